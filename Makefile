@@ -1,0 +1,46 @@
+# demo · test · check · bench: what the README promises. Each makes its own environment, .venv;
+# KEDGE_PYTHON=/path/to/python3.11 chooses its Python.
+
+# One table each, written to benchmarks/results/.
+BENCHMARKS = startup
+
+.PHONY: help demo test check bench env packages clean
+
+help:
+	@echo "make demo    train, convert, deploy and measure a small model, from nothing"
+	@echo "make test    every test (TESTS=tests/converters for some)"
+	@echo "make check   format, lint, types, layers and every test, as CI does"
+	@echo "make bench   the comparisons with other tools"
+	@echo "make env     .venv with everything for development"
+	@echo "make clean   removes what the others made here"
+
+demo: .venv/.installed-convert
+	.venv/bin/kedge demo
+
+test: env packages
+	-@.venv/bin/python -m tests.arm64_root
+	.venv/bin/pytest $(TESTS)
+
+check: env packages
+	.venv/bin/python .ci/check.py
+
+bench: env
+	@for name in $(BENCHMARKS); do \
+		echo "== $$name"; .venv/bin/python -m benchmarks.$$name || exit 1; \
+	done
+
+env: .venv/.installed-dev
+
+packages:
+	@.ci/system_packages.sh
+
+.venv/.installed-convert: setup.cfg pyproject.toml
+	.ci/env.sh convert
+
+.venv/.installed-dev: setup.cfg pyproject.toml
+	.ci/env.sh dev
+
+clean:
+	rm -rf .venv build dist *.egg-info kedge-demo
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,98 @@
+"""The child process of a conversion: one request on stdin, JSON lines on what was stdout.
+
+Its parent handles Ctrl-C and clears up after it; when the parent is gone, so is this.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+from converters import durable
+from converters.errors import ConversionError
+from converters.progress import Progress
+from converters.request import ConversionRequest
+
+Answer = Callable[[dict[str, Any]], None]
+
+
+def main() -> None:
+    """Do the one conversion that stdin asks for, and end."""
+    answer = _answers()
+    order = json.loads(sys.stdin.readline())
+    work = Path(order["work"])
+    threading.Thread(target=_follow_parent, args=(sys.stdin, work), daemon=True).start()
+    answer(_outcome(ConversionRequest.from_json(order["request"]), work, answer))
+    # TensorFlow's own goodbye takes a while and may even crash; all that matters is on the disk.
+    os._exit(0)
+
+
+def _answers() -> Answer:
+    """Keep stdout for answers alone: what libraries print goes where errors go."""
+    pipe = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+    def answer(event: dict[str, Any]) -> None:
+        pipe.write(json.dumps(event) + "\n")
+        pipe.flush()
+
+    return answer
+
+
+def _follow_parent(stdin: IO[str], work: Path) -> None:
+    """Wait for the end of stdin: the parent holds it open for as long as it lives."""
+    stdin.read()
+    shutil.rmtree(work, ignore_errors=True)
+    os._exit(1)
+
+
+def _outcome(request: ConversionRequest, work: Path, answer: Answer) -> dict[str, Any]:
+    def report(progress: Progress) -> None:
+        answer(
+            {
+                "event": "progress",
+                "stage": progress.stage,
+                "done": progress.done,
+                "total": progress.total,
+                "detail": progress.detail,
+            }
+        )
+
+    try:
+        report(Progress("load TensorFlow", 0, 0))
+        from converters import pipeline
+
+        pipeline.run(request, work, report)
+    except OSError as error:
+        return _error(durable.error_of(error, f"{error.filename or work}: cannot be used"))
+    except MemoryError:
+        return _error(
+            ConversionError("the memory ran out", "use less data, or a machine with more memory")
+        )
+    except ConversionError as error:
+        return _error(error)
+    except Exception:  # a bug: the parent raises it with this traceback
+        return {"event": "bug", "traceback": traceback.format_exc()}
+    return {"event": "done"}
+
+
+def _error(error: ConversionError) -> dict[str, Any]:
+    traceback.print_exception(error)
+    return {
+        "event": "error",
+        "type": type(error).__name__,
+        "message": str(error),
+        "hint": error.hint,
+        "exit_code": error.exit_code,
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,215 @@
+"""A conversion: a .tflite and the evidence about it, in memory and as conversion.json."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from converters import durable
+from converters.digest import sha256_of
+from converters.errors import ConversionError
+from device_agent.contract.codes import IntegrityError
+
+SCHEMA = 1
+MODEL_NAME = "model.tflite"
+GOLDEN_NAME = "golden.npz"
+CONVERSION_NAME = "conversion.json"
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One input or output of a .tflite.
+
+    Attributes:
+        name: The tensor's name in the file.
+        shape: Its shape, with the batch axis; -1 where it is dynamic.
+        dtype: NumPy's name of its type, such as "int8".
+        scale: Real value of one step; None where the tensor is not quantized.
+        zero_point: The integer that stands for 0.0; None where the tensor is not quantized.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    scale: float | None
+    zero_point: int | None
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """How many of the samples were classified rightly."""
+
+    correct: int
+    samples: int
+
+    @property
+    def fraction(self) -> float:
+        """Share of right ones, 0-1."""
+        return self.correct / self.samples
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which samples were used for what.
+
+    Attributes:
+        name: "train", "calibration" or "test".
+        samples: How many.
+        origin: Where they come from, in words.
+    """
+
+    name: str
+    samples: int
+    origin: str
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A .tflite that was written, and everything that is known about it.
+
+    Attributes:
+        model: The .tflite; beside it conversion.json.
+        model_sha256: Digest of the .tflite.
+        model_bytes: Its size.
+        recipe: Name that decodes to the steps, such as "qat_w8a8".
+        recipe_steps: The steps with every value used, in order.
+        seed: What decided every random choice.
+        source: The model that was given; an absolute path.
+        source_sha256: Its digest.
+        source_bytes: Its size.
+        data: The data that was given; an absolute path.
+        data_sha256: Its digest; of a folder, of its sorted relative names and contents.
+        splits: Which samples were used for what; they never overlap, but calibration is of train.
+        versions: Package to version, of all that had a hand in it.
+        float_accuracy: Of the model that was given, on the test samples.
+        accuracy: Of the file that was written, on the same samples.
+        inputs: The file's inputs.
+        outputs: The file's outputs.
+        warnings: What the user should know; one sentence each.
+        golden: Real held-out inputs for a comparison on the board, or None.
+        schema: Version of conversion.json.
+    """
+
+    model: Path
+    model_sha256: str
+    model_bytes: int
+    recipe: str
+    recipe_steps: tuple[Mapping[str, Any], ...]
+    seed: int
+    source: str
+    source_sha256: str
+    source_bytes: int
+    data: str
+    data_sha256: str
+    splits: tuple[Split, ...]
+    versions: Mapping[str, str]
+    float_accuracy: Accuracy
+    accuracy: Accuracy
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    warnings: tuple[str, ...] = ()
+    golden: Path | None = None
+    schema: int = field(default=SCHEMA)
+
+
+def write_conversion(conversion: Conversion) -> Path:
+    """Write conversion.json beside the model, with paths relative to that folder.
+
+    Raises:
+        HostDiskError: The disk is full or read-only.
+    """
+    folder = conversion.model.parent
+    plain = asdict(conversion)
+    plain["model"] = conversion.model.name
+    plain["golden"] = None if conversion.golden is None else conversion.golden.name
+    path = folder / CONVERSION_NAME
+    durable.write(path, (json.dumps(plain, indent=2) + "\n").encode())
+    return path
+
+
+def read_conversion(folder: Path) -> Conversion:
+    """Read conversion.json and check that it is about the model beside it.
+
+    Args:
+        folder: What `kedge convert --out` was given.
+
+    Raises:
+        ConversionError: There is no conversion, it is damaged, or a newer kedge wrote it.
+        IntegrityError: The model is not the one that the evidence is about.
+    """
+    path = folder / CONVERSION_NAME
+    plain = _read_object(path)
+    schema = plain.get("schema")
+    if not isinstance(schema, int) or schema > SCHEMA:
+        raise ConversionError(
+            f"{path}: has schema {schema!r}, this kedge reads up to {SCHEMA}",
+            "update kedge, or convert the model again",
+        )
+    try:
+        conversion = _from_plain(plain, folder)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ConversionError(
+            f"{path}: a field is missing or has the wrong form: {error}", "convert the model again"
+        ) from error
+    _check_digest(conversion)
+    return conversion
+
+
+def relocated(conversion: Conversion, folder: Path) -> Conversion:
+    """The same conversion after its files moved to another folder."""
+    golden = None if conversion.golden is None else folder / conversion.golden.name
+    return replace(conversion, model=folder / conversion.model.name, golden=golden)
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConversionError(
+            f"{path}: not found", "convert a model into this folder with `kedge convert`"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise ConversionError(f"{path}: cannot be read: {error}", "convert again") from error
+    if not isinstance(plain, dict):
+        raise ConversionError(f"{path}: holds no JSON object", "convert the model again")
+    return plain
+
+
+def _from_plain(plain: dict[str, Any], folder: Path) -> Conversion:
+    golden = plain["golden"]
+    known = Conversion.__dataclass_fields__
+    fields = {name: value for name, value in plain.items() if name in known}
+    fields |= {
+        "model": folder / Path(plain["model"]).name,
+        "golden": None if golden is None else folder / Path(golden).name,
+        "recipe_steps": tuple(plain["recipe_steps"]),
+        "splits": tuple(Split(**split) for split in plain["splits"]),
+        "float_accuracy": Accuracy(**plain["float_accuracy"]),
+        "accuracy": Accuracy(**plain["accuracy"]),
+        "inputs": tuple(_spec(spec) for spec in plain["inputs"]),
+        "outputs": tuple(_spec(spec) for spec in plain["outputs"]),
+        "warnings": tuple(plain["warnings"]),
+    }
+    return Conversion(**fields)
+
+
+def _spec(plain: dict[str, Any]) -> TensorSpec:
+    return TensorSpec(**{**plain, "shape": tuple(plain["shape"])})
+
+
+def _check_digest(conversion: Conversion) -> None:
+    if not conversion.model.is_file():
+        raise IntegrityError(
+            f"{conversion.model}: not found, though {CONVERSION_NAME} beside it is about it",
+            "convert the model again",
+        )
+    found = sha256_of(conversion.model)
+    if found != conversion.model_sha256:
+        raise IntegrityError(
+            f"{conversion.model}: has digest {found[:12]}, its {CONVERSION_NAME} is about "
+            f"{conversion.model_sha256[:12]}",
+            "convert the model again, or restore the file that was converted",
+        )

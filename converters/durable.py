@@ -1,0 +1,75 @@
+"""Files that are whole or absent: write, fsync, rename, fsync the folder."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from converters.errors import ConversionError, HostDiskError
+
+#: Full disk, full quota, read-only file system: the host's disk is at fault, not the input.
+_DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn an OSError while writing `path` into an error of this package.
+
+    Raises:
+        HostDiskError: The disk is full or read-only.
+        ConversionError: The path cannot be written for another reason, such as its permissions.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise error_of(error, f"{path}: cannot be written") from error
+
+
+def error_of(error: OSError, what: str) -> ConversionError:
+    """What an OSError means to the user.
+
+    Args:
+        error: As the system raised it.
+        what: The path, and what could not be done with it.
+    """
+    if error.errno in _DISK_ERRNOS:
+        return HostDiskError(
+            f"{what}: {error.strerror}",
+            "free space on this computer's disk, or choose another folder with --out",
+        )
+    return ConversionError(f"{what}: {error.strerror or error}", "check the path and its rights")
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write `content` to `path` and wait until it is on the disk.
+
+    Raises:
+        HostDiskError: The disk is full or read-only.
+        ConversionError: The path cannot be written.
+    """
+    with translated(path), path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def publish(source: Path, target: Path, names: Sequence[str]) -> None:
+    """Move whole files from one folder to another on the same file system, in the order given.
+
+    Each file is replaced in one step; the last one is the sign that all are there.
+
+    Raises:
+        HostDiskError: The disk is full or read-only.
+        ConversionError: The target cannot be written.
+    """
+    with translated(target):
+        for name in names:
+            (source / name).replace(target / name)
+        folder = os.open(target, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

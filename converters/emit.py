@@ -1,0 +1,132 @@
+"""Writes the .tflite, and looks into it before anybody trusts it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from converters import durable
+from converters.dataset import Samples
+from converters.draft import Draft
+from converters.errors import ConversionError, HostDiskError
+from converters.model_source import INPUT_NAME
+from converters.progress import Progress, Report
+from converters.tflite.reader import ModelFile, read_model
+
+#: An integer file computes in these only.
+_INTEGER_DTYPES = ("int8", "int16", "int32", "int64", "bool", "int4")
+#: A graph as TensorFlow saves it; that of ResNet-8 takes 0.2 MB.
+_GRAPH_BYTES = 2**20
+_CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
+_HINT = "report the model; until then the recipe float32 converts it without quantization"
+
+
+def emit(draft: Draft, path: Path, report: Report) -> ModelFile:
+    """Write a draft as a .tflite of batch 1; int8 at both ends if it is an integer draft.
+
+    Args:
+        draft: What the recipe made.
+        path: The file to write.
+        report: Told about each calibration sample.
+
+    Returns:
+        What is in the file that was written.
+
+    Raises:
+        ConversionError: The converter fails, or an integer file has floats or conversions inside.
+        HostDiskError: The disk is full.
+    """
+    report(Progress("convert", 0, 0))
+    _refuse_full_disk(draft)
+    durable.write(path, _converted(draft, report))
+    written = read_model(path)
+    if draft.integer:
+        check_integer(written)
+    return written
+
+
+def _refuse_full_disk(draft: Draft) -> None:
+    """Look before the converter writes temporary files: it takes a full disk for a bad model."""
+    folder = tempfile.gettempdir()
+    variables = draft.function.graph.variables
+    # The variables as TensorFlow saves them and again in the .tflite, and the graph around them.
+    needed = 2 * sum(v.dtype.size * v.shape.num_elements() for v in variables) + _GRAPH_BYTES
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise HostDiskError(
+            f"{folder}: no space: {free} bytes are free, the converter needs about {needed}",
+            "free space on this computer's disk, or choose another folder with --out",
+        )
+
+
+def _converted(draft: Draft, report: Report) -> bytes:
+    # The converter saves what owns the variables. Given a Keras model it would save that, layer by
+    # layer, in seconds; of a Keras 3 model it would lose the variables. A bare holder does for all.
+    holder = tf.Module()
+    holder.variables_of_function = list(draft.function.graph.variables)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([draft.function], holder)
+    if draft.integer:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.inference_input_type = tf.int8
+        converter.inference_output_type = tf.int8
+    if draft.calibration is not None:
+        calibration = draft.calibration
+        # Keyed by name: an order of inputs is nowhere promised.
+        converter.representative_dataset = lambda: _one_by_one(calibration, report)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    try:
+        return bytes(converter.convert())
+    except tf.errors.ResourceExhaustedError as error:
+        raise HostDiskError(
+            f"the converter ran out of room: {_first_line(error)}", "free space or memory"
+        ) from error
+    except OSError:
+        raise  # the disk: named where every error of it is
+    except Exception as error:  # whatever MLIR raises; it has no class of its own
+        raise ConversionError(
+            f"TensorFlow's converter refuses the model: {_first_line(error)}", _HINT
+        ) from error
+
+
+def _one_by_one(samples: Samples, report: Report) -> Iterator[dict[str, Any]]:
+    for done, (batch, _) in enumerate(samples.batches(1), start=1):
+        yield {INPUT_NAME: batch}
+        if done % 50 == 0:
+            report(Progress("calibrate", done, len(samples)))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def check_integer(model: ModelFile) -> None:
+    """Refuse a file that does not compute in integers from one end to the other.
+
+    Raises:
+        ConversionError: Names the op or the tensor that does not.
+    """
+    for operator in model.operators:
+        if operator.name in _CONVERSIONS:
+            raise ConversionError(
+                f"{model.path.name}: has {operator.count} {operator.name} inside: a part of the "
+                "model was not quantized",
+                _HINT,
+            )
+    for tensor in model.tensors:
+        if tensor.dtype not in _INTEGER_DTYPES:
+            raise ConversionError(
+                f"{model.path.name}: tensor {tensor.name!r} is {tensor.dtype}: a part of the model "
+                "was not quantized",
+                _HINT,
+            )
+    for spec in (*model.inputs, *model.outputs):
+        if spec.dtype != "int8" or spec.scale is None:
+            raise ConversionError(
+                f"{model.path.name}: {spec.name!r} is {spec.dtype}, expected int8 at both ends",
+                _HINT,
+            )

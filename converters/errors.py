@@ -1,0 +1,30 @@
+"""The root error of a conversion: the model, the data or their files do not fit."""
+
+from __future__ import annotations
+
+
+class ConversionError(Exception):
+    """The model, the data or a file made from them cannot be used.
+
+    Attributes:
+        hint: What the user should do next; one sentence.
+        exit_code: What the command line exits with.
+    """
+
+    exit_code = 4
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class HostDiskError(ConversionError):
+    """This computer's disk is full or refuses writing: free space, then repeat."""
+
+    exit_code = 6
+
+
+class MissingConvertExtraError(ConversionError):
+    """kedge was installed without what a conversion needs."""
+
+    exit_code = 3

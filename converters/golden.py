@@ -1,0 +1,89 @@
+"""Golden inputs: real held-out samples, ready to feed, to compare a board with the host."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from converters import durable
+from converters.errors import ConversionError
+
+Array = npt.NDArray[Any]
+
+#: Enough for the paired comparison of outputs (at least 500 inputs), small enough for a slow link.
+MAX_SAMPLES = 1_000
+MAX_BYTES = 64 * 2**20
+
+_INPUT_PREFIX = "input/"
+
+#: What NumPy raises on a file that is no whole .npz.
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError, zlib.error, zipfile.BadZipFile)
+
+
+@dataclass(frozen=True)
+class Golden:
+    """Inputs for one model file.
+
+    Attributes:
+        model_sha256: Digest of the .tflite that the inputs were quantized for.
+        inputs: Tensor name to array of shape (n, ...), of exactly the dtype and the shape past the
+            batch axis that the file's input takes.
+        labels: int64, shape (n,): the right class of each sample, or None.
+    """
+
+    model_sha256: str
+    inputs: dict[str, Array]
+    labels: npt.NDArray[np.int64] | None
+
+
+def sample_count(available: int, sample_bytes: int) -> int:
+    """How many golden samples to keep of `available` ones of `sample_bytes` each; at least 1."""
+    return max(1, min(available, MAX_SAMPLES, MAX_BYTES // max(1, sample_bytes)))
+
+
+def write_golden(path: Path, golden: Golden) -> None:
+    """Write golden inputs as an .npz without pickled objects.
+
+    Raises:
+        HostDiskError: The disk is full or read-only.
+    """
+    arrays: dict[str, Array] = {_INPUT_PREFIX + name: x for name, x in golden.inputs.items()}
+    arrays["model_sha256"] = np.array(golden.model_sha256)
+    if golden.labels is not None:
+        arrays["labels"] = golden.labels
+    buffer = io.BytesIO()
+    # A dict, as tensor names such as "serving_default_input:0" are no Python names.
+    np.savez(buffer, **arrays)
+    durable.write(path, buffer.getvalue())
+
+
+def read_golden(path: Path) -> Golden:
+    """Read what `write_golden` wrote.
+
+    Raises:
+        ConversionError: The file is missing, is no .npz of golden inputs, or holds pickled objects.
+    """
+    try:
+        # NumPy leaves a damaged file open unless it was opened for it.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            inputs = {
+                name.removeprefix(_INPUT_PREFIX): arrays[name]
+                for name in arrays.files
+                if name.startswith(_INPUT_PREFIX)
+            }
+            digest = str(arrays["model_sha256"])
+            labels = arrays["labels"] if "labels" in arrays.files else None
+    except _DAMAGE as error:
+        raise ConversionError(
+            f"{path}: holds no golden inputs: {error}", "convert the model again"
+        ) from error
+    if not inputs:
+        raise ConversionError(f"{path}: holds no golden inputs", "convert the model again")
+    return Golden(digest, inputs, labels)

@@ -1,0 +1,269 @@
+"""What comes in: a trained model in any of the forms that TensorFlow and Keras write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from converters.architecture import StoredLayer, find_custom, find_lambda
+from converters.digest import bytes_of, sha256_of
+from converters.errors import ConversionError
+from converters.source_file import KERAS_3, SAVED_MODEL, TF_KERAS, SourceFile
+
+Array = npt.NDArray[Any]
+
+#: The name that a converted file's input gets; calibration samples are keyed by it.
+INPUT_NAME = "input"
+
+_SUPPORTED = "give a tf-keras or Keras 3 model (.h5, .keras) or a SavedModel folder"
+_SHAPES_HINT = (
+    "kedge converts classifiers with one float32 input of fixed shape and one output "
+    "(batch, classes); wrap the model in one"
+)
+#: Rows of probabilities add up to 1 within this; logits of random inputs do not.
+_SUM_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model that can be asked for answers.
+
+    Attributes:
+        path: Where it came from.
+        kind: As in `SourceFile`.
+        keras_model: The Keras object, or None for a graph.
+        predict: float32 batch (n, *input_shape) to float32 scores (n, outputs); keeps the model
+            and its variables alive.
+        function: Concrete function of one float32 input named `INPUT_NAME`, batch 1.
+        input_shape: Without the batch axis.
+        outputs: Scores a sample has.
+        probabilities: Whether the scores are probabilities rather than logits.
+        sha256: Of the file or folder.
+        size_bytes: Of the file or folder.
+    """
+
+    path: Path
+    kind: str
+    keras_model: Any
+    predict: Callable[[Array], Array]
+    function: Any
+    input_shape: tuple[int, ...]
+    outputs: int
+    probabilities: bool
+    sha256: str
+    size_bytes: int
+
+    @property
+    def classes(self) -> int:
+        """Classes that the model tells apart; one score tells two."""
+        return max(2, self.outputs)
+
+
+def load_model(source: SourceFile) -> LoadedModel:
+    """Bring a model to life and check that it is one that kedge converts.
+
+    Raises:
+        ConversionError: It has layers that Keras does not bring, more than one input or output,
+            a dynamic input shape, or it is no classifier; the message names what.
+    """
+    loaders = {TF_KERAS: _load_tf_keras, KERAS_3: _load_keras_3, SAVED_MODEL: _load_graph}
+    return loaders[source.kind](source)
+
+
+def _load_tf_keras(source: SourceFile) -> LoadedModel:
+    import tf_keras
+
+    is_folder = source.path.is_dir()
+    custom = find_custom(source.layers, dir(tf_keras.layers))
+    if is_folder and (custom or find_lambda(source.layers)):
+        return _load_graph(source)
+    _refuse_custom(source, custom)
+    model = _loaded(tf_keras.models.load_model, source.path)
+    if not isinstance(model, tf_keras.Model):
+        return _load_graph(source)
+    return _from_keras(source, model, TF_KERAS)
+
+
+def _load_keras_3(source: SourceFile) -> LoadedModel:
+    import keras
+
+    _refuse_custom(source, find_custom(source.layers, dir(keras.layers)))
+    return _from_keras(source, _loaded(keras.models.load_model, source.path), KERAS_3)
+
+
+def _loaded(load: Callable[..., Any], path: Path) -> Any:
+    try:
+        return load(str(path), compile=False)
+    except Exception as error:  # whatever Keras raises on a file that it cannot load
+        first_line = (str(error) or type(error).__name__).strip().splitlines()[0]
+        raise ConversionError(
+            f"{path}: Keras cannot load it: {first_line}",
+            "save it again with the Keras that it was trained with, and without custom objects",
+        ) from error
+
+
+def _refuse_custom(source: SourceFile, custom: StoredLayer | None) -> None:
+    if custom is not None:
+        raise ConversionError(
+            f"{source.path}: layer {custom.name!r} is of the class {custom.class_name}, which is "
+            "no layer of Keras",
+            "save the model with `model.export(folder)` and convert that with ptq_w8a8",
+        )
+
+
+def _from_keras(source: SourceFile, model: Any, kind: str) -> LoadedModel:
+    if not getattr(model, "built", False) or not getattr(model, "inputs", None):
+        raise ConversionError(f"{source.path}: the model has no fixed input", _SHAPES_HINT)
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise ConversionError(
+            f"{source.path}: has {len(model.inputs)} inputs and {len(model.outputs)} outputs, "
+            "expected one of each",
+            _SHAPES_HINT,
+        )
+    dtype = model.inputs[0].dtype
+    return _checked(
+        source,
+        kind,
+        model,
+        lambda x: model(x, training=False),
+        tuple(model.inputs[0].shape),
+        str(getattr(dtype, "name", dtype)),
+    )
+
+
+def _load_graph(source: SourceFile) -> LoadedModel:
+    import tensorflow as tf
+
+    try:
+        loaded = tf.saved_model.load(str(source.path))
+        signatures = dict(loaded.signatures)
+    except Exception as error:  # whatever TensorFlow raises on a damaged folder
+        first_line = (str(error) or type(error).__name__).strip().splitlines()[0]
+        raise ConversionError(
+            f"{source.path}: TensorFlow cannot load it: {first_line}", _SUPPORTED
+        ) from error
+    name = "serving_default" if "serving_default" in signatures else next(iter(signatures), "")
+    if not name:
+        raise ConversionError(
+            f"{source.path}: the SavedModel has no signature",
+            "save it with `model.export(folder)` or with signatures={'serving_default': …}",
+        )
+    signature = signatures[name]
+    inputs = signature.structured_input_signature[1]
+    if len(inputs) != 1 or len(signature.structured_outputs) != 1:
+        raise ConversionError(
+            f"{source.path}: signature {name!r} has {len(inputs)} inputs and "
+            f"{len(signature.structured_outputs)} outputs, expected one of each",
+            _SHAPES_HINT,
+        )
+    (key, spec), (output,) = next(iter(inputs.items())), signature.structured_outputs
+    if spec.shape.rank is None:
+        raise ConversionError(f"{source.path}: its input has no fixed rank", _SHAPES_HINT)
+    return _checked(
+        source,
+        SAVED_MODEL,
+        None,
+        # Through `loaded`, which owns the variables and must live as long as this.
+        lambda x: loaded.signatures[name](**{key: x})[output],
+        tuple(spec.shape),
+        spec.dtype.name,
+    )
+
+
+def _checked(
+    source: SourceFile,
+    kind: str,
+    keras_model: Any,
+    call: Callable[[Any], Any],
+    batch_shape: tuple[int | None, ...],
+    dtype: str,
+) -> LoadedModel:
+    input_shape = _fixed_shape(source.path, batch_shape, dtype)
+    function = batch_one_function(call, input_shape)
+    outputs = tuple(function.outputs[0].shape)
+    if len(outputs) != 2 or not outputs[1]:
+        raise ConversionError(
+            f"{source.path}: its output has the shape {outputs}, expected (batch, classes)",
+            _SHAPES_HINT,
+        )
+    predict = _predictor(call, batch_shape)
+    return LoadedModel(
+        path=source.path,
+        kind=kind,
+        keras_model=keras_model,
+        predict=predict,
+        function=function,
+        input_shape=input_shape,
+        outputs=int(outputs[1]),
+        probabilities=_gives_probabilities(predict, input_shape, keras_model),
+        sha256=sha256_of(source.path),
+        size_bytes=bytes_of(source.path),
+    )
+
+
+def _fixed_shape(path: Path, batch_shape: tuple[int | None, ...], dtype: str) -> tuple[int, ...]:
+    if dtype != "float32":
+        raise ConversionError(f"{path}: its input is {dtype}, expected float32", _SHAPES_HINT)
+    if batch_shape[:1] not in ((None,), (1,)) or len(batch_shape) < 2:
+        raise ConversionError(
+            f"{path}: its input has the shape {batch_shape}, expected a free batch axis first",
+            _SHAPES_HINT,
+        )
+    if None in batch_shape[1:]:
+        raise ConversionError(
+            f"{path}: its input has the shape {batch_shape}; axes past the batch must be fixed, as "
+            "boards plan their memory ahead",
+            "build the model again with an input of the size that it is to run with",
+        )
+    return tuple(int(axis) for axis in batch_shape[1:] if axis is not None)
+
+
+def batch_one_function(call: Callable[[Any], Any], input_shape: tuple[int, ...]) -> Any:
+    """A model as one graph of a batch of one, from which every .tflite is made.
+
+    Args:
+        call: Takes and returns a tensor.
+        input_shape: Without the batch axis.
+    """
+    import tensorflow as tf
+
+    spec = tf.TensorSpec((1, *input_shape), tf.float32, name=INPUT_NAME)
+    # A function of its own: an argument's name becomes part of the .tflite.
+    return tf.function(lambda x: call(x)).get_concrete_function(spec)  # noqa: PLW0108
+
+
+def _predictor(
+    call: Callable[[Any], Any], batch_shape: tuple[int | None, ...]
+) -> Callable[[Array], Array]:
+    import tensorflow as tf
+
+    spec = tf.TensorSpec(batch_shape, tf.float32)
+    graph = tf.function(call, input_signature=[spec])
+
+    def predict(batch: Array) -> Array:
+        if batch_shape[0] is None:
+            return np.asarray(graph(tf.constant(batch, tf.float32)))
+        rows = [graph(tf.constant(row[None], tf.float32)) for row in batch]
+        return np.concatenate([np.asarray(row) for row in rows])
+
+    return predict
+
+
+def _gives_probabilities(
+    predict: Callable[[Array], Array], input_shape: tuple[int, ...], keras_model: Any
+) -> bool:
+    """Whether the scores are probabilities: a softmax says so for any input at all."""
+    noise = np.random.default_rng(0).uniform(0, 1, (8, *input_shape)).astype(np.float32)
+    scores = predict(noise)
+    if scores.shape[1] > 1:
+        sums = scores.sum(axis=1)
+        return bool((scores >= 0).all() and (np.abs(sums - 1) < _SUM_TOLERANCE).all())
+    last = keras_model.layers[-1].get_config() if keras_model is not None else {}
+    if "activation" in last:
+        return "sigmoid" in str(last["activation"])
+    return bool(((scores >= 0) & (scores <= 1)).all())

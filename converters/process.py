@@ -1,0 +1,221 @@
+"""Runs a conversion in a child process of its own, so that nobody else ever loads TensorFlow.
+
+The child answers on a pipe that its libraries do not know of, one JSON object a line. It writes
+into a hidden folder inside `out`; what is whole is moved out of it at the end, and the folder goes
+away whatever happens, Ctrl-C included.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from converters import durable
+from converters.conversion import (
+    CONVERSION_NAME,
+    GOLDEN_NAME,
+    MODEL_NAME,
+    Conversion,
+    read_conversion,
+)
+from converters.errors import ConversionError, HostDiskError, MissingConvertExtraError
+from converters.progress import Progress, Report, ignore
+from converters.recipe import RecipeError, check_pairing, load_recipe
+from converters.request import IMAGE_RANGES, ConversionRequest
+from converters.source_file import identify
+
+#: What the extra `convert` brings; looked for, never imported here.
+_EXTRA_MODULES = ("tensorflow", "tf_keras", "tensorflow_model_optimization", "PIL")
+
+#: Errors that a child may answer; raised in the parent as what they were.
+_ERRORS: dict[str, type[ConversionError]] = {
+    error.__name__: error
+    for error in (ConversionError, HostDiskError, MissingConvertExtraError, RecipeError)
+}
+
+_LOG_TAIL_BYTES = 4_000
+_END_SECONDS = 2.0
+
+
+class ConversionBugError(RuntimeError):
+    """The child failed in a way that nobody foresaw: a bug in kedge, with the child's traceback."""
+
+
+def convert(request: ConversionRequest, on_progress: Report = ignore) -> Conversion:
+    """Convert a model: check what is cheap to check, then do it in a child process.
+
+    Args:
+        request: What to convert and where to; relative paths start from the current folder.
+        on_progress: Called with each report of the child, in this thread.
+
+    Returns:
+        The conversion, whose files are whole and on the disk.
+
+    Raises:
+        RecipeError: The recipe is unknown or a field of it is.
+        MissingConvertExtraError: kedge was installed without TensorFlow.
+        HostDiskError: This computer's disk is full or read-only.
+        ConversionError: The model or the data does not fit; the message names what and where.
+        ConversionBugError: A bug in kedge.
+    """
+    request = request.resolved()
+    check_request(request)
+    with _workspace(request.out) as work:
+        _run_child(request, work, on_progress)
+        durable.publish(work, request.out, (GOLDEN_NAME, MODEL_NAME, CONVERSION_NAME))
+    return read_conversion(request.out)
+
+
+def check_request(request: ConversionRequest) -> None:
+    """Refuse what can be seen to fail before TensorFlow is started.
+
+    Raises:
+        RecipeError: The recipe is unknown or a field of it is.
+        MissingConvertExtraError: kedge was installed without TensorFlow.
+        ConversionError: A file is missing, or a value is impossible.
+    """
+    recipe = load_recipe(request.recipe)
+    for name, path in (("model", request.model), ("data", request.data)):
+        if not path.exists():
+            raise ConversionError(f"{name} {path}: not found", "check the path")
+        if not os.access(path, os.R_OK):
+            raise ConversionError(f"{name} {path}: may not be read", "check its rights")
+    if request.image_range not in IMAGE_RANGES:
+        raise ConversionError(
+            f"image range is {request.image_range!r}", f"use one of {', '.join(IMAGE_RANGES)}"
+        )
+    if request.seed < 0:
+        raise ConversionError(f"seed is {request.seed}", "use 0 or more")
+    if request.out.exists() and not request.out.is_dir():
+        raise ConversionError(f"{request.out}: is a file, not a folder", "choose another --out")
+    missing = [name for name in _EXTRA_MODULES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise MissingConvertExtraError(
+            f"a conversion needs {', '.join(missing)}, which is not installed",
+            "in a clone of kedge: pip install '.[convert]'",
+        )
+    check_pairing(recipe, request.model, identify(request.model).kind)
+
+
+@contextlib.contextmanager
+def _workspace(out: Path) -> Iterator[Path]:
+    """A hidden folder inside `out`; gone at the end, and `out` too if we made it for nothing."""
+    made = not out.exists()
+    with durable.translated(out):
+        out.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=".kedge-", dir=out))
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+        if made:
+            with contextlib.suppress(OSError):
+                out.rmdir()
+
+
+def _run_child(request: ConversionRequest, work: Path, on_progress: Report) -> None:
+    with tempfile.TemporaryFile() as log:
+        child = _start(work, log)
+        try:
+            answer = _talk(child, request, work, on_progress)
+            child.wait()
+        finally:
+            _end(child)
+        if answer is None:
+            raise _died(child.returncode, log)
+    if answer["event"] == "error":
+        raise _error_of(answer)
+    if answer["event"] == "bug":
+        raise ConversionBugError(f"the conversion failed:\n{answer['traceback']}")
+
+
+def _start(work: Path, log: IO[bytes]) -> subprocess.Popen[str]:
+    environment = dict(
+        os.environ,
+        # TFMOT knows Keras 2 only; TensorFlow reads this once, at its first import.
+        TF_USE_LEGACY_KERAS="1",
+        KERAS_BACKEND="tensorflow",
+        TF_CPP_MIN_LOG_LEVEL="3",
+        # The converter's own temporary files go away with the workspace.
+        TMPDIR=str(work),
+        PYTHONUNBUFFERED="1",
+    )
+    return subprocess.Popen(
+        [sys.executable, "-m", "converters"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        text=True,
+        encoding="utf-8",
+        env=environment,
+        # `-m` looks in the current folder first: there must be our package, not a user's.
+        cwd=Path(__file__).parent.parent,
+        # Ctrl-C at the terminal reaches the parent alone, which ends the child.
+        start_new_session=True,
+    )
+
+
+def _talk(
+    child: subprocess.Popen[str], request: ConversionRequest, work: Path, on_progress: Report
+) -> dict[str, Any] | None:
+    """Hand over the request, follow the progress; the last answer, or None if there was none."""
+    assert child.stdin is not None and child.stdout is not None
+    # The pipe stays open: its end tells the child that its parent is gone.
+    with contextlib.suppress(BrokenPipeError):
+        child.stdin.write(json.dumps({"request": request.to_json(), "work": str(work)}) + "\n")
+        child.stdin.flush()
+    for line in child.stdout:
+        event: dict[str, Any] = json.loads(line)
+        if event["event"] != "progress":
+            return event
+        on_progress(
+            Progress(event["stage"], event["done"], event["total"], event.get("detail", ""))
+        )
+    return None
+
+
+def _end(child: subprocess.Popen[str]) -> None:
+    """End the child's whole process group, and wait for it."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if child.poll() is not None:
+            break
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(_END_SECONDS)
+    for pipe in (child.stdin, child.stdout):
+        if pipe is not None:
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+
+
+def _died(returncode: int, log: IO[bytes]) -> ConversionError:
+    log.seek(max(0, log.seek(0, os.SEEK_END) - _LOG_TAIL_BYTES))
+    tail = log.read().decode("utf-8", "replace").strip()
+    last_words = f"; its last words:\n{tail}" if tail else ""
+    if returncode < 0:
+        name = signal.Signals(-returncode).name
+        hint = "report this with the model, or try another recipe"
+        if name == "SIGKILL":
+            hint = "most likely the memory ran out: use less data, or a machine with more memory"
+        return ConversionError(f"the conversion process was ended by {name}{last_words}", hint)
+    return ConversionError(
+        f"the conversion process ended with {returncode} and no answer{last_words}",
+        "run it again; if it fails again, report it",
+    )
+
+
+def _error_of(answer: dict[str, Any]) -> ConversionError:
+    error = _ERRORS.get(answer["type"], ConversionError)(answer["message"], answer["hint"])
+    error.exit_code = answer["exit_code"]
+    return error

@@ -1,0 +1,30 @@
+"""How far a conversion is, as data: printing it is the command line's business."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One report of a stage that is under way.
+
+    Attributes:
+        stage: What is being done: "load model", "read data", "train", "convert", "evaluate".
+        done: Units done so far (samples, batches), from 0.
+        total: Units in all; 0 where it is not known.
+        detail: What else is worth a glance, such as the loss; may be empty.
+    """
+
+    stage: str
+    done: int
+    total: int
+    detail: str = ""
+
+
+Report = Callable[[Progress], None]
+
+
+def ignore(_: Progress) -> None:
+    """Report to nobody."""

@@ -1,0 +1,224 @@
+"""A recipe: an ordered list of compression steps, as data.
+
+A recipe's name is never written in its file: it is what its steps are called, joined, so that
+`qat_w8a8` always means the same. A step is a frozen dataclass; its fields carry the range that they
+may have. Emitting the .tflite follows every recipe, so the empty recipe is the plain float model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, ClassVar
+
+import tomlkit
+from tomlkit.exceptions import ParseError
+
+from converters.errors import ConversionError
+from converters.source_file import KERAS_3, SAVED_MODEL, TF_KERAS
+
+SCHEMA = 1
+RECIPES_FOLDER = Path(__file__).parent / "recipes"
+FLOAT_NAME = "float32"
+
+
+class RecipeError(ConversionError):
+    """The recipe is unknown, or a field of it is: nothing was started."""
+
+    exit_code = 3
+
+
+def _within(default: Any, low: float, high: float) -> Any:
+    return field(default=default, metadata={"low": low, "high": high})
+
+
+@dataclass(frozen=True)
+class Ptq:
+    """Post-training quantization: ranges are measured, weights are rounded.
+
+    Attributes:
+        calibration_samples: Training samples to measure the ranges on.
+    """
+
+    kind: ClassVar[str] = "ptq"
+    label: ClassVar[str] = "ptq_w8a8"
+    calibration_samples: int = _within(500, 10, 100_000)
+
+
+@dataclass(frozen=True)
+class Qat:
+    """Quantization-aware training: the weights learn to live with being rounded.
+
+    Attributes:
+        epochs: Passes over the training samples.
+        learning_rate: Adam's; small, as the model is already trained.
+        batch_size: Samples a step.
+    """
+
+    kind: ClassVar[str] = "qat"
+    label: ClassVar[str] = "qat_w8a8"
+    epochs: int = _within(2, 1, 1_000)
+    learning_rate: float = _within(1e-4, 1e-8, 1.0)
+    batch_size: int = _within(64, 1, 65_536)
+
+
+Step = Ptq | Qat
+
+#: What `kind` may be in a recipe. A new technique adds its line here.
+STEP_KINDS: dict[str, type[Ptq] | type[Qat]] = {"ptq": Ptq, "qat": Qat}
+
+#: Steps that turn the model into integers; nothing can follow them.
+QUANTIZING = ("ptq", "qat")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Steps in the order in which they are done.
+
+    Attributes:
+        steps: May be empty: then the float model is emitted as it is.
+        summary: One sentence for a list of recipes.
+    """
+
+    steps: tuple[Step, ...]
+    summary: str
+
+    @property
+    def name(self) -> str:
+        """The name that decodes to the steps."""
+        return "_".join(step.label for step in self.steps) or FLOAT_NAME
+
+    def plain_steps(self) -> tuple[dict[str, Any], ...]:
+        """The steps with every value, defaults included, as plain data."""
+        return tuple({"kind": step.kind, **asdict(step)} for step in self.steps)
+
+
+def built_in_names() -> tuple[str, ...]:
+    """Names that `load_recipe` knows without a file."""
+    return tuple(sorted(path.stem for path in RECIPES_FOLDER.glob("*.toml")))
+
+
+def load_recipe(name: str) -> Recipe:
+    """Read a built-in recipe by its name, or one's own by the path of its TOML file.
+
+    Raises:
+        RecipeError: No such recipe, no TOML, or a field that is unknown or out of its range.
+    """
+    if name in built_in_names():
+        return _read(RECIPES_FOLDER / f"{name}.toml")
+    path = Path(name)
+    if path.suffix != ".toml" and path.name == name:
+        raise RecipeError(
+            f"recipe {name!r} is unknown",
+            f"use one of {', '.join(built_in_names())}, or the path of a .toml file",
+        )
+    return _read(path)
+
+
+def check_pairing(recipe: Recipe, path: Path, kind: str) -> None:
+    """Refuse a recipe that this kind of model cannot go through.
+
+    Args:
+        recipe: What is to be done.
+        path: The model, for messages.
+        kind: As in `converters.source_file.SourceFile`.
+
+    Raises:
+        ConversionError: The recipe trains, and the model is none that TFMOT trains.
+    """
+    kinds = [step.kind for step in recipe.steps]
+    if "qat" in kinds and kind != TF_KERAS:
+        what = {
+            KERAS_3: "a Keras 3 model",
+            SAVED_MODEL: "a SavedModel that is not of Keras layers alone",
+        }
+        raise ConversionError(
+            f"{path}: is {what[kind]}; quantization-aware training takes tf-keras "
+            "(Keras 2) models only, for now",
+            "use --recipe ptq_w8a8",
+        )
+
+
+def _read(path: Path) -> Recipe:
+    try:
+        plain = tomlkit.parse(path.read_text(encoding="utf-8")).unwrap()
+    except FileNotFoundError as error:
+        raise RecipeError(f"{path}: recipe not found", "check the path") from error
+    except (OSError, UnicodeDecodeError, ParseError) as error:
+        raise RecipeError(f"{path}: no TOML that can be read: {error}", "mend the file") from error
+    return parse_recipe(plain, str(path))
+
+
+def parse_recipe(plain: dict[str, Any], origin: str) -> Recipe:
+    """Check a recipe that was read.
+
+    Args:
+        plain: `schema`, `summary` and the list `step`, as in TOML.
+        origin: Where it was read, for messages.
+
+    Raises:
+        RecipeError: A field is unknown, missing, of the wrong type, or out of its range.
+    """
+    _refuse_unknown(plain, ("schema", "summary", "step"), origin)
+    if plain.get("schema") != SCHEMA:
+        raise RecipeError(
+            f"{origin}: schema is {plain.get('schema')!r}, this kedge reads {SCHEMA}",
+            f"write `schema = {SCHEMA}`, or update kedge",
+        )
+    summary = plain.get("summary", "")
+    if not isinstance(summary, str):
+        raise RecipeError(f"{origin}: summary is {summary!r}, expected text", "mend the file")
+    tables = plain.get("step", [])
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise RecipeError(f"{origin}: step must be a list of tables", "write `[[step]]`")
+    steps = tuple(_parse_step(t, f"{origin}: step {n}") for n, t in enumerate(tables, start=1))
+    _check_order(steps, origin)
+    return Recipe(steps, summary)
+
+
+def _parse_step(table: dict[str, Any], origin: str) -> Step:
+    kind = table.get("kind")
+    if not isinstance(kind, str) or kind not in STEP_KINDS:
+        raise RecipeError(
+            f"{origin}: kind is {kind!r}, which is no step", f"use one of {', '.join(STEP_KINDS)}"
+        )
+    step_class = STEP_KINDS[kind]
+    known = {f.name: f for f in fields(step_class)}
+    _refuse_unknown(table, ("kind", *known), f"{origin} ({kind})")
+    values: dict[str, Any] = {}
+    for name, spec in known.items():
+        if name in table:
+            values[name] = _checked(table[name], spec, f"{origin} ({kind}): {name}")
+    return step_class(**values)
+
+
+def _checked(value: Any, spec: Any, origin: str) -> int | float:
+    wanted = type(spec.default) if spec.default is not MISSING else int
+    # TOML's 1 is a fine learning rate, true is not, although Python calls it an integer.
+    right = isinstance(value, (int, wanted)) and not isinstance(value, bool)
+    low, high = spec.metadata["low"], spec.metadata["high"]
+    if not right or not low <= value <= high:
+        raise RecipeError(
+            f"{origin} is {value!r}, expected {'a whole number' if wanted is int else 'a number'} "
+            f"from {low:g} to {high:g}",
+            "mend the recipe",
+        )
+    return wanted(value)
+
+
+def _refuse_unknown(plain: dict[str, Any], known: tuple[str, ...], origin: str) -> None:
+    unknown = [name for name in plain if name not in known]
+    if unknown:
+        raise RecipeError(
+            f"{origin}: field {unknown[0]!r} is unknown", f"the fields are {', '.join(known)}"
+        )
+
+
+def _check_order(steps: tuple[Step, ...], origin: str) -> None:
+    for position, step in enumerate(steps[:-1]):
+        if step.kind in QUANTIZING:
+            raise RecipeError(
+                f"{origin}: step {position + 2} ({steps[position + 1].kind}) follows {step.kind}, "
+                "but nothing can follow quantization",
+                "make the quantizing step the last one",
+            )

@@ -1,0 +1,1 @@
+"""Built-in recipes: data, read by `converters.recipe`."""

@@ -1,0 +1,59 @@
+"""What a user asks of a conversion."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+#: How the 0-255 of an image file is brought to what the model was trained on: (factor, offset).
+IMAGE_RANGES: dict[str, tuple[float, float]] = {
+    "0..255": (1.0, 0.0),
+    "0..1": (1 / 255, 0.0),
+    "-1..1": (1 / 127.5, -1.0),
+}
+
+
+@dataclass(frozen=True)
+class ConversionRequest:
+    """One conversion, as asked for.
+
+    Attributes:
+        model: Keras file (.h5, .keras) or SavedModel folder.
+        data: .npz, folder of images, or .tar(.gz) of such a folder.
+        recipe: Name of a built-in recipe, or the path of a TOML file.
+        out: Folder for model.tflite, conversion.json and golden.npz; made if absent.
+        seed: Decides every random choice; 0 or more.
+        image_range: How images of an image folder are scaled before the model sees them; a key of
+            `IMAGE_RANGES`. Arrays of an .npz are fed as they are.
+    """
+
+    model: Path
+    data: Path
+    recipe: str
+    out: Path
+    seed: int = 0
+    image_range: str = "0..255"
+
+    def to_json(self) -> str:
+        """The request as one line of JSON."""
+        return json.dumps(asdict(self), default=str)
+
+    @classmethod
+    def from_json(cls, text: str) -> ConversionRequest:
+        """The request that `to_json` wrote."""
+        fields = json.loads(text)
+        fields |= {name: Path(fields[name]) for name in ("model", "data", "out")}
+        return cls(**fields)
+
+    def resolved(self) -> ConversionRequest:
+        """The same request with absolute paths: the child runs in another folder."""
+        recipe = Path(self.recipe)
+        is_file = recipe.suffix == ".toml" or recipe.name != self.recipe
+        return replace(
+            self,
+            model=self.model.absolute(),
+            data=self.data.absolute(),
+            out=self.out.absolute(),
+            recipe=str(recipe.absolute()) if is_file else self.recipe,
+        )

@@ -1,0 +1,1 @@
+"""What is inside a .tflite and what this host computes with it; imports no TensorFlow."""

@@ -1,0 +1,152 @@
+"""Which TFLite runtime a .tflite needs, by the versions of its ops.
+
+The runtime looks ops up by name and version before anything else; a version it does not know makes
+the whole model fail to load. So this is known before a byte goes to a board.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import tomlkit
+
+from converters.errors import ConversionError
+from converters.tflite.reader import EDGETPU_OP, ModelFile, Operator
+
+_TABLE = Path(__file__).with_name("op_versions.toml")
+
+#: What the table's newest entries need. An op that is not in it is taken to be newer.
+NEWEST_KNOWN = (2, 22)
+
+#: From this ai-edge-litert on: the TFLite that it contains.
+#: 2.3 was asked op by op: it loads DEQUANTIZE version 8, which the table dates 2.22. The others
+#: are assumed from the dates of the releases, one TFLite version each.
+_LITERT_CONTAINS = (
+    ((2, 3), (2, 22)),
+    ((2, 0), (2, 21)),
+    ((1, 3), (2, 20)),
+    ((1, 1), (2, 19)),
+    ((1, 0), (2, 17)),
+)
+
+#: Custom ops that both tflite-runtime 2.14.0 and ai-edge-litert 2.3.0 were seen to bring.
+_BUNDLED_CUSTOM_OPS = frozenset(
+    {"TFLite_Detection_PostProcess", "Mfcc", "AudioSpectrogram", "NumericVerify"}
+)
+
+
+@dataclass(frozen=True)
+class RuntimeRequirement:
+    """The oldest runtime that loads a model, and the op that asks for it.
+
+    Attributes:
+        version: Of TFLite, such as (2, 17).
+        operator: The op that needs it.
+        operator_version: Its version.
+    """
+
+    version: tuple[int, ...]
+    operator: str
+    operator_version: int
+
+
+def minimum_runtime(model: ModelFile) -> RuntimeRequirement:
+    """The oldest TFLite runtime that knows every builtin op of the model.
+
+    Args:
+        model: A file that was read. An op that the table does not know counts as `NEWEST_KNOWN`;
+            custom ops do not count, `refusals` names them.
+
+    Returns:
+        The requirement; version (1, 5) with an empty operator where there are no builtin ops.
+    """
+    needed = RuntimeRequirement((1, 5), "", 0)
+    for operator in model.operators:
+        if operator.custom:
+            continue
+        version = _needs(operator) or NEWEST_KNOWN
+        if version > needed.version or not needed.operator:
+            needed = RuntimeRequirement(version, operator.name, operator.version)
+    return needed
+
+
+def tflite_version(runtime: str, runtime_version: str) -> tuple[int, ...]:
+    """The TFLite that a runtime package contains.
+
+    Args:
+        runtime: "tflite-runtime", "ai-edge-litert" or "tensorflow".
+        runtime_version: As the package says it, such as "2.5.0.post1".
+
+    Raises:
+        ConversionError: The runtime or the form of its version is unknown.
+    """
+    match = re.match(r"\d+(\.\d+)*", runtime_version)
+    if runtime not in ("tflite-runtime", "ai-edge-litert", "tensorflow") or not match:
+        raise ConversionError(
+            f"runtime {runtime} {runtime_version} is unknown: which ops it loads cannot be told",
+            "use tflite-runtime or ai-edge-litert",
+        )
+    version = tuple(int(part) for part in match.group().split("."))
+    if runtime != "ai-edge-litert":
+        return version
+    return next((tflite for litert, tflite in _LITERT_CONTAINS if version >= litert), (2, 16))
+
+
+def refusals(model: ModelFile, runtime: str, runtime_version: str) -> tuple[str, ...]:
+    """Why a runtime cannot load a model: one sentence for each op, none if it can.
+
+    Args:
+        model: A file that was read.
+        runtime: As in `tflite_version`.
+        runtime_version: As the package says it.
+
+    Raises:
+        ConversionError: The runtime is unknown.
+    """
+    contains = tflite_version(runtime, runtime_version)
+    name = f"{runtime} is {runtime_version}"
+    reasons = (_refusal(operator, contains, name) for operator in model.operators)
+    return tuple(reason for reason in reasons if reason)
+
+
+def _refusal(operator: Operator, contains: tuple[int, ...], runtime: str) -> str:
+    if operator.custom:
+        return _custom_refusal(operator.name)
+    needs = _needs(operator)
+    if needs is None:
+        if contains >= NEWEST_KNOWN:
+            return ""
+        return (
+            f"{operator.name} version {operator.version} is newer than every runtime that kedge "
+            f"knows, {runtime}"
+        )
+    if contains >= needs:
+        return ""
+    wanted = ".".join(map(str, needs))
+    return (
+        f"{operator.name} version {operator.version} needs a TFLite runtime of {wanted}, {runtime}"
+    )
+
+
+def _custom_refusal(name: str) -> str:
+    # The Edge TPU's op is loaded by its delegate, which not the runtime but the board has.
+    if name == EDGETPU_OP or name in _BUNDLED_CUSTOM_OPS:
+        return ""
+    if name.startswith("Flex"):
+        return f"{name} is an op of full TensorFlow (Flex), which no TFLite runtime wheel contains"
+    return f"{name} is a custom op, which no TFLite runtime wheel contains"
+
+
+def _needs(operator: Operator) -> tuple[int, ...] | None:
+    versions = _op_versions().get(operator.name, [])
+    if operator.version > len(versions) or not versions[operator.version - 1]:
+        return None
+    return tuple(int(part) for part in versions[operator.version - 1].split("."))
+
+
+@lru_cache(maxsize=1)
+def _op_versions() -> dict[str, list[str]]:
+    return dict(tomlkit.parse(_TABLE.read_text(encoding="utf-8")).unwrap())

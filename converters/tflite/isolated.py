@@ -1,0 +1,119 @@
+"""Runs a .tflite on this host in a process of its own, because a runtime may crash on a file.
+
+A file that kedge wrote itself is run by `run.py` in the conversion's own process; one that a user
+brings goes this way.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from converters.errors import ConversionError
+
+Array = npt.NDArray[Any]
+
+#: The child's exit code when the runtime refused the file; its standard error then holds why.
+_REFUSED = 4
+
+
+def run_isolated(
+    path: Path,
+    inputs: Mapping[str, Array],
+    on_progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Array]:
+    """Run a .tflite on this host, one sample at a time, whatever the file does to the runtime.
+
+    Args:
+        path: The file.
+        inputs: As for `converters.tflite.run.run_model`.
+        on_progress: Called with samples done and samples in all, now and then.
+
+    Returns:
+        Tensor name, as in the file, to an array of shape (n, ...).
+
+    Raises:
+        ConversionError: The runtime refuses the file, fails on it or crashes on it.
+    """
+    with tempfile.TemporaryDirectory(prefix="kedge-") as folder:
+        _save(Path(folder) / "inputs", inputs)
+        command = [sys.executable, "-m", "converters.tflite.isolated", str(path.resolve()), folder]
+        with (Path(folder) / "log").open("w+b") as log:
+            child = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
+            )
+            try:
+                _follow(child, on_progress)
+            finally:
+                child.kill()
+                child.wait()
+            log.seek(0)
+            said = log.read().decode("utf-8", "replace")
+        if child.returncode != 0:
+            raise _failure(path, child.returncode, said)
+        return _load(Path(folder) / "outputs")
+
+
+def _follow(child: subprocess.Popen[str], on_progress: Callable[[int, int], None] | None) -> None:
+    assert child.stdout is not None
+    with child.stdout as lines:
+        for line in lines:
+            done, total = line.split()
+            if on_progress is not None:
+                on_progress(int(done), int(total))
+    child.wait()
+
+
+def _failure(path: Path, returncode: int, said: str) -> ConversionError:
+    if returncode == _REFUSED:
+        message, _, hint = said.strip().partition("\0")
+        return ConversionError(message, hint)
+    name = signal.Signals(-returncode).name if returncode < 0 else f"exit {returncode}"
+    return ConversionError(
+        f"{path}: the runtime crashed on it on this host ({name}) {said.strip()[-500:]}",
+        "the file is damaged, or uses an operator in a way that the runtime does not expect",
+    )
+
+
+def _save(folder: Path, tensors: Mapping[str, Array]) -> None:
+    """One file a tensor, its name beside it: a tensor's name may be no file name."""
+    folder.mkdir()
+    for position, (name, values) in enumerate(tensors.items()):
+        np.save(folder / f"{position}.npy", values, allow_pickle=False)
+        (folder / f"{position}.name").write_text(name, encoding="utf-8")
+
+
+def _load(folder: Path) -> dict[str, Array]:
+    names = sorted(folder.glob("*.name"), key=lambda path: int(path.stem))
+    return {
+        name.read_text(encoding="utf-8"): np.load(name.with_suffix(".npy"), allow_pickle=False)
+        for name in names
+    }
+
+
+def _main(path: Path, folder: Path) -> int:
+    from converters.tflite.run import run_model
+
+    def report(done: int, total: int) -> None:
+        sys.stdout.write(f"{done} {total}\n")
+        sys.stdout.flush()
+
+    try:
+        outputs = run_model(path, _load(folder / "inputs"), on_progress=report)
+    except ConversionError as error:
+        sys.stderr.write(f"{error}\0{error.hint}")
+        return _REFUSED
+    _save(folder / "outputs", outputs)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main(Path(sys.argv[1]), Path(sys.argv[2])))

@@ -1,0 +1,370 @@
+"""Reads what is inside a .tflite, through its FlatBuffers schema and never through a runtime.
+
+The file may be anything: every offset and length in it is taken as a lie until it is seen to stay
+inside the file, and the work done is bounded by the file's size.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from converters.conversion import TensorSpec
+from converters.errors import ConversionError
+
+#: What a Coral compiler leaves in the place of the ops that the Edge TPU does.
+EDGETPU_OP = "edgetpu-custom-op"
+
+_IDENTIFIER = b"TFL3"
+#: The metadata entry in which the converter records the runtime that the ops need.
+_MIN_RUNTIME = "min_runtime_version"
+#: The smallest file: root offset and identifier.
+_HEADER_BYTES = 8
+_CUSTOM = schema.BuiltinOperator.CUSTOM
+#: FlatBuffers allows no file beyond 2 GiB; larger ones keep weights outside of the FlatBuffer.
+_MAX_BYTES = 2**31
+
+_OPERATOR_NAMES = {
+    code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")
+}
+_DTYPE_NAMES = {
+    code: name.lower() for name, code in vars(schema.TensorType).items() if not name.startswith("_")
+}
+#: Bits of one element where they are not what the digits in the type's name say.
+_ODD_BITS = {"bool": 8, "string": 0, "resource": 0, "variant": 0}
+
+#: What reading a damaged file through the generated code can raise.
+_DAMAGE = (struct.error, IndexError, KeyError, ValueError, TypeError, OverflowError, AttributeError)
+
+
+@dataclass(frozen=True)
+class Operator:
+    """All uses of one version of one op.
+
+    Attributes:
+        name: The builtin's name, such as "CONV_2D", or the custom op's own.
+        version: From 1.
+        count: How often it is used, in all subgraphs.
+        custom: Whether it is not a builtin.
+    """
+
+    name: str
+    version: int
+    count: int
+    custom: bool
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One tensor of the file.
+
+    Attributes:
+        name: As in the file; may be empty.
+        shape: -1 where it is dynamic.
+        dtype: NumPy's name, or the schema's where NumPy has none ("int4").
+        scales: How many scales it has: 0 for none, 1 per tensor, more per channel.
+        scale: Of a tensor with one scale, else None.
+        zero_point: Of a tensor with one scale, else None.
+        is_constant: Whether its values are in the file.
+        bytes: Of its values; 0 where the shape is dynamic.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    scales: int
+    scale: float | None
+    zero_point: int | None
+    is_constant: bool
+    bytes: int
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """What is inside a .tflite.
+
+    Attributes:
+        path: The file.
+        size_bytes: Its size.
+        sha256: Its digest.
+        description: What its maker wrote in it.
+        schema_version: Of the .tflite format; 3 everywhere today.
+        operators: Each op and version with its number of uses, most used first.
+        tensors: Of all subgraphs.
+        inputs: Of the first subgraph, in the file's order.
+        outputs: Of the first subgraph, in the file's order.
+        subgraphs: How many.
+        recorded_min_runtime: The TFLite runtime that its maker says it needs, or None.
+        edgetpu: Whether it was compiled for the Edge TPU.
+    """
+
+    path: Path
+    size_bytes: int
+    sha256: str
+    description: str
+    schema_version: int
+    operators: tuple[Operator, ...]
+    tensors: tuple[Tensor, ...]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    subgraphs: int
+    recorded_min_runtime: str | None
+    edgetpu: bool
+
+
+def read_model(path: Path) -> ModelFile:
+    """Read a .tflite.
+
+    Args:
+        path: Any file; nothing in it is trusted.
+
+    Raises:
+        ConversionError: The path holds no .tflite, or one that is damaged or cut off.
+    """
+    content = _read_bytes(path)
+    try:
+        return _Parser(path, content).model_file()
+    except _DAMAGE as error:
+        ours = isinstance(error, ValueError)  # what the checks below raise, in words
+        detail = str(error) if ours else "a table inside points beyond its end"
+        raise _damaged(path, detail) from error
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        if path.is_dir():
+            raise ConversionError(f"{path}: is a folder, expected a .tflite file", "name the file")
+        size_bytes = path.stat().st_size
+        with path.open("rb") as file:
+            head = file.read(_HEADER_BYTES)
+            if head[4:] != _IDENTIFIER:
+                raise _foreign(path, head)
+            if size_bytes >= _MAX_BYTES:
+                raise ConversionError(
+                    f"{path}: has {size_bytes} bytes, kedge reads .tflite files below 2 GiB",
+                    "use a smaller model",
+                )
+            return head + file.read(_MAX_BYTES)
+    except FileNotFoundError as error:
+        raise ConversionError(f"{path}: not found", "check the path") from error
+    except OSError as error:
+        raise ConversionError(f"{path}: cannot be read: {error.strerror}", "check it") from error
+
+
+def _foreign(path: Path, head: bytes) -> ConversionError:
+    found = "is empty" if not head else f"begins with {head!r}"
+    return ConversionError(
+        f"{path}: is no .tflite: it {found}, expected {_IDENTIFIER.decode()} as bytes 5 to 8",
+        "convert a Keras model with `kedge convert`",
+    )
+
+
+def _damaged(path: Path, detail: str) -> ConversionError:
+    size = path.stat().st_size if path.exists() else 0
+    return ConversionError(
+        f"{path}: is a damaged or cut-off .tflite of {size} bytes ({detail})",
+        "copy or convert it again",
+    )
+
+
+class _Parser:
+    """One walk over one file; spends from a budget that the file's size sets."""
+
+    def __init__(self, path: Path, content: bytes) -> None:
+        self.path = path
+        self.content = content
+        # In a tree every table and every number takes bytes of its own, so that a whole file can
+        # never need more than this; one that points at the same bytes again and again can.
+        self.budget = len(content)
+
+    def model_file(self) -> ModelFile:
+        model = schema.Model.GetRootAs(self.content, 0)
+        buffers = self._buffers(model)
+        codes = self._operator_codes(model)
+        graphs = [model.Subgraphs(i) for i in self._span(model.SubgraphsLength(), "subgraphs")]
+        if not graphs:
+            raise ValueError("it has no subgraph")
+        tensors = [self._tensors(graph, buffers) for graph in graphs]
+        counts: Counter[tuple[str, int, bool]] = Counter()
+        for graph, of_graph in zip(graphs, tensors, strict=True):
+            counts.update(self._uses(graph, codes, len(of_graph)))
+        operators = tuple(Operator(n, v, count, c) for (n, v, c), count in counts.most_common())
+        return ModelFile(
+            path=self.path,
+            size_bytes=len(self.content),
+            sha256=hashlib.sha256(self.content).hexdigest(),
+            description=self._text(model.Description()),
+            schema_version=model.Version(),
+            operators=operators,
+            tensors=tuple(tensor for of_graph in tensors for tensor in of_graph),
+            inputs=self._ends(graphs[0].Inputs, graphs[0].InputsLength(), tensors[0]),
+            outputs=self._ends(graphs[0].Outputs, graphs[0].OutputsLength(), tensors[0]),
+            subgraphs=len(graphs),
+            recorded_min_runtime=self._min_runtime(model, buffers),
+            edgetpu=any(op.custom and op.name == EDGETPU_OP for op in operators),
+        )
+
+    def _span(self, length: int, what: str) -> range:
+        """`range(length)`, paid for."""
+        self.budget -= length
+        if length < 0 or self.budget < 0:
+            raise ValueError(f"{what} point outside of the file")
+        return range(length)
+
+    def _inside(self, offset: int, size: int, what: str) -> None:
+        if offset < 0 or size < 0 or offset + size > len(self.content):
+            raise ValueError(f"{what} ends at byte {offset + size} of {len(self.content)}")
+
+    def _text(self, raw: bytes | None) -> str:
+        if raw is None:
+            return ""
+        self._span(len(raw), "texts")
+        return raw.decode("utf-8", "replace")
+
+    def _buffers(self, model: Any) -> list[bytes | int]:
+        """Of each buffer its bytes, or, where they follow the FlatBuffer, how many they are."""
+        if model.ExternalBuffersLength():
+            raise ConversionError(
+                f"{self.path}: keeps its weights in other files, which kedge does not carry yet",
+                "convert the model into one file",
+            )
+        buffers = [
+            self._buffer(model.Buffers(i), i) for i in self._span(model.BuffersLength(), "buffers")
+        ]
+        # Buffer 0 means "no values" and may be left out when nothing has any.
+        return buffers or [b""]
+
+    def _buffer(self, buffer: Any, index: int) -> bytes | int:
+        # Offsets 0 and 1 mean "not outside"; both fields exist for files beyond 2 GiB.
+        if buffer.Offset() > 1:
+            self._inside(buffer.Offset(), buffer.Size(), f"buffer {index}")
+            return int(buffer.Size())
+        if buffer.DataIsNone():
+            return b""
+        self._span(buffer.DataLength(), f"the bytes of buffer {index}")
+        return bytes(buffer.DataAsNumpy())
+
+    def _operator_codes(self, model: Any) -> list[tuple[str, int, bool]]:
+        codes = []
+        for i in self._span(model.OperatorCodesLength(), "operator codes"):
+            code = model.OperatorCodes(i)
+            # Old files fill only the 8-bit field, new ones both.
+            builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+            custom = builtin == _CUSTOM
+            if code.Version() < 1:
+                raise ValueError(f"operator code {i} has version {code.Version()}")
+            name = self._text(code.CustomCode()) if custom else _OPERATOR_NAMES.get(builtin)
+            codes.append((name or f"op code {builtin}", code.Version(), custom))
+        return codes
+
+    def _uses(
+        self, graph: Any, codes: list[tuple[str, int, bool]], tensor_count: int
+    ) -> list[tuple[str, int, bool]]:
+        uses = []
+        for i in self._span(graph.OperatorsLength(), "operators"):
+            operator = graph.Operators(i)
+            for read, length in (
+                (operator.Inputs, operator.InputsLength()),
+                (operator.Outputs, operator.OutputsLength()),
+            ):
+                for j in self._span(length, f"the tensors of operator {i}"):
+                    # -1 is an optional input that was left out.
+                    if not -1 <= read(j) < tensor_count:
+                        raise ValueError(f"operator {i} uses tensor {read(j)} of {tensor_count}")
+            self._custom_options(operator, i)
+            uses.append(codes[operator.OpcodeIndex()])
+        return uses
+
+    def _custom_options(self, operator: Any, index: int) -> None:
+        if operator.LargeCustomOptionsOffset() > 1:
+            offset, size = operator.LargeCustomOptionsOffset(), operator.LargeCustomOptionsSize()
+            self._inside(offset, size, f"the options of operator {index}")
+        if not operator.CustomOptionsIsNone():
+            self._span(operator.CustomOptionsLength(), f"the options of operator {index}")
+            operator.CustomOptionsAsNumpy()
+        for options in (operator.BuiltinOptions(), operator.BuiltinOptions2()):
+            if options is not None:
+                options.Offset(4)  # reads the options' own table: they may be what was cut off
+
+    def _tensors(self, graph: Any, buffers: list[bytes | int]) -> list[Tensor]:
+        return [
+            self._tensor(graph.Tensors(i), buffers)
+            for i in self._span(graph.TensorsLength(), "tensors")
+        ]
+
+    def _tensor(self, tensor: Any, buffers: list[bytes | int]) -> Tensor:
+        name = self._text(tensor.Name())
+        shape = self._shape(tensor)
+        dtype = _DTYPE_NAMES[tensor.Type()]
+        stored = buffers[tensor.Buffer()]
+        stored_bytes = stored if isinstance(stored, int) else len(stored)
+        scales, scale, zero_point = self._quantization(tensor.Quantization())
+        return Tensor(
+            name=name,
+            shape=shape,
+            dtype=dtype,
+            scales=scales,
+            scale=scale,
+            zero_point=zero_point,
+            is_constant=stored_bytes > 0,
+            bytes=stored_bytes or _bytes_of(shape, dtype),
+        )
+
+    def _shape(self, tensor: Any) -> tuple[int, ...]:
+        # The signature keeps the -1 of a dynamic axis, where the shape says 1.
+        if tensor.ShapeSignatureLength():
+            axes = range(tensor.ShapeSignatureLength())
+            shape = [tensor.ShapeSignature(i) for i in self._span(len(axes), "a shape")]
+        else:
+            shape = [tensor.Shape(i) for i in self._span(tensor.ShapeLength(), "a shape")]
+        if any(axis < -1 for axis in shape):
+            raise ValueError(f"a tensor has the shape {shape}")
+        return tuple(shape)
+
+    def _quantization(self, quantization: Any) -> tuple[int, float | None, int | None]:
+        if quantization is None or quantization.ScaleIsNone():
+            return 0, None, None
+        scales = len(self._span(quantization.ScaleLength(), "scales"))
+        points = len(self._span(quantization.ZeroPointLength(), "zero points"))
+        if scales != 1:
+            # Read them, so that a cut-off file is noticed.
+            np.asarray(quantization.ScaleAsNumpy())
+            return scales, None, None
+        return 1, quantization.Scale(0), quantization.ZeroPoint(0) if points else 0
+
+    def _ends(self, read: Any, length: int, tensors: list[Tensor]) -> tuple[TensorSpec, ...]:
+        specs = []
+        for i in self._span(length, "inputs and outputs"):
+            if not 0 <= read(i) < len(tensors):
+                raise ValueError(f"an input or output is tensor {read(i)} of {len(tensors)}")
+            tensor = tensors[read(i)]
+            specs.append(
+                TensorSpec(tensor.name, tensor.shape, tensor.dtype, tensor.scale, tensor.zero_point)
+            )
+        return tuple(specs)
+
+    def _min_runtime(self, model: Any, buffers: list[bytes | int]) -> str | None:
+        found = None
+        for i in self._span(model.MetadataLength(), "metadata"):
+            entry = model.Metadata(i)
+            stored = buffers[entry.Buffer()]
+            if self._text(entry.Name()) == _MIN_RUNTIME and isinstance(stored, bytes):
+                found = stored.rstrip(b"\0").decode("ascii", "replace") or None
+        return found
+
+
+def _bytes_of(shape: tuple[int, ...], dtype: str) -> int:
+    """Of a tensor's values; 0 where an axis is dynamic or the type has no fixed size."""
+    digits = "".join(filter(str.isdigit, dtype.partition("_")[0].replace("float8", "8")))
+    bits = _ODD_BITS.get(dtype, int(digits or 0))
+    count = 1
+    for axis in shape:
+        count *= max(0, axis)
+    return (count * bits + 7) // 8

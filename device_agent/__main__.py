@@ -1,0 +1,180 @@
+"""The agent's entry: JSON lines on stdio, or, called with `job`, one inference job.
+
+python3 -I AGENT.pyz serve ROOT     answer a host until it closes the connection
+python3 -I AGENT.pyz job            do one job (what `serve` starts)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import select
+import signal
+import sys
+import traceback
+from typing import Any, Callable, Dict, List, Optional
+
+from device_agent.child import HostGoneError, run_job
+from device_agent.conditions import read_conditions
+from device_agent.contract.codes import BAD_REQUEST, INTERNAL, RefusalError
+from device_agent.contract.wire import (
+    CHUNK_BYTES,
+    MAX_LINE_BYTES,
+    Event,
+    Fault,
+    Result,
+    encode,
+    parse_request,
+)
+from device_agent.facts import read_facts
+from device_agent.session import Session, Surroundings
+from device_agent.store import Store, StreamLostError
+
+#: A host that sends nothing for so long in the middle of a file is gone.
+SILENCE_S = 120.0
+
+
+def main(arguments: List[str]) -> int:
+    """Run the agent; return its exit code."""
+    if arguments == ["job"]:
+        from device_agent import runtime  # the agent itself never loads what a job needs
+
+        return runtime.main()
+    if len(arguments) == 2 and arguments[0] == "serve":
+        return serve(os.path.expanduser(arguments[1]))
+    sys.stderr.write("usage: {} serve ROOT | job\n".format(sys.argv[0]))
+    return 2
+
+
+def serve(root: str) -> int:
+    """Answer the host on stdio until it is gone."""
+    host = _Host()
+    signal.signal(signal.SIGTERM, _exit_cleanly)
+    signal.signal(signal.SIGHUP, _exit_cleanly)
+    archive = os.path.abspath(sys.argv[0])
+    command = [sys.executable, "-I", archive, "job"]
+
+    def run(
+        job: Dict[str, Any],
+        timeout_s: float,
+        on_event: Callable[[Dict[str, Any]], None],
+        on_tick: Callable[[], None],
+    ) -> Dict[str, Any]:
+        def tick() -> None:
+            host.require()
+            on_tick()
+
+        return run_job(command, job, timeout_s, on_event, tick)
+
+    session = Session(
+        Surroundings(Store(root), run, read_facts, read_conditions, _digest_of(archive))
+    )
+    try:
+        while True:
+            line = host.line()
+            if line is None:
+                return 0
+            _answer(session, host, line)
+    except (HostGoneError, StreamLostError, ConnectionError):
+        return 0
+
+
+def _answer(session: Session, host: _Host, asked: bytes) -> None:
+    number = 0
+    try:
+        request = parse_request(asked)
+        number = request.id
+        answer = session.handle(request, host.read, lambda event: host.send(Event(number, event)))
+        line = encode(Result(number, answer.result))
+    except RefusalError as fault:
+        host.send(Fault(number, fault.code, str(fault), fault.hint, fault.traceback))
+    except (HostGoneError, StreamLostError, ConnectionError):
+        raise
+    except Exception as error:
+        text = traceback.format_exc()[-20000:]
+        message = "{}: {}".format(type(error).__name__, error)[:2000]
+        host.send(
+            Fault(number, INTERNAL, message, "This is a bug in kedge: please report it.", text)
+        )
+    else:
+        host.write(line)
+        if answer.body is not None:
+            host.send_file(answer.body)
+
+
+class _Host:
+    """The other end of stdio. Standard output is kept for answers alone."""
+
+    def __init__(self) -> None:
+        self._input = 0
+        self._output = os.dup(1)
+        os.dup2(2, 1)  # a stray print must not corrupt the wire
+        self._buffer = b""
+
+    def line(self) -> Optional[bytes]:
+        """Return the next line; `None` when the host has closed the connection."""
+        while b"\n" not in self._buffer:
+            if len(self._buffer) > MAX_LINE_BYTES:
+                self._buffer = b""
+                fault = "a line is at most {} bytes long".format(MAX_LINE_BYTES)
+                self.send(Fault(0, BAD_REQUEST, fault, "", ""))
+                raise HostGoneError(fault)
+            if not self._fill():
+                return None
+        line, self._buffer = self._buffer.split(b"\n", 1)
+        return line
+
+    def read(self, size: int) -> bytes:
+        """Return at most `size` raw bytes; empty when the host is gone, or silent for too long.
+
+        A host that lost its network does not close the connection, and what it was sending stays
+        locked for every other as long as it is waited for.
+        """
+        if not self._buffer:
+            readable, _, _ = select.select([self._input], [], [], SILENCE_S)
+            if not readable or not self._fill():
+                return b""
+        data, self._buffer = self._buffer[:size], self._buffer[size:]
+        return data
+
+    def require(self) -> None:
+        """Notice that the host is gone although nobody reads from it just now."""
+        readable, _, _ = select.select([self._input], [], [], 0)
+        if readable and not self._fill():
+            raise HostGoneError("the host closed the connection")
+
+    def send(self, message: Any) -> None:
+        """Send one message."""
+        self.write(encode(message))
+
+    def send_file(self, path: str) -> None:
+        """Send the bytes of a file that a result announced."""
+        with open(path, "rb") as file:
+            for chunk in iter(lambda: file.read(CHUNK_BYTES), b""):
+                self.write(chunk)
+
+    def write(self, data: bytes) -> None:
+        """Send bytes as they are."""
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._output, view) :]
+
+    def _fill(self) -> bool:
+        data = os.read(self._input, CHUNK_BYTES)
+        self._buffer += data
+        return bool(data)
+
+
+def _exit_cleanly(number: int, _: Optional[object]) -> None:
+    raise SystemExit(128 + number)
+
+
+def _digest_of(path: str) -> str:
+    if not os.path.isfile(path):
+        return ""
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

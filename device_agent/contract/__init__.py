@@ -1,0 +1,1 @@
+"""What host and agent agree on: the only part of the agent that the host imports."""

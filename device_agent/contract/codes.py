@@ -1,0 +1,62 @@
+"""The words in which an agent says no, and the one error that both sides raise.
+
+A code is stable: the host decides by it, never by the message.
+"""
+
+from __future__ import annotations
+
+#: The request is not understood: unknown operation, missing field, wrong type.
+BAD_REQUEST = "bad_request"
+#: The host speaks a wire version that this agent does not.
+WIRE_VERSION = "wire_version"
+#: The bytes that arrived are not the ones that were announced.
+DIGEST_MISMATCH = "digest_mismatch"
+#: A file, blob or folder that the request names is not on the board.
+NOT_FOUND = "not_found"
+#: The file system is full, or a quota is.
+NO_SPACE = "no_space"
+#: The file system refuses writing.
+READ_ONLY = "read_only"
+#: Another host is writing the same blob now.
+BUSY = "busy"
+#: The TFLite runtime could not be imported.
+RUNTIME_IMPORT = "runtime_import"
+#: The runtime refused the model.
+MODEL_REFUSED = "model_refused"
+#: The inference process was ended by a signal or ended without an answer.
+CHILD_DIED = "child_died"
+#: The inference process gave no answer in time and was ended.
+CHILD_TIMEOUT = "child_timeout"
+#: A bug in the agent; carries its traceback.
+INTERNAL = "internal"
+
+
+class IntegrityError(Exception):
+    """A digest, a size or a signature differs: nobody proceeds.
+
+    Attributes:
+        hint: What the user should do next; one sentence.
+        exit_code: What the command line exits with.
+    """
+
+    exit_code = 5
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class RefusalError(Exception):
+    """The agent refuses a request; travels over the wire as its fields.
+
+    Attributes:
+        code: One of the codes above.
+        hint: What to do next; one sentence, may be empty.
+        traceback: Where an inference process failed by a bug of ours; else empty.
+    """
+
+    def __init__(self, code: str, message: str, hint: str = "", traceback: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.hint = hint
+        self.traceback = traceback

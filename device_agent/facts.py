@@ -1,0 +1,119 @@
+"""What the board is: what decides which runtime can be loaded on it."""
+
+from __future__ import annotations
+
+import glob
+import importlib.util
+import mmap
+import os
+import platform
+import re
+import struct
+import sys
+from typing import Any, Dict, Optional
+
+#: Words that only an x86 kernel writes into cpuinfo; beside an ARM userland they tell of emulation.
+_X86_CPUINFO = ("GenuineIntel", "AuthenticAMD", "vendor_id")
+
+#: Packages that the board may already have.
+_PACKAGES = ("numpy", "ai_edge_litert", "tflite_runtime")
+
+_LIBSTDCXX_PATTERNS = (
+    "usr/lib/*-linux-gnu*/libstdc++.so.6",
+    "lib/*-linux-gnu*/libstdc++.so.6",
+    "usr/lib64/libstdc++.so.6",
+    "usr/lib/libstdc++.so.6",
+    "lib/libstdc++.so.6",
+)
+
+
+def read_facts(root: str = "/") -> Dict[str, Any]:
+    """Read what the board is.
+
+    Args:
+        root: Where `proc/`, `sys/` and `usr/` are.
+    """
+    cpuinfo = _text(root, "proc/cpuinfo")
+    machine = userland(platform.machine(), struct.calcsize("P") * 8)
+    return {
+        "machine": machine,
+        "kernel": platform.release(),
+        "python": "{}.{}.{}".format(*sys.version_info[:3]),
+        "python_executable": sys.executable,
+        "libc": _libc(),
+        "glibcxx": _glibcxx(root),
+        "cores": len(os.sched_getaffinity(0)),
+        "page_bytes": os.sysconf("SC_PAGE_SIZE"),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "model": _text(root, "proc/device-tree/model") or _cpu_model(cpuinfo),
+        "emulated": is_emulated(machine, cpuinfo),
+        "os": _os_name(root),
+        "installed": {name: _installed_version(name) for name in _PACKAGES},
+    }
+
+
+def userland(machine: str, pointer_bits: int) -> str:
+    """Name the architecture that programs see; a 64-bit kernel may carry a 32-bit userland."""
+    if pointer_bits == 32 and machine in ("aarch64", "armv8l"):
+        return "armv7l"
+    return "i686" if pointer_bits == 32 and machine == "x86_64" else machine
+
+
+def is_emulated(machine: str, cpuinfo: str) -> bool:
+    """Tell an ARM userland that runs on an x86 CPU, where a latency means nothing."""
+    return machine.startswith(("arm", "aarch")) and any(word in cpuinfo for word in _X86_CPUINFO)
+
+
+def _text(root: str, path: str) -> str:
+    try:
+        with open(os.path.join(root, path), encoding="utf-8", errors="replace") as file:
+            return file.read().strip("\0\n ")
+    except OSError:
+        return ""
+
+
+def _cpu_model(cpuinfo: str) -> str:
+    found = re.search(r"^(?:model name|Model|Hardware)\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
+    return found.group(1) if found else ""
+
+
+def _os_name(root: str) -> str:
+    found = re.search(r'^PRETTY_NAME="?([^"\n]+)', _text(root, "etc/os-release"), re.MULTILINE)
+    return found.group(1) if found else ""
+
+
+def _libc() -> str:
+    """`glibc 2.36`; empty for another C library such as musl."""
+    try:
+        return os.confstr("CS_GNU_LIBC_VERSION") or ""
+    except (ValueError, OSError):
+        return ""
+
+
+def _glibcxx(root: str) -> str:
+    """The newest symbol version of the board's libstdc++, such as `3.4.30`; empty without one."""
+    for pattern in _LIBSTDCXX_PATTERNS:
+        for path in glob.glob(os.path.join(root, pattern)):
+            try:
+                with open(path, "rb") as file:
+                    content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+                with content:
+                    minors = re.findall(rb"GLIBCXX_3\.4\.(\d+)", content)
+            except (OSError, ValueError):
+                continue
+            if minors:
+                return "3.4.{}".format(max(int(minor) for minor in minors))
+    return ""
+
+
+def _installed_version(package: str) -> Optional[str]:
+    """The version of a package that the board's Python has, without importing it."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.origin:
+        return None
+    folder = os.path.dirname(os.path.dirname(spec.origin))
+    for suffix in (".dist-info", ".egg-info"):
+        for info in glob.glob(os.path.join(folder, package + "-*" + suffix)):
+            # `numpy-1.24.2.egg-info`, and also `numpy-1.17.4-py3.8.egg-info`
+            return os.path.basename(info)[len(package) + 1 : -len(suffix)].split("-")[0]
+    return "unknown"

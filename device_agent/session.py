@@ -1,0 +1,214 @@
+"""One conversation with a host: a request in, an answer out.
+
+The session decides; files, processes and the board itself are behind the objects it was given.
+Every operation is a method in `Session.operations`, which checks what it was sent before it acts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import reprlib
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, List, NoReturn, Optional
+
+from device_agent.contract.codes import BAD_REQUEST, RefusalError
+from device_agent.contract.measurement import Conditions, to_json
+from device_agent.contract.wire import Request
+from device_agent.store import Read, Store
+
+Event = Callable[[Dict[str, Any]], None]
+
+#: Runs a job: (job, timeout in seconds, event sink, what to do every tick) to its answer.
+RunJob = Callable[[Dict[str, Any], float, Event, Callable[[], None]], Dict[str, Any]]
+
+#: More threads than any board has cores; a runtime takes what it is told without a check.
+MOST_THREADS = 1024
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What goes back: a result, and the file whose bytes follow it."""
+
+    result: Dict[str, Any]
+    body: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """All that a session may touch."""
+
+    store: Store
+    run_job: RunJob
+    read_facts: Callable[[], Dict[str, Any]]
+    read_conditions: Callable[[], Conditions]
+    agent_sha256: str
+
+
+class Session:
+    """The operations of the agent."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._around = surroundings
+        self._store = surroundings.store
+        self.operations: Dict[str, Callable[[_Args, Read, Event], Answer]] = {
+            "hello": self._hello,
+            "offset": self._offset,
+            "put": self._put,
+            "get": self._get,
+            "drop": self._drop,
+            "has_tree": self._has_tree,
+            "unpack": self._unpack,
+            "describe": self._describe,
+            "benchmark": self._benchmark,
+            "infer": self._infer,
+        }
+
+    def handle(self, request: Request, read: Read, emit: Event) -> Answer:
+        """Answer one request.
+
+        Args:
+            request: What the host asks.
+            read: Reads the raw bytes that a `put` announces.
+            emit: Sends an event to the host.
+
+        Raises:
+            RefusalError: The request is refused; nothing was changed.
+        """
+        operation = self.operations.get(request.op)
+        if operation is None:
+            raise RefusalError(BAD_REQUEST, "unknown operation {!r}".format(request.op[:100]))
+        return operation(_Args(request.args), read, emit)
+
+    def _hello(self, _: _Args, __: Read, ___: Event) -> Answer:
+        facts = dict(self._around.read_facts(), agent_sha256=self._around.agent_sha256)
+        return Answer(facts)
+
+    def _offset(self, args: _Args, _: Read, __: Event) -> Answer:
+        sha256 = args.text("sha256")
+        offset, path = self._store.offset(sha256, args.count("size"))
+        return Answer({"offset": offset, "path": path})
+
+    def _put(self, args: _Args, read: Read, _: Event) -> Answer:
+        size, offset = args.count("size"), args.count("offset")
+        if offset > size:
+            raise RefusalError(BAD_REQUEST, "offset {} lies behind the end {}".format(offset, size))
+        self._store.receive(args.text("sha256"), size, offset, read)
+        return Answer({"path": self._store.path(args.text("sha256"))})
+
+    def _get(self, args: _Args, _: Read, __: Event) -> Answer:
+        path = self._store.path(args.text("sha256"))
+        return Answer({"size": os.path.getsize(path)}, body=path)
+
+    def _drop(self, args: _Args, _: Read, __: Event) -> Answer:
+        return Answer({"dropped": self._store.drop(args.texts("sha256"))})
+
+    def _has_tree(self, args: _Args, _: Read, __: Event) -> Answer:
+        return Answer({"present": self._store.has_tree(args.text("tree"))})
+
+    def _unpack(self, args: _Args, _: Read, __: Event) -> Answer:
+        self._store.unpack(args.text("tree"), args.texts("wheels"))
+        return Answer({})
+
+    def _describe(self, args: _Args, _: Read, emit: Event) -> Answer:
+        job = dict(self._runtime_of(args), job="describe")
+        return Answer(self._around.run_job(job, args.seconds("timeout_s"), emit, _nothing))
+
+    def _benchmark(self, args: _Args, _: Read, emit: Event) -> Answer:
+        conditions = [self._around.read_conditions()]
+        with self._store.workspace() as folder:
+            samples = os.path.join(folder, "samples")
+            job = dict(
+                self._runtime_of(args),
+                job="benchmark",
+                model=self._store.path(args.text("model")),
+                threads=args.count("threads", 1, MOST_THREADS),
+                warmup_s=args.seconds("warmup_s"),
+                duration_s=args.seconds("duration_s"),
+                seed=args.count("seed", 0, (1 << 32) - 1),
+                samples=samples,
+            )
+            result = self._around.run_job(
+                job,
+                args.seconds("timeout_s"),
+                emit,
+                lambda: conditions.append(self._around.read_conditions()),
+            )
+            conditions.append(self._around.read_conditions())
+            seen = os.path.join(folder, "conditions")  # a file: hours of them outgrow a line
+            with open(seen, "w", encoding="ascii") as file:
+                json.dump([to_json(entry) for entry in conditions], file)
+            result["samples"] = self._store.adopt(samples)
+            return Answer({"run": result, "conditions": self._store.adopt(seen)})
+
+    def _infer(self, args: _Args, _: Read, emit: Event) -> Answer:
+        with self._store.workspace() as folder:
+            job = dict(
+                self._runtime_of(args),
+                job="infer",
+                model=self._store.path(args.text("model")),
+                threads=args.count("threads", 1, MOST_THREADS),
+                inputs=[self._with_path(entry) for entry in args.records("inputs")],
+                outputs=os.path.join(folder, "output"),
+            )
+            result = self._around.run_job(job, args.seconds("timeout_s"), emit, _nothing)
+            for entry in result["outputs"]:
+                entry["sha256"] = self._store.adopt(entry.pop("path"))
+        return Answer(result)
+
+    def _runtime_of(self, args: _Args) -> Dict[str, Any]:
+        tree = args.text("tree")
+        return {"runtime": args.text("runtime"), "tree": self._store.tree(tree) if tree else ""}
+
+    def _with_path(self, entry: Dict[str, Any]) -> Dict[str, Any]:
+        fields = _Args(entry)
+        path = self._store.path(fields.text("sha256"))
+        return {"name": fields.text("name"), "dtype": fields.text("dtype"), "path": path}
+
+
+class _Args:
+    """Typed access to what a request carries; a wrong field is the host's fault."""
+
+    def __init__(self, fields: Dict[str, Any]) -> None:
+        self._fields = fields
+
+    def text(self, name: str) -> str:
+        value = self._fields.get(name)
+        if not isinstance(value, str):
+            _refuse(name, "a string", value)
+        return value
+
+    def count(self, name: str, least: int = 0, most: int = 1 << 62) -> int:
+        value = self._fields.get(name)
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            _refuse(name, "a whole number from {} to {}".format(least, most), value)
+        return value
+
+    def seconds(self, name: str) -> float:
+        value = self._fields.get(name)
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            _refuse(name, "seconds", value)
+        if not 0 <= value <= 86400:
+            _refuse(name, "seconds from 0 to a day", value)
+        return float(value)
+
+    def texts(self, name: str) -> List[str]:
+        values = self._fields.get(name)
+        if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+            _refuse(name, "a list of strings", values)
+        return values
+
+    def records(self, name: str) -> List[Dict[str, Any]]:
+        values = self._fields.get(name)
+        if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
+            _refuse(name, "a list of objects", values)
+        return values
+
+
+def _refuse(name: str, expected: str, found: object) -> NoReturn:
+    message = "field {} must be {}, found {}".format(name, expected, reprlib.repr(found))
+    raise RefusalError(BAD_REQUEST, message)
+
+
+def _nothing() -> None:
+    pass

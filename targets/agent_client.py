@@ -1,0 +1,231 @@
+"""The host's end of the wire: asks the agent, and turns its refusals into exceptions."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any, BinaryIO
+
+from device_agent.contract.codes import DIGEST_MISMATCH, NO_SPACE, READ_ONLY, IntegrityError
+from device_agent.contract.wire import (
+    CHUNK_BYTES,
+    MAX_LINE_BYTES,
+    Event,
+    Fault,
+    NotAMessageError,
+    Request,
+    Result,
+    WireError,
+    encode,
+    parse_reply,
+)
+from targets.errors import TargetError
+from targets.transport import Channel, UnreachableError
+
+#: What an answer may take that needs no job on the board.
+ANSWER_TIMEOUT_S = 60.0
+
+#: An agent that says nothing at all for so long while a file travels is lost.
+TRANSFER_TIMEOUT_S = 120.0
+
+#: A login shell may print so many lines before the agent's first answer.
+MOST_GREETING_LINES = 200
+
+_GREETING_TAIL = 500
+_GREETING_HINT = "Does a start file of the login, such as .bashrc, print or run something?"
+
+OnEvent = Callable[[Mapping[str, Any]], None]
+OnBytes = Callable[[int, int], None]
+"""Called with bytes done and bytes in all."""
+
+
+class AgentError(TargetError):
+    """The board answered no.
+
+    Attributes:
+        code: One of `device_agent.contract.codes`; decide by it.
+        traceback: The agent's traceback when the agent itself failed, else empty.
+    """
+
+    exit_code = 7
+
+    def __init__(self, code: str, message: str, hint: str = "", traceback: str = "") -> None:
+        super().__init__(message, hint)
+        self.code = code
+        self.traceback = traceback
+
+
+class BoardDiskError(TargetError):
+    """The board's file system is full or cannot be written."""
+
+
+class AgentClient:
+    """A conversation with one agent."""
+
+    def __init__(self, channel: Channel, name: str) -> None:
+        self._channel = channel
+        self._name = name
+        self._buffer = b""
+        self._last_id = 0
+        self._greeting: list[bytes] | None = []
+        """What came before the agent's first answer; `None` from then on."""
+        self.sent_bytes = 0
+        """All bytes sent so far, for who wants to see that nothing is sent twice."""
+
+    def call(
+        self,
+        op: str,
+        args: Mapping[str, Any],
+        timeout_s: float = ANSWER_TIMEOUT_S,
+        on_event: OnEvent | None = None,
+    ) -> dict[str, Any]:
+        """Ask the agent to do something.
+
+        Args:
+            op: The operation.
+            args: What it needs.
+            timeout_s: The agent must say something, an event or the answer, within so long.
+            on_event: Called with each event before the answer.
+
+        Raises:
+            AgentError: The agent refuses; `code` says why.
+            BoardDiskError: The board's disk is full or read-only.
+            IntegrityError: What arrived on the board is not what was sent.
+            UnreachableError: The link or the agent ended.
+            DeadlineError: The agent was silent for too long.
+        """
+        self._ask(op, args)
+        return self._answer(timeout_s, on_event)
+
+    def put(self, source: BinaryIO, sha256: str, size: int, on_bytes: OnBytes | None = None) -> str:
+        """Send a file; only what the board does not have of it yet.
+
+        Args:
+            source: The file, seekable.
+            sha256: Its digest.
+            size: Its size in bytes.
+            on_bytes: Called as bytes leave.
+
+        Returns:
+            The path of the file on the board.
+
+        Raises:
+            IntegrityError: The bytes that arrived have another digest.
+            BoardDiskError: They do not fit.
+        """
+        there = self.call("offset", {"sha256": sha256, "size": size})
+        if there["path"]:
+            return str(there["path"])
+        offset = int(there["offset"])
+        if offset > 0:
+            with suppress(IntegrityError):  # what lay there was damaged; the agent removed it
+                return self._put_from(offset, source, sha256, size, on_bytes)
+        return self._put_from(0, source, sha256, size, on_bytes)
+
+    def _put_from(
+        self, offset: int, source: BinaryIO, sha256: str, size: int, on_bytes: OnBytes | None
+    ) -> str:
+        self._ask("put", {"sha256": sha256, "size": size, "offset": offset})
+        source.seek(offset)
+        while offset < size:
+            chunk = source.read(min(CHUNK_BYTES, size - offset))
+            if not chunk:
+                self.close()  # the agent waits for bytes that nobody has
+                raise TargetError(
+                    f"a file became shorter while it was sent to {self._name}",
+                    "Try again when nobody writes to it.",
+                )
+            self._send(chunk, TRANSFER_TIMEOUT_S)
+            offset += len(chunk)
+            if on_bytes is not None:
+                on_bytes(offset, size)
+        return str(self._answer(TRANSFER_TIMEOUT_S, None)["path"])
+
+    def get(self, sha256: str) -> bytes:
+        """Fetch a file from the board.
+
+        Raises:
+            IntegrityError: The bytes that arrived have another digest.
+        """
+        size = int(self.call("get", {"sha256": sha256})["size"])
+        content = io.BytesIO()
+        while content.tell() < size:
+            content.write(self._read(min(CHUNK_BYTES, size - content.tell()), TRANSFER_TIMEOUT_S))
+        data = content.getvalue()
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise IntegrityError(
+                f"a file that {self._name} sent does not have the digest it announced",
+                "Check the board's storage, then try again.",
+            )
+        return data
+
+    def close(self) -> None:
+        """End the conversation; the agent exits by itself."""
+        self._channel.close()
+
+    def _ask(self, op: str, args: Mapping[str, Any]) -> None:
+        self._last_id += 1
+        self._send(encode(Request(self._last_id, op, dict(args))), ANSWER_TIMEOUT_S)
+
+    def _send(self, data: bytes, timeout_s: float) -> None:
+        self._channel.write(data, timeout_s)
+        self.sent_bytes += len(data)
+
+    def _answer(self, timeout_s: float, on_event: OnEvent | None) -> dict[str, Any]:
+        while True:
+            try:
+                line = self._line(timeout_s)
+                reply = parse_reply(line)
+            except NotAMessageError as error:
+                if self._greeting is None or len(self._greeting) >= MOST_GREETING_LINES:
+                    raise AgentError("wire", f"{self._name}: {error}", _GREETING_HINT) from error
+                self._greeting.append(line)
+                continue
+            except WireError as error:
+                raise AgentError("wire", f"{self._name}: {error}", _GREETING_HINT) from error
+            self._greeting = None
+            if isinstance(reply, Event):
+                if on_event is not None:
+                    on_event(reply.event)
+            elif reply.id not in (self._last_id, 0):
+                continue  # the late answer of a request that was given up
+            elif isinstance(reply, Result):
+                return reply.result
+            else:
+                raise _refusal(reply, self._name)
+
+    def _line(self, timeout_s: float) -> bytes:
+        while b"\n" not in self._buffer:
+            if len(self._buffer) > MAX_LINE_BYTES:
+                raise WireError("an endless line")
+            self._fill(timeout_s)
+        line, self._buffer = self._buffer.split(b"\n", 1)
+        return line
+
+    def _read(self, size: int, timeout_s: float) -> bytes:
+        if not self._buffer:
+            self._fill(timeout_s)
+        data, self._buffer = self._buffer[:size], self._buffer[size:]
+        return data
+
+    def _fill(self, timeout_s: float) -> None:
+        data = self._channel.read(CHUNK_BYTES, timeout_s)
+        if not data:
+            greeting = b"\n".join([*(self._greeting or []), self._buffer])[-_GREETING_TAIL:]
+            said = self._channel.last_words() or greeting.decode("utf-8", "replace").strip()
+            raise UnreachableError(
+                f"the agent on {self._name} ended; its last words: {said or 'nothing'}",
+                "Try again: what has arrived on the board is kept.",
+            )
+        self._buffer += data
+
+
+def _refusal(fault: Fault, name: str) -> Exception:
+    message = f"{name}: {fault.message}"
+    if fault.code == DIGEST_MISMATCH:
+        return IntegrityError(message, fault.hint)
+    if fault.code in (NO_SPACE, READ_ONLY):
+        return BoardDiskError(message, fault.hint)
+    return AgentError(fault.code, message, fault.hint, fault.traceback)

@@ -1,0 +1,275 @@
+"""A target with an open connection: one physical unit, its agent started and its facts known.
+
+with open_device(target) as device:
+    device.prepare_runtime(wheelhouse=None, on_progress=show)
+    staged = device.push(Path("model.tflite"))
+    device.benchmark(staged, settings, on_progress=show)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import sys
+from array import array
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from device_agent.contract.measurement import (
+    Conditions,
+    KernelClass,
+    ProcessRun,
+    conditions_from_json,
+    process_run_from_json,
+)
+from targets.agent_client import ANSWER_TIMEOUT_S, AgentClient, AgentError
+from targets.errors import TargetError
+from targets.inventory import Target
+from targets.probe import Probe
+from targets.runtimes import RuntimeChoice, choose_runtime
+from targets.wheels import find_wheels
+
+if TYPE_CHECKING:
+    import numpy as np
+
+#: Unzipping and syncing 100 MB on a slow SD card.
+UNPACK_TIMEOUT_S = 600.0
+
+#: A job may need so long before its first sign of life: importing a runtime from a slow card.
+JOB_START_TIMEOUT_S = 120.0
+
+#: A model so slow that its least number of runs takes longer than asked still gets its time.
+SLOW_RUNS = 20
+
+#: All samples of a parity check, on a slow board.
+INFER_TIMEOUT_S = 3600.0
+
+#: What an agent accepts.
+LONGEST_JOB_S = 86400.0
+
+OnProgress = Callable[[str, int, int], None]
+"""Called with what is being done, how much is done and how much there is; 0 of 0 is unknown."""
+
+
+def no_progress(what: str, done: int, total: int) -> None:
+    """Show nothing."""
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A file that lies in the scratch area of a board."""
+
+    sha256: str
+    size_bytes: int
+    path: str
+    """On the board."""
+    sent_bytes: int
+    """What had to be sent for it; close to nothing when the board had it."""
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How one process of a benchmark runs."""
+
+    threads: int
+    warmup_s: float
+    duration_s: float
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class BoardRun:
+    """What one process saw, and what the board was doing before, during and after."""
+
+    run: ProcessRun
+    samples_ns: tuple[int, ...]
+    conditions: tuple[Conditions, ...]
+
+
+class Device:
+    """One board, reached and understood."""
+
+    def __init__(self, target: Target, seen: Probe, client: AgentClient) -> None:
+        self.target = target
+        self.probe = seen
+        self._client = client
+        self.facts: Mapping[str, Any] = client.call("hello", {})
+        """What the agent says of its board; keys as in `device_agent.facts`."""
+        self._tree = ""
+
+    @cached_property
+    def runtime(self) -> RuntimeChoice:
+        """The runtime that this board will use.
+
+        Raises:
+            NoRuntimeError: None loads there.
+        """
+        return choose_runtime(self.facts)
+
+    def prepare_runtime(
+        self, wheelhouse: Path | None = None, on_progress: OnProgress = no_progress
+    ) -> KernelClass:
+        """Bring the runtime to the board, unless it is there, and load it once.
+
+        Returns:
+            What will compute there.
+
+        Raises:
+            NoRuntimeError: No runtime loads on this board.
+            WheelError: A wheel cannot be had.
+            AgentError: The runtime is there, but does not load.
+        """
+        paths = find_wheels(
+            self.runtime.wheels, wheelhouse, lambda name: on_progress(f"download {name}", 0, 0)
+        )
+        digests = []
+        for path in paths:
+            with path.open("rb") as file:
+                digests.append(_digest_of(file))
+        tree = hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
+        if not self._client.call("has_tree", {"tree": tree})["present"]:
+            for path in paths:
+                self.push(path, on_progress)
+            on_progress("unpack the runtime", 0, 0)
+            self._client.call("unpack", {"tree": tree, "wheels": digests}, UNPACK_TIMEOUT_S)
+        self._tree = tree
+        on_progress("load the runtime", 0, 0)
+        answer = self._job("describe", {}, JOB_START_TIMEOUT_S)
+        return KernelClass(**answer["kernel_class"])
+
+    def push(self, path: Path, on_progress: OnProgress = no_progress) -> Staged:
+        """Send a file into the scratch area; what is there already is not sent again.
+
+        Raises:
+            TargetError: The file cannot be read, or does not fit on the board.
+            IntegrityError: What arrived is not what was sent.
+        """
+        sent_before = self._client.sent_bytes
+        try:
+            with path.open("rb") as file:
+                sha256 = _digest_of(file)
+                size = file.tell()
+                there = self._client.put(
+                    file,
+                    sha256,
+                    size,
+                    lambda done, total: on_progress(f"send {path.name}", done, total),
+                )
+        except OSError as error:
+            raise TargetError(f"cannot read {path}: {error.strerror or error}") from error
+        return Staged(sha256, size, there, self._client.sent_bytes - sent_before)
+
+    def benchmark(
+        self, model: Staged, settings: RunSettings, on_progress: OnProgress = no_progress
+    ) -> BoardRun:
+        """Load and time a model in one fresh process on the board.
+
+        Raises:
+            AgentError: The model does not load or run there, or the process died.
+        """
+        answer = self._job(
+            "benchmark",
+            {
+                "model": model.sha256,
+                "threads": settings.threads,
+                "warmup_s": settings.warmup_s,
+                "duration_s": settings.duration_s,
+                "seed": settings.seed,
+            },
+            JOB_START_TIMEOUT_S + settings.warmup_s + SLOW_RUNS * settings.duration_s,
+            lambda event: on_progress(str(event.get("phase", "")), 0, 0),
+        )
+        run = process_run_from_json(answer["run"])
+        measured, conditions = self._fetch([run.samples, str(answer["conditions"])])
+        samples = array("Q")
+        samples.frombytes(measured)
+        if sys.byteorder == "big":
+            samples.byteswap()
+        return BoardRun(
+            run,
+            tuple(samples),
+            tuple(conditions_from_json(entry) for entry in json.loads(conditions)),
+        )
+
+    def infer(
+        self,
+        model: Staged,
+        inputs: Mapping[str, np.ndarray[Any, Any]],
+        threads: int = 1,
+        on_progress: OnProgress = no_progress,
+    ) -> tuple[KernelClass, dict[str, np.ndarray[Any, Any]]]:
+        """Run a model over samples on the board.
+
+        Args:
+            model: The model, staged.
+            inputs: Samples by input name, `(samples, ...)`, exactly of the input's type.
+            threads: Threads of the runtime.
+            on_progress: Called while the board works.
+
+        Returns:
+            What computed there, and the outputs by name, `(samples, ...)`.
+
+        Raises:
+            AgentError: The model does not load or run there, or the inputs do not fit it.
+        """
+        import numpy as np  # only who compares outputs needs it
+
+        sent = [self._send_tensor(name, values) for name, values in inputs.items()]
+        try:
+            answer = self._job(
+                "infer",
+                {"model": model.sha256, "threads": threads, "inputs": sent},
+                INFER_TIMEOUT_S,
+                lambda event: on_progress(
+                    "infer on the board", int(event.get("done", 0)), int(event.get("total", 0))
+                ),
+            )
+        except AgentError:
+            self._drop([entry["sha256"] for entry in sent])
+            raise
+        results = self._fetch([entry["sha256"] for entry in answer["outputs"]])
+        self._drop([entry["sha256"] for entry in sent])
+        outputs = {}
+        for entry, content in zip(answer["outputs"], results, strict=True):
+            data = np.frombuffer(content, np.dtype(entry["dtype"]).newbyteorder("<"))
+            outputs[str(entry["name"])] = data.reshape(entry["shape"]).astype(entry["dtype"])
+        return KernelClass(**answer["kernel_class"]), outputs
+
+    def _send_tensor(self, name: str, values: np.ndarray[Any, Any]) -> dict[str, str]:
+        data = values.astype(values.dtype.newbyteorder("<")).tobytes()
+        sha256 = hashlib.sha256(data).hexdigest()
+        self._client.put(io.BytesIO(data), sha256, len(data))
+        return {"name": name, "dtype": values.dtype.name, "sha256": sha256}
+
+    def _fetch(self, digests: list[str]) -> list[bytes]:
+        """Take results from the board; nothing of them stays there. Two of them may be equal."""
+        data = [self._client.get(sha256) for sha256 in digests]
+        self._drop(digests)
+        return data
+
+    def _drop(self, digests: list[str]) -> None:
+        self._client.call("drop", {"sha256": digests})
+
+    def _job(
+        self,
+        op: str,
+        args: Mapping[str, Any],
+        timeout_s: float,
+        on_event: Callable[[Mapping[str, Any]], None] | None = None,
+    ) -> dict[str, Any]:
+        runtime = {"runtime": self.runtime.distribution, "tree": self._tree}
+        timeout_s = min(timeout_s, LONGEST_JOB_S)
+        args = {**runtime, **args, "timeout_s": timeout_s}
+        return self._client.call(op, args, timeout_s + ANSWER_TIMEOUT_S, on_event)
+
+
+def _digest_of(file: BinaryIO) -> str:
+    """Read a file to its end; return its SHA-256."""
+    digest = hashlib.sha256()
+    for chunk in iter(lambda: file.read(1 << 20), b""):
+        digest.update(chunk)
+    return digest.hexdigest()

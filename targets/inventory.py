@@ -1,0 +1,296 @@
+"""Who there is: the targets of a project, kept in `kedge.toml`.
+
+The file is the user's: it is edited in place, comments and order survive, and no secret is ever
+written to it (an identity is the path of a key, never the key).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
+
+from targets.errors import TargetError
+
+FILE_NAME = "kedge.toml"
+DEFAULT_ROOT = "~/.local/share/kedge"
+LOCAL = "local"
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z")
+_SSH = re.compile(
+    r"(?P<user>[^@\s:]+)@(?P<host>\[[0-9a-fA-F:.%\w]+\]|[^@\s:\[\]]+)(:(?P<port>[0-9]{1,5}))?\Z"
+)
+_ROOT = re.compile(r"(/|~/)[^\x00-\x1f\x7f]*\Z")
+_HOST_KEY = re.compile(r"SHA256:[A-Za-z0-9+/]{43}\Z")
+_HOST_KEY_TYPES = (
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "ssh-rsa",
+)
+_KEYS = {"address", "host_key", "host_key_type", "identity", "root", "labels"}
+
+
+class InventoryError(TargetError):
+    """`kedge.toml`, or what should be written to it, is not right."""
+
+    exit_code = 3
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where an SSH server listens."""
+
+    user: str
+    host: str
+    port: int = 22
+
+
+@dataclass(frozen=True)
+class Target:
+    """A named device: how to reach it and where kedge may keep its files."""
+
+    name: str
+    address: str
+    """`local`, or `USER@HOST[:PORT]`."""
+    host_key: str | None = None
+    """`SHA256:…`, as `ssh-keygen -l` prints it; always there for an SSH target."""
+    host_key_type: str | None = None
+    identity: Path | None = None
+    """The private key to log in with; without it, the SSH agent and the usual keys are tried."""
+    root: str = DEFAULT_ROOT
+    """The folder on the board that belongs to kedge."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the target is this computer itself."""
+        return self.address == LOCAL
+
+    @property
+    def ssh_address(self) -> Address:
+        """The parts of an SSH target's address."""
+        return parse_address(self.address)
+
+
+def parse_address(text: str) -> Address:
+    """Read `USER@HOST[:PORT]`; an IPv6 host stands in brackets.
+
+    Raises:
+        InventoryError: The text is nothing of the kind.
+    """
+    found = _SSH.match(text)
+    port = int(found["port"] or 22) if found else 0
+    if not found or not 0 < port < 65536:
+        raise InventoryError(
+            f"{text!r} is no address of a board",
+            "Write USER@HOST, USER@HOST:PORT, or `local` for this computer.",
+        )
+    return Address(found["user"], found["host"].strip("[]"), port)
+
+
+def find_file(start: Path) -> Path | None:
+    """Seek `kedge.toml` in `start` and in every folder above it."""
+    for folder in (start, *start.parents):
+        if (folder / FILE_NAME).is_file():
+            return folder / FILE_NAME
+    return None
+
+
+class Inventory:
+    """The targets of one `kedge.toml`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._document = _read(path)
+
+    @property
+    def targets(self) -> dict[str, Target]:
+        """All targets by name, in the file's order.
+
+        Raises:
+            InventoryError: An entry is not right; the message names file and field.
+        """
+        table = self._document.get("targets", {})
+        if not isinstance(table, Mapping):
+            raise InventoryError(f"{self.path}: [targets] must be a table")
+        return {str(name): self._target(str(name), entry) for name, entry in table.items()}
+
+    def get(self, name: str) -> Target:
+        """Return one target.
+
+        Raises:
+            InventoryError: There is none of this name.
+        """
+        targets = self.targets
+        if name not in targets:
+            known = ", ".join(targets) or "none"
+            raise InventoryError(
+                f"no target is called {name!r} in {self.path}; there are: {known}",
+                f"Add it: kedge target add {name} USER@HOST",
+            )
+        return targets[name]
+
+    def require_free(self, name: str) -> None:
+        """Refuse a name that no new target can have.
+
+        Raises:
+            InventoryError: The name is taken, or is none.
+        """
+        if not _NAME.match(name):
+            raise InventoryError(
+                f"{name!r} is no name for a target",
+                "Use letters, digits, dots, dashes and underscores.",
+            )
+        if name in self.targets:
+            raise InventoryError(
+                f"a target called {name!r} is already in {self.path}",
+                f"Choose another name, or: kedge target remove {name}",
+            )
+
+    def add(self, target: Target) -> None:
+        """Write a new target to the file.
+
+        Raises:
+            InventoryError: The name is taken or no name, or the file cannot be written.
+        """
+        self.require_free(target.name)
+        entry = tomlkit.table()
+        entry["address"] = target.address
+        for key in ("host_key", "host_key_type", "identity"):
+            if getattr(target, key) is not None:
+                entry[key] = str(getattr(target, key))
+        if target.root != DEFAULT_ROOT:
+            entry["root"] = target.root
+        if target.labels:
+            labels = tomlkit.inline_table()
+            labels.update(target.labels)
+            entry["labels"] = labels
+        self._target(target.name, entry)  # nothing is written that could not be read again
+        if "targets" not in self._document:
+            self._document["targets"] = tomlkit.table(is_super_table=True)
+        self._document["targets"][target.name] = entry
+        self._write()
+
+    def remove(self, name: str) -> None:
+        """Take a target out of the file.
+
+        Raises:
+            InventoryError: There is none of this name, or the file cannot be written.
+        """
+        self.get(name)
+        del self._document["targets"][name]
+        self._write()
+
+    def _target(self, name: str, entry: object) -> Target:
+        where = f"{self.path}: [targets.{name}]"
+        if not isinstance(entry, Mapping):
+            raise InventoryError(f"{where} must be a table")
+        unknown = sorted(set(entry) - _KEYS)
+        if unknown:
+            known = ", ".join(sorted(_KEYS))
+            raise InventoryError(f"{where} has an unknown key {unknown[0]!r}", f"Known: {known}.")
+        texts = {key: _text(where, entry, key) for key in _KEYS - {"labels"}}
+        address = texts["address"]
+        if address is None:
+            raise InventoryError(f"{where} lacks `address`", 'Write address = "USER@HOST".')
+        if address != LOCAL:
+            _check_ssh(where, address, texts["host_key"], texts["host_key_type"])
+        root = texts["root"] or DEFAULT_ROOT
+        if not _ROOT.match(root):
+            raise InventoryError(
+                f"{where}: root must be an absolute path or begin with ~/, found {root!r}",
+                f'Write root = "{DEFAULT_ROOT}", or leave it away.',
+            )
+        labels = entry.get("labels", {})
+        if not isinstance(labels, Mapping):
+            raise InventoryError(f"{where}: labels must be a table")
+        return Target(
+            name=name,
+            address=address,
+            host_key=texts["host_key"],
+            host_key_type=texts["host_key_type"],
+            identity=self._identity(texts["identity"]),
+            root=root,
+            labels={str(key): str(value) for key, value in labels.items()},
+        )
+
+    def _identity(self, text: str | None) -> Path | None:
+        """Read the path of a key; a relative one starts at the folder of the file."""
+        if not text:
+            return None
+        return Path(text) if text.startswith("~") else self.path.parent / text
+
+    def _write(self) -> None:
+        """Replace the file at once: a reader, or a crash, sees the old or the new one."""
+        content = tomlkit.dumps(self._document).encode()
+        try:
+            path = self.path.resolve()  # a link stays one
+            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".kedge-")
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+                mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
+                Path(temporary).chmod(mode)
+                Path(temporary).replace(path)
+                _fsync_folder(path.parent)
+            except BaseException:
+                with contextlib.suppress(FileNotFoundError):
+                    Path(temporary).unlink()
+                raise
+        except OSError as error:
+            raise InventoryError(f"cannot write {self.path}: {error.strerror or error}") from error
+
+
+def _read(path: Path) -> tomlkit.TOMLDocument:
+    try:
+        return tomlkit.parse(path.read_bytes().decode("utf-8"))  # read_text() changes line ends
+    except FileNotFoundError:
+        return tomlkit.document()
+    except (TOMLKitError, UnicodeDecodeError) as error:
+        raise InventoryError(f"{path} is no TOML: {error}", "Mend the line it names.") from error
+    except OSError as error:
+        raise InventoryError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _text(where: str, entry: Mapping[str, Any], key: str) -> str | None:
+    value = entry.get(key)
+    if value is not None and not isinstance(value, str):
+        raise InventoryError(f"{where}: {key} must be a string, found {value!r}")
+    return str(value) if value is not None else None
+
+
+def _check_ssh(where: str, address: str, host_key: str | None, host_key_type: str | None) -> None:
+    try:
+        parse_address(address)
+    except InventoryError as error:
+        raise InventoryError(f"{where}: address: {error}", error.hint) from error
+    hint = "Remove the entry and let `kedge target add` ask the board."
+    if not _HOST_KEY.match(host_key or ""):
+        raise InventoryError(
+            f"{where}: host_key must be SHA256:… of the board's host key, found {host_key!r}", hint
+        )
+    if host_key_type is not None and host_key_type not in _HOST_KEY_TYPES:
+        known = ", ".join(_HOST_KEY_TYPES)
+        raise InventoryError(
+            f"{where}: host_key_type must be one of {known}, found {host_key_type!r}", hint
+        )
+
+
+def _fsync_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

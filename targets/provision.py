@@ -1,0 +1,126 @@
+"""Reaches a target, brings the agent there if it is missing, and starts it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from device_agent.contract.codes import IntegrityError
+from targets.agent_archive import AgentArchive, agent_archive
+from targets.agent_client import AgentClient, BoardDiskError
+from targets.device import Device
+from targets.errors import TargetError
+from targets.inventory import Target
+from targets.local import LocalTransport
+from targets.probe import Probe, probe
+from targets.transport import Transport
+
+UPLOAD_TIMEOUT_S = 60.0
+REMOVE_TIMEOUT_S = 120.0
+
+#: Arrives under a name of its own and is renamed when it is whole: to `cat`, a cut link looks like
+#: the end of the file.
+_UPLOAD = """
+umask 077
+new={folder}/.new-$$
+trap 'rm -f "$new"' EXIT
+trap 'exit 1' HUP INT TERM
+mkdir -p {folder} && cat > "$new" || exit 1
+[ "$(wc -c < "$new")" -eq {size} ] || {{ echo "it did not arrive whole" >&2; exit 1; }}
+sync && mv "$new" {folder}/{sha256}.pyz
+"""
+
+#: Only what kedge made goes, by name: the root may be a folder in which others keep files, too.
+_REMOVE = """
+root={root}
+case "$root" in "~"/*) root="$HOME/${{root#??}}" ;; esac
+[ -d "$root" ] || exit 0
+cd "$root" || exit 1
+rm -f agent/*.pyz agent/.new-* || exit 1
+rm -rf store/scratch store/partial store/runtimes store/work-* || exit 1
+rmdir agent store 2>/dev/null
+cd / && rmdir "$root" 2>/dev/null || echo kept
+"""
+
+
+def connect(target: Target) -> Transport:
+    """Open the way to a target.
+
+    Raises:
+        TargetError: There is no way; the subclass says why.
+    """
+    if target.is_local:
+        return LocalTransport()
+    from targets.ssh import connect_ssh  # paramiko takes 0.2 s to import: only who needs it
+
+    return connect_ssh(target)
+
+
+@contextmanager
+def open_device(target: Target) -> Iterator[Device]:
+    """Connect to a target and start the agent there; end both on leaving.
+
+    Raises:
+        TargetError: It cannot be reached, or its disk is full or read-only.
+        NoPythonError: It has no Python that runs the agent.
+        IntegrityError: The agent that was sent is damaged on the board.
+    """
+    archive = agent_archive()
+    with ExitStack() as stack:
+        transport = stack.enter_context(connect(target))
+        seen = probe(transport, target.root, archive.sha256)
+        if not seen.has_agent:
+            _upload(transport, seen, archive, target)
+        device = _start(transport, seen, target, stack)
+        if device.facts["agent_sha256"] != archive.sha256:
+            raise IntegrityError(
+                f"the agent on {target.name} is not what was sent",
+                "Check the board's storage.",
+            )
+        yield device
+
+
+def remove_from_board(target: Target) -> bool:
+    """Remove everything that kedge put on a board.
+
+    Returns:
+        Whether the root folder is gone too; files of others keep it.
+
+    Raises:
+        TargetError: The board cannot be reached, or refuses.
+    """
+    with connect(target) as transport:
+        script = _REMOVE.format(root=shlex.quote(target.root))
+        done = transport.run("sh -c " + shlex.quote(script), b"", REMOVE_TIMEOUT_S)
+    if done.exit_code != 0:
+        said = done.stderr.decode("utf-8", "replace").strip()
+        raise TargetError(f"{target.name} did not remove everything: {said}")
+    return b"kept" not in done.stdout
+
+
+def _upload(transport: Transport, seen: Probe, archive: AgentArchive, target: Target) -> None:
+    if not seen.writable:
+        raise BoardDiskError(
+            f"{target.name}: {seen.root} cannot be written",
+            "Name a writable folder on the board as `root` of this target in kedge.toml.",
+        )
+    _ = seen.python  # refuse before anything is changed on a board that cannot run the agent
+    folder = shlex.quote(f"{seen.root}/agent")
+    script = _UPLOAD.format(folder=folder, sha256=archive.sha256, size=len(archive.content))
+    done = transport.run("sh -c " + shlex.quote(script), archive.content, UPLOAD_TIMEOUT_S)
+    if done.exit_code != 0:
+        said = done.stderr.decode("utf-8", "replace").strip()
+        raise BoardDiskError(
+            f"{target.name} did not take the agent: {said}",
+            "Free some space on the board, or name another folder as `root` in kedge.toml.",
+        )
+
+
+def _start(transport: Transport, seen: Probe, target: Target, stack: ExitStack) -> Device:
+    archive = f"{seen.root}/agent/{agent_archive().sha256}.pyz"
+    command = [seen.python.executable, "-I", archive, "serve", seen.root]
+    # The empty line ends whatever the login shell printed before.
+    client = AgentClient(transport.open("echo; exec " + shlex.join(command)), target.name)
+    stack.callback(client.close)
+    return Device(target, seen, client)

@@ -1,0 +1,98 @@
+"""What a way to a board must be able to do, and how it fails.
+
+A transport runs one command to its end, or opens one as a two-way channel. Everything else, files
+included, is built on these two, so OpenSSH, Dropbear without SFTP and a local process are alike.
+Every call has a deadline.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol
+
+from targets.errors import TargetError
+
+
+class UnreachableError(TargetError):
+    """No connection: the host is down, the name unknown, the port closed, or the link was cut."""
+
+
+class HostKeyError(TargetError):
+    """The board's host key is not the one that was accepted: it may be another machine."""
+
+
+class LoginRefusedError(TargetError):
+    """The board is there, but refuses the user or the key."""
+
+
+class DeadlineError(TargetError):
+    """The board gave no answer in time."""
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A command that ran to its end."""
+
+    exit_code: int
+    stdout: bytes
+    stderr: bytes
+
+
+class Channel(Protocol):
+    """A running command on the board, seen through its stdio."""
+
+    def write(self, data: bytes, timeout_s: float) -> None:
+        """Send all of `data`.
+
+        Raises:
+            UnreachableError: The command or the link ended.
+            DeadlineError: Nothing was taken for `timeout_s`.
+        """
+
+    def read(self, size: int, timeout_s: float) -> bytes:
+        """Return at least one and at most `size` bytes; empty when the command closed its output.
+
+        Raises:
+            UnreachableError: The link ended.
+            DeadlineError: Nothing came for `timeout_s`.
+        """
+
+    def last_words(self) -> str:
+        """Return the end of what the command wrote to standard error so far."""
+
+    def close(self) -> None:
+        """End the command and free the channel; safe to call twice."""
+
+
+class Transport(Protocol):
+    """A connection to one board."""
+
+    def run(self, command: str, stdin: bytes, timeout_s: float) -> Completed:
+        """Run a shell command to its end.
+
+        Raises:
+            UnreachableError: The link ended.
+            DeadlineError: The command had not ended after `timeout_s`.
+        """
+
+    def open(self, command: str) -> Channel:
+        """Start a shell command and return its stdio.
+
+        Raises:
+            UnreachableError: The link ended.
+        """
+
+    def close(self) -> None:
+        """Close the connection; safe to call twice."""
+
+    def __enter__(self) -> Transport:
+        """Use the transport as a context manager."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the connection."""

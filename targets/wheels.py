@@ -1,0 +1,145 @@
+"""Finds the wheels that a board needs: in a local folder, in the cache, or with pip, once.
+
+pip does the download, so the user's index, proxy and certificates are honoured; it is told the
+board's platform, never the host's.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from zipfile import is_zipfile
+
+from targets.errors import TargetError
+from targets.runtimes import Wheel
+
+#: Tags under which wheels of these runtimes were published. Whether one truly loads is decided in
+#: `runtimes.py`; here the tag must only be found.
+_TAGS = ("manylinux2014", "manylinux_2_17", "manylinux_2_27", "manylinux_2_28", "manylinux_2_34")
+
+DOWNLOAD_TIMEOUT_S = 900
+
+OnWheel = Callable[[str], None]
+"""Called with the name of a wheel before it is downloaded."""
+
+
+class WheelError(TargetError):
+    """A wheel that the board needs cannot be had."""
+
+
+def cache_folder() -> Path:
+    """Return where downloaded wheels are kept."""
+    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kedge"
+    return Path(os.environ.get("KEDGE_CACHE_DIR") or default) / "wheels"
+
+
+def find_wheels(
+    wheels: Sequence[Wheel], wheelhouse: Path | None, on_download: OnWheel
+) -> list[Path]:
+    """Find the files of all `wheels`.
+
+    Args:
+        wheels: What the board needs.
+        wheelhouse: A folder of wheels; when given, nothing is downloaded.
+        on_download: Called before a download, which may take a while.
+
+    Raises:
+        WheelError: One of them is not to be had; the message names it and where it was sought.
+    """
+    if wheelhouse is not None and not wheelhouse.is_dir():
+        raise WheelError(f"the wheelhouse {wheelhouse} is no folder", "Name a folder of wheels.")
+    return [_find(wheel, wheelhouse, on_download) for wheel in wheels]
+
+
+def _find(wheel: Wheel, wheelhouse: Path | None, on_download: OnWheel) -> Path:
+    folder = wheelhouse or cache_folder()
+    found = _in_folder(wheel, folder)
+    if found is not None:
+        return found
+    name = f"{wheel.distribution}-{wheel.version} for Python {_dotted(wheel)} on {wheel.machine}"
+    if wheelhouse is not None:
+        raise WheelError(
+            f"{wheelhouse} has no wheel {name}",
+            "On a computer with network: pip download --no-deps " + " ".join(_selection(wheel)),
+        )
+    on_download(name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # pip writes in place: only what is whole may come under its name into the cache.
+        with TemporaryDirectory(prefix=".download-", dir=folder) as temporary:
+            _download(wheel, Path(temporary), name)
+            for path in Path(temporary).glob("*.whl"):
+                path.replace(folder / path.name)
+    except OSError as error:
+        raise WheelError(
+            f"cannot keep wheels in {folder}: {error.strerror or error}",
+            "Free some space, or name another folder in KEDGE_CACHE_DIR.",
+        ) from error
+    found = _in_folder(wheel, folder)
+    if found is None:
+        raise WheelError(f"pip downloaded no file that is {name}")
+    return found
+
+
+def _in_folder(wheel: Wheel, folder: Path) -> Path | None:
+    for path in sorted(folder.glob("*.whl")):
+        if matches(path.name, wheel):
+            if is_zipfile(path):
+                return path
+            raise WheelError(f"{path} is damaged: it is no whole wheel", "Remove it and try again.")
+    return None
+
+
+def matches(file_name: str, wheel: Wheel) -> bool:
+    """Tell whether a file is this wheel, by the name that the wheel format prescribes."""
+    parts = file_name[: -len(".whl")].split("-")
+    if len(parts) not in (5, 6):
+        return False
+    name, version, (python, abi, platform) = parts[0], parts[1], parts[-3:]
+    return (
+        name.lower().replace("_", "-") == wheel.distribution
+        and version == wheel.version
+        and f"cp{wheel.python}" in python.split(".")
+        and abi in (f"cp{wheel.python}", f"cp{wheel.python}m", "abi3")
+        and any(_is_for(wheel.machine, tag) for tag in platform.split("."))
+    )
+
+
+def _is_for(machine: str, tag: str) -> bool:
+    """Tell whether a platform tag is this architecture's on a glibc Linux, not musl's or macOS'."""
+    return tag.startswith(("manylinux", "linux_")) and tag.endswith("_" + machine)
+
+
+def _selection(wheel: Wheel) -> list[str]:
+    arguments = ["--only-binary=:all:", "--implementation", "cp", "--python-version", wheel.python]
+    for tag in _TAGS:
+        arguments += ["--platform", f"{tag}_{wheel.machine}"]
+    return [*arguments, f"{wheel.distribution}=={wheel.version}"]
+
+
+def _download(wheel: Wheel, folder: Path, name: str) -> None:
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+            + ["--dest", str(folder), *_selection(wheel)],
+            capture_output=True,
+            text=True,
+            timeout=DOWNLOAD_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise WheelError(f"the download of {name} took too long", "Try again.") from error
+    if done.returncode != 0:
+        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+        raise WheelError(
+            f"pip cannot download {name}: {' '.join(errors) or done.stderr.strip()[-300:]}",
+            "Without network, name a folder that holds the wheel with --wheelhouse.",
+        )
+
+
+def _dotted(wheel: Wheel) -> str:
+    return f"{wheel.python[0]}.{wheel.python[1:]}"

@@ -1,0 +1,38 @@
+"""The boards, as fixtures: each starts once for all the tests that use it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.boards import KINDS, BoardUnderTest, start_board
+
+
+@pytest.fixture(scope="session")
+def local_board() -> Iterator[BoardUnderTest]:
+    with start_board("local") as board:
+        yield board
+
+
+@pytest.fixture(scope="session")
+def ssh_board() -> Iterator[BoardUnderTest]:
+    with start_board("ssh") as board:
+        yield board
+
+
+@pytest.fixture(scope="session")
+def arm64_board() -> Iterator[BoardUnderTest]:
+    with start_board("arm64") as board:
+        yield board
+
+
+@pytest.fixture(
+    scope="session",
+    params=[
+        pytest.param(kind, marks=[pytest.mark.arm64] if kind == "arm64" else []) for kind in KINDS
+    ],
+)
+def board(request: pytest.FixtureRequest) -> BoardUnderTest:
+    """Each kind of board in turn."""
+    found = request.getfixturevalue(f"{request.param}_board")
+    assert isinstance(found, BoardUnderTest)
+    return found

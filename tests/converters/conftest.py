@@ -1,0 +1,85 @@
+"""Models, data and conversions that several tests ask about: made once, by child processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from converters.process import convert
+from converters.request import ConversionRequest
+
+HERE = Path(__file__).parent
+REPOSITORY = HERE.parent.parent
+
+
+def run_child(*arguments: str | Path) -> None:
+    environment = dict(os.environ, TF_USE_LEGACY_KERAS="1", TF_CPP_MIN_LOG_LEVEL="3")
+    done = subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=REPOSITORY,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory) -> Path:
+    """Folder with digits.keras and digits.npz, as `kedge demo` makes them."""
+    folder = tmp_path_factory.mktemp("digits")
+    run_child("-m", "converters.digits_cnn", "--out", folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def zoo(tmp_path_factory, digits) -> Path:
+    """Folder with small models of every kind; see model_zoo.py."""
+    folder = tmp_path_factory.mktemp("zoo")
+    run_child(HERE / "model_zoo.py", folder, digits / "digits.npz")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def digits_request(digits, tmp_path_factory):
+    """A request about the digits, to be changed with `dataclasses.replace`."""
+    out = tmp_path_factory.mktemp("digits_out")
+    return ConversionRequest(
+        digits / "digits.keras", digits / "digits.npz", "ptq_w8a8", out / "ptq"
+    )
+
+
+@pytest.fixture(scope="session")
+def digits_ptq(digits_request):
+    return convert(digits_request)
+
+
+@pytest.fixture(scope="session")
+def digits_qat(digits_request):
+    reports = []
+    request = replace(digits_request, recipe="qat_w8a8", out=digits_request.out.with_name("qat"))
+    return convert(request, reports.append), reports
+
+
+@pytest.fixture
+def images(tmp_path):
+    """A function that writes a folder of small random images, one sub-folder a class."""
+    from PIL import Image
+
+    def write(folder=tmp_path / "images", classes=("ant", "bee", "cow"), count=12, size=(8, 8)):
+        random = np.random.default_rng(0)
+        for name in classes:
+            (folder / name).mkdir(parents=True)
+            for number in range(count):
+                pixels = random.integers(0, 256, (size[1], size[0]), np.uint8)
+                Image.fromarray(pixels).save(folder / name / f"{number:02}.png")
+        return folder
+
+    return write

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from converters.conversion import Accuracy, read_conversion
+from converters.errors import ConversionError
+from device_agent.contract.codes import IntegrityError
+
+
+@pytest.fixture
+def folder(digits_ptq, tmp_path):
+    """A copy of a conversion, to be damaged."""
+    for name in ("model.tflite", "conversion.json", "golden.npz"):
+        (tmp_path / name).write_bytes(digits_ptq.model.with_name(name).read_bytes())
+    return tmp_path
+
+
+def edit(folder, **changed):
+    path = folder / "conversion.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changed}))
+
+
+def test_what_was_written_is_read_again(digits_ptq):
+    assert read_conversion(digits_ptq.model.parent) == digits_ptq
+
+
+def test_a_conversion_may_be_moved(digits_ptq, folder):
+    moved = read_conversion(folder)
+    assert moved.model == folder / "model.tflite"
+    assert moved.golden == folder / "golden.npz"
+    assert moved.model_sha256 == digits_ptq.model_sha256
+
+
+def test_a_field_of_a_later_kedge_is_passed_over(digits_ptq, folder):
+    edit(folder, colour="blue")
+    assert read_conversion(folder).recipe == digits_ptq.recipe
+
+
+def test_a_newer_schema_is_refused(folder):
+    edit(folder, schema=2)
+    with pytest.raises(ConversionError, match="has schema 2, this kedge reads up to 1") as caught:
+        read_conversion(folder)
+    assert "update kedge" in caught.value.hint
+
+
+@pytest.mark.parametrize("change", ["touched", "removed"])
+def test_evidence_about_another_model_is_refused(folder, change):
+    model = folder / "model.tflite"
+    if change == "removed":
+        model.unlink()
+    else:
+        model.write_bytes(model.read_bytes() + b"\0")
+    with pytest.raises(IntegrityError, match="model.tflite") as caught:
+        read_conversion(folder)
+    assert caught.value.exit_code == 5
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("", "cannot be read"), ("[]", "holds no JSON object"), ('{"schema": 1}', "'golden'")],
+)
+def test_damaged_evidence_is_refused(folder, content, message):
+    (folder / "conversion.json").write_text(content)
+    with pytest.raises(ConversionError, match=message):
+        read_conversion(folder)
+
+
+def test_an_empty_folder_is_no_conversion(tmp_path):
+    with pytest.raises(ConversionError, match="conversion.json: not found"):
+        read_conversion(tmp_path)
+
+
+def test_accuracy_is_a_share():
+    assert Accuracy(3, 4).fraction == 0.75

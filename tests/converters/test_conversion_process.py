@@ -1,0 +1,239 @@
+"""The child process: what it leaves behind however it ends."""
+
+from __future__ import annotations
+
+import errno
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from converters import durable, process
+from converters.errors import ConversionError, HostDiskError, MissingConvertExtraError
+from converters.process import ConversionBugError, convert
+from converters.recipe import RecipeError
+from converters.request import ConversionRequest
+
+PARENT = """
+import sys
+from converters.process import convert
+from converters.request import ConversionRequest
+
+def report(progress):
+    print(progress.stage, flush=True)
+
+convert(ConversionRequest.from_json(sys.argv[1]), report)
+"""
+
+
+def test_a_request_survives_the_pipe(digits_request):
+    assert ConversionRequest.from_json(digits_request.to_json()) == digits_request
+
+
+def test_a_conversion_loads_no_tensorflow_into_its_caller(digits_ptq):
+    assert not {"tensorflow", "tf_keras", "keras"} & set(sys.modules)
+
+
+def test_only_the_three_files_are_left(digits_ptq):
+    names = {path.name for path in digits_ptq.model.parent.iterdir()}
+    assert names == {"model.tflite", "conversion.json", "golden.npz"}
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "exit_code", "message"),
+    [
+        ({"model": Path("absent.h5")}, ConversionError, 4, "model .*absent.h5: not found"),
+        ({"data": Path("absent.npz")}, ConversionError, 4, "data .*absent.npz: not found"),
+        ({"recipe": "magic"}, RecipeError, 3, "recipe 'magic' is unknown"),
+        ({"image_range": "0..7"}, ConversionError, 4, "image range is '0..7'"),
+        ({"seed": -1}, ConversionError, 4, "seed is -1"),
+        ({"model": Path(__file__)}, ConversionError, 4, "is no model"),
+        ({"out": Path(__file__)}, ConversionError, 4, "is a file, not a folder"),
+    ],
+)
+def test_cheap_refusals_come_at_once(
+    digits_request, tmp_path, change, error, exit_code, message, monkeypatch
+):
+    monkeypatch.setattr(process, "_start", lambda *_: pytest.fail("a child was started"))
+    with pytest.raises(error, match=message) as caught:
+        convert(replace(digits_request, **{"out": tmp_path / "out", **change}))
+    assert caught.value.exit_code == exit_code
+    assert caught.value.hint
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_extra_is_named(digits_request, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "tensorflow" else find(name)
+    )
+    with pytest.raises(MissingConvertExtraError, match="needs tensorflow") as caught:
+        convert(digits_request)
+    assert caught.value.exit_code == 3
+    assert caught.value.hint == "in a clone of kedge: pip install '.[convert]'"
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """Children that `convert` starts."""
+    children = []
+    start = process._start
+    monkeypatch.setattr(
+        process, "_start", lambda *args: children.append(start(*args)) or children[-1]
+    )
+    return children
+
+
+@pytest.mark.parametrize(
+    ("number", "hint"), [(signal.SIGKILL, "memory ran out"), (signal.SIGSEGV, "report")]
+)
+def test_a_child_that_a_signal_ends_is_named(digits_request, tmp_path, started, number, hint):
+    with pytest.raises(ConversionError, match=f"ended by {number.name}") as caught:
+        convert(
+            replace(digits_request, out=tmp_path / "out"),
+            lambda progress: os.kill(started[0].pid, number),
+        )
+    assert hint in caught.value.hint
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_error_of_the_caller_ends_the_child(digits_request, tmp_path, started):
+    def fail(progress):
+        raise KeyError(progress.stage)
+
+    with pytest.raises(KeyError):
+        convert(replace(digits_request, out=tmp_path / "out"), fail)
+    assert started[0].returncode == -signal.SIGTERM
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_bug_in_the_child_comes_with_its_traceback(digits_request, tmp_path, monkeypatch):
+    monkeypatch.setattr(process, "check_request", lambda request: None)
+    request = replace(digits_request, image_range="bogus", data=_images(tmp_path))
+    with pytest.raises(ConversionBugError, match="(?s)Traceback.*KeyError: 'bogus'"):
+        convert(replace(request, out=tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def _images(folder):
+    for number in range(10):
+        (folder / "images" / str(number)).mkdir(parents=True)
+    return folder / "images"
+
+
+def start_parent(request):
+    return subprocess.Popen(
+        [sys.executable, "-c", PARENT, request.to_json()],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for_stage(parent, stage):
+    for line in parent.stdout:
+        if line.strip() == stage:
+            return
+    pytest.fail(f"{stage} was never reached: {parent.stderr.read()}")
+
+
+def children_of(pid):
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def ends_within(seconds, done):
+    deadline = time.monotonic() + seconds
+    while not done() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return done()
+
+
+def is_running(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("number", "stage"),
+    [(signal.SIGINT, "load TensorFlow"), (signal.SIGINT, "train"), (signal.SIGKILL, "train")],
+)
+def test_an_interrupted_conversion_leaves_nothing(digits_request, tmp_path, number, stage):
+    out = tmp_path / "out"
+    parent = start_parent(replace(digits_request, recipe="qat_w8a8", out=out))
+    with parent:
+        wait_for_stage(parent, stage)
+        (child,) = children_of(parent.pid)
+        parent.send_signal(number)
+        parent.wait(10)
+    assert ends_within(10, lambda: not is_running(child))
+    if number == signal.SIGINT:
+        assert parent.returncode != 0
+        assert not out.exists()
+    else:  # nobody was left to remove the empty folder itself
+        assert ends_within(5, lambda: list(out.iterdir()) == [])
+
+
+def test_an_interrupted_conversion_leaves_the_one_before_it_whole(
+    digits_request, digits_ptq, tmp_path
+):
+    out = tmp_path / "out"
+    out.mkdir()
+    for path in digits_ptq.model.parent.iterdir():
+        (out / path.name).write_bytes(path.read_bytes())
+    parent = start_parent(replace(digits_request, recipe="qat_w8a8", out=out))
+    with parent:
+        wait_for_stage(parent, "train")
+        parent.send_signal(signal.SIGINT)
+    assert {path.name for path in out.iterdir()} == {
+        "model.tflite",
+        "conversion.json",
+        "golden.npz",
+    }
+    assert process.read_conversion(out).model_sha256 == digits_ptq.model_sha256
+
+
+@pytest.fixture
+def tiny_disk(tmp_path):
+    """A file system of 64 KiB."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], capture_output=True
+    )
+    if done.returncode:
+        pytest.skip("mounting a small file system needs root")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_is_named_and_left_as_it_was(digits_request, tiny_disk):
+    with pytest.raises(HostDiskError, match="(?i)no space") as caught:
+        convert(replace(digits_request, out=tiny_disk / "out"))
+    assert caught.value.exit_code == 6
+    assert "free space" in caught.value.hint
+    assert list(tiny_disk.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "error"),
+    [
+        (errno.ENOSPC, HostDiskError),
+        (errno.EDQUOT, HostDiskError),
+        (errno.EROFS, HostDiskError),
+        (errno.EACCES, ConversionError),
+    ],
+)
+def test_what_the_system_says_about_a_file_is_translated(number, error):
+    refused = pytest.raises(error, match="/out: cannot be written")
+    with refused as caught, durable.translated(Path("/out")):
+        raise OSError(number, os.strerror(number))
+    assert type(caught.value) is error
+    assert isinstance(caught.value.__cause__, OSError)

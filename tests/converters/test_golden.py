@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from converters.errors import ConversionError
+from converters.golden import MAX_BYTES, Golden, read_golden, sample_count, write_golden
+
+
+@pytest.mark.parametrize("labels", [None, np.array([1, 2])])
+def test_what_was_written_is_read_again(tmp_path, labels):
+    inputs = {"serving_default_input:0": np.array([[1], [2]], np.int8), "b/c;d": np.ones((2, 3))}
+    write_golden(tmp_path / "golden.npz", Golden("ab" * 32, inputs, labels))
+    found = read_golden(tmp_path / "golden.npz")
+    assert found.model_sha256 == "ab" * 32
+    assert found.inputs.keys() == inputs.keys()
+    for name, x in inputs.items():
+        np.testing.assert_array_equal(found.inputs[name], x)
+        assert found.inputs[name].dtype == x.dtype
+    np.testing.assert_array_equal(found.labels, labels)
+
+
+@pytest.mark.parametrize(
+    ("available", "sample_bytes", "count"),
+    [(359, 64, 359), (10_000, 3072, 1000), (5000, MAX_BYTES // 10, 10), (5, 2 * MAX_BYTES, 1)],
+)
+def test_a_golden_file_stays_small(available, sample_bytes, count):
+    assert sample_count(available, sample_bytes) == count
+
+
+def test_pickles_are_never_loaded(tmp_path):
+    path = tmp_path / "golden.npz"
+    np.savez(path, model_sha256="x", **{"input/x": np.array([{}], object)})
+    with pytest.raises(ConversionError, match="holds no golden inputs"):
+        read_golden(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04...."])
+def test_another_file_is_refused(tmp_path, content):
+    path = tmp_path / "golden.npz"
+    path.write_bytes(content)
+    with pytest.raises(ConversionError, match="golden.npz: holds no golden inputs"):
+        read_golden(path)

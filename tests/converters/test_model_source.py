@@ -1,0 +1,48 @@
+"""Models that do not fit: one message each, and nothing is left behind."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from converters.errors import ConversionError
+from converters.process import convert
+
+REFUSED = {
+    "lambda.h5": "layer 'twice' is a Lambda layer",
+    "custom.h5": "layer 'mine' is of the class Doubling",
+    "custom.keras": "layer 'mine' is of the class Doubling",
+    "custom3.keras": "layer 'mine' is of the class Doubling3",
+    "dynamic.h5": r"input has the shape \(None, None, None, 1\)",
+    "two_inputs.h5": "has 2 inputs and 1 outputs, expected one of each",
+    "picture_out.h5": r"output has the shape \(1, 6, 6, 3\), expected \(batch, classes\)",
+}
+
+
+@pytest.mark.parametrize(("name", "message"), REFUSED.items())
+def test_a_model_that_does_not_fit_is_named(zoo, digits_request, tmp_path, name, message):
+    request = replace(digits_request, model=zoo / name, out=tmp_path / "out")
+    with pytest.raises(ConversionError, match=message) as caught:
+        convert(request)
+    assert str(zoo / name) in str(caught.value)
+    assert caught.value.exit_code == 4
+    assert caught.value.hint
+    assert not (tmp_path / "out").exists()
+
+
+def test_data_that_does_not_fit_the_model_leaves_nothing(digits_request, tmp_path):
+    np.savez(
+        tmp_path / "data.npz",
+        x_train=np.zeros((20, 9, 9, 1)),
+        y_train=np.zeros(20, int),
+        x_test=np.zeros((2, 9, 9, 1)),
+        y_test=np.zeros(2, int),
+    )
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "kept.txt").write_text("the user's")
+    with pytest.raises(ConversionError, match=r"x_train has the shape \(20, 9, 9, 1\)"):
+        convert(replace(digits_request, data=tmp_path / "data.npz", out=out))
+    assert [path.name for path in out.iterdir()] == ["kept.txt"]

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import json
+import zipfile
+
+import pytest
+
+from converters.architecture import stored_layers
+from converters.errors import ConversionError
+from converters.source_file import KERAS_3, SAVED_MODEL, TF_KERAS, identify
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("keras2.h5", TF_KERAS),
+        ("keras2_saved", TF_KERAS),
+        ("keras3.keras", KERAS_3),
+        ("keras3.h5", KERAS_3),
+        ("keras3_export", SAVED_MODEL),
+    ],
+)
+def test_the_content_tells_the_kind(zoo, name, kind):
+    assert identify(zoo / name).kind == kind
+
+
+def refused(path):
+    with pytest.raises(ConversionError) as caught:
+        identify(path)
+    assert str(path) in str(caught.value)
+    assert caught.value.hint
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["lambda.h5", "lambda.keras", "lambda3.keras"])
+def test_code_in_a_file_is_named_and_never_run(zoo, name):
+    assert "layer 'twice' is a Lambda layer" in refused(zoo / name)
+
+
+def test_weights_alone_are_no_model(zoo):
+    assert "holds weights only" in refused(zoo / "only_weights.h5")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is no model: it is empty"),
+        (b"hello, world", "is no model: it begins with b'hello, w'"),
+        (b"\x1c\0\0\0TFL3....", "is a .tflite already"),
+        (b"PK\x03\x04 and no more", "is a zip file, but no whole Keras model"),
+        (b"\x89HDF\r\n\x1a\n and no more", "is a damaged HDF5 file"),
+    ],
+)
+def test_what_is_no_model_is_said(tmp_path, content, message):
+    path = tmp_path / "model.keras"
+    path.write_bytes(content)
+    assert message in refused(path)
+
+
+@pytest.mark.parametrize("name", ["keras2.h5", "keras3.keras"])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.95])
+def test_a_cut_off_model_is_refused(zoo, tmp_path, name, share):
+    whole = (zoo / name).read_bytes()
+    path = tmp_path / name
+    path.write_bytes(whole[: int(len(whole) * share)])
+    assert "no whole Keras model" in refused(path) or "damaged HDF5" in refused(path)
+
+
+def test_a_zip_of_something_else_is_refused(tmp_path):
+    path = tmp_path / "model.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("metadata.json", json.dumps([1, 2]))
+    assert "no whole Keras model" in refused(path)
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path):
+    assert "without saved_model.pb" in refused(tmp_path)
+
+
+def test_layers_inside_of_wrappers_and_models_are_seen():
+    inner = {"class_name": "Dense", "config": {"name": "inside"}}
+    wrapper = {"class_name": "TimeDistributed", "config": {"name": "around", "layer": inner}}
+    nested = {"class_name": "Functional", "config": {"name": "m", "layers": [wrapper, None, 3]}}
+    assert [layer.name for layer in stored_layers(nested)] == ["m", "around", "inside"]

@@ -1,0 +1,80 @@
+"""The documents tell what the program does."""
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from toolkit.cli.main import COMMANDS, kedge
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/bench.md"]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_in_the_readme(name: str) -> None:
+    assert re.search(rf"(kedge|make) {name}\b", README)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "converters" / "recipes").glob("*.toml")))
+def test_every_recipe_is_in_the_readme(path: Path) -> None:
+    assert f"`{path.stem}`" in README
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_and_code_names_lead_somewhere(document: str) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    for link in re.findall(r"\]\((?!https?:)([^)#]+)", text):
+        assert (ROOT / document).parent.joinpath(link).exists(), link
+    for name in re.findall(r"`((?:toolkit|converters|targets|device_agent|tests)/[\w./]+)`", text):
+        assert (ROOT / name).exists(), name
+
+
+def test_every_option_of_every_example_exists() -> None:
+    texts = [(ROOT / document).read_text(encoding="utf-8") for document in DOCUMENTS]
+    examples = [line.split("#")[0].split() for text in texts for line in text.splitlines()
+                if line.startswith("    kedge ")]  # fmt: skip
+    assert len(examples) > 5
+    for words in examples:
+        command = _command(words[1:])
+        known = {option for parameter in command.params for option in parameter.opts}
+        used = {word.split("=")[0] for word in words if word.startswith("--")}
+        assert used <= known, words
+
+
+def _command(words: list[str]) -> click.Command:
+    context = click.Context(kedge)
+    command = kedge.get_command(context, words[0])
+    assert command is not None, words
+    if isinstance(command, click.Group):
+        command = command.get_command(context, words[1])
+    assert command is not None, words
+    return command
+
+
+def test_no_command_has_more_than_twelve_options() -> None:
+    context = click.Context(kedge)
+    for name in COMMANDS:
+        command = kedge.get_command(context, name)
+        assert command is not None
+        options = [item for item in command.params if isinstance(item, click.Option)]
+        assert len(options) <= 12, name
+
+
+def test_exit_codes_of_the_readme_are_those_of_the_errors() -> None:
+    from converters.errors import ConversionError
+    from device_agent.contract.codes import IntegrityError
+    from targets.agent_client import AgentError
+    from targets.errors import TargetError
+    from toolkit.errors import ToolkitError
+
+    rows = dict(re.findall(r"^\| (\d+) \| (.+) \|$", README, re.MULTILINE))
+    told = {3: "recipe", 4: "model", 5: "digest", 6: "board", 7: "answered no"}
+    errors = {
+        ToolkitError: 3, ConversionError: 4, IntegrityError: 5, TargetError: 6, AgentError: 7
+    }  # fmt: skip
+    for error, code in errors.items():
+        assert error.exit_code == code
+        assert told[code] in rows[str(code)]

@@ -1,0 +1,121 @@
+"""The rules of the house that no linter checks: sizes, names, and who imports what."""
+
+import ast
+import configparser
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+PACKAGES = ("toolkit", "targets", "converters", "device_agent")
+WRITTEN_HERE = (*PACKAGES, "tests", "benchmarks", ".ci")
+
+LONGEST_MODULE = 400
+LONGEST_FUNCTION = 60
+EMPTY_NAMES = {"util", "utils", "helper", "helpers", "common", "misc", "manager", "base"}
+# The small Python API: the only __init__ that hands on what others define.
+RE_EXPORTS = {"toolkit/__init__.py"}
+# The board's own packages, imported late, in the child process that runs the model.
+RUNTIME_MODULE = "device_agent/runtime.py"
+RUNTIMES = {"numpy", "ai_edge_litert", "tflite_runtime"}
+TENSORFLOW = {"tensorflow", "tf_keras", "keras", "tensorflow_model_optimization"}
+
+
+def modules(*folders: str) -> list[Path]:
+    found = [path for name in folders for path in sorted((REPOSITORY / name).rglob("*.py"))]
+    return [path for path in found if "__pycache__" not in path.parts]
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(REPOSITORY).as_posix()
+
+
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(), filename=str(path))
+
+
+def imported(node: ast.AST) -> Iterator[str]:
+    """The top-level packages that this tree imports, at its top or in a function."""
+    for part in ast.walk(node):
+        if isinstance(part, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in part.names)
+        elif isinstance(part, ast.ImportFrom):
+            assert part.level == 0, "imports are absolute"
+            yield (part.module or "").partition(".")[0]
+
+
+def listed_packages() -> set[str]:
+    config = configparser.ConfigParser()
+    config.read(REPOSITORY / "setup.cfg")
+    return set(config["options"]["packages"].split())
+
+
+@pytest.mark.parametrize("path", modules(*WRITTEN_HERE), ids=name_of)
+def test_a_module_is_small(path: Path) -> None:
+    lines = len(path.read_text().splitlines())
+    assert lines <= LONGEST_MODULE, f"{lines} lines: give one of its parts a module of its own"
+
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = (node.end_lineno or node.lineno) - node.lineno + 1
+            assert length <= LONGEST_FUNCTION, f"{node.name} (line {node.lineno}): {length} lines"
+
+
+@pytest.mark.parametrize("path", modules(*WRITTEN_HERE), ids=name_of)
+def test_a_module_is_named_for_what_it_holds(path: Path) -> None:
+    assert not EMPTY_NAMES & {*path.stem.split("_"), *path.parent.name.split("_")}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [p for p in modules(*PACKAGES) if p.name == "__init__.py" and name_of(p) not in RE_EXPORTS],
+    ids=name_of,
+)
+def test_a_package_hands_nothing_on(path: Path) -> None:
+    assert set(imported(parsed(path))) <= {"__future__"}
+
+
+@pytest.mark.parametrize("path", modules("device_agent"), ids=name_of)
+def test_the_agent_needs_the_standard_library_only(path: Path) -> None:
+    tree = parsed(path)
+    foreign = set(imported(tree)) - sys.stdlib_module_names - {"device_agent"}
+    if name_of(path) != RUNTIME_MODULE:
+        assert foreign == set()
+        return
+
+    assert foreign <= RUNTIMES
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    late = {
+        part for node in ast.walk(tree) if isinstance(node, functions) for part in imported(node)
+    }
+    at_load = {
+        name
+        for node in tree.body
+        if not isinstance(node, (*functions, ast.ClassDef))
+        for name in imported(node)
+    }
+    assert foreign <= late
+    assert not foreign & at_load
+
+
+@pytest.mark.parametrize("path", modules("toolkit", "targets", "converters/tflite"), ids=name_of)
+def test_tensorflow_stays_where_models_are_converted(path: Path) -> None:
+    assert not TENSORFLOW & set(imported(parsed(path)))
+
+
+def test_every_package_is_listed_and_is_there() -> None:
+    folders = {path.parent for path in modules(*PACKAGES)}
+    there = {name_of(folder).replace("/", ".") for folder in folders}
+
+    assert listed_packages() == there
+
+
+@pytest.mark.parametrize("package", sorted(listed_packages()))
+def test_every_package_has_an_init(package: str) -> None:
+    assert (REPOSITORY / package.replace(".", "/") / "__init__.py").is_file()
+
+
+def test_the_tests_are_not_installed() -> None:
+    assert not {"tests", "benchmarks"} & listed_packages()

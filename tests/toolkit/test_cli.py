@@ -1,0 +1,163 @@
+"""What the command line promises: instant help, exit codes, messages that teach."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.kedge import assert_refused, kedge
+from tests.tiny_model import relu_model
+from toolkit.cli.main import COMMANDS
+
+HEAVY = ("tensorflow", "tf_keras", "keras", "paramiko", "scipy", "numpy", "ai_edge_litert")
+
+
+def imported(*arguments: str) -> set[str]:
+    """The top-level modules that a command loads."""
+    command = [sys.executable, "-X", "importtime", "-m", "toolkit.cli", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
+    return {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("bench", "--help")])
+def test_help_loads_nothing_heavy(arguments: tuple[str, ...]) -> None:
+    loaded = imported(*arguments)
+    assert "click" in loaded
+    assert loaded.isdisjoint(HEAVY)
+
+
+def test_a_list_of_targets_loads_neither_tensorflow_nor_paramiko(tmp_path: Path) -> None:
+    (tmp_path / "kedge.toml").write_text("")
+    code = (
+        "import sys, toolkit.cli.main as m; code = m.run(['target', 'list']); "
+        "assert code == 0; print(sorted(x for x in sys.modules if '.' not in x))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    modules = set(done.stdout.replace("'", "").strip(" []\n").split(", "))
+    assert modules.isdisjoint({"tensorflow", "paramiko", "scipy"})
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_an_example(name: str, tmp_path: Path) -> None:
+    ran = kedge(name, "--help", cwd=tmp_path)
+    assert ran.code == 0
+    if name != "target":  # a group: its commands have the examples
+        assert f"kedge {name}" in ran.out.partition("Usage:")[2].partition("\n")[2]
+
+
+def test_wrong_usage_exits_with_2(tmp_path: Path) -> None:
+    for arguments in (
+        ["nonsense"],
+        ["bench"],
+        ["bench", "m.tflite", "--on", "x", "--threads", "0"],
+    ):
+        assert kedge(*arguments, cwd=tmp_path).code == 2
+
+
+@pytest.mark.parametrize("duration", ["0s", "-1s", "2h", "soon"])
+def test_a_wrong_duration_is_wrong_usage(duration: str, tmp_path: Path) -> None:
+    ran = kedge("bench", "m.tflite", "--on", "x", "--duration", duration, cwd=tmp_path)
+    assert ran.code == 2
+    assert "duration" in ran.err
+
+
+def test_a_project_without_boards_says_how_to_add_one(tmp_path: Path) -> None:
+    ran = kedge("push", "m.tflite", "--to", "pi", cwd=tmp_path)
+    assert_refused(ran, 3, "kedge.toml", "kedge target add")
+
+
+def test_an_unknown_target_names_the_known_ones(tmp_path: Path) -> None:
+    assert kedge("target", "add", "here", "local", cwd=tmp_path).code == 0
+    assert_refused(kedge("target", "check", "pi", cwd=tmp_path), 3, "'pi'", "here")
+
+
+def test_the_inventory_is_sought_upward_and_made_in_the_current_folder(tmp_path: Path) -> None:
+    below = tmp_path / "a" / "b"
+    below.mkdir(parents=True)
+    assert kedge("target", "add", "here", "local", cwd=tmp_path).code == 0
+    listed = kedge("target", "list", "--json", cwd=below).json
+    assert [entry["name"] for entry in listed["targets"]] == ["here"]
+    assert not (below / "kedge.toml").exists()
+
+
+def test_labels_are_kept(tmp_path: Path) -> None:
+    labels = ["--label", "room=lab", "--label", "kind=pi4"]
+    assert kedge("target", "add", "here", "local", *labels, cwd=tmp_path).code == 0
+    entry = kedge("target", "list", "--json", cwd=tmp_path).json["targets"][0]
+    assert entry["labels"] == {"room": "lab", "kind": "pi4"}
+    assert kedge("target", "add", "x", "local", "--label", "nonsense", cwd=tmp_path).code == 2
+
+
+def test_a_taken_name_is_refused(tmp_path: Path) -> None:
+    assert kedge("target", "add", "here", "local", cwd=tmp_path).code == 0
+    assert_refused(kedge("target", "add", "here", "local", cwd=tmp_path), 3, "already")
+
+
+def test_this_computer_takes_no_host_key(tmp_path: Path) -> None:
+    ran = kedge("target", "add", "here", "local", "--host-key", "SHA256:x", cwd=tmp_path)
+    assert_refused(ran, 3, "without SSH")
+    assert not (tmp_path / "kedge.toml").exists()
+
+
+def test_a_host_that_is_down_leaves_no_trace(tmp_path: Path) -> None:
+    ran = kedge("target", "add", "pi", "pi@127.0.0.1:1", cwd=tmp_path)
+    assert_refused(ran, 6, "127.0.0.1", "port 1")
+    assert not (tmp_path / "kedge.toml").exists()
+
+
+def test_forgetting_a_board_does_not_need_it(tmp_path: Path) -> None:
+    entry = '# my boards\n[targets.gone]\naddress = "pi@127.0.0.1:1"\nhost_key = "SHA256:{}"\n'
+    (tmp_path / "kedge.toml").write_text(entry.format("A" * 43))
+    assert_refused(kedge("target", "remove", "gone", cwd=tmp_path), 6, "127.0.0.1")
+    assert kedge("target", "remove", "gone", "--forget", cwd=tmp_path).code == 0
+    assert "# my boards" in (tmp_path / "kedge.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    "command", [["inspect"], ["push", "--to", "here"], ["bench", "--on", "here"]]
+)
+def test_a_file_that_is_no_model_is_refused(command: list[str], tmp_path: Path) -> None:
+    assert kedge("target", "add", "here", "local", cwd=tmp_path).code == 0
+    (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff\xe0 no model at all")
+    ran = kedge(command[0], "photo.jpg", *command[1:], cwd=tmp_path)
+    assert_refused(ran, 4, "photo.jpg")
+    ran = kedge(command[0], "missing.tflite", *command[1:], cwd=tmp_path)
+    assert_refused(ran, 4, "missing.tflite")
+
+
+def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m toolkit.cli --help | head -1",
+        shell=True, cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.startswith("Usage")
+    assert done.stderr == ""
+
+
+def test_a_bug_shows_its_traceback_and_exits_with_1(tmp_path: Path) -> None:
+    code = (
+        "import sys, toolkit.cli.main as m\n"
+        "m.COMMANDS['bug'] = ('tests.toolkit.broken_command', '')\n"
+        "sys.exit(m.run(['bug']))"
+    )
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "ZeroDivisionError" in done.stderr
+    assert "bug in kedge" in done.stderr
+
+
+def test_inspect_as_json_is_one_document(tmp_path: Path) -> None:
+    (tmp_path / "tiny.tflite").write_bytes(relu_model())
+    found = json.loads(kedge("inspect", "tiny.tflite", "--json", cwd=tmp_path).out)
+    assert found["schema"] == 1
+    assert found["inputs"][0]["dtype"] == "int8"
+    assert found["minimum_runtime"]["version"]
+    assert found["sha256"]

@@ -1,0 +1,126 @@
+"""When a board computes what the host computes."""
+
+import numpy as np
+import pytest
+
+from device_agent.contract.measurement import KernelClass
+from toolkit.parity import (
+    AGREES,
+    DIFFERS,
+    EQUAL,
+    INCONCLUSIVE,
+    Array,
+    Parity,
+    compare,
+    paired_interval,
+)
+
+HOST = KernelClass("x86_64", "ai-edge-litert", "2.3.0")
+ARM = KernelClass("aarch64", "ai-edge-litert", "2.3.0")
+
+
+def outputs(count: int = 1000) -> Array:
+    """Decided outputs: one of ten classes stands out by 20 steps."""
+    random = np.random.default_rng(7)
+    values = random.integers(-100, 80, (count, 10)).astype(np.int8)
+    values[np.arange(count), random.integers(0, 10, count)] = 100
+    return values
+
+
+def compared(
+    host: Array, board: Array, kernel_class: KernelClass = HOST, labels: Array | None = None,
+    real: bool = True,
+) -> Parity:  # fmt: skip
+    return compare((HOST, {"y": host}), (kernel_class, {"y": board}), labels, real)
+
+
+def flipped(values: Array, count: int) -> Array:
+    """The same outputs, but the first `count` decide otherwise."""
+    changed = values.copy()
+    changed[:count] = np.roll(changed[:count], 1, axis=1)
+    return changed
+
+
+def test_equal_bits_are_equal_in_any_class() -> None:
+    for kernel_class in (HOST, ARM):
+        assert compared(outputs(), outputs(), kernel_class).verdict == EQUAL
+
+
+def test_one_step_within_a_class_differs() -> None:
+    board = outputs()
+    board[3, 4] += 1
+    found = compared(outputs(), board)
+    assert found.verdict == DIFFERS
+    assert found.largest_difference == 1
+    assert found.beyond_one == 0
+
+
+def test_small_differences_across_classes_agree() -> None:
+    board = outputs()
+    board[:19, 0] -= 11
+    found = compared(outputs(), board, ARM, labels=outputs().argmax(axis=1))
+    assert found.verdict == AGREES
+    assert found.largest_difference == 11
+    assert found.beyond_one == pytest.approx(0.019)
+    assert found.agreement == 1
+
+
+def test_other_decisions_across_classes_differ() -> None:
+    found = compared(outputs(), flipped(outputs(), 40), ARM)
+    assert found.verdict == DIFFERS
+    assert "96.0%" in found.reason
+
+
+def test_a_lost_accuracy_across_classes_differs() -> None:
+    found = compared(outputs(), flipped(outputs(), 20), ARM, labels=outputs().argmax(axis=1))
+    assert found.agreement >= 0.97
+    assert found.verdict == DIFFERS
+    assert "accuracy" in found.reason
+    assert found.accuracy_interval is not None
+    assert found.accuracy_interval[1] < 0
+
+
+def test_too_few_inputs_across_classes_settle_nothing() -> None:
+    board = outputs(499)
+    board[0, 0] += 1
+    assert compared(outputs(499), board, ARM).verdict == INCONCLUSIVE
+
+
+def test_random_inputs_across_classes_settle_nothing() -> None:
+    board = outputs()
+    board[0, 0] += 1
+    assert compared(outputs(), board, ARM, real=False).verdict == INCONCLUSIVE
+
+
+def test_a_missing_output_differs() -> None:
+    found = compare((HOST, {"y": outputs()}), (ARM, {"z": outputs()}), None, True)
+    assert found.verdict == DIFFERS
+
+
+def test_an_output_of_another_shape_differs() -> None:
+    assert compared(outputs(), outputs()[:, :5], ARM).verdict == DIFFERS
+
+
+def test_a_single_float_output_is_decided_at_one_half() -> None:
+    host = np.linspace(0, 1, 1000, dtype=np.float32).reshape(-1, 1)
+    found = compared(host, host + np.float32(5e-5), ARM)
+    assert found.beyond_one == 0
+    assert found.agreement > 0.99
+
+
+def test_outputs_that_are_no_numbers_differ() -> None:
+    host = np.zeros((1000, 2), np.float32)
+    board = host.copy()
+    board[0] = np.nan
+    assert compared(host, board, ARM).verdict == DIFFERS
+
+
+def test_the_paired_interval_is_that_of_the_source() -> None:
+    # 10 of 100 lost, 4 won: (5 - 11) / 102, plus and minus 1.96 standard errors
+    first = np.array([True] * 50 + [False] * 50)
+    second = first.copy()
+    second[:10] = False
+    second[50:54] = True
+    low, high = paired_interval(first, second)
+    assert (low + high) / 2 == pytest.approx(-6 / 102)
+    assert high - low == pytest.approx(2 * 1.959964 * ((16 / 102 - (6 / 102) ** 2) / 102) ** 0.5)

@@ -1,0 +1,59 @@
+"""kedge in Python: each function is what stands behind the command of the same name.
+
+    import toolkit
+    from pathlib import Path
+
+    request = toolkit.ConversionRequest(Path("model.h5"), Path("data.npz"), "qat_w8a8", Path("out"))
+    conversion = toolkit.convert(request)
+    measurement = toolkit.bench(conversion.model, toolkit.find_target("pi"))
+    print(measurement.best.latency.median_us, measurement.parity.verdict)
+
+Every error that a caller may meet has `hint`, what to do next, and `exit_code`.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from converters.conversion import Conversion
+    from converters.process import convert
+    from converters.request import ConversionRequest
+    from targets.inventory import Target
+    from toolkit.bench import BenchSettings, Measurement, bench
+    from toolkit.deploy import Deployment, deploy, push
+    from toolkit.project import find_target
+
+__all__ = [
+    "BenchSettings",
+    "Conversion",
+    "ConversionRequest",
+    "Deployment",
+    "Measurement",
+    "Target",
+    "bench",
+    "convert",
+    "deploy",
+    "find_target",
+    "push",
+]
+
+_HOMES = {
+    "BenchSettings": "toolkit.bench",
+    "Conversion": "converters.conversion",
+    "ConversionRequest": "converters.request",
+    "Deployment": "toolkit.deploy",
+    "Measurement": "toolkit.bench",
+    "Target": "targets.inventory",
+    "bench": "toolkit.bench",
+    "convert": "converters.process",
+    "deploy": "toolkit.deploy",
+    "find_target": "toolkit.project",
+    "push": "toolkit.deploy",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load a part when it is first used: `kedge --help` must not wait for numpy and a runtime."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

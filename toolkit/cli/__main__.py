@@ -1,0 +1,5 @@
+"""`python -m toolkit.cli`: the same as `kedge`."""
+
+from toolkit.cli.main import main
+
+main()

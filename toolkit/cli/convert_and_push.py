@@ -1,0 +1,70 @@
+"""`kedge convert-and-push`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from toolkit.cli import output
+from toolkit.cli.bench import EXIT_NOT_TRUSTED, as_plain, exit_code, show_measurement
+from toolkit.cli.convert import show_conversion
+from toolkit.cli.options import as_json, converting, file_path, measuring
+
+
+@click.command("convert-and-push")
+@click.argument("model", type=file_path())
+@converting
+@click.option("--to", "name", required=True, help="The target.")
+@click.option(
+    "--out", type=file_path(), default="kedge-out", show_default=True, help="Folder for the files."
+)
+@measuring
+@as_json
+def command(
+    model: Path,
+    data: Path,
+    recipe: str,
+    seed: int,
+    image_range: str,
+    name: str,
+    out: Path,
+    threads: tuple[int, ...],
+    duration_s: float,
+    wheelhouse: Path | None,
+    as_json: bool,
+) -> int:
+    """Convert a model, bring it to a board, check its outputs there and measure it.
+
+    \b
+    kedge convert-and-push resnet8.h5 --data cifar10.tar.gz --to pi
+    kedge convert-and-push model.h5 --data data.npz --recipe qat_w8a8 --to pi --out out
+    """
+    from converters.request import ConversionRequest
+    from toolkit.bench import BenchSettings
+    from toolkit.deploy import deploy
+    from toolkit.project import find_target
+
+    request = ConversionRequest(model, data, recipe, out, seed, image_range)
+    settings = BenchSettings(threads, duration_s, wheelhouse)
+    target = find_target(name)
+    with output.progress() as show:
+        done = deploy(request, target, settings, show)
+    for warning in done.conversion.warnings:
+        output.warn(warning)
+    if as_json:
+        accuracy, before = done.conversion.accuracy, done.conversion.float_accuracy
+        conversion = {
+            "model": str(done.conversion.model),
+            "float_accuracy": before.fraction,
+            "accuracy": accuracy.fraction,
+            "samples": accuracy.samples,
+        }
+        targets = [as_plain(done.measurement)]
+        output.print_json({"schema": 1, "conversion": conversion, "targets": targets})
+    else:
+        show_conversion(done.conversion)
+        show_measurement(done.measurement)
+    if done.measurement.parity.verdict == "INCONCLUSIVE":
+        return EXIT_NOT_TRUSTED
+    return exit_code(done.measurement)

@@ -1,0 +1,68 @@
+"""`kedge demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from toolkit.cli import output
+from toolkit.cli.options import file_path
+
+if TYPE_CHECKING:
+    from toolkit.demo.demo import DemoRow
+
+
+@click.command("demo")
+@click.option(
+    "--dir",
+    "folder",
+    type=file_path(),
+    default="kedge-demo",
+    show_default=True,
+    help="Where its files go.",
+)
+def command(folder: Path) -> None:
+    """Train a small model on handwritten digits, and take it all the way to a board.
+
+    Takes about two minutes. The board is this computer, behind an SSH server that the demo starts
+    and ends. Every step is a command that you can repeat with your own model.
+
+    \b
+    kedge demo
+    """
+    from toolkit.demo.demo import run_demo
+
+    rows = run_demo(folder, output.say)
+    output.table(
+        f"\nOn {rows[0].measured['place']}",
+        ["recipe", "accuracy", "held-out", "size", "median latency", "97 % interval", "outputs"],
+        [_shown(row) for row in rows],
+    )
+    output.say(
+        "accuracy: of the .tflite itself, on images that neither training nor calibration saw"
+    )
+    output.say("outputs: the board's against this host's, over the same held-out images")
+    output.say(
+        "int8 may be slower than float32 on an x86 CPU without VNNI; ARM boards gain from it"
+    )
+    for row in rows:
+        if row.measured["verdict"] != "VALID":
+            reasons = "; ".join(row.measured["reasons"])
+            output.warn(f"the latency of {row.recipe} is {row.measured['verdict']}: {reasons}")
+    output.say(f"\nYour own: kedge target add pi USER@HOST, then in {folder} as above.")
+
+
+def _shown(row: DemoRow) -> list[str]:
+    accuracy = row.conversion["accuracy"]
+    low, high = row.measured["invoke_ci_us"]
+    return [
+        row.recipe,
+        output.percent(accuracy["correct"] / accuracy["samples"]),
+        str(accuracy["samples"]),
+        output.size(row.conversion["model_bytes"]),
+        output.duration(row.measured["invoke_median_us"]),
+        f"{output.duration(low)} to {output.duration(high)}",
+        row.measured["parity"]["verdict"],
+    ]

@@ -1,0 +1,72 @@
+"""`kedge inspect`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from toolkit.cli import output
+from toolkit.cli.options import as_json, file_path
+
+if TYPE_CHECKING:
+    from converters.conversion import TensorSpec
+    from converters.tflite.reader import ModelFile
+
+#: A tensor list longer than this is shortened for a person; `--json` has all.
+_SHOWN_TENSORS = 12
+
+
+@click.command("inspect")
+@click.argument("file", type=file_path())
+@as_json
+def command(file: Path, as_json: bool) -> None:
+    """Show what is inside a .tflite, and the oldest runtime that can load it.
+
+    \b
+    kedge inspect model.tflite
+    kedge inspect model.tflite --json | jq .minimum_runtime
+    """
+    from converters.tflite.contract import minimum_runtime
+    from converters.tflite.reader import read_model
+
+    model = read_model(file)
+    needed = minimum_runtime(model)
+    version = ".".join(str(part) for part in needed.version)
+    reason = f"{needed.operator} version {needed.operator_version}"
+    if as_json:
+        plain: dict[str, Any] = {"schema": 1, **asdict(model), "path": str(model.path)}
+        plain["minimum_runtime"] = {"version": version, "because_of": reason}
+        output.print_json(plain)
+        return
+    output.say(f"{file}: {output.size(model.size_bytes)}, sha256 {model.sha256}")
+    output.say(f"needs a TFLite runtime of {version} or newer, because of {reason}")
+    _show(model)
+
+
+def _show(model: ModelFile) -> None:
+    output.table(
+        "",
+        ["operator", "version", "count"],
+        [[entry.name, str(entry.version), str(entry.count)] for entry in model.operators],
+    )
+    specs = [("in", spec) for spec in model.inputs] + [("out", spec) for spec in model.outputs]
+    output.table("", ["input or output", "", "shape", "type", "real value"], map(_spec_row, specs))
+    shown = [tensor for tensor in model.tensors if tensor.is_constant][:_SHOWN_TENSORS]
+    total = sum(tensor.is_constant for tensor in model.tensors)
+    title = f"constants: the first {len(shown)} of {total} (--json shows all)"
+    rows = [
+        [tensor.name[-50:], str(list(tensor.shape)), tensor.dtype, output.size(tensor.bytes)]
+        for tensor in shown
+    ]
+    output.table(title, ["constant", "shape", "type", "size"], rows)
+
+
+def _spec_row(entry: tuple[str, TensorSpec]) -> list[str]:
+    way, spec = entry
+    real = "as it is"
+    if spec.scale is not None:
+        real = f"{spec.scale:.6g} * (q - {spec.zero_point})"
+    return [spec.name, way, str(list(spec.shape)), spec.dtype, real]

@@ -1,0 +1,120 @@
+"""`kedge`: finds the command, and turns every error into one message and an exit code."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from importlib import import_module
+from importlib.metadata import version
+from typing import Protocol, runtime_checkable
+
+import click
+
+#: Command name to the module that holds it (as `command`) and its line in `kedge --help`. Modules
+#: are imported when their command runs: help must be instant, TensorFlow and paramiko are not.
+COMMANDS = {
+    "convert": (
+        "toolkit.cli.convert",
+        "Convert a Keras model to a .tflite and prove its accuracy.",
+    ),
+    "inspect": ("toolkit.cli.inspect", "Show what is inside a .tflite and which runtime it needs."),
+    "target": ("toolkit.cli.target", "Add, list, check and remove boards."),
+    "push": ("toolkit.cli.push", "Send a .tflite to a board."),
+    "bench": ("toolkit.cli.bench", "Measure a .tflite on a board, and check its outputs there."),
+    "convert-and-push": (
+        "toolkit.cli.convert_and_push",
+        "All of it: convert, push, check, measure.",
+    ),
+    "demo": ("toolkit.cli.demo", "Show the whole way on a small model that is trained for it."),
+}
+
+EXIT_BUG = 1
+EXIT_INTERRUPTED = 130
+
+
+@runtime_checkable
+class UserError(Protocol):
+    """What every error has that is not a bug of kedge."""
+
+    hint: str
+    exit_code: int
+
+
+class Commands(click.Group):
+    """The commands, imported when they are needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name all commands, in the order of the work."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        command = import_module(COMMANDS[cmd_name][0]).command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing any."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("kedge"), prog_name="kedge")
+def kedge() -> None:
+    """Shrink a trained model, put it on boards over SSH, prove there that it is right and fast.
+
+    \b
+    Try it without a board:   kedge demo
+    With your own:            kedge target add pi user@raspberrypi
+                              kedge convert-and-push model.h5 --data data.npz --to pi
+    """
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line; return the exit code."""
+    try:
+        answer = kedge.main(arguments, prog_name="kedge", standalone_mode=False)
+    except click.exceptions.Exit as leaving:
+        return leaving.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("\ninterrupted; nothing half-done was left behind", err=True)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        return _reader_left()
+    except Exception as error:
+        return _explain(error)
+    return answer if isinstance(answer, int) else 0
+
+
+def _explain(error: Exception) -> int:
+    if not isinstance(error, UserError):
+        traceback.print_exc()
+        click.echo("\nThis is a bug in kedge. Please report it with the lines above.", err=True)
+        return EXIT_BUG
+    click.echo(click.style("error: ", fg="red", bold=True) + str(error), err=True)
+    told = getattr(error, "traceback", "")
+    if told:
+        click.echo(told, err=True)
+    if error.hint:
+        click.echo(f"  → {error.hint}", err=True)
+    return error.exit_code
+
+
+def _reader_left() -> int:
+    """`kedge … | head` closes our output early: that is no error, but Python would say so."""
+    sys.stderr.close()
+    return 0

@@ -1,0 +1,121 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+_UNITS_S = {"ms": 1e-3, "s": 1.0, "m": 60.0, "": 1.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|)\Z")
+
+#: The longest measurement that one command makes.
+_LONGEST_S = 3600.0
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Duration(click.ParamType[float]):
+    """Seconds, written as `3s`, `500ms` or `2m`."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read a duration."""
+        if isinstance(value, float):
+            return value
+        found = _DURATION.match(str(value))
+        seconds = float(found[1]) * _UNITS_S[found[2]] if found else 0.0
+        if not 0 < seconds <= _LONGEST_S:
+            self.fail(f"{value!r} is no duration up to an hour such as 3s or 500ms", param, ctx)
+        return seconds
+
+
+class Threads(click.ParamType[tuple[int, ...]]):
+    """A number of threads, or `sweep` for 1 up to the board's cores."""
+
+    name = "threads"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        """Read a number of threads; empty for a sweep."""
+        if isinstance(value, tuple):
+            return value
+        if value == "sweep":
+            return ()
+        if not str(value).isdigit() or not 0 < int(value) <= 256:
+            self.fail(f"{value!r} is neither a number of threads nor `sweep`", param, ctx)
+        return (int(value),)
+
+
+def file_path(**settings: Any) -> click.Path:
+    """Take a path; whether it exists is the library's to say, with its exit code."""
+    return click.Path(path_type=Path, **settings)
+
+
+def measuring(command: Command) -> Command:
+    """Add the options of a measurement."""
+    for option in (
+        click.option(
+            "--wheelhouse",
+            type=file_path(),
+            envvar="KEDGE_WHEELHOUSE",
+            help="Folder with the board's wheels, instead of downloading them.",
+        ),
+        click.option(
+            "--duration",
+            "duration_s",
+            type=Duration(),
+            default="3s",
+            show_default=True,
+            help="How long each row is measured, such as 3s or 500ms.",
+        ),
+        click.option(
+            "--threads",
+            type=Threads(),
+            default="1",
+            show_default=True,
+            metavar="N|sweep",
+            help="Threads of the runtime; sweep tries 1 to the board's cores.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def converting(command: Command) -> Command:
+    """Add the options of a conversion."""
+    for option in (
+        click.option(
+            "--image-range",
+            type=click.Choice(["0..255", "0..1", "-1..1"]),
+            default="0..255",
+            show_default=True,
+            help="What the model was trained on; for image folders.",
+        ),
+        click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True),
+        click.option(
+            "--recipe",
+            default="ptq_w8a8",
+            show_default=True,
+            help="ptq_w8a8, qat_w8a8, float32, or a TOML file.",
+        ),
+        click.option(
+            "--data",
+            required=True,
+            type=file_path(),
+            help=".npz (x_train, y_train, x_test, y_test), or a folder or .tar of images, "
+            "one sub-folder a class.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program.")

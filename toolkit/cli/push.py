@@ -1,0 +1,38 @@
+"""`kedge push`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from toolkit.cli import output
+from toolkit.cli.options import as_json, file_path
+
+
+@click.command("push")
+@click.argument("file", type=file_path())
+@click.option("--to", "name", required=True, help="The target.")
+@as_json
+def command(file: Path, name: str, as_json: bool) -> None:
+    """Send a .tflite into the scratch area of a board.
+
+    What is there already is not sent again; what was cut off goes on where it stopped. A model that
+    the board's runtime cannot load is refused before anything is sent.
+
+    \b
+    kedge push out/model.tflite --to pi
+    """
+    from toolkit.deploy import push
+    from toolkit.project import find_target
+
+    target = find_target(name)
+    with output.progress() as show:
+        staged = push(file, target, show)
+    if as_json:
+        output.print_json({"schema": 1, "target": name, **asdict(staged)})
+    else:
+        sent = output.size(staged.sent_bytes)
+        output.say(f"{file} ({output.size(staged.size_bytes)}) is on {name}, {sent} were sent")
+        output.say(f"there: {staged.path}")

@@ -1,0 +1,154 @@
+"""`kedge target`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from toolkit.cli import output
+from toolkit.cli.options import as_json, file_path
+
+if TYPE_CHECKING:
+    from targets.inventory import Target
+
+
+@click.group("target")
+def command() -> None:
+    """Add, list, check and remove the boards of this project (kept in kedge.toml)."""
+
+
+@command.command("add")
+@click.argument("name")
+@click.argument("address", metavar="USER@HOST[:PORT]|local")
+@click.option("--identity", type=file_path(), help="Private key to log in with.")
+@click.option("--host-key", help="SHA256:… that the board must show; asked for if not given.")
+@click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="May be repeated.")
+@click.option("--root", help="Folder on the board for kedge's files.")
+def add(
+    name: str,
+    address: str,
+    identity: Path | None,
+    host_key: str | None,
+    labels: tuple[str, ...],
+    root: str | None,
+) -> None:
+    """Add a board, after its host key was accepted and a login worked.
+
+    \b
+    kedge target add pi pi@raspberrypi --label room=lab
+    kedge target add here local
+    """
+    from targets.inventory import DEFAULT_ROOT, Target
+    from toolkit.enroll import enroll
+
+    target = Target(
+        name=name,
+        address=address,
+        identity=identity.absolute() if identity else None,
+        root=root or DEFAULT_ROOT,
+        labels=dict(_label(text) for text in labels),
+    )
+    added, path = enroll(target, host_key, _accepts)
+    output.say(f"added {added.name} ({added.address}) to {path}")
+
+
+def _label(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise click.BadParameter(f"{text!r} is no KEY=VALUE", param_hint="--label")
+    return key, value
+
+
+def _accepts(name: str, key_type: str, fingerprint: str) -> bool:
+    click.echo(f"{name} shows the host key {key_type} {fingerprint}", err=True)
+    click.echo("Compare it on the board: ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub", err=True)
+    try:
+        return click.confirm("Is this the board?", err=True)
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        message = "nobody is there to accept the host key; name it with --host-key SHA256:…"
+        raise click.UsageError(message) from None
+
+
+@command.command("list")
+@as_json
+def list_targets(as_json: bool) -> None:
+    """List the boards of this project."""
+    from toolkit.project import open_inventory
+
+    targets = open_inventory().targets
+    if as_json:
+        plain = [
+            {"name": name, "address": target.address, "labels": dict(target.labels)}
+            for name, target in targets.items()
+        ]
+        output.print_json({"schema": 1, "targets": plain})
+        return
+    rows = [[name, target.address, _labels(target)] for name, target in targets.items()]
+    output.table("", ["name", "address", "labels"], rows)
+
+
+def _labels(target: Target) -> str:
+    return " ".join(f"{key}={value}" for key, value in target.labels.items())
+
+
+@command.command("check")
+@click.argument("name")
+@as_json
+def check(name: str, as_json: bool) -> None:
+    """Tell what a board is and which runtime it will use.
+
+    \b
+    kedge target check pi
+    """
+    from targets.provision import open_device
+    from toolkit.project import find_target
+
+    target = find_target(name)
+    with output.progress() as show:
+        show(f"connect to {name}", 0, 0)
+        with open_device(target) as device:
+            facts, seen = dict(device.facts), device.probe
+            runtime = device.runtime
+    free = output.size(seen.free_bytes) if seen.free_bytes is not None else "unknown"
+    if as_json:
+        wanted = {"distribution": runtime.distribution, "version": runtime.version}
+        plain = {"name": name, "facts": facts, "runtime": wanted, "free_bytes": seen.free_bytes}
+        output.print_json({"schema": 1, **plain})
+        return
+    rows = [
+        ["board", str(facts["model"] or "unknown")],
+        ["system", f"{facts['os']}, {facts['machine']}, {facts['libc'] or 'no glibc'}"],
+        ["python", f"{facts['python']} ({facts['python_executable']})"],
+        ["cores, memory", f"{facts['cores']}, {output.size(int(facts['memory_bytes']))}"],
+        ["free for kedge", f"{free} at {seen.root}"],
+        ["runtime", f"{runtime.distribution} {runtime.version}"],
+    ]
+    if facts["emulated"]:
+        rows.append(["emulated", "yes: its latency is never VALID"])
+    output.table(f"{name} ({target.address})", ["", "found"], rows)
+
+
+@command.command("remove")
+@click.argument("name")
+@click.option("--forget", is_flag=True, help="Leave the board as it is; it may be gone.")
+def remove(name: str, forget: bool) -> None:
+    """Remove kedge's files from a board, and the board from this project.
+
+    \b
+    kedge target remove pi
+    kedge target remove pi --forget
+    """
+    from targets.provision import remove_from_board
+    from toolkit.project import open_inventory
+
+    inventory = open_inventory()
+    target = inventory.get(name)
+    if not forget and not remove_from_board(target):
+        output.warn(f"{target.root} on {name} is kept: it holds files that are not kedge's")
+    inventory.remove(name)
+    output.say(f"removed {name} from {inventory.path}")

@@ -1,0 +1,150 @@
+"""Runs the whole way with the very commands that a user would type, and prints each of them.
+
+    train → convert (float32 as the reference, int8 by quantization-aware training) → add a board
+    → push → measure both on it
+
+The board is this computer behind a real OpenSSH server on loopback; without one, `local`.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from targets.inventory import FILE_NAME, Inventory
+from toolkit.demo.sshd import start_sshd
+from toolkit.demo.sshd_files import SshdUnavailableError
+from toolkit.errors import ToolkitError
+
+BOARD = "demo-board"
+REFERENCE, CONVERTED = "float32", "qat_w8a8"
+
+#: Measured, but not trustworthy: a figure to show with its verdict, no reason to stop.
+_NOT_TRUSTED = 9
+
+Announce = Callable[[str], None]
+
+
+class DemoError(ToolkitError):
+    """A command of the demo failed; it has said why."""
+
+
+@dataclass(frozen=True)
+class DemoRow:
+    """One model of the demo: what its conversion proved and what the board said."""
+
+    recipe: str
+    conversion: dict[str, Any]
+    """The contents of conversion.json."""
+    measured: dict[str, Any]
+    """One entry of `kedge bench --json`."""
+
+
+def run_demo(folder: Path, announce: Announce) -> tuple[DemoRow, ...]:
+    """Run the demo.
+
+    Args:
+        folder: Where its files go; may hold those of an earlier demo.
+        announce: Called with each line that a person should read.
+
+    Returns:
+        The float32 reference and the int8 model.
+
+    Raises:
+        DemoError: A step failed; its own message was shown.
+        ToolkitError: The folder is a project of the user's.
+    """
+    folder = folder.absolute()
+    _make_folder(folder)
+    commands = _Commands(folder, announce)
+    announce(f"All files are in {folder}; repeat any step there with your own model.")
+    commands.run("python", "-m", "converters.digits_cnn", "--out", ".")
+    for recipe in (REFERENCE, CONVERTED):
+        arguments = ["convert", "digits.keras", "--data", "digits.npz", "--recipe", recipe]
+        commands.run("kedge", *arguments, "--out", recipe)
+    with _board(folder, announce) as add:
+        commands.run("kedge", "target", "add", BOARD, *add)
+        rows = []
+        for recipe in (REFERENCE, CONVERTED):
+            model = f"{recipe}/model.tflite"
+            commands.run("kedge", "push", model, "--to", BOARD)
+            answer = commands.ask("kedge", "bench", model, "--on", BOARD, "--json")
+            conversion = json.loads((folder / recipe / "conversion.json").read_text())
+            rows.append(DemoRow(recipe, conversion, answer["targets"][0]))
+    return tuple(rows)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ToolkitError(f"cannot make {folder}: {error.strerror or error}") from error
+    if (folder / FILE_NAME).exists():
+        inventory = Inventory(folder / FILE_NAME)
+        if set(inventory.targets) - {BOARD}:
+            raise ToolkitError(
+                f"{folder} is a project with boards of its own", "Name another --dir."
+            )
+        if BOARD in inventory.targets:
+            inventory.remove(BOARD)
+    else:
+        (folder / FILE_NAME).touch()  # the project is here, not in a folder above
+
+
+@contextmanager
+def _board(folder: Path, announce: Announce) -> Iterator[list[str]]:
+    """Start the board; yield what `kedge target add` is told about it."""
+    root = ["--root", str(folder / "board")]
+    try:
+        sshd = start_sshd(folder / "sshd")
+    except SshdUnavailableError as error:
+        announce(f"No SSH server here ({error}): the board is this computer without SSH.")
+        yield ["local", *root]
+        return
+    with sshd:
+        announce(f"The board: this computer behind an SSH server of its own, {sshd.address}")
+        identity = ["--identity", str(sshd.identity), "--host-key", sshd.host_key_fingerprint]
+        yield [sshd.address, *identity, *root]
+
+
+class _Commands:
+    """Runs commands in the demo's folder and shows each before it runs."""
+
+    def __init__(self, folder: Path, announce: Announce) -> None:
+        self._folder = folder
+        self._announce = announce
+
+    def run(self, *words: str) -> None:
+        """Run a command whose output is for a person."""
+        self._start(words, None)
+
+    def ask(self, *words: str) -> dict[str, Any]:
+        """Run a command that prints JSON."""
+        answer = json.loads(self._start(words, subprocess.PIPE).stdout)
+        assert isinstance(answer, dict)
+        return answer
+
+    def _start(
+        self, words: tuple[str, ...], stdout: int | None
+    ) -> subprocess.CompletedProcess[bytes]:
+        self._announce(f"\n$ {shlex.join(words)}")
+        program = {"python": [sys.executable], "kedge": [sys.executable, "-m", "toolkit.cli"]}
+        # TensorFlow chats on standard error while it is imported; ours says all it has to say.
+        quiet = subprocess.DEVNULL if words[0] == "python" else None
+        done = subprocess.run(
+            [*program[words[0]], *words[1:]],
+            cwd=self._folder,
+            stdout=stdout,
+            stderr=quiet,
+            check=False,
+        )
+        if done.returncode not in (0, _NOT_TRUSTED):
+            raise DemoError(f"the demo stopped: `{words[0]} {words[1]} …` failed as it says above")
+        return done

@@ -1,0 +1,85 @@
+"""The whole arrow: model and data in, a measured int8 model on a board out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from converters.conversion import Conversion
+from converters.process import convert
+from converters.progress import Progress
+from converters.request import ConversionRequest
+from converters.tflite.reader import read_model
+from targets.device import OnProgress, Staged, no_progress
+from targets.inventory import Target
+from targets.provision import open_device
+from toolkit.admission import admit
+from toolkit.bench import BenchSettings, Measurement, bench_on
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A conversion and what the board said about it."""
+
+    conversion: Conversion
+    measurement: Measurement
+
+
+def deploy(
+    request: ConversionRequest,
+    target: Target,
+    settings: BenchSettings | None = None,
+    on_progress: OnProgress = no_progress,
+) -> Deployment:
+    """Convert a model, push it to a target, check its outputs there and time it.
+
+    The board is tried first: a training of hours must not end at a wrong password.
+
+    Args:
+        request: Model, data, recipe and where the files go.
+        target: The board.
+        settings: How it is measured.
+        on_progress: Called as the work goes on.
+
+    Raises:
+        ConversionError: The model or the data do not fit.
+        TargetError: The board cannot be reached, has no place, or loads no runtime.
+        AgentError: The board cannot load or run the model.
+        IntegrityError: Something arrived damaged.
+    """
+    on_progress(f"connect to {target.name}", 0, 0)
+    with open_device(target) as device:
+        _ = device.runtime  # a board that loads none is refused before the work begins
+    conversion = convert(request, forward(on_progress))
+    on_progress(f"connect to {target.name}", 0, 0)
+    with open_device(target) as device:
+        measurement = bench_on(
+            read_model(conversion.model), device, settings or BenchSettings(), on_progress
+        )
+    return Deployment(conversion, measurement)
+
+
+def push(path: Path, target: Target, on_progress: OnProgress = no_progress) -> Staged:
+    """Send a .tflite into the scratch area of a target; what is there is not sent again.
+
+    Raises:
+        ConversionError: The file is no whole .tflite, or the board's runtime cannot load it.
+        TargetError: The board cannot be reached, or has no place.
+        IntegrityError: It arrived damaged.
+    """
+    contents = read_model(path)
+    on_progress(f"connect to {target.name}", 0, 0)
+    with open_device(target) as device:
+        admit(contents, device)
+        return device.push(path, on_progress)
+
+
+def forward(on_progress: OnProgress) -> Callable[[Progress], None]:
+    """Show a conversion's progress where the rest of the arrow's is shown."""
+
+    def report(progress: Progress) -> None:
+        detail = f" ({progress.detail})" if progress.detail else ""
+        on_progress(progress.stage + detail, progress.done, progress.total)
+
+    return report

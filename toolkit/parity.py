@@ -1,0 +1,171 @@
+"""Whether a board computes what the host computes, judged by kernel class. Pure.
+
+Within one class (architecture, runtime and version) outputs must be equal to the last bit. Across
+classes rounding differs, so the question becomes statistical: over enough real inputs the decisions
+must agree, and the accuracy must not move.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isfinite, sqrt
+from typing import Any
+
+import numpy as np
+
+from device_agent.contract.measurement import KernelClass
+
+EQUAL = "EQUAL"
+AGREES = "AGREES"
+DIFFERS = "DIFFERS"
+INCONCLUSIVE = "INCONCLUSIVE"
+
+#: Fewer real inputs do not settle a question across kernel classes.
+LEAST_SAMPLES = 500
+
+#: Across classes at least this share of the decisions is the same. Seen between arm64 and x86 with
+#: one runtime: 99.9 %, between two runtimes on one CPU: 97.7 %.
+LEAST_AGREEMENT = 0.97
+
+_Z_95 = 1.959964
+
+Array = np.ndarray[Any, Any]
+Tensors = Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class Parity:
+    """The comparison of a board's outputs with the host's."""
+
+    verdict: str
+    """EQUAL, AGREES, DIFFERS or INCONCLUSIVE."""
+    reason: str
+    same_class: bool
+    host: KernelClass
+    board: KernelClass
+    samples: int
+    real_inputs: bool
+    """Held-out samples of the user's data, rather than random numbers."""
+    largest_difference: float
+    """In steps of the output's integer type (LSB), or in its real unit for a float output."""
+    beyond_one: float
+    """Share of samples with a difference above one step (above 1e-4 for a float output)."""
+    agreement: float
+    """Share of samples with the same argmax."""
+    host_accuracy: float | None
+    board_accuracy: float | None
+    accuracy_interval: tuple[float, float] | None
+    """95 % interval of board minus host accuracy, paired."""
+
+
+def compare(
+    host: tuple[KernelClass, Tensors],
+    board: tuple[KernelClass, Tensors],
+    labels: Array | None,
+    real_inputs: bool,
+) -> Parity:
+    """Compare outputs of the same inputs.
+
+    Args:
+        host: What computed on the host, and its outputs by name, `(samples, ...)`.
+        board: The same of the board.
+        labels: The right class of each sample, `(samples,)`, where it is known.
+        real_inputs: Whether the inputs were real ones.
+    """
+    differences = [_difference(values, board[1].get(name)) for name, values in host[1].items()]
+    largest = max(difference for difference, _ in differences)
+    beyond = max(share for _, share in differences)
+    name, values = max(host[1].items(), key=lambda item: item[1].size)
+    chosen, board_values = _decisions(values), board[1].get(name)
+    board_chosen = np.full_like(chosen, -1)  # an output that is missing decides nothing
+    if board_values is not None and board_values.shape == values.shape:
+        board_chosen = _decisions(board_values)
+    agreement = float(np.mean(chosen == board_chosen))
+    accuracies, interval = None, None
+    if labels is not None:
+        right, board_right = chosen == labels, board_chosen == labels
+        accuracies = (float(np.mean(right)), float(np.mean(board_right)))
+        interval = paired_interval(right, board_right)
+    verdict, reason = _judge(
+        host[0] == board[0], largest, agreement, len(values), real_inputs, interval
+    )
+    return Parity(
+        verdict=verdict,
+        reason=reason,
+        same_class=host[0] == board[0],
+        host=host[0],
+        board=board[0],
+        samples=len(values),
+        real_inputs=real_inputs,
+        largest_difference=largest,
+        beyond_one=beyond,
+        agreement=agreement,
+        host_accuracy=accuracies[0] if accuracies else None,
+        board_accuracy=accuracies[1] if accuracies else None,
+        accuracy_interval=interval,
+    )
+
+
+def paired_interval(first_right: Array, second_right: Array) -> tuple[float, float]:
+    """Return the 95 % interval of the second accuracy minus the first, on the same samples.
+
+    Source: Bonett and Price (2012), adjusted Wald interval for paired proportions: one is added to
+    each kind of disagreement and two to the samples.
+    """
+    size = len(first_right) + 2
+    lost = (int(np.sum(first_right & ~second_right)) + 1) / size
+    won = (int(np.sum(~first_right & second_right)) + 1) / size
+    middle = won - lost
+    half = _Z_95 * sqrt((won + lost - middle**2) / size)
+    return middle - half, middle + half
+
+
+def _judge(
+    same_class: bool,
+    largest: float,
+    agreement: float,
+    samples: int,
+    real_inputs: bool,
+    interval: tuple[float, float] | None,
+) -> tuple[str, str]:
+    if largest == 0:
+        return EQUAL, "every output is equal to the last bit"
+    if not isfinite(largest):
+        return DIFFERS, "an output is missing, has another shape, or is not a number"
+    if same_class:
+        return DIFFERS, "the same runtime on the same architecture must not differ at all"
+    if not real_inputs or samples < LEAST_SAMPLES:
+        kind = "real" if real_inputs else "random"
+        return INCONCLUSIVE, (
+            f"another kernel class, and only {samples} {kind} inputs: at least {LEAST_SAMPLES} "
+            "real ones are needed"
+        )
+    if agreement < LEAST_AGREEMENT:
+        return DIFFERS, f"only {agreement:.1%} of the decisions agree"
+    if interval is not None and not interval[0] <= 0 <= interval[1]:
+        return DIFFERS, "the accuracy moved: its paired 95 % interval does not contain 0"
+    return AGREES, "another kernel class; decisions agree and the accuracy did not move"
+
+
+def _difference(host: Array, board: Array | None) -> tuple[float, float]:
+    """Return the largest difference and the share of samples beyond one step."""
+    if board is None or board.shape != host.shape:
+        return float("inf"), 1.0
+    step = 1.0 if host.dtype.kind in "iub" else 1e-4
+    difference = np.abs(host.astype(np.float64) - board.astype(np.float64))
+    difference[np.isnan(host) & np.isnan(board)] = 0
+    worst = difference.reshape(len(host), -1).max(axis=1)
+    worst[np.isnan(worst)] = np.inf
+    return float(worst.max()), float(np.mean(worst > step))
+
+
+def _decisions(values: Array) -> Array:
+    """The class of each sample: the argmax, or whether a single output is in its upper half."""
+    flat = values.reshape(len(values), -1)
+    if flat.shape[1] > 1:
+        return np.asarray(flat.argmax(axis=1))
+    if flat.dtype.kind == "f":
+        return (flat[:, 0] > 0.5).astype(np.int64)
+    limits = np.iinfo(flat.dtype)
+    return (flat[:, 0] > (limits.min + limits.max) / 2).astype(np.int64)

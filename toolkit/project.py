@@ -1,0 +1,43 @@
+"""The project a command works in: the folder that holds `kedge.toml`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from targets.inventory import FILE_NAME, Inventory, Target, find_file
+from toolkit.errors import ToolkitError
+
+
+def open_inventory(start: Path | None = None) -> Inventory:
+    """Find the project's inventory: `kedge.toml` in a folder or in one above it.
+
+    Args:
+        start: Where to begin; the current folder if not given.
+
+    Raises:
+        ToolkitError: There is none.
+    """
+    start = (start or Path.cwd()).resolve()
+    path = find_file(start)
+    if path is None:
+        raise ToolkitError(
+            f"no {FILE_NAME} in {start} or in a folder above it",
+            "Add a board first: kedge target add NAME USER@HOST (or: NAME local)",
+        )
+    return Inventory(path)
+
+
+def open_or_create_inventory(start: Path | None = None) -> Inventory:
+    """Find the project's inventory, or begin one in `start`; nothing is written yet."""
+    start = (start or Path.cwd()).resolve()
+    return Inventory(find_file(start) or start / FILE_NAME)
+
+
+def find_target(name: str, start: Path | None = None) -> Target:
+    """Return a target of the project by name.
+
+    Raises:
+        ToolkitError: There is no inventory.
+        InventoryError: It has no such target.
+    """
+    return open_inventory(start).get(name)

@@ -12,6 +12,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
@@ -29,7 +30,8 @@ def main() -> None:
     order = json.loads(sys.stdin.readline())
     work = Path(order["work"])
     threading.Thread(target=_follow_parent, args=(sys.stdin, work), daemon=True).start()
-    answer(_outcome(ConversionRequest.from_json(order["request"]), work, answer))
+    request = ConversionRequest.from_json(order["request"])
+    answer(_outcome(request, work, order.get("task", "convert"), answer))
     # TensorFlow's own goodbye takes a while and may even crash; all that matters is on the disk.
     os._exit(0)
 
@@ -53,7 +55,7 @@ def _follow_parent(stdin: IO[str], work: Path) -> None:
     os._exit(1)
 
 
-def _outcome(request: ConversionRequest, work: Path, answer: Answer) -> dict[str, Any]:
+def _outcome(request: ConversionRequest, work: Path, task: str, answer: Answer) -> dict[str, Any]:
     def report(progress: Progress) -> None:
         answer(
             {
@@ -67,6 +69,10 @@ def _outcome(request: ConversionRequest, work: Path, answer: Answer) -> dict[str
 
     try:
         report(Progress("load TensorFlow", 0, 0))
+        if task == "plan":
+            from converters.plan import plan
+
+            return {"event": "done", "plan": asdict(plan(request, report))}
         from converters import pipeline
 
         pipeline.run(request, work, report)

@@ -9,8 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from converters import durable
+from converters.budget import Budget
 from converters.digest import sha256_of
 from converters.errors import ConversionError
+from converters.paired import Drop
+from converters.score import Score
+from converters.tflite.cost import Cost
 from device_agent.contract.codes import IntegrityError
 
 SCHEMA = 1
@@ -56,14 +60,31 @@ class Split:
     """Which samples were used for what.
 
     Attributes:
-        name: "train", "calibration" or "test".
+        name: "train", "validation", "calibration" or "test".
         samples: How many.
         origin: Where they come from, in words.
+        use: What they were used for, in words.
     """
 
     name: str
     samples: int
     origin: str
+    use: str = ""
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """What became of one step.
+
+    Attributes:
+        kind: As in the recipe.
+        seconds: It took.
+        found: What it found out, such as the share of zeros that it left.
+    """
+
+    kind: str
+    seconds: float
+    found: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -82,7 +103,7 @@ class Conversion:
         source_bytes: Its size.
         data: The data that was given; an absolute path.
         data_sha256: Its digest; of a folder, of its sorted relative names and contents.
-        splits: Which samples were used for what; they never overlap, but calibration is of train.
+        splits: Which samples were used for what; none is in two of them.
         versions: Package to version, of all that had a hand in it.
         float_accuracy: Of the model that was given, on the test samples.
         accuracy: Of the file that was written, on the same samples.
@@ -90,6 +111,12 @@ class Conversion:
         outputs: The file's outputs.
         warnings: What the user should know; one sentence each.
         golden: Real held-out inputs for a comparison on the board, or None.
+        image_range: As in `converters.request.ConversionRequest`.
+        step_records: What became of each step, in order.
+        scores: Of the model and of the file, on each split that was judged.
+        drops: Of accuracy, from the model to the file, on each of these splits.
+        cost: Of the file, counted from it; None in old files.
+        budget: The accuracy that it may lose, if one was set.
         schema: Version of conversion.json.
     """
 
@@ -112,6 +139,12 @@ class Conversion:
     outputs: tuple[TensorSpec, ...]
     warnings: tuple[str, ...] = ()
     golden: Path | None = None
+    image_range: str = ""
+    step_records: tuple[StepRecord, ...] = ()
+    scores: tuple[Score, ...] = ()
+    drops: tuple[Drop, ...] = ()
+    cost: Cost | None = None
+    budget: Budget | None = None
     schema: int = field(default=SCHEMA)
 
 
@@ -192,12 +225,30 @@ def _from_plain(plain: dict[str, Any], folder: Path) -> Conversion:
         "inputs": tuple(_spec(spec) for spec in plain["inputs"]),
         "outputs": tuple(_spec(spec) for spec in plain["outputs"]),
         "warnings": tuple(plain["warnings"]),
+        # What older files do not have yet.
+        "step_records": tuple(StepRecord(**r) for r in plain.get("step_records", ())),
+        "scores": tuple(_with_pair(Score, s) for s in plain.get("scores", ())),
+        "drops": tuple(_with_pair(Drop, d) for d in plain.get("drops", ())),
+        "cost": _cost(plain.get("cost")),
+        "budget": _budget(plain.get("budget")),
     }
     return Conversion(**fields)
 
 
 def _spec(plain: dict[str, Any]) -> TensorSpec:
     return TensorSpec(**{**plain, "shape": tuple(plain["shape"])})
+
+
+def _with_pair(kind: Any, plain: dict[str, Any]) -> Any:
+    return kind(**{**plain, "interval": tuple(plain["interval"])})
+
+
+def _cost(plain: dict[str, Any] | None) -> Cost | None:
+    return None if plain is None else Cost(**{**plain, "uncounted": tuple(plain["uncounted"])})
+
+
+def _budget(plain: dict[str, Any] | None) -> Budget | None:
+    return None if plain is None else Budget(**{**plain, "reasons": tuple(plain["reasons"])})
 
 
 def _check_digest(conversion: Conversion) -> None:

@@ -9,6 +9,7 @@ from converters.dataset import Dataset, InputForm, checked
 from converters.errors import ConversionError
 from converters.image_data import open_images
 from converters.image_files import list_folder, list_tar
+from converters.request import UNSCALED
 
 #: How gzip, bzip2 and xz files begin.
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")
@@ -35,6 +36,12 @@ def open_dataset(path: Path, form: InputForm, image_range: str, seed: int) -> Da
         return checked(open_images(path, list_folder(path), form, image_range, seed))
     with path.open("rb") as file:
         head = file.read(512)
+    if head.startswith(b"PK") and image_range != UNSCALED:
+        raise ConversionError(
+            f"{path}: holds arrays, which are fed as they are; the image range {image_range} is "
+            "for images",
+            "scale the arrays as for the training, and leave --image-range away",
+        )
     if head.startswith(b"PK"):
         return checked(open_arrays(path, form))
     if head.startswith(_COMPRESSED) or head[_TAR_MAGIC] == b"ustar":

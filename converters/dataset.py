@@ -18,8 +18,11 @@ Array = npt.NDArray[Any]
 
 TRAIN = "train"
 TEST = "test"
-#: Some of the training samples.
+#: Some of the training samples, each used for one thing only.
 CALIBRATION = "calibration"
+VALIDATION = "validation"
+#: Some of those that learn, to judge the accuracy on them.
+JUDGED_TRAIN = "judged train"
 
 #: Fewer can neither set ranges nor train anything.
 MIN_TRAIN_SAMPLES = 10
@@ -84,7 +87,7 @@ class Selection:
     rows: Rows
 
 
-#: Use (`TRAIN`, `CALIBRATION`, `TEST`) to what is wanted for it; reads it in one pass.
+#: Use (`TRAIN`, `CALIBRATION`, …) to what is wanted for it; reads it in one pass.
 Read = Callable[[Mapping[str, Selection], Report], dict[str, Samples]]
 
 

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from converters.dataset import Samples
 from converters.model_source import LoadedModel
 from converters.progress import Report
+
+#: Numbers that a file computes with or stores its weights in.
+FLOAT32 = "float32"
+F16 = "f16"
+DYNAMIC = "dynamic"
+W8A8 = "w8a8"
+W8A16 = "w8a16"
+
+#: What a later training has to keep of the weights.
+ZEROS = "zeros"
+CLUSTERS = "clusters"
 
 
 @dataclass(frozen=True)
@@ -19,17 +30,23 @@ class Draft:
         function: Concrete function of batch 1, its input named `model_source.INPUT_NAME`.
         keras_model: The Keras object, which owns its variables; None for a graph, whose variables
             the source owns.
-        integer: Whether the file is to compute in int8, from its input to its output.
+        numbers: What the file is to compute with: `FLOAT32`, `F16`, `DYNAMIC`, `W8A8` or `W8A16`.
+        io: Type of the input and output of a `W8A8` file.
         calibration: What the activations' ranges are measured on, or None where training has
             found them already.
+        keep: What a later training has to keep: `ZEROS`, `CLUSTERS` or nothing.
         warnings: What the user should know; one sentence each.
+        found: What the last step found out, as plain data for conversion.json.
     """
 
     function: Any
     keras_model: Any
-    integer: bool = False
+    numbers: str = FLOAT32
+    io: str = "int8"
     calibration: Samples | None = None
+    keep: str = ""
     warnings: tuple[str, ...] = ()
+    found: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -38,7 +55,8 @@ class Materials:
 
     Attributes:
         source: The model as it was given; never changed.
-        samples: By split: "train", "calibration", "test"; only those that the recipe needs.
+        samples: By use: "train", "validation", "calibration", "test"; only those that the recipe
+            needs.
         seed: Decides every random choice.
         report: Where progress goes.
     """

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from converters import durable
 from converters.dataset import Samples
-from converters.draft import Draft
+from converters.draft import DYNAMIC, F16, FLOAT32, W8A8, W8A16, Draft
 from converters.errors import ConversionError, HostDiskError
 from converters.model_source import INPUT_NAME
 from converters.progress import Progress, Report
@@ -23,11 +23,14 @@ _INTEGER_DTYPES = ("int8", "int16", "int32", "int64", "bool", "int4")
 #: A graph as TensorFlow saves it; that of ResNet-8 takes 0.2 MB.
 _GRAPH_BYTES = 2**20
 _CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
+_INTEGER = (W8A8, W8A16)
+#: In what type the weights of a file that computes in floats are stored.
+_STORED_AS = {F16: "float16", DYNAMIC: "int8"}
 _HINT = "report the model; until then the recipe float32 converts it without quantization"
 
 
 def emit(draft: Draft, path: Path, report: Report) -> ModelFile:
-    """Write a draft as a .tflite of batch 1; int8 at both ends if it is an integer draft.
+    """Write a draft as a .tflite of batch 1.
 
     Args:
         draft: What the recipe made.
@@ -45,8 +48,10 @@ def emit(draft: Draft, path: Path, report: Report) -> ModelFile:
     _refuse_full_disk(draft)
     durable.write(path, _converted(draft, report))
     written = read_model(path)
-    if draft.integer:
-        check_integer(written)
+    if draft.numbers in _INTEGER:
+        check_integer(written, draft.io)
+    elif draft.numbers in _STORED_AS:
+        _check_stored(written, draft.numbers)
     return written
 
 
@@ -70,15 +75,7 @@ def _converted(draft: Draft, report: Report) -> bytes:
     holder = tf.Module()
     holder.variables_of_function = list(draft.function.graph.variables)
     converter = tf.lite.TFLiteConverter.from_concrete_functions([draft.function], holder)
-    if draft.integer:
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.inference_input_type = tf.int8
-        converter.inference_output_type = tf.int8
-    if draft.calibration is not None:
-        calibration = draft.calibration
-        # Keyed by name: an order of inputs is nowhere promised.
-        converter.representative_dataset = lambda: _one_by_one(calibration, report)
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    _choose_numbers(converter, draft, report)
     try:
         return bytes(converter.convert())
     except tf.errors.ResourceExhaustedError as error:
@@ -93,6 +90,25 @@ def _converted(draft: Draft, report: Report) -> bytes:
         ) from error
 
 
+def _choose_numbers(converter: Any, draft: Draft, report: Report) -> None:
+    if draft.numbers == FLOAT32:
+        return
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if draft.numbers == F16:
+        converter.target_spec.supported_types = [tf.float16]
+    if draft.numbers in _INTEGER:
+        converter.inference_input_type = tf.dtypes.as_dtype(draft.io)
+        converter.inference_output_type = tf.dtypes.as_dtype(draft.io)
+    if draft.calibration is not None:
+        calibration = draft.calibration
+        # Keyed by name: an order of inputs is nowhere promised.
+        converter.representative_dataset = lambda: _one_by_one(calibration, report)
+        ops = tf.lite.OpsSet.TFLITE_BUILTINS_INT8
+        if draft.numbers == W8A16:
+            ops = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+        converter.target_spec.supported_ops = [ops]
+
+
 def _one_by_one(samples: Samples, report: Report) -> Iterator[dict[str, Any]]:
     for done, (batch, _) in enumerate(samples.batches(1), start=1):
         yield {INPUT_NAME: batch}
@@ -104,29 +120,45 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def check_integer(model: ModelFile) -> None:
+def check_integer(model: ModelFile, io: str) -> None:
     """Refuse a file that does not compute in integers from one end to the other.
+
+    Args:
+        model: The file.
+        io: What its inputs and outputs have to be. A uint8 end costs one QUANTIZE, as the inside is
+            int8.
 
     Raises:
         ConversionError: Names the op or the tensor that does not.
     """
+    at_ends = len(model.inputs) + len(model.outputs) if io == "uint8" else 0
     for operator in model.operators:
-        if operator.name in _CONVERSIONS:
+        allowed = at_ends if operator.name == "QUANTIZE" else 0
+        if operator.name in _CONVERSIONS and operator.count > allowed:
             raise ConversionError(
                 f"{model.path.name}: has {operator.count} {operator.name} inside: a part of the "
                 "model was not quantized",
                 _HINT,
             )
     for tensor in model.tensors:
-        if tensor.dtype not in _INTEGER_DTYPES:
+        if tensor.dtype not in (*_INTEGER_DTYPES, io):
             raise ConversionError(
                 f"{model.path.name}: tensor {tensor.name!r} is {tensor.dtype}: a part of the model "
                 "was not quantized",
                 _HINT,
             )
     for spec in (*model.inputs, *model.outputs):
-        if spec.dtype != "int8" or spec.scale is None:
+        if spec.dtype != io or spec.scale is None:
             raise ConversionError(
-                f"{model.path.name}: {spec.name!r} is {spec.dtype}, expected int8 at both ends",
+                f"{model.path.name}: {spec.name!r} is {spec.dtype}, expected {io} at both ends",
                 _HINT,
             )
+
+
+def _check_stored(model: ModelFile, numbers: str) -> None:
+    wanted = _STORED_AS[numbers]
+    if not any(tensor.is_constant and tensor.dtype == wanted for tensor in model.tensors):
+        raise ConversionError(
+            f"{model.path.name}: none of its weights is stored as {wanted}: they are too few",
+            "use the recipe float32, or quantize to integers with ptq_w8a8",
+        )

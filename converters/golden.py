@@ -36,11 +36,14 @@ class Golden:
         inputs: Tensor name to array of shape (n, ...), of exactly the dtype and the shape past the
             batch axis that the file's input takes.
         labels: int64, shape (n,): the right class of each sample, or None.
+        threshold: Above this real value a single output tells class 1 from class 0 (0.5 of a
+            probability, 0 of a logit); None where each class has an output of its own.
     """
 
     model_sha256: str
     inputs: dict[str, Array]
     labels: npt.NDArray[np.int64] | None
+    threshold: float | None = None
 
 
 def sample_count(available: int, sample_bytes: int) -> int:
@@ -58,6 +61,8 @@ def write_golden(path: Path, golden: Golden) -> None:
     arrays["model_sha256"] = np.array(golden.model_sha256)
     if golden.labels is not None:
         arrays["labels"] = golden.labels
+    if golden.threshold is not None:
+        arrays["threshold"] = np.array(golden.threshold)
     buffer = io.BytesIO()
     # A dict, as tensor names such as "serving_default_input:0" are no Python names.
     np.savez(buffer, **arrays)
@@ -80,10 +85,11 @@ def read_golden(path: Path) -> Golden:
             }
             digest = str(arrays["model_sha256"])
             labels = arrays["labels"] if "labels" in arrays.files else None
+            threshold = float(arrays["threshold"]) if "threshold" in arrays.files else None
     except _DAMAGE as error:
         raise ConversionError(
             f"{path}: holds no golden inputs: {error}", "convert the model again"
         ) from error
     if not inputs:
         raise ConversionError(f"{path}: holds no golden inputs", "convert the model again")
-    return Golden(digest, inputs, labels)
+    return Golden(digest, inputs, labels, threshold)

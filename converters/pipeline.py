@@ -2,45 +2,60 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 
+from converters.budget import judge_budget
 from converters.conversion import (
     GOLDEN_NAME,
     MODEL_NAME,
-    Accuracy,
     Conversion,
     Split,
+    StepRecord,
     write_conversion,
 )
 from converters.data_source import open_dataset
-from converters.dataset import CALIBRATION, TEST, TRAIN, Dataset, InputForm, Samples, Selection
+from converters.dataset import (
+    CALIBRATION,
+    JUDGED_TRAIN,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    Dataset,
+    InputForm,
+    Samples,
+    Selection,
+)
 from converters.digest import sha256_of
 from converters.draft import Draft, Materials, Technique
 from converters.emit import emit
-from converters.evaluate import golden_inputs, judge_file, judge_source, warnings_of
+from converters.evaluate import Judgement, golden_inputs, judge, warnings_of
 from converters.golden import write_golden
 from converters.model_source import LoadedModel, load_model
 from converters.progress import Progress, Report
-from converters.quantize import ptq
-from converters.recipe import Ptq, Qat, Recipe, Step, check_pairing, load_recipe
+from converters.recipe import Recipe, check_pairing, load_recipe
 from converters.request import ConversionRequest
+from converters.score import FILE, ORIGINAL
 from converters.source_file import identify
-from converters.split import balanced_choice
+from converters.split import partition
+from converters.steps import Step
+from converters.tflite.cost import cost_of
 from converters.tflite.reader import ModelFile
 from converters.versions import installed_versions
 
-
-def _qat(draft: Draft, step: Step, materials: Materials) -> Draft:
-    from converters.quantize import qat  # TFMOT takes seconds to import; only this step needs it
-
-    assert isinstance(step, Qat)
-    return qat.train(draft, step, materials)
-
-
-#: What does each kind of step. A new technique adds its line here.
-TECHNIQUES: dict[str, Technique] = {"ptq": ptq.quantize, "qat": _qat}
+#: What the samples of each split are used for, in words.
+_USES = {
+    TRAIN: "what the training steps learn from",
+    VALIDATION: "chooses between epochs and between recipes",
+    CALIBRATION: "ranges of the activations",
+    JUDGED_TRAIN: "some of the training samples: the accuracy on what was learned",
+    TEST: "the final figures, and nothing else",
+}
 
 
 def run(request: ConversionRequest, work: Path, report: Report) -> Conversion:
@@ -55,6 +70,37 @@ def run(request: ConversionRequest, work: Path, report: Report) -> Conversion:
         ConversionError: The model or the data does not fit.
     """
     recipe = load_recipe(request.recipe)
+    source, dataset, wanted = opened(request, recipe, report)
+    samples = dataset.read(wanted, report)
+    materials = Materials(source, samples, request.seed, report)
+
+    draft, records = _first_draft(recipe, materials), []
+    for step in recipe.steps:
+        draft, record = _done(draft, step, materials)
+        records.append(record)
+
+    written = emit(draft, work / MODEL_NAME, report)
+    judgement = judge(source, written, samples, report)
+    write_golden(work / GOLDEN_NAME, golden_inputs(source, written, samples[TEST], request.seed))
+    warnings = draft.warnings + warnings_of(source, judgement.accuracy(ORIGINAL), request.data)
+    conversion = replace(
+        _evidence(request, recipe, source, written, judgement),
+        splits=_splits(dataset, samples),
+        warnings=warnings,
+        step_records=tuple(records),
+    )
+    write_conversion(conversion)
+    return conversion
+
+
+def opened(
+    request: ConversionRequest, recipe: Recipe, report: Report
+) -> tuple[LoadedModel, Dataset, dict[str, Selection]]:
+    """The model, the data that was looked through, and which samples of it are needed.
+
+    Raises:
+        ConversionError: The model or the data does not fit.
+    """
     report(Progress("load model", 0, 0))
     source = load_model(identify(request.model))
     # Again, as only loading shows whether a SavedModel is of Keras layers alone.
@@ -62,47 +108,58 @@ def run(request: ConversionRequest, work: Path, report: Report) -> Conversion:
     report(Progress("read data", 0, 0))
     form = InputForm(source.input_shape, source.classes)
     dataset = open_dataset(request.data, form, request.image_range, request.seed)
-    samples = dataset.read(_wanted(dataset, recipe, request.seed), report)
-    materials = Materials(source, samples, request.seed, report)
+    return source, dataset, _wanted(dataset, recipe, request)
 
+
+def _first_draft(recipe: Recipe, materials: Materials) -> Draft:
+    """The model as it was given; as a tf-keras model of plain ops if it is to be trained."""
+    source = materials.source
     draft = Draft(source.function, source.keras_model)
-    for step in recipe.steps:
-        draft = TECHNIQUES[step.kind](draft, step, materials)
+    if not any(step.trains for step in recipe.steps):
+        return draft
+    from converters.graph.read import read_graph
+    from converters.trainable import trainable_model, with_model
 
-    written = emit(draft, work / MODEL_NAME, report)
-    accuracy = judge_file(written, samples[TEST], source.probabilities, report)
-    float_accuracy = judge_source(source, samples[TEST], report)
-    write_golden(work / GOLDEN_NAME, golden_inputs(written, samples[TEST], request.seed))
-    warnings = draft.warnings + warnings_of(source, float_accuracy, request.data)
-    conversion = _evidence(
-        request,
-        recipe,
-        source,
-        written,
-        _splits(dataset, samples),
-        (float_accuracy, accuracy),
-        warnings,
-    )
-    write_conversion(conversion)
-    return conversion
+    graph = read_graph(source.keras_model, str(source.path))
+    return with_model(draft, trainable_model(graph, materials.samples[TRAIN], materials), materials)
 
 
-def _wanted(dataset: Dataset, recipe: Recipe, seed: int) -> dict[str, Selection]:
-    """Which samples the recipe needs: reading more would only cost time and memory."""
+def technique_of(step: Step) -> Technique:
+    """The function that does a step; imports what it needs."""
+    module, _, name = step.function.partition(":")
+    technique: Technique = getattr(import_module(module), name)
+    return technique
+
+
+def _done(draft: Draft, step: Step, materials: Materials) -> tuple[Draft, StepRecord]:
+    started = time.monotonic()
+    made = technique_of(step)(replace(draft, found={}), step, materials)
+    seconds = round(time.monotonic() - started, 3)
+    return made, StepRecord(step.kind, seconds, made.found)
+
+
+def _wanted(dataset: Dataset, recipe: Recipe, request: ConversionRequest) -> dict[str, Selection]:
+    """Which samples are needed: reading more would only cost time and memory."""
     labels = dataset.labels
+    uses = {use for step in recipe.steps for use in step.uses}
+    calibration = [getattr(step, "calibration_samples", 0) for step in recipe.steps]
+    parts = partition(labels[TRAIN], max([0, *calibration]), request.seed)
     wanted = {TEST: Selection(TEST, np.arange(len(labels[TEST])))}
-    for step in recipe.steps:
-        if isinstance(step, Ptq):
-            chosen = balanced_choice(labels[TRAIN], step.calibration_samples, seed)
-            wanted[CALIBRATION] = Selection(TRAIN, chosen)
-        if isinstance(step, Qat):
-            wanted[TRAIN] = Selection(TRAIN, np.arange(len(labels[TRAIN])))
+    if CALIBRATION in uses:
+        wanted[CALIBRATION] = Selection(TRAIN, parts.calibration)
+    if TRAIN in uses:
+        wanted[TRAIN] = Selection(TRAIN, parts.train)
+    if TRAIN in uses or request.judge_all:
+        wanted[VALIDATION] = Selection(TRAIN, parts.validation)
+    if request.judge_all:
+        wanted[JUDGED_TRAIN] = Selection(TRAIN, parts.judged)
     return wanted
 
 
-def _splits(dataset: Dataset, samples: dict[str, Samples]) -> tuple[Split, ...]:
-    origins = {**dataset.origins, CALIBRATION: f"some of {dataset.origins[TRAIN]}, every class"}
-    return tuple(Split(name, len(samples[name]), origins[name]) for name in sorted(samples))
+def _splits(dataset: Dataset, samples: Mapping[str, Samples]) -> tuple[Split, ...]:
+    origins = {use: f"some of {dataset.origins[TRAIN]}, every class" for use in samples}
+    origins[TEST] = dataset.origins[TEST]
+    return tuple(Split(use, len(samples[use]), origins[use], _USES[use]) for use in sorted(samples))
 
 
 def _evidence(
@@ -110,10 +167,9 @@ def _evidence(
     recipe: Recipe,
     source: LoadedModel,
     written: ModelFile,
-    splits: tuple[Split, ...],
-    accuracies: tuple[Accuracy, Accuracy],
-    warnings: tuple[str, ...],
+    judgement: Judgement,
 ) -> Conversion:
+    of_test = next(drop for drop in judgement.drops if drop.split == TEST)
     return Conversion(
         model=written.path,
         model_sha256=written.sha256,
@@ -126,12 +182,16 @@ def _evidence(
         source_bytes=source.size_bytes,
         data=str(request.data),
         data_sha256=sha256_of(request.data),
-        splits=splits,
+        splits=(),
         versions=installed_versions(),
-        float_accuracy=accuracies[0],
-        accuracy=accuracies[1],
+        float_accuracy=judgement.accuracy(ORIGINAL),
+        accuracy=judgement.accuracy(FILE),
         inputs=written.inputs,
         outputs=written.outputs,
-        warnings=warnings,
         golden=written.path.with_name(GOLDEN_NAME),
+        image_range=request.image_range,
+        scores=judgement.scores,
+        drops=judgement.drops,
+        cost=cost_of(written.path),
+        budget=None if request.max_drop is None else judge_budget(of_test, request.max_drop),
     )

@@ -29,6 +29,7 @@ from converters.conversion import (
     read_conversion,
 )
 from converters.errors import ConversionError, HostDiskError, MissingConvertExtraError
+from converters.planned import Plan
 from converters.progress import Progress, Report, ignore
 from converters.recipe import RecipeError, check_pairing, load_recipe
 from converters.request import IMAGE_RANGES, ConversionRequest
@@ -71,9 +72,29 @@ def convert(request: ConversionRequest, on_progress: Report = ignore) -> Convers
     request = request.resolved()
     check_request(request)
     with _workspace(request.out) as work:
-        _run_child(request, work, on_progress)
+        _run_child("convert", request, work, on_progress)
         durable.publish(work, request.out, (GOLDEN_NAME, MODEL_NAME, CONVERSION_NAME))
     return read_conversion(request.out)
+
+
+def plan(request: ConversionRequest, on_progress: Report = ignore) -> Plan:
+    """Say what a conversion would do and about how long it would take; writes nothing.
+
+    Args:
+        request: As for `convert`.
+        on_progress: Called with each report of the child, in this thread.
+
+    Raises:
+        RecipeError: The recipe is unknown or a field of it is.
+        MissingConvertExtraError: kedge was installed without TensorFlow.
+        ConversionError: The model or the data does not fit; the message names what and where.
+        ConversionBugError: A bug in kedge.
+    """
+    request = request.resolved()
+    check_request(request)
+    with tempfile.TemporaryDirectory(prefix="kedge-") as work:
+        answer = _run_child("plan", request, Path(work), on_progress)
+    return Plan.from_plain(answer["plan"])
 
 
 def check_request(request: ConversionRequest) -> None:
@@ -86,17 +107,16 @@ def check_request(request: ConversionRequest) -> None:
     """
     recipe = load_recipe(request.recipe)
     for name, path in (("model", request.model), ("data", request.data)):
-        if not path.exists():
-            raise ConversionError(f"{name} {path}: not found", "check the path")
-        if not os.access(path, os.R_OK):
-            raise ConversionError(f"{name} {path}: may not be read", "check its rights")
+        _check_readable(name, path)
     if request.image_range not in IMAGE_RANGES:
         raise ConversionError(
             f"image range is {request.image_range!r}", f"use one of {', '.join(IMAGE_RANGES)}"
         )
+    if request.max_drop is not None and not 0 <= request.max_drop < 1:
+        raise ConversionError(f"max drop is {request.max_drop}", "use a share such as 0.01")
     if request.seed < 0:
         raise ConversionError(f"seed is {request.seed}", "use 0 or more")
-    if request.out.exists() and not request.out.is_dir():
+    if os.path.exists(request.out) and not request.out.is_dir():  # noqa: PTH110 - never raises
         raise ConversionError(f"{request.out}: is a file, not a folder", "choose another --out")
     missing = [name for name in _EXTRA_MODULES if importlib.util.find_spec(name) is None]
     if missing:
@@ -107,10 +127,22 @@ def check_request(request: ConversionRequest) -> None:
     check_pairing(recipe, request.model, identify(request.model).kind)
 
 
+def _check_readable(name: str, path: Path) -> None:
+    try:
+        path.stat()
+    except FileNotFoundError as error:
+        raise ConversionError(f"{name} {path}: not found", "check the path") from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ConversionError(f"{name} {path}: cannot be reached: {reason}", "check it") from error
+    if not os.access(path, os.R_OK):
+        raise ConversionError(f"{name} {path}: may not be read", "check its rights")
+
+
 @contextlib.contextmanager
 def _workspace(out: Path) -> Iterator[Path]:
     """A hidden folder inside `out`; gone at the end, and `out` too if we made it for nothing."""
-    made = not out.exists()
+    made = not os.path.exists(out)  # noqa: PTH110 - unlike Path.exists(), it never raises
     with durable.translated(out):
         out.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=".kedge-", dir=out))
@@ -123,11 +155,14 @@ def _workspace(out: Path) -> Iterator[Path]:
                 out.rmdir()
 
 
-def _run_child(request: ConversionRequest, work: Path, on_progress: Report) -> None:
+def _run_child(
+    task: str, request: ConversionRequest, work: Path, on_progress: Report
+) -> dict[str, Any]:
     with tempfile.TemporaryFile() as log:
         child = _start(work, log)
         try:
-            answer = _talk(child, request, work, on_progress)
+            order = {"task": task, "request": request.to_json(), "work": str(work)}
+            answer = _talk(child, order, on_progress)
             child.wait()
         finally:
             _end(child)
@@ -137,6 +172,7 @@ def _run_child(request: ConversionRequest, work: Path, on_progress: Report) -> N
         raise _error_of(answer)
     if answer["event"] == "bug":
         raise ConversionBugError(f"the conversion failed:\n{answer['traceback']}")
+    return answer
 
 
 def _start(work: Path, log: IO[bytes]) -> subprocess.Popen[str]:
@@ -166,13 +202,13 @@ def _start(work: Path, log: IO[bytes]) -> subprocess.Popen[str]:
 
 
 def _talk(
-    child: subprocess.Popen[str], request: ConversionRequest, work: Path, on_progress: Report
+    child: subprocess.Popen[str], order: dict[str, str], on_progress: Report
 ) -> dict[str, Any] | None:
-    """Hand over the request, follow the progress; the last answer, or None if there was none."""
+    """Hand over the order, follow the progress; the last answer, or None if there was none."""
     assert child.stdin is not None and child.stdout is not None
     # The pipe stays open: its end tells the child that its parent is gone.
     with contextlib.suppress(BrokenPipeError):
-        child.stdin.write(json.dumps({"request": request.to_json(), "work": str(work)}) + "\n")
+        child.stdin.write(json.dumps(order) + "\n")
         child.stdin.flush()
     for line in child.stdout:
         event: dict[str, Any] = json.loads(line)

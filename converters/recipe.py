@@ -1,74 +1,48 @@
 """A recipe: an ordered list of compression steps, as data.
 
 A recipe's name is never written in its file: it is what its steps are called, joined, so that
-`qat_w8a8` always means the same. A step is a frozen dataclass; its fields carry the range that they
-may have. Emitting the .tflite follows every recipe, so the empty recipe is the plain float model.
+`qat_w8a8` always means the same. Emitting the .tflite follows every recipe, so the empty recipe is
+the plain float model.
 """
 
 from __future__ import annotations
 
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import tomlkit
 from tomlkit.exceptions import ParseError
 
 from converters.errors import ConversionError
-from converters.source_file import KERAS_3, SAVED_MODEL, TF_KERAS
+from converters.source_file import SAVED_MODEL
+from converters.steps import NUMBERS, SHAPE, STEP_KINDS, TRAINING, WEIGHTS, Step
 
 SCHEMA = 1
 RECIPES_FOLDER = Path(__file__).parent / "recipes"
 FLOAT_NAME = "float32"
+ALL = "all"
+#: The recipe that takes every model and needs no training; for hints.
+SAFE_NAME = "ptq_w8a8"
+
+#: What cannot follow what, by what a step changes: (earlier, later) to the reason.
+IMPOSSIBLE_ORDERS: dict[tuple[str, str], str] = {
+    (NUMBERS, NUMBERS): "the weights are quantized by then, and are quantized once",
+    (NUMBERS, SHAPE): "nothing can follow quantization: its ranges hold for the layers as they are",
+    (NUMBERS, WEIGHTS): "nothing can follow quantization: its ranges hold for the weights as they "
+    "are",
+    (NUMBERS, TRAINING): "nothing can follow quantization: training would undo it",
+    (WEIGHTS, SHAPE): "the training that removing channels needs would fill the zeros, or part the "
+    "shared weights, again",
+    (WEIGHTS, TRAINING): "it would fill the zeros, or part the shared weights, again",
+    (WEIGHTS, WEIGHTS): "the second would not keep what the first made",
+}
 
 
 class RecipeError(ConversionError):
     """The recipe is unknown, or a field of it is: nothing was started."""
 
     exit_code = 3
-
-
-def _within(default: Any, low: float, high: float) -> Any:
-    return field(default=default, metadata={"low": low, "high": high})
-
-
-@dataclass(frozen=True)
-class Ptq:
-    """Post-training quantization: ranges are measured, weights are rounded.
-
-    Attributes:
-        calibration_samples: Training samples to measure the ranges on.
-    """
-
-    kind: ClassVar[str] = "ptq"
-    label: ClassVar[str] = "ptq_w8a8"
-    calibration_samples: int = _within(500, 10, 100_000)
-
-
-@dataclass(frozen=True)
-class Qat:
-    """Quantization-aware training: the weights learn to live with being rounded.
-
-    Attributes:
-        epochs: Passes over the training samples.
-        learning_rate: Adam's; small, as the model is already trained.
-        batch_size: Samples a step.
-    """
-
-    kind: ClassVar[str] = "qat"
-    label: ClassVar[str] = "qat_w8a8"
-    epochs: int = _within(2, 1, 1_000)
-    learning_rate: float = _within(1e-4, 1e-8, 1.0)
-    batch_size: int = _within(64, 1, 65_536)
-
-
-Step = Ptq | Qat
-
-#: What `kind` may be in a recipe. A new technique adds its line here.
-STEP_KINDS: dict[str, type[Ptq] | type[Qat]] = {"ptq": Ptq, "qat": Qat}
-
-#: Steps that turn the model into integers; nothing can follow them.
-QUANTIZING = ("ptq", "qat")
 
 
 @dataclass(frozen=True)
@@ -115,6 +89,17 @@ def load_recipe(name: str) -> Recipe:
     return _read(path)
 
 
+def recipe_names(text: str) -> tuple[str, ...]:
+    """The recipes that a user asks for.
+
+    Args:
+        text: One name or path, several with commas between them, or "all" for every built-in one.
+    """
+    if text == ALL:
+        return built_in_names()
+    return tuple(name.strip() for name in text.split(","))
+
+
 def check_pairing(recipe: Recipe, path: Path, kind: str) -> None:
     """Refuse a recipe that this kind of model cannot go through.
 
@@ -124,18 +109,14 @@ def check_pairing(recipe: Recipe, path: Path, kind: str) -> None:
         kind: As in `converters.source_file.SourceFile`.
 
     Raises:
-        ConversionError: The recipe trains, and the model is none that TFMOT trains.
+        ConversionError: The recipe trains, and the model is no Keras model.
     """
-    kinds = [step.kind for step in recipe.steps]
-    if "qat" in kinds and kind != TF_KERAS:
-        what = {
-            KERAS_3: "a Keras 3 model",
-            SAVED_MODEL: "a SavedModel that is not of Keras layers alone",
-        }
+    training = next((step for step in recipe.steps if step.trains), None)
+    if training is not None and kind == SAVED_MODEL:
         raise ConversionError(
-            f"{path}: is {what[kind]}; quantization-aware training takes tf-keras "
-            "(Keras 2) models only, for now",
-            "use --recipe ptq_w8a8",
+            f"{path}: is a SavedModel that is not of Keras layers alone; the step {training.kind} "
+            "trains, and takes Keras models only",
+            f"give the model as a .keras or .h5 file, or use --recipe {SAFE_NAME}",
         )
 
 
@@ -189,11 +170,20 @@ def _parse_step(table: dict[str, Any], origin: str) -> Step:
     for name, spec in known.items():
         if name in table:
             values[name] = _checked(table[name], spec, f"{origin} ({kind}): {name}")
-    return step_class(**values)
+    step = step_class(**values)
+    problem, hint = step.misfit()
+    if problem:
+        raise RecipeError(f"{origin} ({kind}): {problem}", hint)
+    return step
 
 
-def _checked(value: Any, spec: Any, origin: str) -> int | float:
-    wanted = type(spec.default) if spec.default is not MISSING else int
+def _checked(value: Any, spec: Any, origin: str) -> int | float | str:
+    if "choices" in spec.metadata:
+        choices = spec.metadata["choices"]
+        if value not in choices:
+            raise RecipeError(f"{origin} is {value!r}", f"use one of {', '.join(choices)}")
+        return str(value)
+    wanted = type(spec.default)
     # TOML's 1 is a fine learning rate, true is not, although Python calls it an integer.
     right = isinstance(value, (int, wanted)) and not isinstance(value, bool)
     low, high = spec.metadata["low"], spec.metadata["high"]
@@ -203,7 +193,8 @@ def _checked(value: Any, spec: Any, origin: str) -> int | float:
             f"from {low:g} to {high:g}",
             "mend the recipe",
         )
-    return wanted(value)
+    number: int | float = wanted(value)
+    return number
 
 
 def _refuse_unknown(plain: dict[str, Any], known: tuple[str, ...], origin: str) -> None:
@@ -215,10 +206,18 @@ def _refuse_unknown(plain: dict[str, Any], known: tuple[str, ...], origin: str) 
 
 
 def _check_order(steps: tuple[Step, ...], origin: str) -> None:
-    for position, step in enumerate(steps[:-1]):
-        if step.kind in QUANTIZING:
-            raise RecipeError(
-                f"{origin}: step {position + 2} ({steps[position + 1].kind}) follows {step.kind}, "
-                "but nothing can follow quantization",
-                "make the quantizing step the last one",
-            )
+    for position, step in enumerate(steps):
+        for earlier in steps[:position]:
+            reason = IMPOSSIBLE_ORDERS.get((earlier.phase, step.phase))
+            if reason is not None:
+                raise RecipeError(
+                    f"{origin}: step {position + 1} ({step.kind}) cannot follow {earlier.kind}: "
+                    f"{reason}",
+                    _order_hint(earlier, step),
+                )
+
+
+def _order_hint(earlier: Step, later: Step) -> str:
+    if earlier.phase == later.phase:
+        return "keep one of the two"
+    return f"put {later.kind} before {earlier.kind}"

@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 #: How the 0-255 of an image file is brought to what the model was trained on: (factor, offset).
+UNSCALED = "0..255"
 IMAGE_RANGES: dict[str, tuple[float, float]] = {
-    "0..255": (1.0, 0.0),
+    UNSCALED: (1.0, 0.0),
     "0..1": (1 / 255, 0.0),
     "-1..1": (1 / 127.5, -1.0),
 }
@@ -26,6 +27,9 @@ class ConversionRequest:
         seed: Decides every random choice; 0 or more.
         image_range: How images of an image folder are scaled before the model sees them; a key of
             `IMAGE_RANGES`. Arrays of an .npz are fed as they are.
+        max_drop: Accuracy that the file may lose against the model, 0-1; None for any.
+        judge_all: Whether the training and the validation samples are judged too, not the test
+            samples alone: for a comparison of recipes.
     """
 
     model: Path
@@ -34,6 +38,8 @@ class ConversionRequest:
     out: Path
     seed: int = 0
     image_range: str = "0..255"
+    max_drop: float | None = None
+    judge_all: bool = False
 
     def to_json(self) -> str:
         """The request as one line of JSON."""

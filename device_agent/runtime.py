@@ -10,10 +10,10 @@ import contextlib
 import importlib
 import json
 import os
-import resource
 import signal
 import sys
 import time
+from array import array
 from typing import Any, Callable, Dict, Iterator, List
 
 from device_agent.benchmark import time_calls
@@ -28,9 +28,14 @@ from device_agent.contract.codes import (
 from device_agent.contract.measurement import RUNTIME_MODULES
 from device_agent.facts import userland
 from device_agent.os_errors import named_os_errors
+from device_agent.usage import busy_cpu_ns, peak_rss_bytes, reset_peak
+from device_agent.whole_inference import whole_inference
 
 #: How often a long job says how far it is.
 _PROGRESS_INTERVAL_S = 0.5
+
+#: How long the end-to-end phase lasts, as a share of the steady one.
+_WHOLE_SHARE = 0.25
 
 _PR_SET_PDEATHSIG = 1
 
@@ -88,14 +93,22 @@ def _benchmark(job: Dict[str, Any], say: Say) -> Dict[str, Any]:
     before_first = time.perf_counter_ns()
     _invoke(interpreter)
     after_first = time.perf_counter_ns()
+    load_peak = peak_rss_bytes()
+    reset_peak()
     say({"event": {"phase": "warm-up"}})
     with _refusals(_FAILS_WHEN_RUN):
+        busy, own, began = busy_cpu_ns(), time.process_time_ns(), time.perf_counter_ns()
         timing = time_calls(interpreter.invoke, job["warmup_s"], job["duration_s"])
-    with open(job["samples"], "wb") as file:
-        samples = timing.samples_ns
-        if sys.byteorder == "big":
-            samples.byteswap()
-        samples.tofile(file)
+        others = (busy_cpu_ns() - busy) - (time.process_time_ns() - own)
+        window = time.perf_counter_ns() - began
+        peak = peak_rss_bytes()
+        whole = time_calls(
+            whole_inference(runtime.numpy, interpreter, job["seed"]),
+            job["warmup_s"] * _WHOLE_SHARE,
+            job["duration_s"] * _WHOLE_SHARE,
+        )
+    _write_samples(job["samples"], timing.samples_ns)
+    _write_samples(job["end_to_end"], whole.samples_ns)
     return {
         "kernel_class": runtime.kernel_class,
         "numpy_version": runtime.numpy.__version__,
@@ -107,9 +120,19 @@ def _benchmark(job: Dict[str, Any], say: Say) -> Dict[str, Any]:
         "warmup_runs": timing.warmup_runs,
         "cpu_ns": timing.cpu_ns,
         "wall_ns": timing.wall_ns,
-        "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "peak_rss_bytes": peak,
+        "load_peak_rss_bytes": load_peak,
+        "others_cores": max(0.0, others / window),
         "sample_count": len(timing.samples_ns),
+        "end_to_end_count": len(whole.samples_ns),
     }
+
+
+def _write_samples(path: str, samples: "array[int]") -> None:
+    if sys.byteorder == "big":
+        samples.byteswap()
+    with open(path, "wb") as file:
+        samples.tofile(file)
 
 
 def _infer(job: Dict[str, Any], say: Say) -> Dict[str, Any]:

@@ -53,6 +53,7 @@ class Session:
         self._store = surroundings.store
         self.operations: Dict[str, Callable[[_Args, Read, Event], Answer]] = {
             "hello": self._hello,
+            "reserve": self._reserve,
             "offset": self._offset,
             "put": self._put,
             "get": self._get,
@@ -83,6 +84,14 @@ class Session:
     def _hello(self, _: _Args, __: Read, ___: Event) -> Answer:
         facts = dict(self._around.read_facts(), agent_sha256=self._around.agent_sha256)
         return Answer(facts)
+
+    def _reserve(self, args: _Args, _: Read, emit: Event) -> Answer:
+        self._store.reservation.take(
+            args.text("who"),
+            args.seconds("timeout_s"),
+            lambda other: emit({"phase": "wait for {}".format(other)}),
+        )
+        return Answer({})
 
     def _offset(self, args: _Args, _: Read, __: Event) -> Answer:
         sha256 = args.text("sha256")
@@ -117,7 +126,7 @@ class Session:
     def _benchmark(self, args: _Args, _: Read, emit: Event) -> Answer:
         conditions = [self._around.read_conditions()]
         with self._store.workspace() as folder:
-            samples = os.path.join(folder, "samples")
+            samples, whole = os.path.join(folder, "samples"), os.path.join(folder, "whole")
             job = dict(
                 self._runtime_of(args),
                 job="benchmark",
@@ -127,6 +136,7 @@ class Session:
                 duration_s=args.seconds("duration_s"),
                 seed=args.count("seed", 0, (1 << 32) - 1),
                 samples=samples,
+                end_to_end=whole,
             )
             result = self._around.run_job(
                 job,
@@ -139,6 +149,7 @@ class Session:
             with open(seen, "w", encoding="ascii") as file:
                 json.dump([to_json(entry) for entry in conditions], file)
             result["samples"] = self._store.adopt(samples)
+            result["end_to_end"] = self._store.adopt(whole)
             return Answer({"run": result, "conditions": self._store.adopt(seen)})
 
     def _infer(self, args: _Args, _: Read, emit: Event) -> Answer:

@@ -3,6 +3,7 @@
 Layout under the root:
     store/scratch/<sha256>     what push and bench use; never what a consumer opens
     store/partial/<sha256>     what has arrived of a file so far
+    store/lock                 held by the host that uses the board now
     store/runtimes/<tree>/     unzipped wheels, addressed by the digests of all of them
     store/work-<pid>/          what the agent with this process id is making right now
 
@@ -32,6 +33,7 @@ from device_agent.contract.codes import (
 )
 from device_agent.contract.wire import CHUNK_BYTES
 from device_agent.os_errors import named_os_errors
+from device_agent.reservation import Reservation
 
 #: Left free on the board, so that a push never starves the board's own programs.
 RESERVE_BYTES = 4 << 20
@@ -49,6 +51,7 @@ class Store:
 
     def __init__(self, root: str) -> None:
         self._store = os.path.join(os.path.abspath(root), "store")
+        self.reservation = Reservation(os.path.join(self._store, "lock"))
 
     def path(self, sha256: str) -> str:
         """Return where the file with this digest lies.

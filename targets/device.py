@@ -8,9 +8,11 @@ with open_device(target) as device:
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import io
 import json
+import socket
 import sys
 from array import array
 from collections.abc import Callable, Mapping
@@ -35,6 +37,9 @@ from targets.wheels import find_wheels
 
 if TYPE_CHECKING:
     import numpy as np
+
+#: Another host's benchmark is waited for so long.
+RESERVE_TIMEOUT_S = 600.0
 
 #: Unzipping and syncing 100 MB on a slow SD card.
 UNPACK_TIMEOUT_S = 600.0
@@ -87,7 +92,10 @@ class BoardRun:
 
     run: ProcessRun
     samples_ns: tuple[int, ...]
+    """`invoke` alone."""
     conditions: tuple[Conditions, ...]
+    end_to_end_ns: tuple[int, ...] = ()
+    """The whole of an inference: quantize, set, invoke, get, dequantize."""
 
 
 class Device:
@@ -113,7 +121,9 @@ class Device:
     def prepare_runtime(
         self, wheelhouse: Path | None = None, on_progress: OnProgress = no_progress
     ) -> KernelClass:
-        """Bring the runtime to the board, unless it is there, and load it once.
+        """Reserve the board, bring the runtime there unless it has it, and load it once.
+
+        Another host that uses the board now is waited for: two benchmarks would measure each other.
 
         Returns:
             What will compute there.
@@ -123,6 +133,7 @@ class Device:
             WheelError: A wheel cannot be had.
             AgentError: The runtime is there, but does not load.
         """
+        self._reserve(on_progress)
         paths = find_wheels(
             self.runtime.wheels, wheelhouse, lambda name: on_progress(f"download {name}", 0, 0)
         )
@@ -140,6 +151,14 @@ class Device:
         on_progress("load the runtime", 0, 0)
         answer = self._job("describe", {}, JOB_START_TIMEOUT_S)
         return KernelClass(**answer["kernel_class"])
+
+    def _reserve(self, on_progress: OnProgress) -> None:
+        self._client.call(
+            "reserve",
+            {"who": f"{getpass.getuser()}@{socket.gethostname()}", "timeout_s": RESERVE_TIMEOUT_S},
+            RESERVE_TIMEOUT_S + ANSWER_TIMEOUT_S,
+            lambda event: on_progress(str(event.get("phase", "")), 0, 0),
+        )
 
     def push(self, path: Path, on_progress: OnProgress = no_progress) -> Staged:
         """Send a file into the scratch area; what is there already is not sent again.
@@ -184,15 +203,13 @@ class Device:
             lambda event: on_progress(str(event.get("phase", "")), 0, 0),
         )
         run = process_run_from_json(answer["run"])
-        measured, conditions = self._fetch([run.samples, str(answer["conditions"])])
-        samples = array("Q")
-        samples.frombytes(measured)
-        if sys.byteorder == "big":
-            samples.byteswap()
+        files = [run.samples, run.end_to_end, str(answer["conditions"])]
+        steady, end_to_end, conditions = self._fetch(files)
         return BoardRun(
             run,
-            tuple(samples),
+            _samples(steady),
             tuple(conditions_from_json(entry) for entry in json.loads(conditions)),
+            _samples(end_to_end),
         )
 
     def infer(
@@ -265,6 +282,15 @@ class Device:
         timeout_s = min(timeout_s, LONGEST_JOB_S)
         args = {**runtime, **args, "timeout_s": timeout_s}
         return self._client.call(op, args, timeout_s + ANSWER_TIMEOUT_S, on_event)
+
+
+def _samples(data: bytes) -> tuple[int, ...]:
+    """Read unsigned 64-bit little-endian values."""
+    values = array("Q")
+    values.frombytes(data)
+    if sys.byteorder == "big":
+        values.byteswap()
+    return tuple(values)
 
 
 def _digest_of(file: BinaryIO) -> str:

@@ -17,10 +17,12 @@ from typing import Any
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
+from tomlkit.items import InlineTable
 
 from targets.errors import TargetError
 
 FILE_NAME = "kedge.toml"
+DEFAULT_PORT = 22
 DEFAULT_ROOT = "~/.local/share/kedge"
 LOCAL = "local"
 
@@ -52,7 +54,7 @@ class Address:
 
     user: str
     host: str
-    port: int = 22
+    port: int = DEFAULT_PORT
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def parse_address(text: str) -> Address:
         InventoryError: The text is nothing of the kind.
     """
     found = _SSH.match(text)
-    port = int(found["port"] or 22) if found else 0
+    port = int(found["port"] or DEFAULT_PORT) if found else 0
     if not found or not 0 < port < 65536:
         raise InventoryError(
             f"{text!r} is no address of a board",
@@ -120,10 +122,7 @@ class Inventory:
         Raises:
             InventoryError: An entry is not right; the message names file and field.
         """
-        table = self._document.get("targets", {})
-        if not isinstance(table, Mapping):
-            raise InventoryError(f"{self.path}: [targets] must be a table")
-        return {str(name): self._target(str(name), entry) for name, entry in table.items()}
+        return self._targets_in(self._document)
 
     def get(self, name: str) -> Target:
         """Return one target.
@@ -157,6 +156,30 @@ class Inventory:
                 f"Choose another name, or: kedge target remove {name}",
             )
 
+    def select(self, selection: str) -> list[Target]:
+        """Return the targets that a text names: `a,b,c`, or `room=lab` for all with that label.
+
+        Raises:
+            InventoryError: A name is unknown, or no target has the label.
+        """
+        chosen: dict[str, Target] = {}
+        for part in filter(None, (part.strip() for part in selection.split(","))):
+            key, equals, value = part.partition("=")
+            found = (
+                [target for target in self.targets.values() if target.labels.get(key) == value]
+                if equals
+                else [self.get(part)]
+            )
+            if not found:
+                raise InventoryError(
+                    f"no target in {self.path} has the label {part}",
+                    "See the labels: kedge target list",
+                )
+            chosen.update({target.name: target for target in found})
+        if not chosen:
+            raise InventoryError(f"{selection!r} names no target", "Write NAME, A,B or KEY=VALUE.")
+        return list(chosen.values())
+
     def add(self, target: Target) -> None:
         """Write a new target to the file.
 
@@ -175,11 +198,18 @@ class Inventory:
             labels = tomlkit.inline_table()
             labels.update(target.labels)
             entry["labels"] = labels
-        self._target(target.name, entry)  # nothing is written that could not be read again
+        wanted = {**self.targets, target.name: self._target(target.name, entry)}
         if "targets" not in self._document:
             self._document["targets"] = tomlkit.table(is_super_table=True)
-        self._document["targets"][target.name] = entry
-        self._write()
+        table = self._document["targets"]
+        # `targets = {…}` is one line, in which tables of several lines have no place.
+        if isinstance(table, InlineTable):
+            inline = tomlkit.inline_table()
+            inline.update(entry)
+            table[target.name] = inline
+        else:
+            table[target.name] = entry
+        self._write(wanted)
 
     def remove(self, name: str) -> None:
         """Take a target out of the file.
@@ -188,8 +218,18 @@ class Inventory:
             InventoryError: There is none of this name, or the file cannot be written.
         """
         self.get(name)
+        wanted = {known: target for known, target in self.targets.items() if known != name}
         del self._document["targets"][name]
-        self._write()
+        self._write(wanted)
+
+    def _targets_in(self, document: tomlkit.TOMLDocument) -> dict[str, Target]:
+        table = document.get("targets", {})
+        if not isinstance(table, Mapping):
+            raise InventoryError(
+                f"{self.path}: [targets] must be a table, found {table!r}",
+                "Write each target as [targets.NAME].",
+            )
+        return {str(name): self._target(str(name), entry) for name, entry in table.items()}
 
     def _target(self, name: str, entry: object) -> Target:
         where = f"{self.path}: [targets.{name}]"
@@ -230,9 +270,9 @@ class Inventory:
             return None
         return Path(text) if text.startswith("~") else self.path.parent / text
 
-    def _write(self) -> None:
+    def _write(self, wanted: Mapping[str, Target]) -> None:
         """Replace the file at once: a reader, or a crash, sees the old or the new one."""
-        content = tomlkit.dumps(self._document).encode()
+        content = self._edited(wanted)
         try:
             path = self.path.resolve()  # a link stays one
             handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".kedge-")
@@ -251,6 +291,25 @@ class Inventory:
                 raise
         except OSError as error:
             raise InventoryError(f"cannot write {self.path}: {error.strerror or error}") from error
+
+    def _edited(self, wanted: Mapping[str, Target]) -> bytes:
+        """Return the new text; read it first, as TOML can be written so that an edit damages it."""
+        text = tomlkit.dumps(self._document)
+        try:
+            new = tomlkit.parse(text)
+            if self._targets_in(new) == wanted and _others(new) == _others(_read(self.path)):
+                return text.encode()
+        except (TOMLKitError, InventoryError):
+            pass
+        raise InventoryError(
+            f"{self.path} is written in a way that kedge cannot edit",
+            "Write each target as a table of its own, under a line [targets.NAME].",
+        )
+
+
+def _others(document: tomlkit.TOMLDocument) -> str:
+    """What the file holds besides the targets, in a form that can be compared."""
+    return repr({key: value for key, value in document.unwrap().items() if key != "targets"})
 
 
 def _read(path: Path) -> tomlkit.TOMLDocument:

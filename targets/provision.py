@@ -37,7 +37,7 @@ root={root}
 case "$root" in "~"/*) root="$HOME/${{root#??}}" ;; esac
 [ -d "$root" ] || exit 0
 cd "$root" || exit 1
-rm -f agent/*.pyz agent/.new-* || exit 1
+rm -f agent/*.pyz agent/.new-* store/lock || exit 1
 rm -rf store/scratch store/partial store/runtimes store/work-* || exit 1
 rmdir agent store 2>/dev/null
 cd / && rmdir "$root" 2>/dev/null || echo kept

@@ -18,7 +18,7 @@ from typing import Any
 import paramiko
 
 from targets.errors import TargetError
-from targets.inventory import Address, Target
+from targets.inventory import DEFAULT_PORT, Address, Target
 from targets.transport import (
     Completed,
     DeadlineError,
@@ -148,7 +148,7 @@ class SshTransport:
                 raise EOFError("the connection is closed")
             channel = transport.open_session(timeout=LOGIN_TIMEOUT_S)
             # exec_command() itself would wait for ever for a server that does not answer.
-            deadline = threading.Timer(LOGIN_TIMEOUT_S, channel.close)
+            deadline = threading.Timer(LOGIN_TIMEOUT_S, _close, (channel,))
             deadline.start()
             try:
                 channel.exec_command(command)
@@ -251,7 +251,7 @@ class SshChannel:
 
     def close(self) -> None:
         """End the command; see `Channel.close`."""
-        self._channel.close()
+        _close(self._channel)
 
     def _receive(self, size: int, timeout_s: float) -> bytes | None:
         """Return the next bytes, or `None` when none came; standard error is read meanwhile.
@@ -319,6 +319,22 @@ def _make_transport(sock: socket.socket, key_type: str | None) -> paramiko.Trans
     return transport
 
 
+def _offered(target: Target) -> str:
+    if target.identity is not None:
+        return f"the key {target.identity}"
+    return "the keys of the SSH agent and of ~/.ssh"
+
+
+def _copy_id(target: Target) -> str:
+    """Write the command that puts a key on the board: ssh-copy-id takes no HOST:PORT."""
+    address, words = target.ssh_address, ["ssh-copy-id"]
+    if address.port != DEFAULT_PORT:
+        words += ["-p", str(address.port)]
+    if target.identity is not None:
+        words += ["-i", f"{target.identity}.pub"]
+    return " ".join([*words, f"{address.user}@{address.host}"])
+
+
 def _read_identity(path: Path) -> paramiko.PKey:
     hint = "Name the private key of a pair whose public half is on the board."
     try:
@@ -343,8 +359,8 @@ def _translated(error: BaseException, target: Target) -> BaseException:
     no_key = "No authentication methods" in str(error)
     if isinstance(error, paramiko.AuthenticationException) or no_key:
         return LoginRefusedError(
-            f"{target.name} refuses to log in {user}",
-            f"Put your public key on the board: ssh-copy-id {target.address}",
+            f"{target.name} refused the login of {user} with {_offered(target)}",
+            f"Put your public key on the board: {_copy_id(target)}",
         )
     if isinstance(error, paramiko.SSHException) and "no acceptable host key" in str(error):
         return HostKeyError(
@@ -363,6 +379,11 @@ def _no_ssh(address: Address, error: BaseException) -> UnreachableError:
         f"no SSH session with {address.host} port {address.port}: {reason}",
         "Does an SSH server listen on this port?",
     )
+
+
+def _close(channel: paramiko.Channel) -> None:
+    with suppress(paramiko.SSHException, OSError, EOFError):  # a link that is cut is closed, too
+        channel.close()
 
 
 def _silent(name: str, timeout_s: float) -> DeadlineError:

@@ -7,8 +7,10 @@ board's platform, never the host's.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,6 +24,7 @@ from targets.runtimes import Wheel
 _TAGS = ("manylinux2014", "manylinux_2_17", "manylinux_2_27", "manylinux_2_28", "manylinux_2_34")
 
 DOWNLOAD_TIMEOUT_S = 900
+_DOWNLOADING = ".download-"
 
 OnWheel = Callable[[str], None]
 """Called with the name of a wheel before it is downloaded."""
@@ -50,7 +53,7 @@ def find_wheels(
     Raises:
         WheelError: One of them is not to be had; the message names it and where it was sought.
     """
-    if wheelhouse is not None and not wheelhouse.is_dir():
+    if wheelhouse is not None and not os.path.isdir(wheelhouse):  # noqa: PTH112 - never raises
         raise WheelError(f"the wheelhouse {wheelhouse} is no folder", "Name a folder of wheels.")
     return [_find(wheel, wheelhouse, on_download) for wheel in wheels]
 
@@ -69,8 +72,9 @@ def _find(wheel: Wheel, wheelhouse: Path | None, on_download: OnWheel) -> Path:
     on_download(name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(folder)
         # pip writes in place: only what is whole may come under its name into the cache.
-        with TemporaryDirectory(prefix=".download-", dir=folder) as temporary:
+        with TemporaryDirectory(prefix=_DOWNLOADING, dir=folder) as temporary:
             _download(wheel, Path(temporary), name)
             for path in Path(temporary).glob("*.whl"):
                 path.replace(folder / path.name)
@@ -83,6 +87,13 @@ def _find(wheel: Wheel, wheelhouse: Path | None, on_download: OnWheel) -> Path:
     if found is None:
         raise WheelError(f"pip downloaded no file that is {name}")
     return found
+
+
+def _remove_abandoned(cache: Path) -> None:
+    """Remove what a kedge that was killed in mid-download left there."""
+    for folder in cache.glob(_DOWNLOADING + "*"):
+        if time.time() - folder.stat().st_mtime > DOWNLOAD_TIMEOUT_S:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _in_folder(wheel: Wheel, folder: Path) -> Path | None:

@@ -52,6 +52,11 @@ _HOMES = {
 }
 
 
+def __dir__() -> list[str]:
+    """Name the parts, also those that are not loaded yet."""
+    return sorted(__all__)
+
+
 def __getattr__(name: str) -> object:
     """Load a part when it is first used: `kedge --help` must not wait for numpy and a runtime."""
     if name not in _HOMES:

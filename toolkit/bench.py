@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from converters.golden import read_golden
+from converters.golden import Golden, read_golden
 from converters.tflite.isolated import run_isolated
 from converters.tflite.reader import ModelFile, read_model
 from converters.tflite.run import host_runtime
@@ -25,8 +25,8 @@ from toolkit.verdict import INVALID, Verdict, judge
 
 GOLDEN_NAME = "golden.npz"
 
-#: Untimed runs at the start of each process.
-WARMUP_S = 0.5
+#: Untimed runs at the start of each process last so long, or as long as the timed ones if shorter.
+LONGEST_WARMUP_S = 0.5
 
 #: How many random inputs stand in where a file has no held-out ones beside it.
 RANDOM_SAMPLES = 64
@@ -52,6 +52,9 @@ class Row:
 
     threads: int
     latency: Latency
+    """Of `invoke` alone."""
+    end_to_end: Latency
+    """Of the whole inference: quantize, set, invoke, get, dequantize."""
     verdict: Verdict
     runs: tuple[BoardRun, ...]
 
@@ -69,6 +72,7 @@ class Measurement:
     kernel_class: KernelClass
     staged: Staged
     parity: Parity
+    settings: BenchSettings
     rows: tuple[Row, ...]
 
     @property
@@ -123,6 +127,7 @@ def bench_on(
         kernel_class=kernel_class,
         staged=staged,
         parity=parity,
+        settings=settings,
         rows=tuple(_row(device, staged, count, settings, on_progress) for count in threads),
     )
 
@@ -136,6 +141,11 @@ def place_of(target: Target) -> str:
     return f"{target.name} ({target.address})"
 
 
+def one_process(threads: int, duration_s: float, seed: int = 0) -> RunSettings:
+    """Return how one fresh process measures for `duration_s`."""
+    return RunSettings(threads, min(LONGEST_WARMUP_S, duration_s), duration_s, seed)
+
+
 def _row(
     device: Device,
     staged: Staged,
@@ -145,17 +155,19 @@ def _row(
 ) -> Row:
     runs: list[BoardRun] = []
     what = f"measure with {threads} thread{'s' if threads > 1 else ''}"
-    one = RunSettings(threads, WARMUP_S, settings.duration_s / PROCESSES)
+    one = one_process(threads, settings.duration_s / PROCESSES)
     for number in range(PROCESSES):
         on_progress(what, number, PROCESSES)
         runs.append(device.benchmark(staged, one))
     on_progress(what, PROCESSES, PROCESSES)
     figure = latency([run.samples_ns for run in runs])
-    return Row(threads, figure, judge(device.facts, runs, figure), tuple(runs))
+    whole = latency([run.end_to_end_ns for run in runs])
+    return Row(threads, figure, whole, judge(device.facts, runs, figure), tuple(runs))
 
 
 def _parity(contents: ModelFile, device: Device, staged: Staged, on_progress: OnProgress) -> Parity:
-    inputs, labels, real = _inputs(contents)
+    golden = _golden(contents)
+    inputs = golden.inputs if golden else _random_inputs(contents)
     on_progress("infer on this host", 0, 0)
     host_outputs = run_isolated(
         contents.path, inputs, lambda done, total: on_progress("infer on this host", done, total)
@@ -163,19 +175,32 @@ def _parity(contents: ModelFile, device: Device, staged: Staged, on_progress: On
     name, version = host_runtime()
     host = KernelClass(platform.machine(), name, version)
     board, board_outputs = device.infer(staged, inputs, on_progress=on_progress)
-    return compare((host, host_outputs), (board, board_outputs), labels, real)
+    return compare(
+        (host, host_outputs),
+        (board, board_outputs),
+        golden.labels if golden else None,
+        golden is not None,
+        _threshold_steps(contents, golden),
+    )
 
 
-def _inputs(
-    contents: ModelFile,
-) -> tuple[dict[str, np.ndarray[Any, Any]], np.ndarray[Any, Any] | None, bool]:
-    """Return inputs, labels, and whether they are real ones."""
+def _golden(contents: ModelFile) -> Golden | None:
+    """Return the held-out inputs beside the file, if they were made for it."""
     path = contents.path.parent / GOLDEN_NAME
-    if path.is_file():
-        golden = read_golden(path)
-        if golden.model_sha256 == contents.sha256:
-            return dict(golden.inputs), golden.labels, True
-    return _random_inputs(contents), None, False
+    if not path.is_file():
+        return None
+    golden = read_golden(path)
+    return golden if golden.model_sha256 == contents.sha256 else None
+
+
+def _threshold_steps(contents: ModelFile, golden: Golden | None) -> float | None:
+    """Return the threshold of a single output in the steps of its type, where it is known."""
+    if golden is None or golden.threshold is None:
+        return None
+    (output,) = contents.outputs
+    if output.scale is None or output.zero_point is None:
+        return golden.threshold
+    return golden.threshold / output.scale + output.zero_point
 
 
 def _random_inputs(contents: ModelFile) -> dict[str, np.ndarray[Any, Any]]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite, sqrt
+from math import isfinite
 from typing import Any
 
 import numpy as np
 
+from converters.paired import paired_interval
 from device_agent.contract.measurement import KernelClass
 
 EQUAL = "EQUAL"
@@ -27,8 +28,6 @@ LEAST_SAMPLES = 500
 #: Across classes at least this share of the decisions is the same. Seen between arm64 and x86 with
 #: one runtime: 99.9 %, between two runtimes on one CPU: 97.7 %.
 LEAST_AGREEMENT = 0.97
-
-_Z_95 = 1.959964
 
 Array = np.ndarray[Any, Any]
 Tensors = Mapping[str, Array]
@@ -64,6 +63,7 @@ def compare(
     board: tuple[KernelClass, Tensors],
     labels: Array | None,
     real_inputs: bool,
+    threshold: float | None = None,
 ) -> Parity:
     """Compare outputs of the same inputs.
 
@@ -72,15 +72,17 @@ def compare(
         board: The same of the board.
         labels: The right class of each sample, `(samples,)`, where it is known.
         real_inputs: Whether the inputs were real ones.
+        threshold: Above this a single output decides for class 1; in the steps of the output's own
+            type. Without it, the middle of the type's range (0.5 of a float) is taken.
     """
     differences = [_difference(values, board[1].get(name)) for name, values in host[1].items()]
     largest = max(difference for difference, _ in differences)
     beyond = max(share for _, share in differences)
     name, values = max(host[1].items(), key=lambda item: item[1].size)
-    chosen, board_values = _decisions(values), board[1].get(name)
+    chosen, board_values = _decisions(values, threshold), board[1].get(name)
     board_chosen = np.full_like(chosen, -1)  # an output that is missing decides nothing
     if board_values is not None and board_values.shape == values.shape:
-        board_chosen = _decisions(board_values)
+        board_chosen = _decisions(board_values, threshold)
     agreement = float(np.mean(chosen == board_chosen))
     accuracies, interval = None, None
     if labels is not None:
@@ -105,20 +107,6 @@ def compare(
         board_accuracy=accuracies[1] if accuracies else None,
         accuracy_interval=interval,
     )
-
-
-def paired_interval(first_right: Array, second_right: Array) -> tuple[float, float]:
-    """Return the 95 % interval of the second accuracy minus the first, on the same samples.
-
-    Source: Bonett and Price (2012), adjusted Wald interval for paired proportions: one is added to
-    each kind of disagreement and two to the samples.
-    """
-    size = len(first_right) + 2
-    lost = (int(np.sum(first_right & ~second_right)) + 1) / size
-    won = (int(np.sum(~first_right & second_right)) + 1) / size
-    middle = won - lost
-    half = _Z_95 * sqrt((won + lost - middle**2) / size)
-    return middle - half, middle + half
 
 
 def _judge(
@@ -160,12 +148,12 @@ def _difference(host: Array, board: Array | None) -> tuple[float, float]:
     return float(worst.max()), float(np.mean(worst > step))
 
 
-def _decisions(values: Array) -> Array:
-    """The class of each sample: the argmax, or whether a single output is in its upper half."""
+def _decisions(values: Array, threshold: float | None) -> Array:
+    """The class of each sample: the argmax, or whether a single output is above its threshold."""
     flat = values.reshape(len(values), -1)
     if flat.shape[1] > 1:
         return np.asarray(flat.argmax(axis=1))
-    if flat.dtype.kind == "f":
-        return (flat[:, 0] > 0.5).astype(np.int64)
-    limits = np.iinfo(flat.dtype)
-    return (flat[:, 0] > (limits.min + limits.max) / 2).astype(np.int64)
+    if threshold is None:
+        limits = None if flat.dtype.kind == "f" else np.iinfo(flat.dtype)
+        threshold = 0.5 if limits is None else (limits.min + limits.max) / 2
+    return (flat[:, 0] > threshold).astype(np.int64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 from targets.device import BoardRun
@@ -12,6 +13,9 @@ from toolkit.statistics import STEADY_RATIO, Latency, drift
 VALID = "VALID"
 UNSTABLE = "UNSTABLE"
 INVALID = "INVALID"
+
+#: Other programs that use more than this share of one core disturb caches, memory and clock.
+COMPETING_LOAD = 0.25
 
 #: Bits of Raspberry Pi's get_throttled that mean "now"; the upper half only means "since boot".
 _THROTTLED_NOW = {
@@ -65,8 +69,11 @@ def _unstable(runs: Sequence[BoardRun], figure: Latency) -> list[str]:
     low, high = figure.interval_us
     if high > STEADY_RATIO * low:
         reasons.append(
-            f"fresh processes differ by {high / low - 1:.0%}: {low:.1f} to {high:.1f} us"
+            f"fresh processes differ by {high / low - 1:.0%}: {low:.4g} to {high:.4g} us"
         )
+    competing = median(run.run.others_cores for run in runs)
+    if competing > COMPETING_LOAD:
+        reasons.append(f"competing load: other programs used {competing:.0%} of a core meanwhile")
     drifts = [drift(run.samples_ns) for run in runs]
     moving = sum(ratio > STEADY_RATIO for ratio in drifts)
     if moving > len(drifts) / 2:

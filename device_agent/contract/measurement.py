@@ -89,6 +89,13 @@ class ProcessRun:
     samples: str
     """Digest of the file of the steady samples: unsigned 64-bit little-endian nanoseconds."""
     sample_count: int
+    end_to_end: str = ""
+    """Digest of the file of end-to-end samples: quantize, set, invoke, get, dequantize."""
+    end_to_end_count: int = 0
+    load_peak_rss_bytes: int = 0
+    """Peak resident memory until the model was ready; `peak_rss_bytes` is of the steady runs."""
+    others_cores: float = 0.0
+    """How many cores other programs kept busy on average, during warm-up and timed loop."""
 
 
 def to_json(record: Any) -> Dict[str, Any]:

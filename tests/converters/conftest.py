@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -83,3 +84,11 @@ def images(tmp_path):
         return folder
 
     return write
+
+
+@pytest.fixture(scope="session")
+def graph_report(tmp_path_factory, digits) -> dict:
+    """What becomes of each model of graph_cases.py; see graph_report.py."""
+    path = tmp_path_factory.mktemp("graph") / "report.json"
+    run_child(HERE / "graph_report.py", path, digits / "digits.npz")
+    return json.loads(path.read_text())

@@ -97,7 +97,7 @@ def write_refused(folder):
     classifier(tf_keras).save_weights(folder / "only_weights.h5")
 
 
-def write_untrainable(folder):
+def write_hard_to_train(folder):
     layers = tf_keras.layers
     inputs = tf_keras.Input((8, 8, 1))
     backbone = tf_keras.Sequential([tf_keras.Input((8, 8, 1)), layers.Conv2D(4, 3)], name="spine")
@@ -107,6 +107,8 @@ def write_untrainable(folder):
     x = layers.Conv2D(4, 3, activation="relu")(inputs)
     x = layers.Flatten()(layers.BatchNormalization(name="late_norm")(x))
     tf_keras.Model(inputs, layers.Dense(10)(x)).save(folder / "late_norm.h5")
+    around(tf_keras, layers.Activation("softplus", name="odd")).save(folder / "softplus.h5")
+    around(tf_keras, layers.LayerNormalization(name="odd")).save(folder / "layer_norm.h5")
 
 
 def write_tflite(folder):
@@ -138,7 +140,7 @@ def main():
     with np.load(sys.argv[2]) as data:
         write_good(folder, dict(data))
     write_refused(folder)
-    write_untrainable(folder)
+    write_hard_to_train(folder)
     write_tflite(folder)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from converters.split import balanced_choice, held_out_split
+from converters.split import balanced_choice, held_out_split, partition
 
 labels_of_any_kind = st.lists(st.integers(0, 5), min_size=0, max_size=200).map(
     lambda labels: np.array(labels, np.int64)
@@ -35,3 +35,22 @@ def test_a_choice_takes_every_class_as_evenly_as_it_can(labels, count, seed):
         taken, there = (labels[rows] == label).sum(), (labels == label).sum()
         most = max((labels[rows] == other).sum() for other in np.unique(labels))
         assert taken == there or taken >= most - 1
+
+
+@given(labels_of_any_kind, st.integers(0, 250), st.integers(0, 9))
+def test_no_sample_is_used_for_two_things(labels, calibration_samples, seed):
+    parts = partition(labels, calibration_samples, seed)
+    used = [*parts.train, *parts.validation, *parts.calibration]
+    assert sorted(used) == list(range(len(labels)))
+    assert set(parts.judged) <= set(parts.train)
+    assert len(parts.calibration) == min(
+        calibration_samples, int(len(labels) * 0.5), len(labels) - len(parts.validation)
+    )
+
+
+def test_what_recipes_are_compared_on_does_not_depend_on_the_recipe():
+    labels = np.arange(3_000) % 7
+    first, second = (partition(labels, samples, 3) for samples in (0, 500))
+    np.testing.assert_array_equal(first.validation, second.validation)
+    np.testing.assert_array_equal(first.judged, second.judged)
+    assert len(first.judged) > 1_000

@@ -1,16 +1,19 @@
 """The documents tell what the program does."""
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import click
 import pytest
 
+from converters.steps import STEP_KINDS
 from toolkit.cli.main import COMMANDS, kedge
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCUMENTS = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/bench.md"]
+DOCUMENTS = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/bench.md",
+             "docs/convert.md"]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -21,6 +24,13 @@ def test_every_command_is_in_the_readme(name: str) -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "converters" / "recipes").glob("*.toml")))
 def test_every_recipe_is_in_the_readme(path: Path) -> None:
     assert f"`{path.stem}`" in README
+
+
+@pytest.mark.parametrize("kind", STEP_KINDS)
+def test_every_step_of_a_recipe_and_its_fields_are_documented(kind: str) -> None:
+    text = (ROOT / "docs" / "convert.md").read_text(encoding="utf-8")
+    for name in (kind, *(field.name for field in fields(STEP_KINDS[kind]))):
+        assert f"`{name}`" in text, name
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

@@ -12,7 +12,6 @@ from toolkit.parity import (
     Array,
     Parity,
     compare,
-    paired_interval,
 )
 
 HOST = KernelClass("x86_64", "ai-edge-litert", "2.3.0")
@@ -113,14 +112,3 @@ def test_outputs_that_are_no_numbers_differ() -> None:
     board = host.copy()
     board[0] = np.nan
     assert compared(host, board, ARM).verdict == DIFFERS
-
-
-def test_the_paired_interval_is_that_of_the_source() -> None:
-    # 10 of 100 lost, 4 won: (5 - 11) / 102, plus and minus 1.96 standard errors
-    first = np.array([True] * 50 + [False] * 50)
-    second = first.copy()
-    second[:10] = False
-    second[50:54] = True
-    low, high = paired_interval(first, second)
-    assert (low + high) / 2 == pytest.approx(-6 / 102)
-    assert high - low == pytest.approx(2 * 1.959964 * ((16 / 102 - (6 / 102) ** 2) / 102) ** 0.5)

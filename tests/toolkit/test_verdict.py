@@ -74,6 +74,13 @@ def test_processes_that_differ_are_unstable() -> None:
     assert "30%" in found.reasons[0]
 
 
+def test_other_programs_at_work_make_it_unstable() -> None:
+    busy = [BoardRun(replace(RUN, others_cores=0.6), tuple(STEADY[0]), (QUIET,))] * 6
+    found = judge({"emulated": False, "machine": "aarch64"}, busy, latency(STEADY))
+    assert found.kind == UNSTABLE
+    assert "60%" in found.reasons[0]
+
+
 def test_a_drift_in_most_processes_is_unstable() -> None:
     drifting = [100_000] * 30 + [110_000] * 30 + [140_000] * 30
     found = verdict([drifting] * 6)

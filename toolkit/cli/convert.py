@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,49 +13,202 @@ from toolkit.cli.options import as_json, converting, file_path
 
 if TYPE_CHECKING:
     from converters.conversion import Conversion
+    from converters.request import ConversionRequest
+
+#: The accuracy that may be lost was lost: a decision, not an error.
+EXIT_BEYOND_BUDGET = 8
+
+_ACCURACY = (
+    "recipe",
+    "train %",
+    "valid. %",
+    "test % (95 %)",
+    "drop, points (95 %)",
+    "precision",
+    "recall",
+    "F1",
+)
+_COST = ("recipe", "file", "compressed", "parameters", "MACs", "peak tensors", "latency", "ratio")
 
 
 @click.command("convert")
 @click.argument("model", type=file_path())
 @converting
 @click.option("--out", required=True, type=file_path(), help="Folder for the results.")
+@click.option(
+    "--max-drop",
+    type=click.FloatRange(0, 1, max_open=True),
+    help="Accuracy that may be lost, such as 0.01; exit code 8 if more is.",
+)
+@click.option("--dry-run", is_flag=True, help="Show the steps and an estimate; write nothing.")
 @as_json
 def command(
-    model: Path, data: Path, recipe: str, seed: int, image_range: str, out: Path, as_json: bool
-) -> None:
+    model: Path,
+    data: Path,
+    recipe: str,
+    seed: int,
+    image_range: str,
+    out: Path,
+    max_drop: float | None,
+    dry_run: bool,
+    as_json: bool,
+) -> int:
     """Convert a Keras model to a .tflite, and prove its accuracy on the file that ships.
 
     MODEL is a .h5 or .keras file or a SavedModel folder. Writes OUT/model.tflite,
-    OUT/conversion.json (the evidence) and OUT/golden.npz (inputs to compare a board with).
+    OUT/conversion.json (the evidence) and OUT/golden.npz (inputs to compare a board with). Several
+    recipes, with commas between them, or `all`, are compared: each has its folder in OUT, and
+    OUT/comparison.json has the table.
 
     \b
     kedge convert resnet8.h5 --data cifar10.tar.gz --out out
-    kedge convert model.keras --data data.npz --recipe qat_w8a8 --out out
+    kedge convert model.keras --data data.npz --recipe qat_w8a8 --max-drop 0.01 --out out
+    kedge convert model.keras --data data.npz --recipe all --out out
     """
-    from converters.process import convert
+    from converters.recipe import recipe_names
     from converters.request import ConversionRequest
+
+    request = ConversionRequest(model, data, recipe, out, seed, image_range, max_drop)
+    names = recipe_names(recipe)
+    if dry_run:
+        return _plan(request, names, as_json)
+    if len(names) > 1:
+        return _compare(request, names, as_json)
+    return _convert(request, as_json)
+
+
+def _convert(request: ConversionRequest, as_json: bool) -> int:
+    from converters.process import convert
     from toolkit.deploy import forward
 
-    request = ConversionRequest(model, data, recipe, out, seed, image_range)
     with output.progress() as show:
         conversion = convert(request, forward(show))
-    for warning in conversion.warnings:
+    budget = conversion.budget
+    for warning in (*conversion.warnings, *(budget.reasons if budget else ())):
         output.warn(warning)
     if as_json:
-        output.say((out / "conversion.json").read_text(encoding="utf-8").rstrip())
+        output.say((request.out / "conversion.json").read_text(encoding="utf-8").rstrip())
     else:
         show_conversion(conversion)
+    return EXIT_BEYOND_BUDGET if budget is not None and not budget.held else 0
+
+
+def _plan(request: ConversionRequest, names: tuple[str, ...], as_json: bool) -> int:
+    from converters.process import plan
+    from toolkit.deploy import forward
+
+    with output.progress() as show:
+        plans = [
+            plan(replace(request, recipe=name, judge_all=len(names) > 1), forward(show))
+            for name in names
+        ]
+    if as_json:
+        output.print_json({"schema": 1, "plans": [asdict(plan) for plan in plans]})
+        return 0
+    for planned in plans:
+        rows = [
+            [
+                step.kind,
+                ", ".join(f"{k} {v}" for k, v in step.values.items()),
+                f"{step.seconds:g} s",
+            ]
+            for step in planned.steps
+        ]
+        total = f"about {planned.seconds:g} s and {output.size(planned.memory_bytes)} of memory"
+        output.table(f"{planned.recipe}: {total}", ["step", "values", "about"], rows)
+        output.say(", ".join(f"{use} {count}" for use, count in planned.samples.items()))
+    return 0
+
+
+def _compare(request: ConversionRequest, names: tuple[str, ...], as_json: bool) -> int:
+    from converters.comparison import compare
+    from converters.comparison_file import plain_comparison, write_comparison
+    from toolkit.deploy import forward
+
+    with output.progress() as show:
+        comparison = compare(request, names, forward(show))
+    path = write_comparison(comparison, request.out)
+    plain = plain_comparison(comparison)
+    for note in dict.fromkeys(note for row in plain["rows"] for note in row["notes"]):
+        output.warn(note)
+    for reason in comparison.reasons:
+        output.warn(reason)
+    if as_json:
+        output.print_json(plain)
+    else:
+        _show_comparison(plain, path)
+    return 0 if comparison.held else EXIT_BEYOND_BUDGET
 
 
 def show_conversion(conversion: Conversion) -> None:
     """Print what a conversion made."""
     before, after = conversion.float_accuracy, conversion.accuracy
+    rows = [
+        ["accuracy", output.percent(before.fraction), output.percent(after.fraction)],
+        ["held-out samples", str(before.samples), str(after.samples)],
+        ["size", output.size(conversion.source_bytes), output.size(conversion.model_bytes)],
+    ]
+    for drop in conversion.drops:
+        if drop.split == "test":
+            points = f"{100 * drop.fraction:.2f} ({_interval(drop.interval)})"
+            rows.append(["drop in points (paired 95 % interval)", "", points])
+    if conversion.cost is not None:
+        rows += [
+            ["compressed", "", output.size(conversion.cost.compressed_bytes)],
+            ["zero weights", "", output.percent(conversion.cost.sparsity)],
+            ["multiply-accumulates", "", f"{conversion.cost.macs:,}"],
+            ["peak of tensors", "", output.size(conversion.cost.peak_tensor_bytes)],
+        ]
     output.table(
-        f"{conversion.model} by {conversion.recipe}",
-        ["", "given", "the file"],
-        [
-            ["accuracy", output.percent(before.fraction), output.percent(after.fraction)],
-            ["held-out samples", str(before.samples), str(after.samples)],
-            ["size", output.size(conversion.source_bytes), output.size(conversion.model_bytes)],
-        ],
+        f"{output.path(conversion.model)} by {conversion.recipe}", ["", "given", "the file"], rows
     )
+
+
+def _show_comparison(plain: dict[str, Any], path: Path) -> None:
+    output.table("Accuracy", _ACCURACY, [_accuracy_cells(row) for row in plain["rows"]])
+    output.table("Cost", _COST, [_cost_cells(row) for row in plain["rows"]])
+    for row in plain["rows"]:
+        if row["refused"]:
+            output.say(f"{row['name']}: {row['refused']}")
+    if plain["chosen"]:
+        output.say(f"chosen: {plain['chosen']} ({path.parent / plain['chosen']})")
+    elif plain["max_drop"] is not None:
+        output.say("chosen: none, every recipe loses more than is allowed")
+    output.say(f"written: {path}")
+
+
+def _accuracy_cells(row: dict[str, Any]) -> list[str]:
+    scores = row["scores"]
+    if not scores:
+        return [row["name"], *["–"] * 7]
+    shares = [
+        f"{100 * scores[split]['accuracy']:.2f}" if split in scores else "–"
+        for split in ("train", "validation", "test")
+    ]
+    test, drop = scores["test"], row["drops"].get("test")
+    low, high = test["interval"]
+    shares[2] += f" ({100 * low:.2f}–{100 * high:.2f})"
+    lost = "–" if drop is None else f"{100 * drop['drop']:.2f} ({_interval(drop['interval'])})"
+    means = [f"{test[name]:.4f}" for name in ("precision", "recall", "f1")]
+    return [row["name"], *shares, lost, *means]
+
+
+def _cost_cells(row: dict[str, Any]) -> list[str]:
+    def cell(name: str, form: Any) -> str:
+        return "–" if row[name] is None else str(form(row[name]))
+
+    return [
+        row["name"],
+        cell("file_bytes", output.size),
+        cell("compressed_bytes", output.size),
+        cell("parameters", "{:,}".format),
+        cell("macs", "{:,}".format),
+        cell("peak_tensor_bytes", output.size),
+        cell("latency_us", output.duration),
+        cell("latency_ratio", "{:.2f}".format),
+    ]
+
+
+def _interval(bounds: tuple[float, float]) -> str:
+    low, high = bounds
+    return f"{100 * low:+.2f} to {100 * high:+.2f}"

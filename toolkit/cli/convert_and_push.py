@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from toolkit.cli import output
-from toolkit.cli.bench import EXIT_NOT_TRUSTED, as_plain, exit_code, show_measurement
+from toolkit.cli.bench import keep
 from toolkit.cli.convert import show_conversion
+from toolkit.cli.measurement import EXIT_NOT_TRUSTED, as_plain, exit_code, show_measurement
 from toolkit.cli.options import as_json, converting, file_path, measuring
 
 
@@ -43,11 +44,12 @@ def command(
     from converters.request import ConversionRequest
     from toolkit.bench import BenchSettings
     from toolkit.deploy import deploy
-    from toolkit.project import find_target
+    from toolkit.project import open_inventory
 
     request = ConversionRequest(model, data, recipe, out, seed, image_range)
     settings = BenchSettings(threads, duration_s, wheelhouse)
-    target = find_target(name)
+    inventory = open_inventory()
+    target = inventory.get(name)
     with output.progress() as show:
         done = deploy(request, target, settings, show)
     for warning in done.conversion.warnings:
@@ -65,6 +67,7 @@ def command(
     else:
         show_conversion(done.conversion)
         show_measurement(done.measurement)
+    keep(inventory.path.parent, [done.measurement])
     if done.measurement.parity.verdict == "INCONCLUSIVE":
         return EXIT_NOT_TRUSTED
     return exit_code(done.measurement)

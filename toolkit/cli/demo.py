@@ -51,7 +51,13 @@ def command(folder: Path) -> None:
         if row.measured["verdict"] != "VALID":
             reasons = "; ".join(row.measured["reasons"])
             output.warn(f"the latency of {row.recipe} is {row.measured['verdict']}: {reasons}")
-    output.say(f"\nYour own: kedge target add pi USER@HOST, then in {folder} as above.")
+    output.say(
+        "\nThe demo's SSH server has ended. To go on with these files:\n"
+        f"    . .venv/bin/activate; cd {folder}; kedge target add here local\n"
+        "With your own board and model, in a folder of your own:\n"
+        "    kedge target add pi USER@HOST\n"
+        "    kedge convert-and-push MODEL --data DATA --to pi"
+    )
 
 
 def _shown(row: DemoRow) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from importlib import import_module
@@ -21,6 +22,8 @@ COMMANDS = {
     "target": ("toolkit.cli.target", "Add, list, check and remove boards."),
     "push": ("toolkit.cli.push", "Send a .tflite to a board."),
     "bench": ("toolkit.cli.bench", "Measure a .tflite on a board, and check its outputs there."),
+    "compare": ("toolkit.cli.compare", "Compare the latency of two models on one board."),
+    "results": ("toolkit.cli.results", "List, show and export what was measured."),
     "convert-and-push": (
         "toolkit.cli.convert_and_push",
         "All of it: convert, push, check, measure.",
@@ -78,7 +81,12 @@ def kedge() -> None:
 
 def main() -> None:
     """Run the command line and exit."""
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _reader_left()
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
@@ -116,5 +124,5 @@ def _explain(error: Exception) -> int:
 
 def _reader_left() -> int:
     """`kedge … | head` closes our output early: that is no error, but Python would say so."""
-    sys.stderr.close()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0

@@ -104,7 +104,7 @@ def converting(command: Command) -> Command:
             "--recipe",
             default="ptq_w8a8",
             show_default=True,
-            help="ptq_w8a8, qat_w8a8, float32, or a TOML file.",
+            help="Such as ptq_w8a8, qat_w8a8, float32, or a TOML file.",
         ),
         click.option(
             "--data",

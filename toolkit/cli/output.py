@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
 import click
@@ -29,19 +30,29 @@ def progress() -> Iterator[OnProgress]:
         yield _Lines()
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        SpinnerColumn,
+        TaskID,
+        TextColumn,
+        TimeElapsedColumn,
+    )
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
-        bar = shown.add_task("", total=None)
-        stage = ""
+        bars: dict[str, TaskID] = {}  # one for each board that works at the same time
+        stages: dict[str, str] = {}
 
         def show(what: str, done: int, total: int) -> None:
-            nonlocal stage
-            if _DETAIL.sub("", what) != stage:
-                stage = _DETAIL.sub("", what)
-                shown.reset(bar)
-            shown.update(bar, description=what, completed=done, total=total or None)
+            subject = what.partition(": ")[0] if ": " in what else ""
+            if subject not in bars:
+                bars[subject] = shown.add_task("", total=None)
+            stage = _DETAIL.sub("", what)
+            if stages.get(subject) != stage:
+                stages[subject] = stage
+                shown.reset(bars[subject])
+            shown.update(bars[subject], description=what, completed=done, total=total or None)
 
         yield show
 
@@ -50,19 +61,24 @@ class _Lines:
     """One line for each stage: for a log, or a pipe."""
 
     def __init__(self) -> None:
-        self._stage = ""
+        self._said: set[str] = set()
 
     def __call__(self, what: str, done: int, total: int) -> None:
         del done, total
         stage = _DETAIL.sub("", what)
-        if stage != self._stage:
-            self._stage = stage
+        if stage not in self._said:
+            self._said.add(stage)
             click.echo(f"· {stage}", err=True)
 
 
 def say(text: str) -> None:
     """Print a line for a person."""
     click.echo(text)
+
+
+def note(text: str) -> None:
+    """Print a line beside the result, which a program that reads the result does not see."""
+    click.echo(text, err=True)
 
 
 def warn(text: str) -> None:
@@ -81,13 +97,23 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
     from rich.console import Console
     from rich.table import Table
 
-    drawn = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left")
+    if title:
+        click.echo(title)  # a line of its own: a table would break it at its own width
+    drawn = Table(box=box.SIMPLE_HEAD)
     for position, column in enumerate(columns):
         drawn.add_column(column, justify="left" if position == 0 else "right")
     for row in rows:
         drawn.add_row(*row)
     width = None if sys.stdout.isatty() else 120
     Console(width=width, highlight=False, markup=False).print(drawn)
+
+
+def path(location: Path) -> str:
+    """Write a path as a person would type it here."""
+    try:
+        return str(location.relative_to(Path.cwd()))
+    except ValueError:
+        return str(location)
 
 
 def percent(fraction: float) -> str:
@@ -107,6 +133,8 @@ def size(count: int) -> str:
 
 def duration(microseconds: float) -> str:
     """Write a latency with the unit that reads best."""
+    if microseconds < 10:
+        return f"{microseconds:.3g} us"
     if microseconds < 1000:
         return f"{microseconds:.1f} us"
     return f"{microseconds / 1000:.3g} ms" if microseconds < 1e6 else f"{microseconds / 1e6:.3g} s"

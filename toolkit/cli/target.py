@@ -144,11 +144,17 @@ def remove(name: str, forget: bool) -> None:
     kedge target remove pi --forget
     """
     from targets.provision import remove_from_board
+    from targets.transport import UnreachableError
     from toolkit.project import open_inventory
 
     inventory = open_inventory()
     target = inventory.get(name)
-    if not forget and not remove_from_board(target):
+    try:
+        gone = forget or remove_from_board(target)
+    except UnreachableError as error:
+        error.hint += f" To forget a board that is gone: kedge target remove {name} --forget"
+        raise
+    if not gone:
         output.warn(f"{target.root} on {name} is kept: it holds files that are not kedge's")
     inventory.remove(name)
     output.say(f"removed {name} from {inventory.path}")

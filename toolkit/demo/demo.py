@@ -105,7 +105,7 @@ def _board(folder: Path, announce: Announce) -> Iterator[list[str]]:
     try:
         sshd = start_sshd(folder / "sshd")
     except SshdUnavailableError as error:
-        announce(f"No SSH server here ({error}): the board is this computer without SSH.")
+        announce(f"The board: this computer without SSH ({error})")
         yield ["local", *root]
         return
     with sshd:

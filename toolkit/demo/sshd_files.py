@@ -121,6 +121,9 @@ def config_text(
         "PermitUserRC no",
         "PrintMotd no",
         "PrintLastLog no",
+        # bash reads the user's ~/.bashrc for every command that comes over SSH, unless it is told
+        # that it is no first shell; what stands there may be slow, or wait for a lock of its own.
+        "SetEnv SHLVL=1",
         "UseDNS no",
         "X11Forwarding no",
         "AllowTcpForwarding no",

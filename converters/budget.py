@@ -1,0 +1,50 @@
+"""Whether a conversion keeps within the accuracy that it may lose. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from converters.paired import Drop
+
+
+@dataclass(frozen=True)
+class Budget:
+    """An accuracy budget and what became of it.
+
+    Attributes:
+        max_drop: Accuracy that may be lost, 0-1.
+        split: The samples it was judged on.
+        held: Whether the file lost no more than that on these samples.
+        reasons: One sentence each; also where it is held, but the samples leave room for doubt.
+    """
+
+    max_drop: float
+    split: str
+    held: bool
+    reasons: tuple[str, ...]
+
+
+def judge_budget(drop: Drop, max_drop: float) -> Budget:
+    """Hold a drop against what is allowed.
+
+    The drop that was seen decides. Its interval decides nothing, but is always told: with few
+    samples a budget that is held says little.
+
+    Args:
+        drop: Of the file against its model, paired.
+        max_drop: Accuracy that may be lost, 0-1.
+    """
+    low, high = drop.interval
+    told = (
+        f"on the {drop.samples} {drop.split} samples {drop.lost} were lost and {drop.won} won: a "
+        f"drop of {drop.fraction:.2%} (95 % interval {low:+.2%} to {high:+.2%}), "
+        f"{max_drop:.2%} is allowed"
+    )
+    if drop.fraction > max_drop:
+        chance = "; so few samples may be chance" if low <= max_drop else ""
+        return Budget(max_drop, drop.split, False, (told + chance,))
+    if high > max_drop:
+        return Budget(
+            max_drop, drop.split, True, (f"{told}; more samples are needed to be sure of it",)
+        )
+    return Budget(max_drop, drop.split, True, ())

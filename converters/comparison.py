@@ -1,0 +1,223 @@
+"""Several recipes on one model and one data set: what each costs and what it loses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from converters.budget import judge_budget
+from converters.conversion import CONVERSION_NAME, Conversion, read_conversion
+from converters.dataset import TEST, VALIDATION
+from converters.digest import sha256_of
+from converters.errors import ConversionError
+from converters.paired import Drop
+from converters.process import check_request, convert
+from converters.progress import Progress, Report, ignore
+from converters.recipe import RecipeError, load_recipe
+from converters.request import ConversionRequest
+from converters.score import FILE
+from converters.versions import installed_versions
+from device_agent.contract.codes import IntegrityError
+
+#: Microseconds that one inference takes; the toolkit's to measure.
+LatencyUs = Callable[[Path], float]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One recipe of a comparison.
+
+    Attributes:
+        name: Of the recipe, and of its folder.
+        conversion: What came of it, or None.
+        refused: Why nothing came of it, and what to do; "" where something did.
+        latency_us: Of one inference on this computer; None where nobody measured it.
+    """
+
+    name: str
+    conversion: Conversion | None
+    refused: str = ""
+    latency_us: float | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What each recipe gives.
+
+    Attributes:
+        rows: In the order that was asked for; at least one has a conversion.
+        max_drop: Accuracy that may be lost, 0-1; None for any.
+        chosen: The strongest recipe that loses no more than that; "" for none.
+        reasons: Why it was chosen or why none was; empty without `max_drop`.
+        held: Whether the chosen one keeps the budget on the test samples too; True without
+            `max_drop`.
+    """
+
+    rows: tuple[Row, ...]
+    max_drop: float | None
+    chosen: str
+    reasons: tuple[str, ...]
+    held: bool
+
+    def conversions(self) -> tuple[Conversion, ...]:
+        """Of the rows that have one."""
+        return tuple(row.conversion for row in self.rows if row.conversion is not None)
+
+
+def compare(
+    request: ConversionRequest,
+    names: Sequence[str],
+    on_progress: Report = ignore,
+    latency_us: LatencyUs | None = None,
+) -> Comparison:
+    """Convert by several recipes, each into a folder of its own, and choose.
+
+    A conversion that is there already, of the same inputs by the same packages, is not made again:
+    a comparison that was interrupted goes on where it was.
+
+    Args:
+        request: Model, data and folder; its recipe is not looked at.
+        names: Of recipes, as for `converters.recipe.load_recipe`.
+        on_progress: Told how far it is; the stage is preceded by the recipe's name.
+        latency_us: Measures a file; asked about each at the end.
+
+    Raises:
+        RecipeError: A recipe is unknown or wrong, or two would share a folder.
+        HostDiskError: This computer's disk is full or read-only.
+        ConversionError: No recipe takes the model with the data.
+    """
+    folders = _folders(names)
+    rows = []
+    errors = []
+    for folder, name in folders.items():
+        wanted = replace(
+            request, recipe=name, out=request.out / folder, judge_all=True, max_drop=None
+        ).resolved()
+        try:
+            rows.append(Row(folder, _converted(wanted, _named(folder, on_progress))))
+        except ConversionError as error:
+            # 4: this model or this data; anything else would befall the other recipes too.
+            if error.exit_code != ConversionError.exit_code:
+                raise
+            errors.append(error)
+            rows.append(Row(folder, None, f"{error}; {error.hint}"))
+    if len(errors) == len(rows):
+        raise errors[0]
+    if latency_us is not None:
+        rows = [
+            replace(row, latency_us=latency_us(row.conversion.model)) if row.conversion else row
+            for row in rows
+        ]
+    return choose(tuple(rows), request.max_drop)
+
+
+def choose(rows: Sequence[Row], max_drop: float | None) -> Comparison:
+    """Find the strongest conversion that keeps a budget. Pure.
+
+    The validation samples choose; the test samples, which had no part in it, then tell whether the
+    chosen one holds. The strongest is the fastest where all were measured, else the one that needs
+    the least memory on a board: file and tensors. The float model itself is no candidate.
+
+    Args:
+        rows: What each recipe gives.
+        max_drop: Accuracy that may be lost, 0-1; None for any.
+    """
+    if max_drop is None:
+        return Comparison(tuple(rows), None, "", (), True)
+    reasons = []
+    candidates = []
+    for row in rows:
+        if row.conversion is None or not row.conversion.recipe_steps:
+            continue
+        verdict = judge_budget(drop_on(row.conversion, VALIDATION), max_drop)
+        if verdict.held:
+            candidates.append(row)
+        reasons += [f"{row.name}: {reason}" for reason in verdict.reasons if not verdict.held]
+    if not candidates:
+        return Comparison(tuple(rows), max_drop, "", tuple(reasons), False)
+    measured = all(row.latency_us is not None for row in candidates)
+    best = min(candidates, key=lambda row: _strength(row, measured))
+    assert best.conversion is not None
+    final = judge_budget(drop_on(best.conversion, TEST), max_drop)
+    reasons += [f"{best.name}: {reason}" for reason in final.reasons]
+    return Comparison(tuple(rows), max_drop, best.name, tuple(reasons), final.held)
+
+
+def drop_on(conversion: Conversion, split: str) -> Drop:
+    """The drop of accuracy on one split.
+
+    Raises:
+        ConversionError: The conversion was not judged on it.
+    """
+    found = next((drop for drop in conversion.drops if drop.split == split), None)
+    if found is None:
+        raise ConversionError(
+            f"{conversion.model}: was not judged on the {split} samples", "convert it again"
+        )
+    return found
+
+
+def _strength(row: Row, measured: bool) -> tuple[float, int]:
+    """Less is stronger."""
+    assert row.conversion is not None and row.conversion.cost is not None
+    cost = row.conversion.cost
+    held_bytes = row.conversion.model_bytes + cost.peak_tensor_bytes
+    if measured and row.latency_us is not None:
+        return row.latency_us, held_bytes
+    return float(held_bytes), cost.compressed_bytes
+
+
+def _folders(names: Sequence[str]) -> dict[str, str]:
+    """Folder of each recipe: its name, or that of its file."""
+    folders: dict[str, str] = {}
+    for name in names:
+        recipe = load_recipe(name)
+        folder = Path(name).stem if name.endswith(".toml") else recipe.name
+        if folder in folders:
+            raise RecipeError(
+                f"two recipes are called {folder!r}", "name each once, and rename one of the files"
+            )
+        folders[folder] = name
+    return folders
+
+
+def _named(folder: str, on_progress: Report) -> Report:
+    def report(progress: Progress) -> None:
+        on_progress(replace(progress, stage=f"{folder}: {progress.stage}"))
+
+    return report
+
+
+def _converted(request: ConversionRequest, on_progress: Report) -> Conversion:
+    check_request(request)
+    there = _there_already(request)
+    return convert(request, on_progress) if there is None else there
+
+
+def _there_already(request: ConversionRequest) -> Conversion | None:
+    """A whole conversion of the very same inputs, or None."""
+    if not (request.out / CONVERSION_NAME).exists():
+        return None
+    try:
+        found = read_conversion(request.out)
+    except (ConversionError, IntegrityError):
+        return None
+    asked = (
+        load_recipe(request.recipe).plain_steps(),
+        request.seed,
+        request.image_range,
+        installed_versions(),
+        sha256_of(request.model),
+        sha256_of(request.data),
+    )
+    made = (
+        found.recipe_steps,
+        found.seed,
+        found.image_range,
+        dict(found.versions),
+        found.source_sha256,
+        found.data_sha256,
+    )
+    judged = {score.split for score in found.scores if score.subject == FILE}
+    return found if asked == made and len(judged) > 1 and VALIDATION in judged else None

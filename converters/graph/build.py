@@ -1,0 +1,285 @@
+"""From a graph back to a Keras model: a fresh, functional tf-keras one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+from converters.errors import ConversionError
+from converters.graph.node import (
+    ACTIVATION,
+    ADD,
+    CONCAT,
+    CONV,
+    CONV_TRANSPOSE,
+    DENSE,
+    DEPTHWISE,
+    INPUT,
+    NORM,
+    Graph,
+    Node,
+    Weights,
+    with_weights,
+)
+from converters.graph.unfold import EPSILON
+
+layers = tf_keras.layers
+
+#: Of the statistics of BatchNormalization: quick enough for the few batches of a fine-tuning.
+_MOMENTUM = 0.95
+
+#: Given a node and its plain layer: the layer to use in its place.
+Wrap = Callable[[Node, Any], Any]
+Factory = Callable[[Node, Weights], Any]
+
+
+def hard_sigmoid(x: Any) -> Any:
+    """relu6(x + 3) / 6, as Keras 3 and MobileNetV3 mean it."""
+    return tf.nn.relu6(x + 3.0) / 6.0
+
+
+def hard_swish(x: Any) -> Any:
+    """Of x, x * relu6(x + 3) / 6; TFLite has an op for it."""
+    return x * tf.nn.relu6(x + 3.0) / 6.0
+
+
+def gelu_tanh(x: Any) -> Any:
+    """The approximation of gelu by tanh."""
+    return tf.nn.gelu(x, approximate=True)
+
+
+# A saved model names them; loading one finds them again.
+for _function in (hard_sigmoid, hard_swish, gelu_tanh):
+    tf_keras.utils.register_keras_serializable(package="kedge")(_function)
+
+
+def build_model(graph: Graph, wrap: Wrap | None = None) -> Any:
+    """Make a tf-keras model of a graph; its layers are called what the nodes are called.
+
+    Args:
+        graph: What to build.
+        wrap: Changes a layer before it is used, such as by fake quantization; an input's is an
+            identity that stands behind it.
+
+    Raises:
+        ConversionError: tf-keras refuses a layer.
+    """
+    inputs = {
+        node.name: tf_keras.Input(node.shape, name=node.name, dtype=tf.float32)
+        for node in graph.nodes
+        if node.op == INPUT
+    }
+    values: dict[str, Any] = dict(inputs)
+    made: dict[str, Any] = {}
+    for node in graph.nodes:
+        taken = [values[name] for name in node.inputs or (node.name,)]
+        try:
+            values[node.name] = _applied(node, graph, taken, made, wrap)
+        except (ValueError, TypeError) as error:
+            first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise ConversionError(
+                f"{graph.name}: layer {node.name!r} ({node.op}) cannot be built: {first_line}",
+                "report the model",
+            ) from error
+    # A model of one input or output is not one of a list of one.
+    ends = [list(inputs.values()), [values[name] for name in graph.outputs]]
+    model = tf_keras.Model(*(end if len(end) > 1 else end[0] for end in ends), name=graph.name)
+    _set_weights(graph, made)
+    return model
+
+
+def weights_of(graph: Graph, model: Any) -> Graph:
+    """The graph with the weights that a model built from it has now.
+
+    Args:
+        graph: What the model was built from, by `build_model`, with or without wrapping.
+        model: The model, trained on meanwhile.
+    """
+    weights = {}
+    for key, old in graph.weights.items():
+        variables = variables_of(graph, model, key)
+        weights[key] = {
+            name: np.asarray(variable).reshape(old[name].shape)
+            for name, variable in variables.items()
+        }
+    return with_weights(graph, weights)
+
+
+def variables_of(graph: Graph, model: Any, key: str) -> dict[str, Any]:
+    """The model's variables for one set of the graph's weights, by name.
+
+    Args:
+        graph: What the model was built from.
+        model: The model.
+        key: Of the weights.
+    """
+    node = graph.uses()[key][0]
+    layer = next(x for x in model.layers if getattr(x, "layer", x).name == node.name)
+    return _variables(layer, node.op, graph.weights[key])
+
+
+def _applied(
+    node: Node, graph: Graph, taken: list[Any], made: dict[str, Any], wrap: Wrap | None
+) -> Any:
+    if node.op == INPUT and wrap is None:
+        return taken[0]
+    if node.op == "slice":
+        return taken[0][tuple(slice(*part) for part in node.attributes["slices"])]
+    key = node.weights or node.name
+    if key not in made:
+        layer = LAYERS[node.op](node, graph.weights.get(node.weights, {}))
+        made[key] = wrap(node, layer) if wrap else layer
+    return made[key](taken if len(taken) > 1 else taken[0])
+
+
+def _set_weights(graph: Graph, made: Mapping[str, Any]) -> None:
+    uses = graph.uses()
+    for key, arrays in graph.weights.items():
+        for name, variable in _variables(made[key], uses[key][0].op, arrays).items():
+            variable.assign(arrays[name].reshape(variable.shape))
+
+
+def _variables(layer: Any, op: str, arrays: Weights) -> dict[str, Any]:
+    """Name of each array to its variable, which TFMOT's wrapper takes out of the layer."""
+    by_name = {variable.name.split("/")[-1].split(":")[0]: variable for variable in layer.weights}
+    return {name: by_name[called] for name, called in variable_names(op, arrays).items()}
+
+
+def variable_names(op: str, arrays: Iterable[str]) -> dict[str, str]:
+    """Name of each array of a node to that of the layer's variable."""
+    kernel = "depthwise_kernel" if op == DEPTHWISE else "kernel"
+    return {name: kernel if name == "kernel" else name for name in arrays}
+
+
+def _conv(node: Node, weights: Weights) -> Any:
+    kernel, plain = weights["kernel"], node.attributes
+    return layers.Conv2D(
+        kernel.shape[-1],
+        kernel.shape[:2],
+        strides=plain["strides"],
+        padding=plain["padding"],
+        dilation_rate=plain["dilation"],
+        groups=plain["groups"],
+        name=node.name,
+    )
+
+
+def _conv_transpose(node: Node, weights: Weights) -> Any:
+    kernel, plain = weights["kernel"], node.attributes
+    return layers.Conv2DTranspose(
+        kernel.shape[-2],
+        kernel.shape[:2],
+        strides=plain["strides"],
+        padding=plain["padding"],
+        dilation_rate=plain["dilation"],
+        name=node.name,
+    )
+
+
+def _depthwise(node: Node, weights: Weights) -> Any:
+    kernel, plain = weights["kernel"], node.attributes
+    return layers.DepthwiseConv2D(
+        kernel.shape[:2],
+        strides=plain["strides"],
+        padding=plain["padding"],
+        dilation_rate=plain["dilation"],
+        depth_multiplier=kernel.shape[-1],
+        name=node.name,
+    )
+
+
+def _dense(node: Node, weights: Weights) -> Any:
+    return layers.Dense(weights["kernel"].shape[-1], name=node.name)
+
+
+def _prelu(node: Node, weights: Weights) -> Any:
+    axes = [axis + 1 for axis, size in enumerate(weights["alpha"].shape) if size == 1]
+    if node.shape == weights["alpha"].shape:
+        axes = []
+    return layers.PReLU(shared_axes=axes or None, name=node.name)
+
+
+_BY_NAME: dict[str, Any] = {
+    "hard_sigmoid": hard_sigmoid,
+    "hard_swish": hard_swish,
+    "hard_sigmoid_5": "hard_sigmoid",
+}
+
+
+def _activation(node: Node, _: Weights) -> Any:
+    plain, name = dict(node.attributes), node.name
+    function = plain["function"]
+    if function == "relu":
+        return layers.ReLU(name=name)
+    if function == "relu6":
+        return layers.ReLU(6.0, name=name)
+    if function == "relu_of":
+        return layers.ReLU(plain["max_value"], plain["slope"], plain["threshold"], name=name)
+    if function == "leaky_relu":
+        return layers.LeakyReLU(plain["slope"], name=name)
+    if function == "elu":
+        return layers.ELU(plain["alpha"], name=name)
+    if function == "softmax":
+        return layers.Softmax(plain["axis"], name=name)
+    if function == "gelu" and plain["approximate"]:
+        return layers.Activation(gelu_tanh, name=name)
+    return layers.Activation(_BY_NAME.get(function, function), name=name)
+
+
+def _pool(kind: str) -> Factory:
+    def make(node: Node, _: Weights) -> Any:
+        plain = node.attributes
+        layer = getattr(layers, f"{kind}{len(plain['pool'])}D")
+        return layer(plain["pool"], plain["strides"], plain["padding"], name=node.name)
+
+    return make
+
+
+def _global_pool(kind: str) -> Factory:
+    def make(node: Node, _: Weights) -> Any:
+        layer = getattr(layers, f"{kind}{node.attributes['rank']}D")
+        return layer(keepdims=node.attributes["keepdims"], name=node.name)
+
+    return make
+
+
+def _merge(kind: str) -> Factory:
+    return lambda node, _: getattr(layers, kind)(name=node.name)
+
+
+#: Op to what makes its layer.
+LAYERS: dict[str, Factory] = {
+    INPUT: lambda node, _: layers.Identity(name=f"{node.name}_taken"),
+    CONV: _conv,
+    CONV_TRANSPOSE: _conv_transpose,
+    DEPTHWISE: _depthwise,
+    DENSE: _dense,
+    NORM: lambda node, _: layers.BatchNormalization(
+        momentum=_MOMENTUM, epsilon=EPSILON, name=node.name
+    ),
+    "prelu": _prelu,
+    ACTIVATION: _activation,
+    ADD: _merge("Add"),
+    "subtract": _merge("Subtract"),
+    "multiply": _merge("Multiply"),
+    "maximum": _merge("Maximum"),
+    "minimum": _merge("Minimum"),
+    CONCAT: lambda node, _: layers.Concatenate(node.attributes["axis"], name=node.name),
+    "max_pool": _pool("MaxPooling"),
+    "average_pool": _pool("AveragePooling"),
+    "global_average_pool": _global_pool("GlobalAveragePooling"),
+    "global_max_pool": _global_pool("GlobalMaxPooling"),
+    "zero_pad": lambda node, _: layers.ZeroPadding2D(node.attributes["padding"], name=node.name),
+    "crop": lambda node, _: layers.Cropping2D(node.attributes["cropping"], name=node.name),
+    "upsample": lambda node, _: layers.UpSampling2D(
+        node.attributes["size"], interpolation=node.attributes["interpolation"], name=node.name
+    ),
+    "resize": lambda node, _: layers.Resizing(**node.attributes, name=node.name),
+    "flatten": lambda node, _: layers.Flatten(name=node.name),
+    "reshape": lambda node, _: layers.Reshape(node.shape, name=node.name),
+    "permute": lambda node, _: layers.Permute(node.attributes["dims"], name=node.name),
+}

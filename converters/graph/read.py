@@ -1,0 +1,41 @@
+"""From a Keras model of either kind to a graph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from converters.errors import ConversionError
+from converters.graph.calls import Call, Ref, is_model, shape_of, walk
+from converters.graph.fold import folded
+from converters.graph.functions import FUNCTION_READERS
+from converters.graph.layers import LAYER_READERS
+from converters.graph.node import Graph
+from converters.graph.sheet import Sheet
+
+
+def read_graph(model: Any, origin: str = "the model") -> Graph:
+    """Bring a Keras model to ops, flattened, its BatchNormalizations folded where that is exact.
+
+    Args:
+        model: Of tf-keras or Keras 3; Functional or Sequential, built.
+        origin: What messages call it.
+
+    Raises:
+        ConversionError: A layer cannot be represented; the message names it, its class and what to
+            do.
+    """
+    if not is_model(model) or not model.inputs:
+        raise ConversionError(
+            f"{origin}: is neither Functional nor Sequential, or was never built",
+            "build the model with keras.Model(inputs, outputs), or use the recipe ptq_w8a8",
+        )
+    sheet = Sheet(origin)
+    inputs = [sheet.input(tensor.name.split(":")[0], shape_of(tensor)) for tensor in model.inputs]
+
+    def add(call: Call) -> Ref:
+        readers = FUNCTION_READERS if call.is_function else LAYER_READERS
+        if call.kind not in readers or not call.sources:
+            raise sheet.refusal(call)
+        return readers[call.kind](sheet, call)
+
+    return folded(sheet.graph(model.name, walk(model, inputs, add)))

@@ -1,0 +1,73 @@
+"""Two classifiers on the same samples: what may be said about the difference. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+import numpy.typing as npt
+
+Right = npt.NDArray[np.bool_]
+
+_Z_95 = 1.959964
+
+
+@dataclass(frozen=True)
+class Drop:
+    """How much accuracy a file lost against the model it was made from, on the same samples.
+
+    Attributes:
+        split: Which samples: "validation" or "test".
+        samples: How many.
+        lost: Samples that the model had right and the file has wrong.
+        won: The other way round.
+        interval: 95 % interval of the drop, paired.
+    """
+
+    split: str
+    samples: int
+    lost: int
+    won: int
+    interval: tuple[float, float]
+
+    @property
+    def fraction(self) -> float:
+        """Accuracy of the model minus that of the file, 0-1; negative where the file is better."""
+        return (self.lost - self.won) / self.samples
+
+
+def drop_between(split: str, model_right: Right, file_right: Right) -> Drop:
+    """Compare a file with its model.
+
+    Args:
+        split: Which samples.
+        model_right: Whether the model was right on each, shape (n,).
+        file_right: Whether the file was, shape (n,).
+    """
+    low, high = paired_interval(model_right, file_right)
+    return Drop(
+        split=split,
+        samples=len(model_right),
+        lost=int(np.sum(model_right & ~file_right)),
+        won=int(np.sum(~model_right & file_right)),
+        interval=(-high, -low),
+    )
+
+
+def paired_interval(first_right: Right, second_right: Right) -> tuple[float, float]:
+    """The 95 % interval of the second accuracy minus the first, on the same samples.
+
+    Source: Bonett and Price (2012), adjusted Wald interval for paired proportions: one is added to
+    each kind of disagreement and two to the samples.
+
+    Args:
+        first_right: Whether the first was right on each sample, shape (n,).
+        second_right: The same of the second.
+    """
+    size = len(first_right) + 2
+    lost = (int(np.sum(first_right & ~second_right)) + 1) / size
+    won = (int(np.sum(~first_right & second_right)) + 1) / size
+    middle = won - lost
+    half = _Z_95 * sqrt((won + lost - middle**2) / size)
+    return middle - half, middle + half

@@ -1,0 +1,224 @@
+"""Fake quantization as TFLite's int8 kernels round, in the wrapper of TFMOT.
+
+Weights: one symmetric range of -127..127 steps for each output channel, that of a depthwise kernel
+too, whose channels are its last two axes (TFMOT gives it a single range). Activations: one range a
+tensor, -128..127 steps, which always holds 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+from tensorflow_model_optimization.python.core.quantization.keras import (
+    quantize_config,
+    quantize_wrapper,
+    quantizers,
+)
+
+from converters.graph.build import variable_names
+from converters.graph.node import (
+    CONV_TRANSPOSE,
+    DEPTHWISE,
+    WEIGHTED,
+    Graph,
+    Node,
+    with_weights,
+)
+from converters.graph.unfold import kernel_factor
+from converters.quantize.ranges import Rounding
+
+#: How much of a range stays at each batch; 100 batches forget what calibration found.
+_MOMENTUM = 0.99
+#: The narrowest range of weights, as a share of the widest channel: a channel of zeros has none,
+#: and a scale of 0 is no scale.
+_NARROWEST = 1e-5
+
+
+class Range:
+    """Lowest and highest number of a tensor; several layers may round with it."""
+
+    def __init__(self, name: str, low: float, high: float) -> None:
+        self.low = tf.Variable(min(low, 0.0), trainable=False, dtype=tf.float32, name=f"{name}_low")
+        self.high = tf.Variable(
+            max(high, 1e-6), trainable=False, dtype=tf.float32, name=f"{name}_high"
+        )
+
+
+class OutputRounding(quantizers.Quantizer):  # type: ignore[misc]
+    """Rounds a tensor, and lets its range follow what training brings."""
+
+    def __init__(self, of: Range, follows: bool) -> None:
+        self._range, self._follows = of, follows
+
+    def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:  # noqa: ARG002
+        """Its variables, which the wrapper keeps."""
+        return {"low": self._range.low, "high": self._range.high}
+
+    def __call__(self, inputs: Any, training: Any, weights: Any, **_: Any) -> Any:
+        """The numbers that the file would have in their place."""
+        if self._follows and training:
+            for variable, seen in (
+                (weights["low"], tf.minimum(tf.reduce_min(inputs), 0.0)),
+                (weights["high"], tf.maximum(tf.reduce_max(inputs), 1e-6)),
+            ):
+                variable.assign(_MOMENTUM * variable + (1 - _MOMENTUM) * seen)
+        return tf.quantization.fake_quant_with_min_max_vars(
+            inputs, weights["low"], weights["high"], num_bits=8
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        """Nothing: such a model is rebuilt, never loaded."""
+        return {}
+
+
+class KernelRounding(quantizers.Quantizer):  # type: ignore[misc]
+    """Rounds a kernel, each output channel with its own range.
+
+    What is trained is the kernel divided by its size, so that an optimizer whose steps are all of
+    one size does not ruin small kernels.
+    """
+
+    def __init__(self, op: str, size: Any) -> None:
+        self._op, self._size = op, size
+
+    def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:  # noqa: ARG002
+        """It has no variables: the range is that of the weights as they are."""
+        return {}
+
+    def __call__(self, inputs: Any, training: Any, weights: Any, **_: Any) -> Any:  # noqa: ARG002
+        """The weights that the file would have in their place."""
+        return rounded_kernel(inputs * self._size, self._op)
+
+    def get_config(self) -> dict[str, Any]:
+        """Nothing: such a model is rebuilt, never loaded."""
+        return {}
+
+
+def rounded_kernel(kernel: Any, op: str) -> Any:
+    """A kernel as an int8 file holds it: rounded to 255 steps in each output channel.
+
+    Args:
+        kernel: A tensor, shaped as Keras shapes it.
+        op: Of the node; decides where the channels are.
+    """
+    if op == CONV_TRANSPOSE:  # (height, width, out, in)
+        swapped = rounded_kernel(tf.transpose(kernel, (0, 1, 3, 2)), "")
+        return tf.transpose(swapped, (0, 1, 3, 2))
+    channels = kernel.shape[-1] * (kernel.shape[-2] if op == DEPTHWISE else 1)
+    flat = tf.reshape(kernel, (-1, channels))
+    widest = tf.stop_gradient(tf.reduce_max(tf.abs(flat), axis=0))
+    widest = tf.maximum(widest, tf.reduce_max(widest) * _NARROWEST + 1e-12)
+    rounded = tf.quantization.fake_quant_with_min_max_vars_per_channel(
+        flat, -widest, widest, num_bits=8, narrow_range=True
+    )
+    return tf.reshape(rounded, kernel.shape)
+
+
+class NodeConfig(quantize_config.QuantizeConfig):  # type: ignore[misc]
+    """What of one layer is rounded."""
+
+    def __init__(self, node: Node, output: OutputRounding | None, size: Any) -> None:
+        self._node, self._output, self._size = node, output, size
+        self._kernel = ""
+        if size is not None:
+            self._kernel = variable_names(node.op, ("kernel",))["kernel"]
+
+    def get_weights_and_quantizers(self, layer: Any) -> list[Any]:
+        """The kernel; a bias of 32 bits is as good as a float."""
+        if not self._kernel:
+            return []
+        return [(getattr(layer, self._kernel), KernelRounding(self._node.op, self._size))]
+
+    def set_quantize_weights(self, layer: Any, quantize_weights: Any) -> None:
+        """Let the layer compute with the rounded kernel."""
+        if self._kernel:
+            setattr(layer, self._kernel, quantize_weights[0])
+
+    def get_activations_and_quantizers(self, layer: Any) -> list[Any]:  # noqa: ARG002
+        """None: activations are layers of their own."""
+        return []
+
+    def set_quantize_activations(self, layer: Any, quantize_activations: Any) -> None:
+        """Nothing to do, as there are none."""
+        assert not quantize_activations, layer.name
+
+    def get_output_quantizers(self, layer: Any) -> list[Any]:  # noqa: ARG002
+        """What rounds the output, if anything does."""
+        return [self._output] if self._output else []
+
+    def get_config(self) -> dict[str, Any]:
+        """Nothing: such a model is rebuilt, never loaded."""
+        return {}
+
+
+class Wrapping:
+    """Wraps the layers of a graph that is being built; the ranges outlive the model.
+
+    Attributes:
+        rounding: Where what is rounded.
+        sizes: Key of weights to what their kernel was divided by; those that are not here are not
+            rounded.
+    """
+
+    def __init__(
+        self,
+        rounding: Rounding,
+        start: Mapping[str, tuple[float, float]],
+        sizes: Mapping[str, npt.NDArray[np.float32]],
+    ) -> None:
+        self.rounding, self.sizes = rounding, sizes
+        bounds = {**{name: start[name] for name in rounding.learned}, **rounding.fixed}
+        self._ranges = {name: Range(name, *bound) for name, bound in bounds.items()}
+
+    def __call__(self, node: Node, layer: Any) -> Any:
+        """The layer, wrapped where anything of it is rounded."""
+        owner = self.rounding.ranges.get(node.name)
+        output = None
+        if owner is not None:
+            follows = owner == node.name and owner not in self.rounding.fixed
+            output = OutputRounding(self._ranges[owner], follows)
+        size = self.sizes.get(node.weights)
+        if output is None and size is None:
+            return layer
+        config = NodeConfig(node, output, size)
+        return quantize_wrapper.QuantizeWrapperV2(layer, config, name=f"rounded_{node.name}")
+
+    def bounds(self) -> dict[str, tuple[float, float]]:
+        """The ranges as they are now."""
+        return {
+            name: (float(of.low.numpy()), float(of.high.numpy()))
+            for name, of in self._ranges.items()
+        }
+
+
+def kernel_sizes(graph: Graph) -> dict[str, npt.NDArray[np.float32]]:
+    """Key of weights to the size of each channel of their kernel, in a shape for products."""
+    found = {}
+    for key, (node, *_) in graph.uses().items():
+        if node.op in WEIGHTED:
+            factor = kernel_factor(node, graph.weights[key]["kernel"])
+            found[key] = (1 / factor).astype(np.float32)
+    return found
+
+
+def with_kernels(graph: Graph, factors: Mapping[str, npt.NDArray[np.float32]]) -> Graph:
+    """The graph with kernels multiplied by these factors."""
+    weights = dict(graph.weights)
+    for key, factor in factors.items():
+        weights[key] = {**weights[key], "kernel": weights[key]["kernel"] * factor}
+    return with_weights(graph, weights)
+
+
+def with_rounded_kernels(graph: Graph) -> dict[str, Mapping[str, npt.NDArray[np.float32]]]:
+    """The graph's weights with every kernel on the grid on which the file holds it."""
+    weights = dict(graph.weights)
+    for node in graph.nodes:
+        if node.op in WEIGHTED:
+            old = graph.weights[node.weights]
+            kernel = np.asarray(rounded_kernel(tf.constant(old["kernel"]), node.op))
+            weights[node.weights] = {**old, "kernel": kernel}
+    return weights

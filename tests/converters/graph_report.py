@@ -1,0 +1,185 @@
+"""Run as a program in a process of its own: what becomes of each model of graph_cases.py.
+
+python graph_report.py REPORT_JSON DIGITS_NPZ
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+
+os.environ["TF_USE_LEGACY_KERAS"] = "1"
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+import keras as keras3
+import numpy as np
+import tensorflow as tf
+import tf_keras
+from graph_cases import CASES, inputs_of, shaken
+
+from converters.dataset import Samples
+from converters.draft import Draft, Materials
+from converters.emit import emit
+from converters.errors import ConversionError
+from converters.evaluate import dequantize, quantize
+from converters.graph.build import build_model
+from converters.graph.cost import macs, parameters
+from converters.graph.node import CONV_TRANSPOSE, DEPTHWISE, WEIGHTED, with_weights
+from converters.graph.read import read_graph
+from converters.graph.unfold import normalizable, unfolded
+from converters.measure import measured_moments
+from converters.progress import ignore
+from converters.prune_channels.channels import channels_of
+from converters.prune_channels.choose import GLOBAL, UNIFORM, Target, choose
+from converters.prune_channels.cut import without_channels
+from converters.prune_channels.importance import by_norm
+from converters.quantize import qat
+from converters.steps import QatW8A8
+from converters.tflite.run import run_model
+
+KERAS = {"keras2": tf_keras, "keras3": keras3}
+#: What is trained with fake quantization; each takes a few seconds.
+TRAINED = {
+    "keras2": ("depthwise", "hard_swish", "shared"),
+    "keras3": ("concat", "gates", "nested"),
+}
+
+
+def answers(model, x):
+    return np.asarray(model(x, training=False))
+
+
+def masked(graph, channels, removed):
+    """The graph with channels at zero, where they are made, instead of removed."""
+    gone = np.array(sorted(removed))
+    weights = dict(graph.weights)
+    for node in graph.nodes:
+        if node.op in WEIGHTED:
+            off = np.isin(channels.of[node.name], gone)
+            old = weights[node.weights]
+            kernel, bias = old["kernel"].copy(), np.where(off, 0, old["bias"])
+            if node.op == DEPTHWISE:
+                kernel.reshape(*kernel.shape[:2], -1)[..., off] = 0
+            elif node.op == CONV_TRANSPOSE:
+                kernel[:, :, off] = 0
+            else:
+                kernel[..., off] = 0
+            weights[node.weights] = {"kernel": kernel, "bias": bias}
+    return with_weights(graph, weights)
+
+
+def pruned(graph, x):
+    """Of both scopes: what pruning to half of the MACs does."""
+    channels = channels_of(graph)
+    found = {"groups": [len(group) for group in channels.groups]}
+    for scope in (UNIFORM, GLOBAL):
+        target = Target(0.5, multiple=4, scope=scope, least=4)
+        removed = choose(graph, channels, by_norm(graph, channels, 2), target)
+        small = without_channels(graph, channels, removed)
+        before = answers(build_model(masked(graph, channels, removed)), x)
+        after = answers(build_model(small), x)
+        found[scope] = {
+            "difference": float(np.abs(before - after).max()),
+            "removed": len(removed),
+            "macs_ratio": macs(small) / macs(graph),
+            "parameters_ratio": parameters(small) / parameters(graph),
+        }
+    return found
+
+
+def normalized(model, graph, x):
+    """The model with BatchNormalization behind its convolutions, for training."""
+    samples = Samples(x, np.arange(len(x)) % 4)
+    moments = measured_moments(graph, normalizable(graph), samples, 0, ignore)
+    made = build_model(unfolded(graph, moments))
+    return {
+        "difference": float(np.abs(answers(made, x) - answers(model, x)).max()),
+        "norms": sum(isinstance(x, tf_keras.layers.BatchNormalization) for x in made.layers),
+    }
+
+
+def trained(name, model, x, folder):
+    """What training with fake quantization makes of a model, and what the file answers."""
+    scores = answers(model, x)
+    probabilities = bool((scores >= 0).all() and (np.abs(scores.sum(axis=1) - 1) < 1e-3).all())
+    source = SimpleNamespace(path=Path(name), probabilities=probabilities, input_shape=(8, 8, 3))
+    samples = Samples(np.tile(x, (4, 1, 1, 1)), np.tile(scores.argmax(axis=1), 4))
+    materials = Materials(source, {"train": samples}, 0, ignore)
+    step = QatW8A8(epochs=1, learning_rate=1e-5, batch_size=32)
+    draft = qat.train(Draft(None, model), step, materials)
+    file = emit(draft, folder / f"{name}.tflite", ignore)
+    (spec,), (output,) = file.inputs, file.outputs
+    rows = run_model(file.path, {spec.name: quantize(x, spec)})[output.name]
+    steps = np.abs(dequantize(rows, output) - answers(draft.keras_model, x)) / output.scale
+    kernels = [t for t in file.tensors if t.dtype == "int8" and t.is_constant and len(t.shape) == 4]
+    return {
+        "operators": [operator.name for operator in file.operators],
+        "steps_apart": [float(steps.max()), float(steps.mean())],
+        "agrees": float((rows.argmax(axis=1) == scores.argmax(axis=1)).mean()),
+        "scales": [[list(t.shape), t.scales] for t in kernels],
+    }
+
+
+def message(keras, layer):
+    inputs = keras.Input((8, 8, 3))
+    x = layer(keras, inputs)
+    try:
+        read_graph(keras.Model(inputs, keras.layers.Flatten()(x)), "m.keras")
+    except ConversionError as error:
+        return [str(error), error.hint]
+    return None
+
+
+def refused():
+    """What a user is told about layers that have no place in the graph."""
+
+    def keras_layer(kind, **how):
+        return lambda keras, x: getattr(keras.layers, kind)(name="odd", **how)(x)
+
+    made = {
+        "normed": keras_layer("LayerNormalization"),
+        "channels_first": keras_layer("GlobalMaxPooling2D", data_format="channels_first"),
+        "mish": keras_layer("Conv2D", filters=4, kernel_size=3, activation="mish"),
+        "axis": keras_layer("BatchNormalization", axis=1),
+    }
+    found = {name: message(tf_keras, layer) for name, layer in made.items()}
+    found |= {f"{name}3": message(keras3, layer) for name, layer in made.items()}
+    found["function"] = message(tf_keras, lambda _, x: tf.math.cumsum(x, axis=1))
+    found["function3"] = message(keras3, lambda _, x: keras3.ops.cumsum(x, axis=1))
+    found["reciprocal"] = message(tf_keras, lambda _, x: 1.0 / x)
+    return found
+
+
+def main():
+    path = Path(sys.argv[1])
+    with np.load(sys.argv[2]) as data:
+        x = inputs_of(data)
+    report = {"refused": refused(), "qat": {}}
+    for version, keras in KERAS.items():
+        for name, make in CASES.items():
+            model = shaken(make(keras))
+            graph = read_graph(model)
+            rebuilt = build_model(graph)
+            report[f"{version} {name}"] = {
+                "difference": float(np.abs(answers(model, x) - answers(rebuilt, x)).max()),
+                "ops": Counter(node.op for node in graph.nodes),
+                "names": [layer.name for layer in rebuilt.layers],
+                "macs": macs(graph),
+                "parameters": parameters(graph),
+            }
+            # The graph is the same: once is enough.
+            if version == "keras3":
+                report[f"{version} {name}"]["pruned"] = pruned(graph, x)
+            else:
+                report[f"{version} {name}"]["unfolded"] = normalized(model, graph, x)
+            if name in TRAINED[version]:
+                report["qat"][name] = trained(name, model, x, path.parent)
+    path.write_text(json.dumps(report))
+
+
+if __name__ == "__main__":
+    main()

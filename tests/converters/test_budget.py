@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import pytest
+
+from converters.budget import judge_budget
+from converters.paired import Drop
+
+
+def drop(lost, won, samples, interval):
+    return Drop("test", samples, lost, won, interval)
+
+
+@pytest.mark.parametrize(
+    ("seen", "held", "told"),
+    [
+        (drop(30, 25, 10_000, (-0.001, 0.002)), True, ""),
+        (drop(2, 0, 359, (-0.002, 0.015)), True, "more samples are needed to be sure"),
+        (drop(6, 0, 359, (0.001, 0.031)), False, "so few samples may be chance"),
+        (drop(400, 100, 10_000, (0.026, 0.034)), False, "a drop of 3.00% (95 % interval +2.60%"),
+        (drop(0, 40, 10_000, (-0.006, -0.002)), True, ""),
+    ],
+)
+def test_the_drop_that_was_seen_decides_and_its_interval_is_told(seen, held, told):
+    budget = judge_budget(seen, 0.01)
+    assert budget.held == held
+    assert told in "".join(budget.reasons)
+    assert bool(budget.reasons) == bool(told)

@@ -1,0 +1,201 @@
+"""Which channels go together, which go first, and how many: decided on plain arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from converters.graph.cost import macs, parameters
+from converters.graph.node import Graph, Node
+from converters.prune_channels.channels import channels_of
+from converters.prune_channels.choose import GLOBAL, UNIFORM, Target, choose, macs_without
+from converters.prune_channels.cut import without_channels
+from converters.prune_channels.importance import by_norm, by_taylor
+
+PLAIN = {"strides": (1, 1), "padding": "same", "dilation": (1, 1), "groups": 1}
+
+
+def kernel(*shape, seed=0):
+    random = np.random.default_rng([seed, *shape])
+    return {
+        "kernel": random.normal(0, 1, shape).astype(np.float32),
+        "bias": random.normal(0, 1, shape[-1]).astype(np.float32),
+    }
+
+
+def conv(name, source, size, kernel_name=""):
+    return Node(name, "conv", (source,), (4, 4, size), PLAIN, kernel_name or name)
+
+
+def graph(nodes, weights):
+    image = Node("image", "input", (), (4, 4, 3))
+    return Graph("m", (image, *nodes), (nodes[-1].name,), weights)
+
+
+@pytest.fixture
+def flat():
+    """Conv → Flatten → Dense → Dense."""
+    nodes = [
+        conv("a", "image", 8),
+        Node("flat", "flatten", ("a",), (128,)),
+        Node("hidden", "dense", ("flat",), (16,), weights="hidden"),
+        Node("out", "dense", ("hidden",), (4,), weights="out"),
+    ]
+    weights = {
+        "a": kernel(3, 3, 3, 8),
+        "hidden": kernel(128, 16),
+        "out": kernel(16, 4),
+    }
+    return graph(nodes, weights)
+
+
+@pytest.fixture
+def joined():
+    """Two convolutions concatenated, a third on top; the last is the output."""
+    nodes = [
+        conv("a", "image", 8),
+        conv("b", "image", 16),
+        Node("both", "concat", ("a", "b"), (4, 4, 24), {"axis": 3}),
+        conv("out", "both", 4),
+    ]
+    weights = {"a": kernel(1, 1, 3, 8), "b": kernel(1, 1, 3, 16), "out": kernel(1, 1, 24, 4)}
+    return graph(nodes, weights)
+
+
+def test_flattened_channels_run_fastest(flat):
+    channels = channels_of(flat)
+    (first, *_) = sorted(channels.groups, key=len)
+    small = without_channels(flat, channels, [channels.of["a"][3]])
+    stay = [row for row in range(128) if row % 8 != 3]
+    assert len(first) == 8
+    np.testing.assert_array_equal(
+        small.weights["hidden"]["kernel"], flat.weights["hidden"]["kernel"][stay]
+    )
+    assert small.by_name()["flat"].shape == (112,)
+
+
+def test_concatenated_channels_keep_their_places(joined):
+    channels = channels_of(joined)
+    small = without_channels(joined, channels, [channels.of["b"][0], channels.of["a"][7]])
+    stay = [*range(7), *range(9, 24)]
+    np.testing.assert_array_equal(
+        small.weights["out"]["kernel"], joined.weights["out"]["kernel"][:, :, stay]
+    )
+    assert small.weights["a"]["bias"].shape == (7,)
+
+
+def test_outputs_of_the_model_stay(joined):
+    channels = channels_of(joined)
+    assert sorted(map(len, channels.groups)) == [8, 16]
+    assert not {*channels.of["out"].tolist()} & {c for group in channels.groups for c in group}
+
+
+@pytest.mark.parametrize("op", ["add", "multiply", "maximum"])
+def test_both_sides_of_an_op_on_pairs_are_one_channel(joined, op):
+    nodes = [
+        conv("a", "image", 8),
+        conv("b", "image", 8),
+        Node("sum", op, ("a", "b"), (4, 4, 8)),
+        conv("out", "sum", 4),
+    ]
+    weights = {"a": kernel(1, 1, 3, 8), "b": kernel(1, 1, 3, 8, seed=1), "out": kernel(1, 1, 8, 4)}
+    channels = channels_of(graph(nodes, weights))
+    np.testing.assert_array_equal(channels.of["a"], channels.of["b"])
+    assert list(map(len, channels.groups)) == [8]
+
+
+def test_an_addition_to_the_input_keeps_all_channels():
+    nodes = [
+        conv("a", "image", 3),
+        Node("sum", "add", ("a", "image"), (4, 4, 3)),
+        conv("out", "sum", 4),
+    ]
+    weights = {"a": kernel(1, 1, 3, 3), "out": kernel(1, 1, 3, 4)}
+    assert channels_of(graph(nodes, weights)).groups == ()
+
+
+@pytest.mark.parametrize(
+    ("op", "attributes", "shape"),
+    [
+        ("activation", {"function": "softmax", "axis": -1}, (4, 4, 8)),
+        ("permute", {"dims": (3, 1, 2)}, (8, 4, 4)),
+        ("reshape", {}, (4, 8, 4)),
+        ("somebodys", {}, (4, 4, 8)),
+    ],
+)
+def test_channels_that_an_op_mixes_stay(op, attributes, shape):
+    nodes = [
+        conv("a", "image", 8),
+        Node("mix", op, ("a",), shape, attributes),
+        Node("out", "conv", ("mix",), (*shape[:-1], 4), PLAIN, "out"),
+    ]
+    weights = {"a": kernel(1, 1, 3, 8), "out": kernel(1, 1, shape[-1], 4)}
+    assert channels_of(graph(nodes, weights)).groups == ()
+
+
+def test_a_slice_of_channels_moves_with_them():
+    slices = ((None, None, None),) * 3 + ((2, 6, None),)
+    nodes = [
+        conv("a", "image", 8),
+        Node("part", "slice", ("a",), (4, 4, 4), {"slices": slices}),
+        conv("out", "part", 4),
+    ]
+    whole = graph(nodes, {"a": kernel(1, 1, 3, 8), "out": kernel(1, 1, 4, 4)})
+    channels = channels_of(whole)
+    small = without_channels(whole, channels, channels.of["a"][[0, 3]])
+    assert small.by_name()["part"].attributes["slices"][-1] == (1, 4, None)
+    assert small.weights["out"]["kernel"].shape == (1, 1, 3, 4)
+
+
+@pytest.mark.parametrize("scope", [UNIFORM, GLOBAL])
+@pytest.mark.parametrize("multiple", [1, 4, 8])
+@pytest.mark.parametrize("ratio", [0.3, 0.5, 0.8])
+def test_what_stays_are_multiples_and_near_the_aim(scope, multiple, ratio):
+    nodes = [conv("a", "image", 64), conv("b", "a", 64), conv("c", "b", 32), conv("out", "c", 4)]
+    weights = {
+        "a": kernel(3, 3, 3, 64),
+        "b": kernel(3, 3, 64, 64),
+        "c": kernel(3, 3, 64, 32),
+        "out": kernel(3, 3, 32, 4),
+    }
+    whole = graph(nodes, weights)
+    channels = channels_of(whole)
+    removed = choose(
+        whole, channels, by_norm(whole, channels, 2), Target(ratio, multiple, scope, least=8)
+    )
+    small = without_channels(whole, channels, removed)
+    widths = [node.shape[-1] for node in small.nodes[1:-1]]
+    assert all(width % multiple == 0 and width >= 8 for width in widths)
+    assert macs(small) == macs_without(whole, channels, removed)
+    assert abs(macs(small) / macs(whole) - ratio) < (0.03 if multiple == 1 else 0.15)
+
+
+def test_the_smallest_channels_go_first(joined):
+    weights = dict(joined.weights)
+    small = weights["b"]["kernel"].copy()
+    small[..., 4:] *= 1e-3
+    out = weights["out"]["kernel"].copy()
+    out[:, :, 12:] *= 1e-3
+    weights |= {"b": {**weights["b"], "kernel": small}, "out": {**weights["out"], "kernel": out}}
+    changed = Graph("m", joined.nodes, joined.outputs, weights)
+    channels = channels_of(changed)
+    for order in (1, 2):
+        importance = by_norm(changed, channels, order)
+        target = Target(0.5, multiple=4, least=4, scope=GLOBAL)
+        assert choose(changed, channels, importance, target) == {*channels.of["b"][4:].tolist()}
+
+
+def test_taylor_is_the_change_of_the_loss_to_the_first_order(joined):
+    channels = channels_of(joined)
+    gradients = [
+        {key: np.full_like(of["kernel"], sign) for key, of in joined.weights.items()}
+        for sign in (1.0, -1.0)
+    ]
+    found = by_taylor(joined, channels, gradients)
+    sums = np.abs(joined.weights["a"]["kernel"].reshape(-1, 8).sum(axis=0))
+    np.testing.assert_allclose([found[c] for c in channels.of["a"].tolist()], sums, rtol=1e-5)
+
+
+def test_costs_are_counted_by_hand(flat):
+    assert macs(flat) == 16 * 3 * 9 * 8 + 128 * 16 + 16 * 4
+    assert parameters(flat) == (27 * 8 + 8) + (128 * 16 + 16) + (16 * 4 + 4)

@@ -1,0 +1,140 @@
+"""Several recipes in one table."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from converters import comparison as module
+from converters.comparison import Row, choose, compare
+from converters.comparison_file import plain_comparison, write_comparison
+from converters.errors import ConversionError
+from converters.paired import Drop
+from converters.recipe import RecipeError
+
+NAMES = ("float32", "ptq_w8a8", "ptq_f16")
+
+
+@pytest.fixture(scope="module")
+def compared(digits_request, tmp_path_factory):
+    """The request of a comparison and what came of it."""
+    request = replace(digits_request, out=tmp_path_factory.mktemp("compared"), max_drop=0.02)
+    return request, compare(request, NAMES)
+
+
+def test_every_row_has_accuracies_on_three_splits_and_its_cost(compared):
+    plain = plain_comparison(compared[1])
+    assert [row["name"] for row in plain["rows"]] == ["original", *NAMES]
+    for row in plain["rows"]:
+        assert set(row["scores"]) == {"train", "validation", "test"}
+        for split in row["scores"].values():
+            low, high = split["interval"]
+            assert low <= split["accuracy"] <= high
+            assert {"precision", "recall", "f1", "samples"} <= set(split)
+    for row in plain["rows"][1:]:
+        assert row["macs"] == 456_704
+        assert row["parameters"] == 19_178
+        assert row["compressed_bytes"] < row["file_bytes"]
+        assert row["latency_us"] is None
+        assert set(row["drops"]["test"]) >= {"drop", "interval", "lost", "won"}
+
+
+def test_all_rows_are_judged_on_the_same_samples(compared):
+    plain = plain_comparison(compared[1])
+    counts = {
+        tuple(row["scores"][split]["samples"] for split in ("train", "validation", "test"))
+        for row in plain["rows"]
+    }
+    assert len(counts) == 1
+    assert counts.pop()[2] == 359
+    assert {"calibration", "validation", "test"} <= {split["name"] for split in plain["splits"]}
+    assert all(split["use"] for split in plain["splits"])
+
+
+def test_the_strongest_that_keeps_the_budget_is_chosen(compared):
+    request, comparison = compared
+    assert comparison.held
+    assert comparison.chosen == "ptq_w8a8"
+    path = write_comparison(comparison, request.out)
+    assert path.name == "comparison.json"
+    assert json.loads(path.read_text())["chosen"] == "ptq_w8a8"
+    folders = {path.name for path in request.out.iterdir() if path.is_dir()}
+    assert folders == set(NAMES)
+
+
+def test_what_is_there_already_is_not_made_again(compared, monkeypatch):
+    request, comparison = compared
+    monkeypatch.setattr(module, "convert", lambda *_: pytest.fail("it was converted again"))
+    again = compare(request, NAMES)
+    assert again.conversions() == comparison.conversions()
+
+
+def test_another_seed_is_another_conversion(compared, monkeypatch):
+    request, comparison = compared
+    monkeypatch.setattr(module, "convert", lambda *_: comparison.conversions()[0])
+    again = compare(replace(request, seed=7), ("float32", "ptq_f16"))
+    assert again.conversions()[1] == comparison.conversions()[0]
+
+
+def test_latency_is_what_the_caller_measures(compared):
+    request, _ = compared
+    times = {"float32": 30.0, "ptq_w8a8": 20.0, "ptq_f16": 15.0}
+    comparison = compare(request, NAMES, latency_us=lambda path: times[path.parent.name])
+    rows = {row["name"]: row for row in plain_comparison(comparison)["rows"]}
+    assert rows["ptq_f16"]["latency_us"] == 15.0
+    assert rows["ptq_f16"]["latency_ratio"] == 0.5
+    assert comparison.chosen == "ptq_f16"
+
+
+def with_drop(row, lost):
+    drops = tuple(
+        Drop(split, 1_000, lost, 0, (lost / 1_000 - 0.005, lost / 1_000 + 0.005))
+        for split in ("validation", "test")
+    )
+    return replace(row, conversion=replace(row.conversion, drops=drops))
+
+
+def test_what_loses_too_much_is_not_chosen(compared):
+    rows = {row.name: row for row in compared[1].rows}
+    weak, strong = with_drop(rows["ptq_f16"], 2), with_drop(rows["ptq_w8a8"], 40)
+    comparison = choose((rows["float32"], strong, weak), 0.01)
+    assert (comparison.chosen, comparison.held) == ("ptq_f16", True)
+    assert any(reason.startswith("ptq_w8a8: ") for reason in comparison.reasons)
+    none = choose((rows["float32"], strong), 0.01)
+    assert (none.chosen, none.held) == ("", False)
+    assert "a drop of 4.00%" in none.reasons[0]
+
+
+def test_the_test_samples_have_the_last_word(compared):
+    row = compared[1].rows[1]
+    kind = with_drop(row, 2).conversion.drops[0]
+    cruel = with_drop(row, 40).conversion.drops[1]
+    lucky = replace(row, conversion=replace(row.conversion, drops=(kind, cruel)))
+    comparison = choose((lucky,), 0.01)
+    assert (comparison.chosen, comparison.held) == ("ptq_w8a8", False)
+
+
+def test_a_recipe_that_does_not_take_the_model_is_a_row_with_the_reason(
+    zoo, digits_request, tmp_path
+):
+    request = replace(digits_request, model=zoo / "keras3_export", out=tmp_path)
+    comparison = compare(request, ("qat_w8a8", "ptq_w8a8"))
+    refused, made = comparison.rows
+    assert refused.conversion is None
+    assert "qat_w8a8" in refused.refused
+    assert made.conversion is not None
+    with pytest.raises(ConversionError):
+        compare(replace(request, out=tmp_path / "other"), ("qat_w8a8",))
+
+
+@pytest.mark.parametrize("names", [("ptq_w8a8", "ptq_w8a8"), ("ptq_w8a8", "magic")])
+def test_wrong_lists_are_refused_before_anything_is_done(digits_request, tmp_path, names):
+    with pytest.raises(RecipeError):
+        compare(replace(digits_request, out=tmp_path / "out"), names)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_row_says_why_nothing_came_of_it():
+    assert Row("qat_w8a8", None, "no layers").refused == "no layers"

@@ -1,0 +1,28 @@
+"""What a conversion would do, before it is done."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from converters.errors import ConversionError
+from converters.process import plan
+
+
+def test_a_plan_tells_steps_samples_time_and_memory_and_writes_nothing(digits_request, tmp_path):
+    request = replace(digits_request, recipe="sparse80_qat_w8a8", out=tmp_path / "out")
+    planned = plan(request)
+    assert planned.recipe == "sparse80_qat_w8a8"
+    assert [step.kind for step in planned.steps] == ["sparse", "qat_w8a8"]
+    assert planned.steps[0].values["sparsity"] == 0.8
+    assert planned.samples == {"train": 1295, "validation": 143, "test": 359}
+    assert 1 < planned.steps[1].seconds < planned.seconds < 600
+    assert 200 * 2**20 < planned.memory_bytes < 8 * 2**30
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_plan_refuses_what_the_conversion_would_refuse(zoo, digits_request, tmp_path):
+    request = replace(digits_request, model=zoo / "dynamic.h5", out=tmp_path / "out")
+    with pytest.raises(ConversionError, match="axes past the batch must be fixed"):
+        plan(request)

@@ -1,0 +1,100 @@
+"""Pruned and shared weights: what the file has of them after quantization-aware training."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from converters.errors import ConversionError
+from converters.process import convert
+
+RECIPE = """
+schema = 1
+[[step]]
+kind = "sparse"
+{fields}
+[[step]]
+kind = "{last}"
+"""
+
+
+@pytest.fixture(scope="module")
+def few(digits, tmp_path_factory):
+    """Some of the digits: enough to see what a step leaves, not how well it learns."""
+    path = tmp_path_factory.mktemp("few") / "few.npz"
+    with np.load(digits / "digits.npz") as data:
+        np.savez(path, **{name: x[:200] for name, x in data.items()})
+    return path
+
+
+@pytest.fixture
+def pruned(digits_request, few, tmp_path):
+    """Convert by a recipe with a step `sparse` with these fields."""
+
+    def make(fields, last="ptq_f16", data=few, **changes):
+        path = tmp_path / "mine.toml"
+        path.write_text(RECIPE.format(fields=fields, last=last))
+        request = replace(digits_request, recipe=str(path), out=tmp_path / "out", data=data)
+        return convert(replace(request, **changes))
+
+    return make
+
+
+def test_80_percent_zeros_are_in_the_file_that_was_trained_in_8_bits(pruned, digits, digits_ptq):
+    conversion = pruned("epochs = 12", last="qat_w8a8", data=digits / "digits.npz")
+    assert conversion.recipe == "sparse80_qat_w8a8"
+    assert 0.795 < conversion.cost.sparsity < 0.81
+    assert digits_ptq.cost.sparsity < 0.02
+    assert conversion.cost.compressed_bytes < 0.5 * digits_ptq.cost.compressed_bytes
+    assert conversion.model_bytes > 0.9 * digits_ptq.model_bytes  # only packing shows it
+    assert conversion.accuracy.fraction > conversion.float_accuracy.fraction - 0.05
+    zeros = conversion.step_records[0].found["zeros"]
+    assert len(zeros) == 4
+    assert all(0.79 < share < 0.81 for share in zeros.values())
+    (note,) = [warning for warning in conversion.warnings if "zero weights" in warning]
+    assert "its latency does not change" in note
+
+
+def test_global_pruning_takes_from_each_layer_what_it_can_spare(pruned):
+    conversion = pruned('epochs = 2\nsparsity = 0.5\nscope = "global"\nschedule = "constant"')
+    zeros = conversion.step_records[0].found["zeros"].values()
+    assert max(zeros) - min(zeros) > 0.01
+    assert conversion.cost.sparsity == pytest.approx(0.5, abs=0.03)
+
+
+def test_two_of_every_four_weights_are_zero(pruned):
+    """Along the inputs of each kernel; the first, of one input channel, has no groups of four."""
+    conversion = pruned('epochs = 2\nsparsity = 0.5\npattern = "2:4"\nschedule = "constant"')
+    assert conversion.recipe == "sparse2of4_ptq_f16"
+    assert conversion.cost.sparsity == pytest.approx(0.5, abs=0.02)
+
+
+def test_blocks_are_zero_in_dense_layers(pruned):
+    conversion = pruned('epochs = 2\nsparsity = 0.75\npattern = "4x1"')
+    zeros = conversion.step_records[0].found["zeros"]
+    assert zeros == {"dense": pytest.approx(0.75, abs=0.01)}
+
+
+@pytest.mark.parametrize("name", ["keras3.keras", "nested.h5"])
+def test_every_model_that_can_be_trained_can_be_pruned(pruned, zoo, name):
+    conversion = pruned("epochs = 1\nsparsity = 0.5", model=zoo / name)
+    assert conversion.cost.sparsity == pytest.approx(0.5, abs=0.03)
+
+
+def test_16_distinct_weights_a_channel_are_in_the_file(digits_request, digits_ptq, tmp_path):
+    conversion = convert(replace(digits_request, recipe="cluster16_qat_w8a8", out=tmp_path / "out"))
+    assert conversion.cost.distinct_per_channel == 16
+    assert digits_ptq.cost.distinct_per_channel > 100
+    found = conversion.step_records[0].found["distinct_weights"]
+    assert found == dict.fromkeys(found, 16)
+    assert conversion.cost.compressed_bytes < 0.9 * digits_ptq.cost.compressed_bytes
+    assert conversion.accuracy.fraction > conversion.float_accuracy.fraction - 0.02
+    assert any("its latency does not change" in warning for warning in conversion.warnings)
+
+
+def test_a_graph_without_layers_is_not_pruned(pruned, zoo):
+    with pytest.raises(ConversionError, match="the step sparse trains") as caught:
+        pruned("epochs = 1", model=zoo / "keras3_export")
+    assert "ptq_w8a8" in caught.value.hint

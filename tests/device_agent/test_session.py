@@ -1,0 +1,230 @@
+"""What each operation accepts, and that every wrong argument is refused as the host's fault."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from device_agent.contract.codes import BAD_REQUEST, BUSY, NOT_FOUND, RefusalError
+from device_agent.contract.measurement import Conditions
+from device_agent.contract.wire import Request
+from device_agent.session import Answer, Session, Surroundings
+from device_agent.store import Store
+from tests.device_agent.agents import files_below, sha256_of
+
+MODEL = b"a model"
+SHA256 = sha256_of(MODEL)
+TREE = "a" * 64
+
+RUN = {"tree": "", "runtime": "ai-edge-litert", "timeout_s": 5, "model": SHA256, "threads": 1}
+#: Arguments that each operation accepts.
+RIGHT: dict[str, dict[str, Any]] = {
+    "hello": {},
+    "reserve": {"who": "me@host", "timeout_s": 0},
+    "offset": {"sha256": SHA256, "size": 7},
+    "put": {"sha256": SHA256, "size": 7, "offset": 7},
+    "get": {"sha256": SHA256},
+    "drop": {"sha256": ["b" * 64]},
+    "has_tree": {"tree": TREE},
+    "unpack": {"tree": TREE, "wheels": [SHA256]},
+    "describe": {"tree": "", "runtime": "ai-edge-litert", "timeout_s": 5},
+    "benchmark": {**RUN, "warmup_s": 0, "duration_s": 1, "seed": 0},
+    "infer": {**RUN, "inputs": [{"name": "x", "dtype": "int8", "sha256": SHA256}]},
+}
+TEXT = [None, 7, ["a"], {}]
+DIGEST = [*TEXT, "", "../../etc/passwd"]
+COUNT = [None, "7", -1, 1.5, True, 1 << 63, [1]]
+SECONDS = [None, "7", -1, True, 86401, float("nan"), float("inf"), [1]]
+WRONG = {
+    "sha256": DIGEST,
+    "size": COUNT,
+    "offset": COUNT,
+    "tree": [*TEXT, "../x"],
+    "runtime": TEXT,
+    "who": TEXT,
+    "model": DIGEST,
+    "wheels": [None, "a", [7], {"a": 1}, ["../x"]],
+    "inputs": [None, "x", {}, ["x"], [{}], [{"name": 1}], [{"name": "x", "dtype": "int8"}]],
+    "timeout_s": SECONDS,
+    "warmup_s": SECONDS,
+    "duration_s": SECONDS,
+    "threads": [*COUNT, 0, 100_000],
+    "seed": [*COUNT, 1 << 32],
+}
+
+
+class Jobs:
+    """Stands where the agent starts processes."""
+
+    def __init__(self) -> None:
+        self.seen: list[dict[str, Any]] = []
+
+    def run(
+        self, job: dict[str, Any], timeout_s: float, emit: object, tick: Callable[[], None]
+    ) -> dict[str, Any]:
+        self.seen.append(job)
+        tick()
+        if job["job"] == "benchmark":
+            Path(job["samples"]).write_bytes(b"12345678")
+            Path(job["end_to_end"]).write_bytes(b"abcdefgh")
+            return {"sample_count": 1}
+        if job["job"] == "infer":
+            for number in (0, 1):
+                Path(f"{job['outputs']}.{number}").write_bytes(b"same")
+            return {"outputs": [{"path": f"{job['outputs']}.{number}"} for number in (0, 1)]}
+        return {"kernel_class": {}}
+
+
+@pytest.fixture
+def jobs() -> Jobs:
+    return Jobs()
+
+
+@pytest.fixture
+def session(tmp_path: Path, jobs: Jobs) -> Session:
+    store = Store(str(tmp_path / "root"))
+    store.receive(SHA256, len(MODEL), 0, lambda size: MODEL)
+    around = Surroundings(store, jobs.run, lambda: {"cores": 4}, Conditions, "its digest")
+    return Session(around)
+
+
+def ask(session: Session, op: str, args: dict[str, Any]) -> Answer:
+    return session.handle(Request(1, op, args), lambda size: b"", lambda event: None)
+
+
+def test_the_table_names_every_operation(session: Session) -> None:
+    assert set(RIGHT) == set(session.operations)
+
+
+@pytest.mark.parametrize(
+    ("op", "field", "value"),
+    [
+        pytest.param(op, field, value, id=f"{op}-{field}-{value!r}")
+        for op, args in RIGHT.items()
+        for field in args
+        for value in ([None, "x", [7], ["../x"]] if op == "drop" else WRONG[field])
+    ],
+)
+def test_a_wrong_argument_is_refused(
+    session: Session, jobs: Jobs, tmp_path: Path, op: str, field: str, value: object
+) -> None:
+    before = files_below(tmp_path)
+
+    with pytest.raises(RefusalError) as refused:
+        ask(session, op, {**RIGHT[op], field: value})
+
+    assert refused.value.code == BAD_REQUEST
+    assert field in str(refused.value) or "digest" in str(refused.value) or field == "inputs"
+    assert jobs.seen == []
+    assert files_below(tmp_path) == before
+
+
+@pytest.mark.parametrize("op", ["", "Hello", "__class__", "fly\n", "\ud800" * 500])
+def test_an_unknown_operation_is_refused(session: Session, op: str) -> None:
+    with pytest.raises(RefusalError, match="unknown operation") as refused:
+        ask(session, op, {})
+
+    assert refused.value.code == BAD_REQUEST
+    assert len(str(refused.value)) < 1000
+
+
+def test_a_deep_argument_is_refused_in_few_words(session: Session) -> None:
+    deep: list[Any] = []
+    for _ in range(900):
+        deep = [deep]
+
+    with pytest.raises(RefusalError) as refused:
+        ask(session, "get", {"sha256": deep})
+
+    assert len(str(refused.value)) < 200
+
+
+def test_an_offset_behind_the_end_is_refused(session: Session) -> None:
+    with pytest.raises(RefusalError, match="behind the end") as refused:
+        ask(session, "put", {"sha256": SHA256, "size": 7, "offset": 8})
+
+    assert refused.value.code == BAD_REQUEST
+
+
+def test_hello_tells_the_facts_and_the_agent(session: Session) -> None:
+    assert ask(session, "hello", {}).result == {"cores": 4, "agent_sha256": "its digest"}
+
+
+def test_a_file_follows_its_size(session: Session) -> None:
+    answer = ask(session, "get", {"sha256": SHA256})
+
+    assert answer.result == {"size": len(MODEL)}
+    assert answer.body is not None
+    assert Path(answer.body).read_bytes() == MODEL
+
+
+def test_a_benchmark_hands_over_paths_and_leaves_three_files(
+    session: Session, jobs: Jobs, tmp_path: Path
+) -> None:
+    result = ask(session, "benchmark", RIGHT["benchmark"]).result
+
+    assert jobs.seen[0]["model"].endswith("/scratch/" + SHA256)
+    assert result["run"] == {
+        "sample_count": 1,
+        "samples": sha256_of(b"12345678"),
+        "end_to_end": sha256_of(b"abcdefgh"),
+    }
+    conditions = tmp_path / "root/store/scratch" / result["conditions"]
+    assert len(json.loads(conditions.read_bytes())) == 3  # before, at the tick, after
+    assert len(files_below(tmp_path)) == 4
+
+
+def test_the_board_is_one_hosts_until_it_leaves(session: Session, tmp_path: Path) -> None:
+    ask(session, "reserve", RIGHT["reserve"])
+    ask(session, "reserve", RIGHT["reserve"])  # it has it already
+    store = Store(str(tmp_path / "root"))
+    other = Session(Surroundings(store, Jobs().run, dict, Conditions, ""))
+
+    with pytest.raises(RefusalError, match="me@host is using this board") as refused:
+        ask(other, "reserve", {"who": "you", "timeout_s": 0})
+    assert refused.value.code == BUSY
+
+
+def test_hours_of_conditions_do_not_outgrow_a_line(tmp_path: Path) -> None:
+    def run(
+        job: dict[str, Any], timeout_s: float, emit: object, tick: Callable[[], None]
+    ) -> dict[str, Any]:
+        for _ in range(7200):
+            tick()
+        Path(job["samples"]).write_bytes(b"")
+        Path(job["end_to_end"]).write_bytes(b"")
+        return {}
+
+    store = Store(str(tmp_path / "root"))
+    store.receive(SHA256, len(MODEL), 0, lambda size: MODEL)
+    session = Session(Surroundings(store, run, dict, Conditions, ""))
+
+    answer = ask(session, "benchmark", RIGHT["benchmark"])
+
+    assert len(json.dumps(answer.result)) < 1000
+
+
+def test_two_equal_outputs_are_one_file(session: Session, tmp_path: Path) -> None:
+    outputs = ask(session, "infer", RIGHT["infer"]).result["outputs"]
+
+    assert [entry["sha256"] for entry in outputs] == [sha256_of(b"same")] * 2
+    assert all("path" not in entry for entry in outputs)
+
+
+@pytest.mark.parametrize("op", ["benchmark", "infer"])
+def test_a_model_that_is_not_there_is_named(session: Session, jobs: Jobs, op: str) -> None:
+    with pytest.raises(RefusalError, match="b" * 64) as refused:
+        ask(session, op, {**RIGHT[op], "model": "b" * 64})
+
+    assert refused.value.code == NOT_FOUND
+    assert jobs.seen == []
+
+
+def test_a_runtime_that_is_not_there_is_named(session: Session, jobs: Jobs) -> None:
+    with pytest.raises(RefusalError, match="the board has no runtime") as refused:
+        ask(session, "describe", {**RIGHT["describe"], "tree": "b" * 64})
+
+    assert refused.value.code == NOT_FOUND
+    assert jobs.seen == []

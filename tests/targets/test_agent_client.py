@@ -1,0 +1,204 @@
+"""The host's end of the wire, against agents that are right, wrong or none."""
+
+import contextlib
+import hashlib
+import io
+import json
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from device_agent.contract.codes import IntegrityError
+from targets import agent_client as client_module
+from targets.agent_client import AgentClient, AgentError, BoardDiskError
+from targets.errors import TargetError
+from targets.local import LocalTransport
+from targets.transport import DeadlineError, UnreachableError
+from tests.device_agent.agents import open_agent, put, sha256_of
+
+CONTENT = b"some content"
+
+
+@contextlib.contextmanager
+def speaking(program: str) -> Iterator[AgentClient]:
+    """A client of a program that is asked as if it were an agent."""
+    imports = "import sys, json, time\nread = sys.stdin.readline\n"
+    command = shlex.join([sys.executable, "-I", "-u", "-c", imports + program])
+    client = AgentClient(LocalTransport().open("exec " + command), "board")
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def line(**fields: object) -> str:
+    return f"print({json.dumps({'v': 1, 'id': 1, **fields})!r})\n"
+
+
+def test_an_answer_and_its_events() -> None:
+    events: list[object] = []
+    with speaking("read()\n" + line(event={"a": 1}) + line(result={"b": 2})) as client:
+        assert client.call("x", {}, 10, events.append) == {"b": 2}
+    assert events == [{"a": 1}]
+
+
+def test_a_greeting_before_the_first_answer_is_passed_over() -> None:
+    program = "print('Welcome to Debian'); print(); read()\n" + line(result={"b": 2})
+    with speaking(program) as client:
+        assert client.call("x", {}, 10) == {"b": 2}
+
+
+def test_garbage_after_the_first_answer_is_not() -> None:
+    program = "read()\n" + line(result={}) + "read(); print('oops')\n"
+    with speaking(program) as client:
+        client.call("x", {}, 10)
+        with pytest.raises(AgentError, match="not an answer of a kedge agent: b'oops'") as wrong:
+            client.call("x", {}, 10)
+    assert wrong.value.code == "wire"
+    assert wrong.value.exit_code == 7
+
+
+def test_endless_garbage_is_given_up() -> None:
+    with (
+        speaking("while True: print('y')") as client,
+        pytest.raises(AgentError, match="not an answer") as wrong,
+    ):
+        client.call("x", {}, 10)
+    assert ".bashrc" in wrong.value.hint
+
+
+def test_an_endless_line_is_given_up() -> None:
+    began = time.monotonic()
+    with (
+        speaking("while True: sys.stdout.write('y' * 65536)") as client,
+        pytest.raises(AgentError, match="an endless line"),
+    ):
+        client.call("x", {}, 10)
+    assert time.monotonic() - began < 8
+
+
+def test_an_agent_of_another_wire_is_named() -> None:
+    with (
+        speaking("read()\n" + line(v=2, result={})) as client,
+        pytest.raises(AgentError, match="the agent speaks wire version 2"),
+    ):
+        client.call("x", {}, 10)
+
+
+def test_a_program_that_only_greets_and_ends_is_quoted() -> None:
+    with (
+        speaking("print('This account is currently not available.')") as client,
+        pytest.raises(UnreachableError, match="last words: This account is currently not"),
+    ):
+        client.call("x", {}, 10)
+
+
+def test_an_agent_that_crashes_is_quoted() -> None:
+    with (
+        speaking("read(); sys.exit('no module named zlib')") as client,
+        pytest.raises(UnreachableError, match="no module named zlib") as lost,
+    ):
+        client.call("x", {}, 10)
+    assert lost.value.exit_code == 6
+    assert lost.value.hint
+
+
+def test_a_silent_agent_hits_the_deadline() -> None:
+    with speaking("time.sleep(60)") as client, pytest.raises(DeadlineError, match="silent"):
+        client.call("x", {}, 0.3)
+
+
+def test_a_late_answer_is_not_taken_for_the_next() -> None:
+    program = "read(); read()\n" + line(result={"late": 1}) + line(id=2, result={"right": 1})
+    with speaking(program) as client:
+        with pytest.raises(DeadlineError):
+            client.call("x", {}, 0.2)
+        assert client.call("y", {}, 10) == {"right": 1}
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "exit_code"),
+    [
+        ("digest_mismatch", IntegrityError, 5),
+        ("no_space", BoardDiskError, 6),
+        ("read_only", BoardDiskError, 6),
+        ("busy", AgentError, 7),
+        ("internal", AgentError, 7),
+        ("a_new_code", AgentError, 7),
+    ],
+)
+def test_a_refusal_has_its_exception(code: str, kind: type[Exception], exit_code: int) -> None:
+    fault = line(code=code, message="it says why", hint="do this", traceback="there")
+    with speaking("read()\n" + fault) as client, pytest.raises(kind) as refused:
+        client.call("x", {}, 10)
+
+    assert "board: it says why" in str(refused.value)
+    assert getattr(refused.value, "hint", None) == "do this"
+    assert getattr(refused.value, "exit_code", None) == exit_code
+    if isinstance(refused.value, AgentError):
+        assert (refused.value.code, refused.value.traceback) == (code, "there")
+
+
+def test_a_file_of_another_digest_is_not_taken() -> None:
+    program = "read()\n" + line(result={"size": 4}) + "sys.stdout.write('evil')"
+    with (
+        speaking(program) as client,
+        pytest.raises(IntegrityError, match="does not have the digest") as wrong,
+    ):
+        client.get(sha256_of(b"good"))
+    assert wrong.value.hint
+
+
+def test_a_file_that_ends_early_is_told() -> None:
+    program = "read()\n" + line(result={"size": 4}) + "sys.stdout.write('ev')"
+    with speaking(program) as client, pytest.raises(UnreachableError, match="ended"):
+        client.get(sha256_of(b"good"))
+
+
+def test_wrong_bytes_are_an_integrity_error(tmp_path: Path) -> None:
+    with open_agent(tmp_path / "root") as client:
+        with pytest.raises(IntegrityError, match="announced .* received"):
+            client.put(io.BytesIO(b"evil"), sha256_of(b"good"), 4)
+
+        assert client.get(put(client, b"good")) == b"good"  # the wire is in step
+
+
+def test_a_damaged_rest_of_an_earlier_push_is_sent_anew(tmp_path: Path) -> None:
+    partial = tmp_path / "root/store/partial" / sha256_of(CONTENT)
+    partial.parent.mkdir(parents=True)
+    partial.write_bytes(bytes(5))  # as a power cut may leave it
+    with open_agent(tmp_path / "root") as client:
+        assert client.get(put(client, CONTENT)) == CONTENT
+
+
+def test_a_file_that_shrinks_meanwhile_is_told_at_once(tmp_path: Path) -> None:
+    began = time.monotonic()
+    with (
+        open_agent(tmp_path / "root") as client,
+        pytest.raises(TargetError, match="became shorter while it was sent"),
+    ):
+        client.put(io.BytesIO(CONTENT), sha256_of(CONTENT * 2), 2 * len(CONTENT))
+    assert time.monotonic() - began < 5
+
+
+def test_a_file_that_grows_meanwhile_is_sent_as_announced(tmp_path: Path) -> None:
+    with open_agent(tmp_path / "root") as client:
+        client.put(io.BytesIO(CONTENT + b"more"), sha256_of(CONTENT), len(CONTENT))
+
+        assert client.get(sha256_of(CONTENT)) == CONTENT
+
+
+def test_progress_is_told_as_bytes_leave(tmp_path: Path) -> None:
+    content = bytes(200_000)
+    told: list[tuple[int, int]] = []
+    with open_agent(tmp_path / "root") as client:
+        digest = hashlib.sha256(content).hexdigest()
+        client.put(io.BytesIO(content), digest, len(content), lambda *done: told.append(done))
+
+    assert told[-1] == (200_000, 200_000)
+    assert told == sorted(told)
+    assert len(told) == -(-200_000 // client_module.CHUNK_BYTES)

@@ -1,0 +1,111 @@
+"""Which runtime each operating system gets, and what is said where there is none."""
+
+from typing import Any
+
+import pytest
+
+from targets.runtimes import NoRuntimeError, Wheel, choose_runtime
+
+LITERT, TFLITE = "ai-edge-litert", "tflite-runtime"
+
+
+def board(
+    machine: str, python: str, glibc: str, glibcxx: str, numpy: str | None = None
+) -> dict[str, Any]:
+    return {
+        "machine": machine,
+        "python": python,
+        "libc": f"glibc {glibc}" if glibc else "",
+        "glibcxx": glibcxx,
+        "installed": {"numpy": numpy, "ai_edge_litert": None, "tflite_runtime": None},
+    }
+
+
+SYSTEMS = [
+    # (name, Python, glibc, GLIBCXX, runtime on aarch64, runtime on armv7l with the system's numpy)
+    ("mendel-day-buster", "3.7.3", "2.28", "3.4.25", (TFLITE, "2.11.0"), (TFLITE, "2.11.0")),
+    ("jetpack4-python38", "3.8.0", "2.27", "3.4.25", (TFLITE, "2.13.0"), (TFLITE, "2.13.0")),
+    ("ubuntu20-jetpack5", "3.8.10", "2.31", "3.4.28", (TFLITE, "2.13.0"), (TFLITE, "2.13.0")),
+    ("bullseye", "3.9.2", "2.31", "3.4.28", (LITERT, "2.1.0"), (TFLITE, "2.14.0")),
+    ("ubuntu22-jetpack6", "3.10.12", "2.35", "3.4.30", (LITERT, "2.3.0"), (TFLITE, "2.14.0")),
+    ("bookworm", "3.11.2", "2.36", "3.4.30", (LITERT, "2.3.0"), (TFLITE, "2.14.0")),
+    ("ubuntu24", "3.12.3", "2.39", "3.4.33", (LITERT, "2.3.0"), None),
+    ("trixie", "3.13.5", "2.41", "3.4.33", (LITERT, "2.3.0"), None),
+    ("ubuntu26", "3.14.0", "2.42", "3.4.34", (LITERT, "2.3.0"), None),
+]
+NUMPY = {"3.7": "1.21.6", "3.8": "1.24.4", "3.13": "2.2.6", "3.14": "2.3.5"}
+
+
+@pytest.mark.parametrize(("name", "python", "glibc", "glibcxx", "arm64", "arm32"), SYSTEMS)
+def test_a_64_bit_system(
+    name: str, python: str, glibc: str, glibcxx: str, arm64: tuple[str, str], arm32: object
+) -> None:
+    choice = choose_runtime(board("aarch64", python, glibc, glibcxx))
+    tag = "".join(python.split(".")[:2])
+    numpy = NUMPY.get(python.rpartition(".")[0], "1.26.4")
+
+    assert (choice.distribution, choice.version) == arm64
+    assert choice.wheels == (
+        Wheel(*arm64, tag, "aarch64"),
+        Wheel("numpy", numpy, tag, "aarch64"),
+    )
+
+
+@pytest.mark.parametrize(("name", "python", "glibc", "glibcxx", "arm64", "arm32"), SYSTEMS)
+def test_a_32_bit_system_uses_its_own_numpy(
+    name: str, python: str, glibc: str, glibcxx: str, arm64: object, arm32: tuple[str, str] | None
+) -> None:
+    facts = board("armv7l", python, glibc, glibcxx, "1.19.5")
+    if arm32 is None:
+        with pytest.raises(NoRuntimeError, match=f"armv7l, Python {python}") as refused:
+            choose_runtime(facts)
+        assert "64-bit image" in refused.value.hint
+        return
+
+    choice = choose_runtime(facts)
+    assert (choice.distribution, choice.version) == arm32
+    assert [wheel.distribution for wheel in choice.wheels] == [TFLITE]
+
+
+@pytest.mark.parametrize(
+    ("facts", "reason", "hint"),
+    [
+        (board("armv7l", "3.12.3", "2.39", "3.4.33"), "3.9 to 3.11 only", "64-bit image"),
+        (board("armv7l", "3.11.2", "2.36", "3.4.30"), "needs the board's own numpy", "numpy 1"),
+        (board("armv7l", "3.11.2", "2.36", "3.4.30", "2.1.0"), "version 1", "numpy 1"),
+        (board("armv6l", "3.11.2", "2.36", "3.4.30", "1.24"), "no build for armv6l", "64-bit"),
+        (board("aarch64", "3.11.2", "", ""), "the board has none", "musl"),
+        (board("aarch64", "3.11.2", "2.26", "3.4.30"), "needs glibc 2.27", "newer glibc"),
+        (board("aarch64", "3.13.1", "2.36", ""), "no libstdc++", "newer glibc"),
+        (board("riscv64", "3.12.3", "2.39", "3.4.33"), "no build for riscv64", ""),
+        (board("aarch64", "3.15.0", "2.42", "3.4.34"), "3.10 to 3.14 only", "Python 3.9"),
+    ],
+    ids=lambda value: value["machine"] if isinstance(value, dict) else None,
+)
+def test_where_none_loads_the_reason_and_the_way_out_are_told(
+    facts: dict[str, Any], reason: str, hint: str
+) -> None:
+    with pytest.raises(NoRuntimeError) as refused:
+        choose_runtime(facts)
+
+    assert reason in str(refused.value)
+    assert hint in refused.value.hint
+    assert str(refused.value).count("\n") == 5  # one line for each runtime that there is
+    assert refused.value.exit_code == 6
+
+
+@pytest.mark.parametrize(
+    ("glibc", "glibcxx", "expected"),
+    [
+        ("2.34", "3.4.30", (LITERT, "2.3.0")),
+        ("2.34", "3.4.29", (TFLITE, "2.14.0")),
+        ("2.33", "3.4.30", (TFLITE, "2.14.0")),
+        ("2.27", "", (TFLITE, "2.14.0")),
+    ],
+)
+def test_the_true_needs_decide_not_the_tags(
+    glibc: str, glibcxx: str, expected: tuple[str, str]
+) -> None:
+    choice = choose_runtime(board("x86_64", "3.10.12", glibc, glibcxx))
+
+    assert (choice.distribution, choice.version) == expected

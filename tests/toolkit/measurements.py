@@ -1,0 +1,51 @@
+"""A measurement with chosen samples, as a board would have given it."""
+
+from pathlib import Path
+
+from device_agent.contract.measurement import Conditions, KernelClass, ProcessRun
+from targets.device import BoardRun, Staged
+from toolkit.bench import BenchSettings, Measurement, Row
+from toolkit.parity import EQUAL, Parity
+from toolkit.statistics import latency
+from toolkit.verdict import judge
+
+KERNELS = KernelClass("aarch64", "ai-edge-litert", "2.3.0")
+FACTS = {"emulated": False, "machine": "aarch64", "model": "Raspberry Pi 5", "os": "Debian 13"}
+
+
+def board_run(samples_ns: list[int], conditions: tuple[Conditions, ...] = ()) -> BoardRun:
+    run = ProcessRun(
+        kernel_class=KERNELS,
+        numpy_version="2.2.6",
+        threads=1,
+        import_ns=1,
+        load_ns=2,
+        allocate_ns=3,
+        first_invoke_ns=4,
+        warmup_runs=5,
+        cpu_ns=6,
+        wall_ns=7,
+        peak_rss_bytes=8,
+        samples="0" * 64,
+        sample_count=len(samples_ns),
+    )
+    whole = tuple(2 * sample for sample in samples_ns)
+    return BoardRun(run, tuple(samples_ns), conditions, whole)
+
+
+def measurement(processes_ns: list[list[int]], target: str = "pi") -> Measurement:
+    runs = tuple(board_run(samples, (Conditions(load_1min=0.5),)) for samples in processes_ns)
+    figure = latency(processes_ns)
+    parity = Parity(EQUAL, "", True, KERNELS, KERNELS, 64, False, 0, 0, 1, None, None, None)
+    return Measurement(
+        target=target,
+        place=target,
+        model=Path("model.tflite"),
+        model_sha256="a" * 64,
+        facts=FACTS,
+        kernel_class=KERNELS,
+        staged=Staged("a" * 64, 1, "/x", 1),
+        parity=parity,
+        settings=BenchSettings(),
+        rows=(Row(1, figure, figure, judge(FACTS, runs, figure), runs),),
+    )

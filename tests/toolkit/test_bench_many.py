@@ -1,0 +1,85 @@
+"""One model on many boards: each on its own."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.kedge import assert_refused, kedge
+from tests.tiny_model import relu_model
+from toolkit.cli.measurement import gravest
+
+DOWN = """
+[targets.down]
+address = "pi@127.0.0.1:1"
+host_key = "SHA256:{}"
+labels = {{room = "lab"}}
+"""
+
+
+def project(folder: Path) -> None:
+    (folder / "model.tflite").write_bytes(relu_model())
+    for name in ("one", "two"):
+        root = ["--root", str(folder / name), "--label", "room=lab"]
+        assert kedge("target", "add", name, "local", *root, cwd=folder).code == 0
+    with (folder / "kedge.toml").open("a") as file:
+        file.write(DOWN.format("A" * 43))
+
+
+def test_a_board_that_is_down_stops_no_other(tmp_path: Path) -> None:
+    project(tmp_path)
+    ran = kedge(
+        "bench", "model.tflite", "--on", "room=lab", "--duration", "60ms", "--json", cwd=tmp_path
+    )
+    entries = {entry["name"]: entry for entry in ran.json["targets"]}
+    assert list(entries) == ["one", "two", "down"]
+    assert ran.code == 6
+    assert entries["down"]["verdict"] == "ERROR"
+    assert "127.0.0.1" in entries["down"]["reasons"][0]
+    for name in ("one", "two"):
+        assert entries[name]["invoke_median_us"] > 0
+        assert entries[name]["parity"]["verdict"] == "EQUAL"
+
+
+def test_two_at_once_on_one_board_wait_for_each_other(tmp_path: Path) -> None:
+    (tmp_path / "model.tflite").write_bytes(relu_model())
+    for name in ("one", "same"):
+        root = ["--root", str(tmp_path / "root")]
+        assert kedge("target", "add", name, "local", *root, cwd=tmp_path).code == 0
+    ran = kedge(
+        "bench", "model.tflite", "--on", "one,same", "--duration", "60ms", "--json", cwd=tmp_path
+    )
+    assert ran.code in {0, 9}, ran.err
+    assert all(entry["parity"]["verdict"] == "EQUAL" for entry in ran.json["targets"])
+    assert "wait" in ran.err
+
+
+def test_ctrl_c_ends_many_benchmarks_at_once(tmp_path: Path) -> None:
+    project(tmp_path)
+    command = [sys.executable, "-m", "toolkit.cli", "bench", "model.tflite", "--on", "one,two"]
+    process = subprocess.Popen(
+        [*command, "--duration", "60s"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    while "measure with" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+
+
+def test_an_unknown_label_or_name_is_refused(tmp_path: Path) -> None:
+    project(tmp_path)
+    for selection in ("room=cellar", "one,three", ","):
+        ran = kedge("bench", "model.tflite", "--on", selection, cwd=tmp_path)
+        assert_refused(ran, 3)
+
+
+def test_the_gravest_code_wins() -> None:
+    assert gravest([0, 9, 6, 7, 8, 5]) == 5
+    assert gravest([0, 9, 6, 7, 8]) == 8
+    assert gravest([9, 6, 7]) == 7
+    assert gravest([9, 0, 6]) == 6
+    assert gravest([0, 9]) == 9
+    assert gravest([0]) == 0

@@ -1,0 +1,50 @@
+"""Two models on one board, in turn."""
+
+from pathlib import Path
+
+from tests.kedge import assert_refused, kedge
+from tests.tiny_model import relu_model
+from toolkit.compare import order_of
+
+
+def test_every_block_has_each_arm_once_in_an_order_of_its_own() -> None:
+    order = order_of(2, 50, seed=1)
+    blocks = [tuple(order[at : at + 2]) for at in range(0, 100, 2)]
+    assert set(blocks) == {(0, 1), (1, 0)}
+    assert order == order_of(2, 50, seed=1)
+    assert order != order_of(2, 50, seed=2)
+
+
+def test_a_model_is_compared_with_itself_and_with_an_earlier_result(tmp_path: Path) -> None:
+    (tmp_path / "model.tflite").write_bytes(relu_model())
+    add = ["target", "add", "here", "local", "--root", str(tmp_path / "root")]
+    assert kedge(*add, cwd=tmp_path).code == 0
+    on = ["--on", "here", "--duration", "180ms", "--json"]
+    ran = kedge("compare", "model.tflite", "model.tflite", *on, cwd=tmp_path)
+    assert ran.code in {0, 9}, ran.err  # a busy machine settles nothing, but it never regresses
+    assert ran.json["interleaved"] is True
+    assert [arm["processes"] for arm in ran.json["arms"]] == [9, 9]
+    assert ran.json["ratio"]["verdict"] in {"UNCHANGED", "INCONCLUSIVE", "IMPROVED", "REGRESSED"}
+
+    measured = kedge("bench", "model.tflite", *on, cwd=tmp_path)
+    assert "result 1" in measured.err
+    against = kedge("compare", "1", "model.tflite", *on, cwd=tmp_path)
+    assert against.json["interleaved"] is False
+    assert against.json["arms"][0]["processes"] == 6
+    assert_refused(kedge("compare", "99", "model.tflite", *on, cwd=tmp_path), 3, "result 99")
+
+
+def test_results_are_listed_shown_and_exported(tmp_path: Path) -> None:
+    (tmp_path / "model.tflite").write_bytes(relu_model())
+    add = ["target", "add", "here", "local", "--root", str(tmp_path / "root")]
+    assert kedge(*add, cwd=tmp_path).code == 0
+    on = ["--on", "here", "--duration", "60ms", "--threads", "sweep"]
+    kedge("bench", "model.tflite", *on, cwd=tmp_path)
+    listed = kedge("results", "list", "--json", cwd=tmp_path).json["results"]
+    assert [line["target"] for line in listed] == ["here"] * len(listed)
+    assert len(listed) >= 1
+    shown = kedge("results", "show", "1", cwd=tmp_path)
+    assert listed[-1]["model_sha256"] in shown.out
+    assert kedge("results", "export", "1", "one.json", cwd=tmp_path).code == 0
+    assert (tmp_path / "one.json").stat().st_size > 0
+    assert_refused(kedge("results", "export", "1", "no/one.json", cwd=tmp_path), 3, "no/one.json")

@@ -1,0 +1,81 @@
+"""`kedge convert`: the budget and the table."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.kedge import assert_refused, kedge
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model that was hardly trained, and its data."""
+    folder = tmp_path_factory.mktemp("convert")
+    subprocess.run(
+        [sys.executable, "-m", "converters.digits_cnn", "--out", str(folder), "--epochs", "4"],
+        check=True,
+        capture_output=True,
+    )
+    return folder
+
+
+DATA = ("digits.keras", "--data", "digits.npz")
+
+
+def test_a_conversion_within_its_budget_ends_well(project: Path) -> None:
+    ran = kedge("convert", *DATA, "--max-drop", "0.05", "--out", "good", "--json", cwd=project)
+    assert ran.code == 0, ran.err
+    assert ran.json["budget"]["held"]
+    assert ran.json["budget"]["max_drop"] == 0.05
+
+
+def test_a_conversion_beyond_its_budget_ends_with_8_and_the_reason(project: Path) -> None:
+    (project / "hard.toml").write_text(
+        'schema = 1\n[[step]]\nkind = "sparse"\nsparsity = 0.98\nepochs = 1\n'
+        'schedule = "constant"\n[[step]]\nkind = "ptq_w8a8"\n'
+    )
+    ran = kedge(
+        "convert", *DATA, "--recipe", "hard.toml", "--max-drop", "0.01", "--out", "bad", cwd=project
+    )
+    assert ran.code == 8
+    assert "1.00% is allowed" in ran.err
+    assert not json.loads((project / "bad" / "conversion.json").read_text())["budget"]["held"]
+
+
+def test_several_recipes_make_one_table(project: Path) -> None:
+    ran = kedge(
+        "convert", *DATA, "--recipe", "float32,ptq_w8a8", "--max-drop", "0.05", "--out", "table",
+        cwd=project,
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    assert "original" in ran.out
+    assert "chosen: ptq_w8a8" in ran.out
+    assert (project / "table" / "comparison.json").is_file()
+    assert (project / "table" / "ptq_w8a8" / "model.tflite").is_file()
+
+
+@pytest.mark.parametrize("value", ["1", "-0.1", "much"])
+def test_a_budget_that_is_no_share_is_refused(project: Path, value: str) -> None:
+    ran = kedge("convert", *DATA, f"--max-drop={value}", "--out", "x", cwd=project)
+    assert ran.code == 2
+    assert not (project / "x").exists()
+
+
+def test_an_unknown_recipe_in_a_list_is_refused(project: Path) -> None:
+    ran = kedge("convert", *DATA, "--recipe", "ptq_w8a8,magic", "--out", "y", cwd=project)
+    assert_refused(ran, 3, "magic")
+    assert not (project / "y").exists()
+
+
+def test_a_dry_run_shows_the_steps_and_writes_nothing(project: Path) -> None:
+    ran = kedge(
+        "convert", *DATA, "--recipe", "qat_w8a8,ptq_w8a8", "--dry-run", "--out", "z", "--json",
+        cwd=project,
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    assert [planned["recipe"] for planned in ran.json["plans"]] == ["qat_w8a8", "ptq_w8a8"]
+    assert ran.json["plans"][0]["steps"][0]["values"]["epochs"] == 2
+    assert not (project / "z").exists()

@@ -1,0 +1,57 @@
+"""What may be said of B against A."""
+
+import pytest
+
+from toolkit.ratio import (
+    IMPROVED,
+    INCONCLUSIVE,
+    LEAST_PROCESSES,
+    REGRESSED,
+    UNCHANGED,
+    compare_medians,
+)
+
+STEADY = [100.0, 100.1, 99.9, 100.05, 99.95, 100.0, 100.1, 99.9, 100.0]
+
+
+def scaled(factor: float) -> list[float]:
+    return [value * factor for value in STEADY]
+
+
+@pytest.mark.parametrize(
+    ("factor", "max_regression", "verdict"),
+    [
+        (1.0, 0.02, UNCHANGED),
+        (1.01, 0.02, UNCHANGED),
+        (1.05, 0.02, REGRESSED),
+        (1.05, 0.10, UNCHANGED),
+        (0.9, 0.02, IMPROVED),
+        (0.99, 0.02, UNCHANGED),
+    ],
+)
+def test_the_whole_interval_decides(factor: float, max_regression: float, verdict: str) -> None:
+    found = compare_medians(STEADY, scaled(factor), max_regression)
+    assert found.verdict == verdict
+    assert found.value == pytest.approx(factor)
+    assert found.interval[0] <= found.value <= found.interval[1]
+    assert found.processes_needed is None
+
+
+def test_a_noisy_board_settles_nothing_and_says_how_many_would() -> None:
+    noisy = [80.0, 120.0, 90.0, 110.0, 95.0, 105.0, 85.0, 115.0, 100.0]
+    found = compare_medians(noisy, [value * 1.03 for value in noisy], 0.02)
+    assert found.verdict == INCONCLUSIVE
+    assert found.processes_needed is not None
+    assert found.processes_needed > len(noisy)
+
+
+def test_the_same_samples_give_the_same_interval() -> None:
+    assert compare_medians(STEADY, scaled(1.03), 0.02) == compare_medians(
+        STEADY, scaled(1.03), 0.02
+    )
+
+
+def test_too_few_processes_give_no_interval() -> None:
+    few = STEADY[: LEAST_PROCESSES - 1]
+    with pytest.raises(ValueError, match=str(LEAST_PROCESSES)):
+        compare_medians(few, STEADY, 0.02)

@@ -1,0 +1,97 @@
+"""What was measured stays, can be analysed again, and is never lost to a second writer."""
+
+import json
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.toolkit.measurements import measurement
+from toolkit.results import FOLDER, NAME, SCHEMA, ResultStoreError, as_document, open_results
+
+SAMPLES = [[100_000 + 7 * process + sample for sample in range(60)] for process in range(6)]
+
+
+def test_a_result_comes_back_with_every_sample(tmp_path: Path) -> None:
+    taken = measurement(SAMPLES)
+    with open_results(tmp_path) as store:
+        (number,) = store.save(taken)
+    with open_results(tmp_path) as store:
+        found = store.load(number)
+    assert [list(run.samples_ns) for run in found.runs] == SAMPLES
+    assert found.latency == taken.rows[0].latency
+    assert found.verdict == taken.rows[0].verdict
+    assert found.runs == taken.rows[0].runs
+    assert found.document["facts"]["model"] == "Raspberry Pi 5"
+
+
+def test_the_newest_result_is_listed_first_and_by_target(tmp_path: Path) -> None:
+    with open_results(tmp_path) as store:
+        for target in ("pi", "jetson", "pi"):
+            store.save(measurement(SAMPLES, target))
+        assert [line.id for line in store.lines()] == [3, 2, 1]
+        assert [line.id for line in store.lines("pi")] == [3, 1]
+        assert [line.id for line in store.lines(limit=1)] == [3]
+
+
+def test_an_unknown_number_says_how_to_list(tmp_path: Path) -> None:
+    with open_results(tmp_path) as store, pytest.raises(ResultStoreError) as caught:
+        store.load(7)
+    assert "7" in str(caught.value)
+    assert "kedge results" in caught.value.hint
+
+
+def test_a_store_of_a_newer_kedge_is_refused_and_left_alone(tmp_path: Path) -> None:
+    with open_results(tmp_path) as store:
+        store.save(measurement(SAMPLES))
+    path = tmp_path / FOLDER / NAME
+    database = sqlite3.connect(path)
+    database.execute(f"PRAGMA user_version = {SCHEMA + 1}")
+    database.close()
+    before = path.read_bytes()
+    with pytest.raises(ResultStoreError, match="newer kedge"), open_results(tmp_path):
+        pass
+    assert path.read_bytes() == before
+
+
+def test_a_file_that_is_no_store_is_named(tmp_path: Path) -> None:
+    (tmp_path / FOLDER).mkdir()
+    (tmp_path / FOLDER / NAME).write_bytes(b"not a database at all" * 100)
+    with pytest.raises(ResultStoreError, match=NAME), open_results(tmp_path):
+        pass
+
+
+def test_a_file_where_the_folder_should_be_is_named(tmp_path: Path) -> None:
+    (tmp_path / FOLDER).write_text("")
+    with pytest.raises(ResultStoreError, match=FOLDER), open_results(tmp_path):
+        pass
+
+
+def test_two_writers_at_once_lose_nothing(tmp_path: Path) -> None:
+    code = (
+        "import sys, pathlib\n"
+        "from tests.toolkit.measurements import measurement\n"
+        "from toolkit.results import open_results\n"
+        "for _ in range(10):\n"
+        "    with open_results(pathlib.Path(sys.argv[1])) as store:\n"
+        "        store.save(measurement([[1000, 2000, 3000]] * 6))\n"
+    )
+    root = Path(__file__).resolve().parents[2]
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    writers = [subprocess.Popen(command, cwd=root) for _ in range(3)]
+    assert [writer.wait(timeout=120) for writer in writers] == [0, 0, 0]
+    with open_results(tmp_path) as store:
+        assert len(store.lines(limit=100)) == 30
+        assert all(len(store.load(line.id).runs) == 6 for line in store.lines(limit=100))
+
+
+def test_an_export_is_json_with_the_samples(tmp_path: Path) -> None:
+    with open_results(tmp_path) as store:
+        (number,) = store.save(measurement(SAMPLES))
+        document = json.loads(json.dumps(as_document(store.load(number))))
+    assert document["schema"] == SCHEMA
+    assert document["runs"][5]["samples_ns"] == SAMPLES[5]
+    assert document["runs"][0]["conditions"][0]["load_1min"] == 0.5
+    assert document["model_sha256"] == "a" * 64

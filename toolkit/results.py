@@ -1,0 +1,283 @@
+"""Every measurement of a project, in one SQLite file: `.kedge/results.db` beside `kedge.toml`.
+
+A result holds all samples and all that identifies it, so that it can be analysed again, and
+compared with one taken years later. The schema's version is SQLite's `user_version`; a newer kedge
+reads every older one, an older one refuses a newer one.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import sys
+import zlib
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from device_agent.contract.measurement import conditions_from_json, process_run_from_json, to_json
+from targets.device import BoardRun
+from toolkit.bench import Measurement, Row
+from toolkit.errors import ToolkitError
+from toolkit.statistics import Latency, latency
+from toolkit.verdict import Verdict
+
+SCHEMA = 1
+FOLDER, NAME = ".kedge", "results.db"
+
+#: Another kedge may be writing to the same file.
+_BUSY_TIMEOUT_S = 20.0
+
+_TABLES = """
+CREATE TABLE result (
+    id INTEGER PRIMARY KEY,
+    taken_at TEXT NOT NULL,          -- UTC, ISO 8601
+    target TEXT NOT NULL,
+    model TEXT NOT NULL,             -- path, as it was given
+    model_sha256 TEXT NOT NULL,
+    runtime TEXT NOT NULL,           -- kernel class in words
+    threads INTEGER NOT NULL,
+    verdict TEXT NOT NULL,
+    median_us REAL NOT NULL,
+    document TEXT NOT NULL           -- JSON: all else that identifies it
+);
+CREATE TABLE run (
+    result_id INTEGER NOT NULL REFERENCES result(id) ON DELETE CASCADE,
+    number INTEGER NOT NULL,
+    record TEXT NOT NULL,            -- JSON of ProcessRun
+    conditions TEXT NOT NULL,        -- JSON list of Conditions
+    samples BLOB NOT NULL,           -- zlib of unsigned 64-bit little-endian nanoseconds
+    end_to_end BLOB NOT NULL,        -- the same of whole inferences
+    PRIMARY KEY (result_id, number)
+);
+CREATE INDEX result_of_model ON result (model_sha256, target);
+"""
+
+
+class ResultStoreError(ToolkitError):
+    """The store of results cannot be read or written."""
+
+
+@dataclass(frozen=True)
+class ResultLine:
+    """What a list of results shows of one."""
+
+    id: int
+    taken_at: str
+    target: str
+    model: str
+    model_sha256: str
+    runtime: str
+    threads: int
+    verdict: str
+    median_us: float
+
+
+@dataclass(frozen=True)
+class StoredResult:
+    """A result with everything that was kept of it."""
+
+    line: ResultLine
+    document: Mapping[str, Any]
+    """`place`, `facts`, `parity`, `settings`, `reasons` and the version of kedge that took it."""
+    runs: tuple[BoardRun, ...]
+
+    @property
+    def latency(self) -> Latency:
+        """The figures, computed again from the samples."""
+        return latency([run.samples_ns for run in self.runs])
+
+    @property
+    def verdict(self) -> Verdict:
+        """What was said of it when it was taken."""
+        return Verdict(self.line.verdict, tuple(self.document["reasons"]))
+
+
+class ResultStore:
+    """The results of one project."""
+
+    def __init__(self, database: sqlite3.Connection, path: Path) -> None:
+        self._database = database
+        self._path = path
+
+    def save(self, measurement: Measurement) -> list[int]:
+        """Keep a measurement; return the number of each of its rows.
+
+        Raises:
+            ResultStoreError: The file cannot be written.
+        """
+        with _translated(self._path), self._database:
+            return [self._save_row(measurement, row) for row in measurement.rows]
+
+    def lines(self, target: str | None = None, limit: int = 50) -> list[ResultLine]:
+        """List the newest results first.
+
+        Args:
+            target: Only of this target.
+            limit: At most so many.
+        """
+        columns = ", ".join(ResultLine.__dataclass_fields__)
+        query = f"SELECT {columns} FROM result WHERE ? IS NULL OR target = ? "
+        query += "ORDER BY id DESC LIMIT ?"
+        with _translated(self._path):
+            found = self._database.execute(query, (target, target, limit)).fetchall()
+        return [ResultLine(*row) for row in found]
+
+    def load(self, number: int) -> StoredResult:
+        """Return one result.
+
+        Raises:
+            ResultStoreError: There is none of this number.
+        """
+        columns = ", ".join(ResultLine.__dataclass_fields__)
+        with _translated(self._path):
+            row = self._database.execute(
+                f"SELECT {columns}, document FROM result WHERE id = ?", (number,)
+            ).fetchone()
+            runs = self._database.execute(
+                "SELECT record, conditions, samples, end_to_end FROM run WHERE result_id = ? "
+                "ORDER BY number",
+                (number,),
+            ).fetchall()
+        if row is None:
+            raise ResultStoreError(
+                f"there is no result {number} in {self._path}", "List them: kedge results"
+            )
+        return StoredResult(ResultLine(*row[:-1]), json.loads(row[-1]), tuple(map(_run_of, runs)))
+
+    def _save_row(self, measurement: Measurement, row: Row) -> int:
+        document = {
+            "kedge": version("kedge"),
+            "place": measurement.place,
+            "facts": measurement.facts,
+            "parity": _parity_document(measurement),
+            "settings": asdict(measurement.settings) | {"wheelhouse": None},
+            "reasons": list(row.verdict.reasons),
+        }
+        cursor = self._database.execute(
+            "INSERT INTO result (taken_at, target, model, model_sha256, runtime, threads, verdict, "
+            "median_us, document) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                datetime.now(timezone.utc).isoformat(timespec="seconds"),
+                measurement.target,
+                str(measurement.model),
+                measurement.model_sha256,
+                str(measurement.kernel_class),
+                row.threads,
+                row.verdict.kind,
+                row.latency.median_us,
+                json.dumps(document),
+            ),
+        )
+        assert cursor.lastrowid is not None
+        for position, run in enumerate(row.runs):
+            self._database.execute(
+                "INSERT INTO run VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    cursor.lastrowid,
+                    position,
+                    json.dumps(to_json(run.run)),
+                    json.dumps([to_json(entry) for entry in run.conditions]),
+                    _packed(run.samples_ns),
+                    _packed(run.end_to_end_ns),
+                ),
+            )
+        return cursor.lastrowid
+
+
+@contextmanager
+def open_results(project: Path) -> Iterator[ResultStore]:
+    """Open the results of a project, making the file when it is missing.
+
+    Args:
+        project: The folder of `kedge.toml`.
+
+    Raises:
+        ResultStoreError: The file is no store of ours, of a newer kedge, or cannot be opened.
+    """
+    path = project / FOLDER / NAME
+    with _translated(path):
+        path.parent.mkdir(exist_ok=True)
+        database = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S)
+    with closing(database):
+        with _translated(path):
+            _prepare(database, path)
+        yield ResultStore(database, path)
+
+
+def as_document(result: StoredResult) -> dict[str, Any]:
+    """Return a result as one JSON document, samples included, for another program."""
+    return {
+        "schema": SCHEMA,
+        **asdict(result.line),
+        **result.document,
+        "runs": [
+            {
+                "record": to_json(run.run),
+                "conditions": [to_json(entry) for entry in run.conditions],
+                "samples_ns": list(run.samples_ns),
+                "end_to_end_ns": list(run.end_to_end_ns),
+            }
+            for run in result.runs
+        ],
+    }
+
+
+def _prepare(database: sqlite3.Connection, path: Path) -> None:
+    database.execute("PRAGMA foreign_keys = ON")
+    with database:
+        database.execute("BEGIN IMMEDIATE")  # two at once: the second waits, then finds the tables
+        found = database.execute("PRAGMA user_version").fetchone()[0]
+        if found > SCHEMA:
+            raise ResultStoreError(
+                f"{path} was written by a newer kedge (schema {found}, this one reads {SCHEMA})",
+                "Use that kedge, or move the file away.",
+            )
+        if found == 0:
+            for statement in _TABLES.split(";\n"):
+                database.execute(statement)
+            database.execute(f"PRAGMA user_version = {SCHEMA}")
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise ResultStoreError(
+            f"the results in {path} cannot be used: {error}",
+            "If the file is damaged, move it away: a new one is made.",
+        ) from error
+    except OSError as error:
+        raise ResultStoreError(f"cannot keep results in {path}: {error.strerror}") from error
+
+
+def _run_of(row: tuple[str, str, bytes, bytes]) -> BoardRun:
+    conditions = tuple(conditions_from_json(entry) for entry in json.loads(row[1]))
+    run = process_run_from_json(json.loads(row[0]))
+    return BoardRun(run, _unpacked(row[2]), conditions, _unpacked(row[3]))
+
+
+def _packed(samples_ns: Sequence[int]) -> bytes:
+    samples = array("Q", samples_ns)
+    if sys.byteorder == "big":
+        samples.byteswap()
+    return zlib.compress(samples.tobytes())
+
+
+def _unpacked(data: bytes) -> tuple[int, ...]:
+    samples = array("Q")
+    samples.frombytes(zlib.decompress(data))
+    if sys.byteorder == "big":
+        samples.byteswap()
+    return tuple(samples)
+
+
+def _parity_document(measurement: Measurement) -> dict[str, Any]:
+    parity = measurement.parity
+    return dict(vars(parity), host=str(parity.host), board=str(parity.board))

@@ -30,12 +30,17 @@ def saved(tmp_path, **changed):
 
 def test_numbers_are_fed_as_they_are(tmp_path):
     path = saved(tmp_path)
-    dataset = open_dataset(path, FORM, "0..1", 0)
+    dataset = open_dataset(path, FORM, "0..255", 0)
     rows = np.array([2, 5])
     samples = dataset.read({"some": Selection("train", rows)}, ignore)["some"]
     assert samples.batch(slice(None)).dtype == np.float32
     np.testing.assert_array_equal(samples.batch(slice(None)), arrays()["x_train"][rows])
     np.testing.assert_array_equal(samples.labels, rows % 3)
+
+
+def test_a_range_of_images_is_refused_for_arrays(tmp_path):
+    with pytest.raises(ConversionError, match="fed as they are.* 0..1 is for images"):
+        open_dataset(saved(tmp_path), FORM, "0..1", 0)
 
 
 @pytest.mark.parametrize(

@@ -55,27 +55,29 @@ def find_wheels(
     """
     if wheelhouse is not None and not os.path.isdir(wheelhouse):  # noqa: PTH112 - never raises
         raise WheelError(f"the wheelhouse {wheelhouse} is no folder", "Name a folder of wheels.")
-    return [_find(wheel, wheelhouse, on_download) for wheel in wheels]
+    if wheelhouse is None:
+        return [_find(wheel, wheels, on_download) for wheel in wheels]
+    found = {wheel: _in_folder(wheel, wheelhouse) for wheel in wheels}
+    missing = [wheel for wheel, path in found.items() if path is None]
+    if missing:
+        names = " and no wheel ".join(map(_name, missing))
+        raise WheelError(f"{wheelhouse} has no wheel {names}", _elsewhere(missing))
+    return [path for path in found.values() if path is not None]
 
 
-def _find(wheel: Wheel, wheelhouse: Path | None, on_download: OnWheel) -> Path:
-    folder = wheelhouse or cache_folder()
+def _find(wheel: Wheel, needed: Sequence[Wheel], on_download: OnWheel) -> Path:
+    folder = cache_folder()
     found = _in_folder(wheel, folder)
     if found is not None:
         return found
-    name = f"{wheel.distribution}-{wheel.version} for Python {_dotted(wheel)} on {wheel.machine}"
-    if wheelhouse is not None:
-        raise WheelError(
-            f"{wheelhouse} has no wheel {name}",
-            "On a computer with network: pip download --no-deps " + " ".join(_selection(wheel)),
-        )
+    name = _name(wheel)
     on_download(name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(folder)
         # pip writes in place: only what is whole may come under its name into the cache.
         with TemporaryDirectory(prefix=_DOWNLOADING, dir=folder) as temporary:
-            _download(wheel, Path(temporary), name)
+            _download(wheel, Path(temporary), needed)
             for path in Path(temporary).glob("*.whl"):
                 path.replace(folder / path.name)
     except OSError as error:
@@ -125,18 +127,34 @@ def _is_for(machine: str, tag: str) -> bool:
     return tag.startswith(("manylinux", "linux_")) and tag.endswith("_" + machine)
 
 
-def _selection(wheel: Wheel) -> list[str]:
-    arguments = ["--only-binary=:all:", "--implementation", "cp", "--python-version", wheel.python]
+def _name(wheel: Wheel) -> str:
+    return f"{wheel.distribution}-{wheel.version} for Python {_dotted(wheel)} on {wheel.machine}"
+
+
+def _elsewhere(wheels: Sequence[Wheel]) -> str:
+    """Write the one command that fetches all of them where there is a network."""
+    command = ["pip download --no-deps -d WHEELHOUSE", *_selection(wheels)]
+    return (
+        f"On a computer with network: {' '.join(command)}\n"
+        "    and name that folder here with --wheelhouse."
+    )
+
+
+def _selection(wheels: Sequence[Wheel]) -> list[str]:
+    """Tell pip the board's platform; all wheels of a board share Python and architecture."""
+    board = wheels[0]
+    arguments = ["--only-binary=:all:", "--implementation", "cp", "--python-version", board.python]
     for tag in _TAGS:
-        arguments += ["--platform", f"{tag}_{wheel.machine}"]
-    return [*arguments, f"{wheel.distribution}=={wheel.version}"]
+        arguments += ["--platform", f"{tag}_{board.machine}"]
+    return [*arguments, *(f"{wheel.distribution}=={wheel.version}" for wheel in wheels)]
 
 
-def _download(wheel: Wheel, folder: Path, name: str) -> None:
+def _download(wheel: Wheel, folder: Path, needed: Sequence[Wheel]) -> None:
+    name = _name(wheel)
     try:
         done = subprocess.run(
             [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-            + ["--dest", str(folder), *_selection(wheel)],
+            + ["--dest", str(folder), *_selection([wheel])],
             capture_output=True,
             text=True,
             timeout=DOWNLOAD_TIMEOUT_S,
@@ -148,7 +166,7 @@ def _download(wheel: Wheel, folder: Path, name: str) -> None:
         errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
         raise WheelError(
             f"pip cannot download {name}: {' '.join(errors) or done.stderr.strip()[-300:]}",
-            "Without network, name a folder that holds the wheel with --wheelhouse.",
+            _elsewhere(needed),
         )
 
 

@@ -115,6 +115,19 @@ def test_a_wheel_that_the_wheelhouse_lacks_is_named_with_the_command(tmp_path: P
     assert "manylinux_2_27_aarch64" in refused.value.hint
 
 
+def test_all_missing_wheels_are_named_with_one_command(tmp_path: Path) -> None:
+    needed = [
+        Wheel("ai-edge-litert", "2.3.0", "311", "aarch64"),
+        Wheel("numpy", "1.26.4", "311", "aarch64"),
+    ]
+    with pytest.raises(WheelError) as refused:
+        find_wheels(needed, tmp_path, lambda name: None)
+    for words in ("ai-edge-litert-2.3.0", "numpy-1.26.4"):
+        assert words in str(refused.value)
+    assert refused.value.hint.count("pip download") == 1
+    assert "ai-edge-litert==2.3.0 numpy==1.26.4" in refused.value.hint
+
+
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut"])
 def test_a_damaged_wheel_is_named_before_it_is_sent(tmp_path: Path, content: bytes) -> None:
     (tmp_path / LITERT_FILE).write_bytes(content)

@@ -121,6 +121,7 @@ def test_stop_ends_the_server_and_every_process_of_its_sessions(server: Loopback
 def test_stop_may_be_called_twice(server: LoopbackSshd) -> None:
     server.stop()
     server.stop()
+    assert nothing_listens(server.port)
 
 
 def test_nothing_outlives_a_killed_parent(tmp_path: Path) -> None:

@@ -44,6 +44,9 @@ _ERRORS: dict[str, type[ConversionError]] = {
     for error in (ConversionError, HostDiskError, MissingConvertExtraError, RecipeError)
 }
 
+#: Names of models; no data is called so.
+MODEL_SUFFIXES = (".h5", ".keras", ".tflite")
+
 _LOG_TAIL_BYTES = 4_000
 _END_SECONDS = 2.0
 
@@ -108,6 +111,11 @@ def check_request(request: ConversionRequest) -> None:
     recipe = load_recipe(request.recipe)
     for name, path in (("model", request.model), ("data", request.data)):
         _check_readable(name, path)
+    if request.data.suffix in MODEL_SUFFIXES:
+        raise ConversionError(
+            f"data {request.data}: is a model by its name",
+            "give the model first and the data with --data",
+        )
     if request.image_range not in IMAGE_RANGES:
         raise ConversionError(
             f"image range is {request.image_range!r}", f"use one of {', '.join(IMAGE_RANGES)}"

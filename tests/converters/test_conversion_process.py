@@ -68,6 +68,13 @@ def test_cheap_refusals_come_at_once(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_model_given_as_data_is_said(digits_request, tmp_path):
+    swapped = replace(digits_request, data=digits_request.model, out=tmp_path / "out")
+    with pytest.raises(ConversionError, match="is a model by its name") as caught:
+        convert(swapped)
+    assert "--data" in caught.value.hint
+
+
 def test_a_missing_extra_is_named(digits_request, monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(

@@ -16,6 +16,13 @@ def relu_model(outputs: int = 1) -> bytes:
     return _packed(tensors, operators, code, [0], list(range(1, 1 + outputs)))
 
 
+def too_new_model() -> bytes:
+    """FULLY_CONNECTED version 12, which no tflite-runtime loads: TFLite 2.17 brought it."""
+    code = _code(schema.BuiltinOperator.FULLY_CONNECTED)
+    code.version = 12
+    return _packed([_tensor("x"), _tensor("y")], [_operator([0], [1])], code, [0], [1])
+
+
 def add_model() -> bytes:
     """int8 `a` + `b` to `sum`."""
     tensors = [_tensor("a"), _tensor("b"), _tensor("sum")]

@@ -207,12 +207,14 @@ def _random_inputs(contents: ModelFile) -> dict[str, np.ndarray[Any, Any]]:
     random = np.random.default_rng(0)
     inputs = {}
     for spec in contents.inputs:
-        if any(size < 1 for size in spec.shape):
+        # An open batch (-1 in front) is 1 until somebody resizes it, and nobody does.
+        inner = spec.shape[1:] if spec.shape[:1] in ((1,), (-1,)) else spec.shape
+        if any(size < 1 for size in inner):
             raise ToolkitError(
                 f"{contents.path}: input {spec.name} has the open shape {list(spec.shape)}",
-                "Export the model with a fixed batch size of 1.",
+                "Export the model with fixed sizes.",
             )
-        shape = (RANDOM_SAMPLES, *(spec.shape[1:] if spec.shape[:1] == (1,) else spec.shape))
+        shape = (RANDOM_SAMPLES, *inner)
         kind = np.dtype(spec.dtype)
         if kind.kind == "f":
             inputs[spec.name] = random.uniform(-1, 1, shape).astype(kind)

@@ -100,12 +100,14 @@ class Dataset:
         labels: Of `TRAIN` and `TEST`: int64, shape (n,).
         origins: Of `TRAIN` and `TEST`: where the samples come from, in words.
         read: Reads what is wanted for each use.
+        class_names: In the order of their numbers; empty where the data has numbers only.
     """
 
     path: Path
     labels: Mapping[str, Labels]
     origins: Mapping[str, str]
     read: Read
+    class_names: tuple[str, ...] = ()
 
 
 def divided(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from converters.conversion import Accuracy, TensorSpec
+from converters.conversion import Accuracy
 from converters.dataset import JUDGED_TRAIN, TEST, TRAIN, VALIDATION, Samples
 from converters.errors import ConversionError
 from converters.golden import Golden, sample_count
@@ -19,6 +19,7 @@ from converters.paired import Drop, drop_between
 from converters.progress import Progress, Report
 from converters.score import FILE, ORIGINAL, Score, score
 from converters.split import Labels, balanced_choice
+from converters.tflite.quantization import dequantize, quantize
 from converters.tflite.reader import ModelFile
 from converters.tflite.run import run_model
 
@@ -47,35 +48,6 @@ class Judgement:
         """Of `ORIGINAL` or `FILE`, on the test samples."""
         of_test = next(s for s in self.scores if (s.subject, s.split) == (subject, TEST))
         return Accuracy(of_test.correct, of_test.samples)
-
-
-def quantize(batch: npt.NDArray[np.float32], spec: TensorSpec) -> Array:
-    """Real numbers as a file's input takes them.
-
-    Rounds half to even and clips to the type, as TFLite's own QUANTIZE op rounds to nearest.
-
-    Args:
-        batch: float32, any shape.
-        spec: The input; a float one takes the batch as it is.
-
-    Returns:
-        Same shape, `spec.dtype`.
-    """
-    if spec.scale is None or spec.zero_point is None:
-        return batch.astype(spec.dtype)
-    limits = np.iinfo(spec.dtype)
-    steps = np.round(batch / np.float32(spec.scale)) + spec.zero_point
-    quantized: Array = np.clip(steps, limits.min, limits.max).astype(spec.dtype)
-    return quantized
-
-
-def dequantize(values: Array, spec: TensorSpec) -> npt.NDArray[np.float32]:
-    """Real numbers that a file's output stands for; same shape."""
-    if spec.scale is None or spec.zero_point is None:
-        return values.astype(np.float32)
-    return ((values.astype(np.float32) - spec.zero_point) * np.float32(spec.scale)).astype(
-        np.float32
-    )
 
 
 def threshold(probabilities: bool) -> float:

@@ -6,7 +6,7 @@ import io
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -75,7 +75,7 @@ def open_images(
             "give the data as .npz",
         )
     pixels = _Pixels(form.shape, *IMAGE_RANGES[image_range])
-    listings = _listings(path, files, form.classes)
+    listings, class_names = _listings(path, files, form.classes)
     if TRAIN not in listings:
         (only,) = listings.values()
 
@@ -83,18 +83,20 @@ def open_images(
             chosen = {use: only.rows(rows) for use, rows in wanted.items()}
             return _read(path, files, chosen, pixels, report)
 
-        return divided(path, only.labels, seed, read_all)
+        return replace(divided(path, only.labels, seed, read_all), class_names=class_names)
 
     def read(wanted: Mapping[str, Selection], report: Report) -> dict[str, Samples]:
         chosen = {use: listings[want.split].rows(want.rows) for use, want in wanted.items()}
         return _read(path, files, chosen, pixels, report)
 
     labels = {split: listing.labels for split, listing in listings.items()}
-    return Dataset(path, labels, {TRAIN: "train/", TEST: "test/"}, read)
+    return Dataset(path, labels, {TRAIN: "train/", TEST: "test/"}, read, class_names)
 
 
-def _listings(path: Path, files: ImageFiles, classes: int) -> dict[str, _Listing]:
-    """Images of train and test, or of "" where there is no split."""
+def _listings(
+    path: Path, files: ImageFiles, classes: int
+) -> tuple[dict[str, _Listing], tuple[str, ...]]:
+    """Images of train and test, or of "" where there is no split; and the names of the classes."""
     root = _root(files)
     below = _children(files.folders, root)
     if {TRAIN, TEST} & below and not {TRAIN, TEST} <= below:
@@ -114,7 +116,8 @@ def _listings(path: Path, files: ImageFiles, classes: int) -> dict[str, _Listing
             f"apart {classes} classes",
             _LAYOUT,
         )
-    return {split: _listing(path, files, (*root, split), names[split]) for split in splits}
+    listings = {split: _listing(path, files, (*root, split), names[split]) for split in splits}
+    return listings, tuple(names[splits[0]])
 
 
 def _root(files: ImageFiles) -> tuple[str, ...]:

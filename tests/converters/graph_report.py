@@ -25,7 +25,6 @@ from converters.dataset import Samples
 from converters.draft import Draft, Materials
 from converters.emit import emit
 from converters.errors import ConversionError
-from converters.evaluate import dequantize, quantize
 from converters.graph.build import build_model
 from converters.graph.cost import macs, parameters
 from converters.graph.node import CONV_TRANSPOSE, DEPTHWISE, WEIGHTED, with_weights
@@ -39,6 +38,7 @@ from converters.prune_channels.cut import without_channels
 from converters.prune_channels.importance import by_norm
 from converters.quantize import qat
 from converters.steps import QatW8A8
+from converters.tflite.quantization import dequantize, quantize
 from converters.tflite.run import run_model
 
 KERAS = {"keras2": tf_keras, "keras3": keras3}

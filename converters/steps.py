@@ -142,6 +142,17 @@ class PruneChannels(Step):
 
 
 @dataclass(frozen=True)
+class StartOver(Step):
+    """The model forgets what it learned: the small model trained from scratch, to compare with."""
+
+    kind: ClassVar[str] = "scratch"
+    phase: ClassVar[str] = TRAINING
+    function: ClassVar[str] = "converters.start_over:forget"
+    uses: ClassVar[tuple[str, ...]] = (TRAIN,)
+    trains: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
 class FineTune(Step):
     """Training by the data alone; the weights of the best epoch are kept.
 
@@ -294,6 +305,7 @@ STEP_KINDS: dict[str, type[Step]] = {
     "ptq_f16": PtqF16,
     "ptq_dynamic": PtqDynamic,
     "channels": PruneChannels,
+    "scratch": StartOver,
     "tune": FineTune,
     "distill": Distill,
     "qat_w8a8": QatW8A8,

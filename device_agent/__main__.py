@@ -37,9 +37,9 @@ SILENCE_S = 120.0
 def main(arguments: List[str]) -> int:
     """Run the agent; return its exit code."""
     if arguments == ["job"]:
-        from device_agent import runtime  # the agent itself never loads what a job needs
+        from device_agent import job  # the agent itself never loads what a job needs
 
-        return runtime.main()
+        return job.main()
     if len(arguments) == 2 and arguments[0] == "serve":
         return serve(os.path.expanduser(arguments[1]))
     sys.stderr.write("usage: {} serve ROOT | job\n".format(sys.argv[0]))

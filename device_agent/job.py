@@ -1,0 +1,166 @@
+"""The inference process: one job on its standard input, one answer on its standard output.
+
+It is a process of its own because a runtime may abort, crash or be killed; the agent that started
+it then tells why. A job ends the process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+from array import array
+from typing import Any, Callable, Dict, List
+
+from device_agent.benchmark import time_calls
+from device_agent.contract.codes import CHILD_DIED, INTERNAL, RefusalError
+from device_agent.inputs import feeds_of, fill_inputs
+from device_agent.os_errors import named_os_errors
+from device_agent.runtime import Runtime, allocate, invoke, refusals
+from device_agent.usage import busy_cpu_ns, peak_rss_bytes, reset_peak
+from device_agent.whole_inference import whole_inference
+
+#: How often a long job says how far it is.
+_PROGRESS_INTERVAL_S = 0.5
+
+#: How long the end-to-end phase lasts, as a share of the steady one.
+_WHOLE_SHARE = 0.25
+
+_PR_SET_PDEATHSIG = 1
+
+Say = Callable[[Dict[str, Any]], None]
+
+
+def main() -> int:
+    """Read one job, do it, answer; return the exit code."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # a library that prints must not corrupt the answer
+
+    def say(answer: Dict[str, Any]) -> None:
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+    _end_with_the_agent()
+    try:
+        job = json.loads(sys.stdin.readline())
+        with named_os_errors():
+            say({"result": _JOBS[job["job"]](job, say)})
+    except RefusalError as fault:
+        say({"code": fault.code, "message": str(fault), "hint": fault.hint})
+    except MemoryError:
+        message = "the inference process ran out of memory"
+        say({"code": CHILD_DIED, "message": message, "hint": "Use a smaller model, or fewer data."})
+    except Exception as error:
+        say({"code": INTERNAL, "message": "{}: {}".format(type(error).__name__, error)})
+        raise
+    return 0
+
+
+def _end_with_the_agent() -> None:
+    """Let the kernel end this process when the agent is killed and cannot do it any more."""
+    with contextlib.suppress(ImportError, OSError, AttributeError):
+        import ctypes  # some boards have a Python without it; numpy loads it anyway
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def _describe(job: Dict[str, Any], _: Say) -> Dict[str, Any]:
+    runtime = Runtime(job)
+    return {"kernel_class": runtime.kernel_class, "numpy": runtime.numpy.__version__}
+
+
+def _benchmark(job: Dict[str, Any], say: Say) -> Dict[str, Any]:
+    runtime = Runtime(job)
+    started = time.perf_counter_ns()
+    interpreter = runtime.open(job["model"], job["threads"])
+    loaded = time.perf_counter_ns()
+    allocate(interpreter)
+    allocated = time.perf_counter_ns()
+    fill_inputs(runtime.numpy, interpreter, job["seed"])
+    before_first = time.perf_counter_ns()
+    invoke(interpreter)
+    after_first = time.perf_counter_ns()
+    load_peak = peak_rss_bytes()
+    reset_peak()
+    say({"event": {"phase": "warm-up"}})
+    with refusals():
+        busy, own, began = busy_cpu_ns(), time.process_time_ns(), time.perf_counter_ns()
+        timing = time_calls(interpreter.invoke, job["warmup_s"], job["duration_s"])
+        others = (busy_cpu_ns() - busy) - (time.process_time_ns() - own)
+        window = time.perf_counter_ns() - began
+        peak = peak_rss_bytes()
+        whole = time_calls(
+            whole_inference(runtime.numpy, interpreter, job["seed"]),
+            job["warmup_s"] * _WHOLE_SHARE,
+            job["duration_s"] * _WHOLE_SHARE,
+        )
+    _write_samples(job["samples"], timing.samples_ns)
+    _write_samples(job["end_to_end"], whole.samples_ns)
+    return {
+        "kernel_class": runtime.kernel_class,
+        "numpy_version": runtime.numpy.__version__,
+        "threads": job["threads"],
+        "import_ns": runtime.import_ns,
+        "load_ns": loaded - started,
+        "allocate_ns": allocated - loaded,
+        "first_invoke_ns": after_first - before_first,
+        "warmup_runs": timing.warmup_runs,
+        "cpu_ns": timing.cpu_ns,
+        "wall_ns": timing.wall_ns,
+        "peak_rss_bytes": peak,
+        "load_peak_rss_bytes": load_peak,
+        "others_cores": max(0.0, others / window),
+        "sample_count": len(timing.samples_ns),
+        "end_to_end_count": len(whole.samples_ns),
+    }
+
+
+def _write_samples(path: str, samples: "array[int]") -> None:
+    if sys.byteorder == "big":
+        samples.byteswap()
+    with open(path, "wb") as file:
+        samples.tofile(file)
+
+
+def _infer(job: Dict[str, Any], say: Say) -> Dict[str, Any]:
+    runtime = Runtime(job)
+    numpy = runtime.numpy
+    interpreter = runtime.open(job["model"], job["threads"])
+    allocate(interpreter)
+    feeds = feeds_of(numpy, interpreter, job["inputs"])
+    count = len(next(iter(feeds.values())))
+    details = interpreter.get_output_details()
+    results = [numpy.empty([count] + _sample_shape(d), d["dtype"]) for d in details]
+    told = time.monotonic()
+    for index in range(count):
+        for tensor, values in feeds.items():
+            interpreter.set_tensor(tensor, values[index])
+        invoke(interpreter)
+        with refusals("an output changes its shape from one sample to the next"):
+            for detail, values in zip(details, results):
+                values[index] = interpreter.get_tensor(detail["index"]).reshape(values.shape[1:])
+        if time.monotonic() - told > _PROGRESS_INTERVAL_S:
+            told = time.monotonic()
+            say({"event": {"phase": "infer", "done": index + 1, "total": count}})
+    outputs = []
+    for position, (detail, values) in enumerate(zip(details, results)):
+        path = "{}.{}".format(job["outputs"], position)
+        with open(path, "wb") as file:  # unlike tofile(), it says why it cannot be written
+            file.write(values.astype(values.dtype.newbyteorder("<")).data)
+        shape = [int(size) for size in values.shape]
+        outputs.append(
+            {"name": detail["name"], "dtype": values.dtype.name, "shape": shape, "path": path}
+        )
+    return {"kernel_class": runtime.kernel_class, "samples": count, "outputs": outputs}
+
+
+def _sample_shape(detail: Dict[str, Any]) -> List[int]:
+    """The shape without its batch dimension of 1, where it has one."""
+    shape = [int(size) for size in detail["shape"]]
+    return shape[1:] if shape[:1] == [1] else shape
+
+
+_JOBS = {"describe": _describe, "benchmark": _benchmark, "infer": _infer}

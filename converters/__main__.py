@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import shutil
 import sys
 import threading
@@ -18,6 +19,7 @@ from typing import IO, Any
 
 from converters import durable
 from converters.errors import ConversionError
+from converters.latency import LatencyUs, asking
 from converters.progress import Progress
 from converters.request import ConversionRequest
 
@@ -29,9 +31,11 @@ def main() -> None:
     answer = _answers()
     order = json.loads(sys.stdin.readline())
     work = Path(order["work"])
-    threading.Thread(target=_follow_parent, args=(sys.stdin, work), daemon=True).start()
+    said: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    threading.Thread(target=_follow_parent, args=(sys.stdin, work, said), daemon=True).start()
     request = ConversionRequest.from_json(order["request"])
-    answer(_outcome(request, work, order.get("task", "convert"), answer))
+    latency_us = asking(answer, said) if order["measures"] else None
+    answer(_outcome(request, work, order["task"], answer, latency_us))
     # TensorFlow's own goodbye takes a while and may even crash; all that matters is on the disk.
     os._exit(0)
 
@@ -48,14 +52,21 @@ def _answers() -> Answer:
     return answer
 
 
-def _follow_parent(stdin: IO[str], work: Path) -> None:
-    """Wait for the end of stdin: the parent holds it open for as long as it lives."""
-    stdin.read()
+def _follow_parent(stdin: IO[str], work: Path, said: queue.SimpleQueue[dict[str, Any]]) -> None:
+    """Take what the parent answers; it holds stdin open for as long as it lives."""
+    for line in stdin:
+        said.put(json.loads(line))
     shutil.rmtree(work, ignore_errors=True)
     os._exit(1)
 
 
-def _outcome(request: ConversionRequest, work: Path, task: str, answer: Answer) -> dict[str, Any]:
+def _outcome(
+    request: ConversionRequest,
+    work: Path,
+    task: str,
+    answer: Answer,
+    latency_us: LatencyUs | None,
+) -> dict[str, Any]:
     def report(progress: Progress) -> None:
         answer(
             {
@@ -75,7 +86,7 @@ def _outcome(request: ConversionRequest, work: Path, task: str, answer: Answer) 
             return {"event": "done", "plan": asdict(plan(request, report))}
         from converters import pipeline
 
-        pipeline.run(request, work, report)
+        pipeline.run(request, work, report, latency_us)
     except OSError as error:
         return _error(durable.error_of(error, f"{error.filename or work}: cannot be used"))
     except MemoryError:

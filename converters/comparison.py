@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from converters.conversion import CONVERSION_NAME, Conversion, read_conversion
 from converters.dataset import TEST, VALIDATION
 from converters.digest import sha256_of
 from converters.errors import ConversionError
+from converters.latency import LatencyUs
 from converters.paired import Drop
 from converters.process import check_request, convert
 from converters.progress import Progress, Report, ignore
@@ -19,9 +20,6 @@ from converters.request import ConversionRequest
 from converters.score import FILE
 from converters.versions import installed_versions
 from device_agent.contract.codes import IntegrityError
-
-#: Microseconds that one inference takes; the toolkit's to measure.
-LatencyUs = Callable[[Path], float]
 
 
 @dataclass(frozen=True)
@@ -52,6 +50,7 @@ class Comparison:
         reasons: Why it was chosen or why none was; empty without `max_drop`.
         held: Whether the chosen one keeps the budget on the test samples too; True without
             `max_drop`.
+        measured_on: Where latency was measured, in words; "" where nobody did.
     """
 
     rows: tuple[Row, ...]
@@ -59,6 +58,7 @@ class Comparison:
     chosen: str
     reasons: tuple[str, ...]
     held: bool
+    measured_on: str = ""
 
     def conversions(self) -> tuple[Conversion, ...]:
         """Of the rows that have one."""
@@ -70,6 +70,7 @@ def compare(
     names: Sequence[str],
     on_progress: Report = ignore,
     latency_us: LatencyUs | None = None,
+    latency_decides: bool = True,
 ) -> Comparison:
     """Convert by several recipes, each into a folder of its own, and choose.
 
@@ -80,7 +81,10 @@ def compare(
         request: Model, data and folder; its recipe is not looked at.
         names: Of recipes, as for `converters.recipe.load_recipe`.
         on_progress: Told how far it is; the stage is preceded by the recipe's name.
-        latency_us: Measures a file; asked about each at the end.
+        latency_us: Measures files; asked about all of them together at the end, and by the steps
+            that go by latency.
+        latency_decides: Whether the fastest is the strongest. Leave it to the bytes where another
+            computer than the board measures.
 
     Raises:
         RecipeError: A recipe is unknown or wrong, or two would share a folder.
@@ -95,7 +99,8 @@ def compare(
             request, recipe=name, out=request.out / folder, judge_all=True, max_drop=None
         ).resolved()
         try:
-            rows.append(Row(folder, _converted(wanted, _named(folder, on_progress))))
+            named = _named(folder, on_progress)
+            rows.append(Row(folder, _converted(wanted, named, latency_us)))
         except ConversionError as error:
             # 4: this model or this data; anything else would befall the other recipes too.
             if error.exit_code != ConversionError.exit_code:
@@ -104,24 +109,40 @@ def compare(
             rows.append(Row(folder, None, f"{error}; {error.hint}"))
     if len(errors) == len(rows):
         raise errors[0]
+    unmeasured = ""
     if latency_us is not None:
-        rows = [
-            replace(row, latency_us=latency_us(row.conversion.model)) if row.conversion else row
-            for row in rows
-        ]
-    return choose(tuple(rows), request.max_drop)
+        try:
+            rows = _measured(rows, latency_us)
+        except Exception as error:
+            # The table is worth having without this column, unless the column decides.
+            if latency_decides or not hasattr(error, "exit_code"):
+                raise
+            unmeasured = f"latency was not measured: {error}"
+    found = choose(tuple(rows), request.max_drop, latency_decides)
+    return replace(found, reasons=(*found.reasons, unmeasured)) if unmeasured else found
 
 
-def choose(rows: Sequence[Row], max_drop: float | None) -> Comparison:
+def _measured(rows: Sequence[Row], latency_us: LatencyUs) -> list[Row]:
+    files = [row.conversion.model for row in rows if row.conversion is not None]
+    found = dict(zip(files, latency_us(files), strict=True))
+    return [
+        replace(row, latency_us=found[row.conversion.model]) if row.conversion else row
+        for row in rows
+    ]
+
+
+def choose(rows: Sequence[Row], max_drop: float | None, latency_decides: bool = True) -> Comparison:
     """Find the strongest conversion that keeps a budget. Pure.
 
     The validation samples choose; the test samples, which had no part in it, then tell whether the
-    chosen one holds. The strongest is the fastest where all were measured, else the one that needs
-    the least memory on a board: file and tensors. The float model itself is no candidate.
+    chosen one holds. The strongest is the fastest where all were measured and that decides, else
+    the one that needs the least memory on a board: file and tensors. The float model itself is no
+    candidate.
 
     Args:
         rows: What each recipe gives.
         max_drop: Accuracy that may be lost, 0-1; None for any.
+        latency_decides: As in `compare`.
     """
     if max_drop is None:
         return Comparison(tuple(rows), None, "", (), True)
@@ -136,7 +157,7 @@ def choose(rows: Sequence[Row], max_drop: float | None) -> Comparison:
         reasons += [f"{row.name}: {reason}" for reason in verdict.reasons if not verdict.held]
     if not candidates:
         return Comparison(tuple(rows), max_drop, "", tuple(reasons), False)
-    measured = all(row.latency_us is not None for row in candidates)
+    measured = latency_decides and all(row.latency_us is not None for row in candidates)
     best = min(candidates, key=lambda row: _strength(row, measured))
     assert best.conversion is not None
     final = judge_budget(drop_on(best.conversion, TEST), max_drop)
@@ -189,10 +210,12 @@ def _named(folder: str, on_progress: Report) -> Report:
     return report
 
 
-def _converted(request: ConversionRequest, on_progress: Report) -> Conversion:
+def _converted(
+    request: ConversionRequest, on_progress: Report, latency_us: LatencyUs | None
+) -> Conversion:
     check_request(request)
     there = _there_already(request)
-    return convert(request, on_progress) if there is None else there
+    return convert(request, on_progress, latency_us) if there is None else there
 
 
 def _there_already(request: ConversionRequest) -> Conversion | None:

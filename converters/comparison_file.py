@@ -43,6 +43,7 @@ def plain_comparison(comparison: Comparison) -> dict[str, Any]:
         "chosen": comparison.chosen or None,
         "held": comparison.held,
         "reasons": list(comparison.reasons),
+        "measured_on": comparison.measured_on or None,
         "rows": [original, *(_row(row, float_us) for row in comparison.rows)],
     }
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from converters.dataset import Samples
+from converters.latency import LatencyUs
 from converters.model_source import LoadedModel
 from converters.progress import Report
 
@@ -59,12 +60,15 @@ class Materials:
             needs.
         seed: Decides every random choice.
         report: Where progress goes.
+        latency_us: Measures .tflite files, all in turn; None where nobody measures. Its error is a
+            ConversionError.
     """
 
     source: LoadedModel
     samples: Mapping[str, Samples]
     seed: int
     report: Report
+    latency_us: LatencyUs | None = None
 
 
 #: One step of a recipe: takes a draft, returns the next.

@@ -36,6 +36,7 @@ from converters.draft import Draft, Materials, Technique
 from converters.emit import emit
 from converters.evaluate import Judgement, golden_inputs, judge, warnings_of
 from converters.golden import write_golden
+from converters.latency import LatencyUs
 from converters.model_source import LoadedModel, load_model
 from converters.progress import Progress, Report
 from converters.recipe import Recipe, check_pairing, load_recipe
@@ -58,13 +59,16 @@ _USES = {
 }
 
 
-def run(request: ConversionRequest, work: Path, report: Report) -> Conversion:
+def run(
+    request: ConversionRequest, work: Path, report: Report, latency_us: LatencyUs | None = None
+) -> Conversion:
     """Do a conversion, with every file of it in `work`.
 
     Args:
         request: What to convert, with absolute paths.
         work: An empty folder.
         report: Where progress goes.
+        latency_us: Measures .tflite files for the steps that ask; None where nobody measures.
 
     Raises:
         ConversionError: The model or the data does not fit.
@@ -72,7 +76,7 @@ def run(request: ConversionRequest, work: Path, report: Report) -> Conversion:
     recipe = load_recipe(request.recipe)
     source, dataset, wanted = opened(request, recipe, report)
     samples = dataset.read(wanted, report)
-    materials = Materials(source, samples, request.seed, report)
+    materials = Materials(source, samples, request.seed, report, latency_us)
 
     draft, records = _first_draft(recipe, materials), []
     for step in recipe.steps:

@@ -29,6 +29,7 @@ from converters.conversion import (
     read_conversion,
 )
 from converters.errors import ConversionError, HostDiskError, MissingConvertExtraError
+from converters.latency import MEASURE, LatencyUs, answer_measure
 from converters.planned import Plan
 from converters.progress import Progress, Report, ignore
 from converters.recipe import RecipeError, check_pairing, load_recipe
@@ -55,12 +56,18 @@ class ConversionBugError(RuntimeError):
     """The child failed in a way that nobody foresaw: a bug in kedge, with the child's traceback."""
 
 
-def convert(request: ConversionRequest, on_progress: Report = ignore) -> Conversion:
+def convert(
+    request: ConversionRequest,
+    on_progress: Report = ignore,
+    latency_us: LatencyUs | None = None,
+) -> Conversion:
     """Convert a model: check what is cheap to check, then do it in a child process.
 
     Args:
         request: What to convert and where to; relative paths start from the current folder.
         on_progress: Called with each report of the child, in this thread.
+        latency_us: Called, in this thread, when a step asks how long files take; its errors that
+            have a `hint` become the child's.
 
     Returns:
         The conversion, whose files are whole and on the disk.
@@ -75,7 +82,7 @@ def convert(request: ConversionRequest, on_progress: Report = ignore) -> Convers
     request = request.resolved()
     check_request(request)
     with _workspace(request.out) as work:
-        _run_child("convert", request, work, on_progress)
+        _run_child("convert", request, work, on_progress, latency_us)
         durable.publish(work, request.out, (GOLDEN_NAME, MODEL_NAME, CONVERSION_NAME))
     return read_conversion(request.out)
 
@@ -164,13 +171,22 @@ def _workspace(out: Path) -> Iterator[Path]:
 
 
 def _run_child(
-    task: str, request: ConversionRequest, work: Path, on_progress: Report
+    task: str,
+    request: ConversionRequest,
+    work: Path,
+    on_progress: Report,
+    latency_us: LatencyUs | None = None,
 ) -> dict[str, Any]:
     with tempfile.TemporaryFile() as log:
         child = _start(work, log)
         try:
-            order = {"task": task, "request": request.to_json(), "work": str(work)}
-            answer = _talk(child, order, on_progress)
+            order = {
+                "task": task,
+                "request": request.to_json(),
+                "work": str(work),
+                "measures": latency_us is not None,
+            }
+            answer = _talk(child, order, on_progress, latency_us)
             child.wait()
         finally:
             _end(child)
@@ -210,22 +226,33 @@ def _start(work: Path, log: IO[bytes]) -> subprocess.Popen[str]:
 
 
 def _talk(
-    child: subprocess.Popen[str], order: dict[str, str], on_progress: Report
+    child: subprocess.Popen[str],
+    order: dict[str, Any],
+    on_progress: Report,
+    latency_us: LatencyUs | None,
 ) -> dict[str, Any] | None:
     """Hand over the order, follow the progress; the last answer, or None if there was none."""
-    assert child.stdin is not None and child.stdout is not None
-    # The pipe stays open: its end tells the child that its parent is gone.
-    with contextlib.suppress(BrokenPipeError):
-        child.stdin.write(json.dumps(order) + "\n")
-        child.stdin.flush()
+    assert child.stdout is not None
+    _say(child, json.dumps(order) + "\n")
     for line in child.stdout:
         event: dict[str, Any] = json.loads(line)
-        if event["event"] != "progress":
+        if event["event"] == MEASURE:
+            _say(child, answer_measure(event, latency_us))
+        elif event["event"] == "progress":
+            on_progress(
+                Progress(event["stage"], event["done"], event["total"], event.get("detail", ""))
+            )
+        else:
             return event
-        on_progress(
-            Progress(event["stage"], event["done"], event["total"], event.get("detail", ""))
-        )
     return None
+
+
+def _say(child: subprocess.Popen[str], line: str) -> None:
+    """The pipe stays open afterwards: its end tells the child that its parent is gone."""
+    assert child.stdin is not None
+    with contextlib.suppress(BrokenPipeError):
+        child.stdin.write(line)
+        child.stdin.flush()
 
 
 def _end(child: subprocess.Popen[str]) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from converters.tflite.reader import read_model
-from targets.device import BoardRun, Device, OnProgress, no_progress
+from targets.device import BoardRun, Device, OnProgress, RunSettings, no_progress
 from targets.inventory import Target
 from targets.provision import open_device
 from toolkit.admission import admit
@@ -92,7 +93,9 @@ def compare(
         for model in models:
             admit(model, device)
         device.prepare_runtime(settings.wheelhouse, on_progress)
-        arms = _interleave(device, (first, second), settings, on_progress)
+        arms = interleave(
+            device, (first, second), _one_process(settings, 2), settings.processes, on_progress
+        )
         facts = dict(device.facts)
     figures = [latency([run.samples_ns for run in runs]) for runs in arms]
     judged = [
@@ -132,7 +135,9 @@ def compare_with_result(
     with open_device(target) as device:
         admit(model, device)
         device.prepare_runtime(settings.wheelhouse, on_progress)
-        runs = _interleave(device, (second,), settings, on_progress)[0]
+        (runs,) = interleave(
+            device, (second,), _one_process(settings, 1), settings.processes, on_progress
+        )
         facts = dict(device.facts)
     figure = latency([run.samples_ns for run in runs])
     return Comparison(
@@ -164,17 +169,34 @@ def order_of(arms: int, processes: int, seed: int) -> list[int]:
     return order
 
 
-def _interleave(
+def interleave(
     device: Device,
-    paths: tuple[Path, ...],
-    settings: CompareSettings,
+    paths: Sequence[Path],
+    one: RunSettings,
+    processes: int,
     on_progress: OnProgress,
 ) -> list[list[BoardRun]]:
+    """Measure files in turn, each process of each a fresh one.
+
+    Args:
+        device: With its runtime prepared.
+        paths: Of .tflite files that it can load.
+        one: How one process runs; its seed decides the order, too.
+        processes: Of each file.
+        on_progress: Called as it goes on.
+
+    Returns:
+        The runs of each file.
+    """
     staged = [device.push(path, on_progress) for path in paths]
-    order = order_of(len(paths), settings.processes, settings.seed)
-    one = one_process(settings.threads, settings.duration_s / len(order), settings.seed)
+    order = order_of(len(paths), processes, one.seed)
     runs: list[list[BoardRun]] = [[] for _ in paths]
     for done, arm in enumerate(order):
         on_progress("measure in turn", done, len(order))
         runs[arm].append(device.benchmark(staged[arm], one))
     return runs
+
+
+def _one_process(settings: CompareSettings, arms: int) -> RunSettings:
+    duration_s = settings.duration_s / (arms * settings.processes)
+    return one_process(settings.threads, duration_s, settings.seed)

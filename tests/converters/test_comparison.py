@@ -81,11 +81,39 @@ def test_another_seed_is_another_conversion(compared, monkeypatch):
 def test_latency_is_what_the_caller_measures(compared):
     request, _ = compared
     times = {"float32": 30.0, "ptq_w8a8": 20.0, "ptq_f16": 15.0}
-    comparison = compare(request, NAMES, latency_us=lambda path: times[path.parent.name])
+    comparison = compare(
+        request, NAMES, latency_us=lambda paths: [times[p.parent.name] for p in paths]
+    )
     rows = {row["name"]: row for row in plain_comparison(comparison)["rows"]}
     assert rows["ptq_f16"]["latency_us"] == 15.0
     assert rows["ptq_f16"]["latency_ratio"] == 0.5
     assert comparison.chosen == "ptq_f16"
+
+
+def test_this_computers_latency_is_told_but_a_board_is_not_chosen_for_by_it(compared):
+    request, _ = compared
+    times = {"float32": 30.0, "ptq_w8a8": 20.0, "ptq_f16": 15.0}
+    comparison = compare(
+        request,
+        NAMES,
+        latency_us=lambda paths: [times[p.parent.name] for p in paths],
+        latency_decides=False,
+    )
+    assert [row.latency_us for row in comparison.rows] == [30.0, 20.0, 15.0]
+    assert comparison.chosen == "ptq_w8a8"
+
+
+def test_a_table_without_latency_is_still_a_table_unless_latency_decides(compared):
+    request, _ = compared
+
+    def refuse(paths):
+        raise ConversionError("no runtime")
+
+    comparison = compare(request, NAMES, latency_us=refuse, latency_decides=False)
+    assert comparison.chosen == "ptq_w8a8"
+    assert "latency was not measured: no runtime" in comparison.reasons
+    with pytest.raises(ConversionError, match="no runtime"):
+        compare(request, NAMES, latency_us=refuse)
 
 
 def with_drop(row, lost):

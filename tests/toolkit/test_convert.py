@@ -53,6 +53,12 @@ def test_several_recipes_make_one_table(project: Path) -> None:
     assert ran.code == 0, ran.err
     assert "original" in ran.out
     assert "chosen: ptq_w8a8" in ran.out
+    assert "latency on this computer, one thread" in ran.out
+    plain = json.loads((project / "table" / "comparison.json").read_text())
+    rows = {row["name"]: row for row in plain["rows"]}
+    assert rows["float32"]["latency_ratio"] == 1
+    assert rows["ptq_w8a8"]["latency_us"] > 0
+    assert rows["ptq_w8a8"]["latency_ratio"] > 0
     assert (project / "table" / "comparison.json").is_file()
     assert (project / "table" / "ptq_w8a8" / "model.tflite").is_file()
 
@@ -62,6 +68,13 @@ def test_a_budget_that_is_no_share_is_refused(project: Path, value: str) -> None
     ran = kedge("convert", *DATA, f"--max-drop={value}", "--out", "x", cwd=project)
     assert ran.code == 2
     assert not (project / "x").exists()
+
+
+def test_a_board_that_nobody_knows_is_refused_before_the_work(project: Path) -> None:
+    (project / "kedge.toml").touch()
+    ran = kedge("convert", *DATA, "--latency-on", "absent", "--out", "w", cwd=project)
+    assert_refused(ran, 3, "absent")
+    assert not (project / "w").exists()
 
 
 def test_an_unknown_recipe_in_a_list_is_refused(project: Path) -> None:

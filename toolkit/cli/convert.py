@@ -14,6 +14,7 @@ from toolkit.cli.options import as_json, converting, file_path
 if TYPE_CHECKING:
     from converters.conversion import Conversion
     from converters.request import ConversionRequest
+    from targets.inventory import Target
 
 #: The accuracy that may be lost was lost: a decision, not an error.
 EXIT_BEYOND_BUDGET = 8
@@ -40,6 +41,11 @@ _COST = ("recipe", "file", "compressed", "parameters", "MACs", "peak tensors", "
     type=click.FloatRange(0, 1, max_open=True),
     help="Accuracy that may be lost, such as 0.01; exit code 8 if more is.",
 )
+@click.option(
+    "--latency-on",
+    metavar="NAME",
+    help="Target that measures latency, where it is asked for; else this computer does.",
+)
 @click.option("--dry-run", is_flag=True, help="Show the steps and an estimate; write nothing.")
 @as_json
 def command(
@@ -50,6 +56,7 @@ def command(
     image_range: str,
     out: Path,
     max_drop: float | None,
+    latency_on: str | None,
     dry_run: bool,
     as_json: bool,
 ) -> int:
@@ -63,7 +70,7 @@ def command(
     \b
     kedge convert resnet8.h5 --data cifar10.tar.gz --out out
     kedge convert model.keras --data data.npz --recipe qat_w8a8 --max-drop 0.01 --out out
-    kedge convert model.keras --data data.npz --recipe all --out out
+    kedge convert model.keras --data data.npz --recipe all --latency-on pi --out out
     """
     from converters.recipe import recipe_names
     from converters.request import ConversionRequest
@@ -72,17 +79,22 @@ def command(
     names = recipe_names(recipe)
     if dry_run:
         return _plan(request, names, as_json)
+    from toolkit.host_latency import THIS_COMPUTER
+    from toolkit.project import find_target
+
+    measures = find_target(latency_on) if latency_on else THIS_COMPUTER
     if len(names) > 1:
-        return _compare(request, names, as_json)
-    return _convert(request, as_json)
+        return _compare(request, names, measures, as_json)
+    return _convert(request, measures, as_json)
 
 
-def _convert(request: ConversionRequest, as_json: bool) -> int:
+def _convert(request: ConversionRequest, measures: Target, as_json: bool) -> int:
     from converters.process import convert
     from toolkit.deploy import forward
+    from toolkit.host_latency import latency_on
 
     with output.progress() as show:
-        conversion = convert(request, forward(show))
+        conversion = convert(request, forward(show), latency_on(measures, show))
     budget = conversion.budget
     for warning in (*conversion.warnings, *(budget.reasons if budget else ())):
         output.warn(warning)
@@ -120,13 +132,25 @@ def _plan(request: ConversionRequest, names: tuple[str, ...], as_json: bool) -> 
     return 0
 
 
-def _compare(request: ConversionRequest, names: tuple[str, ...], as_json: bool) -> int:
+def _compare(
+    request: ConversionRequest, names: tuple[str, ...], measures: Target, as_json: bool
+) -> int:
     from converters.comparison import compare
     from converters.comparison_file import plain_comparison, write_comparison
+    from toolkit.bench import place_of
     from toolkit.deploy import forward
+    from toolkit.host_latency import THIS_COMPUTER, latency_on
 
     with output.progress() as show:
-        comparison = compare(request, names, forward(show))
+        comparison = compare(
+            request,
+            names,
+            forward(show),
+            latency_on(measures, show),
+            # This computer is fast at other things than a board: only a board's figures decide.
+            latency_decides=measures is not THIS_COMPUTER,
+        )
+    comparison = replace(comparison, measured_on=place_of(measures))
     path = write_comparison(comparison, request.out)
     plain = plain_comparison(comparison)
     for note in dict.fromkeys(note for row in plain["rows"] for note in row["notes"]):
@@ -166,7 +190,11 @@ def show_conversion(conversion: Conversion) -> None:
 
 def _show_comparison(plain: dict[str, Any], path: Path) -> None:
     output.table("Accuracy", _ACCURACY, [_accuracy_cells(row) for row in plain["rows"]])
-    output.table("Cost", _COST, [_cost_cells(row) for row in plain["rows"]])
+    output.table(
+        f"Cost; latency on {plain['measured_on']}, one thread; ratio to float32",
+        _COST,
+        [_cost_cells(row) for row in plain["rows"]],
+    )
     for row in plain["rows"]:
         if row["refused"]:
             output.say(f"{row['name']}: {row['refused']}")

@@ -69,7 +69,7 @@ def minimum_runtime(model: ModelFile) -> RuntimeRequirement:
             continue
         version = _needs(operator) or NEWEST_KNOWN
         if version > needed.version or not needed.operator:
-            needed = RuntimeRequirement(version, operator.name, operator.version)
+            needed = RuntimeRequirement(version, operator.name, _version(operator))
     return needed
 
 
@@ -116,19 +116,16 @@ def _refusal(operator: Operator, contains: tuple[int, ...], runtime: str) -> str
     if operator.custom:
         return _custom_refusal(operator.name)
     needs = _needs(operator)
+    name = f"{operator.name} version {_version(operator)}"
     if needs is None:
         if contains >= NEWEST_KNOWN:
             return ""
-        return (
-            f"{operator.name} version {operator.version} is newer than every runtime that kedge "
-            f"knows, {runtime}"
-        )
+        return f"{name} is newer than every runtime that kedge knows, {runtime}"
     if contains >= needs:
         return ""
-    wanted = ".".join(map(str, needs))
-    return (
-        f"{operator.name} version {operator.version} needs a TFLite runtime of {wanted}, {runtime}"
-    )
+    if operator.least_version > operator.version:
+        name += f" (its weights call for it, though the file claims {operator.version})"
+    return f"{name} needs a TFLite runtime of {'.'.join(map(str, needs))}, {runtime}"
 
 
 def _custom_refusal(name: str) -> str:
@@ -140,11 +137,15 @@ def _custom_refusal(name: str) -> str:
     return f"{name} is a custom op, which no TFLite runtime wheel contains"
 
 
+def _version(operator: Operator) -> int:
+    return max(operator.version, operator.least_version)
+
+
 def _needs(operator: Operator) -> tuple[int, ...] | None:
-    versions = _op_versions().get(operator.name, [])
-    if operator.version > len(versions) or not versions[operator.version - 1]:
+    versions, version = _op_versions().get(operator.name, []), _version(operator)
+    if version > len(versions) or not versions[version - 1]:
         return None
-    return tuple(int(part) for part in versions[operator.version - 1].split("."))
+    return tuple(int(part) for part in versions[version - 1].split("."))
 
 
 @lru_cache(maxsize=1)

@@ -18,6 +18,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from converters.conversion import TensorSpec
 from converters.errors import ConversionError
+from converters.tflite.kernel_needs import Operand, least_version
 
 #: What a Coral compiler leaves in the place of the ops that the Edge TPU does.
 EDGETPU_OP = "edgetpu-custom-op"
@@ -50,15 +51,17 @@ class Operator:
 
     Attributes:
         name: The builtin's name, such as "CONV_2D", or the custom op's own.
-        version: From 1.
+        version: From 1, as the file claims.
         count: How often it is used, in all subgraphs.
         custom: Whether it is not a builtin.
+        least_version: What its tensors call for, whatever the file claims; as in `kernel_needs`.
     """
 
     name: str
     version: int
     count: int
     custom: bool
+    least_version: int = 1
 
 
 @dataclass(frozen=True)
@@ -193,9 +196,14 @@ class _Parser:
             raise ValueError("it has no subgraph")
         tensors = [self._tensors(graph, buffers) for graph in graphs]
         counts: Counter[tuple[str, int, bool]] = Counter()
+        least: dict[tuple[str, int, bool], int] = {}
         for graph, of_graph in zip(graphs, tensors, strict=True):
-            counts.update(self._uses(graph, codes, len(of_graph)))
-        operators = tuple(Operator(n, v, count, c) for (n, v, c), count in counts.most_common())
+            for code, version in self._uses(graph, codes, of_graph):
+                counts[code] += 1
+                least[code] = max(version, least.get(code, 1))
+        operators = tuple(
+            Operator(*code[:2], count, code[2], least[code]) for code, count in counts.most_common()
+        )
         return ModelFile(
             path=self.path,
             size_bytes=len(self.content),
@@ -265,8 +273,9 @@ class _Parser:
         return codes
 
     def _uses(
-        self, graph: Any, codes: list[tuple[str, int, bool]], tensor_count: int
-    ) -> list[tuple[str, int, bool]]:
+        self, graph: Any, codes: list[tuple[str, int, bool]], tensors: list[Tensor]
+    ) -> list[tuple[tuple[str, int, bool], int]]:
+        """Of each operator what it is, and the version that its tensors call for."""
         uses = []
         for i in self._span(graph.OperatorsLength(), "operators"):
             operator = graph.Operators(i)
@@ -276,10 +285,14 @@ class _Parser:
             ):
                 for j in self._span(length, f"the tensors of operator {i}"):
                     # -1 is an optional input that was left out.
-                    if not -1 <= read(j) < tensor_count:
-                        raise ValueError(f"operator {i} uses tensor {read(j)} of {tensor_count}")
+                    if not -1 <= read(j) < len(tensors):
+                        raise ValueError(f"operator {i} uses tensor {read(j)} of {len(tensors)}")
             self._custom_options(operator, i)
-            uses.append(codes[operator.OpcodeIndex()])
+            code = codes[operator.OpcodeIndex()]
+            taken = [operator.Inputs(j) for j in range(operator.InputsLength())]
+            operands = [None if j < 0 else Operand(tensors[j].dtype, tensors[j].scales)
+                        for j in taken]  # fmt: skip
+            uses.append((code, 1 if code[2] else least_version(code[0], operands)))
         return uses
 
     def _custom_options(self, operator: Any, index: int) -> None:

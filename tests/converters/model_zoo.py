@@ -111,6 +111,26 @@ def write_hard_to_train(folder):
     around(tf_keras, layers.LayerNormalization(name="odd")).save(folder / "layer_norm.h5")
 
 
+def write_dynamic_convolutions(folder):
+    """A convolution and a depthwise one of channels that differ in range, dynamic-range."""
+    random = np.random.default_rng(1)
+    layers = tf_keras.layers
+    image = (8, 8, 64)
+    for name, layer in (
+        ("conv", layers.Conv2D(32, 3)),
+        ("depthwise", layers.DepthwiseConv2D(5, padding="same")),
+    ):
+        model = tf_keras.Sequential([tf_keras.Input(image), layer])
+        kernel, bias = layer.get_weights()
+        channels = kernel.shape[-2:] if name == "depthwise" else kernel.shape[-1:]
+        layer.set_weights([kernel * np.exp(random.uniform(-4, 1, channels)), bias])
+        converter = tf.lite.TFLiteConverter.from_keras_model(model)
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        (folder / f"{name}_dynamic.tflite").write_bytes(converter.convert())
+        x = random.normal(0, 1, (20, *image)).astype(np.float32)
+        np.savez(folder / f"{name}.npz", x=x, y=np.asarray(model(x)))
+
+
 def write_tflite(folder):
     """A wide Dense net whose channels differ in range, int8 and dynamic-range."""
     random = np.random.default_rng(0)
@@ -142,6 +162,7 @@ def main():
     write_refused(folder)
     write_hard_to_train(folder)
     write_tflite(folder)
+    write_dynamic_convolutions(folder)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,8 @@
-"""What the board is: what decides which runtime can be loaded on it."""
+"""What the board is: what decides which runtime can be loaded on it.
+
+`kedge target check` runs this module, and those that it imports, from memory on a board that holds
+nothing of ours: they read, and write nothing.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,10 @@ import re
 import struct
 import sys
 from typing import Any, Dict, Optional
+
+from device_agent.accelerators import find_accelerators
+from device_agent.cpu import read_cpu, read_text
+from device_agent.system import read_system
 
 #: Words that only an x86 kernel writes into cpuinfo; beside an ARM userland they tell of emulation.
 _X86_CPUINFO = ("GenuineIntel", "AuthenticAMD", "vendor_id")
@@ -31,25 +39,28 @@ def read_facts(root: str = "/") -> Dict[str, Any]:
     """Read what the board is.
 
     Args:
-        root: Where `proc/`, `sys/` and `usr/` are.
+        root: Where `dev/`, `etc/`, `proc/`, `sys/` and `usr/` are.
     """
-    cpuinfo = _text(root, "proc/cpuinfo")
+    cpuinfo = read_text(root, "proc/cpuinfo")
     machine = userland(platform.machine(), struct.calcsize("P") * 8)
-    return {
+    compatible = read_text(root, "proc/device-tree/compatible")
+    facts = {
         "machine": machine,
         "kernel": platform.release(),
+        "kernel_machine": platform.machine(),
         "python": "{}.{}.{}".format(*sys.version_info[:3]),
         "python_executable": sys.executable,
-        "libc": _libc(),
         "glibcxx": _glibcxx(root),
         "cores": len(os.sched_getaffinity(0)),
         "page_bytes": os.sysconf("SC_PAGE_SIZE"),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        "model": _text(root, "proc/device-tree/model") or _cpu_model(cpuinfo),
+        "model": read_text(root, "proc/device-tree/model") or _cpu_model(cpuinfo),
+        "compatible": [name for name in compatible.split("\0") if name],
         "emulated": is_emulated(machine, cpuinfo),
-        "os": _os_name(root),
-        "installed": {name: _installed_version(name) for name in _PACKAGES},
+        "accelerators": find_accelerators(root),
+        "installed": installed_packages(),
     }
+    return dict(facts, **read_cpu(root), **read_system(root))
 
 
 def userland(machine: str, pointer_bits: int) -> str:
@@ -64,30 +75,14 @@ def is_emulated(machine: str, cpuinfo: str) -> bool:
     return machine.startswith(("arm", "aarch")) and any(word in cpuinfo for word in _X86_CPUINFO)
 
 
-def _text(root: str, path: str) -> str:
-    try:
-        with open(os.path.join(root, path), encoding="utf-8", errors="replace") as file:
-            return file.read().strip("\0\n ")
-    except OSError:
-        return ""
+def installed_packages() -> Dict[str, Optional[str]]:
+    """The versions of the packages that matter which this Python has; `None` where it has none."""
+    return {name: _installed_version(name) for name in _PACKAGES}
 
 
 def _cpu_model(cpuinfo: str) -> str:
     found = re.search(r"^(?:model name|Model|Hardware)\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
     return found.group(1) if found else ""
-
-
-def _os_name(root: str) -> str:
-    found = re.search(r'^PRETTY_NAME="?([^"\n]+)', _text(root, "etc/os-release"), re.MULTILINE)
-    return found.group(1) if found else ""
-
-
-def _libc() -> str:
-    """`glibc 2.36`; empty for another C library such as musl."""
-    try:
-        return os.confstr("CS_GNU_LIBC_VERSION") or ""
-    except (ValueError, OSError):
-        return ""
 
 
 def _glibcxx(root: str) -> str:

@@ -2,56 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import re
-import shlex
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 from targets.errors import TargetError
+from targets.probe_script import COMMAND, probe_script
+from targets.runtimes import rank, unbeatable_pythons
 from targets.transport import Transport
 
-PROBE_TIMEOUT_S = 30.0
+#: Every Python of a slow board may be started, and each shim of a version manager is slow.
+PROBE_TIMEOUT_S = 60.0
 
 #: The agent's floor; ARCHITECTURE.md says why.
 OLDEST_PYTHON = (3, 7)
-_NEWEST_MINOR = 15
 
-#: `python3` on the PATH may be a shim (pyenv, asdf) or belong to a virtual environment: ask it for
-#: the executable behind it, once, and start that one from then on.
-#: The one that is new enough also tells whether the agent that lies there is the right one, whole.
-_ASK_PYTHON = """
-import sys, os
-real = os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
-print("python=%d.%d %s" % (sys.version_info[0], sys.version_info[1], real))
-if sys.version_info < (3, 7):
-    sys.exit(1)
-try:
-    import hashlib
-    with open(sys.argv[1], "rb") as file:
-        if hashlib.sha256(file.read()).hexdigest() == sys.argv[2]:
-            print("agent=yes")
-except OSError:
-    pass
-"""
-
-_SCRIPT = """
-PATH="$PATH:/usr/local/bin:/usr/bin:/bin"
-root={root}
-case "$root" in "~"/*) root="$HOME/${{root#??}}" ;; esac
-echo
-echo "root=$root"
-echo "machine=$(uname -m)"
-near="$root"
-while [ ! -d "$near" ]; do near=$(dirname "$near"); done
-[ -w "$near" ] && echo "writable=yes"
-echo "free_kib=$(df -Pk "$near" 2>/dev/null | awk 'NR==2 {{print $4}}')"
-for name in {pythons}; do
-  found=$(command -v "$name" 2>/dev/null) || continue
-  "$found" -I -c {ask} "$root/agent/{agent}.pyz" {agent} 2>/dev/null </dev/null && break
-done
-echo "end=yes"
-"""
-
-_PYTHON = re.compile(r"python=(?P<major>[0-9]{1,3})\.(?P<minor>[0-9]{1,3}) (?P<executable>/.*)\Z")
+_PYTHON = re.compile(
+    r"python=(?P<major>[0-9]{1,3})\.(?P<minor>[0-9]{1,3})(?P<shim> shim)?"
+    r"( lacks:(?P<lacks>[\w,]+))? (?P<executable>/.*)\Z"
+)
 _COUNT = re.compile(r"[0-9]{1,18}\Z")
 
 
@@ -66,6 +38,17 @@ class Python:
     version: tuple[int, int]
     executable: str
     """Its real path, never a shim."""
+    is_shim: bool = False
+    """Whether it was found through a shim of a version manager."""
+    lacks: tuple[str, ...] = ()
+    """Modules of the standard library that the agent needs and this one does not have."""
+    installed: Mapping[str, str | None] = field(default_factory=dict)
+    """Versions of the packages that matter; `None` for one that it does not have."""
+
+    @property
+    def runs_the_agent(self) -> bool:
+        """Whether it is new enough and whole."""
+        return self.version >= OLDEST_PYTHON and not self.lacks
 
 
 @dataclass(frozen=True)
@@ -73,51 +56,68 @@ class Probe:
     """What the script saw."""
 
     machine: str
-    """Architecture of the kernel; the agent tells that of the userland."""
+    """Architecture of the kernel; `facts` tell that of the userland."""
     root: str
     """Absolute path of the folder that belongs to kedge."""
     writable: bool
     free_bytes: int | None
     has_agent: bool
     pythons: tuple[Python, ...]
-    """Those that were asked, each once; the asking ends at the first that is new enough."""
+    """Those that were asked, each once; the asking may end at one that no other can beat."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """Keys as in `device_agent.facts`; fewer of them where no Python could tell."""
+    mount_options: tuple[str, ...] = ()
+    """Of the file system of `root`."""
+    trees: tuple[str, ...] = ()
+    """Digests of the runtimes that kedge brought there before."""
 
-    @property
+    @cached_property
     def python(self) -> Python:
-        """The interpreter that will run the agent.
+        """The interpreter that will run the agent: the one that gets the best runtime.
 
         Raises:
             NoPythonError: There is none that is new enough.
         """
+        able = [python for python in self.pythons if python.runs_the_agent]
+        if able:
+            return min(able, key=lambda python: rank(self.facts_with(python)))
         for python in self.pythons:
-            if python.version >= OLDEST_PYTHON:
-                return python
-        seen = ", ".join("{}.{}".format(*python.version) for python in self.pythons) or "none"
+            if python.lacks:
+                raise NoPythonError(
+                    f"the board's Python {_dotted(python)} lacks {', '.join(python.lacks)}, "
+                    "which the agent needs",
+                    "Install the whole standard library; on Yocto: python3-modules.",
+                )
+        seen = ", ".join(map(_dotted, self.pythons)) or "none"
         raise NoPythonError(
             f"the board needs Python 3.7 or newer to run the agent; found: {seen}",
             "Install one on the board, such as: sudo apt-get install python3",
         )
 
+    def facts_with(self, python: Python) -> dict[str, Any]:
+        """Return the facts of the board as they are for one of its Pythons."""
+        told = str(self.facts.get("python", ""))
+        same = told.split(".")[:2] == _dotted(python).split(".")
+        version = told if same else _dotted(python)
+        return {**self.facts, "python": version, "installed": python.installed}
 
-def probe(transport: Transport, root: str, agent_sha256: str) -> Probe:
+
+def probe(
+    transport: Transport, root: str, agent_sha256: str, *, all_pythons: bool = False
+) -> Probe:
     """Look at a board.
 
     Args:
         transport: The way to it.
         root: The folder that belongs to kedge there; may start with `~/`.
         agent_sha256: Digest of the agent that would be started.
+        all_pythons: Ask every Python, also when one was found that no other can beat.
 
     Raises:
         TargetError: What answers there is no POSIX shell.
     """
-    names = ["python3"] + [f"python3.{minor}" for minor in range(_NEWEST_MINOR, 6, -1)]
-    script = _SCRIPT.format(
-        root=shlex.quote(root),
-        agent=agent_sha256,
-        pythons=" ".join(names),
-        ask=shlex.quote(_ASK_PYTHON),
-    )
-    done = transport.run("sh -c " + shlex.quote(script), b"", PROBE_TIMEOUT_S)
+    enough: Collection[int] = () if all_pythons else unbeatable_pythons()
+    done = transport.run(COMMAND, probe_script(root, agent_sha256, enough), PROBE_TIMEOUT_S)
     return read_probe(
         done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
     )
@@ -129,28 +129,93 @@ def read_probe(output: str, complaint: str = "") -> Probe:
     Raises:
         TargetError: The script did not run to its end.
     """
-    facts: dict[str, str] = {}
-    pythons: dict[str, Python] = {}
+    told: dict[str, str] = {}
+    several: dict[str, list[str]] = {"mounted": [], "tree": []}
+    pythons: dict[str, dict[str, Any]] = {}
+    latest: dict[str, Any] = {}
     for line in output.splitlines():
         key, _, value = line.partition("=")
         if found := _PYTHON.match(line):
-            executable = found["executable"]
-            version = (int(found["major"]), int(found["minor"]))
-            pythons.setdefault(executable, Python(version, executable))
+            latest = pythons.setdefault(found["executable"], _python_fields(found))
+        elif key == "installed":
+            latest["installed"] = _json_object(value)
+        elif key in several:
+            several[key].append(value)
         else:
-            facts[key] = value
-    if facts.get("end") != "yes" or not facts.get("root"):
+            told[key] = value
+    if told.get("end") != "yes" or not told.get("root"):
         said = (complaint or output).strip()[-300:] or "nothing"
         raise TargetError(
             f"the board has no usable shell; it said: {said}",
             "kedge needs a login that may run `sh`.",
         )
-    free = facts.get("free_kib", "")
+    free = _count(told.get("free_kib", ""))
     return Probe(
-        machine=facts.get("machine", ""),
-        root=facts["root"],
-        writable=facts.get("writable") == "yes",
-        free_bytes=int(free) * 1024 if _COUNT.match(free) else None,
-        has_agent=facts.get("agent") == "yes",
-        pythons=tuple(pythons.values()),
+        machine=told.get("machine", ""),
+        root=told["root"],
+        writable=told.get("writable") == "yes",
+        free_bytes=free * 1024 if free is not None else None,
+        has_agent=told.get("agent") == "yes",
+        pythons=tuple(Python(**fields) for fields in pythons.values()),
+        facts=_json_object(told.get("facts", "")) or _facts_of_sh(told),
+        mount_options=_options(several["mounted"], told.get("mount", "")),
+        trees=tuple(several["tree"]),
     )
+
+
+def _python_fields(found: re.Match[str]) -> dict[str, Any]:
+    return {
+        "version": (int(found["major"]), int(found["minor"])),
+        "executable": found["executable"],
+        "is_shim": bool(found["shim"]),
+        "lacks": tuple((found["lacks"] or "").split(",")) if found["lacks"] else (),
+    }
+
+
+def _facts_of_sh(told: Mapping[str, str]) -> dict[str, Any]:
+    """What a board without Python tells: enough to say what it is, and why nothing loads."""
+    machine = told.get("machine", "")
+    if told.get("bits") == "1" and machine in ("aarch64", "armv8l"):  # ELFCLASS32
+        machine = "armv7l"
+    libc = told.get("libc", "")
+    version = re.search(r"Version ([0-9.]+)", libc)
+    if "musl" in libc:
+        libc = f"musl {version[1]}" if version else "musl"
+    memory = _count(told.get("memory_kib", ""))
+    return {
+        "machine": machine,
+        "kernel": told.get("kernel", ""),
+        "kernel_machine": told.get("machine", ""),
+        "libc": libc if re.match(r"(glibc|musl)\b", libc) else "",
+        "memory_bytes": memory * 1024 if memory is not None else 0,
+        "cores": _count(told.get("cores", "")) or 0,
+        "model": told.get("model", ""),
+        "compatible": told.get("compatible", "").split(),
+        "os": told.get("os", ""),
+    }
+
+
+def _options(mounted: list[str], place: str) -> tuple[str, ...]:
+    """The options of the mount at `place`; the last of several is the one that is seen."""
+    options = ""
+    for line in mounted:
+        first, _, mount = line.partition(" ")
+        if mount == place:
+            options = first
+    return tuple(filter(None, options.split(",")))
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _count(text: str) -> int | None:
+    return int(text) if _COUNT.match(text) else None
+
+
+def _dotted(python: Python) -> str:
+    return "{}.{}".format(*python.version)

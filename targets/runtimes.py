@@ -8,7 +8,7 @@ tables of the wheels themselves (ELF version needs of the shared objects inside)
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from targets.errors import TargetError
@@ -34,6 +34,8 @@ class Runtime:
     """Symbol version of libstdc++; `None` where it is linked statically."""
     numpy_2: bool
     """Whether it also works with numpy 2."""
+    cpu_features: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By architecture: what its code uses without asking whether the CPU has it."""
 
 
 @dataclass(frozen=True)
@@ -56,20 +58,43 @@ class RuntimeChoice:
     wheels: tuple[Wheel, ...]
 
 
+@dataclass(frozen=True)
+class RuntimeVerdict:
+    """Whether one release loads on a board."""
+
+    runtime: Runtime
+    refusal: str | None
+    """Why it does not load; `None` when it does."""
+
+
+#: The 32-bit wheels are compiled for VFPv4 and NEON with fused multiply-add, which Cortex-A8 and A9
+#: do not have: SIGILL at import or at the first inference (tensorflow issue 42906). A 64-bit kernel
+#: calls the same units `asimd`.
+_ARMV7L_NEEDS = {"armv7l": ("vfpv4", "neon")}
+_64_BIT_NAMES = {"vfpv4": "asimd", "neon": "asimd"}
+
+
+def _tflite_runtime(version: str, pythons: tuple[int, int]) -> Runtime:
+    return Runtime(
+        distribution="tflite-runtime",
+        version=version,
+        machines=("aarch64", "armv7l", "x86_64"),
+        pythons=pythons,
+        glibc=(2, 27),
+        glibcxx=None,
+        numpy_2=False,
+        cpu_features=_ARMV7L_NEEDS,
+    )
+
+
 #: Newest first: ai-edge-litert is preferred wherever it loads (its int8 kernels are the faster
 #: ones), then the newest tflite-runtime.
 RUNTIMES = (
     Runtime("ai-edge-litert", "2.3.0", ("aarch64", "x86_64"), (10, 14), (2, 34), (3, 4, 30), True),
     Runtime("ai-edge-litert", "2.1.0", ("aarch64",), (9, 13), (2, 30), (3, 4, 26), True),
-    Runtime(
-        "tflite-runtime", "2.14.0", ("aarch64", "armv7l", "x86_64"), (9, 11), (2, 27), None, False
-    ),
-    Runtime(
-        "tflite-runtime", "2.13.0", ("aarch64", "armv7l", "x86_64"), (8, 10), (2, 27), None, False
-    ),
-    Runtime(
-        "tflite-runtime", "2.11.0", ("aarch64", "armv7l", "x86_64"), (7, 9), (2, 27), None, False
-    ),
+    _tflite_runtime("2.14.0", (9, 11)),
+    _tflite_runtime("2.13.0", (8, 10)),
+    _tflite_runtime("2.11.0", (7, 9)),
 )
 
 #: The newest numpy 1 with wheels for Python 3.x on x86_64 and aarch64; from 3.13 on only numpy 2.
@@ -85,6 +110,15 @@ _NUMPY = {
 }
 
 
+def judge_runtimes(facts: Mapping[str, Any]) -> tuple[RuntimeVerdict, ...]:
+    """Tell of every runtime whether it will load on a board, the preferred one first.
+
+    Args:
+        facts: What the agent, or the probe, says of the board.
+    """
+    return tuple(RuntimeVerdict(runtime, _refusal(runtime, facts)) for runtime in RUNTIMES)
+
+
 def choose_runtime(facts: Mapping[str, Any]) -> RuntimeChoice:
     """Choose the best runtime that loads on a board.
 
@@ -94,40 +128,147 @@ def choose_runtime(facts: Mapping[str, Any]) -> RuntimeChoice:
     Raises:
         NoRuntimeError: None loads; the message says why for each, the hint what to do.
     """
-    refusals = []
-    for runtime in RUNTIMES:
-        refusal = _refusal(runtime, facts)
-        if refusal is None:
+    verdicts = judge_runtimes(facts)
+    for verdict in verdicts:
+        if verdict.refusal is None:
+            runtime = verdict.runtime
             return RuntimeChoice(runtime.distribution, runtime.version, _wheels(runtime, facts))
-        refusals.append(f"{runtime.distribution} {runtime.version}: {refusal}")
+    cause, fix = why_none(facts)
     raise NoRuntimeError(
-        "no TFLite runtime loads on this board ({machine}, Python {python}, {libc})".format(
-            machine=facts["machine"], python=facts["python"], libc=facts["libc"] or "no glibc"
-        )
-        + "".join(f"\n  {line}" for line in refusals),
-        _way_out(facts),
+        f"no TFLite runtime loads on this board: {cause}"
+        + "".join(
+            f"\n  {verdict.runtime.distribution} {verdict.runtime.version}: {verdict.refusal}"
+            for verdict in verdicts
+        ),
+        fix,
     )
+
+
+def rank(facts: Mapping[str, Any]) -> int:
+    """Tell how good the runtime is that a board gets: 0 is the best, the last is none at all."""
+    for position, verdict in enumerate(judge_runtimes(facts)):
+        if verdict.refusal is None:
+            return position
+    return len(RUNTIMES)
+
+
+def unbeatable_pythons() -> frozenset[int]:
+    """Return the minor versions of Python 3 that no other can beat, on any 64-bit board.
+
+    The newest release of every distribution has a wheel for them; what else decides (glibc,
+    libstdc++) is the same for all Pythons of a board.
+    """
+    newest: dict[str, Runtime] = {}
+    for runtime in RUNTIMES:
+        newest.setdefault(runtime.distribution, runtime)
+    covered = [set(range(first, last + 1)) for first, last in (r.pythons for r in newest.values())]
+    return frozenset(set.intersection(*covered))
+
+
+def why_none(facts: Mapping[str, Any]) -> tuple[str, str]:
+    """Say in one sentence each why no runtime loads on a board, and what helps.
+
+    Args:
+        facts: Of a board for which `choose_runtime` finds none.
+    """
+    machine, python = str(facts["machine"]), str(facts["python"])
+    built = [runtime for runtime in RUNTIMES if machine in runtime.machines]
+    if not built:
+        return f"{machine}: no runtime is built for it", _other_machine(facts)
+    if not str(facts["libc"]).startswith("glibc"):
+        cause = f"its C library is {facts['libc'] or 'unknown'}, the runtimes need glibc"
+        return cause, "Use a Debian, Ubuntu or Yocto image with glibc, not musl."
+    if all(_missing_features(runtime, facts) for runtime in built):
+        missing = " and ".join(_missing_features(built[0], facts))
+        return (
+            f"its CPU has no {missing}, which every runtime for {machine} uses",
+            "Use a board with a newer core (Cortex-A7 or later).",
+        )
+    first = min(runtime.pythons[0] for runtime in built)
+    last = max(runtime.pythons[1] for runtime in built)
+    if not first <= _minor(facts) <= last:
+        return (
+            f"{machine} with Python {python}: no runtime exists",
+            _other_python(facts, f"3.{first} to 3.{last}"),
+        )
+    if _numpy_is_the_boards(facts) and _board_numpy(facts)[:1] != (1,):
+        found = f"numpy {facts['installed'].get('numpy')}" if _board_numpy(facts) else "no numpy"
+        return (
+            f"{machine} needs the board's own numpy 1, and Python {python} has {found}",
+            "Install numpy 1 on the board: sudo apt-get install python3-numpy",
+        )
+    return (
+        f"Python {python}, {facts['libc']} and GLIBCXX {facts['glibcxx'] or 'none'} "
+        "together fit no release",
+        "Use an operating system image with a newer glibc, or Python 3.9 to 3.13.",
+    )
+
+
+def is_64_bit_cpu(facts: Mapping[str, Any]) -> bool:
+    """Tell whether the CPU could run a 64-bit image, whatever runs on it now."""
+    parts = [str(entry["part"]) for entry in facts.get("core_classes", ())]
+    # Of ARM's own cores those from 0xd00 on are 64-bit (Linux, arch/arm64/include/asm/cputype.h).
+    return str(facts.get("kernel_machine", "")) in ("aarch64", "armv8l") or any(
+        part.startswith("0xd") for part in parts
+    )
+
+
+def _other_machine(facts: Mapping[str, Any]) -> str:
+    if is_64_bit_cpu(facts):
+        return "Use the 64-bit image of the board's operating system: its CPU can run one."
+    return "Use a board with a 64-bit ARM CPU and a 64-bit image (Raspberry Pi Zero 2 W or newer)."
+
+
+def _other_python(facts: Mapping[str, Any], range_text: str) -> str:
+    if facts["machine"] == "armv7l" and is_64_bit_cpu(facts):
+        return "Use the 64-bit image of the board's operating system: its CPU can run one."
+    if facts["machine"] == "armv7l":
+        return f"Use an image with Python {range_text}, or a board that runs a 64-bit image."
+    return f"Install Python {range_text} on the board, beside the one that is there."
 
 
 def _refusal(runtime: Runtime, facts: Mapping[str, Any]) -> str | None:
     """Say why a runtime does not load, or `None` when it does."""
     minor = _minor(facts)
-    glibc = _version(str(facts["libc"]).replace("glibc", ""))
-    glibcxx = _version(str(facts["glibcxx"]))
     if facts["machine"] not in runtime.machines:
         return f"no build for {facts['machine']}"
     if not runtime.pythons[0] <= minor <= runtime.pythons[1]:
         return "builds for Python 3.{} to 3.{} only".format(*runtime.pythons)
-    if glibc < runtime.glibc:
-        return f"needs glibc {_text(runtime.glibc)}, the board has {facts['libc'] or 'none'}"
-    if runtime.glibcxx and glibcxx < runtime.glibcxx:
-        found = facts["glibcxx"] or "no libstdc++"
-        return f"needs GLIBCXX_{_text(runtime.glibcxx)}, the board has {found}"
+    library = _library_refusal(runtime, facts)
+    if library is not None:
+        return library
+    missing = _missing_features(runtime, facts)
+    if missing:
+        return f"uses {' and '.join(missing)}, which the CPU does not have: it would die of SIGILL"
     if not runtime.numpy_2 and _NUMPY[minor].startswith("2."):
         return "needs numpy 1, which has no build for this Python"
     if _numpy_is_the_boards(facts) and not _board_numpy_fits(runtime, facts):
-        return "needs the board's own numpy (no wheel is published for armv7l), version 1"
+        found = facts["installed"].get("numpy") or "none"
+        return (
+            "needs the board's own numpy (no wheel is published for armv7l), version 1; "
+            f"found: {found}"
+        )
     return None
+
+
+def _library_refusal(runtime: Runtime, facts: Mapping[str, Any]) -> str | None:
+    libc = str(facts["libc"])
+    glibc = _version(libc.replace("glibc", "")) if libc.startswith("glibc") else ()
+    if glibc < runtime.glibc:
+        return f"needs glibc {_text(runtime.glibc)}, the board has {libc or 'none'}"
+    if runtime.glibcxx and _version(str(facts["glibcxx"])) < runtime.glibcxx:
+        found = facts["glibcxx"] or "no libstdc++"
+        return f"needs GLIBCXX_{_text(runtime.glibcxx)}, the board has {found}"
+    return None
+
+
+def _missing_features(runtime: Runtime, facts: Mapping[str, Any]) -> list[str]:
+    """What the CPU lacks; nothing where it did not tell, or where another CPU plays its part."""
+    told = facts.get("cpu_features") or ()
+    if not told or facts.get("emulated"):
+        return []
+    needed = runtime.cpu_features.get(str(facts["machine"]), ())
+    return [name for name in needed if name not in told and _64_BIT_NAMES.get(name) not in told]
 
 
 def _wheels(runtime: Runtime, facts: Mapping[str, Any]) -> tuple[Wheel, ...]:
@@ -143,18 +284,12 @@ def _numpy_is_the_boards(facts: Mapping[str, Any]) -> bool:
 
 
 def _board_numpy_fits(runtime: Runtime, facts: Mapping[str, Any]) -> bool:
-    found = _version(str(facts["installed"].get("numpy") or ""))
+    found = _board_numpy(facts)
     return found >= (1,) if runtime.numpy_2 else (1,) <= found < (2,)
 
 
-def _way_out(facts: Mapping[str, Any]) -> str:
-    if _numpy_is_the_boards(facts) and _minor(facts) <= 11:
-        return "Install numpy 1 on the board: sudo apt-get install python3-numpy"
-    if facts["machine"] in ("armv7l", "armv6l"):
-        return "Use a 64-bit image of the board's operating system, where its CPU can run one."
-    if not facts["libc"]:
-        return "The runtimes need glibc: use a Debian, Ubuntu or Yocto image, not musl."
-    return "Use an operating system image with a newer glibc, or Python 3.9 to 3.13."
+def _board_numpy(facts: Mapping[str, Any]) -> Version:
+    return _version(str(facts["installed"].get("numpy") or ""))
 
 
 def _minor(facts: Mapping[str, Any]) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from targets import probe as probe_module
+from targets import probe_script as script_module
 from targets.agent_archive import agent_archive
 from targets.errors import TargetError
 from targets.local import LocalTransport
@@ -21,7 +21,7 @@ from tests.device_agent.agents import files_below
 
 AGENT = agent_archive()
 REAL = Path(sys.executable).resolve()
-TOOLS = ("uname", "dirname", "df", "awk", "env")
+TOOLS = ("cat", "uname", "dirname", "df", "awk", "env")
 
 
 class OwnShell(LocalTransport):
@@ -66,8 +66,8 @@ Look = Callable[..., Probe]
 @pytest.fixture
 def look(programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Look:
     # The script adds the system's folders to the PATH; here they are the test's, too.
-    script = probe_module._SCRIPT.replace("/usr/local/bin:/usr/bin:/bin", "/none")
-    monkeypatch.setattr(probe_module, "_SCRIPT", script)
+    script = script_module._SCRIPT.replace("/usr/local/bin:/usr/bin:/bin", "/none")
+    monkeypatch.setattr(script_module, "_SCRIPT", script)
 
     def act(root: str = "~/kedge", shell: str = "/bin/sh", greeting: str = "") -> Probe:
         environment = {"PATH": str(programs), "HOME": str(tmp_path)}

@@ -16,7 +16,13 @@ pytestmark = pytest.mark.skipif(not FOUND, reason=f"no Python {OLDER} of pyenv h
 
 
 def on_older_board(*arguments: str, cwd: Path) -> Ran:
-    return kedge(*arguments, cwd=cwd, env={"PATH": f"{FOUND[0]}:{os.environ['PATH']}"})
+    hidden = cwd / "hidden"  # what a version manager leaves of a Python that is not switched on
+    hidden.mkdir(exist_ok=True)
+    for minor in range(10, 16):
+        (hidden / f"python3.{minor}").write_text("#!/bin/sh\nexit 127\n")
+        (hidden / f"python3.{minor}").chmod(0o755)
+    path = f"{hidden}:{FOUND[0]}:{os.environ['PATH']}"
+    return kedge(*arguments, cwd=cwd, env={"PATH": path})
 
 
 @pytest.fixture

@@ -1,0 +1,106 @@
+"""Which accelerators a board has, whether it drives them, and whether this user may open them."""
+
+from __future__ import annotations
+
+import glob
+import os
+from typing import Any, Dict, List
+
+from device_agent.cpu import read_text
+
+EDGETPU_USB = "edgetpu-usb"
+EDGETPU_PCIE = "edgetpu-pcie"
+
+#: USB identity of the Coral accelerator to its state: it shows the first until a program loaded its
+#: firmware, the second from then on (google-coral/edgetpu issue 536).
+_USB_STATES = {("1a6e", "089a"): "before its first use", ("18d1", "9302"): "ready"}
+
+#: Vendor and device of the Coral PCIe, M.2 and Dev Board accelerator (google/gasket-driver, apex).
+_PCI_IDENTITY = ("0x1ac1", "0x089a")
+
+#: Device nodes of other accelerators, by what their drivers call them.
+_NODES = {
+    "dev/ethosu0": "ethos-u",
+    "dev/galcore": "verisilicon-npu",
+    "dev/rknpu": "rockchip-npu",
+    "dev/fastrpc-cdsp": "hexagon",
+    "dev/nvhost-ctrl-nvdla0": "nvidia-dla",
+    "dev/accel/accel0": "drm-accel",
+}
+
+
+def find_accelerators(root: str) -> List[Dict[str, Any]]:
+    """Find the accelerators of a board.
+
+    Args:
+        root: Where `dev/` and `sys/` are.
+
+    Returns:
+        For each its `kind`, `path` and `usable` (whether this user may read and write its node),
+        and of a Coral one `state`, of a USB one `usb_mbits` (the negotiated speed; 0: not told).
+    """
+    return [*_usb(root), *_pcie(root), *_nodes(root)]
+
+
+def _usb(root: str) -> List[Dict[str, Any]]:
+    found = []
+    for folder in sorted(glob.glob(os.path.join(root, "sys/bus/usb/devices/*"))):
+        identity = (read_text(folder, "idVendor"), read_text(folder, "idProduct"))
+        if identity not in _USB_STATES:
+            continue
+        bus, device = read_text(folder, "busnum"), read_text(folder, "devnum")
+        node = ""
+        if bus.isdigit() and device.isdigit():
+            node = os.path.join(root, "dev/bus/usb/{:03d}/{:03d}".format(int(bus), int(device)))
+        speed = read_text(folder, "speed")
+        found.append(
+            {
+                "kind": EDGETPU_USB,
+                "path": _board_path(root, folder),
+                "usable": _usable(node),
+                "state": _USB_STATES[identity],
+                "usb_mbits": int(speed) if speed.isdigit() else 0,
+            }
+        )
+    return found
+
+
+def _pcie(root: str) -> List[Dict[str, Any]]:
+    nodes = sorted(glob.glob(os.path.join(root, "dev/apex_[0-9]*")))
+    if nodes:
+        return [
+            {
+                "kind": EDGETPU_PCIE,
+                "path": _board_path(root, node),
+                "usable": _usable(node),
+                "state": "ready",
+            }
+            for node in nodes
+        ]
+    driven = bool(glob.glob(os.path.join(root, "sys/class/apex/apex_*")))
+    return [
+        {
+            "kind": EDGETPU_PCIE,
+            "path": _board_path(root, folder),
+            "usable": False,
+            "state": "no device node" if driven else "no driver",
+        }
+        for folder in sorted(glob.glob(os.path.join(root, "sys/bus/pci/devices/*")))
+        if (read_text(folder, "vendor"), read_text(folder, "device")) == _PCI_IDENTITY
+    ]
+
+
+def _nodes(root: str) -> List[Dict[str, Any]]:
+    return [
+        {"kind": kind, "path": "/" + path, "usable": _usable(os.path.join(root, path))}
+        for path, kind in _NODES.items()
+        if os.path.exists(os.path.join(root, path))
+    ]
+
+
+def _usable(node: str) -> bool:
+    return bool(node) and os.access(node, os.R_OK | os.W_OK)
+
+
+def _board_path(root: str, path: str) -> str:
+    return "/" + os.path.relpath(path, root)

@@ -1,0 +1,140 @@
+"""The script that reads a board without changing it: one `sh`, which asks the Pythons it finds.
+
+It goes over stdin, for some servers take no long command line, and uses no here-document, for which
+some shells write a temporary file. The Pythons get the agent's own modules as text, so that the
+facts of a board are read by one code, whether the agent is there or not.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Collection
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+#: What reads the facts, each after those that it imports.
+_MODULES = ("cpu", "accelerators", "system", "facts")
+
+#: The standard library's parts that the agent cannot do without; small images leave some out.
+_NEEDED_MODULES = ("ctypes", "fcntl", "hashlib", "json", "select", "zipfile", "zlib")
+
+_NEWEST_MINOR = 15
+_OLDEST_MINOR = 7
+
+#: Runs the script that comes over stdin; it is read whole first, so nothing that it starts takes
+#: from it.
+COMMAND = "sh -c 'eval \"$(cat)\"'"
+
+#: Any Python, 2 also, must be able to read this. `python3` on the PATH may be a shim (pyenv, asdf)
+#: or belong to a virtual environment: the executable behind it is what is told, and started later.
+#: -B of the call: a Python that may write would put bytecode beside its standard library.
+_ASK_PYTHON = """
+import os, sys
+found, archive, sha256, told, enough = sys.argv[1:6]
+def lacks(name):
+    try:
+        __import__(name)
+    except ImportError:
+        return True
+real = os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
+words = ["python=%d.%d" % sys.version_info[:2]]
+if os.path.realpath(found) != real:
+    words.append("shim")
+lacking = [name for name in {needed!r} if lacks(name)]
+if lacking:
+    words.append("lacks:" + ",".join(lacking))
+sys.stdout.write(" ".join(words + [real]) + "\\n")
+sys.stdout.flush()
+if sys.version_info < (3, 7) or lacking:
+    sys.exit(1)
+import hashlib, json, types
+try:
+    with open(archive, "rb") as file:
+        if hashlib.sha256(file.read()).hexdigest() == sha256:
+            print("agent=yes")
+except (IOError, OSError):
+    pass
+sys.modules["device_agent"] = types.ModuleType("device_agent")
+for name, source in {sources}:
+    name = "device_agent." + name
+    sys.modules[name] = types.ModuleType(name)
+    exec(compile(source, name, "exec"), sys.modules[name].__dict__)
+facts = sys.modules["device_agent.facts"]
+print("installed=" + json.dumps(facts.installed_packages()))
+if not told:
+    print("facts=" + json.dumps(facts.read_facts()))
+sys.exit(0 if sys.version_info[1] in json.loads(enough) and sys.maxsize > 2**32 else 1)
+"""
+
+_SCRIPT = """
+PATH="$PATH:/usr/local/bin:/usr/bin:/bin"
+root={root}
+case "$root" in "~"/*) root="$HOME/${{root#??}}" ;; esac
+echo
+echo "root=$root"
+echo "machine=$(uname -m)"
+near="$root"
+while [ ! -d "$near" ]; do near=$(dirname "$near"); done
+[ -w "$near" ] && echo "writable=yes"
+echo "free_kib=$(df -Pk "$near" 2>/dev/null | awk 'NR==2 {{print $4}}')"
+echo "mount=$(df -Pk "$near" 2>/dev/null | awk 'NR==2 {{print $6}}')"
+while read -r _ place _ options _; do echo "mounted=$options $place"; done 2>/dev/null </proc/mounts
+for tree in "$root"/store/runtimes/*; do [ -d "$tree" ] && echo "tree=${{tree##*/}}"; done
+ask={ask}
+asked=" "
+told=
+for name in {pythons}; do
+  found=$(command -v "$name" 2>/dev/null) || continue
+  real=$(readlink -f "$found" 2>/dev/null) || real="$found"
+  case "$asked" in *" $real "*) continue ;; esac
+  asked="$asked$real "
+  said=$("$found" -I -B -c "$ask" "$found" "$root/agent/{agent}.pyz" {agent} "$told" {enough} \\
+    2>/dev/null </dev/null)
+  enough=$?
+  case "$said" in python=*) echo "$said" ;; esac
+  case "$said" in *facts=*) told=yes ;; esac
+  [ "$enough" = 0 ] && break
+done
+if [ -z "$told" ]; then
+  echo "kernel=$(uname -r)"
+  echo "bits=$(od -An -tu1 -j4 -N1 /proc/self/exe 2>/dev/null | tr -d ' ')"
+  echo "libc=$(getconf GNU_LIBC_VERSION 2>/dev/null || ldd --version 2>&1 | tr '\\n' ' ')"
+  echo "memory_kib=$(sed -n 's/^MemTotal: *\\([0-9]*\\).*/\\1/p' /proc/meminfo 2>/dev/null)"
+  echo "cores=$(grep -c '^processor' /proc/cpuinfo 2>/dev/null)"
+  echo "model=$(tr -d '\\000' 2>/dev/null </proc/device-tree/model)"
+  echo "compatible=$(tr '\\000' ' ' 2>/dev/null </proc/device-tree/compatible)"
+  echo "os=$(sed -n 's/^PRETTY_NAME="*\\([^"]*\\).*/\\1/p' /etc/os-release 2>/dev/null)"
+fi 2>/dev/null
+echo "end=yes"
+"""
+
+
+def probe_script(root: str, agent_sha256: str, enough: Collection[int]) -> bytes:
+    """Write the script for one board.
+
+    Args:
+        root: The folder that belongs to kedge there; may start with `~/`.
+        agent_sha256: Digest of the agent that would be started.
+        enough: Minor versions of Python 3 that no other can beat: the asking ends at a 64-bit one
+            of them. Empty to ask all.
+    """
+    minors = range(_NEWEST_MINOR, _OLDEST_MINOR - 1, -1)
+    script = _SCRIPT.format(
+        root=shlex.quote(root),
+        agent=agent_sha256,
+        pythons=" ".join(["python3", *(f"python3.{minor}" for minor in minors)]),
+        ask=shlex.quote(_ASK_PYTHON.format(needed=_NEEDED_MODULES, sources=_sources())),
+        enough=shlex.quote(repr(sorted(enough))),
+    )
+    return script.encode()
+
+
+@cache
+def _sources() -> str:
+    """The agent's modules as a Python literal, in ASCII: an old Python reads it too."""
+    spec = find_spec("device_agent")
+    assert spec is not None
+    assert spec.origin is not None
+    folder = Path(spec.origin).parent
+    return ascii([(name, (folder / f"{name}.py").read_text("utf-8")) for name in _MODULES])

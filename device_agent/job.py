@@ -20,6 +20,7 @@ from device_agent.contract.codes import CHILD_DIED, INTERNAL, RefusalError
 from device_agent.inputs import feeds_of, fill_inputs
 from device_agent.os_errors import named_os_errors
 from device_agent.runtime import Runtime, allocate, invoke, refusals
+from device_agent.sample_run import run_samples
 from device_agent.usage import busy_cpu_ns, peak_rss_bytes, reset_peak
 from device_agent.whole_inference import whole_inference
 
@@ -163,4 +164,4 @@ def _sample_shape(detail: Dict[str, Any]) -> List[int]:
     return shape[1:] if shape[:1] == [1] else shape
 
 
-_JOBS = {"describe": _describe, "benchmark": _benchmark, "infer": _infer}
+_JOBS = {"describe": _describe, "benchmark": _benchmark, "infer": _infer, "run": run_samples}

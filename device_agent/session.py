@@ -14,6 +14,7 @@ from typing import Any, Callable, Dict, List, NoReturn, Optional
 
 from device_agent.contract.codes import BAD_REQUEST, RefusalError
 from device_agent.contract.measurement import Conditions, to_json
+from device_agent.contract.model_card import CardError, card_from_plain
 from device_agent.contract.wire import Request
 from device_agent.store import Read, Store
 
@@ -63,6 +64,7 @@ class Session:
             "describe": self._describe,
             "benchmark": self._benchmark,
             "infer": self._infer,
+            "run": self._run,
         }
 
     def handle(self, request: Request, read: Read, emit: Event) -> Answer:
@@ -167,6 +169,32 @@ class Session:
                 entry["sha256"] = self._store.adopt(entry.pop("path"))
         return Answer(result)
 
+    def _run(self, args: _Args, _: Read, emit: Event) -> Answer:
+        try:
+            card_from_plain(args.record("card"))
+        except CardError as error:
+            raise RefusalError(BAD_REQUEST, "the card is wrong: {}".format(error)[:500]) from error
+        with self._store.workspace() as folder:
+            job = dict(
+                self._runtime_of(args),
+                job="run",
+                model=self._store.path(args.text("model")),
+                threads=args.count("threads", 1, MOST_THREADS),
+                card=args.record("card"),
+                samples=[self._sample(entry) for entry in args.records("samples")],
+                answers=os.path.join(folder, "answers"),
+                outputs=os.path.join(folder, "output") if args.flag("keep_outputs") else "",
+            )
+            result = self._around.run_job(job, args.seconds("timeout_s"), emit, _nothing)
+            result["answers"] = self._store.adopt(os.path.join(folder, "answers"))
+            for entry in result["outputs"]:
+                entry["sha256"] = self._store.adopt(entry.pop("path"))
+        return Answer(result)
+
+    def _sample(self, entry: Dict[str, Any]) -> Dict[str, Any]:
+        inputs = _Args(entry).records("inputs")
+        return {"inputs": [dict(self._with_path(e), shape=_Args(e).sizes("shape")) for e in inputs]}
+
     def _runtime_of(self, args: _Args) -> Dict[str, Any]:
         tree = args.text("tree")
         return {"runtime": args.text("runtime"), "tree": self._store.tree(tree) if tree else ""}
@@ -202,6 +230,24 @@ class _Args:
         if not 0 <= value <= 86400:
             _refuse(name, "seconds from 0 to a day", value)
         return float(value)
+
+    def flag(self, name: str) -> bool:
+        value = self._fields.get(name)
+        if not isinstance(value, bool):
+            _refuse(name, "true or false", value)
+        return value
+
+    def sizes(self, name: str) -> List[int]:
+        values = self._fields.get(name)
+        if not isinstance(values, list) or not all(type(value) is int for value in values):
+            _refuse(name, "a list of whole numbers", values)
+        return values
+
+    def record(self, name: str) -> Dict[str, Any]:
+        value = self._fields.get(name)
+        if not isinstance(value, dict):
+            _refuse(name, "an object", value)
+        return value
 
     def texts(self, name: str) -> List[str]:
         values = self._fields.get(name)

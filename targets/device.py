@@ -33,6 +33,7 @@ from targets.errors import TargetError
 from targets.inventory import Target
 from targets.probe import Probe
 from targets.runtimes import RuntimeChoice, choose_runtime
+from targets.sample_run import SampleRequest, SampleRun, run_arguments, sample_run, tensors_of
 from targets.wheels import find_wheels
 
 if TYPE_CHECKING:
@@ -233,8 +234,6 @@ class Device:
         Raises:
             AgentError: The model does not load or run there, or the inputs do not fit it.
         """
-        import numpy as np  # only who compares outputs needs it
-
         sent = [self._send_tensor(name, values) for name, values in inputs.items()]
         try:
             answer = self._job(
@@ -250,11 +249,35 @@ class Device:
             raise
         results = self._fetch([entry["sha256"] for entry in answer["outputs"]])
         self._drop([entry["sha256"] for entry in sent])
-        outputs = {}
-        for entry, content in zip(answer["outputs"], results, strict=True):
-            data = np.frombuffer(content, np.dtype(entry["dtype"]).newbyteorder("<"))
-            outputs[str(entry["name"])] = data.reshape(entry["shape"]).astype(entry["dtype"])
-        return KernelClass(**answer["kernel_class"]), outputs
+        return KernelClass(**answer["kernel_class"]), tensors_of(answer["outputs"], results)
+
+    def run_samples(
+        self, model: Staged, wanted: SampleRequest, on_progress: OnProgress = no_progress
+    ) -> SampleRun:
+        """Run real samples as an application does: preprocess, quantize, invoke, answer.
+
+        Raises:
+            AgentError: The model does not load or run there, or a sample does not fit it.
+        """
+        tensors = [[self._send_tensor(n, v) for n, v in one.items()] for one in wanted.samples]
+        sent = [tensor["sha256"] for one in tensors for tensor in one]
+        args = {"model": model.sha256, **run_arguments(wanted, tensors)}
+        try:
+            answer = self._job(
+                "run",
+                args,
+                INFER_TIMEOUT_S,
+                lambda event: on_progress(
+                    "run on the board", int(event.get("done", 0)), int(event.get("total", 0))
+                ),
+            )
+        except AgentError:
+            self._drop(sent)
+            raise
+        self._drop(sent)
+        (answers,) = self._fetch([answer["answers"]])
+        kept = self._fetch([entry["sha256"] for entry in answer["outputs"]])
+        return sample_run(answer, answers, kept)
 
     def _send_tensor(self, name: str, values: np.ndarray[Any, Any]) -> dict[str, str]:
         data = values.astype(values.dtype.newbyteorder("<")).tobytes()

@@ -1,0 +1,112 @@
+"""Real samples for a board, and what it answered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from device_agent.contract.measurement import KernelClass
+from device_agent.contract.model_card import ModelCard, card_to_plain
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+#: The stages of a sample, in their order.
+STAGES = ("preprocess", "quantize", "invoke", "postprocess")
+
+
+@dataclass(frozen=True)
+class SampleRequest:
+    """Samples to run."""
+
+    card: ModelCard
+    """What the inputs take and the outputs mean."""
+    samples: Sequence[Mapping[str, Array]]
+    """Of each, by input name: a picture as uint8 `(height, width, 3)`, or an array of the input's
+    shape: real values as float32, whole numbers in the type of an input that is not quantized."""
+    keep_outputs: bool = False
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class SampleAnswer:
+    """What one sample became."""
+
+    outputs: Mapping[str, Mapping[str, Any]]
+    """By output name, as `device_agent.postprocess.answer` says it."""
+    times_us: Mapping[str, float]
+    """Of each of the `STAGES`."""
+
+
+@dataclass(frozen=True)
+class SampleRun:
+    """What a board said about samples."""
+
+    kernel_class: KernelClass
+    answers: tuple[SampleAnswer, ...]
+    peak_rss_bytes: int
+    """Peak resident memory of the process."""
+    outputs: dict[str, Array] = field(default_factory=dict)
+    """Real values by output name, `(samples, ...)`; empty unless they were to be kept."""
+
+
+def run_arguments(
+    wanted: SampleRequest, tensors: Sequence[Sequence[Mapping[str, str]]]
+) -> dict[str, Any]:
+    """What the agent is told of samples whose tensors were sent.
+
+    Args:
+        wanted: The samples.
+        tensors: Of each sample, in its order of inputs: name, dtype and sha256.
+    """
+    samples = [
+        {
+            "inputs": [
+                {**tensor, "shape": list(values.shape)}
+                for tensor, values in zip(entries, sample.values(), strict=True)
+            ]
+        }
+        for sample, entries in zip(wanted.samples, tensors, strict=True)
+    ]
+    return {
+        "threads": wanted.threads,
+        "card": card_to_plain(wanted.card),
+        "samples": samples,
+        "keep_outputs": wanted.keep_outputs,
+    }
+
+
+def sample_run(answer: Mapping[str, Any], answers: bytes, kept: Sequence[bytes]) -> SampleRun:
+    """Read what a board answered.
+
+    Args:
+        answer: The result of the operation.
+        answers: The file of the answers.
+        kept: The files of the outputs, in the order of the result.
+    """
+    return SampleRun(
+        KernelClass(**answer["kernel_class"]),
+        tuple(
+            SampleAnswer(
+                entry["outputs"], {stage: entry["times_ns"][stage] / 1e3 for stage in STAGES}
+            )
+            for entry in json.loads(answers)
+        ),
+        int(answer["peak_rss_bytes"]),
+        tensors_of(answer["outputs"], kept),
+    )
+
+
+def tensors_of(entries: Sequence[Mapping[str, Any]], contents: Sequence[bytes]) -> dict[str, Array]:
+    """Read tensors that came as files of little-endian values; by name."""
+    import numpy as np  # only who compares outputs needs it
+
+    tensors = {}
+    for entry, content in zip(entries, contents, strict=True):
+        data = np.frombuffer(content, np.dtype(entry["dtype"]).newbyteorder("<"))
+        tensors[str(entry["name"])] = data.reshape(entry["shape"]).astype(entry["dtype"])
+    return tensors

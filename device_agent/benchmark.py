@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import time
 from array import array
 from dataclasses import dataclass
-from typing import Callable
+from typing import Callable, Iterator, Tuple
+
+from device_agent.contract.measurement import LEAST_RUNS
 
 #: Warm-up lasts at least so many runs, however slow one is.
 MIN_WARMUP_RUNS = 1
-
-#: The steady phase has at least so many runs, however slow one is.
-MIN_RUNS = 5
 
 #: The most places for samples; the loop ends when they are used up.
 MAX_RUNS = 1 << 20
@@ -20,12 +20,22 @@ MAX_RUNS = 1 << 20
 #: Half a MiB: a warm-up that was interrupted expects too few runs, and must not end the timing.
 _FEWEST_PLACES = 1 << 16
 
+Call = Callable[[], object]
+
+Mark = Callable[[str], None]
+"""Called with `begin` between warm-up and loop, and with `end` right after the loop."""
+
+
+def no_mark(moment: str) -> None:
+    """Look at nothing."""
+
 
 @dataclass(frozen=True)
 class Timing:
     """What the loop saw."""
 
     warmup_runs: int
+    warmup_ns: int
     samples_ns: "array[int]"
     """One steady run each, in order; unsigned 64-bit."""
     cpu_ns: int
@@ -35,10 +45,16 @@ class Timing:
 
 def _places(expected_runs: float) -> int:
     """Room for twice the runs that the warm-up lets expect: more is memory of the board."""
-    return max(MIN_RUNS, min(MAX_RUNS, max(_FEWEST_PLACES, 2 * int(expected_runs) + MIN_RUNS)))
+    return max(LEAST_RUNS, min(MAX_RUNS, max(_FEWEST_PLACES, 2 * int(expected_runs) + LEAST_RUNS)))
 
 
-def time_calls(call: Callable[[], object], warmup_s: float, duration_s: float) -> Timing:
+def time_calls(
+    call: Call,
+    warmup_s: float,
+    duration_s: float,
+    mark: Mark = no_mark,
+    least_runs: int = LEAST_RUNS,
+) -> Timing:
     """Call again and again, first untimed, then timed.
 
     Args:
@@ -46,30 +62,48 @@ def time_calls(call: Callable[[], object], warmup_s: float, duration_s: float) -
         warmup_s: How long the untimed phase lasts at least; seconds.
         duration_s: How long the timed phase lasts, in seconds, unless the places for samples are
             used up first.
+        mark: Looks at the board where nothing is timed.
+        least_runs: The timed phase has at least so many runs, however long it lasts.
     """
     clock = time.perf_counter_ns
-    warmup_runs, started = 0, clock()
-    end = started + int(warmup_s * 1e9)
-    while warmup_runs < MIN_WARMUP_RUNS or clock() < end:
-        call()
-        warmup_runs += 1
-    places = _places(duration_s * 1e9 * warmup_runs / max(1, clock() - started))
+    warmup_runs, warmup_ns = warm_up(call, warmup_s)
+    places = _places(duration_s * 1e9 * warmup_runs / max(1, warmup_ns))
     samples = array("Q", bytes(8 * places))  # touched now, so that no page fault is timed
     count = 0
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
+    mark("begin")
+    with resting_collector():
         cpu, first = time.process_time_ns(), clock()
         end = first + int(duration_s * 1e9)
         after = first
-        while (after < end or count < MIN_RUNS) and count < places:
+        while (after < end or count < least_runs) and count < places:
             before = clock()
             call()
             after = clock()
             samples[count] = after - before
             count += 1
         cpu = time.process_time_ns() - cpu
+    mark("end")
+    return Timing(warmup_runs, warmup_ns, samples[:count], cpu, after - first)
+
+
+def warm_up(call: Call, warmup_s: float) -> Tuple[int, int]:
+    """Call again and again, untimed; return how often, and how long it took in nanoseconds."""
+    clock = time.perf_counter_ns
+    runs, started = 0, clock()
+    end = started + int(warmup_s * 1e9)
+    while runs < MIN_WARMUP_RUNS or clock() < end:
+        call()
+        runs += 1
+    return runs, clock() - started
+
+
+@contextlib.contextmanager
+def resting_collector() -> Iterator[None]:
+    """Keep Python's garbage collector from running meanwhile; leave it as it was."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
     finally:
         if collecting:
             gc.enable()
-    return Timing(warmup_runs, samples[:count], cpu, after - first)

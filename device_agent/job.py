@@ -12,23 +12,19 @@ import os
 import signal
 import sys
 import time
-from array import array
 from typing import Any, Callable, Dict, List
 
-from device_agent.benchmark import time_calls
 from device_agent.contract.codes import CHILD_DIED, INTERNAL, RefusalError
 from device_agent.inputs import feeds_of, fill_inputs
 from device_agent.os_errors import named_os_errors
 from device_agent.runtime import Runtime, allocate, invoke, refusals
 from device_agent.sample_run import run_samples
-from device_agent.usage import busy_cpu_ns, peak_rss_bytes, reset_peak
+from device_agent.steady import steady_phase
+from device_agent.usage import peak_rss_bytes, rss_bytes
 from device_agent.whole_inference import whole_inference
 
 #: How often a long job says how far it is.
 _PROGRESS_INTERVAL_S = 0.5
-
-#: How long the end-to-end phase lasts, as a share of the steady one.
-_WHOLE_SHARE = 0.25
 
 _PR_SET_PDEATHSIG = 1
 
@@ -68,38 +64,29 @@ def _end_with_the_agent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
-def _describe(job: Dict[str, Any], _: Say) -> Dict[str, Any]:
-    runtime = Runtime(job)
+def _describe(job: Dict[str, Any], say: Say) -> Dict[str, Any]:
+    runtime = Runtime(job, say)
+    runtime.prepare_delegate()
     return {"kernel_class": runtime.kernel_class, "numpy": runtime.numpy.__version__}
 
 
 def _benchmark(job: Dict[str, Any], say: Say) -> Dict[str, Any]:
-    runtime = Runtime(job)
+    runtime = Runtime(job, say)
+    before_load = rss_bytes()
     started = time.perf_counter_ns()
     interpreter = runtime.open(job["model"], job["threads"])
     loaded = time.perf_counter_ns()
     allocate(interpreter)
     allocated = time.perf_counter_ns()
     fill_inputs(runtime.numpy, interpreter, job["seed"])
+    say({"event": {"phase": "first inference"}})
     before_first = time.perf_counter_ns()
     invoke(interpreter)
     after_first = time.perf_counter_ns()
     load_peak = peak_rss_bytes()
-    reset_peak()
-    say({"event": {"phase": "warm-up"}})
     with refusals():
-        busy, own, began = busy_cpu_ns(), time.process_time_ns(), time.perf_counter_ns()
-        timing = time_calls(interpreter.invoke, job["warmup_s"], job["duration_s"])
-        others = (busy_cpu_ns() - busy) - (time.process_time_ns() - own)
-        window = time.perf_counter_ns() - began
-        peak = peak_rss_bytes()
-        whole = time_calls(
-            whole_inference(runtime.numpy, interpreter, job["seed"]),
-            job["warmup_s"] * _WHOLE_SHARE,
-            job["duration_s"] * _WHOLE_SHARE,
-        )
-    _write_samples(job["samples"], timing.samples_ns)
-    _write_samples(job["end_to_end"], whole.samples_ns)
+        whole = whole_inference(runtime.numpy, interpreter, job["seed"])
+        steady = steady_phase(job, say, interpreter.invoke, whole)
     return {
         "kernel_class": runtime.kernel_class,
         "numpy_version": runtime.numpy.__version__,
@@ -108,26 +95,16 @@ def _benchmark(job: Dict[str, Any], say: Say) -> Dict[str, Any]:
         "load_ns": loaded - started,
         "allocate_ns": allocated - loaded,
         "first_invoke_ns": after_first - before_first,
-        "warmup_runs": timing.warmup_runs,
-        "cpu_ns": timing.cpu_ns,
-        "wall_ns": timing.wall_ns,
-        "peak_rss_bytes": peak,
+        "before_load_rss_bytes": before_load,
         "load_peak_rss_bytes": load_peak,
-        "others_cores": max(0.0, others / window),
-        "sample_count": len(timing.samples_ns),
-        "end_to_end_count": len(whole.samples_ns),
+        "cores": job.get("cores") or [],
+        "placement": runtime.placement(interpreter),
+        **steady,
     }
 
 
-def _write_samples(path: str, samples: "array[int]") -> None:
-    if sys.byteorder == "big":
-        samples.byteswap()
-    with open(path, "wb") as file:
-        samples.tofile(file)
-
-
 def _infer(job: Dict[str, Any], say: Say) -> Dict[str, Any]:
-    runtime = Runtime(job)
+    runtime = Runtime(job, say)
     numpy = runtime.numpy
     interpreter = runtime.open(job["model"], job["threads"])
     allocate(interpreter)

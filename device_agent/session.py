@@ -9,14 +9,17 @@ from __future__ import annotations
 import json
 import os
 import reprlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Callable, Dict, List, NoReturn, Optional
 
-from device_agent.contract.codes import BAD_REQUEST, RefusalError
+from device_agent.conditions import boot_id
+from device_agent.contract.codes import BAD_REQUEST, CHILD_DIED, RefusalError
 from device_agent.contract.measurement import Conditions, to_json
 from device_agent.contract.model_card import CardError, card_from_plain
 from device_agent.contract.wire import Request
+from device_agent.memory_death import with_memory_figures
 from device_agent.store import Read, Store
+from device_agent.thinned import Thinned
 
 Event = Callable[[Dict[str, Any]], None]
 
@@ -25,6 +28,15 @@ RunJob = Callable[[Dict[str, Any], float, Event, Callable[[], None]], Dict[str, 
 
 #: More threads than any board has cores; a runtime takes what it is told without a check.
 MOST_THREADS = 1024
+
+#: Of a run: one for each second at first, then one for each two, and so on.
+MOST_CONDITIONS = 1024
+
+#: How a benchmark asks for its runs unless it is told.
+_BACK_TO_BACK: Dict[str, Any] = {"period_ns": 0, "soak": False}
+
+#: What a job runs on unless it is told: the runtime's own kernels, on any core.
+_PLAIN_RUNTIME: Dict[str, Any] = {"delegate": "", "allow_cpu": False, "cores": []}
 
 
 @dataclass(frozen=True)
@@ -84,8 +96,9 @@ class Session:
         return operation(_Args(request.args), read, emit)
 
     def _hello(self, _: _Args, __: Read, ___: Event) -> Answer:
-        facts = dict(self._around.read_facts(), agent_sha256=self._around.agent_sha256)
-        return Answer(facts)
+        facts = self._around.read_facts()
+        own = {"agent_sha256": self._around.agent_sha256, "boot_id": boot_id()}
+        return Answer(dict(facts, **own))
 
     def _reserve(self, args: _Args, _: Read, emit: Event) -> Answer:
         self._store.reservation.take(
@@ -126,9 +139,10 @@ class Session:
         return Answer(self._around.run_job(job, args.seconds("timeout_s"), emit, _nothing))
 
     def _benchmark(self, args: _Args, _: Read, emit: Event) -> Answer:
-        conditions = [self._around.read_conditions()]
+        pace = args.with_defaults(_BACK_TO_BACK)
+        seen = Thinned(MOST_CONDITIONS)
+        seen.add(self._conditions("before"))
         with self._store.workspace() as folder:
-            samples, whole = os.path.join(folder, "samples"), os.path.join(folder, "whole")
             job = dict(
                 self._runtime_of(args),
                 job="benchmark",
@@ -137,22 +151,43 @@ class Session:
                 warmup_s=args.seconds("warmup_s"),
                 duration_s=args.seconds("duration_s"),
                 seed=args.count("seed", 0, (1 << 32) - 1),
-                samples=samples,
-                end_to_end=whole,
+                period_ns=pace.count("period_ns"),
+                soak=pace.truth("soak"),
+                samples=os.path.join(folder, "samples"),
+                end_to_end=os.path.join(folder, "whole"),
+                series_folder=folder,
             )
-            result = self._around.run_job(
-                job,
-                args.seconds("timeout_s"),
-                emit,
-                lambda: conditions.append(self._around.read_conditions()),
-            )
-            conditions.append(self._around.read_conditions())
-            seen = os.path.join(folder, "conditions")  # a file: hours of them outgrow a line
-            with open(seen, "w", encoding="ascii") as file:
-                json.dump([to_json(entry) for entry in conditions], file)
-            result["samples"] = self._store.adopt(samples)
-            result["end_to_end"] = self._store.adopt(whole)
-            return Answer({"run": result, "conditions": self._store.adopt(seen)})
+            try:
+                result = self._around.run_job(
+                    job,
+                    args.seconds("timeout_s"),
+                    emit,
+                    lambda: seen.add(self._conditions("during")),
+                )
+            except RefusalError as refusal:
+                if refusal.code != CHILD_DIED:
+                    raise
+                seen.add_last(self._conditions("after"))
+                raise with_memory_figures(refusal, seen.kept) from refusal
+            seen.add_last(self._conditions("after"))
+            return self._keep_benchmark(folder, job, result, seen.kept)
+
+    def _keep_benchmark(
+        self, folder: str, job: Dict[str, Any], result: Dict[str, Any], seen: List[Conditions]
+    ) -> Answer:
+        conditions = [to_json(entry) for entry in seen] + result.pop("moments", [])
+        conditions.sort(key=lambda entry: int(entry["monotonic_ns"]))
+        path = os.path.join(folder, "conditions")  # a file: hours of them outgrow a line
+        with open(path, "w", encoding="ascii") as file:
+            json.dump(conditions, file)
+        result["samples"] = self._store.adopt(job["samples"])
+        result["end_to_end"] = self._store.adopt(job["end_to_end"])
+        series = result.get("series", {})
+        result["series"] = {name: self._store.adopt(series[name]) for name in sorted(series)}
+        return Answer({"run": result, "conditions": self._store.adopt(path)})
+
+    def _conditions(self, moment: str) -> Conditions:
+        return replace(self._around.read_conditions(), moment=moment)
 
     def _infer(self, args: _Args, _: Read, emit: Event) -> Answer:
         with self._store.workspace() as folder:
@@ -197,7 +232,14 @@ class Session:
 
     def _runtime_of(self, args: _Args) -> Dict[str, Any]:
         tree = args.text("tree")
-        return {"runtime": args.text("runtime"), "tree": self._store.tree(tree) if tree else ""}
+        asked = args.with_defaults(_PLAIN_RUNTIME)
+        return {
+            "runtime": args.text("runtime"),
+            "tree": self._store.tree(tree) if tree else "",
+            "delegate": asked.text("delegate"),
+            "allow_cpu": asked.truth("allow_cpu"),
+            "cores": asked.sizes("cores"),
+        }
 
     def _with_path(self, entry: Dict[str, Any]) -> Dict[str, Any]:
         fields = _Args(entry)
@@ -210,6 +252,9 @@ class _Args:
 
     def __init__(self, fields: Dict[str, Any]) -> None:
         self._fields = fields
+
+    def with_defaults(self, defaults: Dict[str, Any]) -> _Args:
+        return _Args(dict(defaults, **self._fields))
 
     def text(self, name: str) -> str:
         value = self._fields.get(name)
@@ -230,6 +275,12 @@ class _Args:
         if not 0 <= value <= 86400:
             _refuse(name, "seconds from 0 to a day", value)
         return float(value)
+
+    def truth(self, name: str) -> bool:
+        value = self._fields.get(name)
+        if not isinstance(value, bool):
+            _refuse(name, "true or false", value)
+        return value
 
     def flag(self, name: str) -> bool:
         value = self._fields.get(name)

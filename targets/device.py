@@ -16,12 +16,13 @@ import socket
 import sys
 from array import array
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from device_agent.contract.measurement import (
+    LEAST_RUNS,
     Conditions,
     KernelClass,
     ProcessRun,
@@ -50,6 +51,7 @@ JOB_START_TIMEOUT_S = 120.0
 
 #: A model so slow that its least number of runs takes longer than asked still gets its time.
 SLOW_RUNS = 20
+SLOW_JOB_S = 120.0
 
 #: All samples of a parity check, on a slow board.
 INFER_TIMEOUT_S = 3600.0
@@ -85,6 +87,17 @@ class RunSettings:
     warmup_s: float
     duration_s: float
     seed: int = 0
+    period_ns: int = 0
+    """Between two requests; 0 is back to back."""
+    soak: bool = False
+    """One long run, its samples thinned and its memory read meanwhile."""
+
+    @property
+    def timeout_s(self) -> float:
+        """The process has answered within so long, however slow the model is."""
+        longest = self.duration_s if self.soak else SLOW_RUNS * self.duration_s
+        requests = LEAST_RUNS * self.period_ns / 1e9
+        return JOB_START_TIMEOUT_S + SLOW_JOB_S + self.warmup_s + longest + requests
 
 
 @dataclass(frozen=True)
@@ -97,6 +110,8 @@ class BoardRun:
     conditions: tuple[Conditions, ...]
     end_to_end_ns: tuple[int, ...] = ()
     """The whole of an inference: quantize, set, invoke, get, dequantize."""
+    series: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """What else the run recorded, by name; see `ProcessRun.series`."""
 
 
 class Device:
@@ -199,18 +214,23 @@ class Device:
                 "warmup_s": settings.warmup_s,
                 "duration_s": settings.duration_s,
                 "seed": settings.seed,
+                "period_ns": settings.period_ns,
+                "soak": settings.soak,
             },
-            JOB_START_TIMEOUT_S + settings.warmup_s + SLOW_RUNS * settings.duration_s,
-            lambda event: on_progress(str(event.get("phase", "")), 0, 0),
+            settings.timeout_s,
+            lambda event: on_progress(
+                str(event.get("phase", "")), int(event.get("done", 0)), int(event.get("total", 0))
+            ),
         )
         run = process_run_from_json(answer["run"])
-        files = [run.samples, run.end_to_end, str(answer["conditions"])]
-        steady, end_to_end, conditions = self._fetch(files)
+        files = [run.samples, run.end_to_end, str(answer["conditions"]), *run.series.values()]
+        steady, end_to_end, conditions, *series = self._fetch(files)
         return BoardRun(
             run,
             _samples(steady),
             tuple(conditions_from_json(entry) for entry in json.loads(conditions)),
             _samples(end_to_end),
+            dict(zip(run.series, map(_samples, series), strict=True)),
         )
 
     def infer(

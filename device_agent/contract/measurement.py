@@ -5,11 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional
 
+from device_agent.contract.placement import Placement, placement_from_json
+
+#: The timed loop of a process has at least so many runs, however slow one is (MLPerf Tiny asks for
+#: ten iterations).
+LEAST_RUNS = 10
+
 #: The runtimes an agent can drive: distribution name to the module that holds `Interpreter`.
 RUNTIME_MODULES = {
     "ai-edge-litert": "ai_edge_litert.interpreter",
     "tflite-runtime": "tflite_runtime.interpreter",
+    "tensorflow": "tensorflow.lite.python.interpreter",
 }
+
+#: In front of the name of a runtime that the board's own Python has: a vendor may have built it
+#: otherwise than the wheel of the same name and version.
+BOARD_PREFIX = "board:"
+
+
+def distribution_of(runtime: str) -> str:
+    """The distribution name of a runtime, brought there or the board's own."""
+    return runtime[len(BOARD_PREFIX) :] if runtime.startswith(BOARD_PREFIX) else runtime
 
 
 @dataclass(frozen=True)
@@ -23,12 +39,15 @@ class KernelClass:
     machine: str
     """Architecture of the userland: `x86_64`, `aarch64`, `armv7l`."""
     runtime: str
-    """Distribution name of the runtime."""
+    """Distribution name of the runtime; `board:` in front of one that the board's Python has."""
     version: str
     """Its version."""
+    delegate: str = ""
+    """`edgetpu`, or the library of another delegate that was loaded; empty without one."""
 
     def __str__(self) -> str:
-        return "{} {} on {}".format(self.runtime, self.version, self.machine)
+        delegate = " with {}".format(self.delegate) if self.delegate else ""
+        return "{} {}{} on {}".format(self.runtime, self.version, delegate, self.machine)
 
 
 @dataclass(frozen=True)
@@ -47,21 +66,42 @@ class TensorFile:
 
 @dataclass(frozen=True)
 class Conditions:
-    """What the board was doing at one moment; `None` where the board does not tell."""
+    """What the board was doing at one moment; `None` or empty where the board does not tell."""
 
+    moment: str = ""
+    """Of the run: `before`, `begin` and `end` of the timed loop, `during`, `after`; empty in what
+    an older agent saw."""
+    clock_ns: int = 0
+    """Wall clock, nanoseconds since 1970."""
+    monotonic_ns: int = 0
+    """The clock that is never set, read at the same moment."""
+    boot_id: str = ""
+    """Another one after each start of the board."""
     load_1min: Optional[float] = None
     """Load average of the last minute."""
     running_tasks: Optional[int] = None
     """Tasks that run or wait for a CPU now, ours included."""
     memory_available_bytes: Optional[int] = None
     swap_used_bytes: Optional[int] = None
+    oom_kills: Optional[int] = None
+    """Processes that the kernel killed for want of memory since boot (Linux 4.13)."""
     governors: List[str] = field(default_factory=list)
     """The distinct frequency governors of the CPUs."""
     frequency_khz: Dict[str, int] = field(default_factory=dict)
     """Current frequency by CPU name (`cpu0`)."""
     max_frequency_khz: Dict[str, int] = field(default_factory=dict)
+    time_in_state: Dict[str, Dict[str, int]] = field(default_factory=dict)
+    """By frequency policy: kHz to the time spent there since boot, in ticks of 10 ms."""
     temperature_celsius: Dict[str, float] = field(default_factory=dict)
-    """By thermal zone."""
+    """By thermal zone; `apex_0` is an Edge TPU on PCIe."""
+    trip_celsius: Dict[str, float] = field(default_factory=dict)
+    """By thermal zone: the lowest temperature at which something is slowed down."""
+    cooling: Dict[str, int] = field(default_factory=dict)
+    """By cooling device that slows a processor down: how far; 0 is not at all."""
+    power_mw: Dict[str, float] = field(default_factory=dict)
+    """By rail of a power sensor."""
+    edgetpu_usb_mbps: Optional[int] = None
+    """Negotiated speed of an Edge TPU stick: 480 is USB 2."""
     throttled: Optional[int] = None
     """Raspberry Pi's `get_throttled` bits: 0 under-voltage, 1 capped, 2 throttled, 3 soft limit."""
 
@@ -96,6 +136,24 @@ class ProcessRun:
     """Peak resident memory until the model was ready; `peak_rss_bytes` is of the steady runs."""
     others_cores: float = 0.0
     """How many cores other programs kept busy on average, during warm-up and timed loop."""
+    warmup_ns: int = 0
+    """How long the warm-up lasted."""
+    before_load_rss_bytes: int = 0
+    """Resident memory with the runtime imported and no model loaded; 0 is unknown."""
+    period_ns: int = 0
+    """Between two requests of a paced run; 0 is back to back."""
+    requests: int = 0
+    """That arrived in a paced run."""
+    runs: int = 0
+    """Of the timed loop where not all samples were kept (a soak); else 0."""
+    series: Dict[str, str] = field(default_factory=dict)
+    """Further files of unsigned 64-bit values by name: `responses` of a paced run; `starts` and
+    `memory` of a soak."""
+
+    cores: List[int] = field(default_factory=list)
+    """The cores that the process was kept to; empty for all."""
+    placement: Optional[Placement] = None
+    """Which executor computed which operators; `None` where the runtime does not tell."""
 
 
 def to_json(record: Any) -> Dict[str, Any]:
@@ -117,4 +175,6 @@ def process_run_from_json(fields: Dict[str, Any]) -> ProcessRun:
     known = ProcessRun.__dataclass_fields__
     values = {name: value for name, value in fields.items() if name in known}
     values["kernel_class"] = KernelClass(**fields["kernel_class"])
+    if fields.get("placement") is not None:
+        values["placement"] = placement_from_json(fields["placement"])
     return ProcessRun(**values)

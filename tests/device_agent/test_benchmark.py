@@ -6,7 +6,8 @@ import time
 import pytest
 
 from device_agent import benchmark
-from device_agent.benchmark import MIN_RUNS, time_calls
+from device_agent.benchmark import time_calls
+from device_agent.contract.measurement import LEAST_RUNS
 
 
 class Clock:
@@ -28,11 +29,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def test_every_run_is_a_sample_in_order(clock: Clock) -> None:
     lengths = iter([1_000_000] * 3 + [2_000_000, 3_000_000] * 50)
-    timing = time_calls(lambda: clock.work(next(lengths)), 0.003, 0.02)
+    timing = time_calls(lambda: clock.work(next(lengths)), 0.003, 0.03)
 
-    assert timing.warmup_runs == 3
-    assert list(timing.samples_ns) == [2_000_000, 3_000_000] * 4
-    assert timing.wall_ns == sum(timing.samples_ns) == 20_000_000
+    assert (timing.warmup_runs, timing.warmup_ns) == (3, 3_000_000)
+    assert list(timing.samples_ns) == [2_000_000, 3_000_000] * 6
+    assert timing.wall_ns == sum(timing.samples_ns) == 30_000_000
     assert timing.cpu_ns == 2 * timing.wall_ns
 
 
@@ -40,7 +41,7 @@ def test_a_slow_call_still_runs_often_enough(clock: Clock) -> None:
     timing = time_calls(lambda: clock.work(10**10), 0.0, 1.0)
 
     assert timing.warmup_runs == 1
-    assert len(timing.samples_ns) == MIN_RUNS
+    assert len(timing.samples_ns) == LEAST_RUNS
 
 
 def test_the_places_for_samples_are_the_limit(
@@ -67,7 +68,7 @@ def test_the_collector_rests_meanwhile_and_is_as_before_afterwards(clock: Clock)
         clock.work(10**9)
 
     time_calls(call, 0.0, 1.0)
-    assert seen == [True] + [False] * MIN_RUNS
+    assert seen == [True] + [False] * LEAST_RUNS
     assert gc.isenabled()
 
     gc.disable()

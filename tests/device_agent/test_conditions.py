@@ -1,6 +1,7 @@
 """What a board is doing, read from trees that stand for boards which are not here."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,10 +34,14 @@ def add_program(folder: Path, script: str) -> None:
     path.chmod(0o755)
 
 
+def timeless(seen: Conditions) -> Conditions:
+    return replace(seen, clock_ns=0, monotonic_ns=0)
+
+
 def test_a_raspberry_pi(tmp_path: Path, programs: Path) -> None:
     add_program(programs, '[ "$1" = get_throttled ] && echo throttled=0x50005\n')
 
-    assert read_conditions(make_tree(tmp_path / "pi", RASPBERRY_PI_4)) == Conditions(
+    assert timeless(read_conditions(make_tree(tmp_path / "pi", RASPBERRY_PI_4))) == Conditions(
         load_1min=0.52,
         running_tasks=2,
         memory_available_bytes=3_400_000 * 1024,
@@ -66,11 +71,11 @@ def test_a_board_of_two_clusters(tmp_path: Path) -> None:
 
 
 def test_a_board_that_tells_nothing(tmp_path: Path) -> None:
-    assert read_conditions(make_tree(tmp_path / "none", NOTHING)) == Conditions()
+    assert timeless(read_conditions(make_tree(tmp_path / "none", NOTHING))) == Conditions()
 
 
 def test_a_board_that_tells_nonsense(tmp_path: Path) -> None:
-    assert read_conditions(make_tree(tmp_path / "odd", GARBAGE)) == Conditions()
+    assert timeless(read_conditions(make_tree(tmp_path / "odd", GARBAGE))) == Conditions()
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,14 @@ RIGHT: dict[str, dict[str, Any]] = {
     "has_tree": {"tree": TREE},
     "unpack": {"tree": TREE, "wheels": [SHA256]},
     "describe": {"tree": "", "runtime": "ai-edge-litert", "timeout_s": 5},
-    "benchmark": {**RUN, "warmup_s": 0, "duration_s": 1, "seed": 0},
+    "benchmark": {
+        **RUN,
+        "warmup_s": 0,
+        "duration_s": 1,
+        "seed": 0,
+        "period_ns": 0,
+        "soak": False,
+    },  # fmt: skip
     "infer": {**RUN, "inputs": [{"name": "x", "dtype": "int8", "sha256": SHA256}]},
 }
 TEXT = [None, 7, ["a"], {}]
@@ -52,6 +59,8 @@ WRONG = {
     "duration_s": SECONDS,
     "threads": [*COUNT, 0, 100_000],
     "seed": [*COUNT, 1 << 32],
+    "period_ns": COUNT,
+    "soak": [None, 0, 1, "yes"],
 }
 
 
@@ -149,7 +158,9 @@ def test_an_offset_behind_the_end_is_refused(session: Session) -> None:
 
 
 def test_hello_tells_the_facts_and_the_agent(session: Session) -> None:
-    assert ask(session, "hello", {}).result == {"cores": 4, "agent_sha256": "its digest"}
+    told = ask(session, "hello", {}).result
+    assert told.pop("boot_id") == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    assert told == {"cores": 4, "agent_sha256": "its digest"}
 
 
 def test_a_file_follows_its_size(session: Session) -> None:
@@ -170,6 +181,7 @@ def test_a_benchmark_hands_over_paths_and_leaves_three_files(
         "sample_count": 1,
         "samples": sha256_of(b"12345678"),
         "end_to_end": sha256_of(b"abcdefgh"),
+        "series": {},
     }
     conditions = tmp_path / "root/store/scratch" / result["conditions"]
     assert len(json.loads(conditions.read_bytes())) == 3  # before, at the tick, after

@@ -7,14 +7,15 @@ facts of a board are read by one code, whether the agent is there or not.
 
 from __future__ import annotations
 
+import ast
 import shlex
 from collections.abc import Collection
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-#: What reads the facts, each after those that it imports.
-_MODULES = ("cpu", "accelerators", "system", "facts")
+#: What reads the facts.
+_FACTS_MODULE = "device_agent.facts"
 
 #: The standard library's parts that the agent cannot do without; small images leave some out.
 _NEEDED_MODULES = ("ctypes", "fcntl", "hashlib", "json", "select", "zipfile", "zlib")
@@ -55,12 +56,10 @@ try:
             print("agent=yes")
 except (IOError, OSError):
     pass
-sys.modules["device_agent"] = types.ModuleType("device_agent")
 for name, source in {sources}:
-    name = "device_agent." + name
     sys.modules[name] = types.ModuleType(name)
     exec(compile(source, name, "exec"), sys.modules[name].__dict__)
-facts = sys.modules["device_agent.facts"]
+facts = sys.modules["{facts}"]
 print("installed=" + json.dumps(facts.installed_packages()))
 if not told:
     print("facts=" + json.dumps(facts.read_facts()))
@@ -124,7 +123,9 @@ def probe_script(root: str, agent_sha256: str, enough: Collection[int]) -> bytes
         root=shlex.quote(root),
         agent=agent_sha256,
         pythons=" ".join(["python3", *(f"python3.{minor}" for minor in minors)]),
-        ask=shlex.quote(_ASK_PYTHON.format(needed=_NEEDED_MODULES, sources=_sources())),
+        ask=shlex.quote(
+            _ASK_PYTHON.format(needed=_NEEDED_MODULES, sources=_sources(), facts=_FACTS_MODULE)
+        ),
         enough=shlex.quote(repr(sorted(enough))),
     )
     return script.encode()
@@ -133,8 +134,19 @@ def probe_script(root: str, agent_sha256: str, enough: Collection[int]) -> bytes
 @cache
 def _sources() -> str:
     """The agent's modules as a Python literal, in ASCII: an old Python reads it too."""
-    spec = find_spec("device_agent")
+    found: dict[str, str] = {}
+    _collect(_FACTS_MODULE, found)
+    return ascii(list(found.items()))
+
+
+def _collect(module: str, found: dict[str, str]) -> None:
+    """Add a module of the agent, after those that it imports."""
+    spec = find_spec(module)
     assert spec is not None
     assert spec.origin is not None
-    folder = Path(spec.origin).parent
-    return ascii([(name, (folder / f"{name}.py").read_text("utf-8")) for name in _MODULES])
+    source = Path(spec.origin).read_text("utf-8")
+    for node in ast.walk(ast.parse(source)):
+        name = node.module if isinstance(node, ast.ImportFrom) else None
+        if name is not None and name.startswith("device_agent.") and name not in found:
+            _collect(name, found)
+    found[module] = source

@@ -1,0 +1,131 @@
+"""What is known of kinds of boards (`targets/boards/*.toml`), matched with the facts of a board.
+
+A profile never decides whether a board is ready: what was read from the board does. It adds what no
+file on the board tells, such as what its accelerator needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import tomlkit
+
+#: A fact with this source is general knowledge that was not yet compared with the vendor's page.
+ASSUMED = "assumed"
+
+
+@dataclass(frozen=True)
+class SourcedFact:
+    """Something known, and from where."""
+
+    value: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Caveat:
+    """What a person should know before relying on a board."""
+
+    cause: str
+    fix: str
+    source: str
+    when: Mapping[str, Any]
+    """Conditions, as in `CONDITIONS`; it applies when all hold."""
+
+
+@dataclass(frozen=True)
+class BoardProfile:
+    """One kind of board."""
+
+    id: str
+    """As in `board = "raspberry-pi-4"`."""
+    name: str
+    compatible: tuple[str, ...]
+    """Names in the device tree; a general one (the chip's) matches boards that are not listed."""
+    models: tuple[str, ...]
+    """Beginnings of the device tree's model."""
+    parts: tuple[str, ...]
+    """`implementer:part` of its cores; a board that shows others is another board."""
+    recognised_by: str
+    """The source of the three above."""
+    facts: Mapping[str, SourcedFact]
+    caveats: tuple[Caveat, ...]
+
+
+#: Of a caveat's `when`: its key to whether the facts of a board meet its value.
+CONDITIONS: dict[str, Callable[[Mapping[str, Any], Any], bool]] = {
+    "machine": lambda facts, value: facts.get("machine") == value,
+    "page_bytes_above": lambda facts, value: int(facts.get("page_bytes", 0)) > value,
+    "accelerator": lambda facts, value: any(
+        entry.get("kind") == value for entry in facts.get("accelerators", ())
+    ),
+}
+
+
+@cache
+def board_profiles() -> Mapping[str, BoardProfile]:
+    """Read all profiles, by id."""
+    folder = files("targets.boards")
+    found = {}
+    for path in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if path.name.endswith(".toml"):
+            name = path.name.removesuffix(".toml")
+            found[name] = _profile(name, tomlkit.parse(path.read_text("utf-8")).unwrap())
+    return found
+
+
+def recognise(facts: Mapping[str, Any]) -> BoardProfile | None:
+    """Find the profile of a board by its device tree, or `None`.
+
+    The most special of its compatible names that any profile lists decides, then its model; a board
+    whose cores are not those of the profile (an emulator with another's device tree) is none.
+
+    Args:
+        facts: What the agent, or the probe, says of the board.
+    """
+    profiles = [entry for entry in board_profiles().values() if _has_its_cores(entry, facts)]
+    for name in facts.get("compatible", ()):
+        for profile in profiles:
+            if name in profile.compatible:
+                return profile
+    model = str(facts.get("model", ""))
+    for profile in profiles:
+        if any(model.startswith(known) for known in profile.models):
+            return profile
+    return None
+
+
+def caveats_of(profile: BoardProfile, facts: Mapping[str, Any]) -> tuple[Caveat, ...]:
+    """Return the caveats of a profile that apply to a board."""
+    return tuple(
+        caveat
+        for caveat in profile.caveats
+        if all(CONDITIONS[key](facts, value) for key, value in caveat.when.items())
+    )
+
+
+def _has_its_cores(profile: BoardProfile, facts: Mapping[str, Any]) -> bool:
+    told = {
+        f"{entry['implementer']}:{entry['part']}"
+        for entry in facts.get("core_classes", ())
+        if entry.get("part")
+    }
+    return told <= set(profile.parts)
+
+
+def _profile(name: str, table: Mapping[str, Any]) -> BoardProfile:
+    seen_by = table["recognise"]
+    return BoardProfile(
+        id=name,
+        name=table["name"],
+        compatible=tuple(seen_by["compatible"]),
+        models=tuple(seen_by["models"]),
+        parts=tuple(seen_by["parts"]),
+        recognised_by=seen_by["source"],
+        facts={key: SourcedFact(**fact) for key, fact in table["facts"].items()},
+        caveats=tuple(Caveat(**{"when": {}, **entry}) for entry in table.get("caveats", ())),
+    )

@@ -1,0 +1,194 @@
+"""Tells whether a board is ready, why not, and what helps. Pure: nothing is read or sent here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from targets.board_profile import BoardProfile, caveats_of, recognise
+from targets.probe import NoPythonError, Probe, Python
+from targets.runtimes import (
+    RuntimeChoice,
+    RuntimeVerdict,
+    choose_runtime,
+    is_64_bit_cpu,
+    judge_runtimes,
+    why_none,
+)
+
+READY = "READY"
+CAUTION = "READY WITH CAUTION"
+NOT_READY = "NOT READY"
+
+BLOCKS = "blocks"
+WARNS = "warns"
+
+#: A wheel, and beside it its unzipped files while it is unpacked: at most 3.6 times its own size
+#: (read from the wheels of ai-edge-litert 2.3.0, tflite-runtime 2.14.0 and numpy 1.26.4).
+DISK_PER_WHEEL_BYTE = 4.6
+
+#: Left free on the board by the agent (`device_agent/store.py`).
+RESERVE_BYTES = 4 << 20
+
+#: Boards sold with 512 MiB show a little less; ai-edge-litert and numpy alone take some 100 MiB.
+TIGHT_MEMORY_BYTES = 640 << 20
+
+#: A USB 2 port, in Mbit/s: the Edge TPU then needs up to four times as long (google-coral/edgetpu
+#: issue 151: 9.5 ms instead of 2.4 ms).
+USB_2_MBITS = 480
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that stands in the way, or that a person should know."""
+
+    level: str
+    """`blocks` or `warns`."""
+    cause: str
+    fix: str
+    source: str = ""
+    """Of what is known from elsewhere, and not read from the board."""
+
+
+@dataclass(frozen=True)
+class WheelToSend:
+    """One wheel that the first use brings to the board."""
+
+    name: str
+    size_bytes: int
+    is_exact: bool
+    """Whether the size is that of the file itself, which is here already."""
+
+
+@dataclass(frozen=True)
+class FirstUse:
+    """What the first push or benchmark will send."""
+
+    agent_bytes: int
+    """0 when the board has this agent."""
+    wheels: tuple[WheelToSend, ...]
+    """Empty when the board has this runtime."""
+    has_agent: bool
+    has_runtime: bool | None
+    """`None`: not known before the wheels are here, for a runtime is named by their digests."""
+
+    @property
+    def total_bytes(self) -> int:
+        """All that will be sent."""
+        return self.agent_bytes + sum(wheel.size_bytes for wheel in self.wheels)
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """All that is said of a board."""
+
+    findings: tuple[Finding, ...]
+    facts: Mapping[str, Any]
+    """Of the board with the Python that was chosen."""
+    python: Python | None
+    runtimes: tuple[RuntimeVerdict, ...]
+    """Every runtime with that Python; empty where there is none."""
+    choice: RuntimeChoice | None
+    profile: BoardProfile | None
+
+    @property
+    def verdict(self) -> str:
+        """`READY`, `READY WITH CAUTION` or `NOT READY`."""
+        levels = {finding.level for finding in self.findings}
+        return NOT_READY if BLOCKS in levels else CAUTION if WARNS in levels else READY
+
+
+def diagnose(seen: Probe) -> Diagnosis:
+    """Judge a board by what was read from it.
+
+    Args:
+        seen: What the probe, having asked all Pythons, read.
+    """
+    python, findings = _python_of(seen)
+    facts = seen.facts_with(python) if python else dict(seen.facts)
+    runtimes: tuple[RuntimeVerdict, ...] = ()
+    choice = None
+    if python is not None:
+        runtimes = judge_runtimes(facts)
+        if any(verdict.refusal is None for verdict in runtimes):
+            choice = choose_runtime(facts)
+        else:
+            findings.append(Finding(BLOCKS, *why_none(facts)))
+    profile = recognise(facts)
+    findings += _about_the_root(seen) + _about_the_system(facts) + _about_accelerators(facts)
+    if profile is not None:
+        findings += [
+            Finding(WARNS, caveat.cause, caveat.fix, caveat.source)
+            for caveat in caveats_of(profile, facts)
+        ]
+    return Diagnosis(tuple(findings), facts, python, runtimes, choice, profile)
+
+
+def require_space(free_bytes: int | None, first_use: FirstUse) -> list[Finding]:
+    """Tell whether what the first use sends fits on the board's disk."""
+    wheels = sum(wheel.size_bytes for wheel in first_use.wheels)
+    needed = round(first_use.agent_bytes + wheels * DISK_PER_WHEEL_BYTE)
+    if free_bytes is None or not needed or free_bytes >= needed + RESERVE_BYTES:
+        return []
+    return [
+        Finding(
+            BLOCKS,
+            f"{free_bytes / 2**20:.0f} MiB are free, the runtime needs "
+            f"{(needed + RESERVE_BYTES) / 2**20:.0f} MiB while it is unpacked",
+            "Free some space on the board, or name another folder as `root` in kedge.toml.",
+        )
+    ]
+
+
+def _python_of(seen: Probe) -> tuple[Python | None, list[Finding]]:
+    try:
+        return seen.python, []
+    except NoPythonError as error:
+        return None, [Finding(BLOCKS, str(error), error.hint)]
+
+
+def _about_the_root(seen: Probe) -> list[Finding]:
+    another = "Name another folder on the board as `root` of this target in kedge.toml."
+    found = []
+    if not seen.writable:
+        found.append(Finding(BLOCKS, f"{seen.root} cannot be written", another))
+    if "noexec" in seen.mount_options:
+        cause = f"{seen.root} is mounted noexec: no runtime can be loaded from there"
+        found.append(Finding(BLOCKS, cause, another))
+    return found
+
+
+def _about_the_system(facts: Mapping[str, Any]) -> list[Finding]:
+    found = []
+    if facts.get("emulated"):
+        cause = "the board is emulated: its latency is never VALID"
+        found.append(Finding(WARNS, cause, "Measure on real hardware."))
+    if facts.get("machine") == "armv7l" and is_64_bit_cpu(facts) and not facts.get("emulated"):
+        cause = "a 32-bit system on a 64-bit CPU: int8 models run without XNNPACK's int8 kernels"
+        found.append(Finding(WARNS, cause, "Use the 64-bit image of its operating system."))
+    memory = int(facts.get("memory_bytes", 0))
+    if 0 < memory < TIGHT_MEMORY_BYTES:
+        cause = f"{memory / 2**20:.0f} MiB of memory are tight for a runtime and a model"
+        found.append(Finding(WARNS, cause, "End what else runs there; prefer small models."))
+    return found
+
+
+def _about_accelerators(facts: Mapping[str, Any]) -> list[Finding]:
+    found = []
+    accelerators: Sequence[Mapping[str, Any]] = facts.get("accelerators", ())
+    for entry in accelerators:
+        name = f"the accelerator {entry['kind']} at {entry['path']}"
+        if entry.get("state") == "no driver":
+            fix = "Install the kernel module: gasket-dkms (apex)."
+            found.append(Finding(WARNS, f"{name} has no driver", fix))
+        elif not entry.get("usable"):
+            fix = f"Add the user to the group of its node: ls -l {entry['path']}; then log in anew."
+            if str(entry["kind"]).startswith("edgetpu"):
+                fix = "Add the user to the group plugdev or apex, then log in anew."
+            user = facts.get("user") or "this user"
+            found.append(Finding(WARNS, f"{user} may not open {name}", fix))
+        if 0 < int(entry.get("usb_mbits", 0)) <= USB_2_MBITS:
+            cause = f"{name} runs at {entry['usb_mbits']} Mbit/s: transfers take longer"
+            found.append(Finding(WARNS, cause, "Plug it into a USB 3 port (blue)."))
+    return found

@@ -44,7 +44,7 @@ _DIAGNOSES: Dict[int, Tuple[str, str]] = {
         "The lines below are its last words; a delegate of another version is a common cause.",
     ),
     signal.SIGSEGV: (
-        "the runtime crashed (segmentation fault)",
+        "the runtime or a delegate crashed (segmentation fault)",
         "A damaged model, or a delegate that does not fit the runtime, are common causes.",
     ),
     signal.SIGBUS: (
@@ -52,6 +52,15 @@ _DIAGNOSES: Dict[int, Tuple[str, str]] = {
         "Check the board's memory and storage.",
     ),
 }
+
+#: What a process says before it dies, to what it means: (words, what happened, what to do).
+_LAST_WORDS = (
+    (
+        "USB transfer error",  # libedgetpu's fatal log (edgetpu issue 297)
+        "the transfer to the Edge TPU over USB broke off",
+        "Plug it into a port of its own with enough current (900 mA), without a hub.",
+    ),
+)
 
 Event = Callable[[Dict[str, Any]], None]
 
@@ -88,8 +97,14 @@ def run_job(
         preexec_fn=_no_core_file,
     )
     pipes = _Pipes(process, json.dumps(job).encode("ascii") + b"\n")
+    phases = [""]
+
+    def note(event: Dict[str, Any]) -> None:
+        phases.append(str(event.get("phase", phases[-1])))
+        on_event(event)
+
     try:
-        answer = _await_answer(pipes, timeout_s, on_event, on_tick)
+        answer = _await_answer(pipes, timeout_s, note, on_tick)
         _let_exit(process, pipes)
         hung = process.poll() is None
     finally:
@@ -97,7 +112,7 @@ def run_job(
         process.wait()
         pipes.close()
     if answer is None:
-        raise _diagnose(None if hung else process.returncode, pipes.last_words)
+        raise _diagnose(None if hung else process.returncode, pipes.last_words, phases[-1])
     if "result" in answer:
         return dict(answer["result"])
     trace = pipes.last_words if answer["code"] == INTERNAL else ""
@@ -213,8 +228,9 @@ def _let_exit(process: subprocess.Popen[bytes], pipes: _Pipes) -> None:
         pipes.exchange(_EXIT_POLL_S)
 
 
-def _diagnose(returncode: Optional[int], last_words: str) -> RefusalError:
+def _diagnose(returncode: Optional[int], last_words: str, phase: str) -> RefusalError:
     hint = ""
+    when = " in the phase `{}`".format(phase) if phase else ""
     if returncode is None:
         what = "it closed its output without an answer and did not exit"
     elif returncode < 0:
@@ -222,5 +238,9 @@ def _diagnose(returncode: Optional[int], last_words: str) -> RefusalError:
         what, hint = _DIAGNOSES.get(-returncode, default)
     else:
         what = "it exited with {} and no answer".format(returncode)
+    for words, meaning, way_out in _LAST_WORDS:
+        if words in last_words:
+            what, hint = "{} ({})".format(meaning, what), way_out
     said = "\n" + last_words if last_words else ""
-    return RefusalError(CHILD_DIED, "the inference process died: {}{}".format(what, said), hint)
+    message = "the inference process died{}: {}{}".format(when, what, said)
+    return RefusalError(CHILD_DIED, message, hint)

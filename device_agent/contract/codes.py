@@ -21,6 +21,8 @@ READ_ONLY = "read_only"
 BUSY = "busy"
 #: The TFLite runtime could not be imported.
 RUNTIME_IMPORT = "runtime_import"
+#: A delegate, such as libedgetpu, could not be loaded into the runtime.
+DELEGATE = "delegate"
 #: The runtime refused the model.
 MODEL_REFUSED = "model_refused"
 #: The inference process was ended by a signal or ended without an answer.

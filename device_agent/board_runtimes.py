@@ -1,0 +1,42 @@
+"""The TFLite runtimes that the board's own Python has: of a vendor's image, of apt or of pip."""
+
+from __future__ import annotations
+
+import glob
+import importlib.util
+import os
+from typing import Any, Dict, List, Optional
+
+from device_agent.contract.measurement import RUNTIME_MODULES
+
+
+def board_runtimes() -> List[Dict[str, Any]]:
+    """Find them without importing one: name, version (`unknown` where no metadata lies), path.
+
+    Whether one loads is only known when it is loaded.
+    """
+    found = []
+    for name, module in RUNTIME_MODULES.items():
+        folder = _package_folder(module.split(".")[0])
+        # TensorFlow may have been built, or packed, without its lite part.
+        if folder and os.path.exists(os.path.join(folder, *module.split(".")[1:]) + ".py"):
+            version = package_version(os.path.basename(folder), os.path.dirname(folder))
+            found.append({"name": name, "version": version, "path": folder})
+    return found
+
+
+def package_version(package: str, folder: str) -> str:
+    """The version that the metadata beside a package says, else `unknown`."""
+    for suffix in (".dist-info", ".egg-info"):
+        for info in glob.glob(os.path.join(folder, package + "-*" + suffix)):
+            # `numpy-1.24.2.egg-info`, and also `numpy-1.17.4-py3.8.egg-info`
+            return os.path.basename(info)[len(package) + 1 : -len(suffix)].split("-")[0]
+    return "unknown"
+
+
+def _package_folder(package: str) -> Optional[str]:
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ImportError, ValueError):
+        return None
+    return os.path.dirname(spec.origin) if spec is not None and spec.origin else None

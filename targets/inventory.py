@@ -19,17 +19,14 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import InlineTable
 
+from targets.address import Address, AddressError, parse_address, parse_jump
 from targets.errors import TargetError
 
 FILE_NAME = "kedge.toml"
-DEFAULT_PORT = 22
 DEFAULT_ROOT = "~/.local/share/kedge"
 LOCAL = "local"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z")
-_SSH = re.compile(
-    r"(?P<user>[^@\s:]+)@(?P<host>\[[0-9a-fA-F:.%\w]+\]|[^@\s:\[\]]+)(:(?P<port>[0-9]{1,5}))?\Z"
-)
 _ROOT = re.compile(r"(/|~/)[^\x00-\x1f\x7f]*\Z")
 _HOST_KEY = re.compile(r"SHA256:[A-Za-z0-9+/]{43}\Z")
 _HOST_KEY_TYPES = (
@@ -39,7 +36,9 @@ _HOST_KEY_TYPES = (
     "ecdsa-sha2-nistp521",
     "ssh-rsa",
 )
-_KEYS = {"address", "host_key", "host_key_type", "identity", "root", "labels"}
+_JUMP_HOST_KEY = re.compile(r"(?P<kind>\S+) (?P<fingerprint>SHA256:\S+)\Z")
+_TEXTS = ("address", "host_key", "host_key_type", "identity", "root", "jump")
+_KEYS = {*_TEXTS, "labels", "jump_host_keys"}
 
 
 class InventoryError(TargetError):
@@ -49,21 +48,12 @@ class InventoryError(TargetError):
 
 
 @dataclass(frozen=True)
-class Address:
-    """Where an SSH server listens."""
-
-    user: str
-    host: str
-    port: int = DEFAULT_PORT
-
-
-@dataclass(frozen=True)
 class Target:
     """A named device: how to reach it and where kedge may keep its files."""
 
     name: str
     address: str
-    """`local`, or `USER@HOST[:PORT]`."""
+    """`local`, or `[USER@]HOST[:PORT]`; HOST may be one of ~/.ssh/config."""
     host_key: str | None = None
     """`SHA256:…`, as `ssh-keygen -l` prints it; always there for an SSH target."""
     host_key_type: str | None = None
@@ -72,6 +62,10 @@ class Target:
     root: str = DEFAULT_ROOT
     """The folder on the board that belongs to kedge."""
     labels: Mapping[str, str] = field(default_factory=dict)
+    jump: str | None = None
+    """The jump hosts before it, as `parse_jump` reads them; without it, ~/.ssh/config says."""
+    jump_host_keys: Mapping[str, str] = field(default_factory=dict)
+    """`TYPE SHA256:…` of each jump host by HOST or [HOST]:PORT; others are in known_hosts."""
 
     @property
     def is_local(self) -> bool:
@@ -82,22 +76,6 @@ class Target:
     def ssh_address(self) -> Address:
         """The parts of an SSH target's address."""
         return parse_address(self.address)
-
-
-def parse_address(text: str) -> Address:
-    """Read `USER@HOST[:PORT]`; an IPv6 host stands in brackets.
-
-    Raises:
-        InventoryError: The text is nothing of the kind.
-    """
-    found = _SSH.match(text)
-    port = int(found["port"] or DEFAULT_PORT) if found else 0
-    if not found or not 0 < port < 65536:
-        raise InventoryError(
-            f"{text!r} is no address of a board",
-            "Write USER@HOST, USER@HOST:PORT, or `local` for this computer.",
-        )
-    return Address(found["user"], found["host"].strip("[]"), port)
 
 
 def find_file(start: Path) -> Path | None:
@@ -189,15 +167,15 @@ class Inventory:
         self.require_free(target.name)
         entry = tomlkit.table()
         entry["address"] = target.address
-        for key in ("host_key", "host_key_type", "identity"):
+        for key in ("host_key", "host_key_type", "identity", "jump"):
             if getattr(target, key) is not None:
                 entry[key] = str(getattr(target, key))
         if target.root != DEFAULT_ROOT:
             entry["root"] = target.root
-        if target.labels:
-            labels = tomlkit.inline_table()
-            labels.update(target.labels)
-            entry["labels"] = labels
+        for key in ("jump_host_keys", "labels"):
+            if getattr(target, key):
+                entry[key] = tomlkit.inline_table()
+                entry[key].update(getattr(target, key))
         wanted = {**self.targets, target.name: self._target(target.name, entry)}
         if "targets" not in self._document:
             self._document["targets"] = tomlkit.table(is_super_table=True)
@@ -239,7 +217,7 @@ class Inventory:
         if unknown:
             known = ", ".join(sorted(_KEYS))
             raise InventoryError(f"{where} has an unknown key {unknown[0]!r}", f"Known: {known}.")
-        texts = {key: _text(where, entry, key) for key in _KEYS - {"labels"}}
+        texts = {key: _text(where, entry, key) for key in _TEXTS}
         address = texts["address"]
         if address is None:
             raise InventoryError(f"{where} lacks `address`", 'Write address = "USER@HOST".')
@@ -251,9 +229,10 @@ class Inventory:
                 f"{where}: root must be an absolute path or begin with ~/, found {root!r}",
                 f'Write root = "{DEFAULT_ROOT}", or leave it away.',
             )
-        labels = entry.get("labels", {})
-        if not isinstance(labels, Mapping):
-            raise InventoryError(f"{where}: labels must be a table")
+        _check_jump(where, texts["jump"])
+        host_keys = _table(where, entry, "jump_host_keys")
+        for host, text in host_keys.items():
+            _check_jump_host_key(where, host, text)
         return Target(
             name=name,
             address=address,
@@ -261,7 +240,9 @@ class Inventory:
             host_key_type=texts["host_key_type"],
             identity=self._identity(texts["identity"]),
             root=root,
-            labels={str(key): str(value) for key, value in labels.items()},
+            labels=_table(where, entry, "labels"),
+            jump=texts["jump"],
+            jump_host_keys=host_keys,
         )
 
     def _identity(self, text: str | None) -> Path | None:
@@ -330,10 +311,35 @@ def _text(where: str, entry: Mapping[str, Any], key: str) -> str | None:
     return str(value) if value is not None else None
 
 
+def _table(where: str, entry: Mapping[str, Any], key: str) -> dict[str, str]:
+    table = entry.get(key, {})
+    if not isinstance(table, Mapping):
+        raise InventoryError(f"{where}: {key} must be a table")
+    return {str(name): str(value) for name, value in table.items()}
+
+
+def _check_jump(where: str, jump: str | None) -> None:
+    try:
+        parse_jump(jump or "none")
+    except AddressError as error:
+        raise InventoryError(f"{where}: jump: {error}", error.hint) from error
+
+
+def _check_jump_host_key(where: str, host: str, text: str) -> None:
+    found = _JUMP_HOST_KEY.match(text)
+    if found is None or not (
+        found["kind"] in _HOST_KEY_TYPES and _HOST_KEY.match(found["fingerprint"])
+    ):
+        raise InventoryError(
+            f"{where}: jump_host_keys of {host!r} must be `TYPE SHA256:…`, found {text!r}",
+            "Remove it: the key is then looked up in ~/.ssh/known_hosts.",
+        )
+
+
 def _check_ssh(where: str, address: str, host_key: str | None, host_key_type: str | None) -> None:
     try:
         parse_address(address)
-    except InventoryError as error:
+    except AddressError as error:
         raise InventoryError(f"{where}: address: {error}", error.hint) from error
     hint = "Remove the entry and let `kedge target add` ask the board."
     if not _HOST_KEY.match(host_key or ""):

@@ -14,14 +14,16 @@ from targets.errors import TargetError
 from targets.inventory import Target
 from targets.local import LocalTransport
 from targets.probe import Probe, probe
+from targets.probe_script import COMMAND
 from targets.transport import Transport
 
 UPLOAD_TIMEOUT_S = 60.0
 REMOVE_TIMEOUT_S = 120.0
 
 #: Arrives under a name of its own and is renamed when it is whole: to `cat`, a cut link looks like
-#: the end of the file.
-_UPLOAD = """
+#: the end of the file. In one line: the login shell may be csh, whose quotes hold no line end.
+_UPLOAD = "; ".join(
+    """
 umask 077
 new={folder}/.new-$$
 trap 'rm -f "$new"' EXIT
@@ -29,7 +31,8 @@ trap 'exit 1' HUP INT TERM
 mkdir -p {folder} && cat > "$new" || exit 1
 [ "$(wc -c < "$new")" -eq {size} ] || {{ echo "it did not arrive whole" >&2; exit 1; }}
 sync && mv "$new" {folder}/{sha256}.pyz
-"""
+""".strip().splitlines()
+)
 
 #: Only what kedge made goes, by name: the root may be a folder in which others keep files, too.
 _REMOVE = """
@@ -92,19 +95,29 @@ def remove_from_board(target: Target) -> bool:
     """
     with connect(target) as transport:
         script = _REMOVE.format(root=shlex.quote(target.root))
-        done = transport.run("sh -c " + shlex.quote(script), b"", REMOVE_TIMEOUT_S)
+        done = transport.run(COMMAND, script.encode(), REMOVE_TIMEOUT_S)
     if done.exit_code != 0:
         said = done.stderr.decode("utf-8", "replace").strip()
         raise TargetError(f"{target.name} did not remove everything: {said}")
     return b"kept" not in done.stdout
 
 
-def _upload(transport: Transport, seen: Probe, archive: AgentArchive, target: Target) -> None:
+def require_writable(seen: Probe, target: Target) -> None:
+    """Refuse a board on which kedge has no place for its files.
+
+    Raises:
+        BoardDiskError: The root folder cannot be written.
+    """
     if not seen.writable:
         raise BoardDiskError(
             f"{target.name}: {seen.root} cannot be written",
-            "Name a writable folder on the board as `root` of this target in kedge.toml.",
+            "Name a writable folder on the board: --root FOLDER of `kedge target add`, or `root` "
+            "of this target in kedge.toml.",
         )
+
+
+def _upload(transport: Transport, seen: Probe, archive: AgentArchive, target: Target) -> None:
+    require_writable(seen, target)
     _ = seen.python  # refuse before anything is changed on a board that cannot run the agent
     folder = shlex.quote(f"{seen.root}/agent")
     script = _UPLOAD.format(folder=folder, sha256=archive.sha256, size=len(archive.content))

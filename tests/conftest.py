@@ -1,10 +1,14 @@
 """The boards, as fixtures: each starts once for all the tests that use it."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
 from tests.boards import KINDS, BoardUnderTest, start_board
+
+# What stands in the ~/.ssh/config of whoever runs the tests is none of theirs.
+os.environ["KEDGE_SSH_CONFIG"] = "none"
 
 
 @pytest.fixture(scope="session")

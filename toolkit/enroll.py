@@ -1,83 +1,133 @@
-"""Adds a board to a project: its host key is accepted by a person, and a login works, first."""
+"""Adds a board to a project: host keys are accepted by a person, and a login works, first."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from targets.inventory import Address, Target, parse_address
-from targets.provision import connect
+from targets.agent_archive import agent_archive
+from targets.inventory import Target
+from targets.probe import probe
+from targets.provision import connect, require_writable
 from targets.transport import HostKeyError
 from toolkit.errors import ToolkitError
 from toolkit.project import open_or_create_inventory
 
+if TYPE_CHECKING:
+    from targets.ssh_route import Hop
+
 Accepts = Callable[[str, str, str], bool]
-"""Asks a person: (target, type of the key, fingerprint) to yes or no."""
+"""Asks a person: (who shows it, type of the key, fingerprint) to yes or no."""
 
 #: The types a board may also show when the one it prefers is not the expected one.
 _KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ssh-rsa")
 
 
+@dataclass(frozen=True)
+class Enrolled:
+    """A board that was added."""
+
+    target: Target
+    inventory: Path
+    root: str
+    """The folder for kedge's files, by its full path on the board."""
+    free_bytes: int | None
+    """Room there; `None` when the board does not tell."""
+
+
 def enroll(
     target: Target, host_key: str | None, accepts: Accepts, start: Path | None = None
-) -> tuple[Target, Path]:
+) -> Enrolled:
     """Add a target to the project's inventory.
 
     Args:
         target: What the user said of it.
         host_key: The fingerprint that it must show; without one a person is asked.
-        accepts: Asks that person.
+        accepts: Asks that person; also for each jump host that neither `target` nor
+            ~/.ssh/known_hosts knows.
         start: Where the project is; the current folder if not given.
 
     Returns:
-        The target as it was added, and the inventory's path.
+        The target as it was added, and what was seen of the board.
 
     Raises:
         InventoryError: The name is taken, or the address is none.
-        HostKeyError: The board shows another key, or the person said no.
-        TargetError: The board cannot be reached or refuses the login; nothing was written.
+        HostKeyError: A server shows another key, or the person said no.
+        BoardDiskError: The folder for kedge's files cannot be written.
+        TargetError: The board cannot be reached or refuses the login. In every case nothing was
+            written.
     """
     inventory = open_or_create_inventory(start)
     inventory.require_free(target.name)
     if target.is_local:
-        if host_key or target.identity:
+        if host_key or target.identity or target.jump:
             raise ToolkitError(
                 "this computer is reached without SSH",
-                "Leave --host-key and --identity away, or write USER@HOST.",
+                "Leave --host-key, --identity and --jump away, or write USER@HOST.",
             )
     else:
-        target = _with_host_key(target, host_key, accepts)
-        connect(target).close()
+        target = _with_host_key(_with_jump_host_keys(target, accepts), host_key, accepts)
+    with connect(target) as transport:
+        seen = probe(transport, target.root, agent_archive().sha256)
+    require_writable(seen, target)
     inventory.add(target)
-    return target, inventory.path
+    return Enrolled(target, inventory.path, seen.root, seen.free_bytes)
+
+
+def _with_jump_host_keys(target: Target, accepts: Accepts) -> Target:
+    """Pin the host key of every jump host, the nearest first: each is the way to the next."""
+    from targets.ssh import read_host_key  # paramiko takes 0.2 s to import: only who needs it
+    from targets.ssh_host_keys import check_host_key, known_keys
+    from targets.ssh_route import route_to
+
+    for position in range(len(route_to(target)) - 1):
+        route = route_to(target)[: position + 1]  # with the keys that are pinned by now
+        hop = route[-1]
+        known = known_keys(hop)
+        shown = read_host_key(route, known[0].kind if len(known) == 1 else None)
+        if known:
+            check_host_key(hop, shown)
+        else:
+            _require_accepted(accepts(hop.name, shown.kind, shown.fingerprint))
+        pins = {**target.jump_host_keys, hop.known_as: f"{shown.kind} {shown.fingerprint}"}
+        target = replace(target, jump_host_keys=pins)
+    return target
 
 
 def _with_host_key(target: Target, expected: str | None, accepts: Accepts) -> Target:
-    from targets.ssh import read_host_key  # paramiko takes 0.2 s to import: only who needs it
+    from targets.ssh import read_host_key
+    from targets.ssh_route import route_to
 
-    address = parse_address(target.address)
-    key_type, fingerprint = read_host_key(address)
-    if expected is not None and fingerprint != expected:
-        key_type, fingerprint = _other_key(address, expected, target, fingerprint)
-    if expected is None and not accepts(target.name, key_type, fingerprint):
+    route = route_to(target)
+    shown = read_host_key(route)
+    if expected is not None and shown.fingerprint != expected:
+        kind = _kind_of(route, expected, shown.fingerprint)
+        return replace(target, host_key=expected, host_key_type=kind)
+    if expected is None:
+        _require_accepted(accepts(target.name, shown.kind, shown.fingerprint))
+    return replace(target, host_key=shown.fingerprint, host_key_type=shown.kind)
+
+
+def _require_accepted(accepted: bool) -> None:
+    if not accepted:
         raise HostKeyError("the host key was not accepted; nothing was added")
-    return replace(target, host_key=fingerprint, host_key_type=key_type)
 
 
-def _other_key(address: Address, expected: str, target: Target, shown: str) -> tuple[str, str]:
-    """Find the expected key among the others that the board has."""
+def _kind_of(route: tuple[Hop, ...], expected: str, shown: str) -> str:
+    """Find the type of the expected key among the others that the board has."""
     from targets.ssh import read_host_key
     from targets.transport import UnreachableError
 
-    for key_type in _KEY_TYPES:
+    for kind in _KEY_TYPES:
         try:
-            found = read_host_key(address, key_type)
+            found = read_host_key(route, kind)
         except UnreachableError:  # it has no key of this type
             continue
-        if found[1] == expected:
-            return found
+        if found.fingerprint == expected:
+            return found.kind
     raise HostKeyError(
-        f"{target.name} shows the host key {shown}, not {expected}; nothing was added",
+        f"{route[-1].name} shows the host key {shown}, not {expected}; nothing was added",
         "Is this the right address? Ask the board: ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub",
     )

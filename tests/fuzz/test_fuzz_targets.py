@@ -6,8 +6,9 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from targets.address import Address, AddressError, parse_address
 from targets.errors import TargetError
-from targets.inventory import Address, Inventory, InventoryError, Target, parse_address
+from targets.inventory import Inventory, InventoryError, Target
 from targets.probe import NoPythonError, read_probe
 from targets.runtimes import Wheel
 from targets.wheels import matches
@@ -43,13 +44,13 @@ def test_what_a_board_prints_is_a_probe_or_refused(output: str) -> None:
 def test_text_is_an_address_or_refused(text: str) -> None:
     try:
         address = parse_address(text)
-    except InventoryError as refused:
+    except AddressError as refused:
         assert refused.exit_code == 3
         assert refused.hint
     else:
         assert isinstance(address, Address)
-        assert 0 < address.port < 65536
-        assert text.startswith(address.user + "@")
+        assert address.port is None or 0 < address.port < 65536
+        assert address.user is None or text.startswith(address.user + "@")
         assert address.host in text
         assert address.host
 

@@ -8,10 +8,21 @@ from pathlib import Path
 import pytest
 
 from targets import inventory as inventory_module
-from targets.inventory import Address, Inventory, InventoryError, Target, parse_address
+from targets.address import Address, AddressError, parse_address, parse_jump
+from targets.inventory import Inventory, InventoryError, Target
 
 KEY = "SHA256:" + "A" * 43
-PI = Target("pi", "pi@board:2222", KEY, "ssh-ed25519", Path("/keys/id"), "/data/kedge", {"a": "b"})
+PI = Target(
+    "pi",
+    "pi@board:2222",
+    KEY,
+    "ssh-ed25519",
+    Path("/keys/id"),
+    "/data/kedge",
+    {"a": "b"},
+    "me@bastion:23",
+    {"[bastion]:23": f"ssh-ed25519 {KEY}"},
+)
 HERE = Target("here", "local")
 WRITTEN = f"""\
 # my boards
@@ -117,7 +128,7 @@ def test_a_file_that_an_edit_would_damage_is_left_alone(tmp_path: Path) -> None:
     ("entry", "key", "found"),
     [
         ("address = 7", "address", "7"),
-        ('address = "nowhere"', "address", "'nowhere'"),
+        ('address = "no where"', "address", "'no where'"),
         ('address = "pi@board:99999"', "address", "'pi@board:99999'"),
         ('address = "pi@board"', "host_key", "None"),
         ('address = "pi@board"\nhost_key = "MD5:aa"', "host_key", "'MD5:aa'"),
@@ -131,6 +142,9 @@ def test_a_file_that_an_edit_would_damage_is_left_alone(tmp_path: Path) -> None:
         ('address = "local"\nroot = "/a\\nb"', "root", "'/a\\nb'"),
         ('address = "local"\nroot = ["/"]', "root", "['/']"),
         ('address = "local"\nlabels = "x"', "labels", ""),
+        ('address = "local"\njump = "a b"', "jump", "'a b'"),
+        ('address = "local"\njump_host_keys = "x"', "jump_host_keys", ""),
+        (f'address = "local"\njump_host_keys = {{a = "{KEY}"}}', "jump_host_keys", KEY),
         ('address = "local"\npassword = "x"', "'password'", ""),
         ("", "address", ""),
     ],
@@ -282,12 +296,14 @@ def test_a_relative_identity_starts_at_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "address"),
     [
-        ("pi@board", Address("pi", "board", 22)),
+        ("board", Address(None, "board")),
+        ("board:23", Address(None, "board", 23)),
+        ("pi@board", Address("pi", "board")),
         ("pi@board:2222", Address("pi", "board", 2222)),
         ("pi@10.0.0.7:1", Address("pi", "10.0.0.7", 1)),
         ("pi@[fe80::1%eth0]:22", Address("pi", "fe80::1%eth0", 22)),
-        ("pi@[::1]", Address("pi", "::1", 22)),
-        ("first.last@host.example.org", Address("first.last", "host.example.org", 22)),
+        ("pi@[::1]", Address("pi", "::1")),
+        ("first.last@host.example.org", Address("first.last", "host.example.org")),
     ],
 )
 def test_an_address(text: str, address: Address) -> None:
@@ -298,7 +314,8 @@ def test_an_address(text: str, address: Address) -> None:
     "text",
     [
         "",
-        "board",
+        "-oProxyCommand=x",
+        "a,b",
         "@board",
         "pi@",
         "pi@board:",
@@ -317,6 +334,25 @@ def test_an_address(text: str, address: Address) -> None:
     ],
 )
 def test_what_is_no_address_says_how_one_looks(text: str) -> None:
-    with pytest.raises(InventoryError, match="is no address of a board") as refused:
+    with pytest.raises(AddressError, match="is no address of a board") as refused:
         parse_address(text)
     assert "USER@HOST:PORT" in refused.value.hint
+    assert refused.value.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "addresses"),
+    [
+        ("none", ()),
+        ("me@bastion", (Address("me", "bastion"),)),
+        ("a, ssh://me@b:23", (Address(None, "a"), Address("me", "b", 23))),
+    ],
+)
+def test_jump_hosts(text: str, addresses: tuple[Address, ...]) -> None:
+    assert parse_jump(text) == addresses
+
+
+@pytest.mark.parametrize("text", ["", "a,,b", "a b", "me@"])
+def test_what_names_no_jump_host(text: str) -> None:
+    with pytest.raises(AddressError, match="names no jump host"):
+        parse_jump(text)

@@ -1,27 +1,17 @@
 """The way over SSH, on real servers: what passes."""
 
-import os
-import pwd
-import shutil
 import socket
-import subprocess
-import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from targets import ssh as ssh_module
-from targets.inventory import parse_address
-from targets.ssh import SshTransport, connect_ssh, read_host_key
-from targets.transport import HostKeyError
+from targets.ssh import SshTransport, connect_ssh
+from targets.ssh_dial import make_transport
 from tests.boards import BoardUnderTest, require_board_parts
 from tests.targets.loopback import start_own_sshd, target_at, target_of
-from toolkit.demo.sshd import LoopbackSshd
 
 BIG = bytes(range(256)) * 20_000  # 5 MB
-OTHER_KEY = "SHA256:" + "B" * 43
 
 pytestmark = pytest.mark.usefixtures("nothing_on_stderr", "no_thread_stays")
 
@@ -89,7 +79,7 @@ def test_a_forced_command_with_a_banner(tmp_path: Path) -> None:
 def test_only_modern_algorithms_are_offered_the_best_first() -> None:
     here, there = socket.socketpair()
     with here, there:
-        transport = ssh_module._make_transport(here, None)
+        transport = make_transport(here)
         offered = transport.get_security_options()
         every = [*offered.ciphers, *offered.digests, *offered.kex, *offered.key_types]
         transport.close()
@@ -103,57 +93,6 @@ def test_only_modern_algorithms_are_offered_the_best_first() -> None:
 
 def test_the_server_sees_a_modern_cipher(ssh_board: BoardUnderTest) -> None:
     with connect_ssh(target_of(ssh_board)) as transport:
-        used = transport._client.get_transport()
+        used = transport._sessions[-1].transport
 
         assert used.local_cipher == "aes128-gcm@openssh.com"
-
-
-@pytest.fixture
-def dropbear(server: LoopbackSshd, tmp_path: Path) -> Iterator[int]:
-    program = shutil.which("dropbear") or shutil.which("dropbear", path="/usr/sbin:/usr/bin")
-    key_maker = shutil.which("dropbearkey")
-    if program is None or key_maker is None:
-        pytest.skip("dropbear is not installed")
-    if os.geteuid() != 0 or subprocess.run(["unshare", "-m", "true"], check=False).returncode:
-        pytest.skip("only root can give dropbear a home of its own")
-    home = tmp_path / "home"
-    (home / ".ssh").mkdir(parents=True, mode=0o700)
-    public_half = server.identity.with_suffix(".pub").read_text()
-    (home / ".ssh/authorized_keys").write_text(public_half)
-    subprocess.run(
-        [key_maker, "-t", "ed25519", "-f", tmp_path / "host"], check=True, capture_output=True
-    )
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = int(free.getsockname()[1])
-    # It reads the authorized keys of the user's home only.
-    hide = f"mount --bind {home} {Path(pwd.getpwuid(0).pw_dir)}; "
-    start = f"exec {program} -F -E -s -r {tmp_path}/host -p 127.0.0.1:{port} -P {tmp_path}/pid"
-    process = subprocess.Popen(
-        ["unshare", "-m", "sh", "-ec", hide + start], stderr=subprocess.DEVNULL
-    )
-    try:
-        end = time.monotonic() + 10
-        while not is_open(port):
-            assert time.monotonic() < end
-            time.sleep(0.05)
-        yield port
-    finally:
-        process.kill()
-        process.wait()
-
-
-def is_open(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def test_dropbear(server: LoopbackSshd, dropbear: int) -> None:
-    address = f"{server.user}@127.0.0.1:{dropbear}"
-    key_type, fingerprint = read_host_key(parse_address(address))
-    target = replace(
-        target_at(server), address=address, host_key=fingerprint, host_key_type=key_type
-    )
-    with connect_ssh(target) as transport:
-        assert transport.run("cat", BIG, 30).stdout == BIG
-    with pytest.raises(HostKeyError):
-        connect_ssh(replace(target, host_key=OTHER_KEY))

@@ -12,9 +12,11 @@ import paramiko
 import pytest
 
 from targets import ssh as ssh_module
+from targets import ssh_dial
 from targets.errors import TargetError
-from targets.inventory import parse_address
 from targets.ssh import SshTransport, connect_ssh, read_host_key
+from targets.ssh_host_keys import HostKey
+from targets.ssh_route import route_to
 from targets.transport import DeadlineError, HostKeyError, LoginRefusedError, UnreachableError
 from tests.boards import BoardUnderTest, require_board_parts
 from tests.targets.loopback import (
@@ -57,9 +59,9 @@ def make_key(folder: Path, kind: str, passphrase: str = "") -> Path:
 
 
 def test_the_key_is_shown_before_a_login(server: LoopbackSshd) -> None:
-    shown = read_host_key(parse_address(server.address))
+    shown = read_host_key(route_to(target_at(server)))
 
-    assert shown == ("ssh-ed25519", server.host_key_fingerprint)
+    assert shown == HostKey("ssh-ed25519", server.host_key_fingerprint)
     assert "Accepted" not in server.log.read_text()
 
 
@@ -86,13 +88,12 @@ def test_of_several_keys_the_accepted_one_is_asked_for(tmp_path: Path, kind: str
     require_board_parts("ssh")
     second = make_key(tmp_path, kind)
     with start_own_sshd(tmp_path / "sshd", extra_config=(f"HostKey {second}",)) as server:
-        address = parse_address(server.address)
         wanted = {"rsa": "ssh-rsa", "ecdsa": "ecdsa-sha2-nistp256"}[kind]
-        key_type, fingerprint = read_host_key(address, wanted)
-        target = replace(target_at(server), host_key=fingerprint, host_key_type=key_type)
+        shown = read_host_key(route_to(target_at(server)), wanted)
+        target = replace(target_at(server), host_key=shown.fingerprint, host_key_type=shown.kind)
 
-        assert key_type == wanted
-        assert fingerprint != server.host_key_fingerprint
+        assert shown.kind == wanted
+        assert shown.fingerprint != server.host_key_fingerprint
         with connect_ssh(target) as transport:
             assert transport.run("exit 0", b"", 10).exit_code == 0
 
@@ -162,14 +163,13 @@ def test_an_identity_that_cannot_be_read(server: LoopbackSshd, tmp_path: Path, n
 
 @pytest.fixture
 def _short_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ssh_module, "LOGIN_TIMEOUT_S", 0.5)
-    monkeypatch.setattr(ssh_module, "CONNECT_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(ssh_dial, "LOGIN_TIMEOUT_S", 0.5)
 
 
 def both(port: int) -> Iterator[TargetError]:
     target = target_on(port)
     yield refusal(UnreachableError, lambda: connect_ssh(target))
-    yield refusal(UnreachableError, lambda: read_host_key(target.ssh_address))
+    yield refusal(UnreachableError, lambda: read_host_key(route_to(target)))
 
 
 def test_a_closed_port() -> None:

@@ -54,7 +54,27 @@ def progress() -> Iterator[OnProgress]:
                 shown.reset(bars[subject])
             shown.update(bars[subject], description=what, completed=done, total=total or None)
 
-        yield show
+        _running.append(shown)
+        try:
+            yield show
+        finally:
+            _running.remove(shown)
+
+
+@contextmanager
+def paused() -> Iterator[None]:
+    """Take the bars off the terminal while the block asks a person something."""
+    bars = list(_running)
+    for shown in bars:
+        shown.stop()
+    try:
+        yield
+    finally:
+        for shown in bars:
+            shown.start()
+
+
+_running: list[Any] = []
 
 
 class _Lines:

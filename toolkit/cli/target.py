@@ -22,9 +22,10 @@ def command() -> None:
 
 @command.command("add")
 @click.argument("name")
-@click.argument("address", metavar="USER@HOST[:PORT]|local")
+@click.argument("address", metavar="[USER@]HOST[:PORT]|local")
 @click.option("--identity", type=file_path(), help="Private key to log in with.")
 @click.option("--host-key", help="SHA256:… that the board must show; asked for if not given.")
+@click.option("--jump", metavar="USER@HOST[:PORT],…", help="Jump hosts on the way, or none.")
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="May be repeated.")
 @click.option("--root", help="Folder on the board for kedge's files.")
 def add(
@@ -32,13 +33,18 @@ def add(
     address: str,
     identity: Path | None,
     host_key: str | None,
+    jump: str | None,
     labels: tuple[str, ...],
     root: str | None,
 ) -> None:
     """Add a board, after its host key was accepted and a login worked.
 
+    What is not said here (user, port, key, jump hosts) comes from ~/.ssh/config, if it is there.
+
     \b
     kedge target add pi pi@raspberrypi --label room=lab
+    kedge target add pi4 pi4                    # a Host of ~/.ssh/config
+    kedge target add far pi@10.0.0.7 --jump me@bastion
     kedge target add here local
     """
     from targets.inventory import DEFAULT_ROOT, Target
@@ -50,9 +56,12 @@ def add(
         identity=identity.absolute() if identity else None,
         root=root or DEFAULT_ROOT,
         labels=dict(_label(text) for text in labels),
+        jump=jump,
     )
-    added, path = enroll(target, host_key, _accepts)
-    output.say(f"added {added.name} ({added.address}) to {path}")
+    added = enroll(target, host_key, _accepts)
+    output.say(f"added {name} ({address}) to {added.inventory}")
+    if added.free_bytes is not None:
+        output.say(f"{output.size(added.free_bytes)} are free for kedge at {added.root}")
 
 
 def _label(text: str) -> tuple[str, str]:
@@ -70,7 +79,10 @@ def _accepts(name: str, key_type: str, fingerprint: str) -> bool:
     except click.Abort:
         if sys.stdin.isatty():
             raise
-        message = "nobody is there to accept the host key; name it with --host-key SHA256:…"
+        message = (
+            f"nobody is there to accept the host key of {name}; name that of the board with "
+            "--host-key SHA256:…, and have those of jump hosts in ~/.ssh/known_hosts"
+        )
         raise click.UsageError(message) from None
 
 

@@ -1,0 +1,139 @@
+"""The stdio of a command on a board, over SSH."""
+
+from __future__ import annotations
+
+import socket
+import time
+from contextlib import suppress
+
+import paramiko
+
+from targets.transport import DeadlineError, UnreachableError
+
+_READ_BYTES = 1 << 15
+_STDERR_EVERY_S = 0.5
+_INPUT_EVERY_S = 0.01
+_TRY_AGAIN = "The board may be overloaded or the link cut; try again."
+_LAST_WORDS_BYTES = 4000
+
+
+class SshChannel:
+    """The stdio of a command on the board."""
+
+    def __init__(self, channel: paramiko.Channel, name: str) -> None:
+        self._channel = channel
+        self._name = name
+        self._stderr = b""
+
+    def write(self, data: bytes, timeout_s: float) -> None:
+        """Send all of `data`; see `Channel.write`."""
+        self._channel.settimeout(timeout_s)
+        try:
+            self._channel.sendall(data)
+        except socket.timeout as error:  # noqa: UP041 - an alias only from Python 3.10 on
+            raise _silent(self._name, timeout_s) from error
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            raise link_lost(self._name, error, self.last_words()) from error
+
+    def read(self, size: int, timeout_s: float) -> bytes:
+        """Return the next bytes; see `Channel.read`."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            left = deadline - time.monotonic()
+            data = self._receive(size, max(0.0, min(left, _STDERR_EVERY_S)))
+            if data is not None:
+                return data
+            if left <= 0:
+                raise _silent(self._name, timeout_s)
+
+    def exchange(self, stdin: bytes, timeout_s: float) -> bytes:
+        """Send all of the input and return all of the output; a command may do both at once.
+
+        Raises:
+            UnreachableError: The link ended.
+            DeadlineError: The command had not closed its output after `timeout_s`.
+        """
+        deadline = time.monotonic() + timeout_s
+        output, sent, open_input = bytearray(), 0, True
+        while True:
+            if time.monotonic() >= deadline:
+                raise DeadlineError(
+                    f"{self._name} did not finish a command within {timeout_s:.0f} s", _TRY_AGAIN
+                )
+            if open_input and sent == len(stdin):
+                with suppress(OSError, EOFError):
+                    self._channel.shutdown_write()
+                open_input = False
+            if open_input and self._channel.send_ready():
+                with suppress(OSError):  # it ended without reading all of its input
+                    sent += self._channel.send(stdin[sent : sent + _READ_BYTES])
+                    continue
+            data = self._receive(_READ_BYTES, _INPUT_EVERY_S if open_input else _STDERR_EVERY_S)
+            if data == b"":
+                return bytes(output)
+            output += data or b""
+
+    def exit_code(self, timeout_s: float) -> int:
+        """Return the command's exit code; -1 when it was ended by a signal.
+
+        Raises:
+            UnreachableError: The link ended before the command did.
+            DeadlineError: The board did not tell.
+        """
+        if not self._channel.status_event.wait(timeout_s):
+            raise DeadlineError(f"{self._name} did not report how a command ended", _TRY_AGAIN)
+        code = int(self._channel.recv_exit_status())
+        if code < 0 and not self._channel.get_transport().is_active():
+            raise link_lost(self._name, EOFError("the link was cut"), self.last_words())
+        return code
+
+    def last_words(self) -> str:
+        """Return the end of standard error; see `Channel.last_words`."""
+        self._drain_stderr()
+        return self._stderr.decode("utf-8", "replace").strip()
+
+    def close(self) -> None:
+        """End the command; see `Channel.close`."""
+        close_quietly(self._channel)
+
+    def _receive(self, size: int, timeout_s: float) -> bytes | None:
+        """Return the next bytes, or `None` when none came; standard error is read meanwhile.
+
+        It must be: it shares the channel's window, and a full one stops the command.
+        """
+        self._channel.settimeout(timeout_s)
+        try:
+            data: bytes = self._channel.recv(size)
+        except socket.timeout:  # noqa: UP041 - an alias only from Python 3.10 on
+            return None
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            raise link_lost(self._name, error, self.last_words()) from error
+        finally:
+            self._drain_stderr()
+        return data
+
+    def _drain_stderr(self) -> None:
+        while self._channel.recv_stderr_ready():
+            said = self._channel.recv_stderr(_READ_BYTES)
+            if not said:
+                break
+            self._stderr = (self._stderr + said)[-_LAST_WORDS_BYTES:]
+
+
+def close_quietly(channel: paramiko.Channel) -> None:
+    """Close a channel; a link that is cut is closed, too."""
+    with suppress(paramiko.SSHException, OSError, EOFError):
+        channel.close()
+
+
+def _silent(name: str, timeout_s: float) -> DeadlineError:
+    return DeadlineError(f"{name} was silent for {timeout_s:.0f} s", _TRY_AGAIN)
+
+
+def link_lost(name: str, error: BaseException, last_words: str = "") -> UnreachableError:
+    """Say that an open connection ended."""
+    said = f"; its last words: {last_words}" if last_words else ""
+    return UnreachableError(
+        f"the connection to {name} broke: {str(error) or type(error).__name__}{said}",
+        "Try again: what has arrived is kept.",
+    )

@@ -1,0 +1,233 @@
+"""What `~/.ssh/config` says of a host; the file is read, never written.
+
+paramiko reads the format, except Include, which is put in place here, and the Match criteria that
+run programs or that it does not know: those blocks are passed over, and a failure says so.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import paramiko
+
+from targets.errors import TargetError
+
+#: Another file than ~/.ssh/config, or `none`, as for `ssh -F`.
+PATH_VARIABLE = "KEDGE_SSH_CONFIG"
+
+_LINE = re.compile(r"(?P<key>\w+)(?:\s*=\s*|\s+)(?P<value>.+)\Z")
+_SECONDS = re.compile(r"(?P<number>[0-9]{1,6})(?P<unit>[sSmM]?)\Z")
+_CRITERIA = {"host", "originalhost", "user", "localuser"}
+_CRITERIA_ALONE = {"all", "canonical", "final"}
+_NEVER = "Host !*"
+_IN_BLOCK = "KedgeInBlock"
+_MOST_DEPTH = 16  # as ssh_config(5) has it
+
+
+class SshConfigError(TargetError):
+    """The user's SSH configuration cannot be read, or a line of it is wrong."""
+
+    exit_code = 3
+
+
+@dataclass(frozen=True)
+class HostSettings:
+    """What the configuration says of one host; `None` where it says nothing."""
+
+    host: str
+    """The name or number to dial: `HostName`, or the host as it was written."""
+    user: str | None = None
+    port: int | None = None
+    identities: tuple[Path, ...] = ()
+    identities_only: bool = False
+    jump: str | None = None
+    """`ProxyJump`, as it stands there."""
+    proxy_command: str | None = None
+    connect_timeout_s: float | None = None
+    host_key_alias: str | None = None
+    passed_over: tuple[str, ...] = ()
+    """What was not followed, and where it stands."""
+
+
+def read_settings(
+    host: str, user: str | None = None, port: int | None = None, path: Path | None = None
+) -> HostSettings:
+    """Look a host up in the user's SSH configuration.
+
+    Args:
+        host: As the user wrote it: a name, a number, or a `Host` of the file.
+        user: A user that is set already, which wins.
+        port: A port that is set already, which wins.
+        path: The file; `~/.ssh/config`, or what KEDGE_SSH_CONFIG names, if not given.
+
+    Raises:
+        SshConfigError: The file cannot be read, or a line of it is wrong.
+    """
+    path = path or _own_path()
+    if path is None or not path.exists():
+        return HostSettings(host, user, port)
+    reader = _Reader(path.parent, host)
+    # The first value wins, so what is set already is said first.
+    reader.lines += [f"User {user}"] if user else []
+    reader.lines += [f"Port {port}"] if port else []
+    reader.read(path)
+    try:
+        found = reader.look_up()
+    except (paramiko.ConfigParseError, OSError, ValueError, KeyError) as error:
+        raise SshConfigError(f"{path} is not understood: {error}", _MEND) from error
+    return _settings(found, tuple(reader.passed_over))
+
+
+_MEND = "Mend it (ssh -G HOST checks it), or set KEDGE_SSH_CONFIG=none to go without it."
+
+
+def _own_path() -> Path | None:
+    named = os.environ.get(PATH_VARIABLE)
+    if named:
+        return None if named == "none" else Path(named)
+    try:
+        return Path.home() / ".ssh" / "config"
+    except RuntimeError:  # a user without a home has no configuration
+        return None
+
+
+def _settings(found: Mapping[str, object], passed_over: tuple[str, ...]) -> HostSettings:
+    def text(key: str) -> str | None:
+        value = found.get(key)
+        return str(value) if value is not None else None
+
+    files = found.get("identityfile") or []
+    assert isinstance(files, list)
+    port = text("port")
+    wait = _seconds(text("connecttimeout") or "")
+    return HostSettings(
+        host=text("hostname") or "",
+        user=text("user"),
+        port=int(port) if port else None,
+        identities=tuple(Path(name).expanduser() for name in files if name.lower() != "none"),
+        identities_only=(text("identitiesonly") or "").lower() == "yes",
+        jump=text("proxyjump"),
+        proxy_command=text("proxycommand"),
+        connect_timeout_s=wait or None,
+        host_key_alias=text("hostkeyalias"),
+        passed_over=passed_over,
+    )
+
+
+class _Reader:
+    """Makes one text of the file and of what it includes, in lines that paramiko understands."""
+
+    def __init__(self, folder: Path, host: str) -> None:
+        self._folder = folder
+        self._host = host
+        self._block = "Host *"
+        self.lines: list[str] = []
+        self.passed_over: list[str] = []
+
+    def look_up(self) -> Mapping[str, object]:
+        """Return the settings of the host, by keys in lower case."""
+        found: Mapping[str, object] = paramiko.SSHConfig.from_text("\n".join(self.lines)).lookup(
+            self._host
+        )
+        return found
+
+    def read(self, path: Path, depth: int = 0) -> None:
+        """Add the lines of a file.
+
+        Raises:
+            SshConfigError: It cannot be read, or a line is wrong.
+        """
+        try:
+            text = path.read_bytes().decode("utf-8", "replace")
+        except OSError as error:
+            raise SshConfigError(f"cannot read {path}: {error.strerror or error}", _MEND) from error
+        for number, line in enumerate(map(str.strip, text.splitlines()), 1):
+            if line and not line.startswith("#"):
+                self._take(line, f"{path}, line {number}", depth)
+
+    def _take(self, line: str, where: str, depth: int) -> None:
+        found = _LINE.match(line)
+        if not found:
+            raise SshConfigError(f"{where}: {line!r} is no setting with a value", _MEND)
+        key, value = found["key"].lower(), found["value"].strip()
+        if key != "proxycommand":  # the rest of its line is a shell command
+            value = _without_comment(value)
+        words = _words(value, where) if key in ("host", "match", "include") else []
+        if key == "include":
+            self._include(words, where, depth)
+        elif key in ("host", "match"):
+            self._block = f"{key} {value}" if key == "host" else self._match(words, value, where)
+            self.lines.append(self._block)
+        elif key.startswith("canonical"):
+            self.passed_over.append(f"{found['key']} ({where})")
+        else:
+            _check_value(key, value, where)
+            self.lines.append(f"{key} {value}")
+
+    def _include(self, patterns: list[str], where: str, depth: int) -> None:
+        """Read the files that a line includes, if it stands in a block that counts."""
+        if depth >= _MOST_DEPTH:
+            raise SshConfigError(f"{where}: files include each other without end", _MEND)
+        marked = paramiko.SSHConfig.from_text("\n".join([*self.lines, f"{_IN_BLOCK} yes"]))
+        if _IN_BLOCK.lower() not in marked.lookup(self._host):
+            return
+        block = self._block
+        for pattern in patterns:
+            full = self._folder / Path(pattern).expanduser()
+            for path in sorted(Path(full.anchor).glob(str(full.relative_to(full.anchor)))):
+                self.read(path, depth + 1)
+        self._block = block
+        self.lines.append(block)
+
+    def _match(self, words: list[str], value: str, where: str) -> str:
+        """Return the line that begins a Match block; of one that is passed over, nothing counts."""
+        left = list(words)
+        while left:
+            criterion = left.pop(0).lower().removeprefix("!")
+            if criterion in _CRITERIA_ALONE:
+                continue
+            if criterion not in _CRITERIA:
+                self.passed_over.append(f"Match {criterion} ({where})")
+                return _NEVER
+            if not left:
+                raise SshConfigError(f"{where}: Match {criterion} lacks its pattern", _MEND)
+            left.pop(0)
+        return f"match {value}"
+
+
+def _words(value: str, where: str) -> list[str]:
+    try:
+        return shlex.split(value)
+    except ValueError as error:
+        raise SshConfigError(f"{where}: {value!r} has a quote without its end", _MEND) from error
+
+
+def _without_comment(value: str) -> str:
+    """Cut what follows a word that begins with `#`, outside quotes."""
+    quoted = False
+    for position, sign in enumerate(value):
+        if sign == '"':
+            quoted = not quoted
+        elif sign == "#" and not quoted and (position == 0 or value[position - 1].isspace()):
+            return value[:position].rstrip()
+    return value
+
+
+def _check_value(key: str, value: str, where: str) -> None:
+    plain = value.strip('"')
+    if key == "port" and not (re.match(r"[0-9]{1,5}\Z", plain) and 0 < int(plain) < 65536):
+        raise SshConfigError(f"{where}: Port must be 1 to 65535, found {plain!r}", _MEND)
+    if key == "connecttimeout" and plain.lower() != "none" and _seconds(plain) is None:
+        raise SshConfigError(f"{where}: ConnectTimeout must be seconds, found {plain!r}", _MEND)
+
+
+def _seconds(text: str) -> float | None:
+    found = _SECONDS.match(text)
+    if not found:
+        return None
+    return int(found["number"]) * (60.0 if found["unit"].lower() == "m" else 1.0)

@@ -37,7 +37,9 @@ from converters.emit import emit
 from converters.evaluate import Judgement, golden_inputs, judge, warnings_of
 from converters.golden import write_golden
 from converters.latency import LatencyUs
+from converters.model_card import card_of_conversion
 from converters.model_source import LoadedModel, load_model
+from converters.model_toml import write_model_toml
 from converters.progress import Progress, Report
 from converters.recipe import Recipe, check_pairing, load_recipe
 from converters.request import ConversionRequest
@@ -87,6 +89,10 @@ def run(
     judgement = judge(source, written, samples, report)
     write_golden(work / GOLDEN_NAME, golden_inputs(source, written, samples[TEST], request.seed))
     warnings = draft.warnings + warnings_of(source, judgement.accuracy(ORIGINAL), request.data)
+    card = card_of_conversion(
+        written, dataset.class_names, request.image_range, source.probabilities
+    )
+    warnings += write_model_toml(work, request.out, card)
     conversion = replace(
         _evidence(request, recipe, source, written, judgement),
         splits=_splits(dataset, samples),

@@ -30,6 +30,7 @@ from converters.conversion import (
 )
 from converters.errors import ConversionError, HostDiskError, MissingConvertExtraError
 from converters.latency import MEASURE, LatencyUs, answer_measure
+from converters.model_toml import MODEL_TOML, NEW_MODEL_TOML
 from converters.planned import Plan
 from converters.progress import Progress, Report, ignore
 from converters.recipe import RecipeError, check_pairing, load_recipe
@@ -83,7 +84,8 @@ def convert(
     check_request(request)
     with _workspace(request.out) as work:
         _run_child("convert", request, work, on_progress, latency_us)
-        durable.publish(work, request.out, (GOLDEN_NAME, MODEL_NAME, CONVERSION_NAME))
+        cards = [name for name in (MODEL_TOML, NEW_MODEL_TOML) if (work / name).is_file()]
+        durable.publish(work, request.out, (*cards, GOLDEN_NAME, MODEL_NAME, CONVERSION_NAME))
     return read_conversion(request.out)
 
 

@@ -42,7 +42,7 @@ def test_a_conversion_loads_no_tensorflow_into_its_caller(digits_ptq):
 
 def test_only_the_three_files_are_left(digits_ptq):
     names = {path.name for path in digits_ptq.model.parent.iterdir()}
-    assert names == {"model.tflite", "conversion.json", "golden.npz"}
+    assert names == {"model.tflite", "model.toml", "conversion.json", "golden.npz"}
 
 
 @pytest.mark.parametrize(
@@ -201,6 +201,7 @@ def test_an_interrupted_conversion_leaves_the_one_before_it_whole(
         parent.send_signal(signal.SIGINT)
     assert {path.name for path in out.iterdir()} == {
         "model.tflite",
+        "model.toml",
         "conversion.json",
         "golden.npz",
     }

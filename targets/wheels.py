@@ -6,6 +6,7 @@ board's platform, never the host's.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -63,6 +64,22 @@ def find_wheels(
         names = " and no wheel ".join(map(_name, missing))
         raise WheelError(f"{wheelhouse} has no wheel {names}", _elsewhere(missing))
     return [path for path in found.values() if path is not None]
+
+
+def wheel_here(wheel: Wheel, wheelhouse: Path | None) -> Path | None:
+    """Find a wheel without downloading it: in the wheelhouse when one is given, else in the cache.
+
+    Raises:
+        WheelError: The file that is there is damaged.
+    """
+    folder = wheelhouse or cache_folder()
+    return _in_folder(wheel, folder) if folder.is_dir() else None
+
+
+def tree_digest(paths: Sequence[Path]) -> str:
+    """Return the name of the runtime that these wheels make when they are unzipped together."""
+    digests = sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in paths)
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 def _find(wheel: Wheel, needed: Sequence[Wheel], on_download: OnWheel) -> Path:

@@ -10,6 +10,7 @@ import click
 
 from toolkit.cli import output
 from toolkit.cli.options import as_json, file_path
+from toolkit.cli.target_check import check
 
 if TYPE_CHECKING:
     from targets.inventory import Target
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 @click.group("target")
 def command() -> None:
     """Add, list, check and remove the boards of this project (kept in kedge.toml)."""
+
+
+command.add_command(check)
 
 
 @command.command("add")
@@ -106,43 +110,6 @@ def list_targets(as_json: bool) -> None:
 
 def _labels(target: Target) -> str:
     return " ".join(f"{key}={value}" for key, value in target.labels.items())
-
-
-@command.command("check")
-@click.argument("name")
-@as_json
-def check(name: str, as_json: bool) -> None:
-    """Tell what a board is and which runtime it will use.
-
-    \b
-    kedge target check pi
-    """
-    from targets.provision import open_device
-    from toolkit.project import find_target
-
-    target = find_target(name)
-    with output.progress() as show:
-        show(f"connect to {name}", 0, 0)
-        with open_device(target) as device:
-            facts, seen = dict(device.facts), device.probe
-            runtime = device.runtime
-    free = output.size(seen.free_bytes) if seen.free_bytes is not None else "unknown"
-    if as_json:
-        wanted = {"distribution": runtime.distribution, "version": runtime.version}
-        plain = {"name": name, "facts": facts, "runtime": wanted, "free_bytes": seen.free_bytes}
-        output.print_json({"schema": 1, **plain})
-        return
-    rows = [
-        ["board", str(facts["model"] or "unknown")],
-        ["system", f"{facts['os']}, {facts['machine']}, {facts['libc'] or 'no glibc'}"],
-        ["python", f"{facts['python']} ({facts['python_executable']})"],
-        ["cores, memory", f"{facts['cores']}, {output.size(int(facts['memory_bytes']))}"],
-        ["free for kedge", f"{free} at {seen.root}"],
-        ["runtime", f"{runtime.distribution} {runtime.version}"],
-    ]
-    if facts["emulated"]:
-        rows.append(["emulated", "yes: its latency is never VALID"])
-    output.table(f"{name} ({target.address})", ["", "found"], rows)
 
 
 @command.command("remove")

@@ -1,0 +1,206 @@
+"""`kedge target check`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from toolkit.cli import output
+from toolkit.cli.options import as_json, file_path
+
+if TYPE_CHECKING:
+    from targets.doctor import Diagnosis, Finding, FirstUse
+    from targets.probe import Probe
+    from toolkit.check import Checked
+
+#: What a command that needs the board would end with: the way to it is not ready.
+EXIT_NOT_READY = 6
+
+
+@click.command("check")
+@click.argument("name")
+@click.option(
+    "--wheelhouse",
+    type=file_path(),
+    envvar="KEDGE_WHEELHOUSE",
+    help="Folder of wheels, to tell what will be sent.",
+)
+@as_json
+def check(name: str, wheelhouse: Path | None, as_json: bool) -> int:
+    """Tell what a board is, which runtime it will use, and what stands in the way.
+
+    The board is only read: nothing is written there, and no agent is placed. Ends with 0 when it is
+    READY or READY WITH CAUTION, with 6 when it is NOT READY.
+
+    \b
+    kedge target check pi
+    kedge target check pi --json
+    """
+    from targets.doctor import NOT_READY
+    from toolkit.check import check_board
+    from toolkit.project import find_target
+
+    target = find_target(name)
+    with output.progress() as show:
+        checked = check_board(target, wheelhouse, show)
+    if as_json:
+        output.print_json({"schema": 1, "name": name, **_plain(checked)})
+    else:
+        _print(f"{name} ({target.address})", checked)
+    return EXIT_NOT_READY if checked.diagnosis.verdict == NOT_READY else 0
+
+
+def _print(title: str, checked: Checked) -> None:
+    found = checked.diagnosis
+    output.table(title, ["", "found"], _rows(checked.seen, found))
+    if found.python is not None:
+        rows = [
+            [f"{entry.runtime.distribution} {entry.runtime.version}", entry.refusal or "will load"]
+            for entry in found.runtimes
+        ]
+        output.table("", [f"runtime with Python {found.facts['python']}", ""], rows)
+    if found.choice is not None:
+        output.say(_first_use_line(checked.first_use))
+    output.say(found.verdict)
+    for finding in found.findings:
+        output.say(f"  {_mark(finding)} {finding.cause}")
+        output.say(f"    → {finding.fix}")
+
+
+def _mark(finding: Finding) -> str:
+    from targets.doctor import BLOCKS
+
+    return "stops:" if finding.level == BLOCKS else "note: "
+
+
+def _rows(seen: Probe, found: Diagnosis) -> list[list[str]]:
+    facts = found.facts
+    free = output.size(seen.free_bytes) if seen.free_bytes is not None else "unknown"
+    libraries = ", ".join(
+        filter(None, [facts.get("libc") or "no known C library", _glibcxx(facts)])
+    )
+    rows = [
+        ["board", _board(found)],
+        ["system", f"{facts.get('os') or 'unknown'}, kernel {facts.get('kernel') or 'unknown'}"],
+        ["programs are", f"{facts.get('machine') or 'unknown'}, {libraries}"],
+        ["cores", _cores(facts)],
+        ["memory", _memory(facts)],
+        ["free for kedge", f"{free} at {seen.root}"],
+        ["pythons", ", ".join(_python_text(seen, found)) or "none"],
+    ]
+    rows += [["accelerator", _accelerator(entry)] for entry in facts.get("accelerators", ())]
+    runs_in = [facts.get("container") and f"container of {facts['container']}"]
+    runs_in += ["emulation"] if facts.get("emulated") else []
+    if any(runs_in):
+        rows.append(["runs in", ", ".join(filter(None, runs_in))])
+    return rows
+
+
+def _board(found: Diagnosis) -> str:
+    model = str(found.facts.get("model") or "unknown")
+    return f"{model} ({found.profile.id})" if found.profile else model
+
+
+def _glibcxx(facts: Mapping[str, Any]) -> str:
+    return f"GLIBCXX {facts['glibcxx']}" if facts.get("glibcxx") else ""
+
+
+def _cores(facts: Mapping[str, Any]) -> str:
+    kinds = [
+        f"{len(entry['cores'])} {entry['name'] or entry['part']}"
+        + (f" at {entry['max_khz'] / 1000:.0f} MHz" if entry["max_khz"] else "")
+        for entry in facts.get("core_classes", ())
+        if entry["name"] or entry["part"]
+    ]
+    return " + ".join(kinds) or str(facts.get("cores", "unknown"))
+
+
+def _memory(facts: Mapping[str, Any]) -> str:
+    size = int(facts.get("memory_bytes", 0))
+    page = int(facts.get("page_bytes", 0))
+    told = output.size(size) if size else "unknown"
+    return f"{told}, pages of {page // 1024} KiB" if page else told
+
+
+def _python_text(seen: Probe, found: Diagnosis) -> list[str]:
+    return [
+        "{}.{}".format(*python.version)
+        + (" behind a shim" if python.is_shim else "")
+        + (" (chosen)" if python == found.python and len(seen.pythons) > 1 else "")
+        for python in seen.pythons
+    ]
+
+
+def _accelerator(entry: Mapping[str, Any]) -> str:
+    speed = f"{entry['usb_mbits']} Mbit/s" if entry.get("usb_mbits") else ""
+    return ", ".join(filter(None, [entry["kind"], entry["path"], entry.get("state", ""), speed]))
+
+
+def _first_use_line(first_use: FirstUse) -> str:
+    parts = [] if first_use.has_agent else [f"agent {output.size(first_use.agent_bytes)}"]
+    parts += [
+        f"{wheel.name} {'' if wheel.is_exact else 'about '}{output.size(wheel.size_bytes)}"
+        for wheel in first_use.wheels
+    ]
+    if not parts:
+        return "first use sends nothing: agent and runtime are there"
+    unsure = " (less if the runtime is there already)" if first_use.has_runtime is None else ""
+    return f"first use sends {output.size(first_use.total_bytes)}: {', '.join(parts)}{unsure}"
+
+
+def _plain(checked: Checked) -> dict[str, Any]:
+    """All of it as docs/boards.md describes it; fields are added, never changed."""
+    seen, found, first_use = checked.seen, checked.diagnosis, checked.first_use
+    choice, python = found.choice, found.python
+    return {
+        "verdict": found.verdict,
+        "findings": [
+            {"level": entry.level, "cause": entry.cause, "fix": entry.fix, "source": entry.source}
+            for entry in found.findings
+        ],
+        "board": {"id": found.profile.id, "name": found.profile.name} if found.profile else None,
+        "facts": {
+            **found.facts,
+            **({"python_executable": python.executable} if python else {}),
+        },
+        "pythons": [
+            {
+                "version": "{}.{}".format(*entry.version),
+                "executable": entry.executable,
+                "is_shim": entry.is_shim,
+                "lacks": list(entry.lacks),
+                "installed": dict(entry.installed),
+                "chosen": entry == python,
+            }
+            for entry in seen.pythons
+        ],
+        "runtime": {"distribution": choice.distribution, "version": choice.version}
+        if choice
+        else None,
+        "runtimes": [
+            {
+                "distribution": entry.runtime.distribution,
+                "version": entry.runtime.version,
+                "loads": entry.refusal is None,
+                "reason": entry.refusal,
+            }
+            for entry in found.runtimes
+        ],
+        "root": seen.root,
+        "writable": seen.writable,
+        "mount_options": list(seen.mount_options),
+        "free_bytes": seen.free_bytes,
+        "first_use": {
+            "total_bytes": first_use.total_bytes,
+            "agent_bytes": first_use.agent_bytes,
+            "has_agent": first_use.has_agent,
+            "has_runtime": first_use.has_runtime,
+            "wheels": [
+                {"name": wheel.name, "size_bytes": wheel.size_bytes, "is_exact": wheel.is_exact}
+                for wheel in first_use.wheels
+            ],
+        },
+    }

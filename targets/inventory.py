@@ -11,7 +11,7 @@ import os
 import re
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from tomlkit.items import InlineTable
 
 from targets.address import Address, AddressError, parse_address, parse_jump
 from targets.errors import TargetError
+from targets.execution import KEYS, Execution, read_execution
 
 FILE_NAME = "kedge.toml"
 DEFAULT_ROOT = "~/.local/share/kedge"
@@ -37,8 +38,8 @@ _HOST_KEY_TYPES = (
     "ssh-rsa",
 )
 _JUMP_HOST_KEY = re.compile(r"(?P<kind>\S+) (?P<fingerprint>SHA256:\S+)\Z")
-_TEXTS = ("address", "host_key", "host_key_type", "identity", "root", "jump")
-_KEYS = {*_TEXTS, "labels", "jump_host_keys"}
+_TEXTS = ("address", "host_key", "host_key_type", "identity", "root", "jump", "board")
+_KEYS = {*_TEXTS, *KEYS, "labels", "jump_host_keys"}
 
 
 class InventoryError(TargetError):
@@ -62,10 +63,13 @@ class Target:
     root: str = DEFAULT_ROOT
     """The folder on the board that belongs to kedge."""
     labels: Mapping[str, str] = field(default_factory=dict)
+    board: str | None = None
+    """The kind of board, as `targets/boards` names it; `None` when it was not recognised."""
     jump: str | None = None
     """The jump hosts before it, as `parse_jump` reads them; without it, ~/.ssh/config says."""
     jump_host_keys: Mapping[str, str] = field(default_factory=dict)
     """`TYPE SHA256:…` of each jump host by HOST or [HOST]:PORT; others are in known_hosts."""
+    execution: Execution = Execution()
 
     @property
     def is_local(self) -> bool:
@@ -167,7 +171,7 @@ class Inventory:
         self.require_free(target.name)
         entry = tomlkit.table()
         entry["address"] = target.address
-        for key in ("host_key", "host_key_type", "identity", "jump"):
+        for key in ("host_key", "host_key_type", "identity", "jump", "board"):
             if getattr(target, key) is not None:
                 entry[key] = str(getattr(target, key))
         if target.root != DEFAULT_ROOT:
@@ -198,6 +202,20 @@ class Inventory:
         self.get(name)
         wanted = {known: target for known, target in self.targets.items() if known != name}
         del self._document["targets"][name]
+        self._write(wanted)
+
+    def set_execution(self, name: str, execution: Execution) -> None:
+        """Write how models are executed on a target.
+
+        Raises:
+            InventoryError: There is none of this name, or the file cannot be written.
+        """
+        wanted = {**self.targets, name: replace(self.get(name), execution=execution)}
+        entry = self._document["targets"][name]
+        for key, value in execution.as_entry().items():
+            entry.pop(key, None)
+            if value is not None:
+                entry[key] = value
         self._write(wanted)
 
     def _targets_in(self, document: tomlkit.TOMLDocument) -> dict[str, Target]:
@@ -241,8 +259,10 @@ class Inventory:
             identity=self._identity(texts["identity"]),
             root=root,
             labels=_table(where, entry, "labels"),
+            board=texts["board"],
             jump=texts["jump"],
             jump_host_keys=host_keys,
+            execution=read_execution(where, entry),
         )
 
     def _identity(self, text: str | None) -> Path | None:

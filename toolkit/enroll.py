@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from targets.agent_archive import agent_archive
+from targets.board_profile import BoardProfile, recognise
 from targets.inventory import Target
 from targets.probe import probe
 from targets.provision import connect, require_writable
@@ -35,6 +36,8 @@ class Enrolled:
     """The folder for kedge's files, by its full path on the board."""
     free_bytes: int | None
     """Room there; `None` when the board does not tell."""
+    profile: BoardProfile | None
+    """The kind of board that was recognised, if any."""
 
 
 def enroll(
@@ -72,8 +75,11 @@ def enroll(
     with connect(target) as transport:
         seen = probe(transport, target.root, agent_archive().sha256)
     require_writable(seen, target)
+    profile = recognise(seen.facts)
+    if profile is not None:
+        target = replace(target, board=profile.id)
     inventory.add(target)
-    return Enrolled(target, inventory.path, seen.root, seen.free_bytes)
+    return Enrolled(target, inventory.path, seen.root, seen.free_bytes, profile)
 
 
 def _with_jump_host_keys(target: Target, accepts: Accepts) -> Target:

@@ -64,6 +64,10 @@ def add(
     )
     added = enroll(target, host_key, _accepts)
     output.say(f"added {name} ({address}) to {added.inventory}")
+    if added.profile is not None:
+        output.say(
+            f"recognised: {added.profile.name}; what to know of it: kedge target check {name}"
+        )
     if added.free_bytes is not None:
         output.say(f"{output.size(added.free_bytes)} are free for kedge at {added.root}")
 
@@ -99,13 +103,21 @@ def list_targets(as_json: bool) -> None:
     targets = open_inventory().targets
     if as_json:
         plain = [
-            {"name": name, "address": target.address, "labels": dict(target.labels)}
+            {
+                "name": name,
+                "address": target.address,
+                "board": target.board,
+                "labels": dict(target.labels),
+            }
             for name, target in targets.items()
         ]
         output.print_json({"schema": 1, "targets": plain})
         return
-    rows = [[name, target.address, _labels(target)] for name, target in targets.items()]
-    output.table("", ["name", "address", "labels"], rows)
+    rows = [
+        [name, target.address, target.board or "", _labels(target)]
+        for name, target in targets.items()
+    ]
+    output.table("", ["name", "address", "board", "labels"], rows)
 
 
 def _labels(target: Target) -> str:

@@ -63,12 +63,12 @@ class Target:
     root: str = DEFAULT_ROOT
     """The folder on the board that belongs to kedge."""
     labels: Mapping[str, str] = field(default_factory=dict)
-    board: str | None = None
-    """The kind of board, as `targets/boards` names it; `None` when it was not recognised."""
     jump: str | None = None
     """The jump hosts before it, as `parse_jump` reads them; without it, ~/.ssh/config says."""
     jump_host_keys: Mapping[str, str] = field(default_factory=dict)
     """`TYPE SHA256:…` of each jump host by HOST or [HOST]:PORT; others are in known_hosts."""
+    board: str | None = None
+    """The kind of board, as `targets/boards` names it; `None` when it was not recognised."""
     execution: Execution = Execution()
 
     @property

@@ -116,11 +116,16 @@ class PtqDynamic(Step):
 class PruneChannels(Step):
     """Channel pruning: whole channels are taken out, in one go; training has to follow.
 
+    One of the three ratios is given; where somebody measures latency, it decides between choices
+    that are alike otherwise.
+
     Attributes:
-        macs_ratio: Share of the multiply-accumulates that is to be left, 0-1.
+        macs_ratio: Share of the multiply-accumulates that is to be left, 0-1; 0 if not given.
+        parameters_ratio: The same of the parameters.
+        latency_ratio: The same of the latency.
         importance: Channels go by how much the loss would change without them (Taylor), or by the
             norm of their weights.
-        scope: The MACs are saved where they matter least, or alike in all layers.
+        scope: Channels go where they matter least, or alike in all layers.
         multiple: The channels left in a layer are a multiple of this, as kernels compute so many at
             a time.
     """
@@ -130,15 +135,46 @@ class PruneChannels(Step):
     function: ClassVar[str] = "converters.prune_channels.technique:prune"
     uses: ClassVar[tuple[str, ...]] = (TRAIN,)
     trains: ClassVar[bool] = True
-    macs_ratio: float = number(0.5, 0.01, 0.99)
+    macs_ratio: float = number(0.0, 0.01, 0.99)
+    parameters_ratio: float = number(0.0, 0.01, 0.99)
+    latency_ratio: float = number(0.0, 0.01, 0.99)
     importance: str = choice("taylor", "l1", "l2")
     scope: str = choice("global", "uniform")
     multiple: int = number(8, 1, 256)
 
     @property
+    def ratios(self) -> dict[str, float]:
+        """What is given, by what it is a share of."""
+        every = {
+            "macs": self.macs_ratio,
+            "parameters": self.parameters_ratio,
+            "latency": self.latency_ratio,
+        }
+        return {of: ratio for of, ratio in every.items() if ratio}
+
+    @property
+    def of(self) -> str:
+        """Of what a share is to be left: "macs", "parameters" or "latency"."""
+        return next(iter(self.ratios))
+
+    @property
+    def ratio(self) -> float:
+        """The share that is to be left, 0-1."""
+        return self.ratios[self.of]
+
+    @property
     def label(self) -> str:
-        """Such as channels50: half of the MACs are gone."""
-        return f"channels{100 - 100 * self.macs_ratio:.3g}"
+        """Such as channels50: half of the MACs are gone; channels50latency: half of the latency."""
+        return f"channels{100 - 100 * self.ratio:.3g}" + ("" if self.of == "macs" else self.of)
+
+    def misfit(self) -> tuple[str, str]:
+        """One ratio decides; two could contradict each other."""
+        if len(self.ratios) == 1:
+            return "", ""
+        given = " and ".join(f"{of}_ratio" for of in self.ratios) or "no ratio"
+        return f"{given} given, expected one of macs_ratio, parameters_ratio, latency_ratio", (
+            "write one of them, such as `macs_ratio = 0.5`"
+        )
 
 
 @dataclass(frozen=True)

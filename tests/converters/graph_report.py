@@ -33,9 +33,16 @@ from converters.graph.unfold import normalizable, unfolded
 from converters.measure import measured_moments
 from converters.progress import ignore
 from converters.prune_channels.channels import channels_of
-from converters.prune_channels.choose import GLOBAL, UNIFORM, Target, choose
+from converters.prune_channels.choose import (
+    GLOBAL,
+    UNIFORM,
+    Target,
+    choose,
+    lost_by_importance,
+)
 from converters.prune_channels.cut import without_channels
 from converters.prune_channels.importance import by_norm
+from converters.prune_channels.ladder import Bounds, Sizes, ladder_of
 from converters.quantize import qat
 from converters.steps import QatW8A8
 from converters.tflite.quantization import dequantize, quantize
@@ -77,8 +84,11 @@ def pruned(graph, x):
     channels = channels_of(graph)
     found = {"groups": [len(group) for group in channels.groups]}
     for scope in (UNIFORM, GLOBAL):
-        target = Target(0.5, multiple=4, scope=scope, least=4)
-        removed = choose(graph, channels, by_norm(graph, channels, 2), target)
+        importance = by_norm(graph, channels, 2)
+        ladder = ladder_of(channels, importance, Bounds(4, 4))
+        lost = lost_by_importance(ladder, importance)
+        choice = choose(ladder, Sizes(graph, channels, ladder), lost, Target(0.5, scope=scope))
+        removed = ladder.removed(choice.levels)
         small = without_channels(graph, channels, removed)
         before = answers(build_model(masked(graph, channels, removed)), x)
         after = answers(build_model(small), x)

@@ -1,4 +1,4 @@
-"""Which channels go together, which go first, and how many: decided on plain arrays."""
+"""Which channels go together, and what is left without some: decided on plain arrays."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import pytest
 from converters.graph.cost import macs, parameters
 from converters.graph.node import Graph, Node
 from converters.prune_channels.channels import channels_of
-from converters.prune_channels.choose import GLOBAL, UNIFORM, Target, choose, macs_without
 from converters.prune_channels.cut import without_channels
-from converters.prune_channels.importance import by_norm, by_taylor
+from converters.prune_channels.importance import by_taylor
 
 PLAIN = {"strides": (1, 1), "padding": "same", "dilation": (1, 1), "groups": 1}
 
@@ -145,44 +144,6 @@ def test_a_slice_of_channels_moves_with_them():
     small = without_channels(whole, channels, channels.of["a"][[0, 3]])
     assert small.by_name()["part"].attributes["slices"][-1] == (1, 4, None)
     assert small.weights["out"]["kernel"].shape == (1, 1, 3, 4)
-
-
-@pytest.mark.parametrize("scope", [UNIFORM, GLOBAL])
-@pytest.mark.parametrize("multiple", [1, 4, 8])
-@pytest.mark.parametrize("ratio", [0.3, 0.5, 0.8])
-def test_what_stays_are_multiples_and_near_the_aim(scope, multiple, ratio):
-    nodes = [conv("a", "image", 64), conv("b", "a", 64), conv("c", "b", 32), conv("out", "c", 4)]
-    weights = {
-        "a": kernel(3, 3, 3, 64),
-        "b": kernel(3, 3, 64, 64),
-        "c": kernel(3, 3, 64, 32),
-        "out": kernel(3, 3, 32, 4),
-    }
-    whole = graph(nodes, weights)
-    channels = channels_of(whole)
-    removed = choose(
-        whole, channels, by_norm(whole, channels, 2), Target(ratio, multiple, scope, least=8)
-    )
-    small = without_channels(whole, channels, removed)
-    widths = [node.shape[-1] for node in small.nodes[1:-1]]
-    assert all(width % multiple == 0 and width >= 8 for width in widths)
-    assert macs(small) == macs_without(whole, channels, removed)
-    assert abs(macs(small) / macs(whole) - ratio) < (0.03 if multiple == 1 else 0.15)
-
-
-def test_the_smallest_channels_go_first(joined):
-    weights = dict(joined.weights)
-    small = weights["b"]["kernel"].copy()
-    small[..., 4:] *= 1e-3
-    out = weights["out"]["kernel"].copy()
-    out[:, :, 12:] *= 1e-3
-    weights |= {"b": {**weights["b"], "kernel": small}, "out": {**weights["out"], "kernel": out}}
-    changed = Graph("m", joined.nodes, joined.outputs, weights)
-    channels = channels_of(changed)
-    for order in (1, 2):
-        importance = by_norm(changed, channels, order)
-        target = Target(0.5, multiple=4, least=4, scope=GLOBAL)
-        assert choose(changed, channels, importance, target) == {*channels.of["b"][4:].tolist()}
 
 
 def test_taylor_is_the_change_of_the_loss_to_the_first_order(joined):

@@ -1,0 +1,192 @@
+"""How narrow each group of channels may become, and what a model of such widths costs. NumPy only.
+
+A choice is one level for each group: 0 keeps all of its channels, each further level keeps fewer.
+Many choices are counted at once, as a search looks at thousands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from converters.graph.cost import positions
+from converters.graph.node import DEPTHWISE, WEIGHTED, Graph, Node
+from converters.prune_channels.channels import Channels
+from converters.prune_channels.importance import Importance
+
+#: Shape (choices, groups): a level of each group.
+Levels = npt.NDArray[np.int64]
+Doubles = npt.NDArray[np.float64]
+
+#: No group has more levels than this: those between are left out.
+MOST_LEVELS = 16
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How far a group may shrink.
+
+    Attributes:
+        multiple: The channels that are left are a multiple of this: kernels compute so many at a
+            time.
+        least: Never fewer channels than this.
+        most_of_a_group: No group loses a larger share of its channels, 0-1.
+    """
+
+    multiple: int = 8
+    least: int = 8
+    most_of_a_group: float = 0.75
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """The levels of every group.
+
+    Attributes:
+        orders: Of each group its channels, the least important first.
+        counts: Of each group how many channels each level keeps; the first is all of them.
+    """
+
+    orders: tuple[tuple[int, ...], ...]
+    counts: tuple[tuple[int, ...], ...]
+
+    def removed(self, levels: Sequence[int] | Levels) -> frozenset[int]:
+        """The channels that a choice takes out."""
+        gone: set[int] = set()
+        for order, counts, level in zip(self.orders, self.counts, levels, strict=True):
+            gone |= set(order[: len(order) - counts[level]])
+        return frozenset(gone)
+
+    @property
+    def whole(self) -> Levels:
+        """The choice that keeps everything."""
+        return np.zeros(len(self.orders), np.int64)
+
+
+def ladder_of(
+    channels: Channels, importance: Importance, bounds: Bounds, most: int = MOST_LEVELS
+) -> Ladder:
+    """The levels of the groups of a graph.
+
+    Args:
+        channels: Of the graph.
+        importance: Decides which channels of a group go first.
+        bounds: How far a group may shrink.
+        most: Levels of a group, at most; those between are left out evenly.
+    """
+    orders = tuple(
+        tuple(sorted(group, key=lambda channel: (importance[channel], channel)))
+        for group in channels.groups
+    )
+    return Ladder(orders, tuple(_counts(len(order), bounds, most) for order in orders))
+
+
+def _counts(size: int, bounds: Bounds, most: int) -> tuple[int, ...]:
+    least = max(bounds.least, int(np.ceil(size * (1 - bounds.most_of_a_group))), 1)
+    lowest = -(-least // bounds.multiple) * bounds.multiple
+    highest = (size - 1) // bounds.multiple * bounds.multiple
+    narrower = list(range(highest, lowest - 1, -bounds.multiple))
+    if len(narrower) > most - 1:
+        inner = most < 4
+        places = np.linspace(0, len(narrower) - 1, most + 1 if inner else most - 1)
+        kept = np.unique(places.round().astype(int))
+        narrower = [narrower[place] for place in (kept[1:-1] if inner else kept)]
+    return (size, *narrower)
+
+
+class Sizes:
+    """MACs and parameters of a graph under any choice; exactly those of the graph when cut."""
+
+    def __init__(self, graph: Graph, channels: Channels, ladder: Ladder) -> None:
+        self._channels, self._ladder = channels, ladder
+        self.nodes = [node for node in graph.nodes if node.op in WEIGHTED]
+        by_name = graph.by_name()
+        self._kernels = np.array(
+            [graph.weights[node.weights]["kernel"].size for node in self.nodes], np.float64
+        )
+        self._positions = np.array([positions(node, by_name) for node in self.nodes], np.float64)
+        # A kernel of groups stays as it is; that of a depthwise convolution has one axis of them.
+        fixed = [node.attributes.get("groups", 1) > 1 for node in self.nodes]
+        single = [node.op == DEPTHWISE for node in self.nodes]
+        self._takes = np.array([not f and not s for f, s in zip(fixed, single, strict=True)])
+        self._gives = np.array([not f for f in fixed])
+        first = {key: nodes[0] for key, nodes in graph.uses().items()}
+        self._owned = np.array([first[node.weights] is node for node in self.nodes], np.float64)
+        self._others = [
+            (node, graph.weights[key]["alpha"].size)
+            for key, node in first.items()
+            if "alpha" in graph.weights[key]
+        ]
+
+    def shares(self, levels: Levels, nodes: Sequence[Node], inputs: bool) -> Doubles:
+        """Share of channels that are left at the input or output of nodes: (choices, nodes)."""
+        columns = [self._share(levels, node.inputs[0] if inputs else node.name) for node in nodes]
+        return np.stack(columns, axis=1) if columns else np.zeros((len(levels), 0))
+
+    def node_shares(self, levels: Levels) -> Doubles:
+        """Share of its MACs that each weighted node still has: (choices, nodes)."""
+        taken = np.where(self._takes, self.shares(levels, self.nodes, inputs=True), 1.0)
+        given = np.where(self._gives, self.shares(levels, self.nodes, inputs=False), 1.0)
+        left: Doubles = taken * given
+        return left
+
+    def macs(self, levels: Levels) -> Doubles:
+        """MACs of each choice."""
+        found: Doubles = self.node_shares(levels) @ self.macs_by_node
+        return found
+
+    def parameters(self, levels: Levels) -> Doubles:
+        """Numbers in all weights of each choice."""
+        kernels = self.node_shares(levels) @ (self._kernels * self._owned)
+        widths = np.array([node.shape[-1] for node in self.nodes]) * self._owned
+        biases = self.shares(levels, self.nodes, inputs=False) @ widths
+        alphas = self.shares(levels, [node for node, _ in self._others], inputs=False) @ np.array(
+            [size for _, size in self._others], np.float64
+        )
+        found: Doubles = kernels + biases + alphas
+        return found
+
+    def held(self) -> Doubles:
+        """How much of the channels at either end of a node each group has: (nodes, groups)."""
+        found = np.zeros((len(self.nodes), len(self._ladder.orders)))
+        for row, node in enumerate(self.nodes):
+            for name in (node.inputs[0], node.name):
+                of = self._channels.of[name]
+                for group, order in enumerate(self._ladder.orders):
+                    share = float(np.isin(of, order).mean())
+                    found[row, group] = max(found[row, group], share)
+        return found
+
+    @property
+    def macs_by_node(self) -> Doubles:
+        """MACs of each weighted node with all its channels."""
+        found: Doubles = self._kernels * self._positions
+        return found
+
+    def _share(self, levels: Levels, name: str) -> Doubles:
+        of = self._channels.of[name]
+        left = np.full(len(levels), float(len(of)))
+        for group, table in self._gone(name).items():
+            left -= table[levels[:, group]]
+        return left / len(of)
+
+    def _gone(self, name: str) -> dict[int, Doubles]:
+        """Of each group that a tensor has channels of: how many are gone at each level."""
+        if not hasattr(self, "_tables"):
+            self._tables: dict[str, dict[int, Doubles]] = {}
+        if name not in self._tables:
+            of = self._channels.of[name]
+            tables = {}
+            for number, (order, counts) in enumerate(
+                zip(self._ladder.orders, self._ladder.counts, strict=True)
+            ):
+                held = np.isin(order, of)
+                if held.any():
+                    times = np.array([(of == channel).sum() for channel in order])
+                    before = np.concatenate([[0.0], np.cumsum(times)])
+                    tables[number] = before[[len(order) - count for count in counts]]
+            self._tables[name] = tables
+        return self._tables[name]

@@ -12,6 +12,7 @@ import reprlib
 from dataclasses import dataclass, replace
 from typing import Any, Callable, Dict, List, NoReturn, Optional
 
+from device_agent.board_runtimes import board_runtimes
 from device_agent.conditions import boot_id
 from device_agent.contract.codes import BAD_REQUEST, CHILD_DIED, RefusalError
 from device_agent.contract.measurement import Conditions, to_json
@@ -97,7 +98,11 @@ class Session:
 
     def _hello(self, _: _Args, __: Read, ___: Event) -> Answer:
         facts = self._around.read_facts()
-        own = {"agent_sha256": self._around.agent_sha256, "boot_id": boot_id()}
+        own = {
+            "agent_sha256": self._around.agent_sha256,
+            "boot_id": boot_id(),
+            "board_runtimes": board_runtimes(),
+        }
         return Answer(dict(facts, **own))
 
     def _reserve(self, args: _Args, _: Read, emit: Event) -> Answer:

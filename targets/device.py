@@ -33,7 +33,8 @@ from targets.agent_client import ANSWER_TIMEOUT_S, AgentClient, AgentError
 from targets.errors import TargetError
 from targets.inventory import Target
 from targets.probe import Probe
-from targets.runtimes import RuntimeChoice, choose_runtime
+from targets.runtime_choice import choose
+from targets.runtimes import RuntimeChoice
 from targets.sample_run import SampleRequest, SampleRun, run_arguments, sample_run, tensors_of
 from targets.wheels import find_wheels
 
@@ -91,6 +92,8 @@ class RunSettings:
     """Between two requests; 0 is back to back."""
     soak: bool = False
     """One long run, its samples thinned and its memory read meanwhile."""
+    cores: tuple[int, ...] | None = None
+    """The cores that the process is kept to, empty for all; `None`: as kedge.toml says."""
 
     @property
     def timeout_s(self) -> float:
@@ -123,21 +126,28 @@ class Device:
         self._client = client
         self.facts: Mapping[str, Any] = client.call("hello", {})
         """What the agent says of its board; keys as in `device_agent.facts`."""
-        self._tree = ""
+        self._trees: dict[RuntimeChoice, str] = {}
+        """What was brought there for a runtime; nothing for one that the board has."""
 
     @cached_property
     def runtime(self) -> RuntimeChoice:
-        """The runtime that this board will use.
+        """The runtime that this board will use: as kedge.toml says, else the best that loads.
 
         Raises:
-            NoRuntimeError: None loads there.
+            NoRuntimeError: None loads there, or not the one that kedge.toml names.
         """
-        return choose_runtime(self.facts)
+        return choose(self.facts, self.target.execution.runtime)
+
+    def use(self, choice: RuntimeChoice) -> None:
+        """Let this board use another runtime from now on; `prepare_runtime` brings it there."""
+        self.runtime = choice
 
     def prepare_runtime(
         self, wheelhouse: Path | None = None, on_progress: OnProgress = no_progress
     ) -> KernelClass:
         """Reserve the board, bring the runtime there unless it has it, and load it once.
+
+        The delegate that kedge.toml names is loaded too.
 
         Another host that uses the board now is waited for: two benchmarks would measure each other.
 
@@ -147,9 +157,17 @@ class Device:
         Raises:
             NoRuntimeError: No runtime loads on this board.
             WheelError: A wheel cannot be had.
-            AgentError: The runtime is there, but does not load.
+            AgentError: The runtime is there, but does not load, or the delegate does not.
         """
         self._reserve(on_progress)
+        if self.runtime.wheels:
+            self._trees[self.runtime] = self._bring_runtime(wheelhouse, on_progress)
+        on_progress("load the runtime", 0, 0)
+        answer = self._job("describe", {}, JOB_START_TIMEOUT_S)
+        return KernelClass(**answer["kernel_class"])
+
+    def _bring_runtime(self, wheelhouse: Path | None, on_progress: OnProgress) -> str:
+        """Send the wheels of the runtime unless they are there; return the digest of its folder."""
         paths = find_wheels(
             self.runtime.wheels, wheelhouse, lambda name: on_progress(f"download {name}", 0, 0)
         )
@@ -163,10 +181,7 @@ class Device:
                 self.push(path, on_progress)
             on_progress("unpack the runtime", 0, 0)
             self._client.call("unpack", {"tree": tree, "wheels": digests}, UNPACK_TIMEOUT_S)
-        self._tree = tree
-        on_progress("load the runtime", 0, 0)
-        answer = self._job("describe", {}, JOB_START_TIMEOUT_S)
-        return KernelClass(**answer["kernel_class"])
+        return tree
 
     def _reserve(self, on_progress: OnProgress) -> None:
         self._client.call(
@@ -216,6 +231,7 @@ class Device:
                 "seed": settings.seed,
                 "period_ns": settings.period_ns,
                 "soak": settings.soak,
+                **({} if settings.cores is None else {"cores": list(settings.cores)}),
             },
             settings.timeout_s,
             lambda event: on_progress(
@@ -321,7 +337,14 @@ class Device:
         timeout_s: float,
         on_event: Callable[[Mapping[str, Any]], None] | None = None,
     ) -> dict[str, Any]:
-        runtime = {"runtime": self.runtime.distribution, "tree": self._tree}
+        execution = self.target.execution
+        runtime = {
+            "runtime": self.runtime.distribution,
+            "tree": self._trees.get(self.runtime, ""),
+            "delegate": execution.delegate,
+            "allow_cpu": execution.allow_cpu,
+            "cores": list(execution.cores),
+        }
         timeout_s = min(timeout_s, LONGEST_JOB_S)
         args = {**runtime, **args, "timeout_s": timeout_s}
         return self._client.call(op, args, timeout_s + ANSWER_TIMEOUT_S, on_event)

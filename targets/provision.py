@@ -132,7 +132,8 @@ def _upload(transport: Transport, seen: Probe, archive: AgentArchive, target: Ta
 
 def _start(transport: Transport, seen: Probe, target: Target, stack: ExitStack) -> Device:
     archive = f"{seen.root}/agent/{agent_archive().sha256}.pyz"
-    command = [seen.python.executable, "-I", archive, "serve", seen.root]
+    python = target.execution.python or seen.python.executable
+    command = [python, "-I", archive, "serve", seen.root]
     # The empty line ends whatever the login shell printed before.
     client = AgentClient(transport.open("echo; exec " + shlex.join(command)), target.name)
     stack.callback(client.close)

@@ -147,7 +147,7 @@ def choose_runtime(facts: Mapping[str, Any]) -> RuntimeChoice:
     for verdict in verdicts:
         if verdict.refusal is None:
             runtime = verdict.runtime
-            return RuntimeChoice(runtime.distribution, runtime.version, _wheels(runtime, facts))
+            return RuntimeChoice(runtime.distribution, runtime.version, wheels_of(runtime, facts))
     cause, fix = why_none(facts)
     raise NoRuntimeError(
         f"no TFLite runtime loads on this board: {cause}"
@@ -286,7 +286,8 @@ def _missing_features(runtime: Runtime, facts: Mapping[str, Any]) -> list[str]:
     return [name for name in needed if name not in told and _64_BIT_NAMES.get(name) not in told]
 
 
-def _wheels(runtime: Runtime, facts: Mapping[str, Any]) -> tuple[Wheel, ...]:
+def wheels_of(runtime: Runtime, facts: Mapping[str, Any]) -> tuple[Wheel, ...]:
+    """Return what must be brought to a board for a runtime that loads there."""
     python, machine = f"3{_minor(facts)}", str(facts["machine"])
     wheels = [Wheel(runtime.distribution, runtime.version, python, machine)]
     if not _numpy_is_the_boards(facts):

@@ -5,31 +5,67 @@ from __future__ import annotations
 from converters.errors import ConversionError
 from converters.tflite.contract import refusals
 from converters.tflite.reader import ModelFile
+from device_agent.contract.measurement import distribution_of
 from targets.device import Device
+from targets.inventory import Target
+
+#: Of a runtime that tells no version it is only known when it is tried what it loads.
+_UNKNOWN_VERSION = "unknown"
 
 
 class ModelRefusedError(ConversionError):
-    """The runtime of the board is too old for the operators of this model."""
+    """What a board runs models with, runtime or Edge TPU, cannot load this one."""
 
 
 def admit(model: ModelFile, device: Device) -> None:
-    """Check a model file against the runtime that the board will use.
+    """Check a model file against the runtime and the delegate that the board will use.
 
     Raises:
-        ModelRefusedError: The board's runtime cannot load it.
+        ModelRefusedError: The board cannot load it, or an Edge TPU would leave it to the CPU.
         NoRuntimeError: The board can load no runtime at all.
     """
     choice = device.runtime
-    if model.edgetpu:
-        raise ModelRefusedError(
-            f"{model.path} was compiled for the Edge TPU, which {device.target.name} cannot drive",
-            "Push the .tflite that it was compiled from.",
-        )
-    reasons = refusals(model, choice.distribution, choice.version)
+    _admit_to_edgetpu(model, device.target)
+    if choice.version == _UNKNOWN_VERSION:
+        return
+    reasons = refusals(model, distribution_of(choice.distribution), choice.version)
     if reasons:
         raise ModelRefusedError(
             f"{device.target.name} cannot load {model.path}:"
             + "".join(f"\n  {reason}" for reason in reasons),
             "Convert it with a recipe of full int8 (ptq_w8a8, qat_w8a8), or use a board with "
             "Python 3.10 or newer and glibc 2.34 or newer.",
+        )
+
+
+def admit_conversion(target: Target) -> None:
+    """Refuse a target to which a fresh conversion cannot go, before the work of hours begins.
+
+    Raises:
+        ModelRefusedError: It drives an Edge TPU, which takes compiled models only.
+    """
+    if target.execution.drives_edgetpu and not target.execution.allow_cpu:
+        raise ModelRefusedError(
+            f"{target.name} drives an Edge TPU, which takes models of edgetpu_compiler only",
+            "Convert first (kedge convert), compile the .tflite with edgetpu_compiler, then push "
+            f"and bench that. To run on the CPU meanwhile: {_ON_CPU}",
+        )
+
+
+_ON_CPU = "allow_cpu = true for this target in kedge.toml."
+
+
+def _admit_to_edgetpu(model: ModelFile, target: Target) -> None:
+    execution = target.execution
+    if model.edgetpu and not execution.drives_edgetpu:
+        raise ModelRefusedError(
+            f"{model.path} was compiled for the Edge TPU, which {target.name} does not drive",
+            'Has the board one? Write delegate = "edgetpu" for this target in kedge.toml. If not, '
+            "push the .tflite that it was compiled from.",
+        )
+    if not model.edgetpu and execution.drives_edgetpu and not execution.allow_cpu:
+        raise ModelRefusedError(
+            f"{model.path} is not compiled for the Edge TPU of {target.name}: all of it would run "
+            "on the CPU, in silence",
+            f"Compile it with edgetpu_compiler. To let it run on the CPU: {_ON_CPU}",
         )

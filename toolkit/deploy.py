@@ -14,7 +14,7 @@ from converters.tflite.reader import read_model
 from targets.device import OnProgress, Staged, no_progress
 from targets.inventory import Target
 from targets.provision import open_device
-from toolkit.admission import admit
+from toolkit.admission import admit, admit_conversion
 from toolkit.bench import BenchSettings, Measurement, bench_on
 
 
@@ -51,6 +51,7 @@ def deploy(
     on_progress(f"connect to {target.name}", 0, 0)
     with open_device(target) as device:
         _ = device.runtime  # a board that loads none is refused before the work begins
+        admit_conversion(target)
     conversion = convert(request, forward(on_progress))
     on_progress(f"connect to {target.name}", 0, 0)
     with open_device(target) as device:

@@ -1,0 +1,121 @@
+"""How models are executed on a target: what its entry in `kedge.toml` says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from device_agent.contract.measurement import RUNTIME_MODULES, distribution_of
+from targets.errors import TargetError
+
+#: The Edge TPU's delegate; every other is named by the path of its library on the board.
+EDGETPU = "edgetpu"
+
+#: More threads, or cores, than any board has.
+_MOST = 1024
+
+
+class ExecutionError(TargetError):
+    """An entry of `kedge.toml` says how to run models in a way that cannot be meant."""
+
+    exit_code = 3
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How models are executed on a target; what is not given is chosen by kedge."""
+
+    runtime: str | None = None
+    """`NAME`, `NAME VERSION`, or `board:NAME` for one that the board's own Python has."""
+    python: str | None = None
+    """Path of the board's Python that runs the agent, such as that of a virtual environment."""
+    delegate: str = ""
+    """`edgetpu`, or the path of a delegate's library on the board; empty for none."""
+    allow_cpu: bool = False
+    """Whether a model that is not compiled for the Edge TPU may run on the CPU instead."""
+    threads: int | None = None
+    """Threads of the runtime where a command does not say."""
+    cores: tuple[int, ...] = ()
+    """The cores that inference is kept to; empty for all."""
+
+    @property
+    def drives_edgetpu(self) -> bool:
+        """Whether models run on an Edge TPU."""
+        return self.delegate == EDGETPU
+
+    def as_entry(self) -> dict[str, Any]:
+        """Return the fields of an entry; `None` for one that is not to be there."""
+        return {
+            "runtime": self.runtime,
+            "python": self.python,
+            "delegate": self.delegate or None,
+            "allow_cpu": self.allow_cpu or None,
+            "threads": self.threads,
+            "cores": list(self.cores) or None,
+        }
+
+
+#: The keys of an entry that this module reads.
+KEYS = frozenset(Execution().as_entry())
+
+
+def read_execution(where: str, entry: Mapping[str, Any]) -> Execution:
+    """Read the fields of a target's entry.
+
+    Args:
+        where: File and table, for the message.
+        entry: The table.
+
+    Raises:
+        ExecutionError: A field is not right; the message names it.
+    """
+    runtime = _text(where, entry, "runtime")
+    if runtime is not None:
+        _check_runtime(where, runtime)
+    delegate = _text(where, entry, "delegate") or ""
+    if delegate and delegate != EDGETPU and not delegate.startswith("/"):
+        raise ExecutionError(
+            f"{where}: delegate must be {EDGETPU!r} or the absolute path of a library on the "
+            f"board, found {delegate!r}"
+        )
+    python = _text(where, entry, "python")
+    if python is not None and not python.startswith("/"):
+        raise ExecutionError(f"{where}: python must be an absolute path, found {python!r}")
+    allow_cpu = entry.get("allow_cpu", False)
+    if not isinstance(allow_cpu, bool):
+        raise ExecutionError(f"{where}: allow_cpu must be true or false, found {allow_cpu!r}")
+    threads = entry.get("threads")
+    if threads is not None and not _is_count(threads, 1):
+        raise ExecutionError(f"{where}: threads must be 1 to {_MOST}, found {threads!r}")
+    cores = entry.get("cores", [])
+    if not isinstance(cores, list) or not all(_is_count(core, 0) for core in cores):
+        raise ExecutionError(
+            f"{where}: cores must be a list of core numbers, found {cores!r}",
+            "Write cores = [4, 5, 6, 7], or leave it away.",
+        )
+    return Execution(
+        runtime, python, delegate, allow_cpu, threads and int(threads), tuple(map(int, cores))
+    )
+
+
+def _check_runtime(where: str, runtime: str) -> None:
+    name, _, version = runtime.partition(" ")
+    is_boards = distribution_of(name) != name
+    if distribution_of(name) not in RUNTIME_MODULES or (is_boards and version):
+        known = ", ".join(RUNTIME_MODULES)
+        raise ExecutionError(
+            f"{where}: there is no runtime {runtime!r}; known are {known}",
+            'Write runtime = "NAME", "NAME VERSION", or "board:NAME" for one that the board has.',
+        )
+
+
+def _is_count(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= _MOST
+
+
+def _text(where: str, entry: Mapping[str, Any], key: str) -> str | None:
+    value = entry.get(key)
+    if value is not None and not isinstance(value, str):
+        raise ExecutionError(f"{where}: {key} must be a string, found {value!r}")
+    return str(value) if value is not None else None

@@ -21,6 +21,7 @@ COMMANDS = {
     "inspect": ("toolkit.cli.inspect", "Show what is inside a .tflite and which runtime it needs."),
     "target": ("toolkit.cli.target", "Add, list, check and remove boards."),
     "push": ("toolkit.cli.push", "Send a .tflite to a board."),
+    "run": ("toolkit.cli.run", "Let a board answer pictures or arrays."),
     "bench": ("toolkit.cli.bench", "Measure a .tflite on a board, and check its outputs there."),
     "compare": ("toolkit.cli.compare", "Compare the latency of two models on one board."),
     "results": ("toolkit.cli.results", "List, show and export what was measured."),

@@ -1,0 +1,166 @@
+"""`kedge run`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from toolkit.cli import output
+from toolkit.cli.options import as_json, file_path
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from toolkit.run import Run, RunSample
+
+#: Numbers of a regression that a line has room for.
+_SHOWN_VALUES = 8
+
+
+@click.command("run")
+@click.argument("file", type=file_path())
+@click.option("--on", "name", required=True, help="The target.")
+@click.option(
+    "--input",
+    "inputs",
+    type=file_path(),
+    multiple=True,
+    required=True,
+    help="A picture, .npy or .npz; may be given several times.",
+)
+@click.option("--save-outputs", type=file_path(), help="Write the outputs' real values as .npz.")
+@click.option(
+    "--wheelhouse",
+    type=file_path(),
+    envvar="KEDGE_WHEELHOUSE",
+    help="Folder with the board's wheels, instead of downloading them.",
+)
+@as_json
+def command(
+    file: Path,
+    name: str,
+    inputs: tuple[Path, ...],
+    save_outputs: Path | None,
+    wheelhouse: Path | None,
+    as_json: bool,
+) -> None:
+    """Let a board answer pictures or arrays, and say how long each stage took there.
+
+    model.toml beside FILE says how a picture becomes an input and what the outputs mean; `kedge
+    convert` writes one, docs/run.md describes it. This computer only decodes pictures: resizing,
+    scaling, quantizing and all the rest are done on the board.
+
+    \b
+    kedge run out/model.tflite --on pi --input cat.jpg --input dog.png
+    kedge run out/model.tflite --on pi --input x_test.npy --save-outputs y.npz --json
+    """
+    from toolkit.project import find_target
+    from toolkit.run import RunSettings, run
+    from toolkit.run import save_outputs as save
+
+    target = find_target(name)
+    settings = RunSettings(save_outputs is not None, wheelhouse)
+    with output.progress() as show:
+        done = run(file, target, inputs, settings, show)
+    if save_outputs is not None:
+        save(save_outputs, done.outputs)
+    if as_json:
+        output.print_json(_plain(done))
+        return
+    _show(done)
+    if save_outputs is not None:
+        output.say(f"written: {output.path(save_outputs)}")
+
+
+def _plain(done: Run) -> dict[str, Any]:
+    """The JSON; documented in docs/run.md."""
+    from toolkit.run import labelled
+
+    return {
+        "schema": 1,
+        "target": done.target,
+        "place": done.place,
+        "model": str(done.model),
+        "model_sha256": done.model_sha256,
+        "runtime": str(done.kernel_class),
+        "peak_rss_bytes": done.peak_rss_bytes,
+        "samples": [
+            {
+                "input": sample.source,
+                "notes": list(sample.notes),
+                "outputs": {
+                    name: labelled(name, answer, done.card)
+                    for name, answer in sample.answer.outputs.items()
+                },
+                "times_us": dict(sample.answer.times_us),
+            }
+            for sample in done.samples
+        ],
+    }
+
+
+def _show(done: Run) -> None:
+    for sample in done.samples:
+        for line in _lines(sample, done):
+            output.say(line)
+        for note in sample.notes:
+            output.warn(f"{sample.source}: {note}")
+    output.table(
+        f"{output.path(done.model)} on {done.place}: {done.kernel_class}",
+        ["stage", "first sample", *(["median of the others"] if done.samples[1:] else [])],
+        _times([sample.answer.times_us for sample in done.samples]),
+    )
+    output.say(f"peak memory of the process {output.size(done.peak_rss_bytes)}")
+
+
+def _lines(sample: RunSample, done: Run) -> list[str]:
+    from toolkit.run import labelled
+
+    source = sample.source
+    lines = []
+    for name, answer in sample.answer.outputs.items():
+        subject = source if len(sample.answer.outputs) == 1 else f"{source}: {name}"
+        lines.append(f"{subject}: {_in_words(labelled(name, answer, done.card), name, done)}")
+    return lines
+
+
+def _in_words(answer: dict[str, Any], name: str, done: Run) -> str:
+    if "classes" in answer:
+        found = [f"{entry['label']} {_score(entry['score'])}" for entry in answer["classes"]]
+        if found:
+            return " · ".join(found)
+        best = answer["best"]
+        threshold = done.card.output(name).threshold
+        return (
+            f"no class reaches the threshold {threshold:g}; the best is {best['label']} with "
+            f"{_score(best['score'])}"
+        )
+    if "values" in answer:
+        shown = ", ".join(_number(value) for value in answer["values"][:_SHOWN_VALUES])
+        return shown + (", …" if answer["values"][_SHOWN_VALUES:] else "")
+    figures = ", ".join(
+        f"{word} {_number(answer[word])}" for word in ("min", "mean", "max") if word in answer
+    )
+    return f"array {answer['shape']}: {figures}"
+
+
+def _score(score: float | None) -> str:
+    return "not a number" if score is None else f"{score:.4f}"
+
+
+def _number(value: float | None) -> str:
+    return "not a number" if value is None else f"{value:.6g}"
+
+
+def _times(times_us: list[Mapping[str, float]]) -> list[list[str]]:
+    """A row for each stage, and for all of them."""
+    from statistics import median
+
+    rows = []
+    for stage in (*times_us[0], "all"):
+        taken = [sum(of.values()) if stage == "all" else of[stage] for of in times_us]
+        row = [stage, output.duration(taken[0])]
+        rows.append(row + ([output.duration(median(taken[1:]))] if taken[1:] else []))
+    return rows

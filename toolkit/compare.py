@@ -26,7 +26,8 @@ PROCESSES_OF_AN_ARM = 9
 class CompareSettings:
     """How two models are compared."""
 
-    threads: int = 1
+    threads: int | None = None
+    """`None`: as kedge.toml says, else 1."""
     duration_s: float = 9.0
     """Steady time of both arms together."""
     processes: int = PROCESSES_OF_AN_ARM
@@ -94,7 +95,11 @@ def compare(
             admit(model, device)
         device.prepare_runtime(settings.wheelhouse, on_progress)
         arms = interleave(
-            device, (first, second), _one_process(settings, 2), settings.processes, on_progress
+            device,
+            (first, second),
+            _one_process(settings, 2, target),
+            settings.processes,
+            on_progress,
         )
         facts = dict(device.facts)
     figures = [latency([run.samples_ns for run in runs]) for runs in arms]
@@ -136,7 +141,7 @@ def compare_with_result(
         admit(model, device)
         device.prepare_runtime(settings.wheelhouse, on_progress)
         (runs,) = interleave(
-            device, (second,), _one_process(settings, 1), settings.processes, on_progress
+            device, (second,), _one_process(settings, 1, target), settings.processes, on_progress
         )
         facts = dict(device.facts)
     figure = latency([run.samples_ns for run in runs])
@@ -197,6 +202,7 @@ def interleave(
     return runs
 
 
-def _one_process(settings: CompareSettings, arms: int) -> RunSettings:
+def _one_process(settings: CompareSettings, arms: int, target: Target) -> RunSettings:
     duration_s = settings.duration_s / (arms * settings.processes)
-    return one_process(settings.threads, duration_s, settings.seed)
+    threads = settings.threads or target.execution.threads or 1
+    return one_process(threads, duration_s, settings.seed)

@@ -23,7 +23,9 @@ _MOST_PROCESSES = 200
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B", type=file_path())
 @click.option("--on", "name", required=True, help="The target.")
-@click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True)
+@click.option(
+    "--threads", type=click.IntRange(1, 256), help="Without it, as kedge.toml says, else 1."
+)
 @click.option(
     "--duration",
     "duration_s",
@@ -52,7 +54,7 @@ def command(
     first: str,
     second: Path,
     name: str,
-    threads: int,
+    threads: int | None,
     duration_s: float,
     processes: int,
     max_regression: float,

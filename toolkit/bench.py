@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,18 @@ from converters.tflite.isolated import run_isolated
 from converters.tflite.reader import ModelFile, read_model
 from converters.tflite.run import host_runtime
 from device_agent.contract.measurement import KernelClass
+from device_agent.contract.placement import Placement
 from targets.device import BoardRun, Device, OnProgress, RunSettings, Staged, no_progress
 from targets.inventory import Target
 from targets.provision import open_device
+from targets.transport import UnreachableError
 from toolkit.admission import admit
+from toolkit.energy import Energy, energy_of
 from toolkit.errors import ToolkitError
+from toolkit.pace import Pace, pace_of
 from toolkit.parity import Parity, compare
+from toolkit.reboot import why_lost
+from toolkit.soak import Soak, soak_of
 from toolkit.statistics import PROCESSES, Latency, latency
 from toolkit.verdict import INVALID, Verdict, judge
 
@@ -38,12 +46,30 @@ _LOOPBACK = ("127.", "::1", "localhost")
 class BenchSettings:
     """What is measured."""
 
-    threads: tuple[int, ...] = (1,)
-    """The settings to measure, one row each; empty for 1 up to the board's cores."""
+    threads: tuple[int, ...] | None = None
+    """The settings to measure, one row each; empty for 1 up to the board's cores; `None`: as
+    kedge.toml says, else 1."""
     duration_s: float = 3.0
     """Steady time of one row, over all its processes."""
     wheelhouse: Path | None = None
     """A folder of wheels, where there is no network."""
+    processes: int = PROCESSES
+    """Fresh processes of one row."""
+    quality: str = "standard"
+    """What the two above follow from; see `toolkit.quality`."""
+    rate_hz: float = 0.0
+    """Requests a second, at fixed times; 0 is back to back."""
+    soak_s: float = 0.0
+    """Above 0: one process for so long, and whether it leaks or gets slower."""
+    seed: int = 0
+    """Of the random inputs that are timed."""
+
+    def one_process(self, threads: int) -> RunSettings:
+        """Return how one fresh process measures."""
+        if self.soak_s:
+            return replace(one_process(threads, self.soak_s, self.seed), soak=True)
+        one = one_process(threads, self.duration_s / self.processes, self.seed)
+        return replace(one, period_ns=round(1e9 / self.rate_hz)) if self.rate_hz else one
 
 
 @dataclass(frozen=True)
@@ -57,6 +83,32 @@ class Row:
     """Of the whole inference: quantize, set, invoke, get, dequantize."""
     verdict: Verdict
     runs: tuple[BoardRun, ...]
+
+    @property
+    def pace(self) -> Pace | None:
+        """Of requests at a fixed rate."""
+        return pace_of(self.runs)
+
+    @property
+    def soak(self) -> Soak | None:
+        """Of one long process."""
+        return soak_of(self.runs[0])
+
+    @property
+    def energy(self) -> Energy | None:
+        """Of one inference; `None` where the board has no sensor."""
+        return energy_of(self.runs)
+
+    @property
+    def placement(self) -> Placement | None:
+        """Which executor computes which operators; `None` where the runtime does not tell."""
+        return self.runs[0].run.placement
+
+    @property
+    def effective_cores(self) -> float:
+        """CPU time over time of the timed loops: how many cores really worked."""
+        wall_ns = sum(run.run.wall_ns for run in self.runs)
+        return sum(run.run.cpu_ns for run in self.runs) / max(1, wall_ns)
 
 
 @dataclass(frozen=True)
@@ -74,6 +126,10 @@ class Measurement:
     parity: Parity
     settings: BenchSettings
     rows: tuple[Row, ...]
+    connect_s: float | None = None
+    """From the first packet to the facts of the board; `None` where others connected."""
+    push_s: float | None = None
+    """Sending the model, or finding that it is there."""
 
     @property
     def best(self) -> Row:
@@ -105,8 +161,15 @@ def bench(
     """
     contents = read_model(model)
     on_progress(f"connect to {target.name}", 0, 0)
+    started = time.monotonic()
     with open_device(target) as device:
-        return bench_on(contents, device, settings or BenchSettings(), on_progress)
+        connect_s = time.monotonic() - started
+        try:
+            found = bench_on(contents, device, settings or BenchSettings(), on_progress)
+        except UnreachableError as lost:
+            boot_id = str(device.facts.get("boot_id", ""))
+            raise why_lost(target, boot_id, lost, on_progress) from lost
+    return replace(found, connect_s=connect_s)
 
 
 def bench_on(
@@ -115,9 +178,11 @@ def bench_on(
     """Measure a .tflite on a board that is connected already; see `bench`."""
     admit(contents, device)
     kernel_class = device.prepare_runtime(settings.wheelhouse, on_progress)
+    started = time.monotonic()
     staged = device.push(contents.path, on_progress)
+    push_s = time.monotonic() - started
     parity = _parity(contents, device, staged, on_progress)
-    threads = settings.threads or tuple(range(1, int(device.facts["cores"]) + 1))
+    threads = threads_on(device, settings.threads)
     return Measurement(
         target=device.target.name,
         place=place_of(device.target),
@@ -129,6 +194,7 @@ def bench_on(
         parity=parity,
         settings=settings,
         rows=tuple(_row(device, staged, count, settings, on_progress) for count in threads),
+        push_s=push_s,
     )
 
 
@@ -139,6 +205,13 @@ def place_of(target: Target) -> str:
     if target.ssh_address.host.startswith(_LOOPBACK):
         return "this computer over SSH"
     return f"{target.name} ({target.address})"
+
+
+def threads_on(device: Device, asked: tuple[int, ...] | None) -> tuple[int, ...]:
+    """Return the numbers of threads to measure with; see `BenchSettings.threads`."""
+    if asked is None:
+        return (device.target.execution.threads or 1,)
+    return asked or tuple(range(1, int(device.facts["cores"]) + 1))
 
 
 def one_process(threads: int, duration_s: float, seed: int = 0) -> RunSettings:
@@ -155,14 +228,25 @@ def _row(
 ) -> Row:
     runs: list[BoardRun] = []
     what = f"measure with {threads} thread{'s' if threads > 1 else ''}"
-    one = one_process(threads, settings.duration_s / PROCESSES)
-    for number in range(PROCESSES):
-        on_progress(what, number, PROCESSES)
-        runs.append(device.benchmark(staged, one))
-    on_progress(what, PROCESSES, PROCESSES)
+    one = settings.one_process(threads)
+    processes = 1 if settings.soak_s else settings.processes
+    for number in range(processes):
+        on_progress(what, number, processes)
+        runs.append(device.benchmark(staged, one, _soak_progress(settings, on_progress)))
+    on_progress(what, processes, processes)
+    return row_of(device.facts, threads, tuple(runs))
+
+
+def row_of(facts: Mapping[str, Any], threads: int, runs: tuple[BoardRun, ...]) -> Row:
+    """Compute the figures and the verdict of the processes of one setting."""
     figure = latency([run.samples_ns for run in runs])
     whole = latency([run.end_to_end_ns for run in runs])
-    return Row(threads, figure, whole, judge(device.facts, runs, figure), tuple(runs))
+    return Row(threads, figure, whole, judge(facts, runs, figure), runs)
+
+
+def _soak_progress(settings: BenchSettings, on_progress: OnProgress) -> OnProgress:
+    """A soak tells its seconds; the phases of a short process pass too quickly to be shown."""
+    return on_progress if settings.soak_s else no_progress
 
 
 def _parity(contents: ModelFile, device: Device, staged: Staged, on_progress: OnProgress) -> Parity:

@@ -8,6 +8,7 @@ reads every older one, an older one refuses a newer one.
 from __future__ import annotations
 
 import json
+import platform
 import sqlite3
 import sys
 import zlib
@@ -16,18 +17,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from device_agent.contract.measurement import conditions_from_json, process_run_from_json, to_json
 from targets.device import BoardRun
-from toolkit.bench import Measurement, Row
+from toolkit.bench import Measurement, Row, row_of
 from toolkit.errors import ToolkitError
 from toolkit.statistics import Latency, latency
 from toolkit.verdict import Verdict
 
-SCHEMA = 1
+SCHEMA = 2
 FOLDER, NAME = ".kedge", "results.db"
 
 #: Another kedge may be writing to the same file.
@@ -58,6 +60,21 @@ CREATE TABLE run (
 CREATE INDEX result_of_model ON result (model_sha256, target);
 """
 
+#: What leads from each older schema to the next; a new file walks all of it.
+_STEPS = {
+    0: _TABLES,
+    1: """
+CREATE TABLE series (
+    result_id INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    name TEXT NOT NULL,              -- as in ProcessRun.series
+    data BLOB NOT NULL,              -- as run.samples
+    PRIMARY KEY (result_id, number, name),
+    FOREIGN KEY (result_id, number) REFERENCES run(result_id, number) ON DELETE CASCADE
+);
+""",
+}
+
 
 class ResultStoreError(ToolkitError):
     """The store of results cannot be read or written."""
@@ -84,18 +101,25 @@ class StoredResult:
 
     line: ResultLine
     document: Mapping[str, Any]
-    """`place`, `facts`, `parity`, `settings`, `reasons` and the version of kedge that took it."""
+    """`place`, `facts`, `parity`, `settings`, `reasons`, the version of kedge that took it; since
+    schema 2 also `host`, `model_bytes`, `connect_s`, `push_s` and `warnings`."""
     runs: tuple[BoardRun, ...]
 
-    @property
+    @cached_property
     def latency(self) -> Latency:
         """The figures, computed again from the samples."""
         return latency([run.samples_ns for run in self.runs])
 
+    @cached_property
+    def row(self) -> Row:
+        """Figures and verdict as this kedge computes them from what was kept."""
+        return row_of(self.document["facts"], self.line.threads, self.runs)
+
     @property
     def verdict(self) -> Verdict:
         """What was said of it when it was taken."""
-        return Verdict(self.line.verdict, tuple(self.document["reasons"]))
+        told = self.document
+        return Verdict(self.line.verdict, tuple(told["reasons"]), tuple(told.get("warnings", ())))
 
 
 class ResultStore:
@@ -144,21 +168,19 @@ class ResultStore:
                 "ORDER BY number",
                 (number,),
             ).fetchall()
+            series: list[dict[str, tuple[int, ...]]] = [{} for _ in runs]
+            for position, name, data in self._database.execute(
+                "SELECT number, name, data FROM series WHERE result_id = ?", (number,)
+            ):
+                series[position][name] = _unpacked(data)
         if row is None:
             raise ResultStoreError(
                 f"there is no result {number} in {self._path}", "List them: kedge results"
             )
-        return StoredResult(ResultLine(*row[:-1]), json.loads(row[-1]), tuple(map(_run_of, runs)))
+        found = tuple(map(_run_of, runs, series))
+        return StoredResult(ResultLine(*row[:-1]), json.loads(row[-1]), found)
 
     def _save_row(self, measurement: Measurement, row: Row) -> int:
-        document = {
-            "kedge": version("kedge"),
-            "place": measurement.place,
-            "facts": measurement.facts,
-            "parity": _parity_document(measurement),
-            "settings": asdict(measurement.settings) | {"wheelhouse": None},
-            "reasons": list(row.verdict.reasons),
-        }
         cursor = self._database.execute(
             "INSERT INTO result (taken_at, target, model, model_sha256, runtime, threads, verdict, "
             "median_us, document) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -171,23 +193,30 @@ class ResultStore:
                 row.threads,
                 row.verdict.kind,
                 row.latency.median_us,
-                json.dumps(document),
+                json.dumps(_document(measurement, row)),
             ),
         )
         assert cursor.lastrowid is not None
         for position, run in enumerate(row.runs):
-            self._database.execute(
-                "INSERT INTO run VALUES (?, ?, ?, ?, ?, ?)",
-                (
-                    cursor.lastrowid,
-                    position,
-                    json.dumps(to_json(run.run)),
-                    json.dumps([to_json(entry) for entry in run.conditions]),
-                    _packed(run.samples_ns),
-                    _packed(run.end_to_end_ns),
-                ),
-            )
+            self._save_run(cursor.lastrowid, position, run)
         return cursor.lastrowid
+
+    def _save_run(self, result: int, position: int, run: BoardRun) -> None:
+        self._database.execute(
+            "INSERT INTO run VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                result,
+                position,
+                json.dumps(to_json(run.run)),
+                json.dumps([to_json(entry) for entry in run.conditions]),
+                _packed(run.samples_ns),
+                _packed(run.end_to_end_ns),
+            ),
+        )
+        self._database.executemany(
+            "INSERT INTO series VALUES (?, ?, ?, ?)",
+            [(result, position, name, _packed(data)) for name, data in run.series.items()],
+        )
 
 
 @contextmanager
@@ -222,6 +251,7 @@ def as_document(result: StoredResult) -> dict[str, Any]:
                 "conditions": [to_json(entry) for entry in run.conditions],
                 "samples_ns": list(run.samples_ns),
                 "end_to_end_ns": list(run.end_to_end_ns),
+                "series": {name: list(values) for name, values in run.series.items()},
             }
             for run in result.runs
         ],
@@ -238,10 +268,10 @@ def _prepare(database: sqlite3.Connection, path: Path) -> None:
                 f"{path} was written by a newer kedge (schema {found}, this one reads {SCHEMA})",
                 "Use that kedge, or move the file away.",
             )
-        if found == 0:
-            for statement in _TABLES.split(";\n"):
+        for step in range(found, SCHEMA):
+            for statement in _STEPS[step].split(";\n"):
                 database.execute(statement)
-            database.execute(f"PRAGMA user_version = {SCHEMA}")
+            database.execute(f"PRAGMA user_version = {step + 1}")
 
 
 @contextmanager
@@ -257,10 +287,32 @@ def _translated(path: Path) -> Iterator[None]:
         raise ResultStoreError(f"cannot keep results in {path}: {error.strerror}") from error
 
 
-def _run_of(row: tuple[str, str, bytes, bytes]) -> BoardRun:
+def _run_of(row: tuple[str, str, bytes, bytes], series: Mapping[str, tuple[int, ...]]) -> BoardRun:
     conditions = tuple(conditions_from_json(entry) for entry in json.loads(row[1]))
     run = process_run_from_json(json.loads(row[0]))
-    return BoardRun(run, _unpacked(row[2]), conditions, _unpacked(row[3]))
+    return BoardRun(run, _unpacked(row[2]), conditions, _unpacked(row[3]), series)
+
+
+def _document(measurement: Measurement, row: Row) -> dict[str, Any]:
+    host = {
+        "name": platform.node(),
+        "machine": platform.machine(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+    }
+    return {
+        "kedge": version("kedge"),
+        "host": host,
+        "place": measurement.place,
+        "facts": measurement.facts,
+        "model_bytes": measurement.staged.size_bytes,
+        "connect_s": measurement.connect_s,
+        "push_s": measurement.push_s,
+        "parity": _parity_document(measurement),
+        "settings": asdict(measurement.settings) | {"wheelhouse": None},
+        "reasons": list(row.verdict.reasons),
+        "warnings": list(row.verdict.warnings),
+    }
 
 
 def _packed(samples_ns: Sequence[int]) -> bytes:

@@ -7,8 +7,14 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from device_agent.contract.measurement import LEAST_RUNS
 from targets.device import BoardRun
-from toolkit.statistics import STEADY_RATIO, Latency, drift
+from toolkit.disturbance import clock_jump, disturbances, warnings
+from toolkit.fallback import silent_fallback
+from toolkit.frequency import frequency_movement
+from toolkit.soak import LEAKS, SLOWS, soak_of
+from toolkit.statistics import CONFIDENCE, PROCESSES, Latency
+from toolkit.steady import STEADY_RATIO, unsteadiness
 
 VALID = "VALID"
 UNSTABLE = "UNSTABLE"
@@ -17,14 +23,6 @@ INVALID = "INVALID"
 #: Other programs that use more than this share of one core disturb caches, memory and clock.
 COMPETING_LOAD = 0.25
 
-#: Bits of Raspberry Pi's get_throttled that mean "now"; the upper half only means "since boot".
-_THROTTLED_NOW = {
-    0: "under-voltage",
-    1: "the frequency is capped",
-    2: "throttled",
-    3: "soft temperature limit",
-}
-
 
 @dataclass(frozen=True)
 class Verdict:
@@ -32,6 +30,8 @@ class Verdict:
 
     kind: str
     reasons: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """What a person should know although the figure stands."""
 
 
 def judge(facts: Mapping[str, Any], runs: Sequence[BoardRun], figure: Latency) -> Verdict:
@@ -42,30 +42,38 @@ def judge(facts: Mapping[str, Any], runs: Sequence[BoardRun], figure: Latency) -
         runs: One for each fresh process.
         figure: What was computed from them.
     """
-    invalid = _invalid(facts, runs)
-    if invalid:
-        return Verdict(INVALID, tuple(invalid))
-    unstable = _unstable(runs, figure)
-    return Verdict(UNSTABLE, tuple(unstable)) if unstable else Verdict(VALID)
-
-
-def _invalid(facts: Mapping[str, Any], runs: Sequence[BoardRun]) -> list[str]:
-    reasons = []
+    notes = tuple(warnings(runs) + _weak_interval(runs, figure))
+    invalid = silent_fallback(runs) + disturbances(runs)
     if facts["emulated"]:
-        reasons.append(f"emulated: {facts['machine']} on an x86 CPU, its speed means nothing")
-    conditions = [seen for run in runs for seen in run.conditions]
-    bits = {
-        bit for seen in conditions for bit in _THROTTLED_NOW if (seen.throttled or 0) >> bit & 1
-    }
-    reasons += [_THROTTLED_NOW[bit] + " while it ran" for bit in sorted(bits)]
-    swap = [seen.swap_used_bytes for seen in conditions if seen.swap_used_bytes is not None]
-    if swap and swap[-1] > swap[0]:
-        reasons.append("the board began to swap while it ran")
-    return reasons
+        invalid.insert(0, f"emulated: {facts['machine']} on an x86 CPU, its speed means nothing")
+    if invalid:
+        return Verdict(INVALID, tuple(invalid), notes)
+    unstable = _unstable(runs, figure)
+    return Verdict(UNSTABLE if unstable else VALID, tuple(unstable), notes)
+
+
+def _fallback(runs: Sequence[BoardRun]) -> list[str]:
+    placements = [run.run.placement for run in runs if run.run.placement]
+    idle = sorted({placement.delegate for placement in placements if placement.fell_back})
+    return [f"CPU fallback: {delegate} was loaded and computes nothing" for delegate in idle]
+
+
+def _weak_interval(runs: Sequence[BoardRun], figure: Latency) -> list[str]:
+    if len(runs) == 1:
+        return ["one process only: nothing is said about how processes differ"]
+    if figure.confidence >= CONFIDENCE:
+        return []
+    return [
+        f"{len(runs)} processes only: the interval encloses the median with "
+        f"{figure.confidence:.0%} ({PROCESSES} give 97%)"
+    ]
 
 
 def _unstable(runs: Sequence[BoardRun], figure: Latency) -> list[str]:
     reasons = []
+    fewest = min(len(run.samples_ns) for run in runs)
+    if fewest < LEAST_RUNS:
+        reasons.append(f"too few samples: {fewest} of one process, {LEAST_RUNS} are the least")
     low, high = figure.interval_us
     if high > STEADY_RATIO * low:
         reasons.append(
@@ -74,11 +82,45 @@ def _unstable(runs: Sequence[BoardRun], figure: Latency) -> list[str]:
     competing = median(run.run.others_cores for run in runs)
     if competing > COMPETING_LOAD:
         reasons.append(f"competing load: other programs used {competing:.0%} of a core meanwhile")
-    drifts = [drift(run.samples_ns) for run in runs]
-    moving = sum(ratio > STEADY_RATIO for ratio in drifts)
-    if moving > len(drifts) / 2:
-        reasons.append(
-            f"no steady state: {moving} of {len(drifts)} processes drift by more than "
-            f"{STEADY_RATIO - 1:.0%} (up to {max(drifts) - 1:.0%})"
-        )
+    movement = frequency_movement(runs)
+    if movement is not None:
+        reasons.append(str(movement))
+    jump = clock_jump(runs)
+    if jump is not None:
+        reasons.append(jump)
+    return reasons + _unsteady(runs) + _cannot_keep_up(runs, figure) + _trends(runs)
+
+
+def _unsteady(runs: Sequence[BoardRun]) -> list[str]:
+    moves = [unsteadiness(run.samples_ns) for run in runs]
+    moving = sum(share > 0 for share in moves)
+    if moving <= len(moves) / 2:
+        return []
+    return [
+        f"no steady state: {moving} of {len(moves)} processes drift by more than "
+        f"{STEADY_RATIO - 1:.0%} (up to {max(moves):.0%})"
+    ]
+
+
+def _cannot_keep_up(runs: Sequence[BoardRun], figure: Latency) -> list[str]:
+    period_us = runs[0].run.period_ns / 1e3
+    if not period_us or figure.median_us <= period_us:
+        return []
+    return [
+        f"the model cannot keep up: a run takes {figure.median_us:.4g} us, a request comes every "
+        f"{period_us:.4g} us, so the longer it lasts the longer they wait"
+    ]
+
+
+def _trends(runs: Sequence[BoardRun]) -> list[str]:
+    reasons = []
+    for soak in filter(None, map(soak_of, runs)):
+        if LEAKS in soak.verdict and soak.memory is not None:
+            low, high = (bound / 1024 for bound in soak.memory.interval)
+            reasons.append(
+                f"leaks memory: {soak.memory.slope / 1024:,.0f} KiB/h "
+                f"(95% interval {low:,.0f} to {high:,.0f})"
+            )
+        if SLOWS in soak.verdict and soak.slowing is not None:
+            reasons.append(f"gets slower by {soak.slowing:.1%} an hour")
     return reasons

@@ -8,45 +8,89 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from toolkit.cli import output
-from toolkit.cli.measurement import as_plain, exit_code, gravest, show_measurement
-from toolkit.cli.options import as_json, file_path, measuring
+from toolkit.cli.measurement import as_plain, exit_code, gravest
+from toolkit.cli.measurement_report import show_measurement
+from toolkit.cli.options import Duration, as_json, file_path, threads, wheelhouse
 
 if TYPE_CHECKING:
     from toolkit.bench import Measurement
     from toolkit.bench_many import BoardFailure, Outcome
 
+#: Half a day; an agent takes jobs of a day at most.
+LONGEST_SOAK_S = 12 * 3600.0
+
 
 @click.command("bench")
 @click.argument("file", type=file_path())
 @click.option("--on", "selection", required=True, help="Targets: NAME, A,B or LABEL=VALUE.")
-@measuring
+@click.option(
+    "--quality",
+    type=click.Choice(["quick", "standard", "thorough"]),
+    default="standard",
+    show_default=True,
+    help="2, 6 or 12 fresh processes; 1s, 10s or 60s.",
+)
+@click.option(
+    "--duration", "duration_s", type=Duration(), help="How long each row is measured, such as 3s."
+)
+@click.option(
+    "--rate",
+    "rate_hz",
+    type=click.FloatRange(0.1, 10_000),
+    metavar="HZ",
+    help="Requests at fixed times, so many a second, instead of back to back.",
+)
+@click.option(
+    "--soak",
+    "soak_s",
+    type=Duration(LONGEST_SOAK_S),
+    help="One process for so long, such as 10m: does it leak, does it get slower?",
+)
+@threads
+@wheelhouse
 @as_json
 def command(
     file: Path,
     selection: str,
-    threads: tuple[int, ...],
-    duration_s: float,
+    quality: str,
+    duration_s: float | None,
+    rate_hz: float | None,
+    soak_s: float | None,
+    threads: tuple[int, ...] | None,
     wheelhouse: Path | None,
     as_json: bool,
 ) -> int:
     """Measure a .tflite on a board, or on many, and compare its outputs with this host's.
 
-    Each row is six fresh processes; the interval encloses the median with 97 % confidence. Every
-    result is kept (`kedge results list`). Exits with 9 when a figure cannot be trusted, with 8 when
-    the outputs are not the host's.
+    Each row is several fresh processes; the interval encloses the median with the confidence that
+    their number allows. Every result is kept (`kedge results list`). Exits with 9 when a figure
+    cannot be trusted, with 8 when the outputs are not the host's.
 
     \b
     kedge bench out/model.tflite --on pi
     kedge bench out/model.tflite --on pi --threads sweep --duration 10s --json
-    kedge bench out/model.tflite --on room=lab
+    kedge bench out/model.tflite --on room=lab --quality quick
+    kedge bench out/model.tflite --on pi --rate 30
+    kedge bench out/model.tflite --on pi --soak 10m
     """
     from toolkit.bench import BenchSettings
     from toolkit.bench_many import bench_many
     from toolkit.project import open_inventory
+    from toolkit.quality import QUALITIES
 
+    if soak_s and (rate_hz or duration_s):
+        raise click.UsageError("--soak goes with neither --rate nor --duration: it has its own")
     inventory = open_inventory()
     targets = inventory.select(selection)
-    settings = BenchSettings(threads, duration_s, wheelhouse)
+    settings = BenchSettings(
+        threads,
+        duration_s or QUALITIES[quality].duration_s,
+        wheelhouse,
+        processes=QUALITIES[quality].processes,
+        quality=quality,
+        rate_hz=rate_hz or 0.0,
+        soak_s=soak_s or 0.0,
+    )
     with output.progress() as show:
         outcomes = bench_many(file, targets, settings, show)
     if len(outcomes) == 1 and outcomes[0].error is not None:
@@ -114,5 +158,5 @@ def _show_all(outcomes: list[Outcome]) -> None:
                 "; ".join(best.verdict.reasons),
             ]
         )
-    columns = ["target", "verdict", "median", "97 % interval", "outputs", "reasons"]
+    columns = ["target", "verdict", "median", "interval", "outputs", "reasons"]
     output.table("", columns, rows)

@@ -9,7 +9,8 @@ import click
 from toolkit.cli import output
 from toolkit.cli.bench import keep
 from toolkit.cli.convert import show_conversion
-from toolkit.cli.measurement import EXIT_NOT_TRUSTED, as_plain, exit_code, show_measurement
+from toolkit.cli.measurement import EXIT_NOT_TRUSTED, as_plain, exit_code
+from toolkit.cli.measurement_report import show_measurement
 from toolkit.cli.options import as_json, converting, file_path, measuring
 
 
@@ -30,7 +31,7 @@ def command(
     image_range: str,
     name: str,
     out: Path,
-    threads: tuple[int, ...],
+    threads: tuple[int, ...] | None,
     duration_s: float,
     wheelhouse: Path | None,
     as_json: bool,

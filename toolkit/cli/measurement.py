@@ -1,15 +1,18 @@
-"""How a measurement is shown: a table for a person, JSON for a program, a code for a script."""
+"""What a measurement is for a program: JSON, and an exit code."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from toolkit.cli import output
-
 if TYPE_CHECKING:
+    from device_agent.contract.placement import Placement
     from toolkit.bench import Measurement, Row
+    from toolkit.pace import Pace
     from toolkit.parity import Parity
+    from toolkit.soak import Soak
 
 EXIT_REFUSED = 8
 EXIT_NOT_TRUSTED = 9
@@ -40,14 +43,24 @@ def as_plain(measurement: Measurement) -> dict[str, Any]:
         "model_sha256": measurement.model_sha256,
         **_plain_row(best),
         "runtime": str(measurement.kernel_class),
-        "board": {key: measurement.facts[key] for key in ("model", "machine", "os", "python")},
-        "load_us": _first(best, "load_ns"),
-        "allocate_us": _first(best, "allocate_ns"),
-        "first_invoke_us": _first(best, "first_invoke_ns"),
-        "peak_rss_bytes": max(run.run.peak_rss_bytes for run in best.runs),
-        "load_peak_rss_bytes": max(run.run.load_peak_rss_bytes for run in best.runs),
+        **_identity(measurement),
+        "quality": measurement.settings.quality,
+        "seed": measurement.settings.seed,
+        "connect_us": _microseconds(measurement.connect_s),
+        "push_us": _microseconds(measurement.push_s),
         "parity": _plain_parity(measurement.parity),
         "rows": [_plain_row(row) for row in measurement.rows],
+    }
+
+
+def _identity(measurement: Measurement) -> dict[str, Any]:
+    facts = measurement.facts
+    return {
+        "board": {key: facts[key] for key in ("model", "machine", "os", "python")},
+        "board_kernel": facts.get("kernel"),
+        "boot_id": facts.get("boot_id"),
+        "agent_sha256": facts.get("agent_sha256"),
+        "model_bytes": measurement.staged.size_bytes,
     }
 
 
@@ -58,6 +71,7 @@ def _plain_row(row: Row) -> dict[str, Any]:
         "threads": row.threads,
         "verdict": row.verdict.kind,
         "reasons": list(row.verdict.reasons),
+        "warnings": list(row.verdict.warnings),
         "invoke_median_us": figure.median_us,
         "invoke_ci_us": list(figure.interval_us),
         "confidence": figure.confidence,
@@ -66,8 +80,76 @@ def _plain_row(row: Row) -> dict[str, Any]:
         "invoke_min_us": figure.fastest_us,
         "invoke_max_us": figure.slowest_us,
         **percentiles,
+        "invoke_mean_us": figure.mean_us,
+        "invoke_sd_us": figure.sd_us,
+        "invoke_mad_us": figure.mad_us,
+        "outliers": asdict(figure.outliers),
+        "effective_cores": row.effective_cores,
+        "cores": row.runs[0].run.cores,
+        "placement": _plain_placement(row.runs[0].run.placement),
         "end_to_end_median_us": row.end_to_end.median_us,
         "end_to_end_ci_us": list(row.end_to_end.interval_us),
+        **_phases(row),
+        **_memory(row),
+        "pace": _plain_pace(row.pace) if row.pace else None,
+        "soak": _plain_soak(row.soak) if row.soak else None,
+        "energy": asdict(row.energy) if row.energy else None,
+    }
+
+
+def _plain_placement(placement: Placement | None) -> dict[str, Any] | None:
+    """Operators by executor; `None` where the runtime does not tell."""
+    if placement is None:
+        return None
+    return {"text": str(placement), "ops": placement.ops, "delegate": placement.delegate}
+
+
+def _phases(row: Row) -> dict[str, Any]:
+    """What each fresh process does once: the median over them."""
+    names = ("import", "load", "allocate", "first_invoke", "warmup")
+    phases = {f"{name}_us": once_us(row, f"{name}_ns") for name in names}
+    return {**phases, "steady_us": sum(run.run.wall_ns for run in row.runs) / 1e3}
+
+
+def _memory(row: Row) -> dict[str, Any]:
+    return {
+        "before_load_rss_bytes": max(run.run.before_load_rss_bytes for run in row.runs),
+        "load_peak_rss_bytes": max(run.run.load_peak_rss_bytes for run in row.runs),
+        "peak_rss_bytes": max(run.run.peak_rss_bytes for run in row.runs),
+        "arena_bytes": None,  # no runtime's Python tells it
+    }
+
+
+def _plain_pace(pace: Pace) -> dict[str, Any]:
+    response = pace.response
+    return {
+        "rate_hz": pace.rate_hz,
+        "requests": pace.requests,
+        "missed": pace.missed,
+        "unserved": pace.unserved,
+        "response_median_us": response.median_us,
+        "response_ci_us": list(response.interval_us),
+        **{f"response_p{p}_us": value for p, value in response.percentiles_us.items()},
+        "response_max_us": response.slowest_us,
+        "back_to_back_us": pace.back_to_back_us,
+    }
+
+
+def _plain_soak(soak: Soak) -> dict[str, Any]:
+    memory, latency = soak.memory, soak.latency
+    return {
+        "verdict": list(soak.verdict),
+        "duration_s": soak.duration_s,
+        "runs": soak.runs,
+        "kept": soak.kept,
+        "memory_start_bytes": soak.memory_start_bytes,
+        "memory_end_bytes": soak.memory_end_bytes,
+        "memory_bytes_per_hour": memory.slope if memory else None,
+        "memory_ci_bytes_per_hour": list(memory.interval) if memory else None,
+        "memory_chance": memory.chance if memory else None,
+        "latency_us_per_hour": latency.slope if latency else None,
+        "latency_ci_us_per_hour": list(latency.interval) if latency else None,
+        "latency_chance": latency.chance if latency else None,
     }
 
 
@@ -78,63 +160,10 @@ def _plain_parity(parity: Parity) -> dict[str, Any]:
     return plain
 
 
-def _first(row: Row, field: str) -> float:
-    """The median over the fresh processes of what each does once; microseconds."""
-    from statistics import median
-
+def once_us(row: Row, field: str) -> float:
+    """Return the median over the fresh processes of what each does once; microseconds."""
     return float(median(getattr(run.run, field) for run in row.runs)) / 1e3
 
 
-def show_measurement(measurement: Measurement) -> None:
-    """Print a measurement: the verdict first."""
-    best = measurement.best
-    for row in measurement.rows:
-        reasons = "".join(f"\n    {reason}" for reason in row.verdict.reasons)
-        output.say(f"{row.verdict.kind} with {row.threads} thread(s){reasons}")
-    output.table(
-        f"{output.path(measurement.model)} on {measurement.place}: {measurement.kernel_class}",
-        ["threads", "invoke", "97 % interval", "p90", "p99", "largest", "samples", "end to end"],
-        [_shown_row(row) for row in measurement.rows],
-    )
-    load, first = _first(best, "load_ns"), _first(best, "first_invoke_ns")
-    peak = output.size(max(run.run.peak_rss_bytes for run in best.runs))
-    output.say(
-        f"load {output.duration(load)} · first inference {output.duration(first)} · "
-        f"peak memory of the process {peak}"
-    )
-    show_parity(measurement.parity)
-    if len(measurement.rows) > 1:
-        output.say(f"best: --threads {best.threads}")
-
-
-def _shown_row(row: Row) -> list[str]:
-    figure = row.latency
-    low, high = figure.interval_us
-    percentiles = [
-        output.duration(value) if value is not None else "too few samples"
-        for value in (figure.percentiles_us[90], figure.percentiles_us[99])
-    ]
-    return [
-        str(row.threads),
-        output.duration(figure.median_us),
-        f"{output.duration(low)} to {output.duration(high)}",
-        *percentiles,
-        output.duration(figure.slowest_us),
-        str(figure.samples),
-        output.duration(row.end_to_end.median_us),
-    ]
-
-
-def show_parity(parity: Parity) -> None:
-    """Print how a board's outputs compare with the host's."""
-    kind = "held-out" if parity.real_inputs else "random"
-    output.say(f"outputs {parity.verdict} over {parity.samples} {kind} inputs: {parity.reason}")
-    output.say(
-        f"    largest difference {parity.largest_difference:g}, beyond 1 step "
-        f"{output.percent(parity.beyond_one)}, same decision {output.percent(parity.agreement)}"
-    )
-    if parity.board_accuracy is not None and parity.host_accuracy is not None:
-        output.say(
-            f"    accuracy on the board {output.percent(parity.board_accuracy)}, "
-            f"on this host {output.percent(parity.host_accuracy)}"
-        )
+def _microseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else 1e6 * seconds

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
-_UNITS_S = {"ms": 1e-3, "s": 1.0, "m": 60.0, "": 1.0}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|)\Z")
+_UNITS_S = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|)\Z")
 
 #: The longest measurement that one command makes.
 _LONGEST_S = 3600.0
@@ -23,6 +23,9 @@ class Duration(click.ParamType[float]):
 
     name = "duration"
 
+    def __init__(self, longest_s: float = _LONGEST_S) -> None:
+        self._longest_s = longest_s
+
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
@@ -31,8 +34,9 @@ class Duration(click.ParamType[float]):
             return value
         found = _DURATION.match(str(value))
         seconds = float(found[1]) * _UNITS_S[found[2]] if found else 0.0
-        if not 0 < seconds <= _LONGEST_S:
-            self.fail(f"{value!r} is no duration up to an hour such as 3s or 500ms", param, ctx)
+        if not 0 < seconds <= self._longest_s:
+            hours = f"{self._longest_s / 3600:.0f} h"
+            self.fail(f"{value!r} is no duration up to {hours} such as 3s or 500ms", param, ctx)
         return seconds
 
 
@@ -59,34 +63,34 @@ def file_path(**settings: Any) -> click.Path:
     return click.Path(path_type=Path, **settings)
 
 
+wheelhouse = click.option(
+    "--wheelhouse",
+    type=file_path(),
+    envvar="KEDGE_WHEELHOUSE",
+    help="Folder with the board's wheels, instead of downloading them.",
+)
+
+threads = click.option(
+    "--threads",
+    type=Threads(),
+    metavar="N|sweep",
+    help="Threads of the runtime; sweep tries 1 to the board's cores. Without it, as kedge.toml "
+    "says, else 1.",
+)
+
+_duration = click.option(
+    "--duration",
+    "duration_s",
+    type=Duration(),
+    default="3s",
+    show_default=True,
+    help="How long each row is measured, such as 3s or 500ms.",
+)
+
+
 def measuring(command: Command) -> Command:
     """Add the options of a measurement."""
-    for option in (
-        click.option(
-            "--wheelhouse",
-            type=file_path(),
-            envvar="KEDGE_WHEELHOUSE",
-            help="Folder with the board's wheels, instead of downloading them.",
-        ),
-        click.option(
-            "--duration",
-            "duration_s",
-            type=Duration(),
-            default="3s",
-            show_default=True,
-            help="How long each row is measured, such as 3s or 500ms.",
-        ),
-        click.option(
-            "--threads",
-            type=Threads(),
-            default="1",
-            show_default=True,
-            metavar="N|sweep",
-            help="Threads of the runtime; sweep tries 1 to the board's cores.",
-        ),
-    ):
-        command = option(command)
-    return command
+    return threads(_duration(wheelhouse(command)))
 
 
 def converting(command: Command) -> Command:

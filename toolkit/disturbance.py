@@ -1,0 +1,95 @@
+"""What disturbed a board while it measured: heat, power, memory, its clock, a new start. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from device_agent.contract.measurement import Conditions
+from targets.device import BoardRun
+
+#: Bits of Raspberry Pi's get_throttled that mean "now". The same 16 higher mean "since boot": one
+#: that was set before proves nothing, one that appears while a process ran does.
+_THROTTLED = {
+    0: "under-voltage",
+    1: "the frequency is capped",
+    2: "throttled",
+    3: "soft temperature limit",
+}
+_SINCE_BOOT = 16
+
+#: An Edge TPU on PCIe that reads less is dead (its driver then sees no chip at all).
+DEAD_CHIP_CELSIUS = -80.0
+
+#: Adjusting a clock is no jump: NTP slews by 500 parts per million at most.
+CLOCK_SLEW = 500e-6
+CLOCK_JUMP_S = 1.0
+
+#: USB 2: each inference waits for the tensors and weights that travel.
+_SLOW_USB_MBPS = 480
+
+
+def disturbances(runs: Sequence[BoardRun]) -> list[str]:
+    """Say what makes the figures of these runs worthless."""
+    conditions = [seen for run in runs for seen in run.conditions]
+    reasons = [*_throttling(runs), *_heat(conditions)]
+    swap = [seen.swap_used_bytes for seen in conditions if seen.swap_used_bytes is not None]
+    if swap and swap[-1] > swap[0]:
+        reasons.append("the board began to swap while it ran")
+    if len({seen.boot_id for seen in conditions if seen.boot_id}) > 1:
+        reasons.append("the board started anew while it was measured")
+    return reasons
+
+
+def clock_jump(runs: Sequence[BoardRun]) -> str | None:
+    """Say by how much the wall clock jumped against the one that is never set."""
+    for run in runs:
+        seen = [entry for entry in run.conditions if entry.clock_ns]
+        if len(seen) < 2:
+            continue
+        offsets = [(entry.clock_ns - entry.monotonic_ns) / 1e9 for entry in seen]
+        span_s = (seen[-1].monotonic_ns - seen[0].monotonic_ns) / 1e9
+        jump = max(offsets) - min(offsets)
+        if jump > CLOCK_JUMP_S + CLOCK_SLEW * span_s:
+            return f"the board's clock jumped by {jump:.1f} s: it was set, or the board slept"
+    return None
+
+
+def warnings(runs: Sequence[BoardRun]) -> list[str]:
+    """Say what a person should know although the figures stand."""
+    conditions = [seen for run in runs for seen in run.conditions]
+    found = []
+    swap = max((seen.swap_used_bytes or 0 for seen in conditions), default=0)
+    if swap:
+        found.append(f"{swap / 2**20:.0f} MiB of swap are in use on the board")
+    if any(seen.edgetpu_usb_mbps == _SLOW_USB_MBPS for seen in conditions):
+        found.append("the Edge TPU stick is at USB 2 (480 Mbit/s): use a USB 3 port and cable")
+    return found
+
+
+def _throttling(runs: Sequence[BoardRun]) -> list[str]:
+    bits = set()
+    for run in runs:
+        known = [seen.throttled for seen in run.conditions if seen.throttled is not None]
+        for bit in _THROTTLED:
+            now = any(flags >> bit & 1 for flags in known)
+            sticky = [flags >> (bit + _SINCE_BOOT) & 1 for flags in known]
+            if now or (sticky and sticky[-1] > sticky[0]):
+                bits.add(bit)
+    return [_THROTTLED[bit] + " while it ran" for bit in sorted(bits)]
+
+
+def _heat(conditions: Sequence[Conditions]) -> list[str]:
+    reasons = {}
+    for seen in conditions:
+        for zone, celsius in seen.temperature_celsius.items():
+            trip = seen.trip_celsius.get(zone)
+            if zone.startswith("apex") and celsius < DEAD_CHIP_CELSIUS:
+                reasons[zone] = f"the Edge TPU {zone} reads {celsius:.0f} C: the chip is dead"
+            elif trip is not None and celsius >= trip:
+                reasons[zone] = (
+                    f"too hot: {zone} reached {celsius:.0f} C, and is slowed down from {trip:.0f} C"
+                )
+        for device, state in seen.cooling.items():
+            if state > 0:
+                reasons[device] = f"the kernel slowed the board down for its heat ({device})"
+    return list(reasons.values())

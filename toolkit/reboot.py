@@ -1,0 +1,52 @@
+"""Why a board was lost in mid-work: did it start anew, or was it only the link?"""
+
+from __future__ import annotations
+
+import time
+
+from targets.device import OnProgress
+from targets.errors import TargetError
+from targets.inventory import Target
+from targets.provision import open_device
+
+#: A small board with a slow card is back within this time, or it is not coming by itself.
+BACK_WITHIN_S = 90.0
+_RETRY_S = 3.0
+
+
+class BoardRebootedError(TargetError):
+    """The board started anew while it worked."""
+
+
+def why_lost(
+    target: Target, boot_id: str, lost: TargetError, on_progress: OnProgress
+) -> TargetError:
+    """Wait for a lost board, and say why it was lost.
+
+    Args:
+        target: Which.
+        boot_id: What the board said when the work began.
+        lost: What ended the work.
+        on_progress: Called while it is waited for.
+
+    Returns:
+        `BoardRebootedError` when it has another boot id now, else `lost`.
+    """
+    on_progress(f"{target.name} is lost: wait for it to come back", 0, 0)
+    end = time.monotonic() + BACK_WITHIN_S
+    while True:
+        try:
+            with open_device(target) as device:
+                now = str(device.facts.get("boot_id", ""))
+            break
+        except TargetError:
+            if time.monotonic() + _RETRY_S > end:
+                return lost
+            time.sleep(_RETRY_S)
+    if not boot_id or not now or now == boot_id:
+        return lost
+    return BoardRebootedError(
+        f"{target.name} started anew while it was measured (its boot id changed)",
+        "A weak power supply, heat, a watchdog or a crash of its kernel do that: look into its "
+        "log, then measure again.",
+    )

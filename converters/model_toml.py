@@ -47,6 +47,16 @@ class ModelTomlError(ConversionError):
     exit_code = 3
 
 
+def card_beside(model: ModelFile) -> ModelCard | None:
+    """Read `model.toml` in the folder of a .tflite, if there is one.
+
+    Raises:
+        ModelTomlError: As from `read_model_toml`.
+    """
+    path = model.path.parent / MODEL_TOML
+    return read_model_toml(path, model) if path.is_file() else None
+
+
 def read_model_toml(path: Path, model: ModelFile) -> ModelCard:
     """Read a card and check that it is about this file.
 

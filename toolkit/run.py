@@ -13,7 +13,7 @@ import numpy as np
 
 from converters import durable
 from converters.model_card import card_to_begin_with
-from converters.model_toml import MODEL_TOML, card_text, read_model_toml
+from converters.model_toml import MODEL_TOML, card_beside, card_text
 from converters.tflite.reader import ModelFile, read_model
 from device_agent.contract.measurement import KernelClass
 from device_agent.contract.model_card import ModelCard
@@ -130,14 +130,14 @@ def card_of(contents: ModelFile, files: Sequence[Path] = ()) -> ModelCard:
         ModelTomlError: It is wrong.
         ToolkitError: There is none, and one of the files is a picture.
     """
-    path = contents.path.parent / MODEL_TOML
-    if path.is_file():
-        return read_model_toml(path, contents)
+    card = card_beside(contents)
+    if card is not None:
+        return card
     picture = next((file for file in files if is_picture(file)), None)
     if picture is None:
         return ModelCard()
     raise ToolkitError(
-        f"{picture} is a picture, and there is no {path}, which says how the model takes one",
+        f"{picture} is a picture, and there is no {contents.path.parent / MODEL_TOML}, which says how the model takes one",
         "Write it; this is one to begin with, as far as the file itself tells:\n\n"
         + card_text(card_to_begin_with(contents)),
     )

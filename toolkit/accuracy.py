@@ -1,0 +1,230 @@
+"""Accuracy of a model on a board, over a labelled set, beside this host's answers to the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from converters.conversion import CONVERSION_NAME, TensorSpec, read_conversion
+from converters.data_source import open_dataset
+from converters.dataset import TEST, Dataset, InputForm, Samples, Selection
+from converters.errors import ConversionError
+from converters.model_toml import card_beside
+from converters.paired import Drop, drop_between
+from converters.request import UNSCALED
+from converters.score import wilson
+from converters.tflite.isolated import run_isolated
+from converters.tflite.quantization import dequantize, quantize
+from converters.tflite.reader import ModelFile
+from device_agent.contract.model_card import ImageInput, ModelCard
+from targets.device import Device, OnProgress, Staged
+
+Array = np.ndarray[Any, Any]
+
+#: Inputs that are on their way, or on the board, at one time.
+_BATCH_BYTES = 16 << 20
+
+
+@dataclass(frozen=True)
+class BoardAccuracy:
+    """How often a board and this host were right on the same samples."""
+
+    data: Path
+    origin: str
+    """Which samples of the data these are, in words."""
+    samples: int
+    board_correct: int
+    host_correct: int
+    agreement: float
+    """Share of samples that board and host put into the same class, 0 to 1."""
+    drop: Drop
+    """From the host to the board: samples that only one of them has right, and the paired 95 %
+    interval of the difference (McNemar's table)."""
+
+    @property
+    def board_interval(self) -> tuple[float, float]:
+        """95 % interval (Wilson) of the board's accuracy."""
+        return wilson(self.board_correct, self.samples)
+
+    @property
+    def host_interval(self) -> tuple[float, float]:
+        """95 % interval (Wilson) of the host's accuracy."""
+        return wilson(self.host_correct, self.samples)
+
+    @property
+    def board_is_worse(self) -> bool:
+        """Whether the whole interval says that the board loses accuracy."""
+        return self.drop.interval[0] > 0
+
+
+def measure_accuracy(
+    model: ModelFile,
+    data: LabelledData,
+    device: Device,
+    staged: Staged,
+    on_progress: OnProgress,
+) -> BoardAccuracy:
+    """Ask a board and this host about every test sample, a batch at a time.
+
+    Args:
+        model: The file.
+        data: From `open_labelled`.
+        device: With its runtime prepared.
+        staged: The file on it.
+        on_progress: Called as the work goes on.
+
+    Raises:
+        ConversionError: A sample cannot be read, or this host cannot run the file.
+        AgentError: The board cannot.
+    """
+    samples = data.read(on_progress)
+    (spec,), (given,), card = model.inputs, model.outputs, data.card
+    decides = 0.0 if card.output(given.name).activation == "sigmoid" else 0.5
+    board, host = [], []
+    for done, fed in _batches(samples, spec, card):
+        on_progress("accuracy on the board", done, len(samples))
+        inputs = {spec.name: fed}
+        here = run_isolated(model.path, inputs)[given.name]
+        there = device.infer(staged, inputs)[1][given.name]
+        host.append(_classes(here, given, decides))
+        board.append(_classes(there, given, decides))
+    on_progress("accuracy on the board", len(samples), len(samples))
+    board_chosen, host_chosen = np.concatenate(board), np.concatenate(host)
+    board_right, host_right = board_chosen == samples.labels, host_chosen == samples.labels
+    return BoardAccuracy(
+        data=data.dataset.path,
+        origin=data.dataset.origins[TEST],
+        samples=len(samples),
+        board_correct=int(board_right.sum()),
+        host_correct=int(host_right.sum()),
+        agreement=float(np.mean(board_chosen == host_chosen)),
+        drop=drop_between(TEST, host_right, board_right),
+    )
+
+
+@dataclass(frozen=True)
+class LabelledData:
+    """A data set whose test samples are to be answered."""
+
+    card: ModelCard
+    """What the model's input takes and its output means."""
+    dataset: Dataset
+    numbers: tuple[int, ...]
+    """The model's class of each class of the data; empty where they are the same."""
+
+    def read(self, on_progress: OnProgress) -> Samples:
+        """Read the test samples, as they are stored, labelled by the model's classes."""
+        rows = np.arange(len(self.dataset.labels[TEST]))
+        samples = self.dataset.read(
+            {TEST: Selection(TEST, rows)},
+            lambda progress: on_progress(progress.stage, progress.done, progress.total),
+        )[TEST]
+        if not self.numbers:
+            return samples
+        return Samples(samples.stored, np.array(self.numbers, np.int64)[samples.labels])
+
+
+def open_labelled(model: ModelFile, data: Path) -> LabelledData:
+    """Look through a data set before a board is asked: does it fit the model?
+
+    Args:
+        model: The file; `model.toml` beside it says what its input takes and its output means.
+        data: As for a conversion: .npz, folder of images, or tar of such a folder; the test samples
+            are used, those that the conversion beside the model held out.
+
+    Raises:
+        ModelTomlError: `model.toml` is wrong.
+        ConversionError: The data cannot be read or does not fit, or the model is no classifier of
+            one input.
+    """
+    card = card_beside(model) or ModelCard()
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise ConversionError(
+            f"{model.path}: has {len(model.inputs)} inputs and {len(model.outputs)} outputs; "
+            "accuracy is for classifiers of one input and one output",
+            "leave --data away",
+        )
+    (spec,), (given,) = model.inputs, model.outputs
+    taken = card.input(spec.name)
+    shape = spec.shape[1:]
+    if isinstance(taken, ImageInput) and taken.layout == "NCHW":
+        shape = (*shape[1:], shape[0])
+    outputs = prod(given.shape[1:])
+    if min(*shape, outputs) < 1 or max(given.shape[1:]) != outputs:
+        raise ConversionError(
+            f"{model.path}: takes {list(spec.shape)} and gives {list(given.shape)}; accuracy is "
+            "for classifiers whose sizes are fixed",
+            "leave --data away",
+        )
+    if not data.exists():
+        raise ConversionError(f"data {data}: not found", "check the path")
+    form = InputForm(shape, 2 if outputs == 1 else outputs)
+    dataset = open_dataset(data, form, UNSCALED, _seed_beside(model))
+    if dataset.class_names and not isinstance(taken, ImageInput):
+        raise ConversionError(
+            f"{data}: holds images, and model.toml beside {model.path} does not say how the model "
+            "takes one",
+            "convert the model from images, or describe its input in model.toml (docs/run.md)",
+        )
+    labels = card.output(given.name).labels
+    return LabelledData(card, dataset, _numbers(data, dataset.class_names, labels))
+
+
+def _seed_beside(model: ModelFile) -> int:
+    """What divided the data of the conversion: its test samples must be tested, no others."""
+    if not (model.path.parent / CONVERSION_NAME).is_file():
+        return 0
+    conversion = read_conversion(model.path.parent)
+    return conversion.seed if conversion.model_sha256 == model.sha256 else 0
+
+
+def _numbers(data: Path, names: tuple[str, ...], labels: list[str]) -> tuple[int, ...]:
+    """The model's number of each class folder, by name."""
+    if not names or not labels or list(names) == labels:
+        return ()
+    unknown = [name for name in names if name not in labels]
+    if unknown:
+        raise ConversionError(
+            f"{data}: class folder {unknown[0]!r} is none of the labels in model.toml",
+            f"name the folders as the labels: {', '.join(labels[:5])}, …",
+        )
+    return tuple(labels.index(name) for name in names)
+
+
+def _batches(samples: Samples, spec: TensorSpec, card: ModelCard) -> Iterator[tuple[int, Array]]:
+    """What the input is fed, and how many samples came before."""
+    feed = _feed(samples, spec, card)
+    sample_bytes = samples.stored[:1].size * np.dtype(spec.dtype).itemsize
+    size = max(1, _BATCH_BYTES // max(1, sample_bytes))
+    for start in range(0, len(samples), size):
+        yield start, feed(samples.stored[start : start + size])
+
+
+def _feed(samples: Samples, spec: TensorSpec, card: ModelCard) -> Callable[[Array], Array]:
+    """From stored samples to the input's type; pixels as `device_agent.preprocess` does it."""
+    taken = card.input(spec.name)
+    if not isinstance(taken, ImageInput) or samples.stored.dtype != np.uint8:
+        return lambda stored: quantize(stored.astype(np.float32), spec)
+
+    def feed(stored: Array) -> Array:
+        real = (stored[..., ::-1] if taken.color == "BGR" else stored).astype(np.float32)
+        if taken.mean is not None and taken.std is not None:
+            real = (real - np.asarray(taken.mean, np.float32)) / np.asarray(taken.std, np.float32)
+        elif (taken.scale, taken.offset) != (1.0, 0.0):
+            real = real * np.float32(taken.scale) + np.float32(taken.offset)
+        return quantize(real.transpose(0, 3, 1, 2) if taken.layout == "NCHW" else real, spec)
+
+    return feed
+
+
+def _classes(values: Array, spec: TensorSpec, decides: float) -> Array:
+    """The class of each sample: the largest score, or whether a single one is above `decides`."""
+    scores = dequantize(values, spec).reshape(len(values), -1)
+    if scores.shape[1] > 1:
+        return np.asarray(scores.argmax(axis=1))
+    return (scores[:, 0] > decides).astype(np.int64)

@@ -1,0 +1,51 @@
+"""How the accuracy on a board is shown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from toolkit.cli import output
+
+if TYPE_CHECKING:
+    from toolkit.accuracy import BoardAccuracy
+
+
+def plain_accuracy(found: BoardAccuracy | None) -> dict[str, Any] | None:
+    """Return `accuracy` of the JSON; documented in docs/run.md."""
+    if found is None:
+        return None
+    return {
+        "data": str(found.data),
+        "origin": found.origin,
+        "samples": found.samples,
+        "board": found.board_correct / found.samples,
+        "board_interval": list(found.board_interval),
+        "host": found.host_correct / found.samples,
+        "host_interval": list(found.host_interval),
+        "agreement": found.agreement,
+        "drop": found.drop.fraction,
+        "drop_interval": list(found.drop.interval),
+        "only_host_right": found.drop.lost,
+        "only_board_right": found.drop.won,
+    }
+
+
+def show_accuracy(found: BoardAccuracy) -> None:
+    """Print how often a board was right, beside this host."""
+    rows = [
+        ["the board", *_share(found.board_correct, found.samples, found.board_interval)],
+        ["this host", *_share(found.host_correct, found.samples, found.host_interval)],
+    ]
+    title = f"accuracy over {found.samples:,} samples of {found.data.name} ({found.origin})"
+    output.table(title, ["", "right", "accuracy", "95 % interval"], rows)
+    low, high = (100 * bound for bound in found.drop.interval)
+    output.say(
+        f"    drop from host to board {100 * found.drop.fraction:.2f} points, paired 95 % interval "
+        f"{low:+.2f} to {high:+.2f}; right only there {found.drop.won}, only here "
+        f"{found.drop.lost}; same decision {output.percent(found.agreement)}"
+    )
+
+
+def _share(correct: int, samples: int, interval: tuple[float, float]) -> list[str]:
+    low, high = map(output.percent, interval)
+    return [f"{correct:,}", output.percent(correct / samples), f"{low} to {high}"]

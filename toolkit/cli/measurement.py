@@ -41,7 +41,7 @@ def as_plain(measurement: Measurement) -> dict[str, Any]:
         "place": measurement.place,
         "model": str(measurement.model),
         "model_sha256": measurement.model_sha256,
-        **_plain_row(best),
+        **plain_row(best),
         "runtime": str(measurement.kernel_class),
         **_identity(measurement),
         "quality": measurement.settings.quality,
@@ -49,7 +49,7 @@ def as_plain(measurement: Measurement) -> dict[str, Any]:
         "connect_us": _microseconds(measurement.connect_s),
         "push_us": _microseconds(measurement.push_s),
         "parity": _plain_parity(measurement.parity),
-        "rows": [_plain_row(row) for row in measurement.rows],
+        "rows": [plain_row(row) for row in measurement.rows],
     }
 
 
@@ -64,7 +64,8 @@ def _identity(measurement: Measurement) -> dict[str, Any]:
     }
 
 
-def _plain_row(row: Row) -> dict[str, Any]:
+def plain_row(row: Row) -> dict[str, Any]:
+    """Return one entry of `rows` in the JSON."""
     figure = row.latency
     percentiles = {f"invoke_p{p}_us": value for p, value in figure.percentiles_us.items()}
     return {

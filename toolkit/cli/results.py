@@ -13,7 +13,7 @@ from toolkit.cli import output
 from toolkit.cli.options import as_json, file_path
 
 if TYPE_CHECKING:
-    from toolkit.results import ResultStore
+    from toolkit.results import ResultStore, StoredResult
 
 
 @click.group("results")
@@ -54,29 +54,47 @@ def list_results(name: str | None, last: int, as_json: bool) -> None:
 
 @command.command("show")
 @click.argument("number", type=int)
-def show(number: int) -> None:
-    """Show one result, its figures computed again from the samples.
+@as_json
+def show(number: int, as_json: bool) -> None:
+    """Show one result, its figures and its verdict computed again from the samples.
 
     \b
     kedge results show 12
     """
+    from toolkit.cli.measurement import plain_row
+    from toolkit.cli.measurement_report import show_row_details, show_rows, show_verdict
+
     with _store() as store:
         found = store.load(number)
-    figure = found.latency
-    low, high = figure.interval_us
-    line, facts = found.line, found.document["facts"]
-    rows = [
+    row = found.row
+    if as_json:
+        known = {**vars(found.line), **found.document}
+        output.print_json({"schema": 1, **known, **plain_row(row), "then": vars(found.verdict)})
+        return
+    show_verdict(row)
+    if found.verdict.kind != row.verdict.kind:
+        output.say(f"    note: when it was taken it was called {found.verdict.kind}")
+    output.say("")
+    output.table(f"result {number}, {found.line.taken_at}", ["", "found"], _identity(found))
+    show_rows("computed again from the samples", (row,))
+    show_row_details(row, found.document.get("model_bytes"))
+
+
+def _identity(found: StoredResult) -> list[list[str]]:
+    line, told = found.line, found.document
+    facts, settings, parity = told["facts"], told["settings"], told["parity"]
+    host = told.get("host", {})
+    asked = [f"{name} {value}" for name, value in settings.items() if value or name == "seed"]
+    return [
         ["model", f"{line.model} (sha256 {line.model_sha256})"],
-        ["target", f"{line.target}, {found.document['place']}"],
-        ["board", f"{facts['model']}, {facts['os']}"],
+        ["target", f"{line.target}, {told['place']}"],
+        ["board", f"{facts['model']}, {facts['os']}, kernel {facts.get('kernel', 'unknown')}"],
         ["runtime", line.runtime],
-        ["verdict", "; ".join([line.verdict, *found.document["reasons"]])],
-        ["median", output.duration(figure.median_us)],
-        ["interval", f"{output.duration(low)} to {output.duration(high)}"],
-        ["samples", f"{figure.samples} of {len(figure.process_medians_us)} processes"],
-        ["outputs", f"{found.document['parity']['verdict']}: {found.document['parity']['reason']}"],
+        ["agent", str(facts.get("agent_sha256", "unknown"))],
+        ["settings", ", ".join(asked)],
+        ["kedge", f"{told['kedge']} on {host.get('name', 'an unknown host')}"],
+        ["outputs", f"{parity['verdict']}: {parity['reason']}"],
     ]
-    output.table(f"result {line.id}, {line.taken_at}", ["", "found"], rows)
 
 
 @command.command("export")

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from converters import durable
 from converters.dataset import Samples
-from converters.draft import DYNAMIC, F16, FLOAT32, W8A8, W8A16, Draft
+from converters.draft import DYNAMIC, F16, FLOAT32, W8A8, W8A16, WEIGHT_ONLY, Draft
 from converters.errors import ConversionError, HostDiskError
 from converters.model_source import INPUT_NAME
 from converters.progress import Progress, Report
@@ -22,10 +22,9 @@ from converters.tflite.reader import ModelFile, read_model
 _INTEGER_DTYPES = ("int8", "int16", "int32", "int64", "bool", "int4")
 #: A graph as TensorFlow saves it; that of ResNet-8 takes 0.2 MB.
 _GRAPH_BYTES = 2**20
-_CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
 _INTEGER = (W8A8, W8A16)
 #: In what type the weights of a file that computes in floats are stored.
-_STORED_AS = {F16: "float16", DYNAMIC: "int8"}
+_STORED_AS = {F16: "float16", DYNAMIC: "int8", WEIGHT_ONLY: "int8"}
 _HINT = "report the model; until then the recipe float32 converts it without quantization"
 
 
@@ -45,8 +44,7 @@ def emit(draft: Draft, path: Path, report: Report) -> ModelFile:
         HostDiskError: The disk is full.
     """
     report(Progress("convert", 0, 0))
-    _refuse_full_disk(draft)
-    durable.write(path, _converted(draft, report))
+    durable.write(path, converted(draft, report) if draft.content is None else draft.content)
     written = read_model(path)
     if draft.numbers in _INTEGER:
         check_integer(written, draft.io)
@@ -69,7 +67,18 @@ def _refuse_full_disk(draft: Draft) -> None:
         )
 
 
-def _converted(draft: Draft, report: Report) -> bytes:
+def converted(draft: Draft, report: Report) -> bytes:
+    """A draft as a .tflite, by TensorFlow's converter.
+
+    Args:
+        draft: With a function.
+        report: Told about each calibration sample.
+
+    Raises:
+        ConversionError: The converter fails.
+        HostDiskError: The disk is full.
+    """
+    _refuse_full_disk(draft)
     # The converter saves what owns the variables. Given a Keras model it would save that, layer by
     # layer, in seconds; of a Keras 3 model it would lose the variables. A bare holder does for all.
     holder = tf.Module()
@@ -125,21 +134,13 @@ def check_integer(model: ModelFile, io: str) -> None:
 
     Args:
         model: The file.
-        io: What its inputs and outputs have to be. A uint8 end costs one QUANTIZE, as the inside is
-            int8.
+        io: What its inputs and outputs have to be.
 
     Raises:
-        ConversionError: Names the op or the tensor that does not.
+        ConversionError: Names the tensor that does not.
     """
-    at_ends = len(model.inputs) + len(model.outputs) if io == "uint8" else 0
-    for operator in model.operators:
-        allowed = at_ends if operator.name == "QUANTIZE" else 0
-        if operator.name in _CONVERSIONS and operator.count > allowed:
-            raise ConversionError(
-                f"{model.path.name}: has {operator.count} {operator.name} inside: a part of the "
-                "model was not quantized",
-                _HINT,
-            )
+    # With no float anywhere there is no DEQUANTIZE, and a QUANTIZE only changes a scale: at an end
+    # of uint8, or behind a kernel that dictates its scale (`converters.quantize.ranges`).
     for tensor in model.tensors:
         if tensor.dtype not in (*_INTEGER_DTYPES, io):
             raise ConversionError(

@@ -13,14 +13,20 @@ import numpy.typing as npt
 from converters.architecture import StoredLayer, find_custom, find_lambda
 from converters.digest import bytes_of, sha256_of
 from converters.errors import ConversionError
-from converters.source_file import KERAS_3, SAVED_MODEL, TF_KERAS, SourceFile
+from converters.source_file import KERAS_3, SAVED_MODEL, TF_KERAS, TFLITE, SourceFile
+from converters.tflite.isolated import run_isolated
+from converters.tflite.reader import read_model
+from converters.tflite.run import run_model
+from converters.tflite.unpacked import Unpacked
 
 Array = npt.NDArray[Any]
 
 #: The name that a converted file's input gets; calibration samples are keyed by it.
 INPUT_NAME = "input"
 
-_SUPPORTED = "give a tf-keras or Keras 3 model (.h5, .keras) or a SavedModel folder"
+_SUPPORTED = (
+    "give a tf-keras or Keras 3 model (.h5, .keras), a SavedModel folder or a float .tflite"
+)
 _SHAPES_HINT = (
     "kedge converts classifiers with one float32 input of fixed shape and one output "
     "(batch, classes); wrap the model in one"
@@ -39,12 +45,14 @@ class LoadedModel:
         keras_model: The Keras object, or None for a graph.
         predict: float32 batch (n, *input_shape) to float32 scores (n, outputs); keeps the model
             and its variables alive.
-        function: Concrete function of one float32 input named `INPUT_NAME`, batch 1.
+        function: Concrete function of one float32 input named `INPUT_NAME`, batch 1; None for a
+            .tflite.
         input_shape: Without the batch axis.
         outputs: Scores a sample has.
         probabilities: Whether the scores are probabilities rather than logits.
         sha256: Of the file or folder.
         size_bytes: Of the file or folder.
+        content: Of a .tflite, made for a batch of one; None for the others.
     """
 
     path: Path
@@ -57,6 +65,7 @@ class LoadedModel:
     probabilities: bool
     sha256: str
     size_bytes: int
+    content: bytes | None = None
 
     @property
     def classes(self) -> int:
@@ -71,7 +80,12 @@ def load_model(source: SourceFile) -> LoadedModel:
         ConversionError: It has layers that Keras does not bring, more than one input or output,
             a dynamic input shape, or it is no classifier; the message names what.
     """
-    loaders = {TF_KERAS: _load_tf_keras, KERAS_3: _load_keras_3, SAVED_MODEL: _load_graph}
+    loaders = {
+        TF_KERAS: _load_tf_keras,
+        KERAS_3: _load_keras_3,
+        SAVED_MODEL: _load_graph,
+        TFLITE: _load_tflite,
+    }
     return loaders[source.kind](source)
 
 
@@ -175,6 +189,49 @@ def _load_graph(source: SourceFile) -> LoadedModel:
     )
 
 
+def _load_tflite(source: SourceFile) -> LoadedModel:
+    path = source.path
+    model = read_model(path)
+    if (len(model.inputs), len(model.outputs), model.subgraphs) != (1, 1, 1):
+        raise ConversionError(
+            f"{path}: has {len(model.inputs)} inputs, {len(model.outputs)} outputs and "
+            f"{model.subgraphs} subgraphs, expected one of each",
+            _SHAPES_HINT,
+        )
+    (spec,), (output,) = model.inputs, model.outputs
+    batch_shape = tuple(None if axis < 0 else axis for axis in spec.shape)
+    input_shape = _fixed_shape(path, batch_shape, spec.dtype)
+    if len(output.shape) != 2 or output.shape[1] < 1:
+        raise _wrong_output(path, output.shape)
+    # First where a crash is a message: nobody knows what made the file.
+    run_isolated(path, {spec.name: np.zeros((1, *input_shape), np.float32)})
+
+    def predict(batch: Array) -> Array:
+        return run_model(path, {spec.name: batch.astype(np.float32)})[output.name]
+
+    fixed = Unpacked(path.read_bytes())
+    fixed.fix_batch()
+    return LoadedModel(
+        path=path,
+        kind=TFLITE,
+        keras_model=None,
+        predict=predict,
+        function=None,
+        input_shape=input_shape,
+        outputs=output.shape[1],
+        probabilities=_gives_probabilities(predict, input_shape, None),
+        sha256=sha256_of(path),
+        size_bytes=bytes_of(path),
+        content=fixed.packed(),
+    )
+
+
+def _wrong_output(path: Path, shape: tuple[int | None, ...]) -> ConversionError:
+    return ConversionError(
+        f"{path}: its output has the shape {shape}, expected (batch, classes)", _SHAPES_HINT
+    )
+
+
 def _checked(
     source: SourceFile,
     kind: str,
@@ -187,10 +244,7 @@ def _checked(
     function = batch_one_function(call, input_shape)
     outputs = tuple(function.outputs[0].shape)
     if len(outputs) != 2 or not outputs[1]:
-        raise ConversionError(
-            f"{source.path}: its output has the shape {outputs}, expected (batch, classes)",
-            _SHAPES_HINT,
-        )
+        raise _wrong_output(source.path, outputs)
     predict = _predictor(call, batch_shape)
     return LoadedModel(
         path=source.path,

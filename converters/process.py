@@ -24,6 +24,7 @@ from converters import durable
 from converters.conversion import (
     CONVERSION_NAME,
     GOLDEN_NAME,
+    KERAS_NAME,
     MODEL_NAME,
     Conversion,
     read_conversion,
@@ -38,7 +39,13 @@ from converters.request import IMAGE_RANGES, ConversionRequest
 from converters.source_file import identify
 
 #: What the extra `convert` brings; looked for, never imported here.
-_EXTRA_MODULES = ("tensorflow", "tf_keras", "tensorflow_model_optimization", "PIL")
+_EXTRA_MODULES = (
+    "tensorflow",
+    "tf_keras",
+    "tensorflow_model_optimization",
+    "ai_edge_quantizer",
+    "PIL",
+)
 
 #: Errors that a child may answer; raised in the parent as what they were.
 _ERRORS: dict[str, type[ConversionError]] = {
@@ -84,8 +91,12 @@ def convert(
     check_request(request)
     with _workspace(request.out) as work:
         _run_child("convert", request, work, on_progress, latency_us)
-        cards = [name for name in (MODEL_TOML, NEW_MODEL_TOML) if (work / name).is_file()]
-        durable.publish(work, request.out, (*cards, GOLDEN_NAME, MODEL_NAME, CONVERSION_NAME))
+        optional = (KERAS_NAME, MODEL_TOML, NEW_MODEL_TOML)
+        there = [name for name in optional if (work / name).is_file()]
+        if KERAS_NAME not in there:  # of an earlier conversion: it is not of this file
+            with durable.translated(request.out):
+                (request.out / KERAS_NAME).unlink(missing_ok=True)
+        durable.publish(work, request.out, (*there, GOLDEN_NAME, MODEL_NAME, CONVERSION_NAME))
     return read_conversion(request.out)
 
 
@@ -140,6 +151,11 @@ def check_request(request: ConversionRequest) -> None:
         raise MissingConvertExtraError(
             f"a conversion needs {', '.join(missing)}, which is not installed",
             "in a clone of kedge: pip install '.[convert]'",
+        )
+    if request.logs is not None and importlib.util.find_spec("tensorboard") is None:
+        raise MissingConvertExtraError(
+            "figures for TensorBoard need tensorboard, which is not installed",
+            "in a clone of kedge: pip install '.[tensorboard]'",
         )
     check_pairing(recipe, request.model, identify(request.model).kind)
 

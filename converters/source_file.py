@@ -10,12 +10,21 @@ from typing import Any
 
 from converters.architecture import StoredLayer, find_lambda, stored_layers
 from converters.errors import ConversionError
+from converters.tflite.reader import read_model
 
 TF_KERAS = "tf_keras"
 KERAS_3 = "keras3"
 SAVED_MODEL = "saved_model"
+TFLITE = "tflite"
 
-_SUPPORTED = "give a tf-keras or Keras 3 model (.h5, .keras) or a SavedModel folder"
+_SUPPORTED = (
+    "give a tf-keras or Keras 3 model (.h5, .keras), a SavedModel folder or a float .tflite"
+)
+
+
+#: Types of a quantized tensor, and of weights that are stored in fewer bits without a scale.
+_QUANTIZED_DTYPES = ("int4", "int8", "uint8", "int16")
+_STORED_DTYPES = ("float16", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -24,7 +33,7 @@ class SourceFile:
 
     Attributes:
         path: File or folder.
-        kind: `TF_KERAS`, `KERAS_3` or `SAVED_MODEL` (a graph without Keras layers).
+        kind: `TF_KERAS`, `KERAS_3`, `SAVED_MODEL` (a graph without Keras layers) or `TFLITE`.
         layers: The layers it says it has; empty for a graph.
     """
 
@@ -37,7 +46,8 @@ def identify(path: Path) -> SourceFile:
     """Find out by its content what kind of model a path holds.
 
     Raises:
-        ConversionError: It is no model, only weights, or has a Lambda layer.
+        ConversionError: It is no model, only weights, has a Lambda layer, or is a .tflite that
+            was quantized already.
     """
     if path.is_dir():
         return _identify_folder(path)
@@ -48,9 +58,7 @@ def identify(path: Path) -> SourceFile:
     elif head == b"\x89HDF\r\n\x1a\n":
         keras_version, config = _read_hdf5(path)
     elif head[4:] == b"TFL3":
-        raise ConversionError(
-            f"{path}: is a .tflite already; kedge converts from the Keras model", _SUPPORTED
-        )
+        return _identify_tflite(path)
     else:
         found = f"begins with {head!r}" if head else "is empty"
         raise ConversionError(f"{path}: is no model: it {found}", _SUPPORTED)
@@ -64,6 +72,24 @@ def identify(path: Path) -> SourceFile:
             "convert that with ptq_w8a8",
         )
     return SourceFile(path, KERAS_3 if int(keras_version.split(".")[0]) >= 3 else TF_KERAS, layers)
+
+
+def _identify_tflite(path: Path) -> SourceFile:
+    model = read_model(path)
+    if model.edgetpu:
+        raise ConversionError(
+            f"{path}: was compiled for the Edge TPU", "give the float model that it was made from"
+        )
+    for tensor in model.tensors:
+        stored = tensor.is_constant and tensor.dtype in _STORED_DTYPES
+        if tensor.scales and tensor.dtype in _QUANTIZED_DTYPES or stored:
+            raise ConversionError(
+                f"{path}: is a .tflite that was quantized already (tensor {tensor.name!r} is "
+                f"{tensor.dtype}): what rounding took away does not come back",
+                "give the float .tflite or the Keras model that it was made from; push and bench "
+                "take it as it is",
+            )
+    return SourceFile(path, TFLITE, ())
 
 
 def _identify_folder(path: Path) -> SourceFile:

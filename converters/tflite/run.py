@@ -6,7 +6,8 @@ import os
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from converters.errors import ConversionError
 
@@ -61,6 +62,45 @@ def run_model(
         raise ConversionError(
             f"{path}: {name} {number} cannot run it: {error}",
             "convert the model again, or report it with the model",
+        ) from error
+
+
+def run_inside(
+    content: bytes, batches: Iterable[Array], wanted: Sequence[int]
+) -> Iterator[list[Array]]:
+    """What single tensors of a .tflite hold while it runs, by the reference of its kernels.
+
+    Args:
+        content: A file of one input, whose batch is one.
+        batches: Samples, shape (n, ...), in the type that its input takes.
+        wanted: Positions of tensors in its first subgraph.
+
+    Yields:
+        For each sample an array of each of these tensors, as it is stored.
+
+    Raises:
+        ConversionError: The runtime refuses the file or fails on it.
+    """
+    try:
+        with _quiet_stderr(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that keeping all tensors takes memory
+            interpreter = Interpreter(
+                model_content=content,
+                experimental_preserve_all_tensors=True,
+                # XNNPACK would compute several ops at once, and keep nothing in between.
+                experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+            )
+            interpreter.allocate_tensors()
+        (taken,) = interpreter.get_input_details()
+        for batch in batches:
+            for row in range(len(batch)):
+                interpreter.set_tensor(taken["index"], batch[row : row + 1])
+                interpreter.invoke()
+                yield [interpreter.get_tensor(position) for position in wanted]
+    except (RuntimeError, ValueError) as error:
+        name, number = host_runtime()
+        raise ConversionError(
+            f"{name} {number} cannot run the model: {error}", "report it with the model"
         ) from error
 
 

@@ -35,7 +35,15 @@ def test_ptq_gives_an_integer_file_that_is_as_right_as_the_model(digits_ptq, dig
 def test_the_evidence_names_what_it_is_about(digits_ptq, digits):
     assert digits_ptq.recipe == "ptq_w8a8"
     assert digits_ptq.recipe_steps == (
-        {"kind": "ptq_w8a8", "calibration_samples": 500, "io": "int8"},
+        {
+            "kind": "ptq_w8a8",
+            "calibration_samples": 500,
+            "io": "int8",
+            "calibration": "minmax",
+            "percentile": 99.99,
+            "equalize": "never",
+            "bias_correction": "never",
+        },
     )
     assert digits_ptq.source_sha256 == sha256_of(digits / "digits.keras")
     assert digits_ptq.data_sha256 == sha256_of(digits / "digits.npz")

@@ -22,7 +22,7 @@ def test_a_built_in_name_decodes_to_its_steps(name):
 def test_the_built_in_recipes_are_there():
     assert {
         *("float32", "ptq_w8a8", "ptq_w8a16", "ptq_f16", "ptq_dynamic", "qat_w8a8"),
-        *("sparse80_qat_w8a8", "cluster16_qat_w8a8"),
+        *("sparse80_qat_w8a8", "cluster16_qat_w8a8", "ptq_weight_only", "mixed_w8a8"),
     } <= set(built_in_names())
 
 
@@ -86,6 +86,10 @@ def test_plain_steps_hold_every_value():
             "kind": "ptq_w8a8",
             "calibration_samples": PtqW8A8().calibration_samples,
             "io": "int8",
+            "calibration": "minmax",
+            "percentile": 99.99,
+            "equalize": "never",
+            "bias_correction": "never",
         },
     )
 

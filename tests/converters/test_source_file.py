@@ -46,7 +46,7 @@ def test_weights_alone_are_no_model(zoo):
     [
         (b"", "is no model: it is empty"),
         (b"hello, world", "is no model: it begins with b'hello, w'"),
-        (b"\x1c\0\0\0TFL3....", "is a .tflite already"),
+        (b"\x1c\0\0\0TFL3....", "is a damaged or cut-off .tflite"),
         (b"PK\x03\x04 and no more", "is a zip file, but no whole Keras model"),
         (b"\x89HDF\r\n\x1a\n and no more", "is a damaged HDF5 file"),
     ],

@@ -1,0 +1,142 @@
+"""A .tflite taken apart, to be changed and put together again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import flatbuffers
+import numpy as np
+import numpy.typing as npt
+from ai_edge_litert import schema_py_generated as schema
+
+from converters.conversion import TensorSpec
+from converters.tflite.kernel_needs import Operand, least_version
+
+Array = npt.NDArray[Any]
+
+_NAMES = {
+    code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")
+}
+_DTYPES = {
+    code: name.lower() for name, code in vars(schema.TensorType).items() if not name.startswith("_")
+}
+_FLOAT32 = schema.TensorType.FLOAT32
+_IDENTIFIER = b"TFL3"
+
+
+class Unpacked:
+    """The first subgraph of a .tflite that went through `converters.tflite.reader.read_model`.
+
+    Attributes:
+        model: The schema's own object.
+        tensors: Its tensors.
+        operators: Its operators, in the order in which they run.
+        inputs: Positions of the tensors that it takes.
+        outputs: Positions of the tensors that it gives.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        self.model: Any = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+        graph = self.model.subgraphs[0]
+        self.tensors: list[Any] = graph.tensors
+        self.operators: list[Any] = graph.operators or []
+        self.inputs = [int(i) for i in graph.inputs]
+        self.outputs = [int(i) for i in graph.outputs]
+
+    def packed(self) -> bytes:
+        """The file again."""
+        builder = flatbuffers.Builder(1024)
+        builder.Finish(self.model.Pack(builder), _IDENTIFIER)
+        return bytes(builder.Output())
+
+    def op(self, operator: Any) -> str:
+        """Name of an operator's builtin, such as "CONV_2D"."""
+        code = self.model.operatorCodes[operator.opcodeIndex]
+        return str(_NAMES.get(max(code.builtinCode, code.deprecatedBuiltinCode), "unknown"))
+
+    def name(self, tensor: int) -> str:
+        """Of a tensor."""
+        raw = self.tensors[tensor].name
+        return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw or "")
+
+    def shape(self, tensor: int) -> tuple[int, ...]:
+        """Of a tensor, for a batch of one."""
+        shape = self.tensors[tensor].shape
+        return () if shape is None else tuple(int(axis) for axis in shape)
+
+    def spec(self, tensor: int) -> TensorSpec:
+        """What a tensor holds, and what its integers stand for where it has one scale."""
+        quantization = self.tensors[tensor].quantization
+        scales = [] if quantization is None or quantization.scale is None else quantization.scale
+        scale = float(scales[0]) if len(scales) == 1 else None
+        return TensorSpec(
+            self.name(tensor),
+            self.shape(tensor),
+            _DTYPES[self.tensors[tensor].type],
+            scale,
+            None if scale is None else int(quantization.zeroPoint[0]),
+        )
+
+    def is_float(self, tensor: int) -> bool:
+        """Whether it holds 32-bit floats."""
+        return bool(self.tensors[tensor].type == _FLOAT32)
+
+    def constant(self, tensor: int) -> npt.NDArray[np.float32] | None:
+        """The floats of a tensor that the file stores, or None."""
+        data = self.model.buffers[self.tensors[tensor].buffer].data
+        if tensor < 0 or data is None or not len(data) or not self.is_float(tensor):
+            return None
+        values: Array = np.frombuffer(bytes(bytearray(data)), "<f4")
+        return values.reshape(self.shape(tensor)).copy()
+
+    def set_constant(self, tensor: int, values: Array) -> None:
+        """Store other floats, of the same shape; for every tensor that shares its buffer."""
+        raw = np.ascontiguousarray(values, "<f4").tobytes()
+        buffer = self.model.buffers[self.tensors[tensor].buffer]
+        buffer.data = np.frombuffer(raw, np.uint8)
+
+    def is_shared(self, tensor: int) -> bool:
+        """Whether several operators take a tensor, or several tensors are one in the file."""
+        buffers = Counter(t.buffer for t in self.tensors)
+        taken = sum(int(i) == tensor for op in self.operators for i in op.inputs)
+        return taken > 1 or buffers[self.tensors[tensor].buffer] > 1
+
+    def activations(self) -> list[int]:
+        """Positions of the float tensors that are computed or taken, not stored."""
+        made = {*self.inputs, *(int(i) for op in self.operators for i in op.outputs)}
+        return [i for i in sorted(made) if self.is_float(i) and self.constant(i) is None]
+
+    def set_range(self, tensor: int, low: float, high: float) -> None:
+        """Note the lowest and highest number of a tensor, as calibration does."""
+        noted = schema.QuantizationParametersT()
+        noted.min, noted.max = np.array([low], np.float32), np.array([high], np.float32)
+        self.tensors[tensor].quantization = noted
+
+    def fix_batch(self) -> None:
+        """Leave no axis open: what is run is a batch of one."""
+        for tensor in self.tensors:
+            tensor.shapeSignature = None
+
+    def set_least_versions(self) -> None:
+        """Let every op claim the version that its tensors call for, where it claims less."""
+        codes = self.model.operatorCodes
+        for operator in self.operators:
+            operands = [None if i < 0 else self._operand(int(i)) for i in operator.inputs]
+            code = codes[operator.opcodeIndex]
+            version = least_version(self.op(operator), operands)
+            if version <= code.version:
+                continue
+            new = schema.OperatorCodeT()
+            new.builtinCode, new.customCode = code.builtinCode, code.customCode
+            new.deprecatedBuiltinCode, new.version = code.deprecatedBuiltinCode, version
+            same = [i for i, known in enumerate(codes) if vars(known) == vars(new)]
+            if not same:
+                codes.append(new)
+            operator.opcodeIndex = same[0] if same else len(codes) - 1
+
+    def _operand(self, tensor: int) -> Operand:
+        quantization = self.tensors[tensor].quantization
+        scales = None if quantization is None else quantization.scale
+        dtype = _DTYPES.get(self.tensors[tensor].type, "")
+        return Operand(dtype, 0 if scales is None else len(scales))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ class _LockedError(Exception):
     """The key has a passphrase."""
 
 
-def keys_for(hop: Hop, passed_over: list[str]) -> Iterator[tuple[str, paramiko.PKey]]:
+def keys_for(hop: Hop, passed_over: list[str]) -> Generator[tuple[str, paramiko.PKey], None, None]:
     """Give the keys to try on a server, each with its name, those that cost no question first.
 
     Args:
@@ -36,7 +36,18 @@ def keys_for(hop: Hop, passed_over: list[str]) -> Iterator[tuple[str, paramiko.P
     Raises:
         LoginRefusedError: The one key that kedge.toml names is none, or cannot be read.
     """
-    held = {key.asbytes(): key for key in _agent_keys()}
+    agent = _agent()
+    held = {key.asbytes(): key for key in agent.get_keys()} if agent else {}
+    try:
+        yield from _in_order(hop, held, passed_over)
+    finally:
+        if agent is not None:
+            agent.close()
+
+
+def _in_order(
+    hop: Hop, held: dict[bytes, Any], passed_over: list[str]
+) -> Iterator[tuple[str, paramiko.PKey]]:
     locked: list[Path] = []
     for path in hop.identities or _usual_files():
         key: paramiko.PKey | None = held.pop(_public_half(path), None)
@@ -59,11 +70,11 @@ def keys_for(hop: Hop, passed_over: list[str]) -> Iterator[tuple[str, paramiko.P
             yield str(path), key
 
 
-def _agent_keys() -> list[Any]:
+def _agent() -> Any:
     try:
-        return list(paramiko.Agent().get_keys())
+        return paramiko.Agent()
     except (paramiko.SSHException, OSError):  # what listens there is no agent
-        return []
+        return None
 
 
 def _usual_files() -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -69,13 +70,14 @@ class _Login:
             return list(refused.allowed_types)
 
     def keys(self) -> Sequence[str] | None:
-        for name, key in keys_for(self.hop, self.passed_over):
-            self.tried.append(name)
-            try:
-                return list(self.transport.auth_publickey(self.hop.user, key))
-            except _AUTH_FAILED as error:
-                if not self.transport.is_active():
-                    raise self._cut(error) from error
+        with contextlib.closing(keys_for(self.hop, self.passed_over)) as keys:
+            for name, key in keys:
+                self.tried.append(name)
+                try:
+                    return list(self.transport.auth_publickey(self.hop.user, key))
+                except _AUTH_FAILED as error:
+                    if not self.transport.is_active():
+                        raise self._cut(error) from error
         return None
 
     def password(self) -> Sequence[str] | None:

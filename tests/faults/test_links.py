@@ -2,28 +2,29 @@
 
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from targets import device as device_module
 from targets import provision
 from targets.agent_archive import agent_archive
 from targets.device import Device, RunSettings
 from targets.inventory import Target
-from targets.probe import Probe, Python
 from targets.provision import open_device
-from targets.runtimes import RuntimeChoice
 from targets.transport import UnreachableError
 from tests.boards import require_board_parts
-from tests.device_agent.agents import files_below, processes_with
-from tests.targets.loopback import cut_sessions, start_own_sshd, target_at
+from tests.device_agent.agents import processes_with
+from tests.targets.loopback import (
+    cut_sessions,
+    let_boards_use_the_tests_python,
+    start_own_sshd,
+    target_at,
+    with_own_runtime,
+)
 from tests.tiny_model import relu_model
 from toolkit.demo.sshd import LoopbackSshd
 
@@ -40,16 +41,8 @@ def server(tmp_path: Path) -> Iterator[LoopbackSshd]:
 @pytest.fixture
 def target(server: LoopbackSshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Target:
     """A board whose Python is the tests' own, which has a runtime."""
-    choice = RuntimeChoice("ai-edge-litert", "2.3.0", ())
-    monkeypatch.setattr(device_module, "choose_runtime", lambda facts: choice)
-    real = provision.probe
-
-    def probe(*arguments: object) -> Probe:
-        own = Python(sys.version_info[:2], sys.executable)
-        return replace(real(*arguments), pythons=(own,))  # type: ignore[arg-type]
-
-    monkeypatch.setattr(provision, "probe", probe)
-    return target_at(server, tmp_path / "root")
+    let_boards_use_the_tests_python(monkeypatch)
+    return with_own_runtime(target_at(server, tmp_path / "root"))
 
 
 def wait_until(true: Callable[[], object], seconds: float = 10) -> None:
@@ -121,7 +114,8 @@ def test_a_cut_while_the_agent_arrives_leaves_no_half_agent(
     monkeypatch.undo()
     wait_until(lambda: not agents(target))
 
-    left = [tmp_path / "root" / name for name in files_below(tmp_path / "root")]
+    assert not list(tmp_path.glob("root/agent/.new-*"))
+    left = list(tmp_path.glob("root/agent/*.pyz"))
     assert all(path.read_bytes() == AGENT.content for path in left)
     with open_device(target) as device:
         assert device.facts["agent_sha256"] == AGENT.sha256

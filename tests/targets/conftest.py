@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from targets.ssh_secrets import SECRETS
 from tests.boards import require_board_parts
-from tests.targets.loopback import start_own_sshd
+from tests.targets.loopback import Asked, start_own_sshd
 from toolkit.demo.sshd import LoopbackSshd
 
 
@@ -17,6 +18,26 @@ def server(tmp_path: Path) -> Iterator[LoopbackSshd]:
     require_board_parts("ssh")
     with start_own_sshd(tmp_path / "sshd") as server:
         yield server
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home of the test's own, with an empty ~/.ssh and no SSH agent."""
+    folder = tmp_path / "my home"
+    (folder / ".ssh").mkdir(parents=True, mode=0o700)
+    monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.delenv("KEDGE_SSH_CONFIG", raising=False)
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    return folder
+
+
+@pytest.fixture
+def asked() -> Iterator[Asked]:
+    """A person who is asked by this process, and what it asked them."""
+    person = Asked()
+    SECRETS.ask_with(person)
+    yield person
+    SECRETS.ask_with(None)
 
 
 @pytest.fixture

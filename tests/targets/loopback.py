@@ -5,11 +5,18 @@ import getpass
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from targets import provision
+from targets.execution import Execution
 from targets.inventory import Target
+from targets.probe import Probe, Python
 from tests.boards import BoardUnderTest
 from toolkit.demo.keeper import descendants
 from toolkit.demo.sshd import LoopbackSshd, start_sshd
@@ -41,6 +48,35 @@ def target_on(port: int) -> Target:
     """A target behind whatever listens on a port."""
     address = f"{getpass.getuser()}@127.0.0.1:{port}"
     return Target(name="board", address=address, host_key="SHA256:" + "A" * 43, root="/none")
+
+
+def let_boards_use_the_tests_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The board's Python is the tests' own, which has a runtime: nothing is downloaded."""
+    real = provision.probe
+
+    def probe(*arguments: object) -> Probe:
+        own = Python(sys.version_info[:2], sys.executable)
+        return replace(real(*arguments), pythons=(own,))  # type: ignore[arg-type]
+
+    monkeypatch.setattr(provision, "probe", probe)
+
+
+def with_own_runtime(target: Target) -> Target:
+    """The same target, which uses the runtime that its Python has."""
+    return replace(target, execution=Execution(runtime="board:ai-edge-litert"))
+
+
+class Asked:
+    """Stands for the person at the terminal."""
+
+    def __init__(self) -> None:
+        self.questions: list[tuple[str, bool]] = []
+        self.answers: list[str] = []
+        """Given in turn; the last one again and again."""
+
+    def __call__(self, question: str, hidden: bool) -> str:
+        self.questions.append((question, hidden))
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 
 def start_own_sshd(

@@ -5,7 +5,6 @@ import hashlib
 import os
 import shutil
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from targets import device as device_module
 from targets import provision
 from targets.agent_archive import agent_archive
 from targets.agent_client import AgentError, BoardDiskError
@@ -23,13 +21,18 @@ from targets.device import RunSettings
 from targets.errors import TargetError
 from targets.inventory import Target
 from targets.local import LocalTransport
-from targets.probe import Probe, Python
 from targets.provision import connect, open_device, remove_from_board
-from targets.runtimes import RuntimeChoice
 from targets.transport import Completed, UnreachableError
 from tests.boards import BoardUnderTest, require_board_parts
 from tests.device_agent.agents import files_below, processes_with
-from tests.targets.loopback import cut_sessions, start_own_sshd, target_at, target_of
+from tests.targets.loopback import (
+    cut_sessions,
+    let_boards_use_the_tests_python,
+    start_own_sshd,
+    target_at,
+    target_of,
+    with_own_runtime,
+)
 from tests.tiny_model import relu_model
 
 AGENT = agent_archive()
@@ -115,7 +118,7 @@ def test_an_upload_that_is_cut_leaves_no_half_agent(
     run = LocalTransport.run
 
     def cut(self: LocalTransport, command: str, stdin: bytes, timeout_s: float) -> Completed:
-        return run(self, command, stdin[:1000], timeout_s)
+        return run(self, command, stdin[:1000] if stdin == AGENT.content else stdin, timeout_s)
 
     monkeypatch.setattr(LocalTransport, "run", cut)
     with pytest.raises(BoardDiskError, match="did not arrive whole"), open_device(here):
@@ -331,22 +334,11 @@ def test_the_way_is_chosen_by_the_address(here: Target, ssh_board: BoardUnderTes
             assert transport.run("echo $((6 * 7))", b"", 10).stdout == b"42\n"
 
 
-@pytest.fixture
-def own_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The board's Python is the tests' own, which has a runtime: nothing is downloaded."""
-    choice = RuntimeChoice("ai-edge-litert", "2.3.0", ())
-    monkeypatch.setattr(device_module, "choose_runtime", lambda facts: choice)
-    real = provision.probe
-
-    def probe(*arguments: object) -> Probe:
-        own = Python(sys.version_info[:2], sys.executable)
-        return replace(real(*arguments), pythons=(own,))  # type: ignore[arg-type]
-
-    monkeypatch.setattr(provision, "probe", probe)
-
-
-@pytest.mark.usefixtures("own_runtime")
-def test_results_are_fetched_and_nothing_of_them_stays(here: Target, tmp_path: Path) -> None:
+def test_results_are_fetched_and_nothing_of_them_stays(
+    here: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_boards_use_the_tests_python(monkeypatch)
+    here = with_own_runtime(here)
     model = tmp_path / "two.tflite"
     model.write_bytes(relu_model(outputs=2))
     x = np.array([[1, -2, 3, -4], [5, 6, 7, 8]], np.int8)

@@ -11,6 +11,7 @@ import click
 from toolkit.cli import output
 from toolkit.cli.options import as_json, file_path
 from toolkit.cli.target_check import check
+from toolkit.cli.tune import tune
 
 if TYPE_CHECKING:
     from targets.inventory import Target
@@ -18,10 +19,11 @@ if TYPE_CHECKING:
 
 @click.group("target")
 def command() -> None:
-    """Add, list, check and remove the boards of this project (kept in kedge.toml)."""
+    """Add, list, check, tune and remove the boards of this project (kept in kedge.toml)."""
 
 
 command.add_command(check)
+command.add_command(tune)
 
 
 @command.command("add")

@@ -1,0 +1,142 @@
+"""`kedge target tune`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from toolkit.cli import output
+from toolkit.cli.measurement import EXIT_NOT_TRUSTED
+from toolkit.cli.options import Duration, as_json, file_path
+
+if TYPE_CHECKING:
+    from toolkit.tune import Setting, Trial, Tuning
+
+
+@click.command("tune")
+@click.argument("name")
+@click.option("--model", required=True, type=file_path(), help="The .tflite to tune for.")
+@click.option(
+    "--duration",
+    "duration_s",
+    type=Duration(),
+    default="1500ms",
+    show_default=True,
+    help="How long each of the fastest settings is measured.",
+)
+@click.option("--dry-run", is_flag=True, help="Only measure: leave kedge.toml as it is.")
+@click.option("--wheelhouse", type=file_path(), envvar="KEDGE_WHEELHOUSE", hidden=True)
+@as_json
+def tune(
+    name: str,
+    model: Path,
+    duration_s: float,
+    dry_run: bool,
+    wheelhouse: Path | None,
+    as_json: bool,
+) -> int:
+    """Find what runs a model fastest on a board, and keep it in kedge.toml.
+
+    Tries every runtime that loads there, 1 thread to one for each core, and the classes of cores of
+    a big.LITTLE board. `bench`, `run` and `compare` then use what was found, unless their options
+    say otherwise. Exits with 9, and keeps nothing, when no figure can be trusted.
+
+    \b
+    kedge target tune pi --model out/model.tflite
+    kedge target tune pi --model out/model.tflite --dry-run --json
+    """
+    from toolkit.project import open_inventory
+    from toolkit.tune import tune, tuned
+
+    inventory = open_inventory()
+    target = inventory.get(name)
+    with output.progress() as show:
+        found = tune(model, target, duration_s, wheelhouse, show)
+    kept = found.chosen is not None and not dry_run
+    if kept and found.chosen is not None:
+        inventory.set_execution(name, tuned(target.execution, found.chosen.setting))
+    if as_json:
+        output.print_json({"schema": 1, "kept": kept, **as_plain(found)})
+    else:
+        show_tuning(found)
+        if kept:
+            output.say(f"kept for {name} in {output.path(inventory.path)}")
+    return 0 if found.chosen is not None else EXIT_NOT_TRUSTED
+
+
+def as_plain(found: Tuning) -> dict[str, Any]:
+    """Return a tuning for a program; documented in docs/runtimes.md."""
+    chosen = found.chosen
+    return {
+        "target": found.target,
+        "place": found.place,
+        "model": str(found.model),
+        "chosen": _plain_setting(chosen.setting) if chosen else None,
+        "default": _plain_setting(found.default),
+        "speedup": found.speedup,
+        "trials": [_plain_trial(trial) for trial in found.trials],
+        "refused": dict(found.refused),
+    }
+
+
+def _plain_setting(setting: Setting) -> dict[str, Any]:
+    return {
+        "runtime": setting.choice.distribution,
+        "version": setting.choice.version,
+        "threads": setting.threads,
+        "cores": list(setting.cores),
+    }
+
+
+def _plain_trial(trial: Trial) -> dict[str, Any]:
+    row = trial.row
+    return {
+        **_plain_setting(trial.setting),
+        "screening_median_us": trial.screening_us,
+        "verdict": row.verdict.kind if row else None,
+        "reasons": list(row.verdict.reasons) if row else [],
+        "invoke_median_us": row.latency.median_us if row else None,
+        "invoke_ci_us": list(row.latency.interval_us) if row else None,
+    }
+
+
+def show_tuning(found: Tuning) -> None:
+    """Print a tuning: what was found first."""
+    chosen = found.chosen
+    if chosen is None:
+        output.say("nothing is kept: no figure of this board can be trusted")
+    else:
+        output.say(f"fastest: {_in_words(chosen.setting)}")
+    if found.speedup is not None:
+        output.say(f"    {found.speedup:.2f} times as fast as untuned ({_in_words(found.default)})")
+    best = found.trials[0]
+    fastest_us = best.row.latency.median_us if best.row else best.screening_us
+    title = f"{output.path(found.model)} on {found.place}"
+    columns = ["runtime", "threads", "cores", "median", "times the fastest", "verdict"]
+    output.table(title, columns, [_shown_trial(trial, fastest_us) for trial in found.trials])
+    for trial in found.trials:
+        for reason in trial.row.verdict.reasons if trial.row else ():
+            output.warn(f"{_in_words(trial.setting)}: {reason}")
+    for runtime, reason in found.refused.items():
+        output.warn(f"{runtime} was left out: {reason}")
+
+
+def _shown_trial(trial: Trial, fastest_us: float) -> list[str]:
+    setting, row = trial.setting, trial.row
+    median_us = row.latency.median_us if row else trial.screening_us
+    return [
+        setting.runtime,
+        str(setting.threads),
+        ",".join(map(str, setting.cores)) or "all",
+        output.duration(median_us),
+        f"{median_us / fastest_us:.2f}",
+        row.verdict.kind if row else "far behind",
+    ]
+
+
+def _in_words(setting: Setting) -> str:
+    threads = f"{setting.threads} thread{'s' if setting.threads > 1 else ''}"
+    cores = f" on cores {','.join(map(str, setting.cores))}" if setting.cores else ""
+    return f"{setting.runtime}, {threads}{cores}"

@@ -223,7 +223,7 @@ class Session:
                 card=args.record("card"),
                 samples=[self._sample(entry) for entry in args.records("samples")],
                 answers=os.path.join(folder, "answers"),
-                outputs=os.path.join(folder, "output") if args.flag("keep_outputs") else "",
+                outputs=os.path.join(folder, "output") if args.truth("keep_outputs") else "",
             )
             result = self._around.run_job(job, args.seconds("timeout_s"), emit, _nothing)
             result["answers"] = self._store.adopt(os.path.join(folder, "answers"))
@@ -282,12 +282,6 @@ class _Args:
         return float(value)
 
     def truth(self, name: str) -> bool:
-        value = self._fields.get(name)
-        if not isinstance(value, bool):
-            _refuse(name, "true or false", value)
-        return value
-
-    def flag(self, name: str) -> bool:
         value = self._fields.get(name)
         if not isinstance(value, bool):
             _refuse(name, "true or false", value)

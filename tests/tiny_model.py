@@ -16,6 +16,16 @@ def relu_model(outputs: int = 1) -> bytes:
     return _packed(tensors, operators, code, [0], list(range(1, 1 + outputs)))
 
 
+def picture_model(shape: list[int]) -> bytes:
+    """float32 `image` of a shape to `same`: its RELU, which leaves what is not below 0."""
+    tensors = [_tensor("image"), _tensor("same")]
+    for tensor in tensors:
+        tensor.shape, tensor.type, tensor.quantization = shape, schema.TensorType.FLOAT32, None
+    code = _code(schema.BuiltinOperator.RELU)
+    code.version = 1
+    return _packed(tensors, [_operator([0], [1])], code, [0], [1])
+
+
 def too_new_model() -> bytes:
     """FULLY_CONNECTED version 12, which no tflite-runtime loads: TFLite 2.17 brought it."""
     code = _code(schema.BuiltinOperator.FULLY_CONNECTED)

@@ -136,8 +136,9 @@ def card_of(contents: ModelFile, files: Sequence[Path] = ()) -> ModelCard:
     picture = next((file for file in files if is_picture(file)), None)
     if picture is None:
         return ModelCard()
+    absent = contents.path.parent / MODEL_TOML
     raise ToolkitError(
-        f"{picture} is a picture, and there is no {contents.path.parent / MODEL_TOML}, which says how the model takes one",
+        f"{picture} is a picture, and there is no {absent}, which says how the model takes one",
         "Write it; this is one to begin with, as far as the file itself tells:\n\n"
         + card_text(card_to_begin_with(contents)),
     )

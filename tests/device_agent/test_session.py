@@ -39,6 +39,14 @@ RIGHT: dict[str, dict[str, Any]] = {
         "soak": False,
     },  # fmt: skip
     "infer": {**RUN, "inputs": [{"name": "x", "dtype": "int8", "sha256": SHA256}]},
+    "run": {
+        **RUN,
+        "card": {"schema": 1},
+        "samples": [
+            {"inputs": [{"name": "x", "dtype": "int8", "sha256": SHA256, "shape": [1, 4]}]}
+        ],
+        "keep_outputs": False,
+    },
 }
 TEXT = [None, 7, ["a"], {}]
 DIGEST = [*TEXT, "", "../../etc/passwd"]
@@ -61,6 +69,14 @@ WRONG = {
     "seed": [*COUNT, 1 << 32],
     "period_ns": COUNT,
     "soak": [None, 0, 1, "yes"],
+    "card": [None, [], "x", {}, {"schema": 2}, {"schema": 1, "x": 1}, {"schema": 1, "inputs": 7}],
+    "samples": [
+        *(None, "x", {}, ["x"], [{}], [{"inputs": "x"}]),
+        [{"inputs": [{"name": "x", "dtype": "int8", "sha256": SHA256}]}],
+        [{"inputs": [{"name": "x", "dtype": "int8", "sha256": SHA256, "shape": [1.5]}]}],
+        [{"inputs": [{"name": "x", "dtype": "int8", "sha256": SHA256, "shape": [True]}]}],
+    ],
+    "keep_outputs": [None, 0, 1, "yes"],
 }
 
 
@@ -79,6 +95,9 @@ class Jobs:
             Path(job["samples"]).write_bytes(b"12345678")
             Path(job["end_to_end"]).write_bytes(b"abcdefgh")
             return {"sample_count": 1}
+        if job["job"] == "run":
+            Path(job["answers"]).write_bytes(b"[]")
+            return {"outputs": []}
         if job["job"] == "infer":
             for number in (0, 1):
                 Path(f"{job['outputs']}.{number}").write_bytes(b"same")
@@ -125,7 +144,8 @@ def test_a_wrong_argument_is_refused(
         ask(session, op, {**RIGHT[op], field: value})
 
     assert refused.value.code == BAD_REQUEST
-    assert field in str(refused.value) or "digest" in str(refused.value) or field == "inputs"
+    nested = field in ("inputs", "samples")
+    assert field in str(refused.value) or "digest" in str(refused.value) or nested
     assert jobs.seen == []
     assert files_below(tmp_path) == before
 

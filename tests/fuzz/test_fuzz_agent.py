@@ -33,6 +33,16 @@ JSON = st.recursive(
     max_leaves=12,
 )
 DIGESTS = st.sampled_from(["a" * 64, "b" * 64, "../" * 21 + "a", "", "A" * 64])
+TENSORS = st.lists(st.dictionaries(st.sampled_from(["name", "dtype", "sha256", "shape"]), JSON))
+CARD_VALUES = st.sampled_from(["image", "array", "raw", "classification", "softmax"]) | JSON
+CARD_KEYS = st.sampled_from(["kind", "task", "height", "width", "mean", "std", "top_k", "labels"])
+CARDS = st.fixed_dictionaries(
+    {"schema": st.just(1)},
+    optional={
+        side: st.dictionaries(st.text(max_size=3), st.dictionaries(CARD_KEYS, CARD_VALUES))
+        for side in ("inputs", "outputs")
+    },
+)
 FIELDS = {
     "sha256": DIGESTS | st.lists(DIGESTS, max_size=3) | JSON,
     "tree": DIGESTS | JSON,
@@ -41,16 +51,19 @@ FIELDS = {
     "size": st.integers(-2, 4000) | JSON,
     "offset": st.integers(-2, 4000) | JSON,
     "runtime": st.sampled_from(["ai-edge-litert", "x"]) | JSON,
-    "inputs": st.lists(st.dictionaries(st.sampled_from(["name", "dtype", "sha256"]), JSON)) | JSON,
+    "inputs": TENSORS | JSON,
     "threads": st.integers(-1, 3) | JSON,
     "seed": st.integers(-1, 3) | JSON,
     "warmup_s": st.floats() | JSON,
     "duration_s": st.floats() | JSON,
     "timeout_s": st.floats() | JSON,
+    "card": CARDS | JSON,
+    "samples": st.lists(st.fixed_dictionaries({"inputs": TENSORS | JSON}), max_size=3) | JSON,
+    "keep_outputs": st.booleans() | JSON,
 }
 OPERATIONS = [
     *("hello", "offset", "put", "get", "drop", "has_tree", "unpack", "describe", "benchmark"),
-    *("infer", "fly"),
+    *("infer", "run", "fly"),
 ]
 
 
@@ -108,6 +121,8 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Session,
         if job["job"] == "benchmark":
             Path(job["samples"]).write_bytes(b"")
             Path(job["end_to_end"]).write_bytes(b"")
+        if job["job"] == "run":
+            Path(job["answers"]).write_bytes(b"[]")
         return {"outputs": []}
 
     around = Surroundings(Store(str(root / "root")), run, dict, Conditions, "")

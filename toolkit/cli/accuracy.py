@@ -41,8 +41,8 @@ def show_accuracy(found: BoardAccuracy) -> None:
     low, high = (100 * bound for bound in found.drop.interval)
     output.say(
         f"    drop from host to board {100 * found.drop.fraction:.2f} points, paired 95 % interval "
-        f"{low:+.2f} to {high:+.2f}; right only there {found.drop.won}, only here "
-        f"{found.drop.lost}; same decision {output.percent(found.agreement)}"
+        f"{low:+.2f} to {high:+.2f}\n    right on the board alone {found.drop.won}, "
+        f"on this host alone {found.drop.lost}; same decision {output.percent(found.agreement)}"
     )
 
 

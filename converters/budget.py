@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from converters.paired import Drop
 
@@ -22,6 +24,28 @@ class Budget:
     split: str
     held: bool
     reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One recipe that was tried to keep a budget.
+
+    Attributes:
+        recipe: Its name.
+        steps: The steps with every value used, in order.
+        drops: Accuracy lost up to the end of each step, on the validation samples; None where only
+            the file can tell.
+        drop: Of the file, on the validation samples; None where there is no file.
+        held: Whether that is no more than is allowed.
+        refused: Why there is no file; "" where there is one.
+    """
+
+    recipe: str
+    steps: tuple[Mapping[str, Any], ...]
+    drops: tuple[float | None, ...]
+    drop: Drop | None
+    held: bool
+    refused: str = ""
 
 
 def judge_budget(drop: Drop, max_drop: float) -> Budget:

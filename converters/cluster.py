@@ -13,12 +13,11 @@ import numpy as np
 import tf_keras
 from tensorflow_model_optimization.python.core.clustering.keras import cluster, cluster_config
 
-from converters.dataset import TRAIN
 from converters.draft import CLUSTERS, Draft, Materials
 from converters.errors import ConversionError
-from converters.fine_tune import TrainingSettings, fine_tune
 from converters.model_source import batch_one_function
-from converters.steps import ClusterWeights
+from converters.training import train_on
+from converters.training_steps import ClusterWeights
 
 #: Whose kernels are clustered; TFMOT leaves depthwise kernels out too, as too much would be lost.
 _CLUSTERED = (tf_keras.layers.Conv1D, tf_keras.layers.Conv2D, tf_keras.layers.Dense)
@@ -47,20 +46,7 @@ def share_weights(draft: Draft, step: ClusterWeights, materials: Materials) -> D
         ConversionError: The model has no kernel of more weights than that, or cannot be wrapped.
     """
     wrapped = _wrapped(draft.keras_model, step, materials)
-    fine_tune(
-        wrapped,
-        materials.samples[TRAIN],
-        TrainingSettings(
-            epochs=step.epochs,
-            learning_rate=step.learning_rate,
-            batch_size=step.batch_size,
-            seed=materials.seed,
-            probabilities=materials.source.probabilities,
-            cosine=True,
-            stage="cluster",
-        ),
-        on_progress=materials.report,
-    )
+    found = train_on(wrapped, step, materials, "cluster")
     model = cluster.strip_clustering(wrapped)
     return replace(
         draft,
@@ -70,7 +56,7 @@ def share_weights(draft: Draft, step: ClusterWeights, materials: Materials) -> D
         keras_model=model,
         keep=CLUSTERS,
         warnings=(*draft.warnings, _NOT_FASTER),
-        found={"distinct_weights": _distinct(model)},
+        found={"distinct_weights": _distinct(model), **found},
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from converters import durable
-from converters.budget import Budget
+from converters.budget import Attempt, Budget
 from converters.digest import sha256_of
 from converters.errors import ConversionError
 from converters.paired import Drop
@@ -21,6 +21,8 @@ SCHEMA = 1
 MODEL_NAME = "model.tflite"
 GOLDEN_NAME = "golden.npz"
 CONVERSION_NAME = "conversion.json"
+#: The trained Keras model, where it was asked for.
+KERAS_NAME = "model.keras"
 
 
 @dataclass(frozen=True)
@@ -80,11 +82,16 @@ class StepRecord:
         kind: As in the recipe.
         seconds: It took.
         found: What it found out, such as the share of zeros that it left.
+        cached: Whether it was done by an earlier conversion; its seconds are of then.
+        validation_drop: Accuracy lost up to here on the validation samples, 0-1; None where only
+            the file can tell, or nothing trains.
     """
 
     kind: str
     seconds: float
     found: Mapping[str, Any]
+    cached: bool = False
+    validation_drop: float | None = None
 
 
 @dataclass(frozen=True)
@@ -117,6 +124,8 @@ class Conversion:
         drops: Of accuracy, from the model to the file, on each of these splits.
         cost: Of the file, counted from it; None in old files.
         budget: The accuracy that it may lose, if one was set.
+        attempts: What was tried to keep it, the recipe that was asked for first; empty if none was
+            set.
         schema: Version of conversion.json.
     """
 
@@ -145,6 +154,7 @@ class Conversion:
     drops: tuple[Drop, ...] = ()
     cost: Cost | None = None
     budget: Budget | None = None
+    attempts: tuple[Attempt, ...] = ()
     schema: int = field(default=SCHEMA)
 
 
@@ -231,6 +241,7 @@ def _from_plain(plain: dict[str, Any], folder: Path) -> Conversion:
         "drops": tuple(_with_pair(Drop, d) for d in plain.get("drops", ())),
         "cost": _cost(plain.get("cost")),
         "budget": _budget(plain.get("budget")),
+        "attempts": tuple(_attempt(a) for a in plain.get("attempts", ())),
     }
     return Conversion(**fields)
 
@@ -249,6 +260,12 @@ def _cost(plain: dict[str, Any] | None) -> Cost | None:
 
 def _budget(plain: dict[str, Any] | None) -> Budget | None:
     return None if plain is None else Budget(**{**plain, "reasons": tuple(plain["reasons"])})
+
+
+def _attempt(plain: dict[str, Any]) -> Attempt:
+    drop = plain["drop"] and _with_pair(Drop, plain["drop"])
+    lists = {name: tuple(plain[name]) for name in ("steps", "drops")}
+    return Attempt(**{**plain, **lists, "drop": drop})
 
 
 def _check_digest(conversion: Conversion) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from converters.dataset import TRAIN, VALIDATION
 from converters.draft import Draft, Materials
-from converters.fine_tune import TrainingSettings, fine_tune
 from converters.preserve import preserving
-from converters.steps import Distill, FineTune
 from converters.teacher import Teacher
 from converters.trainable import with_model
+from converters.training import train_on
+from converters.training_steps import Distill, FineTune
 
 
 def distill(draft: Draft, step: Distill, materials: Materials) -> Draft:
@@ -44,32 +43,6 @@ def tune(draft: Draft, step: FineTune, materials: Materials) -> Draft:
 
 
 def _trained(draft: Draft, step: FineTune, materials: Materials, teacher: Teacher | None) -> Draft:
-    source, model = materials.source, draft.keras_model
-    history = fine_tune(
-        model,
-        materials.samples[TRAIN],
-        TrainingSettings(
-            epochs=step.epochs,
-            learning_rate=step.learning_rate,
-            batch_size=step.batch_size,
-            seed=materials.seed,
-            probabilities=source.probabilities,
-            cosine=True,
-            flip="flip" in step.augment,
-            shift=source.input_shape[0] // 8 if "shift" in step.augment else 0,
-            patience=step.patience,
-            stage=step.kind,
-        ),
-        teacher,
-        materials.report,
-        materials.samples.get(VALIDATION),
-        preserving(draft.keep),
-    )
-    return replace(
-        with_model(draft, model, materials),
-        found={
-            "losses": [round(loss, 5) for loss in history.losses],
-            "validation_accuracies": list(history.validation_accuracies),
-            "kept_epoch": history.kept_epoch,
-        },
-    )
+    model = draft.keras_model
+    found = train_on(model, step, materials, step.kind, teacher, preserving(draft.keep))
+    return replace(with_model(draft, model, materials), found=found)

@@ -7,25 +7,27 @@ loss zeros, from which there is nothing to learn.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import tensorflow as tf
 import tf_keras
 
+from converters.batches import BatchSettings, batches
+from converters.best_epoch import BestEpoch, verdict_on
+from converters.checkpoint import Checkpoint, CollectEpochs, Done, KeepEpochs
 from converters.dataset import Samples
 from converters.errors import ConversionError
+from converters.loss import Loss, trained_part
 from converters.progress import Progress, Report, ignore
 from converters.teacher import Teacher
-
-Array = npt.NDArray[Any]
+from converters.training_log import TrainingLog
 
 _REPORT_EVERY = 10
-_JUDGE_BATCH = 250
-_SMALLEST_PROBABILITY = 1e-7
+#: A learning rate is tried on so many batches, or on an epoch if that is shorter.
+_TRIAL_BATCHES = 200
 
 
 @dataclass(frozen=True)
@@ -34,27 +36,27 @@ class TrainingSettings:
 
     Attributes:
         epochs: Passes over the samples, at most.
-        learning_rate: Adam's, at the beginning.
-        batch_size: Samples a step.
-        seed: Decides the order of the samples and their augmentation.
+        learning_rates: Adam's, at the beginning; of several, that which does best on the validation
+            samples after a short trial.
+        batches: How samples become batches.
         probabilities: Whether the model's scores are probabilities rather than logits.
-        cosine: Whether the learning rate falls to 0 along a cosine; else it is constant.
-        flip: Whether images are mirrored left to right, half of them.
-        shift: Images are moved by up to so many pixels each way, the rim filled with 0.
-        patience: With validation samples: epochs without a better accuracy before it ends; 0 is
-            never.
+        cosine: Whether the learning rate falls to 0 along a cosine; else it is constant, or falls
+            where nothing is gained any more.
+        patience: With validation samples: epochs that gain nothing before the training ends, or the
+            learning rate falls; 0 is never.
+        reduces: Whether the learning rate falls, twice, before patience ends the training.
+        first_epoch: The first whose weights may be kept, from 0.
         stage: What the progress calls it.
     """
 
     epochs: int
-    learning_rate: float
-    batch_size: int = 64
-    seed: int = 0
+    learning_rates: tuple[float, ...]
+    batches: BatchSettings = BatchSettings()  # noqa: RUF009 - frozen
     probabilities: bool = True
     cosine: bool = False
-    flip: bool = False
-    shift: int = 0
     patience: int = 0
+    reduces: bool = False
+    first_epoch: int = 0
     stage: str = "train"
 
 
@@ -67,12 +69,33 @@ class History:
         accuracies: The same, 0-1.
         validation_accuracies: After each epoch, 0-1; empty without validation samples.
         kept_epoch: Whose weights the model has now, from 0.
+        learning_rate: At the beginning.
+        tried: Learning rate to the validation loss after its trial; empty if one was given.
     """
 
     losses: tuple[float, ...]
     accuracies: tuple[float, ...]
     validation_accuracies: tuple[float, ...]
     kept_epoch: int
+    learning_rate: float
+    tried: dict[float, float]
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a training has around it.
+
+    Attributes:
+        report: Told every few batches.
+        checkpoint: Where each epoch is kept, to go on from after an interruption; None for nowhere.
+        logs: Folder for TensorBoard; None for none.
+        callbacks: Of tf-keras, such as TFMOT's `UpdatePruningStep`.
+    """
+
+    report: Report = ignore
+    checkpoint: Checkpoint | None = None
+    logs: Path | None = None
+    callbacks: Sequence[Any] = ()
 
 
 def fine_tune(
@@ -80,9 +103,8 @@ def fine_tune(
     data: Samples,
     settings: TrainingSettings,
     teacher: Teacher | None = None,
-    on_progress: Report = ignore,
     validation: Samples | None = None,
-    callbacks: Sequence[Any] = (),
+    around: Surroundings = Surroundings(),  # noqa: B008 - frozen
 ) -> History:
     """Train a model on, in place.
 
@@ -92,37 +114,31 @@ def fine_tune(
         data: What to learn from.
         settings: How.
         teacher: Whom to learn from besides the labels.
-        on_progress: Told every few batches.
-        validation: If given, the weights of the epoch that did best on these are kept. Leave it
-            out where an early epoch is not an answer, as while a pruning schedule runs.
-        callbacks: Of tf-keras, such as TFMOT's `UpdatePruningStep`.
+        validation: If given, the weights of the epoch that did best on these are kept.
+        around: Whom to report to, and where to keep what.
 
     Raises:
         ConversionError: The loss became NaN or infinite.
     """
-    tf_keras.utils.set_random_seed(settings.seed)
+    tf_keras.utils.set_random_seed(settings.batches.seed)
     trained, from_logits = trained_part(model, settings.probabilities)
-    steps = -(-len(data) // settings.batch_size)
-    loss = Loss(from_logits, teacher)
-    trained.compile(
-        optimizer=tf_keras.optimizers.Adam(_learning_rate(settings, steps)),
-        loss=loss,
-        metrics=[loss.accuracy],
-    )
-    best = _Best(validation, settings, from_logits) if validation is not None else None
-    fitted = trained.fit(
-        _batches(data, settings, teacher, trained),
-        epochs=settings.epochs,
-        steps_per_epoch=steps,
-        verbose=0,
-        callbacks=[
-            *callbacks,
-            tf_keras.callbacks.TerminateOnNaN(),
-            _Reporter(steps, settings, on_progress),
-            *([best] if best else []),
-        ],
-    ).history
-    losses = tuple(float(value) for value in fitted["loss"])
+    fit = _Fit(trained, from_logits, data, settings, teacher, around)
+    best = None
+    if validation is not None:
+        best = BestEpoch(
+            validation,
+            not from_logits,
+            settings.patience,
+            settings.reduces,
+            settings.first_epoch,
+        )
+    done = around.checkpoint.restore(trained, best) if around.checkpoint else None
+    if done is None:
+        done = Done([], fit.trials(validation) if validation is not None else {})
+        fit.set_learning_rate(done.learning_rate(settings.learning_rates))
+    if not (best and best.ended):
+        fit.go_on(done, best)
+    losses = tuple(epoch["loss"] for epoch in done.epochs)
     if not np.isfinite(losses).all():
         raise ConversionError(
             f"the training diverged in epoch {len(losses)}: the loss is {losses[-1]}",
@@ -130,159 +146,89 @@ def fine_tune(
         )
     return History(
         losses,
-        tuple(float(value) for value in fitted["accuracy"]),
+        tuple(epoch["accuracy"] for epoch in done.epochs),
         tuple(best.accuracies) if best else (),
         best.keep() if best else len(losses) - 1,
+        done.learning_rate(settings.learning_rates),
+        done.tried,
     )
 
 
-def trained_part(model: Any, probabilities: bool) -> tuple[Any, bool]:
-    """What of a model is trained.
+class _Fit:
+    """A compiled model and what it is fitted to."""
 
-    Args:
-        model: Of tf-keras.
-        probabilities: Whether its scores are probabilities rather than logits.
+    def __init__(
+        self,
+        model: Any,
+        from_logits: bool,
+        data: Samples,
+        settings: TrainingSettings,
+        teacher: Teacher | None,
+        around: Surroundings,
+    ) -> None:
+        self._model, self._from_logits, self._data = model, from_logits, data
+        self._settings, self._teacher, self._around = settings, teacher, around
+        self._steps = -(-len(data) // settings.batches.size)
+        rate: Any = settings.learning_rates[0]
+        if settings.cosine:
+            rate = tf_keras.optimizers.schedules.CosineDecay(rate, self._steps * settings.epochs)
+        loss = Loss(from_logits, teacher)
+        optimizer = tf_keras.optimizers.Adam(rate)
+        model.compile(optimizer=optimizer, loss=loss, metrics=[loss.accuracy])
 
-    Returns:
-        The model up to its logits, if it ends in a softmax or sigmoid layer of its own, else all of
-        it; and whether that gives logits.
-    """
-    last = model.layers[-1]
-    inner = getattr(last, "layer", last)  # of a wrapper
-    ends = isinstance(inner, tf_keras.layers.Softmax) or (
-        isinstance(inner, tf_keras.layers.Activation)
-        and inner.get_config()["activation"] in ("softmax", "sigmoid")
-    )
-    if ends and last.output is model.output:
-        return tf_keras.Model(model.inputs, last.input), True
-    return model, not probabilities
+    def set_learning_rate(self, rate: float) -> None:
+        """Begin with this one; a schedule begins with what was given."""
+        if not self._settings.cosine:
+            self._model.optimizer.learning_rate.assign(rate)
 
+    def trials(self, validation: Samples) -> dict[float, float]:
+        """Learning rate to validation loss after a short training; the model is as it was then."""
+        rates = self._settings.learning_rates
+        if len(rates) == 1:
+            return {}
+        model, steps = self._model, min(_TRIAL_BATCHES, self._steps)
+        model.optimizer.build(model.trainable_variables)
+        weights = model.get_weights()
+        fresh = [np.asarray(variable) for variable in model.optimizer.variables]
+        found = {}
+        for number, rate in enumerate(rates):
+            self._around.report(Progress("choose the learning rate", number, len(rates)))
+            model.optimizer.learning_rate.assign(rate)
+            self._fit(range(1), steps, [])
+            found[rate] = verdict_on(model, validation, not self._from_logits).loss
+            model.set_weights(weights)
+            model.optimizer.set_weights(fresh)
+        return found
 
-def _learning_rate(settings: TrainingSettings, steps: int) -> Any:
-    if not settings.cosine:
-        return settings.learning_rate
-    return tf_keras.optimizers.schedules.CosineDecay(
-        settings.learning_rate, steps * settings.epochs
-    )
+    def go_on(self, done: Done, best: BestEpoch | None) -> None:
+        """Train the epochs that are not done yet."""
+        around, settings = self._around, self._settings
+        epochs = range(len(done.epochs), settings.epochs)
+        if not epochs:
+            return
+        callbacks = [
+            *([best] if best else []),
+            CollectEpochs(done),
+            *([KeepEpochs(around.checkpoint, best, done)] if around.checkpoint else []),
+            *([TrainingLog(around.logs)] if around.logs else []),
+            _Reporter(self._steps, settings, around.report),
+        ]
+        self._fit(epochs, self._steps, callbacks)
 
-
-class Loss(tf_keras.losses.Loss):  # type: ignore[misc]
-    """Cross entropy with the labels, and with the teacher's answers.
-
-    `y_true` is (batch, 1): the label; with a teacher (batch, 1 + classes): the label and the
-    teacher's log probabilities.
-    """
-
-    def __init__(self, from_logits: bool, teacher: Teacher | None) -> None:
-        super().__init__(name="loss")
-        self._from_logits, self._teacher = from_logits, teacher
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Of each sample, shape (batch,)."""
-        logits = self._two_or_more(y_pred)
-        labels = tf.cast(y_true[:, 0], tf.int64)
-        of_labels = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-        if self._teacher is None:
-            return of_labels
-        temperature, alpha = self._teacher.temperature, self._teacher.alpha
-        teacher = tf.nn.log_softmax(y_true[:, 1:] / temperature)
-        student = tf.nn.log_softmax(logits / temperature)
-        divergence = tf.reduce_sum(tf.exp(teacher) * (teacher - student), axis=-1)
-        return (1 - alpha) * of_labels + alpha * temperature**2 * divergence
-
-    def accuracy(self, y_true: Any, y_pred: Any) -> Any:
-        """Whether each sample was classified rightly, shape (batch,)."""
-        chosen = tf.argmax(self._two_or_more(y_pred), axis=-1)
-        return tf.cast(tf.equal(chosen, tf.cast(y_true[:, 0], tf.int64)), tf.float32)
-
-    def _two_or_more(self, scores: Any) -> Any:
-        """Logits of every class, shape (batch, classes)."""
-        if self._from_logits:
-            one = scores.shape[-1] == 1
-            return tf.concat([tf.zeros_like(scores), scores], -1) if one else scores
-        if scores.shape[-1] == 1:
-            scores = tf.concat([1 - scores, scores], -1)
-        return tf.math.log(tf.clip_by_value(scores, _SMALLEST_PROBABILITY, 1.0))
-
-
-def _batches(data: Samples, settings: TrainingSettings, teacher: Teacher | None, model: Any) -> Any:
-    columns = 1 if teacher is None else 1 + max(2, model.output_shape[-1])
-    return tf.data.Dataset.from_generator(
-        lambda: _shuffled(data, settings, teacher),
-        output_signature=(
-            tf.TensorSpec((None, *model.input_shape[1:]), tf.float32),
-            tf.TensorSpec((None, columns), tf.float32),
-        ),
-    ).prefetch(2)
-
-
-def _shuffled(
-    data: Samples, settings: TrainingSettings, teacher: Teacher | None
-) -> Iterator[tuple[Array, Array]]:
-    random = np.random.default_rng(settings.seed)
-    for _ in range(settings.epochs):
-        order = random.permutation(len(data))
-        for start in range(0, len(order), settings.batch_size):
-            rows = order[start : start + settings.batch_size]
-            batch: Array = augmented(data.batch(rows), settings, random)
-            target: Array = data.labels[rows][:, None].astype(np.float32)
-            if teacher is not None:
-                target = np.concatenate([target, teacher.log_probabilities(batch)], axis=1)
-            yield batch, target
-
-
-def augmented(batch: Array, settings: TrainingSettings, random: np.random.Generator) -> Array:
-    """Images mirrored and moved at random, each in its own way; what is no image is left alone.
-
-    Args:
-        batch: Shape (n, height, width, channels), or any other.
-        settings: `flip` and `shift`.
-        random: Where chance comes from.
-    """
-    if batch.ndim != 4:
-        return batch
-    if settings.flip:
-        mirrored = random.random(len(batch)) < 0.5
-        batch = np.where(mirrored[:, None, None, None], batch[:, :, ::-1], batch)
-    if settings.shift:
-        far, (height, width) = settings.shift, batch.shape[1:3]
-        padded = np.pad(batch, ((0, 0), (far, far), (far, far), (0, 0)))
-        tops, lefts = random.integers(0, 2 * far + 1, (2, len(batch)))
-        rows = tops[:, None, None] + np.arange(height)[None, :, None]
-        columns = lefts[:, None, None] + np.arange(width)[None, None, :]
-        batch = padded[np.arange(len(batch))[:, None, None], rows, columns]
-    return batch
-
-
-class _Best(tf_keras.callbacks.Callback):  # type: ignore[misc]
-    """Remembers the weights that did best on samples that were not trained on."""
-
-    def __init__(self, validation: Samples, settings: TrainingSettings, from_logits: bool) -> None:
-        super().__init__()
-        self._validation, self._patience = validation, settings.patience
-        self._threshold = 0.0 if from_logits else 0.5
-        self._weights: Any = None
-        self._best = 0
-        self.accuracies: list[float] = []
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
-        """Judge the epoch; end the training if it has long not become better."""
-        correct = 0
-        for batch, labels in self._validation.batches(_JUDGE_BATCH):
-            scores = np.asarray(self.model.predict_on_batch(batch))
-            one = scores.shape[1] == 1
-            chosen = scores[:, 0] > self._threshold if one else scores.argmax(axis=1)
-            correct += int((chosen == labels).sum())
-        self.accuracies.append(correct / len(self._validation))
-        if self._weights is None or self.accuracies[-1] > self.accuracies[self._best]:
-            self._best, self._weights = epoch, self.model.get_weights()
-        elif self._patience and epoch - self._best >= self._patience:
-            self.model.stop_training = True
-
-    def keep(self) -> int:
-        """Give the model the weights of its best epoch; which that was."""
-        self.model.set_weights(self._weights)
-        return self._best
+    def _fit(self, epochs: range, steps: int, callbacks: list[Any]) -> None:
+        data = batches(self._data, self._settings.batches, epochs, self._teacher, self._model)
+        self._model.fit(
+            data,
+            initial_epoch=epochs.start,
+            epochs=epochs.stop,
+            steps_per_epoch=steps,
+            verbose=0,
+            callbacks=[
+                *self._around.callbacks,
+                tf_keras.callbacks.TerminateOnNaN(),
+                *callbacks,
+            ],
+        )
 
 
 class _Reporter(tf_keras.callbacks.Callback):  # type: ignore[misc]
@@ -291,7 +237,7 @@ class _Reporter(tf_keras.callbacks.Callback):  # type: ignore[misc]
     def __init__(self, steps: int, settings: TrainingSettings, report: Report) -> None:
         super().__init__()
         self._steps, self._settings, self._report = steps, settings, report
-        self._epoch = 0
+        self._epoch, self._detail = 0, ""
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
         """Remember which epoch it is."""
@@ -305,8 +251,13 @@ class _Reporter(tf_keras.callbacks.Callback):  # type: ignore[misc]
         if done % _REPORT_EVERY and done != total:
             return
         logs = logs or {}
-        detail = (
+        self._detail = (
             f"epoch {self._epoch + 1}/{epochs}, loss {logs.get('loss', 0):.4f}, "
             f"accuracy {logs.get('accuracy', 0):.4f}"
         )
-        self._report(Progress(self._settings.stage, done, total, detail))
+        self._report(Progress(self._settings.stage, done, total, self._detail))
+
+    def on_train_end(self, logs: Any = None) -> None:  # noqa: ARG002
+        """It is done, also where it ended before its time."""
+        total = self._steps * self._settings.epochs
+        self._report(Progress(self._settings.stage, total, total, self._detail))

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 
+from converters import durable
+from converters.backing_off import may_be_tried
 from converters.budget import judge_budget
+from converters.cache import Cache
 from converters.conversion import (
     GOLDEN_NAME,
+    KERAS_NAME,
     MODEL_NAME,
     Conversion,
     Split,
-    StepRecord,
     write_conversion,
 )
 from converters.data_source import open_dataset
@@ -32,11 +33,11 @@ from converters.dataset import (
     Selection,
 )
 from converters.digest import sha256_of
-from converters.draft import Draft, Materials, Technique
-from converters.emit import emit
+from converters.draft import Materials
 from converters.evaluate import Judgement, golden_inputs, judge, warnings_of
 from converters.golden import write_golden
 from converters.latency import LatencyUs
+from converters.maker import Made, Maker
 from converters.model_card import card_of_conversion
 from converters.model_source import LoadedModel, load_model
 from converters.model_toml import write_model_toml
@@ -46,10 +47,11 @@ from converters.request import ConversionRequest
 from converters.score import FILE, ORIGINAL
 from converters.source_file import identify
 from converters.split import partition
-from converters.steps import Step
+from converters.step_keys import StepKeys, row_digests
 from converters.tflite.cost import cost_of
 from converters.tflite.reader import ModelFile
 from converters.versions import installed_versions
+from converters.within_budget import make_within
 
 #: What the samples of each split are used for, in words.
 _USES = {
@@ -78,29 +80,63 @@ def run(
     recipe = load_recipe(request.recipe)
     source, dataset, wanted = opened(request, recipe, report)
     samples = dataset.read(wanted, report)
-    materials = Materials(source, samples, request.seed, report, latency_us)
-
-    draft, records = _first_draft(recipe, materials), []
-    for step in recipe.steps:
-        draft, record = _done(draft, step, materials)
-        records.append(record)
-
-    written = emit(draft, work / MODEL_NAME, report)
+    maker, data_sha256 = _maker(request, source, wanted, samples, work, report, latency_us)
+    made, attempts = make_within(maker, recipe, request.max_drop, report)
+    written = maker.written()
     judgement = judge(source, written, samples, report)
     write_golden(work / GOLDEN_NAME, golden_inputs(source, written, samples[TEST], request.seed))
-    warnings = draft.warnings + warnings_of(source, judgement.accuracy(ORIGINAL), request.data)
+    if request.keep_keras and made.keras is not None:
+        durable.write(work / KERAS_NAME, made.keras)
     card = card_of_conversion(
         written, dataset.class_names, request.image_range, source.probabilities
     )
-    warnings += write_model_toml(work, request.out, card)
     conversion = replace(
-        _evidence(request, recipe, source, written, judgement),
+        _evidence(request, made, source, written, judgement),
+        data_sha256=data_sha256,
         splits=_splits(dataset, samples),
-        warnings=warnings,
-        step_records=tuple(records),
+        warnings=(
+            *made.warnings,
+            *warnings_of(source, judgement.accuracy(ORIGINAL), request.data),
+            *_warnings(request, made),
+            *write_model_toml(work, request.out, card),
+        ),
+        attempts=attempts,
     )
     write_conversion(conversion)
     return conversion
+
+
+def _maker(
+    request: ConversionRequest,
+    source: LoadedModel,
+    wanted: Mapping[str, Selection],
+    samples: Mapping[str, Samples],
+    work: Path,
+    report: Report,
+    latency_us: LatencyUs | None,
+) -> tuple[Maker, str]:
+    """What takes the model through recipes, and the digest of the data."""
+    data_sha256 = sha256_of(request.data)
+    keys = StepKeys(
+        source.sha256,
+        data_sha256,
+        request.image_range,
+        request.seed,
+        request.measured_on,
+        row_digests(wanted),
+    )
+    materials = Materials(source, samples, request.seed, report, latency_us, logs=request.logs)
+    cache = None if request.cache is None else Cache(request.cache)
+    return Maker(materials, keys, cache, work / MODEL_NAME), data_sha256
+
+
+def _warnings(request: ConversionRequest, made: Made) -> tuple[str, ...]:
+    asked = {"--keep-keras": request.keep_keras, "--logs": request.logs is not None}
+    return tuple(
+        f"nothing was trained, so there is nothing for {option}"
+        for option, given in asked.items()
+        if given and made.keras is None
+    )
 
 
 def opened(
@@ -121,45 +157,19 @@ def opened(
     return source, dataset, _wanted(dataset, recipe, request)
 
 
-def _first_draft(recipe: Recipe, materials: Materials) -> Draft:
-    """The model as it was given; as a tf-keras model of plain ops if it is to be trained."""
-    source = materials.source
-    draft = Draft(source.function, source.keras_model)
-    if not any(step.trains for step in recipe.steps):
-        return draft
-    from converters.graph.read import read_graph
-    from converters.trainable import trainable_model, with_model
-
-    graph = read_graph(source.keras_model, str(source.path))
-    return with_model(draft, trainable_model(graph, materials.samples[TRAIN], materials), materials)
-
-
-def technique_of(step: Step) -> Technique:
-    """The function that does a step; imports what it needs."""
-    module, _, name = step.function.partition(":")
-    technique: Technique = getattr(import_module(module), name)
-    return technique
-
-
-def _done(draft: Draft, step: Step, materials: Materials) -> tuple[Draft, StepRecord]:
-    started = time.monotonic()
-    made = technique_of(step)(replace(draft, found={}), step, materials)
-    seconds = round(time.monotonic() - started, 3)
-    return made, StepRecord(step.kind, seconds, made.found)
-
-
 def _wanted(dataset: Dataset, recipe: Recipe, request: ConversionRequest) -> dict[str, Selection]:
     """Which samples are needed: reading more would only cost time and memory."""
     labels = dataset.labels
-    uses = {use for step in recipe.steps for use in step.uses}
-    calibration = [getattr(step, "calibration_samples", 0) for step in recipe.steps]
+    steps = recipe.steps if request.max_drop is None else may_be_tried(recipe)
+    uses = {use for step in steps for use in step.needs}
+    calibration = [getattr(step, "calibration_samples", 0) for step in steps]
     parts = partition(labels[TRAIN], max([0, *calibration]), request.seed)
     wanted = {TEST: Selection(TEST, np.arange(len(labels[TEST])))}
     if CALIBRATION in uses:
         wanted[CALIBRATION] = Selection(TRAIN, parts.calibration)
     if TRAIN in uses:
         wanted[TRAIN] = Selection(TRAIN, parts.train)
-    if TRAIN in uses or request.judge_all:
+    if uses & {TRAIN, VALIDATION} or request.judge_all or request.max_drop is not None:
         wanted[VALIDATION] = Selection(TRAIN, parts.validation)
     if request.judge_all:
         wanted[JUDGED_TRAIN] = Selection(TRAIN, parts.judged)
@@ -174,7 +184,7 @@ def _splits(dataset: Dataset, samples: Mapping[str, Samples]) -> tuple[Split, ..
 
 def _evidence(
     request: ConversionRequest,
-    recipe: Recipe,
+    made: Made,
     source: LoadedModel,
     written: ModelFile,
     judgement: Judgement,
@@ -184,14 +194,14 @@ def _evidence(
         model=written.path,
         model_sha256=written.sha256,
         model_bytes=written.size_bytes,
-        recipe=recipe.name,
-        recipe_steps=recipe.plain_steps(),
+        recipe=made.recipe.name,
+        recipe_steps=made.recipe.plain_steps(),
         seed=request.seed,
         source=str(request.model),
         source_sha256=source.sha256,
         source_bytes=source.size_bytes,
         data=str(request.data),
-        data_sha256=sha256_of(request.data),
+        data_sha256="",
         splits=(),
         versions=installed_versions(),
         float_accuracy=judgement.accuracy(ORIGINAL),
@@ -203,5 +213,6 @@ def _evidence(
         scores=judgement.scores,
         drops=judgement.drops,
         cost=cost_of(written.path),
+        step_records=made.records,
         budget=None if request.max_drop is None else judge_budget(of_test, request.max_drop),
     )

@@ -16,7 +16,7 @@ from converters.planned import Plan, PlannedStep
 from converters.progress import Progress, Report
 from converters.recipe import load_recipe
 from converters.request import ConversionRequest
-from converters.steps import Step
+from converters.step import Step
 
 #: A sample of a training step costs so many forward passes; seen: 4.6 (ResNet-8, 32x32x3) and 5.5
 #: (digits, 8x8x1) without, 5.9 with fake quantization.

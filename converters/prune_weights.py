@@ -19,9 +19,10 @@ from tensorflow_model_optimization.python.core.sparsity.keras import pruning_sch
 from converters.dataset import TRAIN
 from converters.draft import ZEROS, Draft, Materials
 from converters.errors import ConversionError
-from converters.fine_tune import TrainingSettings, fine_tune
 from converters.model_source import batch_one_function
-from converters.steps import BLOCKS, SINGLE, TWO_OF_FOUR, SparseWeights
+from converters.step import AUTO
+from converters.training import train_on
+from converters.training_steps import BLOCKS, SINGLE, TWO_OF_FOUR, SparseWeights
 
 #: Whose kernels are pruned; the few weights of a depthwise kernel matter too much (TFMOT prunes
 #: none of them either).
@@ -35,6 +36,8 @@ _NOT_PRUNED = (tf_keras.layers.DepthwiseConv2D, tf_keras.layers.DepthwiseConv1D)
 
 #: The zeros are there after this share of the steps; the rest is for recovering.
 _GROWN_AFTER = 0.5
+#: Of a training that goes on for as long as it helps, the schedule takes so many epochs for all.
+_SCHEDULED_EPOCHS = 8
 #: How often new zeros are chosen: TFMOT's own default, or more often in a short training.
 _EVERY = 100
 _LEAST_CHOICES = 20
@@ -59,23 +62,17 @@ def prune_weights(draft: Draft, step: SparseWeights, materials: Materials) -> Dr
     Raises:
         ConversionError: The model has no layer to prune, or cannot be wrapped.
     """
-    samples = materials.samples[TRAIN]
-    steps = step.epochs * -(-len(samples) // step.batch_size)
+    epochs = _SCHEDULED_EPOCHS if step.epochs == AUTO else int(step.epochs)
+    steps = epochs * -(-len(materials.samples[TRAIN]) // step.batch_size)
+    grown = round(epochs * _GROWN_AFTER) if step.schedule == "polynomial" else 0
     wrapped = _wrapped(draft.keras_model, step, steps, materials)
-    fine_tune(
+    found = train_on(
         wrapped,
-        samples,
-        TrainingSettings(
-            epochs=step.epochs,
-            learning_rate=step.learning_rate,
-            batch_size=step.batch_size,
-            seed=materials.seed,
-            probabilities=materials.source.probabilities,
-            cosine=True,
-            stage="prune",
-        ),
-        on_progress=materials.report,
+        step,
+        materials,
+        "prune",
         callbacks=[pruning_callbacks.UpdatePruningStep()],
+        first_epoch=grown,
     )
     model = prune.strip_pruning(wrapped)
     return replace(
@@ -86,7 +83,7 @@ def prune_weights(draft: Draft, step: SparseWeights, materials: Materials) -> Dr
         keras_model=model,
         keep=ZEROS,
         warnings=(*draft.warnings, _NOT_FASTER),
-        found={"zeros": _zeros(model, step)},
+        found={"zeros": _zeros(model, step), **found},
     )
 
 

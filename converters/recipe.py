@@ -15,8 +15,9 @@ import tomlkit
 from tomlkit.exceptions import ParseError
 
 from converters.errors import ConversionError
-from converters.source_file import SAVED_MODEL
-from converters.steps import NUMBERS, SHAPE, STEP_KINDS, TRAINING, WEIGHTS, Step
+from converters.source_file import SAVED_MODEL, TFLITE
+from converters.step import AUTO, NUMBERS, SHAPE, TRAINING, WEIGHTS, Step
+from converters.steps import STEP_KINDS
 
 SCHEMA = 1
 RECIPES_FOLDER = Path(__file__).parent / "recipes"
@@ -24,6 +25,12 @@ FLOAT_NAME = "float32"
 ALL = "all"
 #: The recipe that takes every model and needs no training; for hints.
 SAFE_NAME = "ptq_w8a8"
+
+#: Kinds of models that cannot be trained: a .tflite has no gradients.
+_UNTRAINABLE = {
+    SAVED_MODEL: "a SavedModel that is not of Keras layers alone",
+    TFLITE: "a .tflite, whose weights can be rounded but not trained",
+}
 
 #: What cannot follow what, by what a step changes: (earlier, later) to the reason.
 IMPOSSIBLE_ORDERS: dict[tuple[str, str], str] = {
@@ -112,10 +119,10 @@ def check_pairing(recipe: Recipe, path: Path, kind: str) -> None:
         ConversionError: The recipe trains, and the model is no Keras model.
     """
     training = next((step for step in recipe.steps if step.trains), None)
-    if training is not None and kind == SAVED_MODEL:
+    if training is not None and kind in _UNTRAINABLE:
         raise ConversionError(
-            f"{path}: is a SavedModel that is not of Keras layers alone; the step {training.kind} "
-            "trains, and takes Keras models only",
+            f"{path}: is {_UNTRAINABLE[kind]}; the step {training.kind} trains, and takes Keras "
+            "models only",
             f"give the model as a .keras or .h5 file, or use --recipe {SAFE_NAME}",
         )
 
@@ -183,14 +190,16 @@ def _checked(value: Any, spec: Any, origin: str) -> int | float | str:
         if value not in choices:
             raise RecipeError(f"{origin} is {value!r}", f"use one of {', '.join(choices)}")
         return str(value)
-    wanted = type(spec.default)
+    if "auto" in spec.metadata and value == AUTO:
+        return AUTO
+    wanted = spec.metadata.get("auto", type(spec.default))
     # TOML's 1 is a fine learning rate, true is not, although Python calls it an integer.
     right = isinstance(value, (int, wanted)) and not isinstance(value, bool)
     low, high = spec.metadata["low"], spec.metadata["high"]
     if not right or not low <= value <= high:
         raise RecipeError(
             f"{origin} is {value!r}, expected {'a whole number' if wanted is int else 'a number'} "
-            f"from {low:g} to {high:g}",
+            f"from {low:g} to {high:g}" + (f' or "{AUTO}"' if "auto" in spec.metadata else ""),
             "mend the recipe",
         )
     number: int | float = wanted(value)

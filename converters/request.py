@@ -14,6 +14,8 @@ IMAGE_RANGES: dict[str, tuple[float, float]] = {
     "-1..1": (1 / 127.5, -1.0),
 }
 
+_PATHS = ("model", "data", "out", "cache", "logs")
+
 
 @dataclass(frozen=True)
 class ConversionRequest:
@@ -30,6 +32,11 @@ class ConversionRequest:
         max_drop: Accuracy that the file may lose against the model, 0-1; None for any.
         judge_all: Whether the training and the validation samples are judged too, not the test
             samples alone: for a comparison of recipes.
+        cache: Folder where finished steps are kept, so that they need not be done again; None for
+            nowhere.
+        measured_on: Where latency is measured, in words: steps that go by it go by that place.
+        logs: Folder for the figures of each epoch, for TensorBoard; None for none.
+        keep_keras: Whether the trained Keras model is put beside the .tflite.
     """
 
     model: Path
@@ -40,6 +47,10 @@ class ConversionRequest:
     image_range: str = "0..255"
     max_drop: float | None = None
     judge_all: bool = False
+    cache: Path | None = None
+    measured_on: str = ""
+    logs: Path | None = None
+    keep_keras: bool = False
 
     def to_json(self) -> str:
         """The request as one line of JSON."""
@@ -49,7 +60,7 @@ class ConversionRequest:
     def from_json(cls, text: str) -> ConversionRequest:
         """The request that `to_json` wrote."""
         fields = json.loads(text)
-        fields |= {name: Path(fields[name]) for name in ("model", "data", "out")}
+        fields |= {name: Path(fields[name]) for name in _PATHS if fields[name] is not None}
         return cls(**fields)
 
     def resolved(self) -> ConversionRequest:
@@ -61,5 +72,7 @@ class ConversionRequest:
             model=self.model.absolute(),
             data=self.data.absolute(),
             out=self.out.absolute(),
+            cache=self.cache and self.cache.absolute(),
+            logs=self.logs and self.logs.absolute(),
             recipe=str(recipe.absolute()) if is_file else self.recipe,
         )

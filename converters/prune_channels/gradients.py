@@ -9,9 +9,9 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from converters.dataset import Samples
-from converters.fine_tune import Loss, trained_part
 from converters.graph.build import build_model, variables_of
 from converters.graph.node import Graph
+from converters.loss import Loss, trained_part
 from converters.progress import Progress, Report
 from converters.prune_channels.channels import PRODUCERS
 from converters.split import balanced_choice

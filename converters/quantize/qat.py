@@ -3,23 +3,28 @@
 The model is brought to its graph, so that nested models, shared layers, plain functions and
 BatchNormalization wherever it stands are no matter. Its ranges are first measured on real samples;
 then it is trained on with every weight and activation rounded as the file will round them. What is
-written are weights that lie on the file's own grid, and the ranges that training found.
+written are weights that lie on the file's own grid, and the ranges that training found; the file is
+held against what was trained before anybody gets it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
-from converters.dataset import TRAIN
+from converters.dataset import TRAIN, VALIDATION
 from converters.draft import W8A8, Draft, Materials
+from converters.emit import converted
 from converters.errors import ConversionError
-from converters.fine_tune import TrainingSettings, fine_tune
 from converters.graph.build import build_model, weights_of
 from converters.graph.node import with_weights
 from converters.graph.read import read_graph
 from converters.measure import measured_ranges
 from converters.model_source import batch_one_function
 from converters.preserve import preserving
+from converters.progress import Progress
+from converters.quantize.divergence import Simulated, check_faithful, difference
 from converters.quantize.fake_quant import (
     Wrapping,
     kernel_sizes,
@@ -27,8 +32,9 @@ from converters.quantize.fake_quant import (
     with_rounded_kernels,
 )
 from converters.quantize.ranges import rounding_of
-from converters.steps import QatW8A8
 from converters.teacher import Teacher
+from converters.training import train_on
+from converters.training_steps import QatW8A8
 
 
 def train(draft: Draft, step: QatW8A8, materials: Materials) -> Draft:
@@ -40,7 +46,8 @@ def train(draft: Draft, step: QatW8A8, materials: Materials) -> Draft:
         materials: With the split "train".
 
     Raises:
-        ConversionError: A layer cannot be trained so; the message names it.
+        ConversionError: A layer cannot be trained so, or the file does not answer as what was
+            trained; the message names the layer.
     """
     source = materials.source
     if draft.keras_model is None:
@@ -56,32 +63,45 @@ def train(draft: Draft, step: QatW8A8, materials: Materials) -> Draft:
     scaled = with_kernels(graph, {key: 1 / size for key, size in sizes.items()})
     wrapping = Wrapping(rounding, start, sizes)
     model = build_model(scaled, wrapping)
-    settings = TrainingSettings(
-        step.epochs,
-        step.learning_rate,
-        step.batch_size,
-        materials.seed,
-        source.probabilities,
-    )
-    fine_tune(
-        model,
-        samples,
-        settings,
-        _teacher(step, materials),
-        materials.report,
-        callbacks=preserving(draft.keep),
+    found = train_on(
+        model, step, materials, "train", _teacher(step, materials), preserving(draft.keep)
     )
     trained = with_kernels(weights_of(scaled, model), sizes)
-    written = build_model(
-        with_weights(trained, with_rounded_kernels(trained)),
-        Wrapping(rounding, wrapping.bounds(), {}),
-    )
-    return replace(
+    on_grid = with_weights(trained, with_rounded_kernels(trained))
+    bounds = wrapping.bounds()
+    written = build_model(on_grid, Wrapping(rounding, bounds, {}))
+    made = replace(
         draft,
         function=batch_one_function(lambda x: written(x, training=False), source.input_shape),
         keras_model=written,
+        plain_model=build_model(on_grid),
         numbers=W8A8,
     )
+    simulated = Simulated(on_grid, rounding, bounds, written)
+    return _as_file(made, simulated, found, materials)
+
+
+def _as_file(
+    draft: Draft, simulated: Simulated, found: Mapping[str, Any], materials: Materials
+) -> Draft:
+    """The draft with the file that it becomes, which was seen to answer as what was trained."""
+    source, report = materials.source, materials.report
+    content = converted(draft, report)
+    report(Progress("compare with the file", 0, 0))
+    apart = difference(
+        simulated,
+        content,
+        materials.samples[VALIDATION],
+        source.probabilities,
+        materials.seed,
+    )
+    check_faithful(apart, str(source.path))
+    told = {
+        "compared_samples": apart.samples,
+        "same_class": round(apart.agreed, 4),
+        "farthest_layer_steps": round(max(apart.steps.values(), default=0.0), 3),
+    }
+    return replace(draft, content=content, found={**found, **told})
 
 
 def _teacher(step: QatW8A8, materials: Materials) -> Teacher | None:

@@ -1,0 +1,89 @@
+"""Digests of all that decides what a step leaves: with the same one it is not done again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from converters.dataset import VALIDATION, Selection
+from converters.digest import sha256_of
+from converters.recipe import Recipe
+from converters.step import SHAPE, Step
+from converters.versions import installed_versions
+
+#: What of this package decides a conversion.
+_SOURCES = (".py", ".toml")
+
+
+@dataclass(frozen=True)
+class StepKeys:
+    """What all steps of a conversion have in common.
+
+    Attributes:
+        model_sha256: Digest of the model that was given.
+        data_sha256: Digest of the data.
+        image_range: As in `converters.request.ConversionRequest`.
+        seed: As there.
+        measured_on: As there.
+        rows: Digest of the rows of each use of the samples.
+    """
+
+    model_sha256: str
+    data_sha256: str
+    image_range: str
+    seed: int
+    measured_on: str
+    rows: Mapping[str, str]
+
+    def of(self, recipe: Recipe) -> tuple[str, ...]:
+        """The digest of what each step leaves, in order; each knows those before it."""
+        key = _digest(
+            [
+                self.model_sha256,
+                self.data_sha256,
+                self.image_range,
+                self.seed,
+                installed_versions(),
+                package_digest(),
+            ]
+        )
+        keys = []
+        for step in recipe.steps:
+            key = _digest([key, self._plain(step)])
+            keys.append(key)
+        return tuple(keys)
+
+    def _plain(self, step: Step) -> list[Any]:
+        uses = sorted({*step.needs, VALIDATION} & set(self.rows))
+        measured_on = self.measured_on if step.phase == SHAPE else ""
+        return [step.kind, asdict(step), {use: self.rows[use] for use in uses}, measured_on]
+
+
+def file_key(keys: Sequence[str]) -> str:
+    """The digest of the .tflite that all steps of a recipe lead to."""
+    return _digest([*keys, "file"])
+
+
+def row_digests(wanted: Mapping[str, Selection]) -> dict[str, str]:
+    """The digest of the rows of each use."""
+    return {
+        use: hashlib.sha256(selection.split.encode() + selection.rows.tobytes()).hexdigest()
+        for use, selection in wanted.items()
+    }
+
+
+@cache
+def package_digest() -> str:
+    """The digest of everything in this package that decides a conversion."""
+    folder = Path(__file__).parent
+    sources = sorted(path for path in folder.rglob("*") if path.suffix in _SOURCES)
+    return _digest([[path.relative_to(folder).as_posix(), sha256_of(path)] for path in sources])
+
+
+def _digest(plain: Any) -> str:
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()

@@ -27,6 +27,7 @@ from device_agent.contract.wire import (
     parse_request,
 )
 from device_agent.facts import read_facts
+from device_agent.leftovers import remove_abandoned_uploads, remove_older_agents
 from device_agent.session import Session, Surroundings
 from device_agent.store import Store, StreamLostError
 
@@ -66,6 +67,8 @@ def serve(root: str) -> int:
 
         return run_job(command, job, timeout_s, on_event, tick)
 
+    remove_older_agents(archive)
+    remove_abandoned_uploads(os.path.join(root, "store", "partial"))
     session = Session(
         Surroundings(Store(root), run, read_facts, read_conditions, _digest_of(archive))
     )

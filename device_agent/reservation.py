@@ -25,6 +25,11 @@ class Reservation:
         self._path = path
         self._lock: Optional[int] = None
 
+    @property
+    def is_held(self) -> bool:
+        """Whether this session has it: no other runs a job meanwhile."""
+        return self._lock is not None
+
     def take(self, who: str, timeout_s: float, on_wait: Callable[[str], None]) -> None:
         """Take the reservation and keep it until this process ends.
 

@@ -136,7 +136,10 @@ class Session:
         return Answer({"present": self._store.has_tree(args.text("tree"))})
 
     def _unpack(self, args: _Args, _: Read, __: Event) -> Answer:
-        self._store.unpack(args.text("tree"), args.texts("wheels"))
+        tree = args.text("tree")
+        self._store.unpack(tree, args.texts("wheels"))
+        if "keep" in args:
+            self._store.remove_other_trees([tree, *args.texts("keep")])
         return Answer({})
 
     def _describe(self, args: _Args, _: Read, emit: Event) -> Answer:
@@ -260,6 +263,9 @@ class _Args:
 
     def with_defaults(self, defaults: Dict[str, Any]) -> _Args:
         return _Args(dict(defaults, **self._fields))
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._fields
 
     def text(self, name: str) -> str:
         value = self._fields.get(name)

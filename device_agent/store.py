@@ -214,6 +214,19 @@ class Store:
         _fsync_folder(os.path.dirname(self._tree(tree)))
         self.drop(wheels)
 
+    def remove_other_trees(self, keep: List[str]) -> None:
+        """Remove the runtimes that are no longer chosen; nothing without the reservation.
+
+        Each is renamed before its files go, so that what is called a runtime is always whole.
+        """
+        folder = os.path.join(self._store, "runtimes")
+        others = set(os.listdir(folder)) - set(keep)
+        if not others or not self.reservation.is_held:
+            return
+        with self.workspace() as going:
+            for name in others:
+                os.replace(os.path.join(folder, name), os.path.join(going, name))
+
     def _unzip(self, path: str, folder: str) -> None:
         try:
             with zipfile.ZipFile(path) as wheel:

@@ -180,7 +180,8 @@ class Device:
             for path in paths:
                 self.push(path, on_progress)
             on_progress("unpack the runtime", 0, 0)
-            self._client.call("unpack", {"tree": tree, "wheels": digests}, UNPACK_TIMEOUT_S)
+            unpack = {"tree": tree, "wheels": digests, "keep": list(self._trees.values())}
+            self._client.call("unpack", unpack, UNPACK_TIMEOUT_S)
         return tree
 
     def _reserve(self, on_progress: OnProgress) -> None:
@@ -297,7 +298,8 @@ class Device:
         """
         tensors = [[self._send_tensor(n, v) for n, v in one.items()] for one in wanted.samples]
         sent = [tensor["sha256"] for one in tensors for tensor in one]
-        args = {"model": model.sha256, **run_arguments(wanted, tensors)}
+        threads = wanted.threads or self.target.execution.threads or 1
+        args = {"model": model.sha256, "threads": threads, **run_arguments(wanted, tensors)}
         try:
             answer = self._job(
                 "run",

@@ -8,10 +8,11 @@ from typing import Any
 
 from targets.board_profile import BoardProfile, caveats_of, recognise
 from targets.probe import NoPythonError, Probe, Python
+from targets.runtime_choice import choose
 from targets.runtimes import (
+    NoRuntimeError,
     RuntimeChoice,
     RuntimeVerdict,
-    choose_runtime,
     is_64_bit_cpu,
     judge_runtimes,
     why_none,
@@ -99,11 +100,12 @@ class Diagnosis:
         return NOT_READY if BLOCKS in levels else CAUTION if WARNS in levels else READY
 
 
-def diagnose(seen: Probe) -> Diagnosis:
+def diagnose(seen: Probe, wanted_runtime: str | None = None) -> Diagnosis:
     """Judge a board by what was read from it.
 
     Args:
         seen: What the probe, having asked all Pythons, read.
+        wanted_runtime: The runtime that kedge.toml names for this target; the best if not given.
     """
     python, findings = _python_of(seen)
     facts = seen.facts_with(python) if python else dict(seen.facts)
@@ -111,10 +113,8 @@ def diagnose(seen: Probe) -> Diagnosis:
     choice = None
     if python is not None:
         runtimes = judge_runtimes(facts)
-        if any(verdict.refusal is None for verdict in runtimes):
-            choice = choose_runtime(facts)
-        else:
-            findings.append(Finding(BLOCKS, *why_none(facts)))
+        choice, found = _runtime_of(facts, wanted_runtime)
+        findings += found
     profile = recognise(facts)
     findings += _about_the_root(seen) + _about_the_system(facts) + _about_accelerators(facts)
     if profile is not None:
@@ -146,6 +146,22 @@ def _python_of(seen: Probe) -> tuple[Python | None, list[Finding]]:
         return seen.python, []
     except NoPythonError as error:
         return None, [Finding(BLOCKS, str(error), error.hint)]
+
+
+def _runtime_of(
+    facts: Mapping[str, Any], wanted: str | None
+) -> tuple[RuntimeChoice | None, list[Finding]]:
+    try:
+        choice = choose(facts, wanted)
+    except NoRuntimeError as error:
+        if wanted is None:
+            return None, [Finding(BLOCKS, *why_none(facts))]
+        return None, [Finding(BLOCKS, str(error), error.hint)]
+    if wanted is None and not choice.wheels:
+        cause, fix = why_none(facts)
+        cause = f"{cause}; the board's own {choice.distribution} {choice.version} will be used"
+        return choice, [Finding(WARNS, cause, fix)]
+    return choice, []
 
 
 def _about_the_root(seen: Probe) -> list[Finding]:

@@ -44,6 +44,8 @@ class Python:
     """Modules of the standard library that the agent needs and this one does not have."""
     installed: Mapping[str, str | None] = field(default_factory=dict)
     """Versions of the packages that matter; `None` for one that it does not have."""
+    runtimes: tuple[Mapping[str, Any], ...] = ()
+    """Those that it has of its own, as `device_agent.board_runtimes` tells them."""
 
     @property
     def runs_the_agent(self) -> bool:
@@ -80,7 +82,9 @@ class Probe:
         """
         able = [python for python in self.pythons if python.runs_the_agent]
         if able:
-            return min(able, key=lambda python: rank(self.facts_with(python)))
+            return min(
+                able, key=lambda python: (rank(self.facts_with(python)), not python.runtimes)
+            )
         for python in self.pythons:
             if python.lacks:
                 raise NoPythonError(
@@ -99,11 +103,22 @@ class Probe:
         told = str(self.facts.get("python", ""))
         same = told.split(".")[:2] == _dotted(python).split(".")
         version = told if same else _dotted(python)
-        return {**self.facts, "python": version, "installed": python.installed}
+        return {
+            **self.facts,
+            "python": version,
+            "python_executable": python.executable,
+            "installed": dict(python.installed),
+            "board_runtimes": [dict(runtime) for runtime in python.runtimes],
+        }
 
 
 def probe(
-    transport: Transport, root: str, agent_sha256: str, *, all_pythons: bool = False
+    transport: Transport,
+    root: str,
+    agent_sha256: str,
+    python: str | None = None,
+    *,
+    all_pythons: bool = False,
 ) -> Probe:
     """Look at a board.
 
@@ -111,13 +126,15 @@ def probe(
         transport: The way to it.
         root: The folder that belongs to kedge there; may start with `~/`.
         agent_sha256: Digest of the agent that would be started.
+        python: The only Python to ask, by its path on the board; all that are found if not given.
         all_pythons: Ask every Python, also when one was found that no other can beat.
 
     Raises:
         TargetError: What answers there is no POSIX shell.
     """
     enough: Collection[int] = () if all_pythons else unbeatable_pythons()
-    done = transport.run(COMMAND, probe_script(root, agent_sha256, enough), PROBE_TIMEOUT_S)
+    script = probe_script(root, agent_sha256, enough, python)
+    done = transport.run(COMMAND, script, PROBE_TIMEOUT_S)
     return read_probe(
         done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
     )
@@ -138,7 +155,9 @@ def read_probe(output: str, complaint: str = "") -> Probe:
         if found := _PYTHON.match(line):
             latest = pythons.setdefault(found["executable"], _python_fields(found))
         elif key == "installed":
-            latest["installed"] = _json_object(value)
+            latest[key] = _json_object(value)
+        elif key == "runtimes":
+            latest[key] = _json_objects(value)
         elif key in several:
             several[key].append(value)
         else:
@@ -211,6 +230,15 @@ def _json_object(text: str) -> dict[str, Any]:
     except ValueError:
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _json_objects(text: str) -> tuple[dict[str, Any], ...]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return ()
+    entries = value if isinstance(value, list) else []
+    return tuple(entry for entry in entries if isinstance(entry, dict))
 
 
 def _count(text: str) -> int | None:

@@ -14,7 +14,8 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-#: What reads the facts.
+#: What the Pythons run: their own runtimes are theirs, the facts are the board's.
+_RUNTIMES_MODULE = "device_agent.board_runtimes"
 _FACTS_MODULE = "device_agent.facts"
 
 #: The standard library's parts that the agent cannot do without; small images leave some out.
@@ -61,6 +62,7 @@ for name, source in {sources}:
     exec(compile(source, name, "exec"), sys.modules[name].__dict__)
 facts = sys.modules["{facts}"]
 print("installed=" + json.dumps(facts.installed_packages()))
+print("runtimes=" + json.dumps(sys.modules["{runtimes}"].board_runtimes()))
 if not told:
     print("facts=" + json.dumps(facts.read_facts()))
 sys.exit(0 if sys.version_info[1] in json.loads(enough) and sys.maxsize > 2**32 else 1)
@@ -109,7 +111,9 @@ echo "end=yes"
 """
 
 
-def probe_script(root: str, agent_sha256: str, enough: Collection[int]) -> bytes:
+def probe_script(
+    root: str, agent_sha256: str, enough: Collection[int], python: str | None
+) -> bytes:
     """Write the script for one board.
 
     Args:
@@ -117,14 +121,21 @@ def probe_script(root: str, agent_sha256: str, enough: Collection[int]) -> bytes
         agent_sha256: Digest of the agent that would be started.
         enough: Minor versions of Python 3 that no other can beat: the asking ends at a 64-bit one
             of them. Empty to ask all.
+        python: The only one to ask, by its path; the usual names if not given.
     """
     minors = range(_NEWEST_MINOR, _OLDEST_MINOR - 1, -1)
+    names = ["python3", *(f"python3.{minor}" for minor in minors)]
     script = _SCRIPT.format(
         root=shlex.quote(root),
         agent=agent_sha256,
-        pythons=" ".join(["python3", *(f"python3.{minor}" for minor in minors)]),
+        pythons=shlex.quote(python) if python else " ".join(names),
         ask=shlex.quote(
-            _ASK_PYTHON.format(needed=_NEEDED_MODULES, sources=_sources(), facts=_FACTS_MODULE)
+            _ASK_PYTHON.format(
+                needed=_NEEDED_MODULES,
+                sources=_sources(),
+                facts=_FACTS_MODULE,
+                runtimes=_RUNTIMES_MODULE,
+            )
         ),
         enough=shlex.quote(repr(sorted(enough))),
     )
@@ -135,6 +146,7 @@ def probe_script(root: str, agent_sha256: str, enough: Collection[int]) -> bytes
 def _sources() -> str:
     """The agent's modules as a Python literal, in ASCII: an old Python reads it too."""
     found: dict[str, str] = {}
+    _collect(_RUNTIMES_MODULE, found)
     _collect(_FACTS_MODULE, found)
     return ascii(list(found.items()))
 

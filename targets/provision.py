@@ -26,24 +26,32 @@ _UPLOAD = "; ".join(
     """
 umask 077
 new={folder}/.new-$$
+top={root}
+while up=$(dirname "$top"); [ ! -d "$up" ]; do top=$up; done
 trap 'rm -f "$new"' EXIT
 trap 'exit 1' HUP INT TERM
-mkdir -p {folder} && cat > "$new" || exit 1
+mkdir -p {folder} || exit 1
+[ "$top" = {root} ] || printf %s "$top" > {folder}/.made
+cat > "$new" || exit 1
 [ "$(wc -c < "$new")" -eq {size} ] || {{ echo "it did not arrive whole" >&2; exit 1; }}
 sync && mv "$new" {folder}/{sha256}.pyz
 """.strip().splitlines()
 )
 
 #: Only what kedge made goes, by name: the root may be a folder in which others keep files, too.
+#: The folders above it go only if the upload noted that it made them, and if they are empty.
 _REMOVE = """
 root={root}
 case "$root" in "~"/*) root="$HOME/${{root#??}}" ;; esac
 [ -d "$root" ] || exit 0
 cd "$root" || exit 1
-rm -f agent/*.pyz agent/.new-* store/lock || exit 1
+made=$(cat agent/.made 2>/dev/null)
+rm -f agent/*.pyz agent/.new-* agent/.made store/lock || exit 1
 rm -rf store/scratch store/partial store/runtimes store/work-* || exit 1
 rmdir agent store 2>/dev/null
-cd / && rmdir "$root" 2>/dev/null || echo kept
+cd / && rmdir "$root" 2>/dev/null || {{ echo kept; exit 0; }}
+case "$root" in "${{made:-none}}"/*) ;; *) exit 0 ;; esac
+while [ "$root" != "$made" ]; do root=$(dirname "$root"); rmdir "$root" 2>/dev/null || exit 0; done
 """
 
 
@@ -72,7 +80,7 @@ def open_device(target: Target) -> Iterator[Device]:
     archive = agent_archive()
     with ExitStack() as stack:
         transport = stack.enter_context(connect(target))
-        seen = probe(transport, target.root, archive.sha256)
+        seen = probe(transport, target.root, archive.sha256, target.execution.python)
         if not seen.has_agent:
             _upload(transport, seen, archive, target)
         device = _start(transport, seen, target, stack)
@@ -120,7 +128,12 @@ def _upload(transport: Transport, seen: Probe, archive: AgentArchive, target: Ta
     require_writable(seen, target)
     _ = seen.python  # refuse before anything is changed on a board that cannot run the agent
     folder = shlex.quote(f"{seen.root}/agent")
-    script = _UPLOAD.format(folder=folder, sha256=archive.sha256, size=len(archive.content))
+    script = _UPLOAD.format(
+        root=shlex.quote(seen.root),
+        folder=folder,
+        sha256=archive.sha256,
+        size=len(archive.content),
+    )
     done = transport.run("sh -c " + shlex.quote(script), archive.content, UPLOAD_TIMEOUT_S)
     if done.exit_code != 0:
         said = done.stderr.decode("utf-8", "replace").strip()

@@ -41,8 +41,14 @@ def check_board(target: Target, wheelhouse: Path | None, on_progress: OnProgress
     archive = agent_archive()
     with connect(target) as transport:
         on_progress(f"read {target.name}", 0, 0)
-        seen = probe(transport, target.root, archive.sha256, all_pythons=True)
-    diagnosis = diagnose(seen)
+        seen = probe(
+            transport,
+            target.root,
+            archive.sha256,
+            python=target.execution.python,
+            all_pythons=True,
+        )
+    diagnosis = diagnose(seen, target.execution.runtime)
     first_use = _first_use(seen, diagnosis.choice, len(archive.content), wheelhouse)
     findings = (*diagnosis.findings, *require_space(seen.free_bytes, first_use))
     return Checked(seen, replace(diagnosis, findings=findings), first_use)
@@ -56,7 +62,9 @@ def _first_use(
     paths = [wheel_here(wheel, wheelhouse) for wheel in wheels]
     there: bool | None = None
     known = [path for path in paths if path is not None]
-    if not seen.trees:
+    if not wheels:
+        there = choice is not None  # the board's own
+    elif not seen.trees:
         there = False
     elif len(known) == len(wheels):
         there = tree_digest(known) in seen.trees

@@ -73,7 +73,7 @@ def enroll(
     else:
         target = _with_host_key(_with_jump_host_keys(target, accepts), host_key, accepts)
     with connect(target) as transport:
-        seen = probe(transport, target.root, agent_archive().sha256)
+        seen = probe(transport, target.root, agent_archive().sha256, python=target.execution.python)
     require_writable(seen, target)
     profile = recognise(seen.facts)
     if profile is not None:

@@ -162,10 +162,7 @@ def _plain(checked: Checked) -> dict[str, Any]:
             for entry in found.findings
         ],
         "board": {"id": found.profile.id, "name": found.profile.name} if found.profile else None,
-        "facts": {
-            **found.facts,
-            **({"python_executable": python.executable} if python else {}),
-        },
+        "facts": dict(found.facts),
         "pythons": [
             {
                 "version": "{}.{}".format(*entry.version),
@@ -173,6 +170,7 @@ def _plain(checked: Checked) -> dict[str, Any]:
                 "is_shim": entry.is_shim,
                 "lacks": list(entry.lacks),
                 "installed": dict(entry.installed),
+                "runtimes": [dict(runtime) for runtime in entry.runtimes],
                 "chosen": entry == python,
             }
             for entry in seen.pythons

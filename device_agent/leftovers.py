@@ -1,0 +1,72 @@
+"""Removes what no session needs any more: older agents, and what was never finished."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import glob
+import os
+import re
+import time
+from typing import List
+
+#: An upload that nobody went on with for so long is given up.
+ABANDONED_AFTER_S = 86400.0
+
+_AGENT = re.compile(r"[0-9a-f]{64}\.pyz\Z")
+
+
+def remove_older_agents(archive: str) -> List[str]:
+    """Remove the agents beside this one that no process runs, and their unfinished uploads.
+
+    Args:
+        archive: The agent that runs; whatever else an agent's upload leaves lies beside it.
+
+    Returns:
+        The paths that were removed.
+    """
+    folder = os.path.dirname(archive)
+    others = [
+        path
+        for path in glob.glob(os.path.join(folder, "*.pyz"))
+        if path != archive and _AGENT.match(os.path.basename(path))
+    ]
+    running = _command_lines() if others else b""
+    gone = [path for path in others if os.path.basename(path).encode() not in running]
+    gone += [path for path in glob.glob(os.path.join(folder, ".new-*")) if _is_abandoned(path)]
+    return [path for path in gone if _remove(path)]
+
+
+def remove_abandoned_uploads(folder: str) -> List[str]:
+    """Remove the partial files that nobody went on with; one that is being written is locked."""
+    removed = []
+    for path in glob.glob(os.path.join(folder, "*")):
+        with contextlib.suppress(OSError), open(path, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_abandoned(path) and _remove(path):
+                removed.append(path)
+    return removed
+
+
+def _is_abandoned(path: str) -> bool:
+    try:
+        return time.time() - os.stat(path).st_mtime > ABANDONED_AFTER_S
+    except OSError:
+        return False
+
+
+def _remove(path: str) -> bool:
+    try:
+        os.unlink(path)
+    except OSError:  # another session was faster, or the folder is read-only by now
+        return False
+    return True
+
+
+def _command_lines() -> bytes:
+    """What every process of the board was started with."""
+    lines = []
+    for path in glob.glob("/proc/[0-9]*/cmdline"):
+        with contextlib.suppress(OSError), open(path, "rb") as file:
+            lines.append(file.read())
+    return b"\n".join(lines)

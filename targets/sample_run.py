@@ -29,7 +29,8 @@ class SampleRequest:
     """Of each, by input name: a picture as uint8 `(height, width, 3)`, or an array of the input's
     shape: real values as float32, whole numbers in the type of an input that is not quantized."""
     keep_outputs: bool = False
-    threads: int = 1
+    threads: int | None = None
+    """`None`: as kedge.toml says, else 1."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,6 @@ def run_arguments(
         for sample, entries in zip(wanted.samples, tensors, strict=True)
     ]
     return {
-        "threads": wanted.threads,
         "card": card_to_plain(wanted.card),
         "samples": samples,
         "keep_outputs": wanted.keep_outputs,

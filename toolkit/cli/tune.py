@@ -76,6 +76,7 @@ def as_plain(found: Tuning) -> dict[str, Any]:
         "chosen": _plain_setting(chosen.setting) if chosen else None,
         "default": _plain_setting(found.default),
         "speedup": found.speedup,
+        "runtime_ratios": found.runtime_ratios,
         "trials": [_plain_trial(trial) for trial in found.trials],
         "refused": dict(found.refused),
     }
@@ -109,10 +110,8 @@ def show_tuning(found: Tuning) -> None:
         output.say("nothing is kept: no figure of this board can be trusted")
     else:
         output.say(f"fastest: {_in_words(chosen.setting)}")
-    if found.speedup is not None:
-        output.say(f"    {found.speedup:.2f} times as fast as untuned ({_in_words(found.default)})")
-    best = found.trials[0]
-    fastest_us = best.row.latency.median_us if best.row else best.screening_us
+        _show_ratios(found, chosen)
+    fastest_us = found.trials[0].median_us
     title = f"{output.path(found.model)} on {found.place}"
     columns = ["runtime", "threads", "cores", "median", "times the fastest", "verdict"]
     output.table(title, columns, [_shown_trial(trial, fastest_us) for trial in found.trials])
@@ -123,15 +122,24 @@ def show_tuning(found: Tuning) -> None:
         output.warn(f"{runtime} was left out: {reason}")
 
 
+def _show_ratios(found: Tuning, chosen: Trial) -> None:
+    if chosen.setting == found.default:
+        output.say("    which is what kedge takes untuned, too")
+    elif found.speedup is not None:
+        output.say(f"    {found.speedup:.2f} times as fast as untuned: {_in_words(found.default)}")
+    for runtime, ratio in found.runtime_ratios.items():
+        if runtime != chosen.setting.runtime:
+            output.say(f"    {ratio:.2f} times as fast as {runtime} at its best")
+
+
 def _shown_trial(trial: Trial, fastest_us: float) -> list[str]:
     setting, row = trial.setting, trial.row
-    median_us = row.latency.median_us if row else trial.screening_us
     return [
         setting.runtime,
         str(setting.threads),
         ",".join(map(str, setting.cores)) or "all",
-        output.duration(median_us),
-        f"{median_us / fastest_us:.2f}",
+        output.duration(trial.median_us),
+        f"{trial.median_us / fastest_us:.2f}",
         row.verdict.kind if row else "far behind",
     ]
 

@@ -49,10 +49,14 @@ class Range:
 
 
 class OutputRounding(quantizers.Quantizer):  # type: ignore[misc]
-    """Rounds a tensor, and lets its range follow what training brings."""
+    """Rounds a tensor, and lets its range follow what training brings.
 
-    def __init__(self, of: Range, follows: bool) -> None:
-        self._range, self._follows = of, follows
+    A kernel that dictates its range rounds with that before: where its output then goes into a
+    concatenation of another range, the file rounds twice.
+    """
+
+    def __init__(self, of: Range, follows: bool, before: tuple[float, float] | None = None) -> None:
+        self._range, self._follows, self._before = of, follows, before
 
     def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:  # noqa: ARG002
         """Its variables, which the wrapper keeps."""
@@ -60,6 +64,8 @@ class OutputRounding(quantizers.Quantizer):  # type: ignore[misc]
 
     def __call__(self, inputs: Any, training: Any, weights: Any, **_: Any) -> Any:
         """The numbers that the file would have in their place."""
+        if self._before is not None:
+            inputs = tf.quantization.fake_quant_with_min_max_args(inputs, *self._before)
         if self._follows and training:
             for variable, seen in (
                 (weights["low"], tf.minimum(tf.reduce_min(inputs), 0.0)),
@@ -171,7 +177,9 @@ class Wrapping:
         sizes: Mapping[str, npt.NDArray[np.float32]],
     ) -> None:
         self.rounding, self.sizes = rounding, sizes
-        bounds = {**{name: start[name] for name in rounding.learned}, **rounding.fixed}
+        own = set(rounding.ranges.values())
+        fixed = {name: bound for name, bound in rounding.fixed.items() if name in own}
+        bounds = {**{name: start[name] for name in rounding.learned}, **fixed}
         self._ranges = {name: Range(name, *bound) for name, bound in bounds.items()}
 
     def __call__(self, node: Node, layer: Any) -> Any:
@@ -180,7 +188,8 @@ class Wrapping:
         output = None
         if owner is not None:
             follows = owner == node.name and owner not in self.rounding.fixed
-            output = OutputRounding(self._ranges[owner], follows)
+            fixed = self.rounding.fixed.get(node.name) if owner != node.name else None
+            output = OutputRounding(self._ranges[owner], follows, fixed)
         size = self.sizes.get(node.weights)
         if output is None and size is None:
             return layer

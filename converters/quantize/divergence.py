@@ -1,0 +1,194 @@
+"""Whether the file answers as the model that was trained with fake quantization.
+
+What was trained is a simulation of the file. Where the two part, the accuracy that training reached
+is not that of the file, and somebody has to know in which layer it begins.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tf_keras
+
+from converters.dataset import Samples
+from converters.errors import ConversionError
+from converters.evaluate import chosen_classes
+from converters.graph.node import Graph
+from converters.paired import paired_interval
+from converters.quantize.ranges import Rounding
+from converters.split import balanced_choice
+from converters.tflite.quantization import dequantize, quantize
+from converters.tflite.reader import read_model
+from converters.tflite.run import run_inside, run_model
+from converters.tflite.unpacked import Unpacked
+
+Array = npt.NDArray[Any]
+Bounds = Mapping[str, tuple[float, float]]
+
+#: Accuracy by which the file may differ from what was trained, 0-1.
+ALLOWED = 0.005
+#: Samples that are asked about, and those of them that are looked at layer by layer.
+_SAMPLES, _INSIDE = 1000, 32
+#: Root mean square of a difference, in steps of the layer's rounding. Kernels and floats round some
+#: numbers to the other neighbour, which stays below 1; what is more is no rounding.
+_FAR_STEPS = 2.0
+_STEPS = 255
+#: What `converters.quantize.fake_quant.Wrapping` puts before the name of a node.
+_PREFIX = "rounded_"
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """A model that rounds as the file is to round.
+
+    Attributes:
+        graph: Of its nodes.
+        rounding: Where it rounds.
+        bounds: With which ranges.
+        model: Built of the graph, its layers wrapped.
+    """
+
+    graph: Graph
+    rounding: Rounding
+    bounds: Bounds
+    model: Any
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far the file is from the simulation.
+
+    Attributes:
+        samples: That were asked about.
+        interval: 95 % interval of the file's accuracy minus the simulation's, paired.
+        agreed: Share of the samples for which both chose the same class, 0-1.
+        steps: Name of each layer, in order, to the root mean square of the difference of what it
+            gives, in steps of its rounding.
+    """
+
+    samples: int
+    interval: tuple[float, float]
+    agreed: float
+    steps: Mapping[str, float]
+
+    @property
+    def is_allowed(self) -> bool:
+        """Whether the samples do not show that the accuracies differ by more than allowed."""
+        low, high = self.interval
+        return low <= 0 <= high or max(-low, high) <= ALLOWED
+
+    @property
+    def first(self) -> str:
+        """The first layer that is far off, else the one that is farthest."""
+        far = [name for name, steps in self.steps.items() if steps > _FAR_STEPS]
+        return far[0] if far else max(self.steps, key=lambda name: self.steps[name], default="")
+
+
+def difference(
+    simulated: Simulated, content: bytes, samples: Samples, probabilities: bool, seed: int
+) -> Difference:
+    """Ask the simulation and the file about the same samples.
+
+    Args:
+        simulated: What was trained.
+        content: The .tflite that was made of it.
+        samples: Labelled ones.
+        probabilities: Whether the scores are probabilities.
+        seed: Decides which samples are taken.
+
+    Raises:
+        ConversionError: The runtime cannot run the file.
+    """
+    rows = balanced_choice(samples.labels, _SAMPLES, seed)
+    batch, labels = samples.batch(rows), samples.labels[rows]
+    trained = chosen_classes(np.asarray(simulated.model.predict(batch, verbose=0)), probabilities)
+    with tempfile.TemporaryDirectory(prefix="kedge-") as folder:
+        path = Path(folder) / "model.tflite"
+        path.write_bytes(content)
+        model = read_model(path)
+        (spec,), (output,) = model.inputs, model.outputs
+        answers = run_model(path, {spec.name: quantize(batch, spec)})[output.name]
+    written = chosen_classes(dequantize(answers, output), probabilities)
+    return Difference(
+        len(rows),
+        paired_interval(trained == labels, written == labels),
+        float((trained == written).mean()),
+        steps_apart(simulated, content, batch[:_INSIDE]),
+    )
+
+
+def check_faithful(found: Difference, origin: str) -> None:
+    """Refuse a file that is not what was trained.
+
+    Raises:
+        ConversionError: Names the first layer that diverges.
+    """
+    if found.is_allowed:
+        return
+    low, high = found.interval
+    raise ConversionError(
+        f"{origin}: the .tflite does not answer as the model that was trained: on "
+        f"{found.samples} samples its accuracy differs by {low:+.2%} to {high:+.2%}, "
+        f"{ALLOWED:.1%} is allowed; the first layer that diverges is {found.first!r}, by "
+        f"{found.steps.get(found.first, 0):.1f} steps of its rounding",
+        "report the model; until then use the recipe ptq_w8a8",
+    )
+
+
+def steps_apart(
+    simulated: Simulated, content: bytes, batch: npt.NDArray[np.float32]
+) -> dict[str, float]:
+    """Of each layer that both have, in order: the difference of what it gives, in its steps.
+
+    Args:
+        simulated: What was trained.
+        content: The .tflite.
+        batch: Samples, shape (n, ...).
+    """
+    file = Unpacked(content)
+    tensors = _tensors(simulated, file)
+    layers = {name: simulated.model.get_layer(_PREFIX + name) for name in tensors}
+    single = [name for name, layer in layers.items() if len(layer.inbound_nodes) == 1]
+    if not single:
+        return {}
+    inside = tf_keras.Model(simulated.model.inputs, [layers[name].output for name in single])
+    expected = inside.predict(batch, verbose=0)
+    expected = expected if isinstance(expected, list) else [expected]
+    taken = quantize(batch, file.spec(file.inputs[0]))
+    positions = [tensors[name] for name in single]
+    rows = list(run_inside(content, [taken], positions))
+    found = {}
+    for place, name in enumerate(single):
+        written = dequantize(
+            np.concatenate([row[place] for row in rows]), file.spec(positions[place])
+        )
+        low, high = simulated.bounds[simulated.rounding.ranges[name]]
+        apart = written.reshape(len(batch), -1) - expected[place].reshape(len(batch), -1)
+        found[name] = float(np.sqrt(np.mean(apart**2)) / ((high - low) / _STEPS))
+    return found
+
+
+def _tensors(simulated: Simulated, file: Unpacked) -> dict[str, int]:
+    """Name of each node that rounds, to the tensor that holds what it gives; in the graph's order.
+
+    The converter names a tensor after the layers that went into it, with semicolons between them.
+    """
+    nodes = simulated.graph.by_name()
+    built = {layer.name for layer in simulated.model.layers}
+    made = [*file.inputs, *(int(op.outputs[0]) for op in file.operators)]
+    found: dict[str, int] = {}
+    for tensor in made:
+        parts = {part for name in file.name(tensor).split(";") for part in name.split("/")}
+        size = int(np.prod(file.shape(tensor)))
+        for name in simulated.rounding.ranges:
+            is_named = _PREFIX + name in parts & built
+            if is_named and int(np.prod(nodes[name].shape)) == size:
+                # The last one: behind a kernel that dictates its scale comes one that changes it.
+                found[name] = tensor
+    return {name: found[name] for name in simulated.rounding.ranges if name in found}

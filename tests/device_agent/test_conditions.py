@@ -11,9 +11,13 @@ from device_agent.conditions import read_conditions
 from device_agent.contract.measurement import Conditions, conditions_from_json, to_json
 from tests.device_agent.board_trees import (
     BIG_LITTLE,
+    CORAL,
+    CORAL_STICK,
     GARBAGE,
     JETSON,
+    JETSON_POWER,
     NOTHING,
+    ONE_RAIL,
     RASPBERRY_PI_4,
     make_tree,
 )
@@ -50,8 +54,45 @@ def test_a_raspberry_pi(tmp_path: Path, programs: Path) -> None:
         frequency_khz={f"cpu{number}": 600_000 for number in range(4)},
         max_frequency_khz={f"cpu{number}": 1_500_000 for number in range(4)},
         temperature_celsius={"cpu-thermal": 52.582},
+        trip_celsius={"cpu-thermal": 85.0},
+        cooling={"cpufreq-cpu0-0": 2},
+        time_in_state={"policy0": {"600000": 5000, "1500000": 70}},
+        boot_id="5f2c",
+        oom_kills=3,
         throttled=0x50005,
     )
+
+
+def test_the_firmware_is_asked_only_where_it_may_take_its_time(
+    tmp_path: Path, programs: Path
+) -> None:
+    add_program(programs, "echo throttled=0x1\n")
+
+    assert read_conditions(str(tmp_path)).throttled == 1
+    assert read_conditions(str(tmp_path), "begin", ask_firmware=False).throttled is None
+    assert read_conditions(str(tmp_path), "begin", ask_firmware=False).moment == "begin"
+
+
+def test_a_jetson_tells_what_it_draws(tmp_path: Path) -> None:
+    seen = read_conditions(make_tree(tmp_path / "jetson", JETSON_POWER))
+
+    assert seen.power_mw == {"VDD_IN": 6000.0, "VDD_CPU_GPU_CV": 1240.0}
+
+
+def test_a_power_monitor_of_one_channel_is_read(tmp_path: Path) -> None:
+    assert read_conditions(make_tree(tmp_path / "board", ONE_RAIL)).power_mw == {"ina226": 2500.0}
+
+
+def test_an_edge_tpu_on_pcie_is_a_zone(tmp_path: Path) -> None:
+    seen = read_conditions(make_tree(tmp_path / "coral", CORAL))
+
+    assert seen.temperature_celsius == {"apex_0": 56.05}
+    assert seen.trip_celsius == {"apex_0": 85.0}
+
+
+def test_the_speed_of_an_edge_tpu_stick_is_read_and_of_no_other_device(tmp_path: Path) -> None:
+    assert read_conditions(make_tree(tmp_path / "pi", CORAL_STICK)).edgetpu_usb_mbps == 480
+    assert read_conditions(make_tree(tmp_path / "none", NOTHING)).edgetpu_usb_mbps is None
 
 
 def test_a_jetson_whose_zone_is_switched_off(tmp_path: Path) -> None:

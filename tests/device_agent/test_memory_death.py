@@ -1,0 +1,32 @@
+"""A death by want of memory carries its figures."""
+
+from device_agent.contract.codes import CHILD_DIED, RefusalError
+from device_agent.contract.measurement import Conditions
+from device_agent.memory_death import with_memory_figures
+
+DEATH = RefusalError(CHILD_DIED, "it was killed\nlast words", "Free memory.")
+MIB = 1 << 20
+
+
+def test_the_figures_stand_in_the_first_line() -> None:
+    seen = [Conditions(memory_available_bytes=count * MIB) for count in (900, 12, 880)]
+    told = with_memory_figures(DEATH, seen)
+
+    assert str(told).splitlines() == [
+        "it was killed (available memory: 900 MiB before, 12 MiB at the least seen)",
+        "last words",
+    ]
+    assert (told.code, told.hint) == (CHILD_DIED, "Free memory.")
+
+
+def test_a_kill_by_the_kernel_is_said_when_it_counted_one() -> None:
+    before, after = Conditions(oom_kills=4), Conditions(oom_kills=5)
+
+    assert "the kernel killed for want of memory" in str(
+        with_memory_figures(DEATH, [before, after])
+    )
+    assert str(with_memory_figures(DEATH, [before, before])) == str(DEATH)
+
+
+def test_a_board_that_tells_nothing_adds_nothing() -> None:
+    assert with_memory_figures(DEATH, [Conditions(), Conditions()]) is DEATH

@@ -21,6 +21,7 @@ from targets.device import BoardRun, Device, OnProgress, RunSettings, Staged, no
 from targets.inventory import Target
 from targets.provision import open_device
 from targets.transport import UnreachableError
+from toolkit.accuracy import BoardAccuracy, LabelledData, measure_accuracy, open_labelled
 from toolkit.admission import admit
 from toolkit.energy import Energy, energy_of
 from toolkit.errors import ToolkitError
@@ -63,6 +64,8 @@ class BenchSettings:
     """Above 0: one process for so long, and whether it leaks or gets slower."""
     seed: int = 0
     """Of the random inputs that are timed."""
+    data: Path | None = None
+    """A labelled data set, for the accuracy on the board."""
 
     def one_process(self, threads: int) -> RunSettings:
         """Return how one fresh process measures."""
@@ -130,6 +133,8 @@ class Measurement:
     """From the first packet to the facts of the board; `None` where others connected."""
     push_s: float | None = None
     """Sending the model, or finding that it is there."""
+    accuracy: BoardAccuracy | None = None
+    """Over the labelled data set, where one was given."""
 
     @property
     def best(self) -> Row:
@@ -154,18 +159,20 @@ def bench(
         on_progress: Called as the work goes on.
 
     Raises:
-        ConversionError: The file is no whole .tflite, or the board's runtime cannot load it.
+        ConversionError: The file is no whole .tflite, the board's runtime cannot load it, or the
+            data does not fit it.
         TargetError: The board cannot be reached, or has no place.
         AgentError: The board cannot load or run the model.
         IntegrityError: Something arrived damaged.
     """
-    contents = read_model(model)
+    contents, settings = read_model(model), settings or BenchSettings()
+    labelled = open_labelled(contents, settings.data) if settings.data else None
     on_progress(f"connect to {target.name}", 0, 0)
     started = time.monotonic()
     with open_device(target) as device:
         connect_s = time.monotonic() - started
         try:
-            found = bench_on(contents, device, settings or BenchSettings(), on_progress)
+            found = bench_on(contents, device, settings, on_progress, labelled)
         except UnreachableError as lost:
             boot_id = str(device.facts.get("boot_id", ""))
             raise why_lost(target, boot_id, lost, on_progress) from lost
@@ -173,7 +180,11 @@ def bench(
 
 
 def bench_on(
-    contents: ModelFile, device: Device, settings: BenchSettings, on_progress: OnProgress
+    contents: ModelFile,
+    device: Device,
+    settings: BenchSettings,
+    on_progress: OnProgress,
+    labelled: LabelledData | None = None,
 ) -> Measurement:
     """Measure a .tflite on a board that is connected already; see `bench`."""
     admit(contents, device)
@@ -182,6 +193,9 @@ def bench_on(
     staged = device.push(contents.path, on_progress)
     push_s = time.monotonic() - started
     parity = _parity(contents, device, staged, on_progress)
+    accuracy = None
+    if labelled is not None:
+        accuracy = measure_accuracy(contents, labelled, device, staged, on_progress)
     threads = threads_on(device, settings.threads)
     return Measurement(
         target=device.target.name,
@@ -195,6 +209,7 @@ def bench_on(
         settings=settings,
         rows=tuple(_row(device, staged, count, settings, on_progress) for count in threads),
         push_s=push_s,
+        accuracy=accuracy,
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from toolkit.cli import output
+from toolkit.cli.accuracy import show_accuracy
 from toolkit.cli.measurement import as_plain, exit_code, gravest
 from toolkit.cli.measurement_report import show_measurement
 from toolkit.cli.options import Duration, as_json, file_path, threads, wheelhouse
@@ -46,6 +47,11 @@ LONGEST_SOAK_S = 12 * 3600.0
     type=Duration(LONGEST_SOAK_S),
     help="One process for so long, such as 10m: does it leak, does it get slower?",
 )
+@click.option(
+    "--data",
+    type=file_path(),
+    help="Labelled .npz, image folder or .tar: also measure the accuracy on the board.",
+)
 @threads
 @wheelhouse
 @as_json
@@ -56,6 +62,7 @@ def command(
     duration_s: float | None,
     rate_hz: float | None,
     soak_s: float | None,
+    data: Path | None,
     threads: tuple[int, ...] | None,
     wheelhouse: Path | None,
     as_json: bool,
@@ -64,7 +71,7 @@ def command(
 
     Each row is several fresh processes; the interval encloses the median with the confidence that
     their number allows. Every result is kept (`kedge results list`). Exits with 9 when a figure
-    cannot be trusted, with 8 when the outputs are not the host's.
+    cannot be trusted, with 8 when the outputs are not the host's or the board is right less often.
 
     \b
     kedge bench out/model.tflite --on pi
@@ -72,6 +79,7 @@ def command(
     kedge bench out/model.tflite --on room=lab --quality quick
     kedge bench out/model.tflite --on pi --rate 30
     kedge bench out/model.tflite --on pi --soak 10m
+    kedge bench out/model.tflite --on pi --data cifar10.tar.gz
     """
     from toolkit.bench import BenchSettings
     from toolkit.bench_many import bench_many
@@ -90,6 +98,7 @@ def command(
         quality=quality,
         rate_hz=rate_hz or 0.0,
         soak_s=soak_s or 0.0,
+        data=data,
     )
     with output.progress() as show:
         outcomes = bench_many(file, targets, settings, show)
@@ -160,3 +169,7 @@ def _show_all(outcomes: list[Outcome]) -> None:
         )
     columns = ["target", "verdict", "median", "interval", "outputs", "reasons"]
     output.table("", columns, rows)
+    for outcome in outcomes:
+        if outcome.measurement is not None and outcome.measurement.accuracy is not None:
+            output.say(f"{outcome.target}:")
+            show_accuracy(outcome.measurement.accuracy)

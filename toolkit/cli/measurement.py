@@ -7,6 +7,8 @@ from dataclasses import asdict
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from toolkit.cli.accuracy import plain_accuracy
+
 if TYPE_CHECKING:
     from device_agent.contract.placement import Placement
     from toolkit.bench import Measurement, Row
@@ -30,6 +32,8 @@ def exit_code(measurement: Measurement) -> int:
     """Return what a measurement means for a script."""
     if measurement.parity.verdict == "DIFFERS":
         return EXIT_REFUSED
+    if measurement.accuracy is not None and measurement.accuracy.board_is_worse:
+        return EXIT_REFUSED
     return 0 if measurement.best.verdict.kind == "VALID" else EXIT_NOT_TRUSTED
 
 
@@ -49,6 +53,7 @@ def as_plain(measurement: Measurement) -> dict[str, Any]:
         "connect_us": _microseconds(measurement.connect_s),
         "push_us": _microseconds(measurement.push_s),
         "parity": _plain_parity(measurement.parity),
+        "accuracy": plain_accuracy(measurement.accuracy),
         "rows": [plain_row(row) for row in measurement.rows],
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from toolkit.cli import output
+from toolkit.cli.accuracy import show_accuracy
 from toolkit.cli.measurement import once_us
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ def show_measurement(measurement: Measurement) -> None:
         output.say(f"best setting: --threads {measurement.best.threads}")
     show_row_details(measurement.best, measurement.staged.size_bytes, _host_phases(measurement))
     show_parity(measurement.parity)
+    if measurement.accuracy is not None:
+        show_accuracy(measurement.accuracy)
 
 
 def show_verdict(row: Row) -> None:

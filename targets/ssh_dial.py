@@ -68,8 +68,9 @@ class Session:
             key = self.transport.get_remote_server_key()
             self.host_key = HostKey(key.get_name(), key.fingerprint)
         except BaseException as error:
+            told = self._translated(error, key_type)
             self.close()
-            raise self._translated(error, key_type) from error
+            raise told from error
 
     def close(self) -> None:
         """End it, and the command that it runs through; safe to call twice."""
@@ -194,3 +195,4 @@ class _Command:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        self._stderr.close()

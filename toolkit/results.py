@@ -309,7 +309,8 @@ def _document(measurement: Measurement, row: Row) -> dict[str, Any]:
         "connect_s": measurement.connect_s,
         "push_s": measurement.push_s,
         "parity": _parity_document(measurement),
-        "settings": asdict(measurement.settings) | {"wheelhouse": None},
+        "settings": asdict(measurement.settings) | {"wheelhouse": None, "data": None},
+        "accuracy": measurement.accuracy.as_plain() if measurement.accuracy else None,
         "reasons": list(row.verdict.reasons),
         "warnings": list(row.verdict.warnings),
     }

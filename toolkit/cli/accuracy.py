@@ -2,32 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from toolkit.cli import output
 
 if TYPE_CHECKING:
     from toolkit.accuracy import BoardAccuracy
-
-
-def plain_accuracy(found: BoardAccuracy | None) -> dict[str, Any] | None:
-    """Return `accuracy` of the JSON; documented in docs/run.md."""
-    if found is None:
-        return None
-    return {
-        "data": str(found.data),
-        "origin": found.origin,
-        "samples": found.samples,
-        "board": found.board_correct / found.samples,
-        "board_interval": list(found.board_interval),
-        "host": found.host_correct / found.samples,
-        "host_interval": list(found.host_interval),
-        "agreement": found.agreement,
-        "drop": found.drop.fraction,
-        "drop_interval": list(found.drop.interval),
-        "only_host_right": found.drop.lost,
-        "only_board_right": found.drop.won,
-    }
 
 
 def show_accuracy(found: BoardAccuracy) -> None:

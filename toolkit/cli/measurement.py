@@ -7,8 +7,6 @@ from dataclasses import asdict
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from toolkit.cli.accuracy import plain_accuracy
-
 if TYPE_CHECKING:
     from device_agent.contract.placement import Placement
     from toolkit.bench import Measurement, Row
@@ -53,7 +51,7 @@ def as_plain(measurement: Measurement) -> dict[str, Any]:
         "connect_us": _microseconds(measurement.connect_s),
         "push_us": _microseconds(measurement.push_s),
         "parity": _plain_parity(measurement.parity),
-        "accuracy": plain_accuracy(measurement.accuracy),
+        "accuracy": measurement.accuracy.as_plain() if measurement.accuracy else None,
         "rows": [plain_row(row) for row in measurement.rows],
     }
 

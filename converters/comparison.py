@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from converters.budget import judge_budget
-from converters.conversion import CONVERSION_NAME, Conversion, read_conversion
+from converters.conversion import CONVERSION_NAME, KERAS_NAME, Conversion, read_conversion
 from converters.dataset import TEST, VALIDATION
 from converters.digest import sha256_of
 from converters.errors import ConversionError
@@ -99,8 +99,11 @@ def compare(
             request, recipe=name, out=request.out / folder, judge_all=True, max_drop=None
         ).resolved()
         try:
-            named = _named(folder, on_progress)
-            rows.append(Row(folder, _converted(wanted, named, latency_us)))
+            decides = latency_decides or load_recipe(name).asks_latency
+            conversion = _converted(
+                wanted, _named(folder, on_progress), latency_us if decides else None
+            )
+            rows.append(Row(folder, conversion))
         except ConversionError as error:
             # 4: this model or this data; anything else would befall the other recipes too.
             if error.exit_code != ConversionError.exit_code:
@@ -243,4 +246,6 @@ def _there_already(request: ConversionRequest) -> Conversion | None:
         found.data_sha256,
     )
     judged = {score.split for score in found.scores if score.subject == FILE}
+    if request.keep_keras and not (request.out / KERAS_NAME).is_file():
+        return None
     return found if asked == made and len(judged) > 1 and VALIDATION in judged else None

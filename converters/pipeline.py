@@ -36,6 +36,7 @@ from converters.digest import sha256_of
 from converters.draft import Materials
 from converters.evaluate import Judgement, golden_inputs, judge, warnings_of
 from converters.golden import write_golden
+from converters.input_range import range_warnings
 from converters.latency import LatencyUs
 from converters.maker import Made, Maker
 from converters.model_card import card_of_conversion
@@ -96,6 +97,7 @@ def run(
         splits=_splits(dataset, samples),
         warnings=(
             *made.warnings,
+            *range_warnings(source, samples),
             *warnings_of(source, judgement.accuracy(ORIGINAL), request.data),
             *_warnings(request, made),
             *write_model_toml(work, request.out, card),
@@ -131,6 +133,8 @@ def _maker(
 
 
 def _warnings(request: ConversionRequest, made: Made) -> tuple[str, ...]:
+    if request.logs is not None and any(record.cached for record in made.records):
+        return ("steps that were done before leave no figures in --logs",)
     asked = {"--keep-keras": request.keep_keras, "--logs": request.logs is not None}
     return tuple(
         f"nothing was trained, so there is nothing for {option}"

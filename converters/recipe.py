@@ -69,6 +69,11 @@ class Recipe:
         """The name that decodes to the steps."""
         return "_".join(step.label for step in self.steps) or FLOAT_NAME
 
+    @property
+    def asks_latency(self) -> bool:
+        """Whether a step of it does."""
+        return any(step.asks_latency for step in self.steps)
+
     def plain_steps(self) -> tuple[dict[str, Any], ...]:
         """The steps with every value, defaults included, as plain data."""
         return tuple({"kind": step.kind, **asdict(step)} for step in self.steps)

@@ -61,6 +61,11 @@ class Step:
         """The samples that it draws on with the values that it has."""
         return self.uses
 
+    @property
+    def asks_latency(self) -> bool:
+        """Whether it cannot do its work unless somebody measures files."""
+        return False
+
     def misfit(self) -> tuple[str, str]:
         """Two values that do not go together and what to write instead; empty if all do."""
         return "", ""

@@ -180,6 +180,11 @@ class PruneChannels(Step):
         return self.ratios[self.of]
 
     @property
+    def asks_latency(self) -> bool:
+        """To leave a share of the latency it has to be measured."""
+        return self.latency_ratio > 0
+
+    @property
     def label(self) -> str:
         """Such as channels50: half of the MACs are gone; channels50latency: half of the latency."""
         return f"channels{100 - 100 * self.ratio:.3g}" + ("" if self.of == "macs" else self.of)
@@ -198,6 +203,45 @@ class PruneChannels(Step):
         return f"{given} given, expected one of macs_ratio, parameters_ratio, latency_ratio", (
             "write one of them, such as `macs_ratio = 0.5`"
         )
+
+
+@dataclass(frozen=True)
+class PruneBlocks(Step):
+    """Network pruning: whole blocks and layers are taken out; training has to follow.
+
+    One of the two is given.
+
+    Attributes:
+        macs_ratio: Share of the multiply-accumulates that is to be left, 0-1; 0 if not given.
+        count: Blocks to take out; 0 if not given.
+    """
+
+    kind: ClassVar[str] = "blocks"
+    phase: ClassVar[str] = SHAPE
+    function: ClassVar[str] = "converters.prune_blocks.technique:prune"
+    uses: ClassVar[tuple[str, ...]] = (TRAIN,)
+    trains: ClassVar[bool] = True
+    macs_ratio: float = number(0.0, 0.01, 0.99)
+    count: int = number(0, 1, 1_000)
+
+    @property
+    def label(self) -> str:
+        """Such as blocks25, a quarter of the MACs are gone; 2blocks: two blocks are."""
+        return f"{self.count}blocks" if self.count else f"blocks{100 - 100 * self.macs_ratio:.3g}"
+
+    def milder(self) -> Step | None:
+        """More is left."""
+        if self.count:
+            return replace(self, count=self.count - 1) if self.count > 1 else None
+        ratio = next_of(_RATIOS, self.macs_ratio)
+        return None if ratio is None else replace(self, macs_ratio=ratio)
+
+    def misfit(self) -> tuple[str, str]:
+        """Either how much or how many."""
+        if bool(self.count) != bool(self.macs_ratio):
+            return "", ""
+        both = "macs_ratio and count" if self.count else "neither macs_ratio nor count"
+        return f"{both} given, expected one of them", ("write `macs_ratio = 0.75`, or `count = 1`")
 
 
 @dataclass(frozen=True)
@@ -220,6 +264,7 @@ STEP_KINDS: dict[str, type[Step]] = {
     "ptq_weight_only": PtqWeightOnly,
     "mixed_w8a8": MixedW8A8,
     "channels": PruneChannels,
+    "blocks": PruneBlocks,
     "scratch": StartOver,
     "tune": FineTune,
     "distill": Distill,

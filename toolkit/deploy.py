@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from converters.conversion import Conversion
@@ -15,7 +15,8 @@ from targets.device import OnProgress, Staged, no_progress
 from targets.inventory import Target
 from targets.provision import open_device
 from toolkit.admission import admit, admit_conversion
-from toolkit.bench import BenchSettings, Measurement, bench_on
+from toolkit.bench import BenchSettings, Measurement, bench_on, place_of
+from toolkit.host_latency import latency_on
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ def deploy(
     with open_device(target) as device:
         _ = device.runtime  # a board that loads none is refused before the work begins
         admit_conversion(target)
-    conversion = convert(request, forward(on_progress))
+    request = replace(request, measured_on=place_of(target))
+    conversion = convert(request, forward(on_progress), latency_on(target, on_progress))
     on_progress(f"connect to {target.name}", 0, 0)
     with open_device(target) as device:
         measurement = bench_on(

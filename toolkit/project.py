@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from targets.inventory import FILE_NAME, Inventory, Target, find_file
 from toolkit.errors import ToolkitError
+
+#: What kedge keeps beside `kedge.toml`: results, and finished steps of conversions.
+FOLDER = ".kedge"
 
 
 def open_inventory(start: Path | None = None) -> Inventory:
@@ -31,6 +35,20 @@ def open_or_create_inventory(start: Path | None = None) -> Inventory:
     """Find the project's inventory, or begin one in `start`; nothing is written yet."""
     start = (start or Path.cwd()).resolve()
     return Inventory(find_file(start) or start / FILE_NAME)
+
+
+def conversion_cache(start: Path | None = None) -> Path:
+    """Where finished steps of conversions are kept: in the project, or among the user's caches.
+
+    Args:
+        start: Where to seek the project; the current folder if not given.
+    """
+    path = find_file((start or Path.cwd()).resolve())
+    if path is not None:
+        return path.parent / FOLDER / "cache" / "conversions"
+    own = os.environ.get("XDG_CACHE_HOME", "")
+    caches = Path(own) if Path(own).is_absolute() else Path.home() / ".cache"
+    return caches / "kedge" / "conversions"
 
 
 def find_target(name: str, start: Path | None = None) -> Target:

@@ -26,11 +26,12 @@ from device_agent.contract.measurement import conditions_from_json, process_run_
 from targets.device import BoardRun
 from toolkit.bench import Measurement, Row, row_of
 from toolkit.errors import ToolkitError
+from toolkit.project import FOLDER
 from toolkit.statistics import Latency, latency
 from toolkit.verdict import Verdict
 
 SCHEMA = 2
-FOLDER, NAME = ".kedge", "results.db"
+NAME = "results.db"
 
 #: Another kedge may be writing to the same file.
 _BUSY_TIMEOUT_S = 20.0

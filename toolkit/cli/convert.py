@@ -46,6 +46,8 @@ _COST = ("recipe", "file", "compressed", "parameters", "MACs", "peak tensors", "
     metavar="NAME",
     help="Target that measures latency, where it is asked for; else this computer does.",
 )
+@click.option("--keep-keras", is_flag=True, help="Put the trained Keras model beside the .tflite.")
+@click.option("--logs", type=file_path(), help="Folder for the figures of each epoch: TensorBoard.")
 @click.option("--dry-run", is_flag=True, help="Show the steps and an estimate; write nothing.")
 @as_json
 def command(
@@ -57,6 +59,8 @@ def command(
     out: Path,
     max_drop: float | None,
     latency_on: str | None,
+    keep_keras: bool,
+    logs: Path | None,
     dry_run: bool,
     as_json: bool,
 ) -> int:
@@ -67,22 +71,39 @@ def command(
     recipes, with commas between them, or `all`, are compared: each has its folder in OUT, and
     OUT/comparison.json has the table.
 
+    Finished steps are kept in the project's .kedge folder, or in ~/.cache/kedge: the same command
+    goes on where it was interrupted, and does not train again what is trained. With --max-drop the
+    step that lost too much is made milder, or left out, until the file keeps the budget.
+
     \b
     kedge convert resnet8.h5 --data cifar10.tar.gz --out out
     kedge convert model.keras --data data.npz --recipe qat_w8a8 --max-drop 0.01 --out out
+    kedge convert model.keras --data data.npz --recipe qat_w8a8 --keep-keras --logs logs --out out
     kedge convert model.keras --data data.npz --recipe all --latency-on pi --out out
     """
     from converters.recipe import recipe_names
     from converters.request import ConversionRequest
 
-    request = ConversionRequest(model, data, recipe, out, seed, image_range, max_drop)
+    request = ConversionRequest(
+        model,
+        data,
+        recipe,
+        out,
+        seed,
+        image_range,
+        max_drop,
+        logs=logs,
+        keep_keras=keep_keras,
+    )
     names = recipe_names(recipe)
     if dry_run:
         return _plan(request, names, as_json)
+    from toolkit.bench import place_of
     from toolkit.host_latency import THIS_COMPUTER
-    from toolkit.project import find_target
+    from toolkit.project import conversion_cache, find_target
 
     measures = find_target(latency_on) if latency_on else THIS_COMPUTER
+    request = replace(request, cache=conversion_cache(), measured_on=place_of(measures))
     if len(names) > 1:
         return _compare(request, names, measures, as_json)
     return _convert(request, measures, as_json)
@@ -90,11 +111,15 @@ def command(
 
 def _convert(request: ConversionRequest, measures: Target, as_json: bool) -> int:
     from converters.process import convert
+    from converters.recipe import load_recipe
     from toolkit.deploy import forward
-    from toolkit.host_latency import latency_on
+    from toolkit.host_latency import THIS_COMPUTER, latency_on
 
+    asks = measures is not THIS_COMPUTER or load_recipe(request.recipe).asks_latency
+    _note_replaced(request.out)
     with output.progress() as show:
-        conversion = convert(request, forward(show), latency_on(measures, show))
+        latency_us = latency_on(measures, show) if asks else None
+        conversion = convert(request, forward(show), latency_us)
     budget = conversion.budget
     for warning in (*conversion.warnings, *(budget.reasons if budget else ())):
         output.warn(warning)
@@ -102,7 +127,21 @@ def _convert(request: ConversionRequest, measures: Target, as_json: bool) -> int
         output.say((request.out / "conversion.json").read_text(encoding="utf-8").rstrip())
     else:
         show_conversion(conversion)
+        _show_attempts(conversion)
     return EXIT_BEYOND_BUDGET if budget is not None and not budget.held else 0
+
+
+def _note_replaced(out: Path) -> None:
+    """Say it before the work: what is there is replaced when the new files are whole."""
+    from converters.conversion import read_conversion
+    from converters.errors import ConversionError
+    from device_agent.contract.codes import IntegrityError
+
+    try:
+        earlier = read_conversion(out).recipe
+    except (ConversionError, IntegrityError):
+        return
+    output.note(f"{output.path(out)} holds a conversion by {earlier}, which will be replaced")
 
 
 def _plan(request: ConversionRequest, names: tuple[str, ...], as_json: bool) -> int:
@@ -137,7 +176,6 @@ def _compare(
 ) -> int:
     from converters.comparison import compare
     from converters.comparison_file import plain_comparison, write_comparison
-    from toolkit.bench import place_of
     from toolkit.deploy import forward
     from toolkit.host_latency import THIS_COMPUTER, latency_on
 
@@ -150,7 +188,7 @@ def _compare(
             # This computer is fast at other things than a board: only a board's figures decide.
             latency_decides=measures is not THIS_COMPUTER,
         )
-    comparison = replace(comparison, measured_on=place_of(measures))
+    comparison = replace(comparison, measured_on=request.measured_on)
     path = write_comparison(comparison, request.out)
     plain = plain_comparison(comparison)
     for note in dict.fromkeys(note for row in plain["rows"] for note in row["notes"]):
@@ -185,6 +223,21 @@ def show_conversion(conversion: Conversion) -> None:
         ]
     output.table(
         f"{output.path(conversion.model)} by {conversion.recipe}", ["", "given", "the file"], rows
+    )
+
+
+def _show_attempts(conversion: Conversion) -> None:
+    if len(conversion.attempts) < 2:
+        return
+    rows = []
+    for attempt in conversion.attempts:
+        drop = attempt.drop
+        lost = "–" if drop is None else f"{100 * drop.fraction:.2f} ({_interval(drop.interval)})"
+        rows.append([attempt.recipe, lost, attempt.refused or ("yes" if attempt.held else "no")])
+    output.table(
+        "Tried for --max-drop, on the validation samples",
+        ["recipe", "drop, points (95 %)", "within"],
+        rows,
     )
 
 

@@ -45,9 +45,11 @@ def command(
     from converters.request import ConversionRequest
     from toolkit.bench import BenchSettings
     from toolkit.deploy import deploy
-    from toolkit.project import open_inventory
+    from toolkit.project import conversion_cache, open_inventory
 
-    request = ConversionRequest(model, data, recipe, out, seed, image_range)
+    request = ConversionRequest(
+        model, data, recipe, out, seed, image_range, cache=conversion_cache()
+    )
     settings = BenchSettings(threads, duration_s, wheelhouse)
     inventory = open_inventory()
     target = inventory.get(name)

@@ -77,7 +77,7 @@ def _unstable(runs: Sequence[BoardRun], figure: Latency) -> list[str]:
     low, high = figure.interval_us
     if high > STEADY_RATIO * low:
         reasons.append(
-            f"fresh processes differ by {high / low - 1:.0%}: {low:.4g} to {high:.4g} us"
+            f"fresh processes differ by {high / low - 1:.0%}: {_figure(low)} to {_figure(high)} us"
         )
     competing = median(run.run.others_cores for run in runs)
     if competing > COMPETING_LOAD:
@@ -107,8 +107,8 @@ def _cannot_keep_up(runs: Sequence[BoardRun], figure: Latency) -> list[str]:
     if not period_us or figure.median_us <= period_us:
         return []
     return [
-        f"the model cannot keep up: a run takes {figure.median_us:.4g} us, a request comes every "
-        f"{period_us:.4g} us, so the longer it lasts the longer they wait"
+        f"the model cannot keep up: a run takes {_figure(figure.median_us)} us, a request comes "
+        f"every {_figure(period_us)} us, so the longer it lasts the longer they wait"
     ]
 
 
@@ -124,3 +124,7 @@ def _trends(runs: Sequence[BoardRun]) -> list[str]:
         if SLOWS in soak.verdict and soak.slowing is not None:
             reasons.append(f"gets slower by {soak.slowing:.1%} an hour")
     return reasons
+
+
+def _figure(microseconds: float) -> str:
+    return f"{microseconds:.4g}" if microseconds < 1000 else f"{microseconds:,.0f}"

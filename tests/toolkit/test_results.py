@@ -1,9 +1,12 @@
 """What was measured stays, can be analysed again, and is never lost to a second writer."""
 
 import json
+import platform
+import shutil
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +28,58 @@ def test_a_result_comes_back_with_every_sample(tmp_path: Path) -> None:
     assert found.verdict == taken.rows[0].verdict
     assert found.runs == taken.rows[0].runs
     assert found.document["facts"]["model"] == "Raspberry Pi 5"
+
+
+def test_what_paced_runs_and_soaks_recorded_comes_back(tmp_path: Path) -> None:
+    taken = measurement(SAMPLES)
+    series = {"responses": (3, 2, 1), "memory": (0, 4096)}
+    runs = tuple(replace(run, series=series) for run in taken.rows[0].runs)
+    with open_results(tmp_path) as store:
+        (number,) = store.save(replace(taken, rows=(replace(taken.rows[0], runs=runs),)))
+        found = store.load(number)
+    assert found.runs == runs
+    assert as_document(found)["runs"][5]["series"]["responses"] == [3, 2, 1]
+
+
+def test_a_result_says_by_whom_and_how_it_was_taken(tmp_path: Path) -> None:
+    with open_results(tmp_path) as store:
+        (number,) = store.save(measurement(SAMPLES))
+        told = store.load(number).document
+    assert told["host"]["name"] == platform.node()
+    assert told["settings"]["seed"] == 0
+    assert told["settings"]["processes"] == 6
+    assert told["model_bytes"] == 1
+
+
+@pytest.fixture
+def first_store(tmp_path: Path) -> Path:
+    """A project whose results were written by the first kedge, of a real benchmark."""
+    (tmp_path / FOLDER).mkdir()
+    shutil.copy(Path(__file__).parent / "stores" / "schema1.db", tmp_path / FOLDER / NAME)
+    return tmp_path
+
+
+def test_a_store_of_schema_1_is_read_and_computed_again(first_store: Path) -> None:
+    with open_results(first_store) as store:
+        lines = store.lines()
+        found = [store.load(line.id) for line in lines]
+    assert [line.threads for line in lines] == [2, 1]
+    for result in found:
+        assert len(result.runs) == 6
+        assert result.row.latency.median_us == pytest.approx(result.line.median_us)
+        assert result.row.verdict.kind == result.verdict.kind == "UNSTABLE"
+        assert result.row.verdict.reasons[0] == result.verdict.reasons[0]
+        assert [run.run.sample_count for run in result.runs] == [
+            len(run.samples_ns) for run in result.runs
+        ]
+
+
+def test_new_results_go_beside_those_of_schema_1(first_store: Path) -> None:
+    with open_results(first_store) as store:
+        (number,) = store.save(measurement(SAMPLES))
+    with open_results(first_store) as store:
+        assert [line.id for line in store.lines()] == [number, 2, 1]
+        assert store.load(1).line.target == "here"
 
 
 def test_the_newest_result_is_listed_first_and_by_target(tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
 """What the figures of a benchmark mean."""
 
+from statistics import stdev
+
+import numpy as np
 import pytest
 
-from toolkit.statistics import PERCENTILE_SAMPLES, PROCESSES, drift, latency
+from toolkit.statistics import PERCENTILE_SAMPLES, PROCESSES, latency, median_interval
 
 MS = 1_000_000
 
@@ -19,8 +22,7 @@ def test_the_interval_spans_the_process_medians() -> None:
 
 
 def test_the_default_number_of_processes_gives_at_least_95_percent() -> None:
-    figure = latency([[MS]] * PROCESSES)
-    assert figure.confidence == pytest.approx(0.96875)
+    assert latency([[MS]] * PROCESSES).confidence == pytest.approx(0.96875)
 
 
 def test_one_process_gives_no_confidence() -> None:
@@ -45,13 +47,46 @@ def test_outliers_stay() -> None:
     assert figure.samples == 100
 
 
-def test_a_steady_process_does_not_drift() -> None:
-    assert drift([100, 101, 99] * 30) == pytest.approx(1.0, abs=0.02)
+@pytest.mark.parametrize(
+    ("count", "left_out", "confidence"),
+    [(2, 0, 0.5), (5, 0, 0.9375), (6, 0, 0.96875), (9, 1, 0.9609), (12, 2, 0.9614)],
+)
+def test_the_interval_is_the_narrowest_with_95_percent(
+    count: int, left_out: int, confidence: float
+) -> None:
+    low, high, found = median_interval(range(count))
+
+    assert (low, high) == (left_out, count - 1 - left_out)
+    assert found == pytest.approx(confidence, abs=1e-4)
 
 
-def test_a_process_that_gets_slower_drifts() -> None:
-    assert drift([100] * 30 + [110] * 30 + [150] * 30) == pytest.approx(1.5)
+def test_the_interval_encloses_the_median_as_often_as_it_says() -> None:
+    random = np.random.default_rng(5)
+    for count in (6, 9, 12):
+        drawn = random.exponential(1.0, (4000, count))
+        found = [median_interval(one) for one in drawn]
+        hits = np.mean([low <= np.log(2) <= high for low, high, _ in found])
+
+        assert hits == pytest.approx(found[0][2], abs=0.015)
 
 
-def test_too_few_samples_tell_of_no_drift() -> None:
-    assert drift([1, 1000]) == 1.0
+def test_spread_is_told_beside_the_median() -> None:
+    figure = latency([[MS, 2 * MS, 3 * MS, 4 * MS, 100 * MS]])
+
+    assert figure.mean_us == 22_000
+    assert figure.mad_us == 1_000
+    assert figure.sd_us == pytest.approx(1000 * stdev([1, 2, 3, 4, 100]))
+
+
+def test_outliers_are_sorted_by_side_and_distance_and_counted_once() -> None:
+    usual = [100 * MS + k * MS for k in range(-10, 11)] * 5  # quartiles 95 and 105 ms: IQR 10 ms
+    found = latency([[*usual, 40 * MS, 70 * MS, 130 * MS, 200 * MS, 500 * MS]]).outliers
+
+    assert (found.low_severe, found.low_mild) == (1, 1)
+    assert (found.high_mild, found.high_severe) == (1, 2)
+    assert found.count == 5
+
+
+def test_a_process_that_is_slower_as_a_whole_is_no_outlier() -> None:
+    steady = [100 * MS + k * 1000 for k in range(50)]
+    assert latency([steady] * 5 + [[2 * sample for sample in steady]]).outliers.count == 0

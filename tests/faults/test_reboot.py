@@ -1,0 +1,116 @@
+"""A board that goes away in mid-benchmark: did it start anew, or was it only the link?"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from targets.device import Device
+from targets.inventory import Target
+from targets.provision import open_device
+from targets.transport import UnreachableError
+from tests.boards import require_board_parts
+from tests.device_agent.agents import processes_with
+from tests.targets.loopback import (
+    cut_sessions,
+    let_boards_use_the_tests_python,
+    start_own_sshd,
+    target_at,
+    with_own_runtime,
+)
+from tests.tiny_model import relu_model
+from toolkit import reboot
+from toolkit.bench import BenchSettings, bench
+from toolkit.demo.sshd import LoopbackSshd
+from toolkit.reboot import BoardRebootedError
+
+#: Its processes last long enough to be cut in the middle of one.
+LONG = BenchSettings(duration_s=120)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[LoopbackSshd]:
+    require_board_parts("ssh")
+    with start_own_sshd(tmp_path / "sshd") as server:
+        yield server
+
+
+@pytest.fixture
+def target(server: LoopbackSshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Target:
+    """A board whose Python is the tests' own, which has a runtime."""
+    let_boards_use_the_tests_python(monkeypatch)
+    return with_own_runtime(target_at(server, tmp_path / "root"))
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(relu_model())
+    return path
+
+
+def cut_in_mid_benchmark(server: LoopbackSshd, then: Callable[[], object]) -> Callable[..., None]:
+    """Shows progress; once the measuring has begun, kills the agent and its SSH session."""
+    cutters: list[threading.Thread] = []
+
+    def cut() -> None:
+        time.sleep(0.5)
+        cut_sessions(server.keeper_pid)
+        then()
+
+    def show(what: str, done: int, total: int) -> None:
+        if what.startswith("measure") and not cutters:
+            cutters.append(threading.Thread(target=cut))
+            cutters[0].start()
+
+    return show
+
+
+def test_a_board_that_started_anew_is_named(
+    server: LoopbackSshd, target: Target, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def after_a_new_start(which: Target) -> Iterator[Device]:
+        with open_device(which) as device:
+            device.facts = {**device.facts, "boot_id": "another"}
+            yield device
+
+    monkeypatch.setattr(reboot, "open_device", after_a_new_start)
+    with pytest.raises(BoardRebootedError, match="started anew while it was measured") as found:
+        bench(model, target, LONG, cut_in_mid_benchmark(server, lambda: None))
+
+    assert "power supply" in found.value.hint
+    assert found.value.exit_code == 6
+    assert isinstance(found.value.__cause__, UnreachableError)
+
+
+def test_a_board_that_lost_only_its_link_is_not_said_to_have_started_anew(
+    server: LoopbackSshd, target: Target, model: Path
+) -> None:
+    said: list[str] = []
+    show = cut_in_mid_benchmark(server, lambda: None)
+
+    def listen(what: str, done: int, total: int) -> None:
+        said.append(what)
+        show(what, done, total)
+
+    with pytest.raises(UnreachableError):
+        bench(model, target, LONG, listen)
+
+    assert said[-1] == "board is lost: wait for it to come back"
+    end = time.monotonic() + 10
+    while processes_with(f"{target.root}/agent/"):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_a_board_that_stays_away_is_not_waited_for_without_end(
+    server: LoopbackSshd, target: Target, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reboot, "BACK_WITHIN_S", 2.0)
+    monkeypatch.setattr(reboot, "_RETRY_S", 0.5)
+    with pytest.raises(UnreachableError):
+        bench(model, target, LONG, cut_in_mid_benchmark(server, server.stop))

@@ -58,7 +58,6 @@ class BoardProfile:
 
 #: Of a caveat's `when`: its key to whether the facts of a board meet its value.
 CONDITIONS: dict[str, Callable[[Mapping[str, Any], Any], bool]] = {
-    "machine": lambda facts, value: facts.get("machine") == value,
     "page_bytes_above": lambda facts, value: int(facts.get("page_bytes", 0)) > value,
     "accelerator": lambda facts, value: any(
         entry.get("kind") == value for entry in facts.get("accelerators", ())

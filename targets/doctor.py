@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from device_agent.contract.measurement import distribution_of
 from targets.board_profile import BoardProfile, caveats_of, recognise
 from targets.probe import NoPythonError, Probe, Python
 from targets.runtime_choice import choose
@@ -159,7 +160,8 @@ def _runtime_of(
         return None, [Finding(BLOCKS, str(error), error.hint)]
     if wanted is None and not choice.wheels:
         cause, fix = why_none(facts)
-        cause = f"{cause}; the board's own {choice.distribution} {choice.version} will be used"
+        own = f"{distribution_of(choice.distribution)} {choice.version}"
+        cause = f"{cause}; the board's own {own} will be used"
         return choice, [Finding(WARNS, cause, fix)]
     return choice, []
 
@@ -206,5 +208,7 @@ def _about_accelerators(facts: Mapping[str, Any]) -> list[Finding]:
             found.append(Finding(WARNS, f"{user} may not open {name}", fix))
         if 0 < int(entry.get("usb_mbits", 0)) <= USB_2_MBITS:
             cause = f"{name} runs at {entry['usb_mbits']} Mbit/s: transfers take longer"
-            found.append(Finding(WARNS, cause, "Plug it into a USB 3 port (blue)."))
+            found.append(
+                Finding(WARNS, cause, "Plug it into a USB 3 port, where the board has one.")
+            )
     return found

@@ -148,7 +148,7 @@ def device_tree(
     cores: list[tuple[str, str]],
     features: str = "fp asimd evtstrm crc32 cpuid",
 ) -> dict[str, str]:
-    """A board by its device tree and cores, `(implementer, part)` each, as its kernel shows them."""
+    """A board by its device tree and its cores, `(implementer, part)` of each."""
     blocks = [
         f"processor\t: {number}\nFeatures\t: {features}\nCPU implementer\t: {implementer}\n"
         f"CPU part\t: {part}\n"

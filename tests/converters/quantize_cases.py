@@ -1,0 +1,118 @@
+"""Run as a program in a process of its own: writes models that are hard to quantize into a folder.
+
+python quantize_cases.py FOLDER DIGITS_KERAS DIGITS_NPZ
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+os.environ["TF_USE_LEGACY_KERAS"] = "1"
+
+import numpy as np
+import tf_keras
+
+from converters.dataset import Samples
+from converters.draft import W8A8, Draft
+from converters.emit import converted
+from converters.graph.build import build_model
+from converters.graph.node import with_weights
+from converters.graph.read import read_graph
+from converters.measure import measured_ranges
+from converters.model_source import batch_one_function
+from converters.progress import ignore
+from converters.quantize.divergence import Simulated, difference
+from converters.quantize.fake_quant import Wrapping, with_rounded_kernels
+from converters.quantize.ranges import rounding_of
+
+layers = tf_keras.layers
+
+
+def trained(model, data, epochs):
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.fit(data["x_train"], data["y_train"], epochs=epochs, verbose=0)
+    return model
+
+
+def write_badly_scaled(folder, digits):
+    """Channels of the first two layers that differ 10,000-fold in size; the answers do not."""
+    model = tf_keras.models.load_model(digits, compile=False)
+    random = np.random.default_rng(0)
+    for norm, conv in (("batch_normalization", "conv2d_1"), ("batch_normalization_1", "conv2d_2")):
+        gamma, beta, mean, variance = model.get_layer(norm).get_weights()
+        factors = np.exp(random.uniform(-5, 5, gamma.shape))
+        model.get_layer(norm).set_weights([gamma * factors, beta * factors, mean, variance])
+        kernel, *bias = model.get_layer(conv).get_weights()
+        model.get_layer(conv).set_weights([kernel / factors[:, None], *bias])
+    model.save(folder / "badly_scaled.h5")
+
+
+def write_one_bad_layer(folder, data):
+    """A Dense layer whose first input is always 0, and was left a weight of 1,000."""
+    inputs = tf_keras.Input((8, 8, 1))
+    x = layers.Flatten()(inputs)
+    x = layers.Dense(48, activation="relu", name="ruined")(x)
+    x = layers.Dense(32, activation="relu", name="fine")(x)
+    model = tf_keras.Model(inputs, layers.Dense(10, activation="softmax", name="last")(x))
+    model = trained(model, data, 15)
+    kernel, bias = model.get_layer("ruined").get_weights()
+    kernel[0] = 1000.0
+    model.get_layer("ruined").set_weights([kernel, bias])
+    model.save(folder / "one_bad_layer.h5")
+
+
+def write_sigmoid_concat(folder, data):
+    inputs = tf_keras.Input((8, 8, 1))
+    gate = layers.Conv2D(8, 3, padding="same", activation="sigmoid", name="gate")(inputs)
+    plain = layers.Conv2D(8, 3, padding="same", activation="relu", name="plain")(inputs)
+    x = layers.Flatten()(layers.Concatenate(name="both")([gate, plain]))
+    model = tf_keras.Model(inputs, layers.Dense(10, activation="softmax")(x))
+    trained(model, data, 8).save(folder / "sigmoid_concat.h5")
+
+
+def report_faults(path, digits, data):
+    """What is said about a file whose ranges are those of training, and of others."""
+    model = tf_keras.models.load_model(digits, compile=False)
+    graph = read_graph(model)
+    rounding = rounding_of(graph, "digits")
+    samples = Samples(data["x_train"], data["y_train"])
+    bounds = measured_ranges(graph, rounding.learned, samples, 0, ignore)
+    graph = with_weights(graph, with_rounded_kernels(graph))
+    simulated = Simulated(
+        graph, rounding, bounds, build_model(graph, Wrapping(rounding, bounds, {}))
+    )
+    test = Samples(data["x_test"], data["y_test"])
+    found = {}
+    for layer in ("", *rounding.learned[1:]):
+        low, high = bounds.get(layer, (0, 0))
+        other = {**bounds, layer: (low / 5, high / 5)} if layer else bounds
+        built = build_model(graph, Wrapping(rounding, other, {}))
+        function = batch_one_function(lambda x, m=built: m(x, training=False), (8, 8, 1))
+        content = converted(Draft(function, built, numbers=W8A8), ignore)
+        apart = difference(simulated, content, test, True, 0)
+        found[layer] = {
+            "allowed": apart.is_allowed,
+            "first": apart.first,
+            "agreed": apart.agreed,
+            "layers": list(apart.steps),
+            "farthest": max(apart.steps.values()),
+        }
+    path.write_text(json.dumps(found))
+
+
+def main():
+    folder = Path(sys.argv[1])
+    tf_keras.utils.set_random_seed(1)
+    with np.load(sys.argv[3]) as arrays:
+        data = dict(arrays)
+    write_badly_scaled(folder, sys.argv[2])
+    write_one_bad_layer(folder, data)
+    write_sigmoid_concat(folder, data)
+    report_faults(folder / "faults.json", sys.argv[2], data)
+
+
+if __name__ == "__main__":
+    main()

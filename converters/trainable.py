@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from converters.dataset import Samples
 from converters.draft import Draft, Materials
 from converters.graph.build import build_model
@@ -14,9 +12,6 @@ from converters.graph.node import Graph
 from converters.graph.unfold import Moments, normalizable, unfolded
 from converters.measure import measured_moments
 from converters.model_source import batch_one_function
-
-#: Batches until the statistics of BatchNormalization have forgotten what they were: 0.95 ** 90.
-_BATCHES, _BATCH = 90, 64
 
 
 def moments_of(graph: Graph, samples: Samples, materials: Materials) -> dict[str, Moments]:
@@ -30,20 +25,6 @@ def with_model(draft: Draft, model: Any, materials: Materials) -> Draft:
     shape = materials.source.input_shape
     function = batch_one_function(lambda x: model(x, training=False), shape)
     return replace(draft, function=function, keras_model=model)
-
-
-def re_estimate(model: Any, samples: Samples, seed: int) -> None:
-    """Let the statistics of every BatchNormalization follow what the model computes now.
-
-    Args:
-        model: Of tf-keras, built of a graph: nothing else in it behaves otherwise in training.
-        samples: Real ones.
-        seed: Decides which are taken.
-    """
-    random = np.random.default_rng(seed)
-    for _ in range(_BATCHES):
-        rows = random.choice(len(samples), min(_BATCH, len(samples)), replace=False)
-        model(samples.batch(rows), training=True)
 
 
 def trainable_model(graph: Graph, samples: Samples, materials: Materials) -> Any:

@@ -10,11 +10,9 @@ import numpy as np
 from converters.dataset import TRAIN
 from converters.draft import Draft, Materials
 from converters.errors import ConversionError
-from converters.graph.build import build_model
 from converters.graph.cost import macs, parameters
 from converters.graph.node import Graph
 from converters.graph.read import read_graph
-from converters.graph.unfold import Moments, unfolded
 from converters.prune_channels.channels import PRODUCERS, Channels, channels_of
 from converters.prune_channels.choose import (
     LATENCY,
@@ -25,13 +23,14 @@ from converters.prune_channels.choose import (
     choose,
     lost_by_importance,
 )
-from converters.prune_channels.cut import without_channels
+from converters.prune_channels.cut import Rows, without_channels
 from converters.prune_channels.gradients import kernel_gradients
 from converters.prune_channels.importance import Importance, by_norm, by_taylor
 from converters.prune_channels.ladder import MOST_LEVELS, Bounds, Ladder, Sizes, ladder_of
+from converters.prune_channels.reconstruct import reconstructed
 from converters.prune_channels.trials import Trials
 from converters.steps import PruneChannels
-from converters.trainable import moments_of, re_estimate, with_model
+from converters.trainable import trainable_model, with_model
 
 #: Files that are measured with one group alone narrower, at most but for one a group: writing one
 #: takes a second or more.
@@ -63,8 +62,9 @@ def prune(draft: Draft, step: PruneChannels, materials: Materials) -> Draft:
         )
     pruned = without_channels(graph, channels, removed)
     samples = materials.samples[TRAIN]
-    model = build_model(unfolded(pruned, _kept(graph, channels, removed, materials)))
-    re_estimate(model, samples, materials.seed)
+    kept = _kept(channels, removed)
+    mended = reconstructed(graph, pruned, kept, samples, materials.seed, materials.report)
+    model = trainable_model(mended, samples, materials)
     return replace(
         with_model(draft, model, materials),
         warnings=draft.warnings + _warnings(graph, pruned, step, choice),
@@ -121,17 +121,10 @@ def _importance(
     return by_taylor(graph, channels, gradients)
 
 
-def _kept(
-    graph: Graph, channels: Channels, removed: Collection[int], materials: Materials
-) -> dict[str, Moments]:
-    """Moments that the channels that stay had before: normalization gives them these again."""
+def _kept(channels: Channels, removed: Collection[int]) -> dict[str, Rows]:
+    """Name of each node to the channels that are left of its output."""
     gone = np.array(sorted(removed), np.int64)
-    found = {}
-    moments = moments_of(graph, materials.samples[TRAIN], materials)
-    for name, (mean, variance) in moments.items():
-        stay = ~np.isin(channels.of[name], gone)
-        found[name] = (mean[stay], variance[stay])
-    return found
+    return {name: np.flatnonzero(~np.isin(of, gone)) for name, of in channels.of.items()}
 
 
 def _widths(graph: Graph, pruned: Graph) -> dict[str, list[int]]:

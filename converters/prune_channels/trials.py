@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
 
 import numpy as np
 
-from converters.dataset import TRAIN
-from converters.draft import FLOAT32, W8A8, Draft, Materials
-from converters.emit import emit
-from converters.errors import ConversionError
-from converters.graph.build import build_model
+from converters.draft import Materials
 from converters.graph.node import Graph
 from converters.latency import LatencyUs
-from converters.model_source import batch_one_function
-from converters.progress import Progress, ignore
+from converters.progress import Progress
 from converters.prune_channels.channels import Channels
 from converters.prune_channels.cut import without_channels
 from converters.prune_channels.ladder import Doubles, Ladder, Levels
-
-#: Ranges do not change how long a file takes: so few samples set them.
-_SAMPLES = 2
+from converters.trial_file import write_trial
 
 
 class Trials:
@@ -40,7 +32,6 @@ class Trials:
         self._materials = materials
         self._folder = TemporaryDirectory(prefix="kedge-widths-")
         self._paths: dict[tuple[int, ...], Path] = {}
-        self._numbers = W8A8
         self.us: dict[tuple[int, ...], float] = {}
 
     def __enter__(self) -> Trials:
@@ -62,7 +53,7 @@ class Trials:
             latency_us: Measures files in turn.
 
         Raises:
-            ConversionError: Nothing could be measured.
+            ConversionError: A file cannot be written, or nothing could be measured.
         """
         rows = [tuple(map(int, row)) for row in (self._ladder.whole, *levels)]
         report = self._materials.report
@@ -80,26 +71,6 @@ class Trials:
         if row not in self._paths:
             graph = without_channels(self._graph, self._channels, self._ladder.removed(row))
             path = Path(self._folder.name) / ("_".join(map(str, row)) + ".tflite")
-            try:
-                self._emit(graph, path)
-            except ConversionError:
-                if self._numbers == FLOAT32:
-                    raise
-                # It has a layer that int8 files cannot have: no recipe will make it one.
-                self._numbers = FLOAT32
-                self._emit(graph, path)
+            write_trial(graph, path, self._materials)
             self._paths[row] = path
         return self._paths[row]
-
-    def _emit(self, graph: Graph, path: Path) -> None:
-        model = build_model(graph)
-        shape = self._materials.source.input_shape
-        function = batch_one_function(lambda x: model(x, training=False), shape)
-        draft = Draft(function, model, numbers=self._numbers)
-        if self._numbers == W8A8:
-            samples = self._materials.samples[TRAIN]
-            few = replace(
-                samples, stored=samples.stored[:_SAMPLES], labels=samples.labels[:_SAMPLES]
-            )
-            draft = replace(draft, calibration=few)
-        emit(draft, path, ignore)

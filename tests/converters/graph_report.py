@@ -27,11 +27,12 @@ from converters.emit import emit
 from converters.errors import ConversionError
 from converters.graph.build import build_model
 from converters.graph.cost import macs, parameters
-from converters.graph.node import CONV_TRANSPOSE, DEPTHWISE, WEIGHTED, with_weights
+from converters.graph.node import ADD, CONV_TRANSPOSE, DEPTHWISE, WEIGHTED, with_weights
 from converters.graph.read import read_graph
 from converters.graph.unfold import normalizable, unfolded
 from converters.measure import measured_moments
 from converters.progress import ignore
+from converters.prune_blocks.blocks import optional_blocks, without_block
 from converters.prune_channels.channels import channels_of
 from converters.prune_channels.choose import (
     GLOBAL,
@@ -43,6 +44,7 @@ from converters.prune_channels.choose import (
 from converters.prune_channels.cut import without_channels
 from converters.prune_channels.importance import by_norm
 from converters.prune_channels.ladder import Bounds, Sizes, ladder_of
+from converters.prune_channels.reconstruct import reconstructed
 from converters.quantize import qat
 from converters.steps import QatW8A8
 from converters.tflite.quantization import dequantize, quantize
@@ -92,11 +94,39 @@ def pruned(graph, x):
         small = without_channels(graph, channels, removed)
         before = answers(build_model(masked(graph, channels, removed)), x)
         after = answers(build_model(small), x)
+        kept = {
+            name: np.flatnonzero(~np.isin(of, list(removed))) for name, of in channels.of.items()
+        }
+        samples = Samples(x, np.arange(len(x)) % 4)
+        mended = reconstructed(graph, small, kept, samples, 0, ignore)
+        wanted = answers(build_model(graph), x)
         found[scope] = {
+            "error": float(np.square(after - wanted).mean()),
+            "mended_error": float(np.square(answers(build_model(mended), x) - wanted).mean()),
             "difference": float(np.abs(before - after).max()),
             "removed": len(removed),
             "macs_ratio": macs(small) / macs(graph),
             "parameters_ratio": parameters(small) / parameters(graph),
+        }
+    return found
+
+
+def bypassed(graph, x):
+    """Of each block that an addition makes optional: what leaving it out changes, if it gives 0."""
+    found = {}
+    for block in optional_blocks(graph):
+        node = graph.by_name()[block.name]
+        branch = [name for name in node.inputs if name != block.stand_in]
+        if node.op != ADD or graph.by_name()[branch[0]].op not in WEIGHTED:
+            continue
+        key = graph.by_name()[branch[0]].weights
+        zeros = {name: np.zeros_like(array) for name, array in graph.weights[key].items()}
+        silent = with_weights(graph, {**graph.weights, key: zeros})
+        left = without_block(silent, block)
+        before, after = answers(build_model(silent), x), answers(build_model(left), x)
+        found[block.name] = {
+            "difference": float(np.abs(before - after).max()),
+            "macs": [macs(graph), macs(left), block.macs],
         }
     return found
 
@@ -184,6 +214,7 @@ def main():
             # The graph is the same: once is enough.
             if version == "keras3":
                 report[f"{version} {name}"]["pruned"] = pruned(graph, x)
+                report[f"{version} {name}"]["bypassed"] = bypassed(graph, x)
             else:
                 report[f"{version} {name}"]["unfolded"] = normalized(model, graph, x)
             if name in TRAINED[version]:

@@ -1,0 +1,41 @@
+"""How well a graph does on samples: what is measured before something of a model goes for good."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from converters.dataset import TRAIN, VALIDATION, Samples
+from converters.draft import Materials
+from converters.graph.build import build_model
+from converters.graph.node import Graph
+from converters.split import balanced_choice
+from converters.teacher import log_probabilities
+
+#: So many samples order the parts of a model well enough; and how many of them at a time.
+_SAMPLES, _BATCH = 1024, 256
+
+
+def judged_samples(materials: Materials) -> Samples:
+    """Some samples of every class to compare models on: none that training learns from, if any."""
+    samples = materials.samples.get(VALIDATION) or materials.samples[TRAIN]
+    rows = balanced_choice(samples.labels, _SAMPLES, materials.seed)
+    return replace(samples, stored=samples.stored[rows], labels=samples.labels[rows])
+
+
+def loss_of(graph: Graph, samples: Samples, probabilities: bool) -> float:
+    """Mean cross entropy with the labels, in nats.
+
+    Args:
+        graph: A classifier.
+        samples: Labelled.
+        probabilities: Whether its scores are probabilities rather than logits.
+    """
+    model = build_model(graph)
+    total = 0.0
+    for batch, labels in samples.batches(_BATCH):
+        scores = np.asarray(model(batch, training=False))
+        logarithms = log_probabilities(scores, probabilities)
+        total -= float(logarithms[np.arange(len(labels)), labels].sum())
+    return total / len(samples)

@@ -1,0 +1,119 @@
+"""The step of a recipe that takes out whole blocks and layers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from converters.dataset import TRAIN
+from converters.draft import Draft, Materials
+from converters.effect import judged_samples, loss_of
+from converters.errors import ConversionError
+from converters.graph.cost import macs, parameters
+from converters.graph.node import Graph
+from converters.graph.read import read_graph
+from converters.progress import Progress
+from converters.prune_blocks.blocks import optional_blocks
+from converters.prune_blocks.choose import Removal, choose
+from converters.prune_channels.reconstruct import reconstructed
+from converters.steps import PruneBlocks
+from converters.trainable import trainable_model, with_model
+from converters.trial_file import write_trial
+
+
+def prune(draft: Draft, step: PruneBlocks, materials: Materials) -> Draft:
+    """Take out the blocks that matter least, by measurement; a training step has to follow.
+
+    Args:
+        draft: A float Keras model, Sequential or Functional.
+        step: How many.
+        materials: With the split "train"; "validation" judges, if it is there.
+
+    Raises:
+        ConversionError: The model cannot be brought to a graph, or has too few optional blocks.
+    """
+    source = materials.source
+    graph = read_graph(draft.keras_model, str(source.path))
+    _refuse_too_few(graph, step, str(source.path))
+    judge = _Judge(materials)
+    loss_before = judge(graph)
+    pruned, gone = choose(graph, judge, step.macs_ratio, step.count)
+    if len(gone) < step.count:
+        raise ConversionError(
+            f"{source.path}: after {len(gone)} blocks none is left that it can do without, "
+            f"{step.count} were asked for",
+            f"write `count = {len(gone)}`",
+        )
+    kept = {node.name: np.arange(node.shape[-1]) for node in graph.nodes}
+    samples = materials.samples[TRAIN]
+    mended = reconstructed(graph, pruned, kept, samples, materials.seed, materials.report)
+    return replace(
+        with_model(draft, trainable_model(mended, samples, materials), materials),
+        warnings=draft.warnings + _warnings(graph, pruned, step),
+        found={
+            "macs": [macs(graph), macs(pruned)],
+            "parameters": [parameters(graph), parameters(pruned)],
+            "latency_us": _latency_us(graph, pruned, materials),
+            "loss_before": round(loss_before, 5),
+            "removed": [_plain(removal) for removal in gone],
+        },
+    )
+
+
+def _refuse_too_few(graph: Graph, step: PruneBlocks, origin: str) -> None:
+    blocks = optional_blocks(graph)
+    if blocks:
+        return
+    raise ConversionError(
+        f"{origin}: has no block that it can do without: no addition to a shortcut, and no layer "
+        "that gives the shape that it takes",
+        f"use the step `channels` in place of `{step.kind}`: it makes layers narrower",
+    )
+
+
+class _Judge:
+    """Loss of graphs on the same samples."""
+
+    def __init__(self, materials: Materials) -> None:
+        self._materials, self._samples = materials, judged_samples(materials)
+        self._done = 0
+
+    def __call__(self, graph: Graph) -> float:
+        self._done += 1
+        self._materials.report(Progress("leave out blocks", self._done, 0))
+        return loss_of(graph, self._samples, self._materials.source.probabilities)
+
+
+def _latency_us(graph: Graph, pruned: Graph, materials: Materials) -> list[float]:
+    """Before and after; empty where nobody measures."""
+    if materials.latency_us is None:
+        return []
+    with TemporaryDirectory(prefix="kedge-blocks-") as folder:
+        paths = [Path(folder) / name for name in ("whole.tflite", "pruned.tflite")]
+        for path, one in zip(paths, (graph, pruned), strict=True):
+            write_trial(one, path, materials)
+        return materials.latency_us(paths)
+
+
+def _plain(removal: Removal) -> dict[str, object]:
+    block = removal.block
+    return {
+        "block": block.name,
+        "layers": list(block.nodes),
+        "macs": block.macs,
+        "loss": round(removal.loss, 5),
+        "considered": removal.considered,
+    }
+
+
+def _warnings(graph: Graph, pruned: Graph, step: PruneBlocks) -> tuple[str, ...]:
+    ratio = macs(pruned) / macs(graph)
+    if step.count or abs(ratio - step.macs_ratio) < 0.05:
+        return ()
+    return (
+        f"{ratio:.0%} of the MACs are left, {step.macs_ratio:.0%} were asked for: there are no "
+        "blocks that lead nearer",
+    )

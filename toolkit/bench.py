@@ -18,6 +18,7 @@ from converters.tflite.run import host_runtime
 from device_agent.contract.measurement import KernelClass
 from device_agent.contract.placement import Placement
 from targets.device import BoardRun, Device, OnProgress, RunSettings, Staged, no_progress
+from targets.execution import Execution
 from targets.inventory import Target
 from targets.provision import open_device
 from targets.transport import UnreachableError
@@ -196,7 +197,8 @@ def bench_on(
     accuracy = None
     if labelled is not None:
         accuracy = measure_accuracy(contents, labelled, device, staged, on_progress)
-    threads = threads_on(device, settings.threads)
+    cores = int(device.facts["cores"])
+    threads = threads_for(settings.threads, device.target.execution, cores)
     return Measurement(
         target=device.target.name,
         place=place_of(device.target),
@@ -222,11 +224,11 @@ def place_of(target: Target) -> str:
     return f"{target.name} ({target.address})"
 
 
-def threads_on(device: Device, asked: tuple[int, ...] | None) -> tuple[int, ...]:
+def threads_for(asked: tuple[int, ...] | None, execution: Execution, cores: int) -> tuple[int, ...]:
     """Return the numbers of threads to measure with; see `BenchSettings.threads`."""
     if asked is None:
-        return (device.target.execution.threads or 1,)
-    return asked or tuple(range(1, int(device.facts["cores"]) + 1))
+        return (execution.threads or 1,)
+    return asked or tuple(range(1, cores + 1))
 
 
 def one_process(threads: int, duration_s: float, seed: int = 0) -> RunSettings:

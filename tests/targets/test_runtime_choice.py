@@ -1,0 +1,95 @@
+"""Which runtime is used where several load, where the user names one, or where none loads."""
+
+from typing import Any
+
+import pytest
+
+from targets.runtime_choice import choices, choose
+from targets.runtimes import NoRuntimeError
+from tests.targets.test_runtimes import board
+
+BOOKWORM = board("aarch64", "3.11.2", "2.36", "3.4.30", "1.24.2")
+#: armv7l with Python 3.13: no wheel exists for it.
+TRIXIE_32 = board("armv7l", "3.13.5", "2.41", "3.4.33", "2.2.4")
+
+
+def with_own(facts: dict[str, Any], name: str, version: str, numpy: str) -> dict[str, Any]:
+    own = {"name": name, "version": version, "path": "/usr/lib/python3/dist-packages/x"}
+    return {
+        **facts,
+        "board_runtimes": [own],
+        "installed": {**facts["installed"], "numpy": numpy},
+        "python_executable": "/usr/bin/python3",
+    }
+
+
+def names(found: list[Any]) -> list[str]:
+    return [f"{one.distribution} {one.version}" for one in found]
+
+
+def test_all_that_load_are_told_the_preferred_first() -> None:
+    facts = with_own(BOOKWORM, "tflite-runtime", "2.9.1", "1.24.2")
+
+    assert names(choices(facts)) == [
+        "ai-edge-litert 2.3.0",
+        "tflite-runtime 2.14.0",
+        "board:tflite-runtime 2.9.1",
+    ]
+
+
+def test_a_wheel_is_preferred_to_what_the_board_has() -> None:
+    chosen = choose(with_own(BOOKWORM, "tflite-runtime", "2.9.1", "1.24.2"))
+
+    assert chosen.distribution == "ai-edge-litert"
+
+
+def test_what_the_board_has_is_used_where_no_wheel_loads() -> None:
+    chosen = choose(with_own(TRIXIE_32, "ai-edge-litert", "2.2.0", "2.2.4"))
+
+    assert (chosen.distribution, chosen.version) == ("board:ai-edge-litert", "2.2.0")
+    assert chosen.wheels == ()
+
+
+def test_a_tflite_runtime_beside_numpy_2_is_not_taken_for_a_way_out() -> None:
+    with pytest.raises(NoRuntimeError):
+        choose(with_own(TRIXIE_32, "tflite-runtime", "2.14.0", "2.2.4"))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ("tflite-runtime", "tflite-runtime 2.14.0"),
+        ("tflite-runtime 2.14.0", "tflite-runtime 2.14.0"),
+        ("ai-edge-litert 2.1.0", "ai-edge-litert 2.1.0"),
+        ("board:tflite-runtime", "board:tflite-runtime 2.9.1"),
+    ],
+)
+def test_what_the_user_names_is_used(wanted: str, expected: str) -> None:
+    facts = with_own(BOOKWORM, "tflite-runtime", "2.9.1", "1.24.2")
+
+    assert names([choose(facts, wanted)]) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("facts", "wanted", "said", "hint"),
+    [
+        (BOOKWORM, "tflite-runtime 2.11.0", "3.7 to 3.9 only", "ai-edge-litert 2.3.0"),
+        (BOOKWORM, "tflite-runtime 9.9", "no such release", "ai-edge-litert 2.3.0"),
+        (BOOKWORM, "tensorflow", "no such release", "ai-edge-litert 2.3.0"),
+        (BOOKWORM, "board:tensorflow", "has no tensorflow of its own", "`python` of this target"),
+        (
+            with_own(TRIXIE_32, "tflite-runtime", "2.14.0", "2.2.4"),
+            "board:tflite-runtime",
+            "needs numpy 1, its Python has numpy 2.2.4",
+            "numpy<2",
+        ),
+    ],
+)
+def test_what_cannot_be_used_is_told_with_what_can(
+    facts: dict[str, Any], wanted: str, said: str, hint: str
+) -> None:
+    with pytest.raises(NoRuntimeError) as refused:
+        choose({"python_executable": "/usr/bin/python3", **facts}, wanted)
+
+    assert said in str(refused.value)
+    assert hint in refused.value.hint

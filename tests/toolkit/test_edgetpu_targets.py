@@ -1,0 +1,105 @@
+"""Which models go to a board that drives an Edge TPU, and which do not."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.device_agent.agents import sha256_of
+from tests.device_agent.delegates import build_delegate
+from tests.edgetpu_model import edgetpu_model
+from tests.kedge import Ran, assert_refused, kedge
+from tests.tiny_model import relu_model
+
+QUICK = ["--quality", "quick", "--duration", "60ms", "--json"]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The board's folder: one for all, for the runtime is brought there once."""
+    return tmp_path_factory.mktemp("board") / "root"
+
+
+@pytest.fixture
+def project(tmp_path: Path, root: Path) -> Path:
+    (tmp_path / "root").symlink_to(root)
+    (tmp_path / "cpu.tflite").write_bytes(relu_model())
+    (tmp_path / "tpu.tflite").write_bytes(edgetpu_model())
+    return tmp_path
+
+
+def write_target(project: Path, *lines: str) -> None:
+    entry = [
+        "[targets.coral]",
+        'address = "local"',
+        f'root = "{(project / "root").readlink()}"',
+        *lines,
+    ]
+    (project / "kedge.toml").write_text("\n".join(entry) + "\n")
+
+
+def bench(project: Path, model: str) -> Ran:
+    return kedge("bench", model, "--on", "coral", *QUICK, cwd=project)
+
+
+def test_a_compiled_model_does_not_go_where_no_edge_tpu_is_driven(project: Path) -> None:
+    write_target(project)
+    ran = bench(project, "tpu.tflite")
+
+    assert_refused(ran, 4, "compiled for the Edge TPU", 'delegate = "edgetpu"')
+    assert not (project / "root" / "store" / "scratch" / sha256_of(edgetpu_model())).exists()
+
+
+def test_a_model_that_is_not_compiled_does_not_go_to_an_edge_tpu(project: Path) -> None:
+    write_target(project, 'delegate = "edgetpu"')
+    ran = bench(project, "cpu.tflite")
+
+    assert_refused(ran, 4, "is not compiled for the Edge TPU", "allow_cpu = true")
+
+
+def test_a_conversion_of_hours_does_not_begin_for_a_board_that_refuses_its_model(
+    project: Path,
+) -> None:
+    write_target(project, 'delegate = "edgetpu"')
+    ran = kedge(
+        *["convert-and-push", "none.h5", "--data", "none.npz", "--to", "coral", "--out", "out"],
+        cwd=project,
+    )
+
+    assert_refused(ran, 4, "takes models of edgetpu_compiler only")
+
+
+def test_a_missing_libedgetpu_is_told_before_anything_is_measured(project: Path) -> None:
+    write_target(project, 'delegate = "edgetpu"')
+    ran = bench(project, "tpu.tflite")
+
+    assert_refused(ran, 7, "libedgetpu.so.1", "apt-get install libedgetpu1-std")
+
+
+def test_a_delegate_that_computes_nothing_makes_the_figure_invalid(project: Path) -> None:
+    write_target(project, f'delegate = "{build_delegate("CLAIMS_NOTHING")}"')
+    ran = bench(project, "cpu.tflite")
+
+    (entry,) = ran.json["targets"]
+    assert ran.code == 9, ran.err
+    assert entry["verdict"] == "INVALID"
+    assert entry["reasons"][0].startswith("silent CPU fallback: libclaims_nothing")
+    assert entry["placement"]["ops"] == {"builtin": {"RELU": 1}}
+
+
+def test_what_a_delegate_computes_is_told_under_its_name(project: Path) -> None:
+    library = build_delegate("CLAIMS_ALL")
+    write_target(project, f'delegate = "{library}"')
+    (entry,) = bench(project, "cpu.tflite").json["targets"]
+
+    name = Path(library).name
+    assert entry["placement"]["ops"] == {name: {"RELU": 1}}
+    assert f"with {name}" in entry["runtime"]
+    assert not any("fallback" in reason for reason in entry["reasons"])
+
+
+def test_a_delegate_that_aborts_is_a_diagnosis(project: Path) -> None:
+    write_target(project, f'delegate = "{build_delegate("ABORTS")}"')
+
+    assert_refused(
+        bench(project, "cpu.tflite"), 7, "died in the phase `load the delegate", "aborted"
+    )

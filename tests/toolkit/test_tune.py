@@ -1,0 +1,178 @@
+"""What runs a model fastest on a board: which settings are tried, which is kept, who uses it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from targets.execution import Execution
+from targets.runtimes import RuntimeChoice
+from tests.dense_model import dense_model
+from tests.kedge import kedge
+from tests.toolkit.measurements import FACTS, board_run
+from toolkit.bench import Row, row_of, threads_for
+from toolkit.cli.main import run
+from toolkit.tune import Setting, Trial, Tuning, choose_finalists, settings_for, tuned
+
+LITERT = RuntimeChoice("ai-edge-litert", "2.3.0", ())
+TFLITE = RuntimeChoice("tflite-runtime", "2.14.0", ())
+
+
+def test_every_runtime_is_tried_with_one_to_all_threads() -> None:
+    assert settings_for({"cores": 2, "core_classes": [{"cores": [0, 1]}]}, [LITERT, TFLITE]) == [
+        Setting(LITERT, 1),
+        Setting(LITERT, 2),
+        Setting(TFLITE, 1),
+        Setting(TFLITE, 2),
+    ]
+
+
+def test_on_big_little_each_class_of_cores_is_tried_alone_too() -> None:
+    facts = {"cores": 3, "core_classes": [{"cores": [2]}, {"cores": [0, 1]}]}
+
+    assert settings_for(facts, [LITERT]) == [
+        *(Setting(LITERT, threads) for threads in (1, 2, 3)),
+        Setting(LITERT, 1, (2,)),
+        *(Setting(LITERT, threads, (0, 1)) for threads in (1, 2)),
+    ]
+
+
+def test_who_is_far_behind_leaves_but_the_default_stays_for_comparison() -> None:
+    default, other, fast, near = (Setting(LITERT, threads) for threads in (1, 2, 3, 4))
+    screened = {default: 900.0, other: 800.0, fast: 100.0, near: 140.0}
+
+    assert choose_finalists(screened, default) == [fast, near, default]
+
+
+def row(median_us: float, threads: int, *, emulated: bool = False) -> Row:
+    runs = tuple(board_run([int(1000 * median_us)] * 90) for _ in range(6))
+    return row_of({**FACTS, "emulated": emulated}, threads, runs)
+
+
+def tuning(*trials: Trial) -> Tuning:
+    return Tuning("pi", "pi", Path("m.tflite"), trials, Setting(TFLITE, 1), {})
+
+
+def trial(
+    choice: RuntimeChoice, threads: int, median_us: float, *, emulated: bool = False
+) -> Trial:
+    found = row(median_us, threads, emulated=emulated)
+    return Trial(Setting(choice, threads), median_us, found)
+
+
+def test_the_fastest_is_chosen_and_its_ratios_are_told() -> None:
+    found = tuning(trial(LITERT, 1, 100), trial(LITERT, 2, 150), trial(TFLITE, 1, 400))
+
+    assert found.chosen is not None
+    assert found.chosen.setting == Setting(LITERT, 1)
+    assert found.speedup == 4
+    assert found.runtime_ratios == {"ai-edge-litert 2.3.0": 1, "tflite-runtime 2.14.0": 4}
+
+
+def test_more_threads_that_gain_nothing_are_not_taken() -> None:
+    found = tuning(trial(LITERT, 4, 99), trial(LITERT, 1, 100), trial(LITERT, 2, 120))
+
+    assert found.chosen is not None
+    assert found.chosen.setting.threads == 1
+
+
+def test_what_cannot_be_trusted_is_not_kept() -> None:
+    found = tuning(trial(LITERT, 1, 100, emulated=True), Trial(Setting(TFLITE, 1), 500, None))
+
+    assert found.chosen is None
+    assert found.speedup is None
+
+
+def test_what_was_found_leaves_the_rest_of_an_entry_as_it_is() -> None:
+    before = Execution(delegate="edgetpu", runtime="tflite-runtime", threads=4)
+    after = tuned(before, Setting(LITERT, 2, (4, 5)))
+
+    assert after == replace(before, runtime="ai-edge-litert", threads=2, cores=(4, 5))
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("project")
+    entry = ["[targets.here]", 'address = "local"', f'root = "{folder}/root"']
+    (folder / "kedge.toml").write_text("\n".join(entry) + "\n")
+    (folder / "model.tflite").write_bytes(dense_model())
+    return folder
+
+
+FASTEST = trial(LITERT, 2, 100)
+
+
+@pytest.mark.parametrize(
+    ("found", "options", "code", "kept"),
+    [
+        (tuning(FASTEST), [], 0, True),
+        (tuning(FASTEST), ["--dry-run"], 0, False),
+        (tuning(trial(LITERT, 2, 100, emulated=True)), [], 9, False),
+    ],
+    ids=["found", "dry-run", "not-trusted"],
+)
+def test_only_what_is_trusted_is_kept_and_nothing_in_a_dry_run(
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    found: Tuning,
+    options: list[str],
+    code: int,
+    kept: bool,
+) -> None:
+    monkeypatch.chdir(project)
+    monkeypatch.setattr("toolkit.tune.tune", lambda *_: found)
+    before = (project / "kedge.toml").read_text()
+
+    assert run(["target", "tune", "here", "--model", "m.tflite", "--json", *options]) == code
+    assert ("threads = 2" in (project / "kedge.toml").read_text()) == kept
+    (project / "kedge.toml").write_text(before)
+
+
+def test_of_two_runtimes_on_this_computer_the_one_with_fast_int8_kernels_is_kept(
+    project: Path,
+) -> None:
+    """tflite-runtime has no XNNPACK kernels for int8: some twenty times slower here."""
+    command = ["target", "tune", "here", "--model", "model.tflite", "--duration", "120ms"]
+    ran = kedge(*command, "--json", cwd=project)
+    found = ran.json
+
+    assert ran.code == 0, ran.err
+    assert {one["runtime"] for one in found["trials"]} == {"ai-edge-litert", "tflite-runtime"}
+    assert {one["threads"] for one in found["trials"]} >= {1}
+    assert found["chosen"]["runtime"] == "ai-edge-litert"
+    assert found["kept"] is True
+    text = (project / "kedge.toml").read_text()
+    assert 'runtime = "ai-edge-litert"' in text
+    assert f"threads = {found['chosen']['threads']}" in text
+
+
+def test_what_is_kept_is_used(project: Path) -> None:
+    text = (project / "kedge.toml").read_text().splitlines()
+    kept = [line for line in text if not line.startswith(("threads", "runtime", "cores"))]
+    kept += ["threads = 2", 'runtime = "tflite-runtime"', "cores = [0]"]
+    (project / "kedge.toml").write_text("\n".join(kept) + "\n")
+    bench = ["bench", "model.tflite", "--on", "here", "--quality", "quick", "--duration", "60ms"]
+    (entry,) = kedge(*bench, "--json", cwd=project).json["targets"]
+
+    assert entry["runtime"].startswith("tflite-runtime 2.14.0")
+    assert (entry["threads"], entry["cores"]) == (2, [0])
+
+
+@pytest.mark.parametrize(
+    ("asked", "kept", "expected"),
+    [(None, None, (1,)), (None, 3, (3,)), ((2,), 3, (2,)), ((), 3, (1, 2, 3, 4))],
+    ids=["nothing", "kept", "asked", "sweep"],
+)
+def test_an_option_wins_over_what_is_kept(
+    asked: tuple[int, ...] | None, kept: int | None, expected: tuple[int, ...]
+) -> None:
+    assert threads_for(asked, Execution(threads=kept), cores=4) == expected
+
+
+def test_a_model_that_no_runtime_runs_is_an_error_and_keeps_nothing(project: Path) -> None:
+    (project / "broken.tflite").write_bytes(dense_model()[:3000])
+    before = (project / "kedge.toml").read_text()
+    ran = kedge("target", "tune", "here", "--model", "broken.tflite", cwd=project)
+
+    assert ran.code == 4
+    assert (project / "kedge.toml").read_text() == before

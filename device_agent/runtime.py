@@ -64,8 +64,7 @@ class Runtime:
             message = "{} does not load here: {}: {}".format(
                 self._name, type(error).__name__, _reason(error)
             )
-            hint = "Run `kedge target check` for what this board can load."
-            raise RefusalError(RUNTIME_IMPORT, message, hint) from error
+            raise RefusalError(RUNTIME_IMPORT, message, _import_hint(error)) from error
         self.import_ns = time.perf_counter_ns() - started
 
     @property
@@ -147,6 +146,17 @@ def _reason(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     told = [line for line in lines if line.startswith("Original error was")]
     return (told or lines or [""])[0]
+
+
+def _import_hint(error: Exception) -> str:
+    """The next step; a shared object that the kernel does not map is no fault of the wheel."""
+    refusals = ("failed to map segment", "Permission denied", "not permitted")
+    if any(refusal in str(error) for refusal in refusals):
+        return (
+            "Is the folder mounted noexec, or does SELinux or AppArmor forbid its shared objects? "
+            "Name another folder as `root` of this target in kedge.toml."
+        )
+    return "Run `kedge target check` for what this board can load."
 
 
 def allocate(interpreter: Any) -> None:

@@ -68,14 +68,21 @@ class Store:
         """Return how many bytes of a file are already here, and its path when it is whole.
 
         Raises:
-            RefusalError: The rest does not fit on the file system, or it is read-only.
+            RefusalError: The rest does not fit on the file system, it is read-only, or another
+                host is sending the file.
         """
         if self._is_whole(sha256, size):
             return size, self._scratch(sha256)
         with named_os_errors():
             self._make_folders()
             partial = self._partial(sha256)
-            have = os.path.getsize(partial) if os.path.exists(partial) else 0
+            have = 0
+            if os.path.exists(partial):
+                with _open_locked(partial, sha256) as file:  # or refuse, before the bytes are sent
+                    have = os.fstat(file.fileno()).st_size
+                    if self._is_whole(sha256, size):  # another host has just finished it
+                        os.unlink(partial)
+                        return size, self._scratch(sha256)
         self.require_space(size - min(have, size))
         return min(have, size), ""
 

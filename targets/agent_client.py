@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, BinaryIO
 
-from device_agent.contract.codes import DIGEST_MISMATCH, NO_SPACE, READ_ONLY, IntegrityError
+from device_agent.contract.codes import BUSY, DIGEST_MISMATCH, NO_SPACE, READ_ONLY, IntegrityError
 from device_agent.contract.wire import (
     CHUNK_BYTES,
     MAX_LINE_BYTES,
@@ -29,6 +30,10 @@ ANSWER_TIMEOUT_S = 60.0
 
 #: An agent that says nothing at all for so long while a file travels is lost.
 TRANSFER_TIMEOUT_S = 120.0
+
+#: Another host that sends the same file is waited for so long.
+BUSY_TIMEOUT_S = 600.0
+_BUSY_EVERY_S = 0.5
 
 #: A login shell may print so many lines before the agent's first answer.
 MOST_GREETING_LINES = 200
@@ -102,6 +107,8 @@ class AgentClient:
     def put(self, source: BinaryIO, sha256: str, size: int, on_bytes: OnBytes | None = None) -> str:
         """Send a file; only what the board does not have of it yet.
 
+        Another host that sends the same file is waited for; then it is there.
+
         Args:
             source: The file, seekable.
             sha256: Its digest.
@@ -114,7 +121,18 @@ class AgentClient:
         Raises:
             IntegrityError: The bytes that arrived have another digest.
             BoardDiskError: They do not fit.
+            AgentError: Another host has been sending it for `BUSY_TIMEOUT_S`.
         """
+        end = time.monotonic() + BUSY_TIMEOUT_S
+        while True:
+            try:
+                return self._put(source, sha256, size, on_bytes)
+            except AgentError as error:
+                if error.code != BUSY or time.monotonic() > end:
+                    raise
+                time.sleep(_BUSY_EVERY_S)
+
+    def _put(self, source: BinaryIO, sha256: str, size: int, on_bytes: OnBytes | None) -> str:
         there = self.call("offset", {"sha256": sha256, "size": size})
         if there["path"]:
             return str(there["path"])

@@ -29,7 +29,7 @@ from device_agent.contract.measurement import (
     conditions_from_json,
     process_run_from_json,
 )
-from targets.agent_client import ANSWER_TIMEOUT_S, AgentClient, AgentError
+from targets.agent_client import ANSWER_TIMEOUT_S, AgentClient, AgentError, BoardDiskError
 from targets.errors import TargetError
 from targets.inventory import Target
 from targets.probe import Probe
@@ -157,6 +157,7 @@ class Device:
         Raises:
             NoRuntimeError: No runtime loads on this board.
             WheelError: A wheel cannot be had.
+            BoardDiskError: No runtime can be loaded from the root folder, or it does not fit.
             AgentError: The runtime is there, but does not load, or the delegate does not.
         """
         self._reserve(on_progress)
@@ -168,6 +169,12 @@ class Device:
 
     def _bring_runtime(self, wheelhouse: Path | None, on_progress: OnProgress) -> str:
         """Send the wheels of the runtime unless they are there; return the digest of its folder."""
+        if "noexec" in self.probe.mount_options:
+            raise BoardDiskError(
+                f"{self.target.name}: {self.probe.root} is mounted noexec, so no runtime can be "
+                "loaded from there",
+                "Name a folder on another file system as `root` of this target in kedge.toml.",
+            )
         paths = find_wheels(
             self.runtime.wheels, wheelhouse, lambda name: on_progress(f"download {name}", 0, 0)
         )

@@ -72,6 +72,8 @@ class Probe:
     """Of the file system of `root`."""
     trees: tuple[str, ...] = ()
     """Digests of the runtimes that kedge brought there before."""
+    refused_python: str = ""
+    """A Python that is there, but that the board's system does not let run."""
 
     @cached_property
     def python(self) -> Python:
@@ -92,6 +94,12 @@ class Probe:
                     "which the agent needs",
                     "Install the whole standard library; on Yocto: python3-modules.",
                 )
+        if self.refused_python and not self.pythons:
+            raise NoPythonError(
+                f"the board does not let {self.refused_python} run: permission denied",
+                "Is it on a file system that is mounted noexec, or does SELinux or AppArmor "
+                "forbid it?",
+            )
         seen = ", ".join(map(_dotted, self.pythons)) or "none"
         raise NoPythonError(
             f"the board needs Python 3.7 or newer to run the agent; found: {seen}",
@@ -166,7 +174,13 @@ def read_probe(output: str, complaint: str = "") -> Probe:
         said = (complaint or output).strip()[-300:] or "nothing"
         raise TargetError(
             f"the board has no usable shell; it said: {said}",
-            "kedge needs a login that may run `sh`.",
+            "kedge needs a login that may run `sh`: give the user a login shell "
+            "(chsh -s /bin/sh), or take the forced command off its key.",
+        )
+    if told.get("home") == "none":
+        raise TargetError(
+            "the board's login has no home folder: HOME is not set",
+            "Name a whole path: --root FOLDER of `kedge target add`, or `root` in kedge.toml.",
         )
     free = _count(told.get("free_kib", ""))
     return Probe(
@@ -178,6 +192,7 @@ def read_probe(output: str, complaint: str = "") -> Probe:
         pythons=tuple(Python(**fields) for fields in pythons.values()),
         facts=_json_object(told.get("facts", "")) or _facts_of_sh(told),
         mount_options=_options(several["mounted"], told.get("mount", "")),
+        refused_python=told.get("refused", ""),
         trees=tuple(several["tree"]),
     )
 

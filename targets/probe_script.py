@@ -19,7 +19,7 @@ _RUNTIMES_MODULE = "device_agent.board_runtimes"
 _FACTS_MODULE = "device_agent.facts"
 
 #: The standard library's parts that the agent cannot do without; small images leave some out.
-_NEEDED_MODULES = ("ctypes", "fcntl", "hashlib", "json", "select", "zipfile", "zlib")
+_NEEDED_MODULES = ("_ctypes", "fcntl", "hashlib", "json", "select", "zipfile", "zlib")
 
 _NEWEST_MINOR = 15
 _OLDEST_MINOR = 7
@@ -35,28 +35,26 @@ _ASK_PYTHON = """
 import os, sys
 found, archive, sha256, told, enough = sys.argv[1:6]
 def lacks(name):
-    try:
-        __import__(name)
-    except ImportError:
-        return True
+    from importlib.util import find_spec
+    return find_spec(name) is None
 real = os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
 words = ["python=%d.%d" % sys.version_info[:2]]
 if os.path.realpath(found) != real:
     words.append("shim")
-lacking = [name for name in {needed!r} if lacks(name)]
+old = sys.version_info < (3, 7)
+lacking = [] if old else [name for name in {needed!r} if lacks(name)]
 if lacking:
     words.append("lacks:" + ",".join(lacking))
-sys.stdout.write(" ".join(words + [real]) + "\\n")
+sys.stdout.write("\\n" + " ".join(words + [real]) + "\\n")  # a shim may have asked something
 sys.stdout.flush()
-if sys.version_info < (3, 7) or lacking:
+if old or lacking:
     sys.exit(1)
-import hashlib, json, types
-try:
+import json, types
+if os.path.exists(archive):
+    import hashlib
     with open(archive, "rb") as file:
         if hashlib.sha256(file.read()).hexdigest() == sha256:
             print("agent=yes")
-except (IOError, OSError):
-    pass
 for name, source in {sources}:
     sys.modules[name] = types.ModuleType(name)
     exec(compile(source, name, "exec"), sys.modules[name].__dict__)
@@ -71,15 +69,15 @@ sys.exit(0 if sys.version_info[1] in json.loads(enough) and sys.maxsize > 2**32 
 _SCRIPT = """
 PATH="$PATH:/usr/local/bin:/usr/bin:/bin"
 root={root}
-case "$root" in "~"/*) root="$HOME/${{root#??}}" ;; esac
 echo
+case "$root" in "~"/*) [ -n "$HOME" ] || echo "home=none"; root="$HOME/${{root#??}}" ;; esac
 echo "root=$root"
 echo "machine=$(uname -m)"
 near="$root"
-while [ ! -d "$near" ]; do near=$(dirname "$near"); done
+while [ ! -d "${{near:-/}}" ]; do near=${{near%/*}}; done
+near=${{near:-/}}
 [ -w "$near" ] && echo "writable=yes"
-echo "free_kib=$(df -Pk "$near" 2>/dev/null | awk 'NR==2 {{print $4}}')"
-echo "mount=$(df -Pk "$near" 2>/dev/null | awk 'NR==2 {{print $6}}')"
+df -Pk "$near" 2>/dev/null | awk 'NR==2 {{print "free_kib=" $4; print "mount=" $6}}'
 while read -r _ place _ options _; do echo "mounted=$options $place"; done 2>/dev/null </proc/mounts
 for tree in "$root"/store/runtimes/*; do [ -d "$tree" ] && echo "tree=${{tree##*/}}"; done
 ask={ask}
@@ -93,7 +91,8 @@ for name in {pythons}; do
   said=$("$found" -I -B -c "$ask" "$found" "$root/agent/{agent}.pyz" {agent} "$told" {enough} \\
     2>/dev/null </dev/null)
   enough=$?
-  case "$said" in python=*) echo "$said" ;; esac
+  [ "$enough" = 126 ] && echo "refused=$found"
+  case "$said" in *python=*) echo "$said" ;; esac
   case "$said" in *facts=*) told=yes ;; esac
   [ "$enough" = 0 ] && break
 done

@@ -42,7 +42,9 @@ sync && mv "$new" {folder}/{sha256}.pyz
 #: The folders above it go only if the upload noted that it made them, and if they are empty.
 _REMOVE = """
 root={root}
-case "$root" in "~"/*) root="$HOME/${{root#??}}" ;; esac
+case "$root" in
+  "~"/*) [ -n "$HOME" ] || {{ echo "HOME is not set" >&2; exit 1; }}; root="$HOME/${{root#??}}" ;;
+esac
 [ -d "$root" ] || exit 0
 cd "$root" || exit 1
 made=$(cat agent/.made 2>/dev/null)

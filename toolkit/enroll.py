@@ -36,6 +36,8 @@ class Enrolled:
     """The folder for kedge's files, by its full path on the board."""
     free_bytes: int | None
     """Room there; `None` when the board does not tell."""
+    lets_load: bool
+    """Whether a runtime can be loaded from there: no, if it is mounted noexec."""
     profile: BoardProfile | None
     """The kind of board that was recognised, if any."""
 
@@ -79,7 +81,8 @@ def enroll(
     if profile is not None:
         target = replace(target, board=profile.id)
     inventory.add(target)
-    return Enrolled(target, inventory.path, seen.root, seen.free_bytes, profile)
+    lets_load = "noexec" not in seen.mount_options
+    return Enrolled(target, inventory.path, seen.root, seen.free_bytes, lets_load, profile)
 
 
 def _with_jump_host_keys(target: Target, accepts: Accepts) -> Target:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from device_agent.contract.codes import BAD_REQUEST
 from device_agent.contract.wire import MAX_LINE_BYTES, Fault, Request, Result, encode, parse_reply
+from targets import agent_client
 from targets.agent_client import AgentClient, AgentError
 from targets.local import LocalChannel
 from tests.device_agent.agents import (
@@ -141,21 +143,37 @@ def test_a_host_that_is_silent_in_mid_upload_is_given_up(root: Path) -> None:
             assert client.get(SHA256) == CONTENT
 
 
-def test_of_two_hosts_that_send_one_file_the_second_is_told(root: Path) -> None:
+def test_of_two_hosts_that_send_one_file_the_second_waits_and_sends_nothing(root: Path) -> None:
     partial = root / "store" / "partial" / SHA256
     with wire(root) as first, open_agent(root) as second:
         begin_upload(first)
         first.write(CONTENT[:500_000], 10)
         wait_for_size(partial, 400_000)
-        with pytest.raises(AgentError, match="another host is sending") as refused:
-            put(second, CONTENT)
+        waiting = threading.Thread(target=put, args=(second, CONTENT))
+        waiting.start()
+        waiting.join(0.7)
+        assert waiting.is_alive()
         first.write(CONTENT[500_000:], 10)
         assert isinstance(reply(first), Result)
-        before = second.sent_bytes
-        put(second, CONTENT)
+        waiting.join(10)
 
-        assert refused.value.code == "busy"
-        assert second.sent_bytes - before < 300
+        assert not waiting.is_alive()
+        assert second.sent_bytes < 2000
+        assert second.get(SHA256) == CONTENT
+
+
+def test_a_host_is_told_when_another_sends_for_too_long(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agent_client, "BUSY_TIMEOUT_S", 0.2)
+    with wire(root) as first, open_agent(root) as second:
+        begin_upload(first)
+        first.write(CONTENT[:500_000], 10)
+        wait_for_size(root / "store" / "partial" / SHA256, 400_000)
+        with pytest.raises(AgentError, match="another host is sending") as refused:
+            put(second, CONTENT)
+
+    assert refused.value.code == "busy"
 
 
 def sleeping_runtime(root: Path) -> None:

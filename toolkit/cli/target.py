@@ -72,6 +72,11 @@ def add(
         )
     if added.free_bytes is not None:
         output.say(f"{output.size(added.free_bytes)} are free for kedge at {added.root}")
+    if not added.lets_load:
+        output.warn(
+            f"{added.root} is mounted noexec: no runtime can be loaded from there; "
+            "add the board again with another --root to measure on it"
+        )
 
 
 def _label(text: str) -> tuple[str, str]:

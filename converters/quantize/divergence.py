@@ -154,6 +154,26 @@ def check_faithful(found: Difference, origin: str) -> None:
     )
 
 
+def check_inside(simulated: Simulated, content: bytes, origin: str) -> None:
+    """Refuse a file that converts numbers inside: something is rounded where no kernel rounds.
+
+    Raises:
+        ConversionError: Names the tensor.
+    """
+    file = Unpacked(content)
+    made = [
+        file.name(int(op.outputs[0]))
+        for op in file.operators
+        if file.op(op) in ("QUANTIZE", "DEQUANTIZE")
+    ]
+    if len(made) > len(simulated.rounding.rounded_twice):
+        raise ConversionError(
+            f"{origin}: the .tflite has {len(made)} QUANTIZE or DEQUANTIZE inside, the first gives "
+            f"{made[0]!r}: a layer is rounded where its kernel does not round",
+            "report the model; until then use the recipe ptq_w8a8",
+        )
+
+
 def steps_apart(
     simulated: Simulated, content: bytes, batch: npt.NDArray[np.float32]
 ) -> dict[str, float]:

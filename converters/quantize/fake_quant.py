@@ -168,6 +168,9 @@ class Wrapping:
         rounding: Where what is rounded.
         sizes: Key of weights to what their kernel was divided by; those that are not here are not
             rounded.
+
+    With `twice`, what a kernel with a range of its own puts out is rounded with that too. The
+    converter adds it by itself, and cannot be given it.
     """
 
     def __init__(
@@ -175,8 +178,9 @@ class Wrapping:
         rounding: Rounding,
         start: Mapping[str, tuple[float, float]],
         sizes: Mapping[str, npt.NDArray[np.float32]],
+        twice: bool = True,
     ) -> None:
-        self.rounding, self.sizes = rounding, sizes
+        self.rounding, self.sizes, self._twice = rounding, sizes, twice
         own = set(rounding.ranges.values())
         fixed = {name: bound for name, bound in rounding.fixed.items() if name in own}
         bounds = {**{name: start[name] for name in rounding.learned}, **fixed}
@@ -188,8 +192,9 @@ class Wrapping:
         output = None
         if owner is not None:
             follows = owner == node.name and owner not in self.rounding.fixed
-            fixed = self.rounding.fixed.get(node.name) if owner != node.name else None
-            output = OutputRounding(self._ranges[owner], follows, fixed)
+            twice = self._twice and node.name in self.rounding.rounded_twice
+            before = self.rounding.fixed[node.name] if twice else None
+            output = OutputRounding(self._ranges[owner], follows, before)
         size = self.sizes.get(node.weights)
         if output is None and size is None:
             return layer

@@ -168,9 +168,9 @@ def _told(
     )
     more = f" and {len(rows) - _NAMED} more" if len(rows) > _NAMED else ""
     told: tuple[str, ...] = (
-        f"{len(rows)} of {len(table)} layers stay in floats: {named}{more}; all in 8 bits would "
-        f"lose {judge.accuracy - whole.accuracy:.1%} of the validation samples, so "
-        f"{judge.accuracy - reached.accuracy:.1%} is lost",
+        f"{len(rows)} of {len(table)} layers stay in floats: {named}{more}; on the validation "
+        f"samples {judge.accuracy - whole.accuracy:.1%} would be lost with all in 8 bits, and "
+        f"{judge.accuracy - reached.accuracy:.1%} is lost so",
     )
     if not _within(judge, max_drop)(reached):
         told += (f"the budget of {max_drop:.1%} is not held even so: use the recipe ptq_w8a16",)

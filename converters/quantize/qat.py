@@ -24,7 +24,7 @@ from converters.measure import measured_ranges
 from converters.model_source import batch_one_function
 from converters.preserve import preserving
 from converters.progress import Progress
-from converters.quantize.divergence import Simulated, check_faithful, difference
+from converters.quantize.divergence import Simulated, check_faithful, check_inside, difference
 from converters.quantize.fake_quant import (
     Wrapping,
     kernel_sizes,
@@ -70,9 +70,12 @@ def train(draft: Draft, step: QatW8A8, materials: Materials) -> Draft:
     on_grid = with_weights(trained, with_rounded_kernels(trained))
     bounds = wrapping.bounds()
     written = build_model(on_grid, Wrapping(rounding, bounds, {}))
+    exported = written
+    if rounding.rounded_twice:
+        exported = build_model(on_grid, Wrapping(rounding, bounds, {}, twice=False))
     made = replace(
         draft,
-        function=batch_one_function(lambda x: written(x, training=False), source.input_shape),
+        function=batch_one_function(lambda x: exported(x, training=False), source.input_shape),
         keras_model=written,
         plain_model=build_model(on_grid),
         numbers=W8A8,
@@ -87,6 +90,7 @@ def _as_file(
     """The draft with the file that it becomes, which was seen to answer as what was trained."""
     source, report = materials.source, materials.report
     content = converted(draft, report)
+    check_inside(simulated, content, str(source.path))
     report(Progress("compare with the file", 0, 0))
     apart = difference(
         simulated,

@@ -82,6 +82,11 @@ class Rounding:
         """Nodes whose range training has to find."""
         return tuple(dict.fromkeys(n for n in self.ranges.values() if n not in self.fixed))
 
+    @property
+    def rounded_twice(self) -> tuple[str, ...]:
+        """Nodes whose kernel dictates a range, and whose output then gets another one."""
+        return tuple(name for name in self.fixed if self.ranges.get(name, name) != name)
+
 
 def rounding_of(graph: Graph, origin: str) -> Rounding:
     """Decide what is rounded, and with which range.

@@ -15,18 +15,22 @@ os.environ["TF_USE_LEGACY_KERAS"] = "1"
 import numpy as np
 import tf_keras
 
+from converters import pipeline
 from converters.dataset import Samples
 from converters.draft import W8A8, Draft
 from converters.emit import converted
+from converters.errors import ConversionError
 from converters.graph.build import build_model
 from converters.graph.node import with_weights
 from converters.graph.read import read_graph
 from converters.measure import measured_ranges
 from converters.model_source import batch_one_function
 from converters.progress import ignore
-from converters.quantize.divergence import Simulated, difference
+from converters.quantize import qat
+from converters.quantize.divergence import Simulated, check_faithful, difference
 from converters.quantize.fake_quant import Wrapping, with_rounded_kernels
 from converters.quantize.ranges import rounding_of
+from converters.request import ConversionRequest
 
 layers = tf_keras.layers
 
@@ -64,6 +68,39 @@ def write_one_bad_layer(folder, data):
     model.save(folder / "one_bad_layer.h5")
 
 
+def write_badly_scaled_depthwise(folder, data):
+    """The same of a convolution, a depthwise one and a pointwise one."""
+    inputs = tf_keras.Input((8, 8, 1))
+    x = layers.Conv2D(16, 3, padding="same", activation="relu", name="first")(inputs)
+    x = layers.DepthwiseConv2D(3, padding="same", activation="relu", name="deep")(x)
+    x = layers.Conv2D(16, 1, activation="relu", name="point")(x)
+    x = layers.Flatten()(layers.MaxPooling2D()(x))
+    model = tf_keras.Model(inputs, layers.Dense(10, activation="softmax")(x))
+    model = trained(model, data, 12)
+    random = np.random.default_rng(0)
+    out, between = (np.exp(random.uniform(-5, 5, 16)) for _ in range(2))
+    kernels = {name: model.get_layer(name).get_weights() for name in ("first", "deep", "point")}
+    (first, b1), (deep, b2), (point, b3) = kernels.values()
+    model.get_layer("first").set_weights([first * out, b1 * out])
+    model.get_layer("deep").set_weights([deep * (between / out)[:, None], b2 * between])
+    model.get_layer("point").set_weights([point / between[:, None], b3])
+    model.save(folder / "badly_scaled_depthwise.h5")
+
+
+def write_heavy_tails(folder):
+    """Numbers of a Laplace distribution: of half a million the largest lie far from the others."""
+    random = np.random.default_rng(0)
+    x = random.laplace(0, 1, (1800, 1024)).astype(np.float32)
+    y = (x @ random.normal(0, 1, (1024, 4))).argmax(axis=1)
+    data = {"x_train": x[:1400], "y_train": y[:1400], "x_test": x[1400:], "y_test": y[1400:]}
+    np.savez(folder / "heavy_tails.npz", **data)
+    inputs = tf_keras.Input((1024,))
+    model = tf_keras.Model(inputs, layers.Dense(4, name="only")(inputs))
+    model.compile("adam", tf_keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.fit(data["x_train"], data["y_train"], epochs=8, verbose=0)
+    model.save(folder / "heavy_tails.h5")
+
+
 def write_sigmoid_concat(folder, data):
     inputs = tf_keras.Input((8, 8, 1))
     gate = layers.Conv2D(8, 3, padding="same", activation="sigmoid", name="gate")(inputs)
@@ -93,14 +130,43 @@ def report_faults(path, digits, data):
         function = batch_one_function(lambda x, m=built: m(x, training=False), (8, 8, 1))
         content = converted(Draft(function, built, numbers=W8A8), ignore)
         apart = difference(simulated, content, test, True, 0)
-        found[layer] = {
-            "allowed": apart.is_allowed,
-            "first": apart.first,
-            "agreed": apart.agreed,
-            "layers": list(apart.steps),
-            "farthest": max(apart.steps.values()),
-        }
+        try:
+            check_faithful(apart, "digits.keras")
+            said = ""
+        except ConversionError as error:
+            said = str(error)
+        found[layer] = {"said": said, "farthest": max(apart.steps.values())}
     path.write_text(json.dumps(found))
+
+
+def report_conversion_with_fault(folder, digits, npz):
+    """What a whole conversion says when a range changes between training and writing."""
+    recipe = folder / "short.toml"
+    step = "epochs = 1\nlearning_rate = 1e-4\nbatch_size = 64\n"
+    recipe.write_text(f'schema = 1\n[[step]]\nkind = "qat_w8a8"\n{step}')
+    plain = qat.converted
+
+    def with_fault(draft, report):
+        layer = draft.keras_model.get_layer("rounded_re_lu_1")
+        variables = [v for v in layer.variables if v.name.split(":")[0].endswith(("_low", "_high"))]
+        before = [variable.numpy() for variable in variables]
+        for variable in variables:
+            variable.assign(variable / 5)
+        content = plain(draft, report)
+        for variable, value in zip(variables, before, strict=True):
+            variable.assign(value)
+        return content
+
+    qat.converted = with_fault
+    work = folder / "work"
+    work.mkdir()
+    request = ConversionRequest(Path(digits), Path(npz), str(recipe), folder / "out")
+    try:
+        pipeline.run(request, work, ignore)
+        said = ""
+    except ConversionError as error:
+        said = str(error)
+    (folder / "fault.txt").write_text(said)
 
 
 def main():
@@ -109,9 +175,12 @@ def main():
     with np.load(sys.argv[3]) as arrays:
         data = dict(arrays)
     write_badly_scaled(folder, sys.argv[2])
+    write_badly_scaled_depthwise(folder, data)
+    write_heavy_tails(folder)
     write_one_bad_layer(folder, data)
     write_sigmoid_concat(folder, data)
     report_faults(folder / "faults.json", sys.argv[2], data)
+    report_conversion_with_fault(folder, sys.argv[2], sys.argv[3])
 
 
 if __name__ == "__main__":

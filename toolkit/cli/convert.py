@@ -66,7 +66,7 @@ def command(
 ) -> int:
     """Convert a Keras model to a .tflite, and prove its accuracy on the file that ships.
 
-    MODEL is a .h5 or .keras file or a SavedModel folder. Writes OUT/model.tflite,
+    MODEL is a .h5 or .keras file, a SavedModel folder or a float .tflite. Writes OUT/model.tflite,
     OUT/conversion.json (the evidence) and OUT/golden.npz (inputs to compare a board with). Several
     recipes, with commas between them, or `all`, are compared: each has its folder in OUT, and
     OUT/comparison.json has the table.

@@ -16,14 +16,17 @@ def relu_model(outputs: int = 1) -> bytes:
     return _packed(tensors, operators, code, [0], list(range(1, 1 + outputs)))
 
 
-def picture_model(shape: list[int]) -> bytes:
-    """float32 `image` of a shape to `same`: its RELU, which leaves what is not below 0."""
-    tensors = [_tensor("image"), _tensor("same")]
-    for tensor in tensors:
+def pictures_model(shapes: list[list[int]]) -> bytes:
+    """float32 `image0`, … of these shapes to `same0`, …: the RELU, which leaves what is not < 0."""
+    names = [f"{side}{number}" for side in ("image", "same") for number in range(len(shapes))]
+    tensors = [_tensor(name) for name in names]
+    for tensor, shape in zip(tensors, shapes * 2, strict=True):
         tensor.shape, tensor.type, tensor.quantization = shape, schema.TensorType.FLOAT32, None
     code = _code(schema.BuiltinOperator.RELU)
     code.version = 1
-    return _packed(tensors, [_operator([0], [1])], code, [0], [1])
+    count = len(shapes)
+    operators = [_operator([number], [count + number]) for number in range(count)]
+    return _packed(tensors, operators, code, list(range(count)), list(range(count, 2 * count)))
 
 
 def too_new_model() -> bytes:

@@ -7,7 +7,6 @@ import grp
 import os
 import pwd
 import re
-import subprocess
 from typing import Any, Dict, List
 
 from device_agent.cpu import read_text
@@ -64,6 +63,8 @@ def _libc(root: str) -> str:
 
 def _musl_version(loader: str) -> str:
     """Ask musl's loader, which tells its version when it is called without a program."""
+    import subprocess  # slow to load on a small board, and needed on few
+
     try:
         done = subprocess.run(
             [loader], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=5, check=False

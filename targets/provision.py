@@ -29,7 +29,7 @@ new={folder}/.new-$$
 top={root}
 while up=$(dirname "$top"); [ ! -d "$up" ]; do top=$up; done
 trap 'rm -f "$new"' EXIT
-trap 'exit 1' HUP INT TERM
+trap 'exit 1' HUP INT TERM PIPE
 mkdir -p {folder} || exit 1
 [ "$top" = {root} ] || printf %s "$top" > {folder}/.made
 cat > "$new" || exit 1

@@ -4,15 +4,18 @@ import os
 import signal
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from targets import device as device_module
 from targets import provision
 from targets.agent_archive import agent_archive
-from targets.device import Device, RunSettings
+from targets.agent_client import AgentClient
+from targets.device import Device, OnProgress, RunSettings, no_progress
 from targets.inventory import Target
 from targets.provision import open_device
 from targets.transport import UnreachableError
@@ -129,3 +132,87 @@ def test_an_agent_that_is_killed_is_told(target: Target, tmp_path: Path) -> None
         for pid in agents(target):
             os.kill(pid, signal.SIGKILL)
         device.push(Path(__file__))
+
+
+@pytest.fixture
+def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A wheel of many files, which is all that the board needs."""
+    path = tmp_path / "many-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(4000):
+            archive.writestr(f"many/part{number}.py", f"x = {number}\n" * 100)
+    monkeypatch.setattr(device_module, "find_wheels", lambda *_: [path])
+    return path
+
+
+def runtimes(tmp_path: Path) -> list[int]:
+    """How many files each unpacked runtime has."""
+    return [len(list(path.rglob("*.py"))) for path in tmp_path.glob("root/store/runtimes/*")]
+
+
+def bring(target: Target, on_progress: OnProgress = no_progress) -> None:
+    with open_device(target) as device:
+        device._bring_runtime(None, on_progress)
+
+
+@pytest.mark.usefixtures("wheel")
+def test_a_cut_while_the_runtime_arrives(
+    server: LoopbackSshd, target: Target, tmp_path: Path
+) -> None:
+    def cut(what: str, done: int, total: int) -> None:
+        if what.startswith("send") and done > total / 2:
+            cut_sessions(server.keeper_pid)
+
+    with pytest.raises(UnreachableError) as lost:
+        bring(target, cut)
+    assert lost.value.hint
+    wait_until(lambda: not agents(target))
+    assert runtimes(tmp_path) == []
+    bring(target)
+
+    assert runtimes(tmp_path) == [4000]
+    assert not list(tmp_path.glob("root/store/partial/*"))
+
+
+@pytest.mark.usefixtures("wheel")
+def test_a_cut_while_the_runtime_is_unpacked(
+    server: LoopbackSshd, target: Target, tmp_path: Path
+) -> None:
+    building = "root/store/work-*/runtime/many/part9*.py"
+    cutter = cut_when(server, lambda: list(tmp_path.glob(building)))
+    with pytest.raises(UnreachableError) as lost:
+        bring(target)
+    cutter.join()
+    assert lost.value.hint
+    wait_until(lambda: not agents(target))
+    assert runtimes(tmp_path) in ([], [4000])
+    bring(target)
+
+    assert runtimes(tmp_path) == [4000]
+    assert not list(tmp_path.glob("root/store/scratch/*"))
+
+
+def test_a_cut_while_results_are_fetched(
+    server: LoopbackSshd, target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tmp_path / "model.tflite"
+    model.write_bytes(relu_model())
+    get = AgentClient.get
+
+    def cut(self: AgentClient, sha256: str) -> bytes:
+        cut_sessions(server.keeper_pid)
+        return get(self, sha256)
+
+    x = np.arange(400_000, dtype=np.int64).astype(np.int8).reshape(-1, 4)
+    monkeypatch.setattr(AgentClient, "get", cut)
+    with pytest.raises(UnreachableError) as lost, open_device(target) as device:
+        device.infer(device.push(model), {"x": x})
+    assert lost.value.hint
+    monkeypatch.setattr(AgentClient, "get", get)
+    wait_until(lambda: not agents(target))
+    with open_device(target) as device:
+        staged = device.push(model)
+        _, outputs = device.infer(staged, {"x": x})
+
+    np.testing.assert_array_equal(outputs["y0"], np.maximum(x, 0))
+    assert [path.name for path in tmp_path.glob("root/store/scratch/*")] == [staged.sha256]

@@ -10,7 +10,13 @@ from toolkit.statistics import latency
 from toolkit.verdict import judge
 
 KERNELS = KernelClass("aarch64", "ai-edge-litert", "2.3.0")
-FACTS = {"emulated": False, "machine": "aarch64", "model": "Raspberry Pi 5", "os": "Debian 13"}
+FACTS = {
+    "emulated": False,
+    "machine": "aarch64",
+    "model": "Raspberry Pi 5",
+    "os": "Debian 13",
+    "python": "3.13.5",
+}
 
 
 def board_run(samples_ns: list[int], conditions: tuple[Conditions, ...] = ()) -> BoardRun:

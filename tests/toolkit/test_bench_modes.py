@@ -1,0 +1,150 @@
+"""`kedge bench` as a user runs it: qualities, fixed rates, soaks, a busy board, its JSON."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.kedge import assert_refused, kedge
+from tests.tiny_model import relu_model
+from tests.toolkit.measurements import measurement
+from toolkit.bench import BenchSettings, row_of
+from toolkit.cli.measurement import as_plain
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "bench.md"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "model.tflite").write_bytes(relu_model())
+    add = ["target", "add", "here", "local", "--root", str(folder / "root")]
+    assert kedge(*add, cwd=folder).code == 0
+    return folder
+
+
+def bench(project: Path, *options: str) -> Any:
+    ran = kedge("bench", "model.tflite", "--on", "here", "--json", *options, cwd=project)
+    assert ran.code in (0, 9), ran.err
+    return ran.json["targets"][0]
+
+
+def test_quick_runs_two_processes_and_says_what_that_is_worth(project: Path) -> None:
+    entry = bench(project, "--quality", "quick", "--duration", "100ms")
+
+    assert (entry["quality"], entry["processes"], entry["confidence"]) == ("quick", 2, 0.5)
+    assert any("50%" in warning for warning in entry["warnings"])
+    assert entry["invoke_median_us"] > 0
+    assert 0 < entry["effective_cores"] < 2
+    phases = ("connect", "push", "import", "load", "allocate", "first_invoke", "warmup", "steady")
+    assert all(entry[f"{phase}_us"] > 0 for phase in phases)
+    assert entry["before_load_rss_bytes"] <= entry["load_peak_rss_bytes"]
+
+
+def test_a_fixed_rate_shows_responses_beside_services_and_is_kept(project: Path) -> None:
+    entry = bench(project, "--rate", "50", "--quality", "quick", "--duration", "600ms")
+    pace = entry["pace"]
+
+    assert pace["rate_hz"] == 50
+    assert pace["requests"] == 30
+    assert 0 <= pace["unserved"] <= pace["missed"] <= 30
+    assert pace["response_median_us"] >= entry["invoke_median_us"]
+    number = kedge("results", "list", "--json", cwd=project).json["results"][0]["id"]
+    shown = kedge("results", "show", str(number), "--json", cwd=project).json
+    assert shown["pace"] == pace
+    assert "at 50 requests a second" in kedge("results", "show", str(number), cwd=project).out
+
+
+def test_a_soak_is_one_process_with_trends(project: Path) -> None:
+    ran = kedge("bench", "model.tflite", "--on", "here", "--soak", "2s", cwd=project)
+
+    assert ran.code in (0, 9), ran.err
+    assert ran.out.startswith(("VALID", "UNSTABLE"))
+    assert "LEAKS" not in ran.out
+    assert "KiB/h (95 % interval" in ran.out
+    assert "%/h (95 % interval" in ran.out
+    assert "soak" in ran.err
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--soak", "1s", "--rate", "5"], ["--rate", "0"], ["--quality", "best"], ["--soak", "13h"]],
+)
+def test_options_that_do_not_go_together_are_wrong_usage(project: Path, options: list[str]) -> None:
+    assert kedge("bench", "model.tflite", "--on", "here", *options, cwd=project).code == 2
+
+
+@contextmanager
+def busy_cores(count: int, seconds: float) -> Iterator[None]:
+    """Other programs that keep so many cores busy, each pinned to one; they end by themselves."""
+    program = (
+        "import os, sys, time; os.sched_setaffinity(0, {int(sys.argv[1])})\n"
+        "end = time.monotonic() + float(sys.argv[2])\n"
+        "while time.monotonic() < end: pass"
+    )
+    cores = sorted(os.sched_getaffinity(0))[:count]
+    others = [
+        subprocess.Popen([sys.executable, "-c", program, str(core), str(seconds)]) for core in cores
+    ]
+    try:
+        time.sleep(0.3)
+        yield
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+
+
+def test_another_program_at_work_on_the_board_makes_it_unstable(project: Path) -> None:
+    with busy_cores(1, 60):
+        entry = bench(project, "--duration", "600ms")
+
+    assert entry["verdict"] == "UNSTABLE"
+    assert any("competing load" in reason for reason in entry["reasons"])
+
+
+def test_the_best_setting_of_a_sweep_is_said(project: Path) -> None:
+    options = ["--threads", "sweep", "--quality", "quick", "--duration", "60ms"]
+    ran = kedge("bench", "model.tflite", "--on", "here", *options, cwd=project)
+    rows = len(os.sched_getaffinity(0))
+
+    assert len(re.findall(r"^(?:VALID|UNSTABLE|INVALID) with \d+ thread", ran.out, re.M)) == rows
+    assert ("best setting: --threads" in ran.out) is (rows > 1)
+
+
+def test_a_result_that_is_not_there_is_named(project: Path) -> None:
+    assert_refused(kedge("results", "show", "999", cwd=project), 3, "result 999")
+
+
+def test_every_key_of_the_json_is_documented() -> None:
+    taken = measurement([[1_000_000 + k for k in range(60)]] * 6)
+    text = DOCUMENT.read_text(encoding="utf-8")
+    entry = as_plain(taken)
+    for name in [*entry, *entry["rows"][0], *entry["outliers"]]:
+        assert f"`{name}`" in text, name
+
+
+def test_the_keys_of_pace_and_soak_are_documented() -> None:
+    taken = measurement([[1_000_000] * 60] * 6)
+    run = replace(taken.rows[0].runs[0].run, period_ns=10_000_000, requests=60)
+    series = {"responses": (1_000_000,) * 60, "starts": tuple(range(60)), "memory": tuple(range(120))}
+    runs = tuple(replace(one, run=run, series=series) for one in taken.rows[0].runs)
+    entry = as_plain(replace(taken, rows=(row_of(taken.facts, 1, runs),)))
+    text = DOCUMENT.read_text(encoding="utf-8")
+    for name in [*entry["pace"], *entry["soak"]]:
+        assert f"`{name}`" in text, name
+
+
+def test_a_soak_asks_the_board_for_one_long_process() -> None:
+    one = BenchSettings(soak_s=600.0).one_process(2)
+
+    assert (one.soak, one.duration_s, one.threads, one.period_ns) == (True, 600.0, 2, 0)
+    assert one.timeout_s > 600

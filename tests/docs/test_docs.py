@@ -8,12 +8,13 @@ import click
 import pytest
 
 from converters.steps import STEP_KINDS
+from device_agent.contract.model_card import ImageInput, Output
 from toolkit.cli.main import COMMANDS, kedge
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCUMENTS = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/bench.md",
-             "docs/boards.md", "docs/convert.md"]  # fmt: skip
+             "docs/boards.md", "docs/convert.md", "docs/run.md"]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -31,6 +32,13 @@ def test_every_step_of_a_recipe_and_its_fields_are_documented(kind: str) -> None
     text = (ROOT / "docs" / "convert.md").read_text(encoding="utf-8")
     for name in (kind, *(field.name for field in fields(STEP_KINDS[kind]))):
         assert f"`{name}`" in text, name
+
+
+@pytest.mark.parametrize("table", [ImageInput, Output])
+def test_every_key_of_model_toml_is_documented(table: type) -> None:
+    text = (ROOT / "docs" / "run.md").read_text(encoding="utf-8")
+    for field in fields(table):
+        assert f"`{field.name}`" in text, field.name
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

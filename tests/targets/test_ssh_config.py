@@ -16,6 +16,7 @@ from targets.ssh_route import route_to
 from targets.transport import UnreachableError
 from tests.kedge import assert_refused, kedge
 from tests.targets.loopback import target_at
+from toolkit.bench import place_of
 from toolkit.demo.sshd import LoopbackSshd
 from toolkit.demo.sshd_files import SshdUnavailableError, find_program
 
@@ -251,3 +252,12 @@ def test_a_broken_config_is_one_message(home: Path, tmp_path: Path) -> None:
 
     assert_refused(ran, 3, f"{path}, line 1", "Port must be")
     assert not (tmp_path / "kedge.toml").exists()
+
+
+def test_a_name_for_this_computer_is_no_board(home: Path) -> None:
+    write_config(home, "Host here\n  HostName 127.0.0.1\nHost behind\n  ProxyJump bastion\n")
+
+    assert place_of(Target("pi", "pi@here", KEY)) == "this computer over SSH"
+    assert place_of(Target("pi", "pi@there", KEY)) == "pi (pi@there)"
+    through = Target("pi", "pi@127.0.0.1:2222", KEY, jump="me@bastion")  # the bastion's loopback
+    assert place_of(through) == "pi (pi@127.0.0.1:2222)"

@@ -11,7 +11,8 @@ import pytest
 from device_agent.contract.measurement import conditions_from_json, process_run_from_json
 from targets.agent_client import AgentClient, AgentError
 from targets.device import BoardRun
-from tests.device_agent.agents import open_agent, put, sha256_of
+from targets.local import LocalTransport
+from tests.device_agent.agents import agent_command, open_agent, put, sha256_of
 from tests.tiny_model import relu_model
 from toolkit.pace import pace_of
 from toolkit.soak import LEAKS, soak_of
@@ -152,3 +153,22 @@ def test_a_killed_process_is_told_with_the_memory_there_was(
     assert "ran out of memory" in str(died.value)
     assert "MiB before" in str(died.value)
     assert "smaller model" in died.value.hint
+
+
+def test_a_process_at_its_memory_limit_is_told_with_the_memory_there_was(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    limited = "ulimit -v 1200000; " + agent_command(root)  # KiB, for the agent and its processes
+    client = AgentClient(LocalTransport().open(limited), "board")
+    try:
+        client.call("hello", {})  # it has made its folders
+        tree = fake_runtime(root, 0.001, "self.kept.append(b'x' * (64 << 20))")
+        with pytest.raises(AgentError) as died:
+            measure(client, 30.0, tree)
+        assert client.call("hello", {})["cores"] >= 1
+    finally:
+        client.close()
+
+    assert died.value.code == "child_died"
+    assert "ran out of memory" in str(died.value)
+    assert "MiB at the least seen" in str(died.value)
+    assert died.value.hint

@@ -135,7 +135,8 @@ def test_every_key_of_the_json_is_documented() -> None:
 def test_the_keys_of_pace_and_soak_are_documented() -> None:
     taken = measurement([[1_000_000] * 60] * 6)
     run = replace(taken.rows[0].runs[0].run, period_ns=10_000_000, requests=60)
-    series = {"responses": (1_000_000,) * 60, "starts": tuple(range(60)), "memory": tuple(range(120))}
+    starts, memory = tuple(range(60)), tuple(range(120))
+    series = {"responses": (1_000_000,) * 60, "starts": starts, "memory": memory}
     runs = tuple(replace(one, run=run, series=series) for one in taken.rows[0].runs)
     entry = as_plain(replace(taken, rows=(row_of(taken.facts, 1, runs),)))
     text = DOCUMENT.read_text(encoding="utf-8")

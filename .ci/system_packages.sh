@@ -10,6 +10,9 @@ sshd           openssh-server     the_ssh_board
 debootstrap    debootstrap        the_arm64_board
 qemu-aarch64-static qemu-user-static the_arm64_board
 update-binfmts binfmt-support     the_arm64_board
+dropbear       dropbear-bin       Dropbear
+tcsh           tcsh               other_login_shells
+fish           fish               other_login_shells
 '
 PATH=$PATH:/usr/sbin:/sbin
 

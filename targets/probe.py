@@ -234,7 +234,7 @@ def _options(mounted: list[str], place: str) -> tuple[str, ...]:
     options = ""
     for line in mounted:
         first, _, mount = line.partition(" ")
-        if mount == place:
+        if mount.replace("\\040", " ") == place:  # the kernel writes a space so
             options = first
     return tuple(filter(None, options.split(",")))
 

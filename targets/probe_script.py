@@ -50,7 +50,7 @@ sys.stdout.flush()
 if old or lacking:
     sys.exit(1)
 import json, types
-if os.path.exists(archive):
+if os.access(archive, os.R_OK):
     import hashlib
     with open(archive, "rb") as file:
         if hashlib.sha256(file.read()).hexdigest() == sha256:
@@ -77,7 +77,8 @@ near="$root"
 while [ ! -d "${{near:-/}}" ]; do near=${{near%/*}}; done
 near=${{near:-/}}
 [ -w "$near" ] && echo "writable=yes"
-df -Pk "$near" 2>/dev/null | awk 'NR==2 {{print "free_kib=" $4; print "mount=" $6}}'
+df -Pk "$near" 2>/dev/null |
+  awk 'NR==2 {{print "free_kib=" $4; sub(/.*% /, ""); print "mount=" $0}}'
 while read -r _ place _ options _; do echo "mounted=$options $place"; done 2>/dev/null </proc/mounts
 for tree in "$root"/store/runtimes/*; do [ -d "$tree" ] && echo "tree=${{tree##*/}}"; done
 ask={ask}

@@ -213,7 +213,7 @@ def why_none(facts: Mapping[str, Any]) -> tuple[str, str]:
             "Install numpy 1 on the board: sudo apt-get install python3-numpy",
         )
     return (
-        f"Python {python}, {facts['libc']} and GLIBCXX {facts['glibcxx'] or 'none'} "
+        f"Python {python}, {facts['libc']} and GLIBCXX {facts.get('glibcxx') or 'none'} "
         "together fit no release",
         "Use an operating system image with a newer glibc, or Python 3.9 to 3.13.",
     )
@@ -271,8 +271,8 @@ def _library_refusal(runtime: Runtime, facts: Mapping[str, Any]) -> str | None:
     glibc = _version(libc.replace("glibc", "")) if libc.startswith("glibc") else ()
     if glibc < runtime.glibc:
         return f"needs glibc {_text(runtime.glibc)}, the board has {libc or 'none'}"
-    if runtime.glibcxx and _version(str(facts["glibcxx"])) < runtime.glibcxx:
-        found = facts["glibcxx"] or "no libstdc++"
+    if runtime.glibcxx and _version(str(facts.get("glibcxx") or "")) < runtime.glibcxx:
+        found = facts.get("glibcxx") or "no libstdc++"
         return f"needs GLIBCXX_{_text(runtime.glibcxx)}, the board has {found}"
     return None
 

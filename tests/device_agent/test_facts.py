@@ -12,12 +12,14 @@ from device_agent import facts as facts_module
 from device_agent.facts import is_emulated, read_facts, userland
 from tests.device_agent.board_trees import (
     BIG_LITTLE,
+    BOARDS,
     GARBAGE,
     JETSON,
     NOTHING,
     RASPBERRY_PI_4,
     X86_CPUINFO,
     make_tree,
+    usb_edgetpu,
 )
 
 
@@ -124,3 +126,122 @@ def test_the_version_of_an_installed_package(
 
     assert facts_module._installed_version("numpy") == version
     assert facts_module._installed_version("no_such_package") is None
+
+
+def test_cores_come_in_classes_the_strongest_first(tmp_path: Path) -> None:
+    classes = read_facts(make_tree(tmp_path, BOARDS["rock-pi-4"]))["core_classes"]
+
+    assert [(one["name"], one["cores"]) for one in classes] == [
+        ("Cortex-A72", [4, 5]),
+        ("Cortex-A53", [0, 1, 2, 3]),
+    ]
+    assert [(one["capacity"], one["max_khz"]) for one in classes] == [
+        (1024, 1800000),
+        (485, 1416000),
+    ]
+
+
+def test_cores_of_one_kind_with_different_clocks_are_two_classes(tmp_path: Path) -> None:
+    classes = read_facts(make_tree(tmp_path, BOARDS["rk3588"]))["core_classes"]
+
+    assert [(one["name"], len(one["cores"])) for one in classes] == [
+        ("Cortex-A76", 2),
+        ("Cortex-A76", 2),
+        ("Cortex-A55", 4),
+    ]
+
+
+def test_an_old_kernel_tells_the_part_once_for_all_cores(tmp_path: Path) -> None:
+    text = (
+        "Processor\t: ARMv7 Processor rev 3 (v7l)\nprocessor\t: 0\nBogoMIPS\t: 36.00\n\n"
+        "processor\t: 1\nBogoMIPS\t: 36.00\n\nFeatures\t: swp half neon vfpv4\n"
+        "CPU implementer\t: 0x41\nCPU part\t: 0xc07\n"
+    )
+    seen = read_facts(make_tree(tmp_path, {"proc/cpuinfo": text}))
+
+    assert [(one["name"], one["cores"]) for one in seen["core_classes"]] == [("Cortex-A7", [0, 1])]
+    assert seen["cpu_features"] == ["vfpv4", "neon"]
+
+
+@pytest.mark.parametrize(
+    ("name", "features"),
+    [
+        ("raspberry-pi-1-zero", []),
+        ("beaglebone-black", ["vfpv3", "neon"]),
+        ("odroid-xu4", ["vfpv3", "vfpv4", "neon"]),
+        ("raspberry-pi-4", ["fp", "asimd"]),
+        ("raspberry-pi-5", ["fp", "asimd", "asimddp", "fphp", "asimdhp"]),
+    ],
+)
+def test_the_features_that_decide_are_told(tmp_path: Path, name: str, features: list[str]) -> None:
+    assert read_facts(make_tree(tmp_path, BOARDS[name]))["cpu_features"] == features
+
+
+def test_a_device_tree_is_read_name_by_name(tmp_path: Path) -> None:
+    seen = read_facts(make_tree(tmp_path, BOARDS["raspberry-pi-5"]))
+
+    assert seen["model"] == "Raspberry Pi 5 Model B Rev 1.0"
+    assert seen["compatible"] == ["raspberrypi,5-model-b", "brcm,bcm2712"]
+
+
+@pytest.mark.parametrize(
+    ("vendor", "product", "state"),
+    [("1a6e", "089a", "before its first use"), ("18d1", "9302", "ready")],
+)
+def test_a_usb_edgetpu_is_known_in_both_its_states(
+    tmp_path: Path, vendor: str, product: str, state: str
+) -> None:
+    seen = read_facts(make_tree(tmp_path, usb_edgetpu(vendor, product, 5000)))
+
+    assert seen["accelerators"] == [
+        {
+            "kind": "edgetpu-usb",
+            "path": "/sys/bus/usb/devices/2-1",
+            "usable": True,
+            "state": state,
+            "usb_mbits": 5000,
+        }
+    ]
+
+
+def test_npus_are_known_by_their_nodes(tmp_path: Path) -> None:
+    tree = {"dev/ethosu0": "", "dev/apex_0": "", "dev/apex_1": ""}
+    found = read_facts(make_tree(tmp_path, tree))["accelerators"]
+
+    assert [(one["kind"], one["path"]) for one in found] == [
+        ("edgetpu-pcie", "/dev/apex_0"),
+        ("edgetpu-pcie", "/dev/apex_1"),
+        ("ethos-u", "/dev/ethosu0"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tree", "container"),
+    [
+        ({".dockerenv": ""}, "docker"),
+        ({"run/.containerenv": ""}, "podman"),
+        ({"run/systemd/container": "lxc\n"}, "lxc"),
+        ({}, ""),
+    ],
+)
+def test_a_container_is_known(tmp_path: Path, tree: dict[str, str], container: str) -> None:
+    assert read_facts(make_tree(tmp_path, tree))["container"] == container
+
+
+def test_the_init_and_the_sftp_server_are_told(tmp_path: Path) -> None:
+    tree = {"proc/1/comm": "systemd\n", "usr/lib/openssh/sftp-server": ""}
+    seen = read_facts(make_tree(tmp_path, tree))
+
+    assert (seen["init"], seen["sftp"]) == ("systemd", True)
+    assert read_facts(str(tmp_path / "none"))["sftp"] is False
+
+
+def test_musl_tells_its_version_by_its_loader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make_tree(tmp_path, {"lib/ld-musl-aarch64.so.1": "#!/bin/sh\n"
+        "printf 'musl libc (aarch64)\\nVersion 1.2.4\\n' >&2; exit 1\n"})  # fmt: skip
+    Path(root, "lib/ld-musl-aarch64.so.1").chmod(0o755)
+    monkeypatch.setattr(os, "confstr", lambda name: None)
+
+    assert read_facts(root)["libc"] == "musl 1.2.4"

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,10 +70,12 @@ def look(programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Loo
     script = script_module._SCRIPT.replace("/usr/local/bin:/usr/bin:/bin", "/none")
     monkeypatch.setattr(script_module, "_SCRIPT", script)
 
-    def act(root: str = "~/kedge", shell: str = "/bin/sh", greeting: str = "") -> Probe:
+    def act(
+        root: str = "~/kedge", shell: str = "/bin/sh", greeting: str = "", **more: Any
+    ) -> Probe:
         environment = {"PATH": str(programs), "HOME": str(tmp_path)}
         transport = OwnShell(shell.split(), environment, greeting)
-        return probe(transport, root, AGENT.sha256)
+        return probe(transport, root, AGENT.sha256, **more)
 
     return act
 
@@ -237,3 +240,84 @@ def test_a_board_that_tells_no_space_is_still_a_board() -> None:
 
     assert seen.free_bytes is None
     assert seen.python.executable == "/usr/bin/python3"
+
+
+def test_a_python_that_no_other_can_beat_ends_the_asking(look: Look, programs: Path) -> None:
+    add(programs, "python3", f'exec {old_python("3.11")} "$@"')
+    add(programs, "python3.9", f'exec {old_python("3.9")} "$@"')
+
+    assert [python.version for python in look().pythons] == [(3, 11)]
+    assert [python.version for python in look(all_pythons=True).pythons] == [(3, 11), (3, 9)]
+
+
+def test_an_older_python_is_taken_when_it_gets_the_better_runtime(
+    look: Look, programs: Path
+) -> None:
+    add(programs, "python3", f'exec {old_python("3.7")} "$@"')
+    add(programs, "python3.12", f'exec {old_python("3.12")} "$@"')
+    add(programs, "python3.8", f'exec {old_python("3.8")} "$@"')
+
+    assert look().python.version == (3, 12)  # ai-edge-litert; the others have tflite-runtime only
+
+
+def test_the_python_that_is_named_is_the_only_one_asked(look: Look, programs: Path) -> None:
+    add(programs, "python3", f'exec {REAL} "$@"')
+    named = old_python("3.9")
+    seen = look(python=named)
+
+    assert [python.executable for python in seen.pythons] == [str(Path(named).resolve())]
+    assert look(python="/no/such/python").pythons == ()
+
+
+def test_what_a_python_has_installed_is_told(look: Look, programs: Path) -> None:
+    add(programs, "python3", f'exec {sys.executable} "$@"')
+    seen = look()
+
+    assert seen.python.is_shim
+    assert seen.python.installed["ai_edge_litert"]
+    assert {runtime["name"] for runtime in seen.python.runtimes} >= {"ai-edge-litert"}
+    facts = seen.facts_with(seen.python)
+    assert facts["machine"] == platform.machine()
+    assert facts["python"] == platform.python_version()
+
+
+def test_a_python_without_parts_of_its_library_cannot_run_the_agent(
+    look: Look, programs: Path, tmp_path: Path
+) -> None:
+    hide = tmp_path / "hide.py"  # runs what it was asked to run, as an image without zlib would
+    hide.write_text(
+        "import importlib.util as util, sys\n"
+        "as_it_is = util.find_spec\n"
+        "util.find_spec = lambda name: None if name == 'zlib' else as_it_is(name)\n"
+        "code, sys.argv = sys.argv[4], sys.argv[4:]\n"
+        "exec(code)\n"
+    )
+    add(programs, "python3", f'exec {REAL} -I -B {hide} "$@"')
+    seen = look()
+
+    assert seen.pythons[0].lacks == ("zlib",)
+    with pytest.raises(NoPythonError, match="lacks zlib") as refused:
+        _ = seen.python
+    assert "python3-modules" in refused.value.hint
+
+
+def test_a_board_whose_facts_cannot_be_read_is_still_a_board() -> None:
+    seen = read_probe(
+        "root=/x\nmachine=aarch64\nlibc=glibc 2.36\npython=3.8 /a\npython=3.11 /b\nend=yes\n"
+    )
+
+    assert seen.python.version == (3, 11)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts a folder")
+def test_a_root_that_is_mounted_noexec_is_seen(look: Look, tmp_path: Path) -> None:
+    folder = tmp_path / "no exec"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "noexec", "none", folder]
+    if subprocess.run(mount, check=False).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        assert "noexec" in look(str(folder / "kedge")).mount_options
+        assert "noexec" not in look(str(tmp_path)).mount_options
+    finally:
+        subprocess.run(["umount", folder], check=True)

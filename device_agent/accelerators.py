@@ -6,7 +6,7 @@ import glob
 import os
 from typing import Any, Dict, List
 
-from device_agent.cpu import read_text
+from device_agent.pseudo_files import text_of
 
 EDGETPU_USB = "edgetpu-usb"
 EDGETPU_PCIE = "edgetpu-pcie"
@@ -45,14 +45,14 @@ def find_accelerators(root: str) -> List[Dict[str, Any]]:
 def _usb(root: str) -> List[Dict[str, Any]]:
     found = []
     for folder in sorted(glob.glob(os.path.join(root, "sys/bus/usb/devices/*"))):
-        identity = (read_text(folder, "idVendor"), read_text(folder, "idProduct"))
+        identity = (text_of(folder, "idVendor"), text_of(folder, "idProduct"))
         if identity not in _USB_STATES:
             continue
-        bus, device = read_text(folder, "busnum"), read_text(folder, "devnum")
+        bus, device = text_of(folder, "busnum"), text_of(folder, "devnum")
         node = ""
         if bus.isdigit() and device.isdigit():
             node = os.path.join(root, "dev/bus/usb/{:03d}/{:03d}".format(int(bus), int(device)))
-        speed = read_text(folder, "speed")
+        speed = text_of(folder, "speed")
         found.append(
             {
                 "kind": EDGETPU_USB,
@@ -86,7 +86,7 @@ def _pcie(root: str) -> List[Dict[str, Any]]:
             "state": "no device node" if driven else "no driver",
         }
         for folder in sorted(glob.glob(os.path.join(root, "sys/bus/pci/devices/*")))
-        if (read_text(folder, "vendor"), read_text(folder, "device")) == _PCI_IDENTITY
+        if (text_of(folder, "vendor"), text_of(folder, "device")) == _PCI_IDENTITY
     ]
 
 

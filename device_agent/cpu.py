@@ -7,6 +7,8 @@ import os
 import re
 from typing import Any, Dict, List, Tuple
 
+from device_agent.pseudo_files import text_of
+
 #: (implementer, part) of the main identification register, to the core's name. Sources: Linux
 #: `arch/arm64/include/asm/cputype.h`, and the technical reference manuals of the 32-bit cores.
 CORE_NAMES = {
@@ -50,7 +52,7 @@ def read_cpu(root: str) -> Dict[str, Any]:
         NEON) and `core_classes`: one entry for each kind of core, the strongest first, with `name`,
         `implementer`, `part`, `cores` (their numbers), `max_khz` and `capacity` (0: not told).
     """
-    cpuinfo = read_text(root, "proc/cpuinfo")
+    cpuinfo = text_of(root, "proc/cpuinfo")
     found = re.search(r"^(?:Features|flags)\s*:\s*(.*)$", cpuinfo, re.MULTILINE)
     told = set(found.group(1).split()) if found else set()
     return {
@@ -59,21 +61,12 @@ def read_cpu(root: str) -> Dict[str, Any]:
     }
 
 
-def read_text(root: str, path: str) -> str:
-    """Read a small file of the board; empty when it is not there."""
-    try:
-        with open(os.path.join(root, path), encoding="utf-8", errors="replace") as file:
-            return file.read().strip("\0\n ")
-    except OSError:
-        return ""
-
-
 def _classes(root: str, cpuinfo: str) -> List[Dict[str, Any]]:
     classes: Dict[Tuple[str, str, int, int], List[int]] = {}
     for number, (implementer, part) in sorted(_identities(root, cpuinfo).items()):
         folder = "sys/devices/system/cpu/cpu{}/".format(number)
-        most = _count(read_text(root, folder + "cpufreq/cpuinfo_max_freq"))
-        capacity = _count(read_text(root, folder + "cpu_capacity"))
+        most = _count(text_of(root, folder + "cpufreq/cpuinfo_max_freq"))
+        capacity = _count(text_of(root, folder + "cpu_capacity"))
         classes.setdefault((implementer, part, most, capacity), []).append(number)
     found = [
         {

@@ -10,8 +10,8 @@ from typing import Any, Callable, Dict, List
 
 from device_agent.accelerators import EDGETPU_PCIE, EDGETPU_USB, find_accelerators
 from device_agent.contract.codes import DELEGATE, RefusalError
-from device_agent.cpu import read_text
 from device_agent.delegate_faults import Seen, explain
+from device_agent.pseudo_files import text_of
 from device_agent.system import read_system
 
 EDGETPU = "edgetpu"
@@ -105,7 +105,7 @@ def _nodes(root: str) -> List[str]:
         if entry["kind"] == EDGETPU_PCIE and entry["state"] == "ready":
             nodes.append(path)
         elif entry["kind"] == EDGETPU_USB:
-            bus, device = read_text(path, "busnum"), read_text(path, "devnum")
+            bus, device = text_of(path, "busnum"), text_of(path, "devnum")
             if bus.isdigit() and device.isdigit():
                 node = "dev/bus/usb/{:03d}/{:03d}".format(int(bus), int(device))
                 nodes.append(os.path.join(root, node))
@@ -129,6 +129,6 @@ def _holder(nodes: List[str], root: str) -> str:
             continue
         process = os.path.dirname(os.path.dirname(link))
         if held and os.path.basename(process) != own:
-            name = read_text(process, "comm") or "a process"
+            name = text_of(process, "comm") or "a process"
             return "{} (process {})".format(name, os.path.basename(process))
     return ""

@@ -17,7 +17,9 @@ import sys
 from typing import Any, Dict, Optional
 
 from device_agent.accelerators import find_accelerators
-from device_agent.cpu import read_cpu, read_text
+from device_agent.board_runtimes import package_version
+from device_agent.cpu import read_cpu
+from device_agent.pseudo_files import text_of
 from device_agent.system import read_system
 
 #: Words that only an x86 kernel writes into cpuinfo; beside an ARM userland they tell of emulation.
@@ -41,9 +43,9 @@ def read_facts(root: str = "/") -> Dict[str, Any]:
     Args:
         root: Where `dev/`, `etc/`, `proc/`, `sys/` and `usr/` are.
     """
-    cpuinfo = read_text(root, "proc/cpuinfo")
+    cpuinfo = text_of(root, "proc/cpuinfo")
     machine = userland(platform.machine(), struct.calcsize("P") * 8)
-    compatible = read_text(root, "proc/device-tree/compatible")
+    compatible = text_of(root, "proc/device-tree/compatible")
     facts = {
         "machine": machine,
         "kernel": platform.release(),
@@ -54,7 +56,7 @@ def read_facts(root: str = "/") -> Dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "page_bytes": os.sysconf("SC_PAGE_SIZE"),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        "model": read_text(root, "proc/device-tree/model") or _cpu_model(cpuinfo),
+        "model": text_of(root, "proc/device-tree/model") or _cpu_model(cpuinfo),
         "compatible": [name for name in compatible.split("\0") if name],
         "emulated": is_emulated(machine, cpuinfo),
         "accelerators": find_accelerators(root),
@@ -106,9 +108,4 @@ def _installed_version(package: str) -> Optional[str]:
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.origin:
         return None
-    folder = os.path.dirname(os.path.dirname(spec.origin))
-    for suffix in (".dist-info", ".egg-info"):
-        for info in glob.glob(os.path.join(folder, package + "-*" + suffix)):
-            # `numpy-1.24.2.egg-info`, and also `numpy-1.17.4-py3.8.egg-info`
-            return os.path.basename(info)[len(package) + 1 : -len(suffix)].split("-")[0]
-    return "unknown"
+    return package_version(package, os.path.dirname(os.path.dirname(spec.origin)))

@@ -9,7 +9,7 @@ import pwd
 import re
 from typing import Any, Dict, List
 
-from device_agent.cpu import read_text
+from device_agent.pseudo_files import text_of
 
 #: Where distributions install the SFTP server of OpenSSH.
 _SFTP_SERVERS = (
@@ -36,7 +36,7 @@ def read_system(root: str) -> Dict[str, Any]:
     return {
         "os": _os_name(root),
         "libc": _libc(root),
-        "init": read_text(root, "proc/1/comm"),
+        "init": text_of(root, "proc/1/comm"),
         "container": _container(root),
         "sftp": any(os.path.exists(os.path.join(root, path)) for path in _SFTP_SERVERS),
         "user": _user(),
@@ -45,7 +45,7 @@ def read_system(root: str) -> Dict[str, Any]:
 
 
 def _os_name(root: str) -> str:
-    release = read_text(root, "etc/os-release")
+    release = text_of(root, "etc/os-release")
     found = re.search(r'^PRETTY_NAME="?([^"\n]+)', release, re.MULTILINE)
     return found.group(1) if found else ""
 
@@ -79,7 +79,7 @@ def _container(root: str) -> str:
     for path, engine in _CONTAINER_MARKS.items():
         if os.path.exists(os.path.join(root, path)):
             return engine
-    return read_text(root, "run/systemd/container")
+    return text_of(root, "run/systemd/container")
 
 
 def _user() -> str:

@@ -14,6 +14,7 @@ import sys
 import traceback
 from typing import Any, Callable, Dict, List, Optional
 
+from device_agent.board_runtimes import board_runtimes
 from device_agent.child import HostGoneError, run_job
 from device_agent.conditions import read_conditions
 from device_agent.contract.codes import BAD_REQUEST, INTERNAL, RefusalError
@@ -70,7 +71,7 @@ def serve(root: str) -> int:
     remove_older_agents(archive)
     remove_abandoned_uploads(os.path.join(root, "store", "partial"))
     session = Session(
-        Surroundings(Store(root), run, read_facts, read_conditions, _digest_of(archive))
+        Surroundings(Store(root), run, _facts, read_conditions, _digest_of(archive), host.has_line)
     )
     try:
         while True:
@@ -127,6 +128,10 @@ class _Host:
         line, self._buffer = self._buffer.split(b"\n", 1)
         return line
 
+    def has_line(self) -> bool:
+        """Whether a line has arrived that is not yet read."""
+        return b"\n" in self._buffer
+
     def read(self, size: int) -> bytes:
         """Return at most `size` raw bytes; empty when the host is gone, or silent for too long.
 
@@ -170,6 +175,10 @@ class _Host:
 
 def _exit_cleanly(number: int, _: Optional[object]) -> None:
     raise SystemExit(128 + number)
+
+
+def _facts() -> Dict[str, Any]:
+    return dict(read_facts(), board_runtimes=board_runtimes())
 
 
 def _digest_of(path: str) -> str:

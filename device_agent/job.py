@@ -17,6 +17,7 @@ from typing import Any, Callable, Dict, List
 from device_agent.contract.codes import CHILD_DIED, INTERNAL, RefusalError
 from device_agent.inputs import feeds_of, fill_inputs
 from device_agent.os_errors import named_os_errors
+from device_agent.profile import profile
 from device_agent.runtime import Runtime, allocate, invoke, refusals
 from device_agent.sample_run import run_samples
 from device_agent.steady import steady_phase
@@ -141,4 +142,10 @@ def _sample_shape(detail: Dict[str, Any]) -> List[int]:
     return shape[1:] if shape[:1] == [1] else shape
 
 
-_JOBS = {"describe": _describe, "benchmark": _benchmark, "infer": _infer, "run": run_samples}
+_JOBS = {
+    "describe": _describe,
+    "benchmark": _benchmark,
+    "infer": _infer,
+    "run": run_samples,
+    "profile": profile,
+}

@@ -78,6 +78,12 @@ class Runtime:
             "delegate": self._delegate_name if self._delegate is not None else "",
         }
 
+    @property
+    def folder(self) -> str:
+        """Where the package of the runtime lies."""
+        package = sys.modules[self._module.split(".")[0]]
+        return os.path.dirname(getattr(package, "__file__", None) or "")
+
     def _version(self) -> str:
         package = sys.modules[self._module.split(".")[0]]
         version = getattr(package, "__version__", "")
@@ -107,7 +113,7 @@ class Runtime:
         Raises:
             RefusalError: The runtime refuses the model, or the delegate does not load.
         """
-        if self._needs_delegate(model):
+        if self.needs_delegate(model):
             self.prepare_delegate()
         self._say({"event": {"phase": "load the model"}})
         more = {} if self._delegate is None else {"experimental_delegates": [self._delegate]}
@@ -124,7 +130,8 @@ class Runtime:
         delegate = self._delegate_name if self._delegate is not None else ""
         return to_json(Placement(place(nodes, self._opened, delegate), delegate))
 
-    def _needs_delegate(self, model: str) -> bool:
+    def needs_delegate(self, model: str) -> bool:
+        """Whether a model runs on the delegate that the job names, or may run without it."""
         on_cpu = self._allow_cpu and self._wanted_delegate == EDGETPU
         return bool(self._wanted_delegate) and not (on_cpu and not is_compiled_for_edgetpu(model))
 

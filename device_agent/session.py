@@ -12,13 +12,13 @@ import reprlib
 from dataclasses import dataclass, replace
 from typing import Any, Callable, Dict, List, NoReturn, Optional
 
-from device_agent.board_runtimes import board_runtimes
 from device_agent.conditions import boot_id
 from device_agent.contract.codes import BAD_REQUEST, CHILD_DIED, RefusalError
 from device_agent.contract.measurement import Conditions, to_json
 from device_agent.contract.model_card import CardError, card_from_plain
 from device_agent.contract.wire import Request
 from device_agent.memory_death import with_memory_figures
+from device_agent.steady import STOP
 from device_agent.store import Read, Store
 from device_agent.thinned import Thinned
 
@@ -57,6 +57,8 @@ class Surroundings:
     read_facts: Callable[[], Dict[str, Any]]
     read_conditions: Callable[[], Conditions]
     agent_sha256: str
+    host_asks: Callable[[], bool] = lambda: False
+    """Whether the host has asked for something else while a job runs."""
 
 
 class Session:
@@ -75,7 +77,9 @@ class Session:
             "has_tree": self._has_tree,
             "unpack": self._unpack,
             "describe": self._describe,
+            "profile": self._profile,
             "benchmark": self._benchmark,
+            "stop": self._stop,
             "infer": self._infer,
             "run": self._run,
         }
@@ -101,7 +105,6 @@ class Session:
         own = {
             "agent_sha256": self._around.agent_sha256,
             "boot_id": boot_id(),
-            "board_runtimes": board_runtimes(),
         }
         return Answer(dict(facts, **own))
 
@@ -146,6 +149,15 @@ class Session:
         job = dict(self._runtime_of(args), job="describe")
         return Answer(self._around.run_job(job, args.seconds("timeout_s"), emit, _nothing))
 
+    def _profile(self, args: _Args, _: Read, emit: Event) -> Answer:
+        job = dict(
+            self._runtime_of(args),
+            job="profile",
+            model=self._store.path(args.text("model")),
+            duration_s=args.seconds("duration_s"),
+        )
+        return Answer(self._around.run_job(job, args.seconds("timeout_s"), emit, _nothing))
+
     def _benchmark(self, args: _Args, _: Read, emit: Event) -> Answer:
         pace = args.with_defaults(_BACK_TO_BACK)
         seen = Thinned(MOST_CONDITIONS)
@@ -170,7 +182,7 @@ class Session:
                     job,
                     args.seconds("timeout_s"),
                     emit,
-                    lambda: seen.add(self._conditions("during")),
+                    lambda: self._tick(seen, folder),
                 )
             except RefusalError as refusal:
                 if refusal.code != CHILD_DIED:
@@ -179,6 +191,15 @@ class Session:
                 raise with_memory_figures(refusal, seen.kept) from refusal
             seen.add_last(self._conditions("after"))
             return self._keep_benchmark(folder, job, result, seen.kept)
+
+    def _tick(self, seen: Thinned, folder: str) -> None:
+        seen.add(self._conditions("during"))
+        if self._around.host_asks():  # whoever asks now has pressed Ctrl-C
+            open(os.path.join(folder, STOP), "w").close()
+
+    def _stop(self, _: _Args, __: Read, ___: Event) -> Answer:
+        """Answered when the work that it ended has been; that it came is what ends it."""
+        return Answer({})
 
     def _keep_benchmark(
         self, folder: str, job: Dict[str, Any], result: Dict[str, Any], seen: List[Conditions]

@@ -29,6 +29,7 @@ from device_agent.contract.measurement import (
     conditions_from_json,
     process_run_from_json,
 )
+from device_agent.contract.op_times import OpTimes, op_times_from_json
 from targets.agent_client import ANSWER_TIMEOUT_S, AgentClient, AgentError, BoardDiskError
 from targets.errors import TargetError
 from targets.inventory import Target
@@ -245,6 +246,7 @@ class Device:
             lambda event: on_progress(
                 str(event.get("phase", "")), int(event.get("done", 0)), int(event.get("total", 0))
             ),
+            stoppable=settings.soak,
         )
         run = process_run_from_json(answer["run"])
         files = [run.samples, run.end_to_end, str(answer["conditions"]), *run.series.values()]
@@ -256,6 +258,16 @@ class Device:
             _samples(end_to_end),
             dict(zip(run.series, map(_samples, series), strict=True)),
         )
+
+    def profile(self, model: Staged, duration_s: float) -> OpTimes:
+        """Ask the runtime how long each operator takes, on one thread; it may not tell.
+
+        Raises:
+            AgentError: The model does not load or run there, or the process died.
+        """
+        args = {"model": model.sha256, "duration_s": duration_s}
+        timeout_s = JOB_START_TIMEOUT_S + SLOW_JOB_S + duration_s
+        return op_times_from_json(self._job("profile", args, timeout_s))
 
     def infer(
         self,
@@ -345,6 +357,7 @@ class Device:
         args: Mapping[str, Any],
         timeout_s: float,
         on_event: Callable[[Mapping[str, Any]], None] | None = None,
+        stoppable: bool = False,
     ) -> dict[str, Any]:
         execution = self.target.execution
         runtime = {
@@ -356,7 +369,8 @@ class Device:
         }
         timeout_s = min(timeout_s, LONGEST_JOB_S)
         args = {**runtime, **args, "timeout_s": timeout_s}
-        return self._client.call(op, args, timeout_s + ANSWER_TIMEOUT_S, on_event)
+        ask = self._client.call_stoppable if stoppable else self._client.call
+        return ask(op, args, timeout_s + ANSWER_TIMEOUT_S, on_event)
 
 
 def _samples(data: bytes) -> tuple[int, ...]:

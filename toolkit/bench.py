@@ -16,6 +16,7 @@ from converters.tflite.isolated import run_isolated
 from converters.tflite.reader import ModelFile, read_model
 from converters.tflite.run import host_runtime
 from device_agent.contract.measurement import KernelClass
+from device_agent.contract.op_times import OpTimes
 from device_agent.contract.placement import Placement
 from targets.device import BoardRun, Device, OnProgress, RunSettings, Staged, no_progress
 from targets.execution import Execution
@@ -41,6 +42,9 @@ LONGEST_WARMUP_S = 0.5
 #: How many random inputs stand in where a file has no held-out ones beside it.
 RANDOM_SAMPLES = 64
 
+#: A profile runs the model for so long, or a hundred times.
+LONGEST_PROFILE_S = 3.0
+
 _LOOPBACK = ("127.", "::1", "localhost")
 
 
@@ -65,6 +69,8 @@ class BenchSettings:
     """Above 0: one process for so long, and whether it leaks or gets slower."""
     seed: int = 0
     """Of the random inputs that are timed."""
+    profile: bool = False
+    """Whether the time of each operator is asked for, too."""
     data: Path | None = None
     """A labelled data set, for the accuracy on the board."""
 
@@ -136,6 +142,8 @@ class Measurement:
     """Sending the model, or finding that it is there."""
     accuracy: BoardAccuracy | None = None
     """Over the labelled data set, where one was given."""
+    op_times: OpTimes | None = None
+    """Of each operator, where they were asked for."""
 
     @property
     def best(self) -> Row:
@@ -212,7 +220,17 @@ def bench_on(
         rows=tuple(_row(device, staged, count, settings, on_progress) for count in threads),
         push_s=push_s,
         accuracy=accuracy,
+        op_times=_op_times(device, staged, settings, on_progress),
     )
+
+
+def _op_times(
+    device: Device, staged: Staged, settings: BenchSettings, on_progress: OnProgress
+) -> OpTimes | None:
+    if not settings.profile:
+        return None
+    on_progress("time each operator", 0, 0)
+    return device.profile(staged, LONGEST_PROFILE_S)
 
 
 def place_of(target: Target) -> str:

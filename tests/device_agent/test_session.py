@@ -22,6 +22,7 @@ RUN = {"tree": "", "runtime": "ai-edge-litert", "timeout_s": 5, "model": SHA256,
 #: Arguments that each operation accepts.
 RIGHT: dict[str, dict[str, Any]] = {
     "hello": {},
+    "stop": {},
     "reserve": {"who": "me@host", "timeout_s": 0},
     "offset": {"sha256": SHA256, "size": 7},
     "put": {"sha256": SHA256, "size": 7, "offset": 7},
@@ -29,7 +30,21 @@ RIGHT: dict[str, dict[str, Any]] = {
     "drop": {"sha256": ["b" * 64]},
     "has_tree": {"tree": TREE},
     "unpack": {"tree": TREE, "wheels": [SHA256]},
-    "describe": {"tree": "", "runtime": "ai-edge-litert", "timeout_s": 5},
+    "describe": {
+        "tree": "",
+        "runtime": "ai-edge-litert",
+        "timeout_s": 5,
+        "delegate": "",
+        "allow_cpu": False,
+        "cores": [],
+    },
+    "profile": {
+        "tree": "",
+        "runtime": "ai-edge-litert",
+        "timeout_s": 5,
+        "model": SHA256,
+        "duration_s": 1,
+    },
     "benchmark": {
         **RUN,
         "warmup_s": 0,
@@ -77,6 +92,9 @@ WRONG = {
         [{"inputs": [{"name": "x", "dtype": "int8", "sha256": SHA256, "shape": [True]}]}],
     ],
     "keep_outputs": [None, 0, 1, "yes"],
+    "delegate": TEXT,
+    "allow_cpu": [None, 0, 1, "yes"],
+    "cores": [None, "0", 0, ["0"], [True], [1.5]],
 }
 
 

@@ -152,10 +152,11 @@ def test_what_is_kept_is_used(project: Path) -> None:
     kept += ["threads = 2", 'runtime = "tflite-runtime"', "cores = [0]"]
     (project / "kedge.toml").write_text("\n".join(kept) + "\n")
     bench = ["bench", "model.tflite", "--on", "here", "--quality", "quick", "--duration", "60ms"]
-    (entry,) = kedge(*bench, "--json", cwd=project).json["targets"]
+    (entry,) = kedge(*bench, "--profile", "--json", cwd=project).json["targets"]
 
     assert entry["runtime"].startswith("tflite-runtime 2.14.0")
     assert (entry["threads"], entry["cores"]) == (2, [0])
+    assert entry["op_times"]["reason"].startswith("tflite-runtime 2.14.0 does not tell them")
 
 
 @pytest.mark.parametrize(

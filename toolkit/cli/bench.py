@@ -52,6 +52,7 @@ LONGEST_SOAK_S = 12 * 3600.0
     type=file_path(),
     help="Labelled .npz, image folder or .tar: also measure the accuracy on the board.",
 )
+@click.option("--profile", is_flag=True, help="Also the time of each operator, where it is told.")
 @threads
 @wheelhouse
 @as_json
@@ -63,6 +64,7 @@ def command(
     rate_hz: float | None,
     soak_s: float | None,
     data: Path | None,
+    profile: bool,
     threads: tuple[int, ...] | None,
     wheelhouse: Path | None,
     as_json: bool,
@@ -78,7 +80,7 @@ def command(
     kedge bench out/model.tflite --on pi --threads sweep --duration 10s --json
     kedge bench out/model.tflite --on room=lab --quality quick
     kedge bench out/model.tflite --on pi --rate 30
-    kedge bench out/model.tflite --on pi --soak 10m
+    kedge bench out/model.tflite --on pi --soak 10m --profile
     kedge bench out/model.tflite --on pi --data cifar10.tar.gz
     """
     from toolkit.bench import BenchSettings
@@ -99,6 +101,7 @@ def command(
         rate_hz=rate_hz or 0.0,
         soak_s=soak_s or 0.0,
         data=data,
+        profile=profile,
     )
     with output.progress() as show:
         outcomes = bench_many(file, targets, settings, show)

@@ -7,6 +7,8 @@ from dataclasses import asdict
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from toolkit.cli.op_times import plain_op_times
+
 if TYPE_CHECKING:
     from device_agent.contract.placement import Placement
     from toolkit.bench import Measurement, Row
@@ -52,6 +54,7 @@ def as_plain(measurement: Measurement) -> dict[str, Any]:
         "push_us": _microseconds(measurement.push_s),
         "parity": _plain_parity(measurement.parity),
         "accuracy": measurement.accuracy.as_plain() if measurement.accuracy else None,
+        "op_times": plain_op_times(measurement.op_times),
         "rows": [plain_row(row) for row in measurement.rows],
     }
 

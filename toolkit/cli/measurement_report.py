@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from toolkit.cli import output
 from toolkit.cli.accuracy import show_accuracy
 from toolkit.cli.measurement import once_us
+from toolkit.cli.op_times import show_op_times
 
 if TYPE_CHECKING:
     from toolkit.bench import Measurement, Row
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from toolkit.parity import Parity
     from toolkit.soak import Soak
     from toolkit.statistics import Latency
+
+#: A soak that lasted this share of what was asked for ended by itself.
+_WHOLE_SOAK = 0.99
 
 
 def show_measurement(measurement: Measurement) -> None:
@@ -26,9 +30,14 @@ def show_measurement(measurement: Measurement) -> None:
         f"{output.path(measurement.model)} on {measurement.place}: {measurement.kernel_class}",
         measurement.rows,
     )
+    asked_s, soak = measurement.settings.soak_s, measurement.best.soak
+    if soak is not None and soak.duration_s < _WHOLE_SOAK * asked_s:
+        output.say(f"the soak was ended early: {output.duration(1e6 * asked_s)} were asked for")
     if len(measurement.rows) > 1:
         output.say(f"best setting: --threads {measurement.best.threads}")
     show_row_details(measurement.best, measurement.staged.size_bytes, _host_phases(measurement))
+    if measurement.op_times is not None:
+        show_op_times(measurement.op_times)
     show_parity(measurement.parity)
     if measurement.accuracy is not None:
         show_accuracy(measurement.accuracy)

@@ -1,0 +1,39 @@
+"""How long each operator of a model takes, where a runtime tells it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Dict, List
+
+
+@dataclass(frozen=True)
+class OpTime:
+    """One step of an inference, in the order in which they run."""
+
+    op: str
+    """As the executor calls it; XNNPACK names its kernels, not the model's operators."""
+    executor: str
+    """`builtin`, or `XNNPACK`."""
+    median_us: float
+    """Over the runs. The runtime's clock ticks in whole microseconds: shorter steps show as 0."""
+
+
+@dataclass(frozen=True)
+class OpTimes:
+    """All steps of an inference with one thread, on inputs of zeros."""
+
+    steps: List[OpTime] = field(default_factory=list)
+    runs: int = 0
+    reason: str = ""
+    """Why there are none; empty where there are."""
+
+    @property
+    def total_us(self) -> float:
+        """Of all steps."""
+        return sum(step.median_us for step in self.steps)
+
+
+def op_times_from_json(fields: Dict[str, Any]) -> OpTimes:
+    """Read `OpTimes`."""
+    steps = [OpTime(step["op"], step["executor"], step["median_us"]) for step in fields["steps"]]
+    return OpTimes(steps, fields["runs"], fields["reason"])

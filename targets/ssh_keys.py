@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,19 @@ class _LockedError(Exception):
     """The key has a passphrase."""
 
 
-def keys_for(hop: Hop, passed_over: list[str]) -> Generator[tuple[str, paramiko.PKey], None, None]:
+@dataclass(frozen=True)
+class PassedOver:
+    """A key that was not tried."""
+
+    path: Path
+    why: str
+    is_locked: bool = False
+    """Whether it waits for a passphrase that nobody can type."""
+
+
+def keys_for(
+    hop: Hop, passed_over: list[PassedOver]
+) -> Generator[tuple[str, paramiko.PKey], None, None]:
     """Give the keys to try on a server, each with its name, those that cost no question first.
 
     Args:
@@ -46,7 +59,7 @@ def keys_for(hop: Hop, passed_over: list[str]) -> Generator[tuple[str, paramiko.
 
 
 def _in_order(
-    hop: Hop, held: dict[bytes, Any], passed_over: list[str]
+    hop: Hop, held: dict[bytes, Any], passed_over: list[PassedOver]
 ) -> Iterator[tuple[str, paramiko.PKey]]:
     locked: list[Path] = []
     for path in hop.identities or _usual_files():
@@ -58,7 +71,7 @@ def _in_order(
         except LoginRefusedError as error:
             if hop.identity_is_pinned:
                 raise
-            passed_over.append(str(error))
+            passed_over.append(PassedOver(path, str(error)))
         if key is not None:
             yield str(path), key
     if not hop.identities_only:
@@ -102,7 +115,7 @@ def _load(path: Path, passphrase: bytes | None) -> paramiko.PKey:
     return paramiko.PKey.from_path(path.expanduser(), passphrase)
 
 
-def _unlock(path: Path, passed_over: list[str]) -> paramiko.PKey | None:
+def _unlock(path: Path, passed_over: list[PassedOver]) -> paramiko.PKey | None:
     """Ask for the passphrase of a key; an empty answer passes the key over."""
     question = f"Passphrase of {path}"
     with SECRETS.one_at_a_time:
@@ -110,7 +123,8 @@ def _unlock(path: Path, passed_over: list[str]) -> paramiko.PKey | None:
             try:
                 said = SECRETS.answer(question)
             except NobodyAnswersError:
-                passed_over.append(f"the identity {path} has a passphrase, and nobody can type it")
+                why = f"the identity {path} has a passphrase, and nobody can type it"
+                passed_over.append(PassedOver(path, why, is_locked=True))
                 return None
             if not said:
                 break
@@ -121,7 +135,7 @@ def _unlock(path: Path, passed_over: list[str]) -> paramiko.PKey | None:
                 continue
             SECRETS.keep(question, said)
             return key
-    passed_over.append(f"the passphrase of the identity {path} was not given")
+    passed_over.append(PassedOver(path, f"the passphrase of the identity {path} was not given"))
     return None
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import paramiko
 
 from targets.address import DEFAULT_PORT
-from targets.ssh_keys import keys_for
+from targets.ssh_keys import PassedOver, keys_for
 from targets.ssh_route import Hop
 from targets.ssh_secrets import MOST_TRIES, SECRETS, NobodyAnswersError
 from targets.transport import LoginRefusedError
@@ -43,7 +43,7 @@ class _Login:
         self.transport = transport
         self.hop = hop
         self.tried: list[str] = []
-        self.passed_over: list[str] = []
+        self.passed_over: list[PassedOver] = []
         self.nobody = False
         self.was_asked = False
 
@@ -85,10 +85,6 @@ class _Login:
         if self.was_asked:
             return None
         question = f"Password of {self.hop.user} on {self.hop.name}"
-
-        def attempt(answer: str) -> Sequence[str]:
-            return list(self.transport.auth_password(self.hop.user, answer, fallback=False))
-
         with SECRETS.one_at_a_time:
             for _ in range(MOST_TRIES):
                 try:
@@ -100,14 +96,14 @@ class _Login:
                     return None
                 self._note("the password")
                 try:
-                    after = attempt(said)
+                    after = self.transport.auth_password(self.hop.user, said, fallback=False)
                 except _AUTH_FAILED as error:
                     SECRETS.forget(question)
                     if not self.transport.is_active():
                         raise self._cut(error) from error
                     continue
                 SECRETS.keep(question, said)
-                return after
+                return list(after)
         return None
 
     def questions(self) -> Sequence[str] | None:
@@ -155,14 +151,13 @@ class _Login:
     def _refused(self, left: Sequence[str]) -> LoginRefusedError:
         hop, tried = self.hop, ", ".join(self.tried) or "no key at all"
         said = f"{hop.name} refused the login of {hop.user} with {tried}"
-        if self.passed_over:
-            said += f"; {'; '.join(self.passed_over)}"
+        said += "".join(f"; {one.why}" for one in self.passed_over)
         typed = {"password", "keyboard-interactive"} & set(left)
         if self.nobody and typed:
             said += "; it would take a password, and nobody can type it"
-        locked = next((path for path in hop.identities if self._is_locked(str(path))), None)
-        if locked or any("has a passphrase" in reason for reason in self.passed_over):
-            hint = f"Load the key into an SSH agent first: ssh-add {locked or ''}".rstrip()
+        locked = [one.path for one in self.passed_over if one.is_locked]
+        if locked:
+            hint = f"Load the key into an SSH agent first: ssh-add {locked[0]}"
         else:
             hint = f"Put your public key on the board: {_copy_id(hop)}"
         if self.nobody and typed:
@@ -170,9 +165,6 @@ class _Login:
         if hop.passed_over:
             hint += f" Not followed of ~/.ssh/config: {', '.join(hop.passed_over)}."
         return LoginRefusedError(said, hint)
-
-    def _is_locked(self, path: str) -> bool:
-        return any(path in reason and "has a passphrase" in reason for reason in self.passed_over)
 
 
 class _Dialogue:
@@ -198,11 +190,13 @@ class _Dialogue:
         try:
             while (asked := self._asked.get()) is not None:
                 question, echo = asked
+                said = ""
                 try:
-                    said = "" if nobody else SECRETS.answer(question, hidden=not echo)
-                    self._login.note_asked() if not nobody else None
+                    if nobody is None:
+                        said = SECRETS.answer(question, hidden=not echo)
+                        self._login.note_asked()
                 except NobodyAnswersError as error:
-                    said, nobody = "", error
+                    nobody = error
                 self.answers[question] = said
                 self._said.put(said)
         except BaseException:

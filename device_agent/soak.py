@@ -32,8 +32,8 @@ READINGS = 600
 #: How often the host is told how far it is.
 _WORD_NS = 1_000_000_000
 
-Say = Callable[[float, float], None]
-"""Called with the seconds done and those there are."""
+Say = Callable[[float, float], bool]
+"""Called with the seconds done and those there are; returns whether to go on."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def time_soak(
         call: What is timed.
         warmup_s: How long the untimed phase lasts at least; seconds.
         duration_s: How long the soak lasts; seconds.
-        say: Tells how far it is, about once a second.
+        say: Tells how far it is, about once a second; may end the soak early.
         mark: Looks at the board where nothing is timed.
     """
     clock = time.perf_counter_ns
@@ -87,7 +87,7 @@ def time_soak(
                 memory[2 * readings], memory[2 * readings + 1] = after - first, rss_bytes()
                 readings, reading_due = readings + 1, after + interval
             if after >= word_due:
-                say((after - first) / 1e9, duration_s)
+                end = end if say((after - first) / 1e9, duration_s) else after
                 word_due = after + _WORD_NS
         cpu = time.process_time_ns() - cpu
     mark("end")

@@ -20,6 +20,9 @@ _WHOLE_SHARE = 0.25
 _WHOLE_LONGEST_S = 15.0
 _WHOLE_LEAST_RUNS = 5
 
+#: A file of this name in the folder of a soak ends it early.
+STOP = "stop"
+
 Say = Callable[[Dict[str, Any]], None]
 
 
@@ -28,7 +31,8 @@ def steady_phase(job: Dict[str, Any], say: Say, invoke: Call, whole: Call) -> Di
 
     Args:
         job: `warmup_s`, `duration_s`, `samples` and `end_to_end` (paths), `series_folder`; a
-            `period_ns` above 0 for requests at a fixed rate; `soak` for one long run.
+            `period_ns` above 0 for requests at a fixed rate; `soak` for one long run, which a file
+            named `STOP` in that folder ends early.
         say: Tells the host.
         invoke: One inference.
         whole: One inference as an application makes it.
@@ -78,8 +82,9 @@ def _timing(job: Dict[str, Any], say: Say, invoke: Call, mark: Mark) -> Timing:
         return time_paced(invoke, warmup_s, duration_s, job["period_ns"], mark)
     if job["soak"]:
 
-        def tell(done_s: float, all_s: float) -> None:
+        def tell(done_s: float, all_s: float) -> bool:
             say({"event": {"phase": "soak", "done": int(done_s), "total": int(all_s)}})
+            return not os.path.exists(os.path.join(job["series_folder"], STOP))
 
         return time_soak(invoke, warmup_s, duration_s, tell, mark)
     return time_calls(invoke, warmup_s, duration_s, mark)

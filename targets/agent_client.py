@@ -104,6 +104,23 @@ class AgentClient:
         self._ask(op, args)
         return self._answer(timeout_s, on_event)
 
+    def call_stoppable(
+        self, op: str, args: Mapping[str, Any], timeout_s: float, on_event: OnEvent | None = None
+    ) -> dict[str, Any]:
+        """Ask for work that Ctrl-C ends early, with the answer of what was done until then.
+
+        A second Ctrl-C is raised. See `call`.
+        """
+        self._ask(op, args)
+        try:
+            return self._answer(timeout_s, on_event)
+        except KeyboardInterrupt:
+            # Of the same number, so that the answer of the work is not taken for a late one.
+            self._send(encode(Request(self._last_id, "stop", {})), ANSWER_TIMEOUT_S)
+            answer = self._answer(timeout_s, on_event)
+            self._answer(ANSWER_TIMEOUT_S, None)
+            return answer
+
     def put(self, source: BinaryIO, sha256: str, size: int, on_bytes: OnBytes | None = None) -> str:
         """Send a file; only what the board does not have of it yet.
 

@@ -23,6 +23,10 @@ class Clock:
         self.now += ns
 
 
+def going_on(done_s: float, all_s: float) -> bool:
+    return True
+
+
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     monkeypatch.setattr(soak_module, "PLACES", 16)
@@ -30,7 +34,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def test_all_samples_are_kept_while_there_is_room(clock: Clock) -> None:
-    timing = time_soak(lambda: clock.work(MS), 0.0, 0.016, lambda done, of: None)
+    timing = time_soak(lambda: clock.work(MS), 0.0, 0.016, going_on)
 
     assert timing.runs == 16
     assert list(timing.starts_ns) == [number * MS for number in range(16)]
@@ -39,7 +43,7 @@ def test_all_samples_are_kept_while_there_is_room(clock: Clock) -> None:
 
 @pytest.mark.parametrize("runs", [17, 32, 33, 1000, 4097])
 def test_a_long_soak_keeps_samples_spread_evenly_over_all_of_it(clock: Clock, runs: int) -> None:
-    timing = time_soak(lambda: clock.work(MS), 0.0, runs / 1000, lambda done, of: None)
+    timing = time_soak(lambda: clock.work(MS), 0.0, runs / 1000, going_on)
     starts = list(timing.starts_ns)
     steps = {later - earlier for earlier, later in zip(starts, starts[1:], strict=False)}
 
@@ -52,7 +56,7 @@ def test_a_long_soak_keeps_samples_spread_evenly_over_all_of_it(clock: Clock, ru
 
 def test_a_sample_stays_beside_its_start(clock: Clock) -> None:
     lengths = iter([MS] + [MS * (1 + number % 7) for number in range(500)])
-    timing = time_soak(lambda: clock.work(next(lengths)), 0.0, 1.0, lambda done, of: None)
+    timing = time_soak(lambda: clock.work(next(lengths)), 0.0, 1.0, going_on)
     begun, truth = 0, {}
     for number in range(500):
         truth[begun] = MS * (1 + number % 7)
@@ -65,7 +69,7 @@ def test_the_memory_is_read_all_along(clock: Clock, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(soak_module, "READINGS", 10)
     sizes = iter(range(1000, 2000))
     monkeypatch.setattr(soak_module, "rss_bytes", lambda: next(sizes))
-    timing = time_soak(lambda: clock.work(MS), 0.0, 1.0, lambda done, of: None)
+    timing = time_soak(lambda: clock.work(MS), 0.0, 1.0, going_on)
     times, readings = list(timing.memory[::2]), list(timing.memory[1::2])
 
     assert readings == list(range(1000, 1010))
@@ -75,10 +79,22 @@ def test_the_memory_is_read_all_along(clock: Clock, monkeypatch: pytest.MonkeyPa
 
 def test_it_says_how_far_it_is(clock: Clock) -> None:
     said: list[tuple[float, float]] = []
-    time_soak(lambda: clock.work(100 * MS), 0.0, 5.0, lambda done, of: said.append((done, of)))
+
+    def say(done_s: float, all_s: float) -> bool:
+        said.append((done_s, all_s))
+        return True
+
+    time_soak(lambda: clock.work(100 * MS), 0.0, 5.0, say)
 
     assert [done for done, _ in said] == pytest.approx([1, 2, 3, 4, 5])
     assert {of for _, of in said} == {5.0}
+
+
+def test_it_ends_early_when_it_is_told_to(clock: Clock) -> None:
+    timing = time_soak(lambda: clock.work(100 * MS), 0.0, 60.0, lambda done_s, all_s: done_s < 3)
+
+    assert timing.runs == 30
+    assert timing.wall_ns == 3000 * MS
 
 
 @pytest.mark.parametrize("count", [0, 1, 7, 8, 9, 16, 17, 100, 1000])

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -72,6 +73,28 @@ def test_a_soak_is_one_process_with_trends(project: Path) -> None:
     assert "KiB/h (95 % interval" in ran.out
     assert "%/h (95 % interval" in ran.out
     assert "soak" in ran.err
+
+
+def test_ctrl_c_ends_a_soak_with_what_was_seen_so_far(project: Path) -> None:
+    command = [sys.executable, "-m", "toolkit.cli", "bench", "model.tflite", "--on", "here"]
+    process = subprocess.Popen(
+        [*command, "--soak", "1m"],
+        cwd=project,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    while "soak" not in process.stderr.readline():
+        assert process.poll() is None
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    said, log = process.communicate(timeout=60)
+
+    assert process.returncode in (0, 9), log
+    assert "ended early" in said
+    assert "KiB/h" in said
+    assert "kept as result" in log
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """`kedge run` and `kedge bench --data` on every board: files in, right answers out."""
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +7,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from converters.conversion import read_conversion
 from converters.model_toml import card_text
+from converters.tflite.reader import read_model
 from device_agent.contract.model_card import RESIZES, ImageInput, ModelCard, Output
 from device_agent.preprocess import preprocess
+from targets.device import no_progress
+from targets.provision import open_device
 from tests.boards import BoardUnderTest
+from tests.conformance.conftest import add_arguments
 from tests.kedge import kedge
 from tests.resize_definition import resized
 from tests.tiny_model import pictures_model, relu_model
+from toolkit.accuracy import measure_accuracy, open_labelled
+from toolkit.project import find_target
 
 Project = tuple[Path, BoardUnderTest]
 Array = np.ndarray[Any, Any]
@@ -127,23 +132,38 @@ def test_a_real_model_sees_a_cat(project: Project) -> None:
 
 def test_the_accuracy_on_a_board_is_that_of_this_host(project: Project, digits: Path) -> None:
     folder, board = project
-    model = str(digits / "int8" / "model.tflite")
-    evidence = json.loads((digits / "int8" / "conversion.json").read_text())
-    ran = kedge(
-        "bench", model, "--on", board.name, "--quality", "quick", "--duration", "60ms",
-        "--data", str(digits / "digits.npz"), "--json", cwd=folder,
-    )  # fmt: skip
-    entry = ran.json["targets"][0]
-    found: Mapping[str, Any] = entry["accuracy"]
-    assert found["samples"] == evidence["accuracy"]["samples"]
-    assert found["host"] == evidence["accuracy"]["correct"] / evidence["accuracy"]["samples"]
-    low, high = found["board_interval"]
-    assert low < found["board"] < high
-    assert found["drop_interval"][0] <= found["drop"] <= found["drop_interval"][1]
+    model = read_model(digits / "int8" / "model.tflite")
+    labelled = open_labelled(model, digits / "digits.npz")
+    with open_device(find_target(board.name, folder)) as device:
+        device.prepare_runtime()
+        staged = device.push(model.path)
+        found = measure_accuracy(model, labelled, device, staged, no_progress)
+
+    proved = read_conversion(digits / "int8").accuracy
+    assert (found.samples, found.host_correct) == (proved.samples, proved.correct)
+    low, high = found.board_interval
+    assert low < found.board_correct / found.samples < high
     if board.kind == "arm64":  # another kernel class
-        assert found["agreement"] > 0.97
-        assert ran.code == 9
+        assert found.agreement > 0.97
+        assert found.drop.interval[0] < 0 < found.drop.interval[1]
     else:
-        assert found["board"] == found["host"]
-        assert found["agreement"] == 1
-        assert (found["only_host_right"], found["only_board_right"]) == (0, 0)
+        assert found.board_correct == found.host_correct
+        assert found.agreement == 1
+    nothing_but_models_is_left(board)
+
+
+def test_bench_tells_the_accuracy(
+    local_board: BoardUnderTest, digits: Path, tmp_path: Path
+) -> None:
+    assert kedge(*add_arguments(local_board), cwd=tmp_path).code == 0
+    asked = (
+        *("bench", str(digits / "int8" / "model.tflite"), "--on", local_board.name),
+        *("--quality", "quick", "--duration", "60ms", "--data", str(digits / "digits.npz")),
+    )
+    proved = read_conversion(digits / "int8").accuracy
+    plain = kedge(*asked, "--json", cwd=tmp_path).json["targets"][0]["accuracy"]
+    assert plain["host"] == plain["board"] == proved.fraction
+    assert plain["drop_interval"][0] < plain["drop"] == 0 < plain["drop_interval"][1]
+    said = kedge(*asked, cwd=tmp_path).out
+    assert f"accuracy over {proved.samples} samples of digits.npz (x_test)" in said
+    assert "right on the board alone 0, on this host alone 0" in said

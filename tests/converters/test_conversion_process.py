@@ -6,30 +6,22 @@ import errno
 import importlib.util
 import os
 import signal
-import subprocess
 import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from conftest import start_parent
 
 from converters import durable, process
 from converters.errors import ConversionError, HostDiskError, MissingConvertExtraError
+from converters.model_toml import card_beside
 from converters.process import ConversionBugError, convert
 from converters.recipe import RecipeError
 from converters.request import ConversionRequest
-
-PARENT = """
-import sys
-from converters.process import convert
-from converters.request import ConversionRequest
-
-def report(progress):
-    print(progress.stage, flush=True)
-
-convert(ConversionRequest.from_json(sys.argv[1]), report)
-"""
+from converters.tflite.reader import read_model
+from device_agent.contract.model_card import ArrayInput
 
 
 def test_a_request_survives_the_pipe(digits_request):
@@ -40,7 +32,15 @@ def test_a_conversion_loads_no_tensorflow_into_its_caller(digits_ptq):
     assert not {"tensorflow", "tf_keras", "keras"} & set(sys.modules)
 
 
-def test_only_the_three_files_are_left(digits_ptq):
+def test_the_card_says_that_the_model_takes_arrays_and_gives_probabilities(digits_ptq):
+    model = read_model(digits_ptq.model)
+    card = card_beside(model)
+    assert card.inputs == {model.inputs[0].name: ArrayInput()}
+    meant = card.outputs[model.outputs[0].name]
+    assert (meant.task, meant.activation, meant.labels) == ("classification", "none", [])
+
+
+def test_only_these_files_are_left(digits_ptq):
     names = {path.name for path in digits_ptq.model.parent.iterdir()}
     assert names == {"model.tflite", "model.toml", "conversion.json", "golden.npz"}
 
@@ -134,18 +134,9 @@ def _images(folder):
     return folder / "images"
 
 
-def start_parent(request):
-    return subprocess.Popen(
-        [sys.executable, "-c", PARENT, request.to_json()],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 def wait_for_stage(parent, stage):
     for line in parent.stdout:
-        if line.strip() == stage:
+        if line.startswith(stage):
             return
     pytest.fail(f"{stage} was never reached: {parent.stderr.read()}")
 
@@ -206,20 +197,6 @@ def test_an_interrupted_conversion_leaves_the_one_before_it_whole(
         "golden.npz",
     }
     assert process.read_conversion(out).model_sha256 == digits_ptq.model_sha256
-
-
-@pytest.fixture
-def tiny_disk(tmp_path):
-    """A file system of 64 KiB."""
-    folder = tmp_path / "tiny"
-    folder.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], capture_output=True
-    )
-    if done.returncode:
-        pytest.skip("mounting a small file system needs root")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_a_full_disk_is_named_and_left_as_it_was(digits_request, tiny_disk):

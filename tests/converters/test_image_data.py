@@ -39,7 +39,9 @@ def test_a_folder_without_a_split_holds_out_a_fifth_of_each_class(images):
 
 def test_a_class_is_its_position_in_the_alphabet(images):
     folder = images(classes=("cow", "ant", "bee"))
-    samples = everything(open_dataset(folder, GREY, "0..255", 0))["test"]
+    dataset = open_dataset(folder, GREY, "0..255", 0)
+    samples = everything(dataset)["test"]
+    assert dataset.class_names == ("ant", "bee", "cow")
     bees = {np.asarray(Image.open(path)).tobytes() for path in (folder / "bee").iterdir()}
     assert {x.tobytes() for x in samples.stored[samples.labels == 1]} <= bees
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from toolkit.cli import output
-from toolkit.cli.options import as_json, file_path
+from toolkit.cli.options import as_json, file_path, wheelhouse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,12 +31,7 @@ _SHOWN_VALUES = 8
     help="A picture, .npy or .npz; may be given several times.",
 )
 @click.option("--save-outputs", type=file_path(), help="Write the outputs' real values as .npz.")
-@click.option(
-    "--wheelhouse",
-    type=file_path(),
-    envvar="KEDGE_WHEELHOUSE",
-    help="Folder with the board's wheels, instead of downloading them.",
-)
+@wheelhouse
 @as_json
 def command(
     file: Path,

@@ -1,8 +1,9 @@
-"""How well a graph does on samples: what is measured before something of a model goes for good."""
+"""How well a model does on samples: what is measured before something of it goes for good."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -24,15 +25,19 @@ def judged_samples(materials: Materials) -> Samples:
     return replace(samples, stored=samples.stored[rows], labels=samples.labels[rows])
 
 
-def loss_of(graph: Graph, samples: Samples, probabilities: bool) -> float:
-    """Mean cross entropy with the labels, in nats.
+def loss_of_graph(graph: Graph, samples: Samples, probabilities: bool) -> float:
+    """Mean cross entropy of a classifier with the labels, in nats; arguments as below."""
+    return loss_of_model(build_model(graph), samples, probabilities)
+
+
+def loss_of_model(model: Any, samples: Samples, probabilities: bool) -> float:
+    """Mean cross entropy of a classifier with the labels, in nats.
 
     Args:
-        graph: A classifier.
+        model: Of tf-keras.
         samples: Labelled.
         probabilities: Whether its scores are probabilities rather than logits.
     """
-    model = build_model(graph)
     total = 0.0
     for batch, labels in samples.batches(_BATCH):
         scores = np.asarray(model(batch, training=False))

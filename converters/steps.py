@@ -131,7 +131,7 @@ class PtqWeightOnly(Step):
 
 @dataclass(frozen=True)
 class PruneChannels(Step):
-    """Channel pruning: whole channels are taken out, in one go; training has to follow.
+    """Channel pruning: whole channels are taken out; training has to follow.
 
     One of the three ratios is given; where somebody measures latency, it decides between choices
     that are alike otherwise.
@@ -142,7 +142,9 @@ class PruneChannels(Step):
         latency_ratio: The same of the latency.
         importance: Channels go by how much the loss would change without them (Taylor), or by the
             norm of their weights.
-        scope: Channels go where they matter least, or alike in all layers.
+        scope: Channels go where their importance in sum is least, alike in all layers, or where the
+            loss grows least, as it is measured for each group of layers alone.
+        rounds: Channels go in so many portions, with a short training in between.
         multiple: The channels left in a layer are a multiple of this, as kernels compute so many at
             a time.
     """
@@ -156,7 +158,8 @@ class PruneChannels(Step):
     parameters_ratio: float = number(0.0, 0.01, 0.99)
     latency_ratio: float = number(0.0, 0.01, 0.99)
     importance: str = choice("taylor", "l1", "l2")
-    scope: str = choice("global", "uniform")
+    scope: str = choice("global", "uniform", "sensitivity")
+    rounds: int = number(1, 1, 20)
     multiple: int = number(8, 1, 256)
 
     @property
@@ -186,8 +189,10 @@ class PruneChannels(Step):
 
     @property
     def label(self) -> str:
-        """Such as channels50: half of the MACs are gone; channels50latency: half of the latency."""
-        return f"channels{100 - 100 * self.ratio:.3g}" + ("" if self.of == "macs" else self.of)
+        """Such as channels50, half of the MACs are gone; channels50latencyx3, in three rounds."""
+        of = "" if self.of == "macs" else self.of
+        rounds = f"x{self.rounds}" if self.rounds > 1 else ""
+        return f"channels{100 - 100 * self.ratio:.3g}{of}{rounds}"
 
     def milder(self) -> Step | None:
         """More is left."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from converters.dataset import TRAIN
 from converters.draft import Draft, Materials
-from converters.effect import judged_samples, loss_of
+from converters.effect import judged_samples, loss_of_graph
 from converters.errors import ConversionError
 from converters.graph.cost import macs, parameters
 from converters.graph.node import Graph
@@ -84,7 +84,7 @@ class _Judge:
     def __call__(self, graph: Graph) -> float:
         self._done += 1
         self._materials.report(Progress("leave out blocks", self._done, 0))
-        return loss_of(graph, self._samples, self._materials.source.probabilities)
+        return loss_of_graph(graph, self._samples, self._materials.source.probabilities)
 
 
 def _latency_us(graph: Graph, pruned: Graph, materials: Materials) -> list[float]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from converters.dataset import TRAIN
+from converters.distill import distill
 from converters.draft import Draft, Materials
 from converters.errors import ConversionError
 from converters.graph.cost import macs, parameters
@@ -15,10 +17,10 @@ from converters.graph.node import Graph
 from converters.graph.read import read_graph
 from converters.prune_channels.channels import PRODUCERS, Channels, channels_of
 from converters.prune_channels.choose import (
+    GLOBAL,
     LATENCY,
     PARAMETERS,
     UNIFORM,
-    Choice,
     Target,
     choose,
     lost_by_importance,
@@ -26,84 +28,168 @@ from converters.prune_channels.choose import (
 from converters.prune_channels.cut import Rows, without_channels
 from converters.prune_channels.gradients import kernel_gradients
 from converters.prune_channels.importance import Importance, by_norm, by_taylor
-from converters.prune_channels.ladder import MOST_LEVELS, Bounds, Ladder, Sizes, ladder_of
+from converters.prune_channels.ladder import (
+    MOST_LEVELS,
+    Bounds,
+    Doubles,
+    Ladder,
+    Sizes,
+    ladder_of,
+)
 from converters.prune_channels.reconstruct import reconstructed
+from converters.prune_channels.sensitivity import measured_losses
 from converters.prune_channels.trials import Trials
 from converters.steps import PruneChannels
 from converters.trainable import trainable_model, with_model
+from converters.training_steps import Distill
 
-#: Files that are measured with one group alone narrower, at most but for one a group: writing one
-#: takes a second or more.
-_MOST_FILES = 40
+#: A scope: losses that were measured decide, in the place of importance.
+SENSITIVITY = "sensitivity"
+#: Levels of all groups together, but at least one a group, where each level takes a second or more:
+#: a file is written and measured, or samples are judged.
+_MOST_TRIALS = 40
+#: Between two rounds the original teaches so long and so fast.
+_BETWEEN = Distill(epochs=1, learning_rate=1e-3)
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """One removal.
+
+    Attributes:
+        graph: What is left, mended.
+        left: Share of what is aimed at that is left of the graph before.
+        latency_us: Before and after; empty where nobody measures.
+        measured: Files that were measured.
+        losses: Of each group what its levels add to the loss, if that was measured.
+    """
+
+    graph: Graph
+    left: float
+    latency_us: tuple[float, ...] = ()
+    measured: int = 0
+    losses: tuple[dict[str, Any], ...] = ()
 
 
 def prune(draft: Draft, step: PruneChannels, materials: Materials) -> Draft:
-    """Take out the channels that matter least, once; a training step has to follow.
+    """Take out the channels that matter least; a training step has to follow.
 
     Args:
         draft: A float Keras model, Sequential or Functional.
-        step: How many, and how they are judged.
+        step: How many, in how many rounds, and how they are judged.
         materials: With the split "train".
 
     Raises:
         ConversionError: The model cannot be brought to a graph, or none of its channels can go.
     """
-    source = materials.source
-    graph = read_graph(draft.keras_model, str(source.path))
-    channels = channels_of(graph)
-    importance = _importance(graph, channels, step, materials)
-    ladder, choice, latency_us = _chosen(graph, channels, importance, step, materials)
-    removed = ladder.removed(choice.levels)
-    if not removed:
+    origin = str(materials.source.path)
+    whole = read_graph(draft.keras_model, origin)
+    cuts: list[_Cut] = []
+    left = 1.0
+    for number in range(1, step.rounds + 1):
+        graph = whole
+        if cuts:
+            graph = read_graph(_taught(draft, cuts[-1].graph, materials), origin)
+        # Each round leaves the same share of what the one before left.
+        cut = _cut(graph, step.ratio ** (number / step.rounds) / left, step, materials)
+        if cut is not None:
+            cuts.append(cut)
+            left *= cut.left
+    if not cuts:
         raise ConversionError(
-            f"{source.path}: no channels can be taken out of it to leave {step.ratio:.0%} of "
+            f"{origin}: no channels can be taken out of it to leave {step.ratio:.0%} of "
             f"the {step.of} in multiples of {step.multiple} channels",
             "give the step a smaller `multiple`, or use a recipe without it",
         )
-    pruned = without_channels(graph, channels, removed)
-    samples = materials.samples[TRAIN]
-    kept = _kept(channels, removed)
-    mended = reconstructed(graph, pruned, kept, samples, materials.seed, materials.report)
-    model = trainable_model(mended, samples, materials)
+    pruned = cuts[-1].graph
+    model = trainable_model(pruned, materials.samples[TRAIN], materials)
     return replace(
         with_model(draft, model, materials),
-        warnings=draft.warnings + _warnings(graph, pruned, step, choice),
-        found={
-            "macs": [macs(graph), macs(pruned)],
-            "parameters": [parameters(graph), parameters(pruned)],
-            "channels": _widths(graph, pruned),
-            "chosen_by": "macs" if choice.latency is None else "latency",
-            "latency_us": latency_us,
-            "measured_files": choice.measured,
-        },
+        warnings=draft.warnings + _warnings(step, left, materials),
+        found=_found(whole, cuts),
     )
 
 
-def _chosen(
-    graph: Graph,
-    channels: Channels,
-    importance: Importance,
-    step: PruneChannels,
-    materials: Materials,
-) -> tuple[Ladder, Choice, list[float]]:
-    """The ladder, what was chosen of it, and the latency before and after, if it was measured."""
-    measures = materials.latency_us
-    most = max(2, 1 + _MOST_FILES // max(1, len(channels.groups))) if measures else MOST_LEVELS
-    if step.scope == UNIFORM and step.of != LATENCY:
-        most = max(map(len, channels.groups), default=0) + 1
-    ladder = ladder_of(channels, importance, Bounds(step.multiple, step.multiple), most)
-    if all(len(counts) == 1 for counts in ladder.counts):
-        return ladder, Choice((0,) * len(ladder.counts)), []
-    sizes, lost = Sizes(graph, channels, ladder), lost_by_importance(ladder, importance)
-    target = Target(step.ratio, step.of, step.scope)
-    if measures is None:
-        return ladder, choose(ladder, sizes, lost, target), []
+def _found(whole: Graph, cuts: Sequence[_Cut]) -> dict[str, Any]:
+    pruned, first, last = cuts[-1].graph, cuts[0], cuts[-1]
+    return {
+        "macs": [macs(whole), *(macs(cut.graph) for cut in cuts)],
+        "parameters": [parameters(whole), *(parameters(cut.graph) for cut in cuts)],
+        "channels": _widths(whole, pruned),
+        "chosen_by": "latency" if first.latency_us else "macs",
+        "latency_us": [*first.latency_us[:1], *last.latency_us[1:]],
+        "measured_files": sum(cut.measured for cut in cuts),
+        "losses": list(last.losses),
+    }
+
+
+def _taught(draft: Draft, graph: Graph, materials: Materials) -> Any:
+    """What a short training makes of a model between two rounds."""
+    model = trainable_model(graph, materials.samples[TRAIN], materials)
+    # The step's own checkpoint is not this training's.
+    alone = replace(materials, checkpoint=None, logs=None)
+    return distill(with_model(draft, model, materials), _BETWEEN, alone).keras_model
+
+
+def _cut(graph: Graph, ratio: float, step: PruneChannels, materials: Materials) -> _Cut | None:
+    """Take out channels once; None if there are none to take out."""
+    channels = channels_of(graph)
+    importance = _importance(graph, channels, step, materials)
+    bounds = Bounds(step.multiple, step.multiple)
+    ladder = ladder_of(channels, importance, bounds, _most_levels(channels, step, materials))
+    if ratio >= 1 or all(len(counts) == 1 for counts in ladder.counts):
+        return None
+    lost = lost_by_importance(ladder, importance)
+    losses: tuple[dict[str, Any], ...] = ()
+    if step.scope == SENSITIVITY:
+        lost = measured_losses(graph, channels, ladder, materials)
+        losses = _curves(graph, channels, ladder, lost)
+    sizes, measures = Sizes(graph, channels, ladder), materials.latency_us
+    target = Target(ratio, step.of, UNIFORM if step.scope == UNIFORM else GLOBAL)
     with Trials(graph, channels, ladder, materials) as trials:
-        choice = choose(
-            ladder, sizes, lost, target, lambda levels: trials.measured(levels, measures)
-        )
-        whole = tuple(map(int, ladder.whole))
-        return ladder, choice, [trials.us[whole], trials.us[choice.levels]]
+        measure = None if measures is None else lambda rows: trials.measured(rows, measures)
+        choice = choose(ladder, sizes, lost, target, measure)
+        kept_all = tuple(map(int, ladder.whole))
+        latency_us = tuple(trials.us[row] for row in (kept_all, choice.levels) if trials.us)
+    if choice.levels == kept_all:
+        return None
+    removed = ladder.removed(choice.levels)
+    pruned = without_channels(graph, channels, removed)
+    kept = _kept(channels, removed)
+    samples = materials.samples[TRAIN]
+    mended = reconstructed(graph, pruned, kept, samples, materials.seed, materials.report)
+    count = parameters if step.of == PARAMETERS else macs
+    left = count(pruned) / count(graph)
+    if step.of == LATENCY and choice.latency is not None:
+        left = choice.latency
+    return _Cut(mended, left, latency_us, choice.measured, losses)
+
+
+def _most_levels(channels: Channels, step: PruneChannels, materials: Materials) -> int:
+    groups = max(1, len(channels.groups))
+    if step.scope == SENSITIVITY or materials.latency_us and step.scope != UNIFORM:
+        return max(2, 1 + _MOST_TRIALS // groups)
+    if step.scope == UNIFORM and step.of != LATENCY:
+        return max(map(len, channels.groups), default=0) + 1
+    return MOST_LEVELS
+
+
+def _curves(
+    graph: Graph, channels: Channels, ladder: Ladder, lost: Sequence[Doubles]
+) -> tuple[dict[str, Any], ...]:
+    """What each level of each group adds to the loss, for conversion.json."""
+    return tuple(
+        {
+            "layers": [
+                node.name
+                for node in graph.nodes
+                if node.op in PRODUCERS and np.isin(channels.of[node.name], order).any()
+            ],
+            "channels": list(counts),
+            "loss_added": [round(float(loss), 5) for loss in of_group],
+        }
+        for order, counts, of_group in zip(ladder.orders, ladder.counts, lost, strict=True)
+    )
 
 
 def _importance(
@@ -137,15 +223,13 @@ def _widths(graph: Graph, pruned: Graph) -> dict[str, list[int]]:
     }
 
 
-def _warnings(graph: Graph, pruned: Graph, step: PruneChannels, choice: Choice) -> tuple[str, ...]:
-    if step.of == LATENCY and choice.latency is None:
+def _warnings(step: PruneChannels, left: float, materials: Materials) -> tuple[str, ...]:
+    if step.of == LATENCY and materials.latency_us is None:
         return ("nobody measures the latency here: the MACs stand in for it",)
-    count = parameters if step.of == PARAMETERS else macs
-    ratio = choice.latency if step.of == LATENCY else count(pruned) / count(graph)
-    if ratio is None or abs(ratio - step.ratio) < 0.05:
+    if abs(left - step.ratio) < 0.05:
         return ()
     return (
-        f"{ratio:.0%} of the {step.of} are left, {step.ratio:.0%} were asked for: in multiples of "
+        f"{left:.0%} of the {step.of} are left, {step.ratio:.0%} were asked for: in multiples of "
         f"{step.multiple} channels, and without the channels that must stay, there is no nearer "
         "choice",
     )

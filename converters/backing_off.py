@@ -56,8 +56,8 @@ def milder_recipe(
 
 def _parts(steps: Sequence[Step]) -> list[_Part]:
     starts = [number for number, step in enumerate(steps) if step.phase != TRAINING]
-    ends = [*(start - 1 for start in starts[1:]), len(steps) - 1]
-    return [_Part(first, last) for first, last in zip(starts, ends, strict=True)]
+    ends = [*starts[1:], len(steps)]
+    return [_Part(first, end - 1) for first, end in zip(starts, ends, strict=False)]
 
 
 def _lost_by(

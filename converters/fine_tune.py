@@ -27,7 +27,7 @@ from converters.training_log import TrainingLog
 
 _REPORT_EVERY = 10
 #: A learning rate is tried on so many batches, or on an epoch if that is shorter.
-_TRIAL_BATCHES = 200
+TRIAL_BATCHES = 200
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ class _Fit:
         rates = self._settings.learning_rates
         if len(rates) == 1:
             return {}
-        model, steps = self._model, min(_TRIAL_BATCHES, self._steps)
+        model, steps = self._model, min(TRIAL_BATCHES, self._steps)
         model.optimizer.build(model.trainable_variables)
         weights = model.get_weights()
         fresh = [np.asarray(variable) for variable in model.optimizer.variables]

@@ -16,7 +16,8 @@ from converters.planned import Plan, PlannedStep
 from converters.progress import Progress, Report
 from converters.recipe import load_recipe
 from converters.request import ConversionRequest
-from converters.step import Step
+from converters.step import Step, TrainingStep
+from converters.training import most_epochs, trial_batches
 
 #: A sample of a training step costs so many forward passes; seen: 4.6 (ResNet-8, 32x32x3) and 5.5
 #: (digits, 8x8x1) without, 5.9 with fake quantization.
@@ -69,9 +70,13 @@ def plan(request: ConversionRequest, report: Report) -> Plan:
 def _planned(step: Step, samples: dict[str, int], forward: float) -> PlannedStep:
     values: dict[str, Any] = asdict(step)
     seconds = 0.0
-    if step.trains:
-        passes = values.get("epochs", 1) * _PASSES_OF_TRAINING
-        seconds = _COMPILE_SECONDS + samples.get(TRAIN, 0) * forward * passes
+    if isinstance(step, TrainingStep):
+        batches = -(-samples[TRAIN] // step.batch_size)
+        trials = trial_batches(step, batches) / batches
+        passes = (most_epochs(step) + trials) * _PASSES_OF_TRAINING
+        seconds = _COMPILE_SECONDS + samples[TRAIN] * forward * passes
+    elif step.trains:
+        seconds = _COMPILE_SECONDS + samples[TRAIN] * forward * _PASSES_OF_TRAINING
     return PlannedStep(step.kind, values, round(seconds, 1))
 
 

@@ -14,8 +14,8 @@ class PlannedStep:
     Attributes:
         kind: As in the recipe.
         values: Every field, defaults included.
-        seconds: About how long it takes; post-training quantization is done while the file is
-            written, and takes none of its own.
+        seconds: About how long it takes, at most where its epochs are left open; post-training
+            quantization is done while the file is written, and takes none of its own.
     """
 
     kind: str

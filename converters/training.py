@@ -14,7 +14,13 @@ from typing import Any
 from converters.batches import BatchSettings
 from converters.dataset import TRAIN, VALIDATION
 from converters.draft import Materials
-from converters.fine_tune import History, Surroundings, TrainingSettings, fine_tune
+from converters.fine_tune import (
+    TRIAL_BATCHES,
+    History,
+    Surroundings,
+    TrainingSettings,
+    fine_tune,
+)
 from converters.step import AUTO, TrainingStep
 from converters.teacher import Teacher
 
@@ -41,7 +47,7 @@ class Automatic:
 #: Of a float model, that lost much or nothing.
 TUNING = Automatic((3e-3, 1e-3, 3e-4, 1e-4), epochs=30, patience=2, validates=True)
 #: A model that is nearly right: small steps, and few of them.
-ROUNDED = Automatic((1e-3, 3e-4, 1e-4, 3e-5), epochs=12, patience=1, cosine=False)
+ROUNDED = Automatic((3e-4, 1e-4, 3e-5), epochs=12, patience=1, cosine=False)
 SHARED = Automatic((3e-4, 1e-4, 3e-5), epochs=12, patience=1)
 #: While zeros grow a trial would tell little of what is to come, so there is none.
 THINNED = Automatic((1e-3,), epochs=20, patience=2)
@@ -58,6 +64,14 @@ def is_open(step: TrainingStep) -> bool:
 def most_epochs(step: TrainingStep) -> int:
     """Passes over the training samples that a step makes at most."""
     return AUTOMATIC[step.kind].epochs if step.epochs == AUTO else int(step.epochs)
+
+
+def trial_batches(step: TrainingStep, batches: int) -> int:
+    """Batches that the trials of learning rates take before the training; `batches` an epoch."""
+    rates = AUTOMATIC[step.kind].learning_rates
+    if step.learning_rate != AUTO or len(rates) == 1:
+        return 0
+    return len(rates) * min(TRIAL_BATCHES, batches)
 
 
 def train_on(

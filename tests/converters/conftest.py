@@ -19,6 +19,27 @@ HERE = Path(__file__).parent
 REPOSITORY = HERE.parent.parent
 
 
+PARENT = """
+import sys
+from converters.process import convert
+from converters.request import ConversionRequest
+
+def report(progress):
+    print(progress.stage, progress.detail, flush=True)
+
+convert(ConversionRequest.from_json(sys.argv[1]), report)
+"""
+
+
+def start_parent(request):
+    return subprocess.Popen(
+        [sys.executable, "-c", PARENT, request.to_json()],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
 def run_child(*arguments: str | Path) -> None:
     environment = dict(os.environ, TF_USE_LEGACY_KERAS="1", TF_CPP_MIN_LOG_LEVEL="3")
     done = subprocess.run(
@@ -92,3 +113,17 @@ def graph_report(tmp_path_factory, digits) -> dict:
     path = tmp_path_factory.mktemp("graph") / "report.json"
     run_child(HERE / "graph_report.py", path, digits / "digits.npz")
     return json.loads(path.read_text())
+
+
+@pytest.fixture
+def tiny_disk(tmp_path):
+    """A file system of 64 KiB."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], capture_output=True
+    )
+    if done.returncode:
+        pytest.skip("mounting a small file system needs root")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)

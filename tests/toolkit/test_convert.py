@@ -90,5 +90,5 @@ def test_a_dry_run_shows_the_steps_and_writes_nothing(project: Path) -> None:
     )  # fmt: skip
     assert ran.code == 0, ran.err
     assert [planned["recipe"] for planned in ran.json["plans"]] == ["qat_w8a8", "ptq_w8a8"]
-    assert ran.json["plans"][0]["steps"][0]["values"]["epochs"] == 2
+    assert ran.json["plans"][0]["steps"][0]["values"]["epochs"] == "auto"
     assert not (project / "z").exists()

@@ -1,0 +1,63 @@
+"""What decides a step, and what does not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from converters.dataset import CALIBRATION, TRAIN, VALIDATION, Selection
+from converters.recipe import Recipe
+from converters.step_keys import StepKeys, file_key, row_digests
+from converters.steps import PruneChannels, PtqW8A8
+from converters.training_steps import FineTune, SparseWeights
+
+ROWS = row_digests(
+    {
+        TRAIN: Selection(TRAIN, np.arange(100)),
+        VALIDATION: Selection(TRAIN, np.arange(100, 110)),
+        CALIBRATION: Selection(TRAIN, np.arange(110, 120)),
+    }
+)
+KEYS = StepKeys("model", "data", "0..255", 0, "", ROWS)
+RECIPE = Recipe((PruneChannels(macs_ratio=0.5), FineTune(), SparseWeights(), PtqW8A8()), "")
+
+
+def shared(keys, recipe=RECIPE):
+    """How many steps from the first on need not be done again."""
+    pairs = zip(KEYS.of(RECIPE), keys.of(recipe), strict=False)
+    return sum(one == other for one, other in pairs)
+
+
+def test_the_same_is_the_same():
+    assert shared(KEYS) == 4
+    assert len({*KEYS.of(RECIPE), file_key(KEYS.of(RECIPE))}) == 5
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("model_sha256", "x"), ("data_sha256", "x"), ("image_range", "0..1"), ("seed", 1)],
+)
+def test_what_comes_in_decides_every_step(field, value):
+    assert shared(replace(KEYS, **{field: value})) == 0
+
+
+def test_a_value_decides_its_step_and_those_behind_it():
+    steps = list(RECIPE.steps)
+    steps[1] = FineTune(learning_rate=0.1)
+    assert shared(KEYS, Recipe(tuple(steps), "")) == 1
+    assert shared(KEYS, Recipe(RECIPE.steps[:3], "another sentence")) == 3
+
+
+def test_samples_decide_the_steps_that_use_them():
+    others = row_digests({CALIBRATION: Selection(TRAIN, np.arange(111, 120))})
+    assert shared(replace(KEYS, rows={**ROWS, **others})) == 3
+    others = row_digests({TRAIN: Selection(TRAIN, np.arange(99))})
+    assert shared(replace(KEYS, rows={**ROWS, **others})) == 0
+
+
+def test_where_latency_is_measured_decides_pruning_alone():
+    assert shared(replace(KEYS, measured_on="pi (pi@10.0.0.2)")) == 0
+    recipe = Recipe(RECIPE.steps[1:], "")
+    assert KEYS.of(recipe) == replace(KEYS, measured_on="pi").of(recipe)

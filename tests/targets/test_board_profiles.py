@@ -14,8 +14,11 @@ from targets.board_profile import (
     caveats_of,
     recognise,
 )
+from targets.inventory import Inventory, Target
 from tests.device_agent.board_trees import A53, BOARDS, device_tree, make_tree
+from tests.kedge import kedge
 from tests.targets.board_table import DOCUMENT, ROW, rows
+from toolkit import enroll as enroll_module
 
 PROFILES = list(board_profiles().values())
 
@@ -101,3 +104,25 @@ def test_the_table_of_the_documents_is_current() -> None:
     shown = ROW.findall(DOCUMENT.read_text(encoding="utf-8"))
 
     assert shown == rows(), "write it anew: python -m tests.targets.board_table"
+
+
+def test_adding_a_board_keeps_its_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    profile = board_profiles()["raspberry-pi-4"]
+    monkeypatch.setattr(enroll_module, "recognise", lambda facts: profile)
+    here = Target("here", "local", root=str(tmp_path / "root"))
+    added = enroll_module.enroll(here, None, lambda *_: True, tmp_path)
+
+    assert added.profile == profile
+    assert 'board = "raspberry-pi-4"' in (tmp_path / "kedge.toml").read_text()
+    assert Inventory(tmp_path / "kedge.toml").get("here").board == "raspberry-pi-4"
+    listed = kedge("target", "list", "--json", cwd=tmp_path)
+    assert listed.json["targets"][0]["board"] == "raspberry-pi-4"
+    assert "raspberry-pi-4" in kedge("target", "list", cwd=tmp_path).out
+
+
+def test_a_board_that_is_not_known_has_no_kind(tmp_path: Path) -> None:
+    here = Target("here", "local", root=str(tmp_path / "root"))
+    added = enroll_module.enroll(here, None, lambda *_: True, tmp_path)
+
+    assert added.profile is None
+    assert "board =" not in (tmp_path / "kedge.toml").read_text()

@@ -111,8 +111,14 @@ def _library_fault(seen: Seen) -> Any:
         )
     symbol = re.search(r"undefined symbol: (\S+)", seen.said)
     if symbol:
-        return "it needs the symbol {}, which nothing has".format(symbol.group(1)), _PAIRS
+        return "it needs the symbol {}, which nothing has".format(symbol.group(1)), _pair(seen)
     return None
+
+
+def _pair(seen: Seen) -> str:
+    if seen.delegate == "edgetpu":
+        return _PAIRS
+    return "The library was built for another runtime: choose it with `runtime` in kedge.toml."
 
 
 def _install(seen: Seen) -> str:

@@ -5,7 +5,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-enum { GIVES_NOTHING, ABORTS, CLAIMS_NOTHING, CLAIMS_ALL, CRASHES_WHEN_RUN, COMPLAINS };
+enum { GIVES_NOTHING, ABORTS, CLAIMS_NOTHING, CLAIMS_ALL, CRASHES_WHEN_RUN, COMPLAINS,
+       NEEDS_ANOTHER_RUNTIME };
 
 typedef struct { int size; int data[]; } IntArray;
 struct Context;
@@ -45,10 +46,13 @@ typedef struct Context {
   int (*replace)(struct Context*, Registration, const IntArray*, Delegate*);
 } Context;
 
+int symbol_of_another_runtime(void);
+
 static int kernel_prepare(Context* context, void* node) { return 0; }
 
 static int kernel_invoke(Context* context, void* node) {
   if (MODE == CRASHES_WHEN_RUN) *(volatile int*)0 = 1;
+  if (MODE == NEEDS_ANOTHER_RUNTIME) return symbol_of_another_runtime();
   return 0;
 }
 

@@ -81,6 +81,15 @@ def test_a_signal_is_a_diagnosis(number: int, words: str, hint: str) -> None:
     assert hint in died.hint
 
 
+def test_an_abort_names_the_phase_and_what_the_last_words_mean() -> None:
+    phase = say('{"event": {"phase": "first inference"}}')
+    words = "os.write(2, b'transfer in failed. USB transfer error 5'); os.abort()"
+    died = refusal(READ + phase + words)
+
+    assert "died in the phase `first inference`: the transfer to the Edge TPU" in str(died)
+    assert "900 mA" in died.hint
+
+
 @pytest.mark.parametrize("code", [0, 3])
 def test_a_silent_exit_is_told_with_its_code(code: int) -> None:
     died = refusal(f"import os; os._exit({code})")

@@ -96,6 +96,16 @@ def test_a_library_that_is_no_delegate_is_told(client: AgentClient, runtime: str
     assert "lacks tflite_plugin_create_delegate" in str(refused)
 
 
+def test_a_library_for_another_runtime_is_told_by_the_symbol_that_it_misses(
+    client: AgentClient, runtime: str
+) -> None:
+    refused = refusal(client, runtime, relu_model(), build_delegate("NEEDS_ANOTHER_RUNTIME"))
+
+    assert refused.code == DELEGATE
+    assert "it needs the symbol symbol_of_another_runtime" in str(refused)
+    assert "`runtime` in kedge.toml" in refused.hint
+
+
 def test_a_file_that_is_no_library_is_told(
     client: AgentClient, runtime: str, tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from converters import durable
+from converters.errors import ConversionError
 from converters.model_card import card_to_begin_with
 from converters.model_toml import MODEL_TOML, card_beside, card_text
 from converters.tflite.reader import ModelFile, read_model
@@ -160,6 +162,20 @@ def _asked(
     on_progress("run on the board", 0, len(batch))
     request = SampleRequest(card, [sample.tensors for sample in batch], settings.keep_outputs)
     return device.run_samples(staged, request, on_progress)
+
+
+def require_folder(path: Path) -> None:
+    """Refuse a file that cannot be written, before a board works for it.
+
+    Raises:
+        ConversionError: It is a folder, or its folder is absent or may not be written to.
+    """
+    folder = path.parent
+    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise ConversionError(
+            f"{path}: cannot be written",
+            "name a file in a folder that is there and may be written to",
+        )
 
 
 def save_outputs(path: Path, outputs: Mapping[str, np.ndarray[Any, Any]]) -> None:

@@ -8,7 +8,10 @@ facts of a board are read by one code, whether the agent is there or not.
 from __future__ import annotations
 
 import ast
+import base64
+import json
 import shlex
+import zlib
 from collections.abc import Collection
 from functools import cache
 from importlib.util import find_spec
@@ -49,13 +52,13 @@ sys.stdout.write("\\n" + " ".join(words + [real]) + "\\n")  # a shim may have as
 sys.stdout.flush()
 if old or lacking:
     sys.exit(1)
-import json, types
+import base64, json, types, zlib
 if os.access(archive, os.R_OK):
     import hashlib
     with open(archive, "rb") as file:
         if hashlib.sha256(file.read()).hexdigest() == sha256:
             print("agent=yes")
-for name, source in {sources}:
+for name, source in json.loads(zlib.decompress(base64.b64decode("{sources}")).decode()):
     sys.modules[name] = types.ModuleType(name)
     exec(compile(source, name, "exec"), sys.modules[name].__dict__)
 facts = sys.modules["{facts}"]
@@ -144,11 +147,12 @@ def probe_script(
 
 @cache
 def _sources() -> str:
-    """The agent's modules as a Python literal, in ASCII: an old Python reads it too."""
+    """The agent's modules, packed: each connection sends them."""
     found: dict[str, str] = {}
     _collect(_RUNTIMES_MODULE, found)
     _collect(_FACTS_MODULE, found)
-    return ascii(list(found.items()))
+    packed = zlib.compress(json.dumps(list(found.items())).encode(), 9)
+    return base64.b64encode(packed).decode()
 
 
 def _collect(module: str, found: dict[str, str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from converters import durable
 from converters.comparison import Comparison, Row
 from converters.conversion import Conversion
+from converters.measured_gain import gain_note
 from converters.score import FILE, ORIGINAL, Score
 
 SCHEMA = 1
@@ -44,7 +46,7 @@ def plain_comparison(comparison: Comparison) -> dict[str, Any]:
         "held": comparison.held,
         "reasons": list(comparison.reasons),
         "measured_on": comparison.measured_on or None,
-        "rows": [original, *(_row(row, float_us) for row in comparison.rows)],
+        "rows": [original, *(_row(row, float_us, comparison.rows) for row in comparison.rows)],
     }
 
 
@@ -73,8 +75,9 @@ def write_comparison(comparison: Comparison, folder: Path) -> Path:
     return path
 
 
-def _row(row: Row, float_us: float | None) -> dict[str, Any]:
+def _row(row: Row, float_us: float | None, rows: Sequence[Row]) -> dict[str, Any]:
     conversion = row.conversion
+    gain = gain_note(row, rows)
     cost = asdict(conversion.cost) if conversion and conversion.cost else {}
     ratio = None
     if row.latency_us is not None and float_us:
@@ -90,7 +93,7 @@ def _row(row: Row, float_us: float | None) -> dict[str, Any]:
         "latency_us": row.latency_us,
         "latency_ratio": ratio,
         "refused": row.refused,
-        "notes": list(conversion.warnings) if conversion else [],
+        "notes": [*(conversion.warnings if conversion else ()), *([gain] if gain else [])],
     }
 
 

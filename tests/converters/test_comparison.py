@@ -11,6 +11,7 @@ from converters import comparison as module
 from converters.comparison import Row, choose, compare
 from converters.comparison_file import plain_comparison, write_comparison
 from converters.errors import ConversionError
+from converters.measured_gain import gain_note
 from converters.paired import Drop
 from converters.recipe import RecipeError
 
@@ -114,6 +115,27 @@ def test_a_table_without_latency_is_still_a_table_unless_latency_decides(compare
     assert "latency was not measured: no runtime" in comparison.reasons
     with pytest.raises(ConversionError, match="no runtime"):
         compare(request, NAMES, latency_us=refuse)
+
+
+def by(row, name, microseconds, *kinds):
+    """The row as if it came of these steps."""
+    conversion = replace(row.conversion, recipe_steps=tuple({"kind": kind} for kind in kinds))
+    return replace(row, name=name, conversion=conversion, latency_us=microseconds)
+
+
+def test_zeros_that_make_nothing_faster_are_told_with_the_measured_ratio(compared):
+    row = compared[1].rows[1]
+    plain = by(row, "qat_w8a8", 100.0, "qat_w8a8")
+    slow = by(row, "sparse80_qat_w8a8", 101.0, "sparse", "qat_w8a8")
+    fast = by(row, "cluster16_qat_w8a8", 60.0, "cluster", "qat_w8a8")
+    note = gain_note(slow, (plain, slow, fast))
+    assert note.startswith("sparse80_qat_w8a8 is not faster than qat_w8a8: it takes 1.01 of")
+    assert gain_note(fast, (plain, slow, fast)) == ""
+    assert gain_note(plain, (plain, slow, fast)) == ""
+    assert gain_note(slow, (slow, fast)) == ""  # nothing to hold it against
+    assert gain_note(replace(slow, latency_us=None), (plain, slow)) == ""
+    rows = plain_comparison(replace(compared[1], rows=(plain, slow)))["rows"]
+    assert note in rows[2]["notes"]
 
 
 def with_drop(row, lost):

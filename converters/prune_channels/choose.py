@@ -32,7 +32,7 @@ _SLACK = 1.5
 #: As fast as the fastest: two measurements of one file on a busy board differ by as much.
 _AS_FAST = 1.05
 #: Choices that are followed at a time, by each of two prices.
-_WIDTH = 128
+_WIDTH = 64
 #: Joint choices that are measured at a time, and how often.
 _MEASURED, _ROUNDS = 8, 4
 #: The best so far are measured again each time: what was fast once, by chance, is found out.

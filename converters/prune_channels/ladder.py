@@ -21,8 +21,9 @@ from converters.prune_channels.importance import Importance
 Levels = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]
 
-#: No group has more levels than this: those between are left out.
-MOST_LEVELS = 16
+#: No group has more levels than this, nor all together, unless they have fewer than so many each:
+#: those between are left out, as a search takes a step for each.
+_MOST_LEVELS, _MOST_TOGETHER, _FEWEST_LEVELS = 16, 240, 4
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Ladder:
 
 
 def ladder_of(
-    channels: Channels, importance: Importance, bounds: Bounds, most: int = MOST_LEVELS
+    channels: Channels, importance: Importance, bounds: Bounds, most: int | None = None
 ) -> Ladder:
     """The levels of the groups of a graph.
 
@@ -75,8 +76,12 @@ def ladder_of(
         channels: Of the graph.
         importance: Decides which channels of a group go first.
         bounds: How far a group may shrink.
-        most: Levels of a group, at most; those between are left out evenly.
+        most: Levels of a group, at most; those between are left out evenly. None for as many as a
+            search can follow.
     """
+    if most is None:
+        together = _MOST_TOGETHER // max(1, len(channels.groups))
+        most = min(_MOST_LEVELS, max(_FEWEST_LEVELS, together))
     orders = tuple(
         tuple(sorted(group, key=lambda channel: (importance[channel], channel)))
         for group in channels.groups

@@ -15,6 +15,7 @@ from converters.errors import ConversionError
 from converters.graph.cost import macs, parameters
 from converters.graph.node import Graph
 from converters.graph.read import read_graph
+from converters.progress import Progress
 from converters.prune_channels.channels import PRODUCERS, Channels, channels_of
 from converters.prune_channels.choose import (
     GLOBAL,
@@ -29,7 +30,6 @@ from converters.prune_channels.cut import Rows, without_channels
 from converters.prune_channels.gradients import kernel_gradients
 from converters.prune_channels.importance import Importance, by_norm, by_taylor
 from converters.prune_channels.ladder import (
-    MOST_LEVELS,
     Bounds,
     Doubles,
     Ladder,
@@ -147,6 +147,7 @@ def _cut(graph: Graph, ratio: float, step: PruneChannels, materials: Materials) 
     sizes, measures = Sizes(graph, channels, ladder), materials.latency_us
     target = Target(ratio, step.of, UNIFORM if step.scope == UNIFORM else GLOBAL)
     with Trials(graph, channels, ladder, materials) as trials:
+        materials.report(Progress("choose widths", 0, 0))
         measure = None if measures is None else lambda rows: trials.measured(rows, measures)
         choice = choose(ladder, sizes, lost, target, measure)
         kept_all = tuple(map(int, ladder.whole))
@@ -165,13 +166,14 @@ def _cut(graph: Graph, ratio: float, step: PruneChannels, materials: Materials) 
     return _Cut(mended, left, latency_us, choice.measured, losses)
 
 
-def _most_levels(channels: Channels, step: PruneChannels, materials: Materials) -> int:
+def _most_levels(channels: Channels, step: PruneChannels, materials: Materials) -> int | None:
+    """Levels of a group that there is time for; None where only the search takes any."""
     groups = max(1, len(channels.groups))
     if step.scope == SENSITIVITY or materials.latency_us and step.scope != UNIFORM:
         return max(2, 1 + _MOST_TRIALS // groups)
     if step.scope == UNIFORM and step.of != LATENCY:
         return max(map(len, channels.groups), default=0) + 1
-    return MOST_LEVELS
+    return None
 
 
 def _curves(

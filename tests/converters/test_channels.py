@@ -132,6 +132,52 @@ def test_channels_that_an_op_mixes_stay(op, attributes, shape):
     assert channels_of(graph(nodes, weights)).groups == ()
 
 
+def test_a_grouped_convolution_keeps_the_channels_that_it_takes_and_gives():
+    grouped = {**PLAIN, "groups": 4}
+    nodes = [
+        conv("a", "image", 8),
+        conv("b", "a", 8),
+        Node("apart", "conv", ("b",), (4, 4, 8), grouped, "apart"),
+        conv("out", "apart", 4),
+    ]
+    weights = {
+        "a": kernel(1, 1, 3, 8),
+        "b": kernel(1, 1, 8, 8, seed=1),
+        "apart": kernel(1, 1, 2, 8),
+        "out": kernel(1, 1, 8, 4),
+    }
+    whole = graph(nodes, weights)
+    channels = channels_of(whole)
+    (group,) = channels.groups
+    assert group == tuple(sorted(channels.of["a"].tolist()))
+    small = without_channels(whole, channels, group[:4])
+    np.testing.assert_array_equal(small.weights["apart"]["kernel"], weights["apart"]["kernel"])
+    assert small.weights["b"]["kernel"].shape == (1, 1, 4, 8)
+
+
+def test_a_gate_goes_with_the_channels_that_it_opens():
+    nodes = [
+        conv("a", "image", 8),
+        Node("mean", "global_average_pool", ("a",), (1, 1, 8), {"rank": 2, "keepdims": True}),
+        Node("squeeze", "conv", ("mean",), (1, 1, 4), PLAIN, "squeeze"),
+        Node("gate", "conv", ("squeeze",), (1, 1, 8), PLAIN, "gate"),
+        Node("gated", "multiply", ("a", "gate"), (4, 4, 8)),
+        conv("out", "gated", 4),
+    ]
+    weights = {
+        "a": kernel(1, 1, 3, 8),
+        "squeeze": kernel(1, 1, 8, 4),
+        "gate": kernel(1, 1, 4, 8),
+        "out": kernel(1, 1, 8, 4, seed=1),
+    }
+    whole = graph(nodes, weights)
+    channels = channels_of(whole)
+    np.testing.assert_array_equal(channels.of["a"], channels.of["gate"])
+    small = without_channels(whole, channels, [channels.of["a"][2]])
+    shapes = {name: small.weights[name]["kernel"].shape[2:] for name in weights}
+    assert shapes == {"a": (3, 7), "squeeze": (7, 4), "gate": (4, 7), "out": (7, 4)}
+
+
 def test_a_slice_of_channels_moves_with_them():
     slices = ((None, None, None),) * 3 + ((2, 6, None),)
     nodes = [

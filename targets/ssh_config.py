@@ -15,6 +15,7 @@ from pathlib import Path
 
 import paramiko
 
+from targets.address import AddressError, parse_jump
 from targets.errors import TargetError
 
 #: Another file than ~/.ssh/config, or `none`, as for `ssh -F`.
@@ -224,6 +225,11 @@ def _check_value(key: str, value: str, where: str) -> None:
         raise SshConfigError(f"{where}: Port must be 1 to 65535, found {plain!r}", _MEND)
     if key == "connecttimeout" and plain.lower() != "none" and _seconds(plain) is None:
         raise SshConfigError(f"{where}: ConnectTimeout must be seconds, found {plain!r}", _MEND)
+    if key == "proxyjump":
+        try:
+            parse_jump(plain)
+        except AddressError as error:
+            raise SshConfigError(f"{where}: ProxyJump: {error}", _MEND) from error
 
 
 def _seconds(text: str) -> float | None:

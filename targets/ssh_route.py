@@ -6,7 +6,7 @@ import getpass
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from targets.address import DEFAULT_PORT, Address, parse_jump
+from targets.address import DEFAULT_PORT, Address, AddressError, parse_jump
 from targets.inventory import Target
 from targets.ssh_config import HostSettings, SshConfigError, read_settings
 
@@ -98,13 +98,22 @@ def _route(address: Address, jump: str | None, left: int) -> list[Hop]:
     return [*way, replace(hop, proxy_command=None)]
 
 
+def _local_user(host: str) -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError) as error:  # a user id without a name, as in some containers
+        raise AddressError(
+            f"nobody says as which user to log in to {host}", "Write USER@HOST."
+        ) from error
+
+
 def _hop(address: Address, settings: HostSettings) -> Hop:
     host = settings.host or address.host
     port = address.port or settings.port or DEFAULT_PORT
     known_as = settings.host_key_alias or (host if port == DEFAULT_PORT else f"[{host}]:{port}")
     return Hop(
         name=f"the jump host {address.host}",
-        user=address.user or settings.user or getpass.getuser(),
+        user=address.user or settings.user or _local_user(address.host),
         host=host,
         port=port,
         known_as=known_as,

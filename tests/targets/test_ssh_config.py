@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from targets.address import AddressError
 from targets.inventory import Target
 from targets.ssh import connect_ssh
 from targets.ssh_config import SshConfigError, read_settings
@@ -113,6 +114,7 @@ def test_without_a_file_nothing_is_set(home: Path) -> None:
         ("Host pi4\n  Port many\n", "line 2: Port must be 1 to 65535, found 'many'"),
         ("Host pi4\n\n  Port 0\n", "line 3: Port"),
         ("Host pi4\n  ConnectTimeout soon\n", "line 2: ConnectTimeout must be seconds"),
+        ("Host pi4\n  ProxyJump a b\n", "line 2: ProxyJump: 'a b' names no jump host"),
         ("Host pi4\n  HostName\n", "line 2: 'HostName' is no setting with a value"),
         ("\x00\x01\n", "line 1: "),
         ('Host "pi4\n', "line 1: '\"pi4' has a quote without its end"),
@@ -216,6 +218,17 @@ def test_a_user_that_nobody_names_is_the_local_one(home: Path, server: LoopbackS
     write_config(home, f"Host pi4\n  HostName {server.host}\n  Port {server.port}\n")
     with connect_ssh(replace(target_at(server), address="pi4")) as transport:
         assert transport.run("id -un", b"", 10).stdout.decode().strip() == getpass.getuser()
+
+
+def test_a_user_who_has_no_name_must_be_said(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_name() -> str:
+        raise KeyError("getpwuid(): uid not found: 12345")
+
+    monkeypatch.setattr("targets.ssh_route.getpass.getuser", no_name)
+    assert route_to(Target("t", "pi@board", KEY))[0].user == "pi"
+    with pytest.raises(AddressError, match="as which user to log in to board") as refused:
+        route_to(Target("t", "board", KEY))
+    assert "USER@HOST" in refused.value.hint
 
 
 def test_a_proxy_command_is_the_way(home: Path, server: LoopbackSshd, tmp_path: Path) -> None:

@@ -263,7 +263,8 @@ class _Fields:
     def _take(self, name: str, default: Any, optional: bool = False) -> Any:
         self._asked.append(name)
         if name not in self._plain and default is None and not optional:
-            raise CardError(self._where, "{} is missing".format(name))
+            there = ", ".join(self._plain) or "nothing"
+            raise CardError(self._where, "{} is missing; there is {}".format(name, there)[:500])
         return self._plain.get(name, default)
 
     def _refuse(self, name: str, expected: str, found: Any) -> None:

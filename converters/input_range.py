@@ -20,6 +20,7 @@ from converters.split import balanced_choice
 #: So many samples tell a variance, and so many times off tells another range: augmentation and
 #: statistics of a short training stay far below, 0..255 against 0..1 or -1..1 far above.
 _SAMPLES, _TIMES = 128, 8.0
+_GROUPS = 8
 #: A channel that nothing went through in training.
 _DEAD = 1e-12
 
@@ -53,13 +54,15 @@ def times_off(seen: npt.NDArray[np.float32], variance: npt.NDArray[np.float32]) 
     """How many times larger numbers are than in training: of standard deviations, the median.
 
     Args:
-        seen: Shape (..., channels).
+        seen: Shape (n, ..., channels).
         variance: Of each channel in training.
     """
     alive = variance > _DEAD
     if not alive.any():
         return 1.0
-    found = seen.reshape(-1, seen.shape[-1]).astype(np.float64).var(axis=0)
+    # The median over groups: a broken sample is in one of them only.
+    groups = np.array_split(seen.astype(np.float64), min(_GROUPS, len(seen)))
+    found = np.median([x.reshape(-1, x.shape[-1]).var(axis=0) for x in groups], axis=0)
     ratio = np.sqrt(np.maximum(found[alive], _DEAD) / variance[alive])
     return float(np.median(ratio))
 

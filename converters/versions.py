@@ -12,6 +12,7 @@ _PACKAGES = (
     "keras",
     "tensorflow-model-optimization",
     "ai-edge-litert",
+    "ai-edge-quantizer",
     "numpy",
     "pillow",
 )

@@ -83,9 +83,9 @@ class Unpacked:
         return bool(self.tensors[tensor].type == _FLOAT32)
 
     def constant(self, tensor: int) -> npt.NDArray[np.float32] | None:
-        """The floats of a tensor that the file stores, or None."""
+        """A copy of the floats that the file stores of a tensor, or None."""
         data = self.model.buffers[self.tensors[tensor].buffer].data
-        if tensor < 0 or data is None or not len(data) or not self.is_float(tensor):
+        if data is None or not len(data) or not self.is_float(tensor):
             return None
         values: Array = np.frombuffer(bytes(bytearray(data)), "<f4")
         return values.reshape(self.shape(tensor)).copy()

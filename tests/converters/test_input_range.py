@@ -18,6 +18,8 @@ def test_numbers_as_in_training_are_not_off():
     assert times_off(seen, variance) == pytest.approx(1, abs=0.1)
     assert times_off(seen / 255, variance) == pytest.approx(1 / 255, rel=0.1)
     assert times_off(seen, np.zeros(3)) == 1
+    seen[17] = 1e6
+    assert times_off(seen, variance) == pytest.approx(1, abs=0.1)
 
 
 def test_0_to_1_for_a_model_of_0_to_16_is_told_and_what_to_do(digits, digits_request, tmp_path):

@@ -68,9 +68,9 @@ def command(
 
     MODEL is a .h5 or .keras file, a SavedModel folder or a float .tflite. Writes OUT/model.tflite,
     OUT/conversion.json (the evidence), OUT/golden.npz (inputs to compare a board with) and
-    OUT/model.toml (what goes in and comes out; an edited one is kept). Several recipes, with commas
-    between them, or `all`, are compared: each has its folder in OUT, and OUT/comparison.json has the
-    table.
+    OUT/model.toml (what goes in and comes out; an edited one is kept). Several recipes, with
+    commas between them, or `all`, are compared: each has its folder in OUT, and OUT/comparison.json
+    has the table.
 
     Finished steps are kept in the project's .kedge folder, or in ~/.cache/kedge: the same command
     goes on where it was interrupted, and does not train again what is trained. With --max-drop the

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from toolkit.parity import Parity
     from toolkit.soak import Soak
     from toolkit.statistics import Latency
+    from toolkit.trend import Trend
 
 #: A soak that lasted this share of what was asked for ended by itself.
 _WHOLE_SOAK = 0.99
@@ -130,6 +131,8 @@ def _show_paces(paced: list[tuple[Row, Pace]]) -> None:
 
 
 def _show_soak(soak: Soak) -> None:
+    from toolkit.soak import LEAKS, SLOWS
+
     hours = soak.duration_s / 3600
     output.say(f"soak of {60 * hours:.1f} min, {soak.runs} runs: {' and '.join(soak.verdict)}")
     if soak.memory is not None:
@@ -137,15 +140,22 @@ def _show_soak(soak: Soak) -> None:
         output.say(
             f"    memory {output.size(soak.memory_start_bytes)} at first, "
             f"{output.size(soak.memory_end_bytes)} at last: {soak.memory.slope / 1024:+,.0f} KiB/h "
-            f"(95 % interval {low:+,.0f} to {high:+,.0f})"
+            f"(95 % interval {low:+,.0f} to {high:+,.0f}){_not_counted(soak, soak.memory, LEAKS)}"
         )
     if soak.latency is not None and soak.slowing is not None:
         low, high = (100 * bound / soak.latency.start for bound in soak.latency.interval)
         output.say(
             f"    latency {output.duration(soak.latency.start)} at first, "
             f"{100 * soak.slowing * hours:+.1f} % in all: {100 * soak.slowing:+,.1f} %/h "
-            f"(95 % interval {low:+,.1f} to {high:+,.1f})"
+            f"(95 % interval {low:+,.1f} to {high:+,.1f}){_not_counted(soak, soak.latency, SLOWS)}"
         )
+
+
+def _not_counted(soak: Soak, found: Trend, word: str) -> str:
+    """Say why a trend that is seen does not make the verdict."""
+    if word in soak.verdict or not found.is_seen:
+        return ""
+    return ", not counted: too small, or not in the second half"
 
 
 def _show_outliers(figure: Latency) -> None:

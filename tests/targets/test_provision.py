@@ -1,6 +1,5 @@
 """The agent's way to a board and off it: once, whole, and nothing else is touched."""
 
-import contextlib
 import fcntl
 import hashlib
 import os
@@ -34,7 +33,6 @@ from tests.targets.loopback import (
     target_of,
     with_own_runtime,
 )
-from tests.targets.small_disk import small_disk
 from tests.tiny_model import relu_model
 
 AGENT = agent_archive()
@@ -286,54 +284,6 @@ def test_a_file_that_cannot_be_read_is_named(here: Target, tmp_path: Path) -> No
             with pytest.raises(TargetError, match="cannot read") as refused:
                 device.push(tmp_path / name)
             assert refused.value.exit_code == 6
-
-
-def test_a_read_only_root(here: Target) -> None:
-    root = Path(here.root)
-    with small_disk(root, "ro"):
-        with pytest.raises(BoardDiskError, match="cannot be written") as refused, open_device(here):
-            pytest.fail("it opened")
-        assert "kedge.toml" in refused.value.hint
-        assert list(root.iterdir()) == []
-
-
-def test_a_disk_that_is_full_for_the_agent(here: Target) -> None:
-    root = Path(here.root)
-    with small_disk(root, "size=12k"):
-        with (
-            pytest.raises(BoardDiskError, match="did not take the agent") as refused,
-            open_device(here),
-        ):
-            pytest.fail("it opened")
-        assert "Free some space" in refused.value.hint
-        assert files_below(root) == []
-
-
-def test_a_disk_that_is_too_small_for_a_file(here: Target, tmp_path: Path) -> None:
-    root = Path(here.root)
-    with small_disk(root, "size=8m"):
-        with open_device(here) as device:
-            with pytest.raises(BoardDiskError, match="bytes are needed") as refused:
-                device.push(write(tmp_path, 6_000_000))
-            staged = device.push(write(tmp_path, 1000, "small"))
-        assert "Free some space" in refused.value.hint
-        assert files_below(root) == sorted([AGENT_FILE, f"store/scratch/{staged.sha256}"])
-
-
-def test_a_disk_that_fills_up_meanwhile(here: Target, tmp_path: Path) -> None:
-    root = Path(here.root)
-    with small_disk(root, "size=10m"), open_device(here) as device:
-
-        def fill(what: str, done: int, total: int) -> None:
-            if done > total / 2 and not (root / "other").exists():
-                with contextlib.suppress(OSError), (root / "other").open("wb") as file:
-                    file.write(bytes(16_000_000))
-
-        with pytest.raises(BoardDiskError, match="No space left"):
-            device.push(write(tmp_path, 5_000_000), fill)
-        (root / "other").unlink()
-        assert files_below(root) == [AGENT_FILE]
-        device.push(write(tmp_path, 1000, "small"))  # the conversation goes on
 
 
 def test_a_board_that_cannot_run_the_agent_is_left_as_it_is(

@@ -117,7 +117,9 @@ def diagnose(seen: Probe, wanted_runtime: str | None = None) -> Diagnosis:
         choice, found = _runtime_of(facts, wanted_runtime)
         findings += found
     profile = recognise(facts)
-    findings += _about_the_root(seen) + _about_the_system(facts) + _about_accelerators(facts)
+    findings += (
+        _about_the_root(seen) + _about_the_system(facts, choice) + _about_accelerators(facts)
+    )
     if profile is not None:
         findings += [
             Finding(WARNS, caveat.cause, caveat.fix, caveat.source)
@@ -177,12 +179,12 @@ def _about_the_root(seen: Probe) -> list[Finding]:
     return found
 
 
-def _about_the_system(facts: Mapping[str, Any]) -> list[Finding]:
+def _about_the_system(facts: Mapping[str, Any], choice: RuntimeChoice | None) -> list[Finding]:
     found = []
     if facts.get("emulated"):
         cause = "the board is emulated: its latency is never VALID"
         found.append(Finding(WARNS, cause, "Measure on real hardware."))
-    if facts.get("machine") == "armv7l" and is_64_bit_cpu(facts) and not facts.get("emulated"):
+    if choice and facts["machine"] == "armv7l" and is_64_bit_cpu(facts):
         cause = "a 32-bit system on a 64-bit CPU: int8 models run without XNNPACK's int8 kernels"
         found.append(Finding(WARNS, cause, "Use the 64-bit image of its operating system."))
     memory = int(facts.get("memory_bytes", 0))

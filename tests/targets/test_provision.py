@@ -1,11 +1,9 @@
 """The agent's way to a board and off it: once, whole, and nothing else is touched."""
 
-import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
-import sys
 import threading
 import time
 from dataclasses import replace
@@ -146,57 +144,6 @@ def test_a_home_is_found_by_its_tilde(
 
     assert remove_from_board(target)
     assert list(tmp_path.iterdir()) == []  # the folders above it, which kedge made, are gone too
-
-
-def test_a_folder_above_the_root_stays_when_it_was_there_or_is_used(
-    here: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    target = replace(here, root="~/.local/share/kedge")
-    (tmp_path / ".local").mkdir()
-    with open_device(target):
-        pass
-    assert remove_from_board(target)
-    assert [path.name for path in tmp_path.rglob("*")] == [".local"]
-
-    with open_device(target):
-        (tmp_path / ".local/share/photo.jpg").write_text("mine")
-    assert remove_from_board(target)
-    assert files_below(tmp_path) == [".local/share/photo.jpg"]
-
-
-def test_an_older_agent_goes_unless_it_runs(here: Target) -> None:
-    agents = Path(here.root) / "agent"
-    agents.mkdir(parents=True)
-    idle, busy, others = agents / f"{'1' * 64}.pyz", agents / f"{'2' * 64}.pyz", agents / "my.pyz"
-    for path in (idle, others):
-        path.write_bytes(b"old")
-    busy.write_text("import time; print(flush=True); time.sleep(60)")
-    old_upload, new_upload = agents / ".new-1", agents / ".new-2"
-    for path in (old_upload, new_upload):
-        path.write_bytes(b"half")
-    os.utime(old_upload, (0, 0))
-    with subprocess.Popen([sys.executable, str(busy)], stdout=subprocess.PIPE) as running:
-        assert running.stdout is not None
-        running.stdout.readline()
-        with open_device(here):
-            left = {path.name for path in agents.iterdir()}
-        running.kill()
-    assert left == {Path(AGENT_FILE).name, busy.name, others.name, new_upload.name}
-
-
-def test_a_partial_upload_of_days_ago_goes_unless_it_is_being_written(here: Target) -> None:
-    folder = Path(here.root) / "store/partial"
-    folder.mkdir(parents=True)
-    for name in ("given-up", "written", "recent"):
-        (folder / name).write_bytes(b"half")
-    for name in ("given-up", "written"):
-        os.utime(folder / name, (0, 0))
-    with (folder / "written").open("rb") as other_session:
-        fcntl.flock(other_session, fcntl.LOCK_EX)
-        with open_device(here):
-            left = {path.name for path in folder.iterdir()}
-    assert left == {"written", "recent"}
 
 
 def test_the_second_push_of_a_file_sends_next_to_nothing(target: Target, tmp_path: Path) -> None:

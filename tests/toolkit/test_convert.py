@@ -14,6 +14,7 @@ from tests.kedge import assert_refused, kedge
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a model that was hardly trained, and its data."""
     folder = tmp_path_factory.mktemp("convert")
+    (folder / "kedge.toml").touch()
     subprocess.run(
         [sys.executable, "-m", "converters.digits_cnn", "--out", str(folder), "--epochs", "4"],
         check=True,
@@ -30,19 +31,47 @@ def test_a_conversion_within_its_budget_ends_well(project: Path) -> None:
     assert ran.code == 0, ran.err
     assert ran.json["budget"]["held"]
     assert ran.json["budget"]["max_drop"] == 0.05
+    assert "will be replaced" not in ran.err
+    again = kedge("convert", *DATA, "--out", "good", "--keep-keras", cwd=project)
+    assert again.code == 0, again.err
+    assert "good holds a conversion by ptq_w8a8, which will be replaced" in again.err
+    assert "nothing was trained, so there is nothing for --keep-keras" in again.err
 
 
 def test_a_conversion_beyond_its_budget_ends_with_8_and_the_reason(project: Path) -> None:
-    (project / "hard.toml").write_text(
-        'schema = 1\n[[step]]\nkind = "sparse"\nsparsity = 0.98\nepochs = 1\n'
-        'schedule = "constant"\n[[step]]\nkind = "ptq_w8a8"\n'
+    (project / "wild.toml").write_text(
+        'schema = 1\n[[step]]\nkind = "tune"\nepochs = 1\nlearning_rate = 0.2\n'
+        '[[step]]\nkind = "ptq_f16"\n'
     )
     ran = kedge(
-        "convert", *DATA, "--recipe", "hard.toml", "--max-drop", "0.01", "--out", "bad", cwd=project
+        "convert", *DATA, "--recipe", "wild.toml", "--max-drop", "0.01", "--out", "bad", cwd=project
     )
     assert ran.code == 8
     assert "1.00% is allowed" in ran.err
-    assert not json.loads((project / "bad" / "conversion.json").read_text())["budget"]["held"]
+    conversion = json.loads((project / "bad" / "conversion.json").read_text())
+    assert not conversion["budget"]["held"]
+    assert [attempt["held"] for attempt in conversion["attempts"]] == [False]
+    assert (project / "bad" / "model.tflite").is_file()
+
+
+def test_a_budget_is_kept_by_backing_off(project: Path) -> None:
+    (project / "hard.toml").write_text(
+        'schema = 1\n[[step]]\nkind = "sparse"\nsparsity = 0.98\nepochs = 1\n'
+        'schedule = "constant"\n[[step]]\nkind = "ptq_f16"\n'
+    )
+    asked = ("convert", *DATA, "--recipe", "hard.toml", "--max-drop", "0.05", "--out", "kept")
+    ran = kedge(*asked, cwd=project)
+    assert ran.code in {0, 8}, ran.err  # the test samples may see it otherwise
+    conversion = json.loads((project / "kept" / "conversion.json").read_text())
+    *before, last = conversion["attempts"]
+    assert before[0]["recipe"] == "sparse98_ptq_f16"
+    assert before[0]["drops"][0] > 0.05
+    assert not any(attempt["held"] for attempt in before)
+    assert last["held"]
+    assert last["recipe"] == conversion["recipe"] != "sparse98_ptq_f16"
+    assert "Tried for --max-drop" in ran.out
+    assert "sparse98_ptq_f16" in ran.out
+    assert len(list((project / ".kedge" / "cache" / "conversions").iterdir())) >= 2
 
 
 def test_several_recipes_make_one_table(project: Path) -> None:
@@ -71,7 +100,6 @@ def test_a_budget_that_is_no_share_is_refused(project: Path, value: str) -> None
 
 
 def test_a_board_that_nobody_knows_is_refused_before_the_work(project: Path) -> None:
-    (project / "kedge.toml").touch()
     ran = kedge("convert", *DATA, "--latency-on", "absent", "--out", "w", cwd=project)
     assert_refused(ran, 3, "absent")
     assert not (project / "w").exists()

@@ -11,6 +11,7 @@ from typing import Any
 
 import tf_keras
 
+from converters import durable
 from converters.draft import Draft, Materials
 from converters.graph import build
 from converters.trainable import with_model
@@ -40,8 +41,12 @@ def draft_of(parts: Mapping[str, bytes], materials: Materials) -> Draft:
 
 
 def keras_bytes(model: Any) -> bytes:
-    """A tf-keras model as the content of a .keras file."""
-    with tempfile.TemporaryDirectory() as folder:
+    """A tf-keras model as the content of a .keras file.
+
+    Raises:
+        HostDiskError: The disk is full or read-only.
+    """
+    with durable.translated(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / _MODEL
         model.save(str(path))
         return path.read_bytes()

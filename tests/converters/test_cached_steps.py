@@ -114,16 +114,16 @@ def test_a_killed_training_goes_on_after_its_last_epoch_to_the_same_file(asked, 
     assert len(list(request.cache.iterdir())) == 2  # no epoch is left: the step is done
 
 
-def test_a_cache_that_cannot_be_written_costs_nothing_but_the_way_back(asked, tmp_path):
-    (tmp_path / "file").touch()
+def test_a_full_disk_of_the_cache_costs_nothing_but_the_way_back(asked, tmp_path, tiny_disk):
     conversion, _ = made(
         asked,
         recipe=recipe(tmp_path, epochs=1),
-        cache=tmp_path / "file" / "cache",
+        cache=tiny_disk / "cache",
         out=tmp_path / "out",
     )
     assert conversion.accuracy.fraction > 0.9
     assert any("finished steps are not kept" in warning for warning in conversion.warnings)
+    assert list((tiny_disk / "cache").iterdir()) == []
 
 
 COMPARE = """

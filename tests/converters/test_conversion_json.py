@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from converters.conversion import Accuracy, read_conversion
+from converters.budget import Attempt
+from converters.conversion import Accuracy, StepRecord, read_conversion, write_conversion
 from converters.errors import ConversionError
+from converters.paired import Drop
 from device_agent.contract.codes import IntegrityError
 
 
@@ -24,6 +27,18 @@ def edit(folder, **changed):
 
 def test_what_was_written_is_read_again(digits_ptq):
     assert read_conversion(digits_ptq.model.parent) == digits_ptq
+
+
+def test_what_was_tried_for_a_budget_is_read_again(folder):
+    drop = Drop("validation", 100, 3, 1, (-0.01, 0.05))
+    attempts = (
+        Attempt("sparse80_ptq_w8a8", ({"kind": "sparse"},), (0.1, None), drop, False),
+        Attempt("sparse60_mixed_w8a8", (), (), None, False, "it cannot be"),
+    )
+    record = StepRecord("sparse", 1.5, {"zeros": 0.8}, cached=True, validation_drop=0.1)
+    conversion = replace(read_conversion(folder), attempts=attempts, step_records=(record,))
+    write_conversion(conversion)
+    assert read_conversion(folder) == conversion
 
 
 def test_a_conversion_may_be_moved(digits_ptq, folder):

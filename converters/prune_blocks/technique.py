@@ -95,6 +95,7 @@ def _latency_us(graph: Graph, pruned: Graph, materials: Materials) -> list[float
         paths = [Path(folder) / name for name in ("whole.tflite", "pruned.tflite")]
         for path, one in zip(paths, (graph, pruned), strict=True):
             write_trial(one, path, materials)
+        materials.report(Progress("measure with and without", 0, len(paths)))
         return materials.latency_us(paths)
 
 

@@ -1,6 +1,7 @@
 """`kedge convert`: the budget and the table."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -72,6 +73,23 @@ def test_a_budget_is_kept_by_backing_off(project: Path) -> None:
     assert "Tried for --max-drop" in ran.out
     assert "sparse98_ptq_f16" in ran.out
     assert len(list((project / ".kedge" / "cache" / "conversions").iterdir())) >= 2
+
+
+def test_ctrl_c_says_how_to_go_on(project: Path) -> None:
+    command = [sys.executable, "-m", "toolkit.cli", "convert", *DATA, "--recipe", "qat_w8a8"]
+    with subprocess.Popen(
+        [*command, "--out", "stopped"], cwd=project, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stderr is not None
+        for line in running.stderr:
+            if "train" in line:
+                running.send_signal(signal.SIGINT)
+                break
+        rest = running.stderr.read()
+    assert running.returncode == 130
+    assert "the same command goes on from there" in rest
+    assert "Traceback" not in rest
+    assert not (project / "stopped").exists()
 
 
 def test_several_recipes_make_one_table(project: Path) -> None:

@@ -105,9 +105,13 @@ def command(
 
     measures = find_target(latency_on) if latency_on else THIS_COMPUTER
     request = replace(request, cache=conversion_cache(), measured_on=place_of(measures))
-    if len(names) > 1:
-        return _compare(request, names, measures, as_json)
-    return _convert(request, measures, as_json)
+    try:
+        if len(names) > 1:
+            return _compare(request, names, measures, as_json)
+        return _convert(request, measures, as_json)
+    except KeyboardInterrupt:
+        output.note("finished steps and epochs are kept: the same command goes on from there")
+        raise
 
 
 def _convert(request: ConversionRequest, measures: Target, as_json: bool) -> int:

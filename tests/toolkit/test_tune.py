@@ -1,5 +1,7 @@
 """What runs a model fastest on a board: which settings are tried, which is kept, who uses it."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -92,8 +94,15 @@ def test_what_was_found_leaves_the_rest_of_an_entry_as_it_is() -> None:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A board whose own tflite-runtime is broken, and which runs what is brought to it."""
     folder = tmp_path_factory.mktemp("project")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], check=True)
+    (packages,) = folder.glob("venv/lib/python*/site-packages")
+    (packages / "tflite_runtime").mkdir()
+    (packages / "tflite_runtime" / "__init__.py").write_text("")
+    (packages / "tflite_runtime" / "interpreter.py").write_text("raise ImportError('libfoo')")
     entry = ["[targets.here]", 'address = "local"', f'root = "{folder}/root"']
+    entry.append(f'python = "{folder}/venv/bin/python"')
     (folder / "kedge.toml").write_text("\n".join(entry) + "\n")
     (folder / "model.tflite").write_bytes(dense_model())
     return folder
@@ -141,6 +150,7 @@ def test_of_two_runtimes_on_this_computer_the_one_with_fast_int8_kernels_is_kept
     assert {one["threads"] for one in found["trials"]} >= {1}
     assert found["chosen"]["runtime"] == "ai-edge-litert"
     assert found["kept"] is True
+    assert "does not load here" in found["refused"]["board:tflite-runtime unknown"]
     text = (project / "kedge.toml").read_text()
     assert 'runtime = "ai-edge-litert"' in text
     assert f"threads = {found['chosen']['threads']}" in text

@@ -27,6 +27,7 @@ from toolkit.accuracy import BoardAccuracy, LabelledData, measure_accuracy, open
 from toolkit.admission import admit
 from toolkit.energy import Energy, energy_of
 from toolkit.errors import ToolkitError
+from toolkit.op_times import ask_op_times
 from toolkit.pace import Pace, pace_of
 from toolkit.parity import Parity, compare
 from toolkit.reboot import why_lost
@@ -41,9 +42,6 @@ LONGEST_WARMUP_S = 0.5
 
 #: How many random inputs stand in where a file has no held-out ones beside it.
 RANDOM_SAMPLES = 64
-
-#: A profile runs the model for so long, or a hundred times.
-LONGEST_PROFILE_S = 3.0
 
 _LOOPBACK = ("127.", "::1", "localhost")
 
@@ -230,7 +228,7 @@ def _op_times(
     if not settings.profile:
         return None
     on_progress("time each operator", 0, 0)
-    return device.profile(staged, LONGEST_PROFILE_S)
+    return ask_op_times(device, staged)
 
 
 def place_of(target: Target) -> str:

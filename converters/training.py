@@ -52,8 +52,14 @@ SHARED = Automatic((3e-4, 1e-4, 3e-5), epochs=12, patience=1)
 #: While zeros grow a trial would tell little of what is to come, so there is none.
 THINNED = Automatic((1e-3,), epochs=20, patience=2)
 
-AUTOMATIC = {"tune": TUNING, "distill": TUNING, "qat_w8a8": ROUNDED, "cluster": SHARED}
-AUTOMATIC["sparse"] = THINNED
+#: Kind of a step to what is chosen for it. A new technique that trains adds its line here.
+AUTOMATIC = {
+    "tune": TUNING,
+    "distill": TUNING,
+    "qat_w8a8": ROUNDED,
+    "cluster": SHARED,
+    "sparse": THINNED,
+}
 
 
 def is_open(step: TrainingStep) -> bool:

@@ -86,6 +86,17 @@ def test_a_missing_extra_is_named(digits_request, monkeypatch):
     assert caught.value.hint == "in a clone of kedge: pip install '.[convert]'"
 
 
+def test_figures_for_tensorboard_need_its_extra(digits_request, monkeypatch, tmp_path):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "tensorboard" else find(name)
+    )
+    with pytest.raises(MissingConvertExtraError, match="tensorboard") as caught:
+        convert(replace(digits_request, logs=tmp_path / "logs", out=tmp_path / "out"))
+    assert "'.[tensorboard]'" in caught.value.hint
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.fixture
 def started(monkeypatch):
     """Children that `convert` starts."""

@@ -155,7 +155,7 @@ def trained(name, model, x, folder):
     probabilities = bool((scores >= 0).all() and (np.abs(scores.sum(axis=1) - 1) < 1e-3).all())
     source = SimpleNamespace(path=Path(name), probabilities=probabilities, input_shape=(8, 8, 3))
     samples = Samples(np.tile(x, (4, 1, 1, 1)), np.tile(scores.argmax(axis=1), 4))
-    materials = Materials(source, {"train": samples}, 0, ignore)
+    materials = Materials(source, {"train": samples, "validation": samples}, 0, ignore)
     step = QatW8A8(epochs=1, learning_rate=1e-5, batch_size=32)
     draft = qat.train(Draft(None, model), step, materials)
     file = emit(draft, folder / f"{name}.tflite", ignore)

@@ -99,6 +99,12 @@ def command(
     names = recipe_names(recipe)
     if dry_run:
         return _plan(request, names, as_json)
+    return _do(request, names, latency_on, as_json)
+
+
+def _do(
+    request: ConversionRequest, names: tuple[str, ...], latency_on: str | None, as_json: bool
+) -> int:
     from toolkit.bench import place_of
     from toolkit.host_latency import THIS_COMPUTER
     from toolkit.project import conversion_cache, find_target

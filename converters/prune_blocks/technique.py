@@ -38,7 +38,7 @@ def prune(draft: Draft, step: PruneBlocks, materials: Materials) -> Draft:
     source = materials.source
     graph = read_graph(draft.keras_model, str(source.path))
     _refuse_too_few(graph, step, str(source.path))
-    judge = _Judge(materials)
+    judge = _Judge(graph, materials)
     loss_before = judge(graph)
     pruned, gone = choose(graph, judge, step.macs_ratio, step.count)
     if len(gone) < step.count:
@@ -47,11 +47,10 @@ def prune(draft: Draft, step: PruneBlocks, materials: Materials) -> Draft:
             f"{step.count} were asked for",
             f"write `count = {len(gone)}`",
         )
-    kept = {node.name: np.arange(node.shape[-1]) for node in graph.nodes}
-    samples = materials.samples[TRAIN]
-    mended = reconstructed(graph, pruned, kept, samples, materials.seed, materials.report)
+    mended = _mended(graph, pruned, materials)
+    model = trainable_model(mended, materials.samples[TRAIN], materials)
     return replace(
-        with_model(draft, trainable_model(mended, samples, materials), materials),
+        with_model(draft, model, materials),
         warnings=draft.warnings + _warnings(graph, pruned, step),
         found={
             "macs": [macs(graph), macs(pruned)],
@@ -74,17 +73,28 @@ def _refuse_too_few(graph: Graph, step: PruneBlocks, origin: str) -> None:
     )
 
 
-class _Judge:
-    """Loss of graphs on the same samples."""
+def _mended(graph: Graph, pruned: Graph, materials: Materials) -> Graph:
+    """What is left, its weights corrected for what went."""
+    kept = {node.name: np.arange(node.shape[-1]) for node in graph.nodes}
+    samples = materials.samples[TRAIN]
+    return reconstructed(graph, pruned, kept, samples, materials.seed, materials.report)
 
-    def __init__(self, materials: Materials) -> None:
-        self._materials, self._samples = materials, judged_samples(materials)
-        self._done = 0
+
+class _Judge:
+    """Loss of graphs on the same samples, each mended first.
+
+    Without that a residual network answers nonsense whichever block is gone, and all look alike.
+    """
+
+    def __init__(self, whole: Graph, materials: Materials) -> None:
+        self._whole, self._materials = whole, materials
+        self._samples, self._done = judged_samples(materials), 0
 
     def __call__(self, graph: Graph) -> float:
         self._done += 1
         self._materials.report(Progress("leave out blocks", self._done, 0))
-        return loss_of_graph(graph, self._samples, self._materials.source.probabilities)
+        mended = _mended(self._whole, graph, self._materials)
+        return loss_of_graph(mended, self._samples, self._materials.source.probabilities)
 
 
 def _latency_us(graph: Graph, pruned: Graph, materials: Materials) -> list[float]:

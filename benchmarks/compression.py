@@ -1,0 +1,166 @@
+"""What compression costs in accuracy and gives in speed, beside what plain means reach.
+
+    python -m benchmarks.compression           # ResNet-8 on CIFAR-10; about two hours on two cores
+    python -m benchmarks.compression --quick   # a small model on the digits; minutes
+
+Writes benchmarks/results/compression.md (`--quick` prints its table only). Every row is one
+conversion, judged on all held-out images with the file that ships; a row that is done is not done
+again, so that an interrupted run goes on. Latency is measured by the agent on this computer, one
+thread, all files in turn. Beside each pruned model stand two baselines with the same epochs: its
+own shape trained from scratch, and plain one-shot L1 pruning without a teacher.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+
+from benchmarks.compression_rows import Plan, RowRecipe, rows
+from benchmarks.compression_table import Figures, table
+from benchmarks.machine import machine
+from benchmarks.ptq_time import ptq_times
+from converters.conversion import CONVERSION_NAME, Conversion, read_conversion
+from converters.process import convert
+from converters.progress import Progress
+from converters.request import ConversionRequest
+from targets.device import no_progress
+from targets.provision import open_device
+from toolkit.bench import one_process
+from toolkit.compare import interleave
+from toolkit.host_latency import THIS_COMPUTER, latency_on
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+RESULT = Path(__file__).parent / "results" / "compression.md"
+#: Rows that are done stay here, and the files that were judged.
+WORK = ROOT / ".cache" / "compression"
+ROUNDS = 12
+PROCESS_S = 0.25
+
+FULL = Plan(pruned_epochs=30, gently_pruned_epochs=8, qat_epochs=2, qat_seeds=(0, 1, 2))
+QUICK = Plan(pruned_epochs=3, gently_pruned_epochs=2, qat_epochs=1, qat_seeds=(0,))
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The model and the data that are compressed."""
+
+    name: str
+    model: Path
+    data: Path
+    inherited_epochs: str
+    """What it was trained for before, in words."""
+
+
+def main() -> None:
+    """Convert what is missing, measure all, write the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--quick", action="store_true", help="small model, few epochs")
+    parser.add_argument("--minutes", type=float, help="begin no row after these; the next run will")
+    options = parser.parse_args()
+    if options.quick:
+        with tempfile.TemporaryDirectory() as folder:
+            print(run(_digits(Path(folder)), QUICK, Path(folder) / "rows", inf))
+        return
+    subject = Subject(
+        "ResNet-8 on CIFAR-10",
+        SHARED / "models" / "resnet8_cifar10.h5",
+        SHARED / "data" / "cifar10.tar.gz",
+        "its author's (500 in MLPerf Tiny's reference training), and 16 on these images",
+    )
+    missing = [str(path) for path in (subject.model, subject.data) if not path.exists()]
+    if missing:
+        sys.exit(f"missing: {', '.join(missing)}")
+    text = run(subject, FULL, WORK, options.minutes or inf)
+    RESULT.write_text(text, encoding="utf-8")
+    print(text)
+
+
+def run(subject: Subject, plan: Plan, work: Path, minutes: float) -> str:
+    """Make every row that is not there yet; return the table of all that are.
+
+    Raises:
+        ConversionError: A row cannot be made.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    made = {}
+    for row in rows(plan):
+        if _done(row, work) or time.monotonic() - started < 60 * minutes:
+            made[row] = _converted(row, subject, work)
+    times = ptq_times(subject.model, subject.data, work)
+    figures = Figures(
+        rows=tuple(made.items()),
+        latency_us=_latency_us(list(made.values())),
+        ptq_seconds=times,
+    )
+    left = [row.name for row in rows(plan) if row not in made]
+    lines = [f"# Compression: {subject.name}", "", machine(), "", *table(figures, subject.data)]
+    lines += ["", f"Epochs that every row but scratch inherits: {subject.inherited_epochs}."]
+    if left:
+        lines += ["", f"Not run yet: {'; '.join(left)}."]
+    return "\n".join(lines) + "\n"
+
+
+def _digits(folder: Path) -> Subject:
+    train = [sys.executable, "-m", "converters.digits_cnn", "--out", str(folder)]
+    subprocess.run(train, check=True, capture_output=True)
+    return Subject("digits", folder / "digits.keras", folder / "digits.npz", "20")
+
+
+def _converted(row: RowRecipe, subject: Subject, work: Path) -> Conversion:
+    """The row's conversion: what lies there already if it is of the same recipe."""
+    folder, recipe = work / row.name, _recipe_file(row, work)
+    if _done(row, work):
+        return read_conversion(folder)
+    print(f"== {row.name}", flush=True)
+    recipe.write_text(row.recipe, encoding="utf-8")
+    request = ConversionRequest(
+        subject.model, subject.data, str(recipe), folder, row.seed, cache=work / "steps"
+    )
+    started = time.monotonic()
+    conversion = convert(request, _Printed(), latency_us=latency_on())
+    print(f"   {conversion.accuracy.fraction:.2%}, {time.monotonic() - started:.0f} s", flush=True)
+    return conversion
+
+
+def _recipe_file(row: RowRecipe, work: Path) -> Path:
+    return work / f"{row.name}.toml"
+
+
+def _done(row: RowRecipe, work: Path) -> bool:
+    recipe = _recipe_file(row, work)
+    there = (work / row.name / CONVERSION_NAME).is_file() and recipe.is_file()
+    return there and recipe.read_text(encoding="utf-8") == row.recipe
+
+
+class _Printed:
+    """Prints where a conversion is, at most twice a minute."""
+
+    def __init__(self) -> None:
+        self._said = time.monotonic()
+
+    def __call__(self, progress: Progress) -> None:
+        if time.monotonic() - self._said < 30:
+            return
+        self._said = time.monotonic()
+        print(f"   {progress.stage} {progress.done}/{progress.total} {progress.detail}", flush=True)
+
+
+def _latency_us(conversions: list[Conversion]) -> list[list[float]]:
+    """Medians of fresh processes of each file, microseconds, round by round, in turn."""
+    with open_device(THIS_COMPUTER) as device:
+        device.prepare_runtime()
+        paths = [conversion.model for conversion in conversions]
+        runs = interleave(device, paths, one_process(1, PROCESS_S), ROUNDS, no_progress)
+    return [[sorted(run.samples_ns)[len(run.samples_ns) // 2] / 1e3 for run in of] for of in runs]
+
+
+if __name__ == "__main__":
+    main()

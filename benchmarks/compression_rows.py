@@ -1,0 +1,121 @@
+"""The rows of the compression benchmark, each one recipe. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PTQ = "ptq_w8a8"
+
+#: MACs that are left: 1/2 and 1/1.33.
+HALF, THREE_QUARTERS = 0.5, 0.75
+
+_HEAD = """schema = 1
+"""
+_PTQ = """[[step]]
+kind = "ptq_w8a8"
+"""
+_QAT = """[[step]]
+kind = "qat_w8a8"
+epochs = {epochs}
+learning_rate = 3e-5
+batch_size = 64
+teacher = "{teacher}"
+"""
+#: Blocks first, as no kernel dislikes a layer that is gone; what is left to go, in channels.
+_SMALLER = """[[step]]
+kind = "blocks"
+macs_ratio = {blocks}
+[[step]]
+kind = "channels"
+macs_ratio = {channels}
+scope = "sensitivity"
+multiple = 16
+"""
+#: Of each share that is to be left: the blocks' part and the channels'.
+_PARTS = {HALF: (0.65, 0.78), THREE_QUARTERS: (0.82, 0.92)}
+_PLAIN_CHANNELS = """[[step]]
+kind = "channels"
+macs_ratio = {macs_ratio}
+importance = "l1"
+scope = "uniform"
+multiple = 1
+"""
+_SCRATCH = """[[step]]
+kind = "scratch"
+"""
+_TRAINING = """[[step]]
+kind = "{kind}"
+epochs = {epochs}
+learning_rate = 5e-3
+batch_size = 128
+augment = "flip"
+"""
+_TEACHER = """alpha = 0.9
+temperature = 4.0
+"""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long the rows train."""
+
+    pruned_epochs: int
+    """Of distillation where half of the MACs go."""
+    gently_pruned_epochs: int
+    """The same where a quarter goes."""
+    qat_epochs: int
+    qat_seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class RowRecipe:
+    """One conversion of the benchmark."""
+
+    name: str
+    recipe: str
+    """TOML."""
+    seed: int = 0
+    epochs: int = 0
+    """Of all its training steps."""
+    macs_ratio: float | None = None
+    """Where channels go: of the MACs that are to be left."""
+    ours: bool = True
+    """Whether it is kedge's way; else a baseline to beat."""
+
+
+def rows(plan: Plan) -> tuple[RowRecipe, ...]:
+    """All rows, in the order in which they are made: what tells most comes first."""
+    quantized = [
+        RowRecipe("float32", _HEAD),
+        RowRecipe(PTQ, _HEAD + _PTQ),
+        *(_qat_row(plan, seed) for seed in plan.qat_seeds),
+    ]
+    half = _pruned(HALF, plan.pruned_epochs, plan.qat_epochs)
+    quarter = _pruned(THREE_QUARTERS, plan.gently_pruned_epochs, plan.qat_epochs)
+    float32, ptq, *qat = quantized
+    return (float32, ptq, half[0], qat[0], *half[1:], *quarter, *qat[1:])
+
+
+def _qat_row(plan: Plan, seed: int) -> RowRecipe:
+    recipe = _HEAD + _QAT.format(epochs=plan.qat_epochs, teacher="none")
+    return RowRecipe(f"qat_w8a8 seed {seed}", recipe, seed, plan.qat_epochs)
+
+
+def _pruned(macs_ratio: float, epochs: int, qat_epochs: int) -> list[RowRecipe]:
+    blocks, channels = _PARTS[macs_ratio]
+    ours = _SMALLER.format(blocks=blocks, channels=channels)
+    plain = _PLAIN_CHANNELS.format(macs_ratio=macs_ratio)
+    taught = _QAT.format(epochs=qat_epochs, teacher="original")
+    alone = _QAT.format(epochs=qat_epochs, teacher="none")
+    distill = _TRAINING.format(kind="distill", epochs=epochs) + _TEACHER
+    tune = _TRAINING.format(kind="tune", epochs=epochs)
+    name = f"{1 / macs_ratio:.3g}x fewer MACs"
+    recipes = {
+        f"{name}, kedge": (ours + distill + taught, True),
+        f"{name}, same shape from scratch": (ours + _SCRATCH + tune + alone, False),
+        f"{name}, plain one-shot L1": (plain + tune + alone, False),
+    }
+    return [
+        RowRecipe(name, _HEAD + recipe, 0, epochs + qat_epochs, macs_ratio, is_ours)
+        for name, (recipe, is_ours) in recipes.items()
+    ]

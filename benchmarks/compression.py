@@ -43,7 +43,7 @@ WORK = ROOT / ".cache" / "compression"
 ROUNDS = 12
 PROCESS_S = 0.25
 
-FULL = Plan(pruned_epochs=30, gently_pruned_epochs=8, qat_epochs=2, qat_seeds=(0, 1, 2))
+FULL = Plan(pruned_epochs=20, gently_pruned_epochs=8, qat_epochs=2, qat_seeds=(0, 1, 2))
 QUICK = Plan(pruned_epochs=3, gently_pruned_epochs=2, qat_epochs=1, qat_seeds=(0,))
 
 

@@ -7,7 +7,7 @@ import importlib.util
 import os
 from typing import Any, Dict, List, Optional
 
-from device_agent.contract.measurement import RUNTIME_MODULES
+from device_agent.contract.runtimes import RUNTIME_MODULES
 
 
 def board_runtimes() -> List[Dict[str, Any]]:

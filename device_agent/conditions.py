@@ -13,7 +13,7 @@ import subprocess
 import time
 from typing import Dict, List, Optional
 
-from device_agent.contract.measurement import Conditions
+from device_agent.contract.conditions import Conditions
 from device_agent.heat import cooling_of, temperatures_of, trips_of
 from device_agent.power import power_of
 from device_agent.pseudo_files import text_of

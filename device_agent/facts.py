@@ -10,7 +10,6 @@ import glob
 import importlib.util
 import mmap
 import os
-import platform
 import re
 import struct
 import sys
@@ -44,12 +43,12 @@ def read_facts(root: str = "/") -> Dict[str, Any]:
         root: Where `dev/`, `etc/`, `proc/`, `sys/` and `usr/` are.
     """
     cpuinfo = text_of(root, "proc/cpuinfo")
-    machine = userland(platform.machine(), struct.calcsize("P") * 8)
+    machine = userland(os.uname().machine, struct.calcsize("P") * 8)
     compatible = text_of(root, "proc/device-tree/compatible")
     facts = {
         "machine": machine,
-        "kernel": platform.release(),
-        "kernel_machine": platform.machine(),
+        "kernel": os.uname().release,
+        "kernel_machine": os.uname().machine,
         "python": "{}.{}.{}".format(*sys.version_info[:3]),
         "python_executable": sys.executable,
         "glibcxx": _glibcxx(root),

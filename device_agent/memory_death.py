@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import List
 
 from device_agent.contract.codes import RefusalError
-from device_agent.contract.measurement import Conditions
+from device_agent.contract.conditions import Conditions
 
 
 def with_memory_figures(death: RefusalError, seen: List[Conditions]) -> RefusalError:

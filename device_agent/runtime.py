@@ -14,8 +14,9 @@ from typing import Any, Callable, Dict, Iterator, List, Optional
 
 from device_agent.board_runtimes import package_version
 from device_agent.contract.codes import BAD_REQUEST, MODEL_REFUSED, RUNTIME_IMPORT, RefusalError
-from device_agent.contract.measurement import RUNTIME_MODULES, distribution_of, to_json
+from device_agent.contract.measurement import to_json
 from device_agent.contract.placement import Placement
+from device_agent.contract.runtimes import RUNTIME_MODULES, distribution_of
 from device_agent.delegate import EDGETPU, is_compiled_for_edgetpu, load_delegate
 from device_agent.delegate_faults import explain_model
 from device_agent.facts import userland

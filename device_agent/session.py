@@ -9,16 +9,14 @@ from __future__ import annotations
 import json
 import os
 import reprlib
-from dataclasses import dataclass, replace
-from typing import Any, Callable, Dict, List, NoReturn, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, NoReturn, Optional
 
 from device_agent.conditions import boot_id
 from device_agent.contract.codes import BAD_REQUEST, CHILD_DIED, RefusalError
-from device_agent.contract.measurement import Conditions, to_json
-from device_agent.contract.model_card import CardError, card_from_plain
+from device_agent.contract.conditions import Conditions
 from device_agent.contract.wire import Request
 from device_agent.memory_death import with_memory_figures
-from device_agent.steady import STOP
+from device_agent.stop_file import STOP
 from device_agent.store import Read, Store
 from device_agent.thinned import Thinned
 
@@ -40,16 +38,14 @@ _BACK_TO_BACK: Dict[str, Any] = {"period_ns": 0, "soak": False}
 _PLAIN_RUNTIME: Dict[str, Any] = {"delegate": "", "allow_cpu": False, "cores": []}
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """What goes back: a result, and the file whose bytes follow it."""
 
     result: Dict[str, Any]
     body: Optional[str] = None
 
 
-@dataclass(frozen=True)
-class Surroundings:
+class Surroundings(NamedTuple):
     """All that a session may touch."""
 
     store: Store
@@ -204,7 +200,7 @@ class Session:
     def _keep_benchmark(
         self, folder: str, job: Dict[str, Any], result: Dict[str, Any], seen: List[Conditions]
     ) -> Answer:
-        conditions = [to_json(entry) for entry in seen] + result.pop("moments", [])
+        conditions = [dict(entry._asdict()) for entry in seen] + result.pop("moments", [])
         conditions.sort(key=lambda entry: int(entry["monotonic_ns"]))
         path = os.path.join(folder, "conditions")  # a file: hours of them outgrow a line
         with open(path, "w", encoding="ascii") as file:
@@ -216,7 +212,7 @@ class Session:
         return Answer({"run": result, "conditions": self._store.adopt(path)})
 
     def _conditions(self, moment: str) -> Conditions:
-        return replace(self._around.read_conditions(), moment=moment)
+        return self._around.read_conditions()._replace(moment=moment)
 
     def _infer(self, args: _Args, _: Read, emit: Event) -> Answer:
         with self._store.workspace() as folder:
@@ -234,6 +230,8 @@ class Session:
         return Answer(result)
 
     def _run(self, args: _Args, _: Read, emit: Event) -> Answer:
+        from device_agent.contract.model_card import CardError, card_from_plain  # only for this
+
         try:
             card_from_plain(args.record("card"))
         except CardError as error:

@@ -10,18 +10,15 @@ from typing import Any, Callable, Dict, List, Tuple
 
 from device_agent.benchmark import Call, Mark, Timing, time_calls
 from device_agent.conditions import read_conditions
-from device_agent.contract.measurement import to_json
 from device_agent.paced import PacedTiming, time_paced
 from device_agent.soak import SoakTiming, time_soak
+from device_agent.stop_file import STOP
 from device_agent.usage import busy_cpu_ns, peak_rss_bytes, reset_peak
 
 #: How long the end-to-end phase lasts, as a share of the steady one, and at most.
 _WHOLE_SHARE = 0.25
 _WHOLE_LONGEST_S = 15.0
 _WHOLE_LEAST_RUNS = 5
-
-#: A file of this name in the folder of a soak ends it early.
-STOP = "stop"
 
 Say = Callable[[Dict[str, Any]], None]
 
@@ -43,7 +40,7 @@ def steady_phase(job: Dict[str, Any], say: Say, invoke: Call, whole: Call) -> Di
     moments = []
 
     def mark(moment: str) -> None:
-        moments.append(to_json(read_conditions(moment=moment, ask_firmware=False)))
+        moments.append(dict(read_conditions(moment=moment, ask_firmware=False)._asdict()))
 
     reset_peak()
     say({"event": {"phase": "warm-up"}})

@@ -19,8 +19,6 @@ import hashlib
 import os
 import re
 import shutil
-import zipfile
-import zlib
 from typing import BinaryIO, Callable, Iterator, List, Tuple
 
 from device_agent.contract.codes import (
@@ -235,6 +233,9 @@ class Store:
                 os.replace(os.path.join(folder, name), os.path.join(going, name))
 
     def _unzip(self, path: str, folder: str) -> None:
+        import zipfile  # half a megabyte of memory, for what is done once
+        import zlib
+
         try:
             with zipfile.ZipFile(path) as wheel:
                 self.require_space(sum(entry.file_size for entry in wheel.infolist()))

@@ -21,12 +21,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from device_agent.contract.conditions import Conditions, conditions_from_json
 from device_agent.contract.measurement import (
     LEAST_RUNS,
-    Conditions,
     KernelClass,
     ProcessRun,
-    conditions_from_json,
     process_run_from_json,
 )
 from device_agent.contract.op_times import OpTimes, op_times_from_json

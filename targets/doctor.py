@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from device_agent.contract.measurement import distribution_of
+from device_agent.contract.runtimes import distribution_of
 from targets.board_profile import BoardProfile, caveats_of, recognise
 from targets.probe import NoPythonError, Probe, Python
 from targets.runtime_choice import choose

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from device_agent.contract.measurement import RUNTIME_MODULES, distribution_of
+from device_agent.contract.runtimes import RUNTIME_MODULES, distribution_of
 from targets.errors import TargetError
 
 #: The Edge TPU's delegate; every other is named by the path of its library on the board.

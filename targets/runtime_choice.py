@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from device_agent.contract.measurement import BOARD_PREFIX, distribution_of
+from device_agent.contract.runtimes import BOARD_PREFIX, distribution_of
 from targets.runtimes import (
     NoRuntimeError,
     RuntimeChoice,

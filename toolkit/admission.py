@@ -5,7 +5,7 @@ from __future__ import annotations
 from converters.errors import ConversionError
 from converters.tflite.contract import refusals
 from converters.tflite.reader import ModelFile
-from device_agent.contract.measurement import distribution_of
+from device_agent.contract.runtimes import distribution_of
 from targets.device import Device
 from targets.inventory import Target
 

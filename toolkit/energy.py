@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean
 
-from device_agent.contract.measurement import Conditions
+from device_agent.contract.conditions import Conditions
 from targets.device import BoardRun
 
 #: Rails that feed the whole board (NVIDIA, Jetson developer guide, power monitors); where there is

@@ -22,7 +22,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from device_agent.contract.measurement import conditions_from_json, process_run_from_json, to_json
+from device_agent.contract.conditions import conditions_from_json
+from device_agent.contract.measurement import process_run_from_json, to_json
 from targets.device import BoardRun
 from toolkit.bench import Measurement, Row, row_of
 from toolkit.errors import ToolkitError
@@ -209,7 +210,7 @@ class ResultStore:
                 result,
                 position,
                 json.dumps(to_json(run.run)),
-                json.dumps([to_json(entry) for entry in run.conditions]),
+                json.dumps([entry._asdict() for entry in run.conditions]),
                 _packed(run.samples_ns),
                 _packed(run.end_to_end_ns),
             ),
@@ -249,7 +250,7 @@ def as_document(result: StoredResult) -> dict[str, Any]:
         "runs": [
             {
                 "record": to_json(run.run),
-                "conditions": [to_json(entry) for entry in run.conditions],
+                "conditions": [entry._asdict() for entry in run.conditions],
                 "samples_ns": list(run.samples_ns),
                 "end_to_end_ns": list(run.end_to_end_ns),
                 "series": {name: list(values) for name, values in run.series.items()},

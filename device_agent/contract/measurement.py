@@ -11,22 +11,6 @@ from device_agent.contract.placement import Placement, placement_from_json
 #: ten iterations).
 LEAST_RUNS = 10
 
-#: The runtimes an agent can drive: distribution name to the module that holds `Interpreter`.
-RUNTIME_MODULES = {
-    "ai-edge-litert": "ai_edge_litert.interpreter",
-    "tflite-runtime": "tflite_runtime.interpreter",
-    "tensorflow": "tensorflow.lite.python.interpreter",
-}
-
-#: In front of the name of a runtime that the board's own Python has: a vendor may have built it
-#: otherwise than the wheel of the same name and version.
-BOARD_PREFIX = "board:"
-
-
-def distribution_of(runtime: str) -> str:
-    """The distribution name of a runtime, brought there or the board's own."""
-    return runtime[len(BOARD_PREFIX) :] if runtime.startswith(BOARD_PREFIX) else runtime
-
 
 @dataclass(frozen=True)
 class KernelClass:
@@ -62,48 +46,6 @@ class TensorFile:
     """Shape of all samples together: `(samples, ...)`."""
     sha256: str
     """Digest of the file; the file is addressed by it."""
-
-
-@dataclass(frozen=True)
-class Conditions:
-    """What the board was doing at one moment; `None` or empty where the board does not tell."""
-
-    moment: str = ""
-    """Of the run: `before`, `begin` and `end` of the timed loop, `during`, `after`; empty in what
-    an older agent saw."""
-    clock_ns: int = 0
-    """Wall clock, nanoseconds since 1970."""
-    monotonic_ns: int = 0
-    """The clock that is never set, read at the same moment."""
-    boot_id: str = ""
-    """Another one after each start of the board."""
-    load_1min: Optional[float] = None
-    """Load average of the last minute."""
-    running_tasks: Optional[int] = None
-    """Tasks that run or wait for a CPU now, ours included."""
-    memory_available_bytes: Optional[int] = None
-    swap_used_bytes: Optional[int] = None
-    oom_kills: Optional[int] = None
-    """Processes that the kernel killed for want of memory since boot (Linux 4.13)."""
-    governors: List[str] = field(default_factory=list)
-    """The distinct frequency governors of the CPUs."""
-    frequency_khz: Dict[str, int] = field(default_factory=dict)
-    """Current frequency by CPU name (`cpu0`)."""
-    max_frequency_khz: Dict[str, int] = field(default_factory=dict)
-    time_in_state: Dict[str, Dict[str, int]] = field(default_factory=dict)
-    """By frequency policy: kHz to the time spent there since boot, in ticks of 10 ms."""
-    temperature_celsius: Dict[str, float] = field(default_factory=dict)
-    """By thermal zone; `apex_0` is an Edge TPU on PCIe."""
-    trip_celsius: Dict[str, float] = field(default_factory=dict)
-    """By thermal zone: the lowest temperature at which something is slowed down."""
-    cooling: Dict[str, int] = field(default_factory=dict)
-    """By cooling device that slows a processor down: how far; 0 is not at all."""
-    power_mw: Dict[str, float] = field(default_factory=dict)
-    """By rail of a power sensor."""
-    edgetpu_usb_mbps: Optional[int] = None
-    """Negotiated speed of an Edge TPU stick: 480 is USB 2."""
-    throttled: Optional[int] = None
-    """Raspberry Pi's `get_throttled` bits: 0 under-voltage, 1 capped, 2 throttled, 3 soft limit."""
 
 
 @dataclass(frozen=True)
@@ -162,12 +104,6 @@ def to_json(record: Any) -> Dict[str, Any]:
         name: to_json(value) if hasattr(value, "__dataclass_fields__") else value
         for name, value in vars(record).items()
     }
-
-
-def conditions_from_json(fields: Dict[str, Any]) -> Conditions:
-    """Read `Conditions`, passing over what a newer agent may have added."""
-    known = Conditions.__dataclass_fields__
-    return Conditions(**{name: value for name, value in fields.items() if name in known})
 
 
 def process_run_from_json(fields: Dict[str, Any]) -> ProcessRun:

@@ -9,8 +9,7 @@ Rules:
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Any, Dict, Union
+from typing import Any, Dict, NamedTuple, Union
 
 from device_agent.contract.codes import BAD_REQUEST, WIRE_VERSION, RefusalError
 
@@ -24,8 +23,7 @@ MAX_LINE_BYTES = 1 << 20
 CHUNK_BYTES = 1 << 16
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """What the host asks."""
 
     id: int
@@ -36,16 +34,14 @@ class Request:
     """What the operation needs."""
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """The agent did it."""
 
     id: int
     result: Dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Fault:
+class Fault(NamedTuple):
     """The agent said no."""
 
     id: int
@@ -57,8 +53,7 @@ class Fault:
     """Empty unless the agent itself failed."""
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(NamedTuple):
     """The agent is still at it."""
 
     id: int
@@ -82,7 +77,7 @@ def encode(message: Union[Request, Reply]) -> bytes:
     Raises:
         WireError: The message does not fit into `MAX_LINE_BYTES`; send it as a file.
     """
-    fields = dict(vars(message), v=VERSION)
+    fields = dict(message._asdict(), v=VERSION)
     line = json.dumps(fields, separators=(",", ":")).encode("ascii") + b"\n"
     if len(line) > MAX_LINE_BYTES:
         raise WireError("a message of {} bytes is longer than a line may be".format(len(line)))

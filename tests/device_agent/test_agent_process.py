@@ -232,4 +232,16 @@ def test_the_agent_never_loads_what_only_a_job_needs(root: Path) -> None:
 
     assert "numpy" not in maps
     assert "ai_edge_litert" not in maps
-    assert "_ctypes" not in maps
+
+
+def test_the_agent_loads_nothing_large_before_it_is_needed() -> None:
+    """Each takes a share of the 8 MB that an agent may have on a small board."""
+    large = {"dataclasses", "inspect", "zipfile", "traceback", "device_agent.contract.model_card"}
+    shown = subprocess.run(
+        [sys.executable, "-c", "import sys, device_agent.__main__; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "device_agent.session" in shown.stdout.split()
+    assert not large & set(shown.stdout.split())

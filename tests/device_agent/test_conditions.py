@@ -1,14 +1,13 @@
 """What a board is doing, read from trees that stand for boards which are not here."""
 
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from device_agent import conditions as conditions_module
 from device_agent.conditions import read_conditions
-from device_agent.contract.measurement import Conditions, conditions_from_json, to_json
+from device_agent.contract.conditions import Conditions, conditions_from_json
 from tests.device_agent.board_trees import (
     BIG_LITTLE,
     CORAL,
@@ -39,7 +38,7 @@ def add_program(folder: Path, script: str) -> None:
 
 
 def timeless(seen: Conditions) -> Conditions:
-    return replace(seen, clock_ns=0, monotonic_ns=0)
+    return seen._replace(clock_ns=0, monotonic_ns=0)
 
 
 def test_a_raspberry_pi(tmp_path: Path, programs: Path) -> None:
@@ -153,4 +152,4 @@ def test_this_computer_tells_its_load() -> None:
 def test_they_travel_and_newer_fields_are_passed_over(tmp_path: Path) -> None:
     seen = read_conditions(make_tree(tmp_path / "pi", RASPBERRY_PI_4))
 
-    assert conditions_from_json({**to_json(seen), "humidity": 0.4}) == seen
+    assert conditions_from_json({**seen._asdict(), "humidity": 0.4}) == seen

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from device_agent.contract.measurement import conditions_from_json, process_run_from_json
+from device_agent.contract.conditions import conditions_from_json
+from device_agent.contract.measurement import process_run_from_json
 from targets.agent_client import AgentClient, AgentError
 from targets.device import BoardRun
 from targets.local import LocalTransport

@@ -1,7 +1,7 @@
 """A death by want of memory carries its figures."""
 
 from device_agent.contract.codes import CHILD_DIED, RefusalError
-from device_agent.contract.measurement import Conditions
+from device_agent.contract.conditions import Conditions
 from device_agent.memory_death import with_memory_figures
 
 DEATH = RefusalError(CHILD_DIED, "it was killed\nlast words", "Free memory.")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from device_agent.contract.codes import BAD_REQUEST, BUSY, NOT_FOUND, RefusalError
-from device_agent.contract.measurement import Conditions
+from device_agent.contract.conditions import Conditions
 from device_agent.contract.wire import Request
 from device_agent.session import Answer, Session, Surroundings
 from device_agent.store import Store

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from device_agent.contract.codes import BAD_REQUEST, NOT_FOUND, WIRE_VERSION, RefusalError
-from device_agent.contract.measurement import Conditions
+from device_agent.contract.conditions import Conditions
 from device_agent.contract.wire import (
     Event,
     Fault,

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from device_agent.contract.measurement import Conditions, KernelClass, ProcessRun
+from device_agent.contract.conditions import Conditions
+from device_agent.contract.measurement import KernelClass, ProcessRun
 from targets.device import BoardRun, Staged
 from toolkit.bench import BenchSettings, Measurement, Row
 from toolkit.parity import EQUAL, Parity

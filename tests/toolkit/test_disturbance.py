@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from device_agent.contract.measurement import Conditions
+from device_agent.contract.conditions import Conditions
 from device_agent.contract.placement import Placement
 from targets.device import BoardRun
 from tests.toolkit.measurements import board_run

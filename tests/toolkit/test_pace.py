@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from device_agent.contract.measurement import Conditions
+from device_agent.contract.conditions import Conditions
 from targets.device import BoardRun
 from tests.toolkit.measurements import board_run
 from toolkit.energy import energy_of

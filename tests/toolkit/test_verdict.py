@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from device_agent.contract.measurement import Conditions, KernelClass, ProcessRun
+from device_agent.contract.conditions import Conditions
+from device_agent.contract.measurement import KernelClass, ProcessRun
 from targets.device import BoardRun
 from toolkit.statistics import latency
 from toolkit.verdict import INVALID, UNSTABLE, VALID, Verdict, judge
@@ -53,18 +54,18 @@ def test_an_emulated_board_is_never_valid() -> None:
     ("bits", "word"), [(0b1, "under-voltage"), (0b100, "throttled"), (0b1000, "temperature")]
 )
 def test_a_throttled_raspberry_pi_is_invalid(bits: int, word: str) -> None:
-    found = verdict(STEADY, (QUIET, replace(QUIET, throttled=bits), QUIET))
+    found = verdict(STEADY, (QUIET, QUIET._replace(throttled=bits), QUIET))
     assert found.kind == INVALID
     assert word in found.reasons[0]
 
 
 def test_a_throttling_before_this_run_proves_nothing() -> None:
-    since_boot = replace(QUIET, throttled=0x50000)
+    since_boot = QUIET._replace(throttled=0x50000)
     assert verdict(STEADY, (since_boot, since_boot)).kind == VALID
 
 
 def test_swapping_while_it_ran_is_invalid() -> None:
-    found = verdict(STEADY, (QUIET, replace(QUIET, swap_used_bytes=4096)))
+    found = verdict(STEADY, (QUIET, QUIET._replace(swap_used_bytes=4096)))
     assert found.kind == INVALID
 
 

@@ -1,0 +1,111 @@
+"""Which worker of several this process is, by TensorFlow's own configuration of a cluster."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from converters.errors import ConversionError
+
+#: Where TensorFlow looks too: https://www.tensorflow.org/guide/distributed_training#TF_CONFIG
+TF_CONFIG = "TF_CONFIG"
+_EXAMPLE = (
+    'set it to {"cluster": {"worker": ["host1:port", "host2:port"]}, '
+    '"task": {"type": "worker", "index": 0}}, with the index of each worker, or to nothing'
+)
+
+
+class WorkerDoneError(ConversionError):
+    """Nothing went wrong: this worker has done its part, and another one writes the results."""
+
+    exit_code = 0
+
+
+@dataclass(frozen=True)
+class Worker:
+    """One of the processes that train a model together.
+
+    Attributes:
+        number: Its own, from 0; worker 0 leads: it alone reports and writes.
+        addresses: Of all of them, `host:port`, by number.
+    """
+
+    number: int
+    addresses: tuple[str, ...]
+
+    @property
+    def leads(self) -> bool:
+        """Whether it is the one that reports and writes."""
+        return self.number == 0
+
+    def __str__(self) -> str:
+        return f"worker {self.number} of {len(self.addresses)}"
+
+
+def worker_of(environment: Mapping[str, str]) -> Worker | None:
+    """Who this process is.
+
+    Args:
+        environment: Such as `os.environ`.
+
+    Returns:
+        None where no cluster of several workers is configured.
+
+    Raises:
+        ConversionError: The configuration cannot be read, or has other tasks than workers.
+    """
+    text = environment.get(TF_CONFIG, "").strip()
+    if not text:
+        return None
+    try:
+        plain: Any = json.loads(text)
+        cluster, task = plain.get("cluster", {}), plain.get("task", {})
+        if not cluster:
+            return None
+        others = set(cluster) - {"chief", "worker"}
+        if others or task["type"] not in cluster:
+            raise ConversionError(
+                f"{TF_CONFIG} has tasks of the type {', '.join(sorted(others)) or task['type']}, "
+                "expected workers and at most one chief",
+                _EXAMPLE,
+            )
+        addresses = tuple(cluster.get("chief", ())) + tuple(cluster.get("worker", ()))
+        before = len(cluster.get("chief", ())) if task["type"] == "worker" else 0
+        number = before + int(task["index"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConversionError(f"{TF_CONFIG} cannot be read: {error!r}", _EXAMPLE) from error
+    if not 0 <= number < len(addresses):
+        raise ConversionError(
+            f"{TF_CONFIG} names {len(addresses)} workers and says that this is number {number}",
+            _EXAMPLE,
+        )
+    return Worker(number, addresses) if len(addresses) > 1 else None
+
+
+def check_together(worker: Worker | None, recipes: int, tries: bool, asks_latency: bool) -> None:
+    """Refuse what several machines could decide differently.
+
+    Args:
+        worker: Who this is, if there are several.
+        recipes: How many are to be done.
+        tries: Whether steps may be made milder until a budget is kept.
+        asks_latency: Whether a step goes by latency, which each machine would measure for itself.
+
+    Raises:
+        ConversionError: It has to be done on one machine.
+    """
+    if worker is None:
+        return
+    found = {
+        "several recipes": recipes > 1,
+        "--max-drop": tries,
+        "a step that goes by latency": asks_latency,
+    }
+    for what, asked in found.items():
+        if asked:
+            raise ConversionError(
+                f"{what} cannot be done by several machines together ({TF_CONFIG} is set)",
+                "convert by one recipe at a time, without it; or unset the variable",
+            )

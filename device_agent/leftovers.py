@@ -13,6 +13,10 @@ from typing import List
 #: An upload that nobody went on with for so long is given up.
 ABANDONED_AFTER_S = 86400.0
 
+#: How a .tflite begins, after the offset of its root table (flatbuffers' file identifier).
+_MODEL_MAGIC = b"TFL3"
+_ZIP_MAGIC = b"PK"
+
 _AGENT = re.compile(r"[0-9a-f]{64}\.pyz\Z")
 
 
@@ -46,6 +50,28 @@ def remove_abandoned_uploads(folder: str) -> List[str]:
             if _is_abandoned(path) and _remove(path):
                 removed.append(path)
     return removed
+
+
+def remove_left_data(folder: str) -> List[str]:
+    """Remove the tensors and samples of sessions that were killed; only for who has the board.
+
+    The data of a job is there for one session, and only one at a time has jobs. Models stay, and
+    so do wheels, which the next try goes on with.
+
+    Args:
+        folder: The scratch area.
+
+    Returns:
+        The paths that were removed.
+    """
+    left = []
+    for path in glob.glob(os.path.join(folder, "*")):
+        with contextlib.suppress(OSError), open(path, "rb") as file:
+            begin = file.read(8)
+            is_wheel = begin.startswith(_ZIP_MAGIC) and not _is_abandoned(path)
+            if begin[4:] != _MODEL_MAGIC and not is_wheel:
+                left.append(path)
+    return [path for path in left if _remove(path)]
 
 
 def _is_abandoned(path: str) -> bool:

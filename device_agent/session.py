@@ -105,11 +105,14 @@ class Session:
         return Answer(dict(facts, **own))
 
     def _reserve(self, args: _Args, _: Read, emit: Event) -> Answer:
+        is_first = not self._store.reservation.is_held
         self._store.reservation.take(
             args.text("who"),
             args.seconds("timeout_s"),
             lambda other: emit({"phase": "wait for {}".format(other)}),
         )
+        if is_first:
+            self._store.remove_left_data()
         return Answer({})
 
     def _offset(self, args: _Args, _: Read, __: Event) -> Answer:

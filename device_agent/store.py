@@ -30,6 +30,7 @@ from device_agent.contract.codes import (
     RefusalError,
 )
 from device_agent.contract.wire import CHUNK_BYTES
+from device_agent.leftovers import remove_left_data
 from device_agent.os_errors import named_os_errors
 from device_agent.reservation import Reservation
 
@@ -164,6 +165,11 @@ class Store:
                     os.unlink(path)
                     dropped += 1
         return dropped
+
+    def remove_left_data(self) -> None:
+        """Remove what killed sessions left of their jobs; only with the reservation."""
+        if self.reservation.is_held:
+            remove_left_data(os.path.join(self._store, "scratch"))
 
     @contextlib.contextmanager
     def workspace(self) -> Iterator[str]:

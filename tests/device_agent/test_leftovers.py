@@ -1,11 +1,16 @@
 """A runtime that is no longer chosen goes, and only when nobody else can be using it."""
 
 import io
+import os
+import time
 import zipfile
 from pathlib import Path
 
-from targets.agent_client import AgentClient
+import pytest
+
+from targets.agent_client import AgentClient, AgentError
 from tests.device_agent.agents import open_agent, put, sha256_of
+from tests.tiny_model import relu_model
 
 RESERVE = {"who": "me@host", "timeout_s": 0}
 
@@ -61,3 +66,31 @@ def test_a_runtime_that_was_being_removed_when_the_power_went_is_cleaned_up(tmp_
         unpack(client, "new", keep=[])
 
     assert not half.exists()
+
+
+def test_what_a_killed_session_left_of_its_jobs_goes(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    model, old_wheel, new_wheel = relu_model(), wheel("old"), wheel("new")
+    with open_agent(root) as client:
+        for content in (model, old_wheel, new_wheel, b"a tensor", b""):
+            put(client, content)
+    scratch = root / "store/scratch"
+    days_ago = time.time() - 2 * 86400
+    os.utime(scratch / sha256_of(old_wheel), (days_ago, days_ago))
+    with open_agent(root) as client:
+        client.call("reserve", RESERVE)
+        tensor = put(client, b"the tensor of this session")
+        client.call("reserve", RESERVE)
+        left = {path.name for path in scratch.iterdir()}
+
+    assert left == {sha256_of(model), sha256_of(new_wheel), tensor}
+
+
+def test_what_another_session_needs_for_its_job_stays(tmp_path: Path) -> None:
+    with open_agent(tmp_path / "root") as user, open_agent(tmp_path / "root") as other:
+        user.call("reserve", RESERVE)
+        tensor = put(user, b"a tensor")
+        with pytest.raises(AgentError, match="is using this board"):
+            other.call("reserve", RESERVE)
+
+        assert user.get(tensor) == b"a tensor"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 import zlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from converters.dataset import TEST, TRAIN, Dataset, InputForm, Samples, Selecti
 from converters.errors import ConversionError
 from converters.progress import Progress, Report
 from converters.split import Labels
+from converters.target_data import class_weights, kind_of, may_lack_labels, targets_of
+from converters.task import AUC, REGRESSION, Task
 
 Array = npt.NDArray[Any]
 
@@ -26,35 +29,44 @@ def open_arrays(path: Path, form: InputForm) -> Dataset:
     """Read an .npz with the arrays x_train, y_train, x_test and y_test.
 
     Args:
-        path: The .npz. Inputs: any real numbers, shape (n, *form.shape), fed as they are. Labels:
-            whole numbers of shape (n,) or (n, 1), or one-hot of shape (n, classes).
+        path: The .npz.
         form: What the model takes.
+
+    Raises:
+        ConversionError: As for `dataset_of`; or it is no whole .npz.
+    """
+    return dataset_of(path, _load(path), form)
+
+
+def dataset_of(path: Path, arrays: Mapping[str, Array], form: InputForm) -> Dataset:
+    """A dataset of the arrays x_train, y_train, x_test and y_test.
+
+    Args:
+        path: Where they come from, for messages.
+        arrays: Inputs: any real numbers, shape (n, *form.shape), fed as they are. Labels: class
+            numbers of shape (n,) or (n, 1), or one-hot of shape (n, classes); of a regression
+            numbers of the shape (n, *form.outputs). An autoencoder needs none.
+        form: What the model takes and gives.
 
     Raises:
         ConversionError: An array is missing, of another shape, has NaN, or labels out of range; the
             message names the array.
     """
-    arrays = _load(path)
-    samples = {
-        split: Samples(
-            _inputs(path, f"x_{split}", arrays[f"x_{split}"], form),
-            _labels(path, f"y_{split}", arrays[f"y_{split}"], form.classes),
+    needed = _NAMES[::2] if may_lack_labels(form) else _NAMES
+    missing = [name for name in needed if name not in arrays]
+    if missing:
+        found = ", ".join(list(arrays)[:8]) or "none"
+        raise ConversionError(
+            f"{path}: array {missing[0]} is missing; its arrays are: {found}", _EXPECTED
         )
-        for split in (TRAIN, TEST)
-    }
-    for split, of_split in samples.items():
-        if len(of_split.stored) != len(of_split.labels):
-            raise ConversionError(
-                f"{path}: x_{split} has {len(of_split.stored)} samples, y_{split} has "
-                f"{len(of_split.labels)} labels",
-                "give one label for each sample",
-            )
+    kind = kind_of(path, arrays, form)
+    task = form.wish.task(kind)
+    samples = {split: _samples(path, split, arrays, form, task) for split in (TRAIN, TEST)}
+    task = _weighted(task, form, samples[TRAIN].labels)
 
     def read(wanted: Mapping[str, Selection], report: Report) -> dict[str, Samples]:
         chosen = {
-            use: Samples(
-                samples[want.split].stored[want.rows], samples[want.split].labels[want.rows]
-            )
+            use: replace(samples[want.split].subset(want.rows), task=task)
             for use, want in wanted.items()
         }
         total = sum(len(want.rows) for want in wanted.values())
@@ -62,20 +74,69 @@ def open_arrays(path: Path, form: InputForm) -> Dataset:
         return chosen
 
     labels = {split: of_split.labels for split, of_split in samples.items()}
-    return Dataset(path, labels, {TRAIN: "x_train", TEST: "x_test"}, read)
+    return Dataset(path, labels, {TRAIN: "x_train", TEST: "x_test"}, read, task=task)
+
+
+def _weighted(task: Task, form: InputForm, labels: Labels) -> Task:
+    weights = class_weights(form.wish.class_weights, labels, form.classes, ())
+    return replace(task, class_weights=weights)
+
+
+def _samples(
+    path: Path, split: str, arrays: Mapping[str, Array], form: InputForm, task: Task
+) -> Samples:
+    x, y = f"x_{split}", f"y_{split}"
+    inputs = _inputs(path, x, arrays[x], form)
+    given = arrays.get(y)
+    if given is not None and given.ndim and len(given) != len(inputs):
+        raise ConversionError(
+            f"{path}: {x} has {len(inputs)} samples, {y} has {len(given)} labels",
+            "give one label for each sample",
+        )
+    if task.is_classification:
+        return Samples(inputs, _labels(path, y, arrays[y], form.classes))
+    none = np.zeros(len(inputs), np.int64)
+    if task.kind == REGRESSION:
+        targets = targets_of(path, y, arrays[y], form.outputs or ())
+        return Samples(inputs, none, task=task, targets=targets)
+    if task.metric == AUC:
+        return Samples(inputs, _anomalies(path, split, given, len(inputs)), task=task)
+    return Samples(inputs, none, task=task)
+
+
+def _anomalies(path: Path, split: str, given: Array | None, count: int) -> Labels:
+    if given is None and split == TRAIN:
+        return np.zeros(count, np.int64)
+    if given is None:
+        raise ConversionError(
+            f"{path}: array y_{split} is missing: the metric auc needs it",
+            "give 0 for each normal sample and 1 for each anomaly",
+        )
+    labels = _labels(path, f"y_{split}", given, 2)
+    if split == TRAIN and labels.any():
+        raise ConversionError(
+            f"{path}: y_train calls {int(labels.sum())} samples anomalies (1)",
+            "leave them out: an anomaly detector learns from normal samples only",
+        )
+    if split == TEST and len(set(labels.tolist())) < 2:
+        raise ConversionError(
+            f"{path}: y_test has one kind of samples only: auc tells normal ones (0) from "
+            "anomalies (1)",
+            "add samples of the other kind, or choose the metric mse",
+        )
+    return labels
 
 
 def _load(path: Path) -> dict[str, Array]:
     try:
         # NumPy leaves a damaged file open unless it was opened for it.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            missing = [name for name in _NAMES if name not in file.files]
-            if missing:
+            if not set(_NAMES) & set(file.files):
                 found = ", ".join(file.files[:8]) or "none"
                 raise ConversionError(
-                    f"{path}: array {missing[0]} is missing; its arrays are: {found}", _EXPECTED
+                    f"{path}: array x_train is missing; its arrays are: {found}", _EXPECTED
                 )
-            return {name: _array(path, name, file) for name in _NAMES}
+            return {name: _array(path, name, file) for name in _NAMES if name in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ConversionError(f"{path}: is no whole .npz: {error}", _EXPECTED) from error
 
@@ -88,14 +149,11 @@ def _array(path: Path, name: str, file: Any) -> Array:
             f"{path}: {name} cannot be read: {error}",
             "store plain numbers: rows of different lengths make an array of objects",
         ) from error
-    if array.dtype.kind not in "biuf":
-        raise ConversionError(
-            f"{path}: {name} is of the type {array.dtype}, expected numbers", _EXPECTED
-        )
     return array
 
 
 def _inputs(path: Path, name: str, array: Array, form: InputForm) -> Array:
+    _check_numbers(path, name, array)
     if array.shape[1:] != form.shape or array.ndim < 1:
         hint = "shape the samples as the model takes them"
         if (*array.shape[1:], 1) == form.shape:
@@ -116,7 +174,15 @@ def _inputs(path: Path, name: str, array: Array, form: InputForm) -> Array:
     return array
 
 
+def _check_numbers(path: Path, name: str, array: Array) -> None:
+    if array.dtype.kind not in "biuf":
+        raise ConversionError(
+            f"{path}: {name} is of the type {array.dtype}, expected numbers", _EXPECTED
+        )
+
+
 def _labels(path: Path, name: str, array: Array, classes: int) -> Labels:
+    _check_numbers(path, name, array)
     if array.ndim == 2 and array.shape[1] == classes and classes > 1:
         array = _from_one_hot(path, name, array)
     elif array.ndim == 2 and array.shape[1] == 1:

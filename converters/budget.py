@@ -14,7 +14,7 @@ class Budget:
     """An accuracy budget and what became of it.
 
     Attributes:
-        max_drop: Accuracy that may be lost, 0-1.
+        max_drop: Accuracy that may be lost, 0-1; of another metric the share of the model's figure.
         split: The samples it was judged on.
         held: Whether the file lost no more than that on these samples.
         reasons: One sentence each; also where it is held, but the samples leave room for doubt.
@@ -60,9 +60,8 @@ def judge_budget(drop: Drop, max_drop: float) -> Budget:
     """
     low, high = drop.interval
     told = (
-        f"on the {drop.samples} {drop.split} samples {drop.lost} were lost and {drop.won} won: a "
-        f"drop of {drop.fraction:.2%} (95 % interval {low:+.2%} to {high:+.2%}), "
-        f"{max_drop:.2%} is allowed"
+        f"on the {drop.samples} {drop.split} samples {_seen(drop)} (95 % interval {low:+.2%} to "
+        f"{high:+.2%}), {max_drop:.2%} is allowed"
     )
     if drop.fraction > max_drop:
         chance = "; so few samples may be chance" if low <= max_drop else ""
@@ -72,3 +71,12 @@ def judge_budget(drop: Drop, max_drop: float) -> Budget:
             max_drop, drop.split, True, (f"{told}; more samples are needed to be sure of it",)
         )
     return Budget(max_drop, drop.split, True, ())
+
+
+def _seen(drop: Drop) -> str:
+    if drop.before is None or drop.after is None:
+        return f"{drop.lost} were lost and {drop.won} won: a drop of {drop.fraction:.2%}"
+    return (
+        f"{drop.metric} went from {drop.before:.4g} to {drop.after:.4g}: worse by "
+        f"{drop.fraction:.2%} of it"
+    )

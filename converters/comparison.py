@@ -18,6 +18,7 @@ from converters.progress import Progress, Report, ignore
 from converters.recipe import RecipeError, load_recipe
 from converters.request import ConversionRequest
 from converters.score import FILE
+from converters.user_function import function_of_path
 from converters.versions import installed_versions
 from device_agent.contract.codes import IntegrityError
 
@@ -225,12 +226,16 @@ def _there_already(request: ConversionRequest) -> Conversion | None:
     """A whole conversion of the very same inputs, or None."""
     if not (request.out / CONVERSION_NAME).exists():
         return None
+    recipe = load_recipe(request.recipe)
+    if recipe.wish.functions() or function_of_path(request.data) is not None:
+        return None  # the user's own code may give something else now
     try:
         found = read_conversion(request.out)
     except (ConversionError, IntegrityError):
         return None
     asked = (
-        load_recipe(request.recipe).plain_steps(),
+        recipe.plain_steps(),
+        recipe.wish.plain(),
         request.seed,
         request.image_range,
         installed_versions(),
@@ -239,13 +244,15 @@ def _there_already(request: ConversionRequest) -> Conversion | None:
     )
     made = (
         found.recipe_steps,
+        dict(found.task),
         found.seed,
         found.image_range,
         dict(found.versions),
         found.source_sha256,
         found.data_sha256,
     )
-    judged = {score.split for score in found.scores if score.subject == FILE}
+    scores = found.metric.scores if found.metric is not None else found.scores
+    judged = {score.split for score in scores if score.subject == FILE}
     if request.keep_keras and not (request.out / KERAS_NAME).is_file():
         return None
     return found if asked == made and len(judged) > 1 and VALIDATION in judged else None

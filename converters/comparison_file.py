@@ -12,7 +12,9 @@ from converters import durable
 from converters.comparison import Comparison, Row
 from converters.conversion import Conversion
 from converters.measured_gain import gain_note
+from converters.metric import MetricScore
 from converters.score import FILE, ORIGINAL, Score
+from converters.task import ACCURACY
 
 SCHEMA = 1
 COMPARISON_NAME = "comparison.json"
@@ -40,6 +42,7 @@ def plain_comparison(comparison: Comparison) -> dict[str, Any]:
         "data": first.data,
         "data_sha256": first.data_sha256,
         "seed": first.seed,
+        "metric": ACCURACY if first.metric is None else first.metric.name,
         "splits": [asdict(split) for split in _all_splits(comparison)],
         "max_drop": comparison.max_drop,
         "chosen": comparison.chosen or None,
@@ -102,11 +105,16 @@ def _is_float(row: Row) -> bool:
 
 
 def _scores(conversion: Conversion, subject: str) -> dict[str, Any]:
-    return {s.split: _plain_score(s) for s in conversion.scores if s.subject == subject}
+    found: Sequence[Score | MetricScore] = conversion.scores
+    if conversion.metric is not None:
+        found = conversion.metric.scores
+    return {s.split: _plain_score(s) for s in found if s.subject == subject}
 
 
-def _plain_score(score: Score) -> dict[str, Any]:
-    plain = {"accuracy": score.accuracy, **asdict(score)}
+def _plain_score(score: Score | MetricScore) -> dict[str, Any]:
+    plain = asdict(score)
+    if isinstance(score, Score):
+        plain = {"accuracy": score.accuracy, **plain}
     del plain["subject"], plain["split"]
     return plain
 

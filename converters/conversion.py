@@ -12,6 +12,7 @@ from converters import durable
 from converters.budget import Attempt, Budget
 from converters.digest import sha256_of
 from converters.errors import ConversionError
+from converters.metric import MetricFigures, MetricScore
 from converters.paired import Drop
 from converters.score import Score
 from converters.tflite.cost import Cost
@@ -112,8 +113,9 @@ class Conversion:
         data_sha256: Its digest; of a folder, of its sorted relative names and contents.
         splits: Which samples were used for what; none is in two of them.
         versions: Package to version, of all that had a hand in it.
-        float_accuracy: Of the model that was given, on the test samples.
-        accuracy: Of the file that was written, on the same samples.
+        float_accuracy: Of the model that was given, on the test samples; None where the task is no
+            classification.
+        accuracy: Of the file that was written, on the same samples; None there too.
         inputs: The file's inputs.
         outputs: The file's outputs.
         warnings: What the user should know; one sentence each.
@@ -126,6 +128,8 @@ class Conversion:
         budget: The accuracy that it may lose, if one was set.
         attempts: What was tried to keep it, the recipe that was asked for first; empty if none was
             set.
+        task: What the recipe says about the task; empty if nothing.
+        metric: The figures of a task that is no classification; None for one.
         schema: Version of conversion.json.
     """
 
@@ -142,8 +146,8 @@ class Conversion:
     data_sha256: str
     splits: tuple[Split, ...]
     versions: Mapping[str, str]
-    float_accuracy: Accuracy
-    accuracy: Accuracy
+    float_accuracy: Accuracy | None
+    accuracy: Accuracy | None
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     warnings: tuple[str, ...] = ()
@@ -155,6 +159,8 @@ class Conversion:
     cost: Cost | None = None
     budget: Budget | None = None
     attempts: tuple[Attempt, ...] = ()
+    task: Mapping[str, Any] = field(default_factory=dict)
+    metric: MetricFigures | None = None
     schema: int = field(default=SCHEMA)
 
 
@@ -230,8 +236,8 @@ def _from_plain(plain: dict[str, Any], folder: Path) -> Conversion:
         "golden": None if golden is None else folder / Path(golden).name,
         "recipe_steps": tuple(plain["recipe_steps"]),
         "splits": tuple(Split(**split) for split in plain["splits"]),
-        "float_accuracy": Accuracy(**plain["float_accuracy"]),
-        "accuracy": Accuracy(**plain["accuracy"]),
+        "float_accuracy": _accuracy(plain["float_accuracy"]),
+        "accuracy": _accuracy(plain["accuracy"]),
         "inputs": tuple(_spec(spec) for spec in plain["inputs"]),
         "outputs": tuple(_spec(spec) for spec in plain["outputs"]),
         "warnings": tuple(plain["warnings"]),
@@ -242,12 +248,24 @@ def _from_plain(plain: dict[str, Any], folder: Path) -> Conversion:
         "cost": _cost(plain.get("cost")),
         "budget": _budget(plain.get("budget")),
         "attempts": tuple(_attempt(a) for a in plain.get("attempts", ())),
+        "metric": _metric(plain.get("metric")),
     }
     return Conversion(**fields)
 
 
 def _spec(plain: dict[str, Any]) -> TensorSpec:
     return TensorSpec(**{**plain, "shape": tuple(plain["shape"])})
+
+
+def _accuracy(plain: dict[str, Any] | None) -> Accuracy | None:
+    return None if plain is None else Accuracy(**plain)
+
+
+def _metric(plain: dict[str, Any] | None) -> MetricFigures | None:
+    if plain is None:
+        return None
+    scores = tuple(_with_pair(MetricScore, score) for score in plain["scores"])
+    return MetricFigures(**{**plain, "scores": scores})
 
 
 def _with_pair(kind: Any, plain: dict[str, Any]) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from converters.errors import ConversionError
 from converters.progress import Report
 from converters.split import Labels, Rows, held_out_split
+from converters.task import CLASSIFIER, Task, TaskWish
 
 Array = npt.NDArray[Any]
 
@@ -35,10 +36,14 @@ class InputForm:
     Attributes:
         shape: Of one sample, without the batch axis.
         classes: Labels run from 0 to this, without it.
+        outputs: Shape of an answer, without the batch axis; None where only classifiers are taken.
+        wish: What the recipe says about the task.
     """
 
     shape: tuple[int, ...]
     classes: int
+    outputs: tuple[int, ...] | None = None
+    wish: TaskWish = TaskWish()  # noqa: RUF009 - frozen
 
 
 @dataclass(frozen=True)
@@ -47,15 +52,19 @@ class Samples:
 
     Attributes:
         stored: Shape (n, *shape): pixels as uint8, or an .npz's own numbers.
-        labels: int64, shape (n,).
+        labels: int64, shape (n,); of what is no classification 0, but for anomalies, which are 1.
         factor: What a stored number is multiplied with before the model sees it.
         offset: What is added then.
+        task: What the samples teach.
+        targets: The right answers of a regression, float32, shape (n, *outputs); None for others.
     """
 
     stored: Array
     labels: Labels
     factor: float = 1.0
     offset: float = 0.0
+    task: Task = CLASSIFIER
+    targets: npt.NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -67,11 +76,22 @@ class Samples:
             batch = batch * np.float32(self.factor) + np.float32(self.offset)
         return batch
 
-    def batches(self, size: int) -> Iterator[tuple[npt.NDArray[np.float32], Labels]]:
-        """All samples in order, `size` at a time."""
+    def wanted(self, rows: slice | Rows) -> Array:
+        """The right answers for these rows: class numbers, or what the model should give."""
+        if self.task.is_classification:
+            return self.labels[rows]
+        return self.batch(rows) if self.targets is None else self.targets[rows]
+
+    def subset(self, rows: slice | Rows) -> Samples:
+        """Some of the samples."""
+        targets = None if self.targets is None else self.targets[rows]
+        return replace(self, stored=self.stored[rows], labels=self.labels[rows], targets=targets)
+
+    def batches(self, size: int) -> Iterator[tuple[npt.NDArray[np.float32], Array]]:
+        """All samples in order, `size` at a time, each with what `wanted` says of it."""
         for start in range(0, len(self), size):
             rows = slice(start, start + size)
-            yield self.batch(rows), self.labels[rows]
+            yield self.batch(rows), self.wanted(rows)
 
 
 @dataclass(frozen=True)
@@ -101,6 +121,8 @@ class Dataset:
         origins: Of `TRAIN` and `TEST`: where the samples come from, in words.
         read: Reads what is wanted for each use.
         class_names: In the order of their numbers; empty where the data has numbers only.
+        task: What the data teaches.
+        content_sha256: Digest of the arrays, where no file tells them; else "".
     """
 
     path: Path
@@ -108,6 +130,8 @@ class Dataset:
     origins: Mapping[str, str]
     read: Read
     class_names: tuple[str, ...] = ()
+    task: Task = CLASSIFIER
+    content_sha256: str = ""
 
 
 def divided(

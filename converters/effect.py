@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from converters.dataset import TRAIN, VALIDATION, Samples
 from converters.draft import Materials
 from converters.graph.build import build_model
 from converters.graph.node import Graph
+from converters.loss import mean_distance
 from converters.split import balanced_choice
 from converters.teacher import log_probabilities
 
@@ -22,7 +22,7 @@ def judged_samples(materials: Materials) -> Samples:
     """Some samples of every class to compare models on: none that training learns from, if any."""
     samples = materials.samples.get(VALIDATION) or materials.samples[TRAIN]
     rows = balanced_choice(samples.labels, _SAMPLES, materials.seed)
-    return replace(samples, stored=samples.stored[rows], labels=samples.labels[rows])
+    return samples.subset(rows)
 
 
 def loss_of_graph(graph: Graph, samples: Samples, probabilities: bool) -> float:
@@ -31,16 +31,19 @@ def loss_of_graph(graph: Graph, samples: Samples, probabilities: bool) -> float:
 
 
 def loss_of_model(model: Any, samples: Samples, probabilities: bool) -> float:
-    """Mean cross entropy of a classifier with the labels, in nats.
+    """Mean cross entropy of a classifier with the labels, in nats; of others the loss of the task.
 
     Args:
         model: Of tf-keras.
-        samples: Labelled.
-        probabilities: Whether its scores are probabilities rather than logits.
+        samples: With the right answers.
+        probabilities: Whether a classifier's scores are probabilities rather than logits.
     """
     total = 0.0
     for batch, labels in samples.batches(_BATCH):
         scores = np.asarray(model(batch, training=False))
+        if not samples.task.is_classification:
+            total += mean_distance(samples.task, labels, scores) * len(batch)
+            continue
         logarithms = log_probabilities(scores, probabilities)
         total -= float(logarithms[np.arange(len(labels)), labels].sum())
     return total / len(samples)

@@ -20,6 +20,8 @@ from converters.image_files import ImageFiles
 from converters.progress import Progress, Report
 from converters.request import IMAGE_RANGES
 from converters.split import Labels, Rows
+from converters.target_data import class_weights
+from converters.task import AUC, CLASSIFICATION, RECONSTRUCTION, REGRESSION, Task
 
 _LAYOUT = "give one folder of images for each class, if split then below train/ and test/"
 _REPORT_EVERY = 500
@@ -75,26 +77,54 @@ def open_images(
             "give the data as .npz",
         )
     pixels = _Pixels(form.shape, *IMAGE_RANGES[image_range])
-    listings, class_names = _listings(path, files, form.classes)
+    kind = form.wish.kind or (RECONSTRUCTION if form.outputs == form.shape else CLASSIFICATION)
+    _check_kind(path, kind, form)
+    listings, class_names = _listings(path, files, form.classes if kind == CLASSIFICATION else None)
+    task = form.wish.task(kind)
     if TRAIN not in listings:
         (only,) = listings.values()
 
         def read_all(wanted: dict[str, Rows], report: Report) -> dict[str, Samples]:
             chosen = {use: only.rows(rows) for use, rows in wanted.items()}
-            return _read(path, files, chosen, pixels, report)
+            return _read(path, files, chosen, pixels, report, task)
 
-        return replace(divided(path, only.labels, seed, read_all), class_names=class_names)
+        whole = divided(path, only.labels, seed, read_all)
+        task = _weighted(task, form, whole.labels[TRAIN], class_names)
+        return replace(whole, class_names=class_names, task=task)
 
     def read(wanted: Mapping[str, Selection], report: Report) -> dict[str, Samples]:
         chosen = {use: listings[want.split].rows(want.rows) for use, want in wanted.items()}
-        return _read(path, files, chosen, pixels, report)
+        return _read(path, files, chosen, pixels, report, task)
 
     labels = {split: listing.labels for split, listing in listings.items()}
-    return Dataset(path, labels, {TRAIN: "train/", TEST: "test/"}, read, class_names)
+    task = _weighted(task, form, labels[TRAIN], class_names)
+    return Dataset(path, labels, {TRAIN: "train/", TEST: "test/"}, read, class_names, task)
+
+
+def _check_kind(path: Path, kind: str, form: InputForm) -> None:
+    """Folders are labels: there are no numbers to learn."""
+    outputs = form.outputs
+    if kind == REGRESSION or form.wish.metric == AUC:
+        raise ConversionError(
+            f"{path}: holds images, which are no data for {form.wish.metric or kind}",
+            "give the data as .npz or by module:function, with y_train and y_test",
+        )
+    fits = outputs == form.shape if kind == RECONSTRUCTION else outputs is None or len(outputs) == 1
+    if not fits:
+        raise ConversionError(
+            f"{path}: the model gives {outputs} for each image of {form.shape}: that is neither a "
+            "row of scores nor the image",
+            "give the data as .npz or by module:function, with y_train and y_test",
+        )
+
+
+def _weighted(task: Task, form: InputForm, labels: Labels, names: tuple[str, ...]) -> Task:
+    weights = class_weights(form.wish.class_weights, labels, form.classes, names)
+    return replace(task, class_weights=weights)
 
 
 def _listings(
-    path: Path, files: ImageFiles, classes: int
+    path: Path, files: ImageFiles, classes: int | None
 ) -> tuple[dict[str, _Listing], tuple[str, ...]]:
     """Images of train and test, or of "" where there is no split; and the names of the classes."""
     root = _root(files)
@@ -109,7 +139,7 @@ def _listings(
         raise ConversionError(
             f"{path}: class {differing!r} is not in both train/ and test/", _LAYOUT
         )
-    if len(names[splits[0]]) != classes:
+    if classes is not None and len(names[splits[0]]) != classes:
         found_names = ", ".join(names[splits[0]][:5]) or "none"
         raise ConversionError(
             f"{path}: has {len(names[splits[0]])} class folders ({found_names}), the model tells "
@@ -161,6 +191,7 @@ def _read(
     wanted: Mapping[str, _Listing],
     pixels: _Pixels,
     report: Report,
+    task: Task,
 ) -> dict[str, Samples]:
     # An image may be wanted twice: to train with and to calibrate on.
     places: dict[str, list[npt.NDArray[np.uint8]]] = {}
@@ -169,7 +200,7 @@ def _read(
         stored = _allocate((len(listing.names), *pixels.shape))
         for row, name in enumerate(listing.names):
             places.setdefault(name, []).append(stored[row])
-        samples[use] = Samples(stored, listing.labels, pixels.factor, pixels.offset)
+        samples[use] = Samples(stored, listing.labels, pixels.factor, pixels.offset, task)
     for done, (name, content) in enumerate(files.read(frozenset(places)), start=1):
         decoded = _decode(f"{path}: image {name}", content, pixels).reshape(pixels.shape)
         for place in places[name]:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +22,8 @@ from converters.dataset import TRAIN, VALIDATION
 from converters.draft import Draft, Materials, Technique
 from converters.emit import emit
 from converters.errors import ConversionError
-from converters.evaluate import answers_of_file, answers_of_source, chosen_classes
-from converters.paired import Drop, drop_between
+from converters.evaluate import Asked, answers_of_file, answers_of_source
+from converters.paired import Drop
 from converters.progress import Progress
 from converters.recipe import Recipe
 from converters.step import NUMBERS, Step
@@ -93,11 +94,9 @@ class Maker:
 
     def drop_of_file(self) -> Drop:
         """What the file that was made last loses on the validation samples."""
-        source, samples = self._materials.source, self._materials.samples[VALIDATION]
-        answers = answers_of_file(
-            read_model(self._path), samples, source.probabilities, self._materials.report
-        )
-        return drop_between(VALIDATION, self._source_right, answers == samples.labels)
+        samples = self._materials.samples[VALIDATION]
+        answers = answers_of_file(read_model(self._path), samples, self._materials.report)
+        return self._drop_to(answers)
 
     def written(self) -> ModelFile:
         """The file that was made last."""
@@ -190,22 +189,20 @@ class Maker:
 
     def _drop_of_draft(self, draft: Draft) -> Drop:
         samples = self._materials.samples[VALIDATION]
-        probabilities = self._materials.source.probabilities
-        chosen = [
-            chosen_classes(np.asarray(draft.keras_model.predict_on_batch(batch)), probabilities)
+        answers = [
+            np.asarray(draft.keras_model.predict_on_batch(batch))
             for batch, _ in samples.batches(_JUDGE_BATCH)
         ]
-        return drop_between(
-            VALIDATION, self._source_right, np.concatenate(chosen) == samples.labels
-        )
+        return self._drop_to(np.concatenate(answers))
+
+    def _drop_to(self, answers: npt.NDArray[Any]) -> Drop:
+        return self._source_asked.drop_to(replace(self._source_asked, answers=answers), VALIDATION)
 
     @cached_property
-    def _source_right(self) -> npt.NDArray[np.bool_]:
+    def _source_asked(self) -> Asked:
         source, samples = self._materials.source, self._materials.samples[VALIDATION]
-        right: npt.NDArray[np.bool_] = (
-            answers_of_source(source, samples, self._materials.report) == samples.labels
-        )
-        return right
+        answers = answers_of_source(source, samples, self._materials.report)
+        return Asked(samples, answers, source.probabilities)
 
     def _is_kept(self, step: Step) -> bool:
         """Of others the file is kept: nothing follows them, or they take no time."""

@@ -6,6 +6,7 @@ from math import prod
 
 from converters.conversion import TensorSpec
 from converters.request import IMAGE_RANGES
+from converters.task import CLASSIFIER, Task
 from converters.tflite.reader import ModelFile
 from device_agent.contract.model_card import (
     ARRAY,
@@ -89,16 +90,21 @@ def _check_output(where: tuple[str, str], meant: Output, spec: TensorSpec) -> No
 
 
 def card_of_conversion(
-    model: ModelFile, class_names: tuple[str, ...], image_range: str, probabilities: bool
+    model: ModelFile,
+    class_names: tuple[str, ...],
+    image_range: str,
+    probabilities: bool,
+    task: Task = CLASSIFIER,
 ) -> ModelCard:
     """The card that is true for the data of a conversion.
 
     Args:
-        model: The file that was written, a classifier of one input and one output.
+        model: The file that was written, of one input and one output.
         class_names: Of a data set of pictures; empty for arrays, which the model was fed as they
             were.
         image_range: Key of `IMAGE_RANGES`: what the pictures were scaled to.
-        probabilities: Whether the scores are probabilities rather than logits.
+        probabilities: Whether the scores of a classifier are probabilities rather than logits.
+        task: What the model is for.
     """
     (taken,), (given,) = model.inputs, model.outputs
     values = prod(given.shape[1:])
@@ -108,6 +114,8 @@ def card_of_conversion(
         scale, offset = IMAGE_RANGES[image_range]
         entry = _picture(taken, scale, offset)
     meant = Output(CLASSIFICATION, activation, min(5, max(values, 2)), labels=list(class_names))
+    if not task.is_classification:
+        meant = Output(REGRESSION if values <= MOST_VALUES and task.kind == REGRESSION else RAW)
     return ModelCard({taken.name: entry}, {given.name: meant})
 
 

@@ -28,8 +28,8 @@ _SUPPORTED = (
     "give a tf-keras or Keras 3 model (.h5, .keras), a SavedModel folder or a float .tflite"
 )
 _SHAPES_HINT = (
-    "kedge converts classifiers with one float32 input of fixed shape and one output "
-    "(batch, classes); wrap the model in one"
+    "kedge converts models with one float32 input and one output, both of fixed shape; wrap the "
+    "model in one"
 )
 #: Rows of probabilities add up to 1 within this; logits of random inputs do not.
 _SUM_TOLERANCE = 1e-3
@@ -43,12 +43,12 @@ class LoadedModel:
         path: Where it came from.
         kind: As in `SourceFile`.
         keras_model: The Keras object, or None for a graph.
-        predict: float32 batch (n, *input_shape) to float32 scores (n, outputs); keeps the model
-            and its variables alive.
+        predict: float32 batch (n, *input_shape) to float32 answers (n, *output_shape); keeps the
+            model and its variables alive.
         function: Concrete function of one float32 input named `INPUT_NAME`, batch 1; None for a
             .tflite.
         input_shape: Without the batch axis.
-        outputs: Scores a sample has.
+        output_shape: Of an answer, without the batch axis; of a classifier (scores,).
         probabilities: Whether the scores are probabilities rather than logits.
         sha256: Of the file or folder.
         size_bytes: Of the file or folder.
@@ -61,7 +61,7 @@ class LoadedModel:
     predict: Callable[[Array], Array]
     function: Any
     input_shape: tuple[int, ...]
-    outputs: int
+    output_shape: tuple[int, ...]
     probabilities: bool
     sha256: str
     size_bytes: int
@@ -69,8 +69,8 @@ class LoadedModel:
 
     @property
     def classes(self) -> int:
-        """Classes that the model tells apart; one score tells two."""
-        return max(2, self.outputs)
+        """Classes that a classifier tells apart; one score tells two."""
+        return max(2, int(np.prod(self.output_shape)))
 
 
 def load_model(source: SourceFile) -> LoadedModel:
@@ -201,7 +201,7 @@ def _load_tflite(source: SourceFile) -> LoadedModel:
     (spec,), (output,) = model.inputs, model.outputs
     batch_shape = tuple(None if axis < 0 else axis for axis in spec.shape)
     input_shape = _fixed_shape(path, batch_shape, spec.dtype)
-    if len(output.shape) != 2 or output.shape[1] < 1:
+    if len(output.shape) < 2 or min(output.shape[1:]) < 1:
         raise _wrong_output(path, output.shape)
     # First where a crash is a message: nobody knows what made the file.
     run_isolated(path, {spec.name: np.zeros((1, *input_shape), np.float32)})
@@ -218,7 +218,7 @@ def _load_tflite(source: SourceFile) -> LoadedModel:
         predict=predict,
         function=None,
         input_shape=input_shape,
-        outputs=output.shape[1],
+        output_shape=tuple(output.shape[1:]),
         probabilities=_gives_probabilities(predict, input_shape, None),
         sha256=sha256_of(path),
         size_bytes=bytes_of(path),
@@ -228,7 +228,7 @@ def _load_tflite(source: SourceFile) -> LoadedModel:
 
 def _wrong_output(path: Path, shape: tuple[int | None, ...]) -> ConversionError:
     return ConversionError(
-        f"{path}: its output has the shape {shape}, expected (batch, classes)", _SHAPES_HINT
+        f"{path}: its output has the shape {shape}, expected (batch, …) of fixed size", _SHAPES_HINT
     )
 
 
@@ -243,7 +243,7 @@ def _checked(
     input_shape = _fixed_shape(source.path, batch_shape, dtype)
     function = batch_one_function(call, input_shape)
     outputs = tuple(function.outputs[0].shape)
-    if len(outputs) != 2 or not outputs[1]:
+    if len(outputs) < 2 or not all(outputs[1:]):
         raise _wrong_output(source.path, outputs)
     predict = _predictor(call, batch_shape)
     return LoadedModel(
@@ -253,7 +253,7 @@ def _checked(
         predict=predict,
         function=function,
         input_shape=input_shape,
-        outputs=int(outputs[1]),
+        output_shape=tuple(int(axis) for axis in outputs[1:]),
         probabilities=_gives_probabilities(predict, input_shape, keras_model),
         sha256=sha256_of(source.path),
         size_bytes=bytes_of(source.path),
@@ -314,6 +314,8 @@ def _gives_probabilities(
     """Whether the scores are probabilities: a softmax says so for any input at all."""
     noise = np.random.default_rng(0).uniform(0, 1, (8, *input_shape)).astype(np.float32)
     scores = predict(noise)
+    if scores.ndim != 2:
+        return False
     if scores.shape[1] > 1:
         sums = scores.sum(axis=1)
         return bool((scores >= 0).all() and (np.abs(sums - 1) < _SUM_TOLERANCE).all())

@@ -1,4 +1,4 @@
-"""Two classifiers on the same samples: what may be said about the difference. Pure."""
+"""Two models on the same samples: what may be said about the difference. Pure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from math import sqrt
 
 import numpy as np
 import numpy.typing as npt
+
+from converters.task import ACCURACY
 
 Right = npt.NDArray[np.bool_]
 
@@ -17,12 +19,20 @@ _Z_95 = 1.959964
 class Drop:
     """How much accuracy a file lost against the model it was made from, on the same samples.
 
+    Of another metric than accuracy it is a share of the model's own figure: 0.05 of a mean error
+    says that the error grew by 5 %.
+
     Attributes:
         split: Which samples: "validation" or "test".
         samples: How many.
-        lost: Samples that the model had right and the file has wrong.
+        lost: Samples that the model had right and the file has wrong; of another metric those on
+            which the file does worse.
         won: The other way round.
         interval: 95 % interval of the drop, paired.
+        metric: What dropped.
+        before: The model's figure; None for accuracy.
+        after: The file's.
+        higher_is_better: Of the metric.
     """
 
     split: str
@@ -30,11 +40,21 @@ class Drop:
     lost: int
     won: int
     interval: tuple[float, float]
+    metric: str = ACCURACY
+    before: float | None = None
+    after: float | None = None
+    higher_is_better: bool = True
 
     @property
     def fraction(self) -> float:
-        """Accuracy of the model minus that of the file, 0-1; negative where the file is better."""
-        return (self.lost - self.won) / self.samples
+        """Accuracy of the model minus that of the file, 0-1; negative where the file is better.
+
+        Of another metric the share of the model's figure that is lost.
+        """
+        if self.before is None or self.after is None:
+            return (self.lost - self.won) / self.samples
+        worse = self.before - self.after if self.higher_is_better else self.after - self.before
+        return worse / max(abs(self.before), 1e-12)
 
 
 def drop_between(split: str, model_right: Right, file_right: Right) -> Drop:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -49,6 +50,7 @@ from converters.score import FILE, ORIGINAL
 from converters.source_file import identify
 from converters.split import partition
 from converters.step_keys import StepKeys, row_digests
+from converters.task import TaskWish
 from converters.tflite.cost import cost_of
 from converters.tflite.reader import ModelFile
 from converters.versions import installed_versions
@@ -81,7 +83,17 @@ def run(
     recipe = load_recipe(request.recipe)
     source, dataset, wanted = opened(request, recipe, report)
     samples = dataset.read(wanted, report)
-    maker, data_sha256 = _maker(request, source, wanted, samples, work, report, latency_us)
+    data_sha256 = dataset.content_sha256 or sha256_of(request.data)
+    keys = StepKeys(
+        source.sha256,
+        data_sha256,
+        request.image_range,
+        request.seed,
+        request.measured_on,
+        row_digests(wanted),
+        _plain_task(recipe.wish),
+    )
+    maker = _maker(request, source, keys, samples, work, report, latency_us)
     made, attempts = make_within(maker, recipe, request.max_drop, report)
     written = maker.written()
     judgement = judge(source, written, samples, report)
@@ -89,7 +101,7 @@ def run(
     if request.keep_keras and made.keras is not None:
         durable.write(work / KERAS_NAME, made.keras)
     card = card_of_conversion(
-        written, dataset.class_names, request.image_range, source.probabilities
+        written, dataset.class_names, request.image_range, source.probabilities, dataset.task
     )
     conversion = replace(
         _evidence(request, made, source, written, judgement),
@@ -98,7 +110,7 @@ def run(
         warnings=(
             *made.warnings,
             *range_warnings(source, samples),
-            *warnings_of(source, judgement.accuracy(ORIGINAL), request.data),
+            *warnings_of(source, judgement, request.data),
             *_warnings(request, made),
             *write_model_toml(work, request.out, card),
         ),
@@ -111,25 +123,23 @@ def run(
 def _maker(
     request: ConversionRequest,
     source: LoadedModel,
-    wanted: Mapping[str, Selection],
+    keys: StepKeys,
     samples: Mapping[str, Samples],
     work: Path,
     report: Report,
     latency_us: LatencyUs | None,
-) -> tuple[Maker, str]:
-    """What takes the model through recipes, and the digest of the data."""
-    data_sha256 = sha256_of(request.data)
-    keys = StepKeys(
-        source.sha256,
-        data_sha256,
-        request.image_range,
-        request.seed,
-        request.measured_on,
-        row_digests(wanted),
-    )
+) -> Maker:
+    """What takes the model through recipes."""
     materials = Materials(source, samples, request.seed, report, latency_us, logs=request.logs)
     cache = None if request.cache is None else Cache(request.cache)
-    return Maker(materials, keys, cache, work / MODEL_NAME), data_sha256
+    return Maker(materials, keys, cache, work / MODEL_NAME)
+
+
+def _plain_task(wish: TaskWish) -> dict[str, Any]:
+    """What is said about the task, with the digests of the modules that it names."""
+    sources = {str(function): function.source() for function in wish.functions()}
+    digests = {name: sha256_of(path) for name, path in sources.items() if path is not None}
+    return {**wish.plain(), "modules": digests} if wish.plain() else {}
 
 
 def _warnings(request: ConversionRequest, made: Made) -> tuple[str, ...]:
@@ -156,7 +166,7 @@ def opened(
     # Again, as only loading shows whether a SavedModel is of Keras layers alone.
     check_pairing(recipe, request.model, source.kind)
     report(Progress("read data", 0, 0))
-    form = InputForm(source.input_shape, source.classes)
+    form = InputForm(source.input_shape, source.classes, source.output_shape, recipe.wish)
     dataset = open_dataset(request.data, form, request.image_range, request.seed)
     return source, dataset, _wanted(dataset, recipe, request)
 
@@ -219,4 +229,6 @@ def _evidence(
         cost=cost_of(written.path),
         step_records=made.records,
         budget=None if request.max_drop is None else judge_budget(of_test, request.max_drop),
+        task=made.recipe.wish.plain(),
+        metric=judgement.metric,
     )

@@ -37,6 +37,8 @@ from converters.progress import Progress, Report, ignore
 from converters.recipe import RecipeError, check_pairing, load_recipe
 from converters.request import IMAGE_RANGES, ConversionRequest
 from converters.source_file import identify
+from converters.task import TaskError
+from converters.user_function import function_of_path
 
 #: What the extra `convert` brings; looked for, never imported here.
 _EXTRA_MODULES = (
@@ -50,7 +52,7 @@ _EXTRA_MODULES = (
 #: Errors that a child may answer; raised in the parent as what they were.
 _ERRORS: dict[str, type[ConversionError]] = {
     error.__name__: error
-    for error in (ConversionError, HostDiskError, MissingConvertExtraError, RecipeError)
+    for error in (ConversionError, HostDiskError, MissingConvertExtraError, RecipeError, TaskError)
 }
 
 #: Names of models; no data is called so.
@@ -130,7 +132,8 @@ def check_request(request: ConversionRequest) -> None:
     """
     recipe = load_recipe(request.recipe)
     for name, path in (("model", request.model), ("data", request.data)):
-        _check_readable(name, path)
+        if name == "model" or function_of_path(path) is None:
+            _check_readable(name, path)
     if request.data.suffix in MODEL_SUFFIXES:
         raise ConversionError(
             f"data {request.data}: is a model by its name",

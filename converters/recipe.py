@@ -18,6 +18,7 @@ from converters.errors import ConversionError
 from converters.source_file import SAVED_MODEL, TFLITE
 from converters.step import AUTO, NUMBERS, SHAPE, TRAINING, WEIGHTS, Step
 from converters.steps import STEP_KINDS
+from converters.task import TaskWish, parse_task
 
 SCHEMA = 1
 RECIPES_FOLDER = Path(__file__).parent / "recipes"
@@ -59,10 +60,12 @@ class Recipe:
     Attributes:
         steps: May be empty: then the float model is emitted as it is.
         summary: One sentence for a list of recipes.
+        wish: What it says about the model's task.
     """
 
     steps: tuple[Step, ...]
     summary: str
+    wish: TaskWish = TaskWish()  # noqa: RUF009 - frozen
 
     @property
     def name(self) -> str:
@@ -146,13 +149,13 @@ def parse_recipe(plain: dict[str, Any], origin: str) -> Recipe:
     """Check a recipe that was read.
 
     Args:
-        plain: `schema`, `summary` and the list `step`, as in TOML.
+        plain: `schema`, `summary`, the table `task` and the list `step`, as in TOML.
         origin: Where it was read, for messages.
 
     Raises:
         RecipeError: A field is unknown, missing, of the wrong type, or out of its range.
     """
-    _refuse_unknown(plain, ("schema", "summary", "step"), origin)
+    _refuse_unknown(plain, ("schema", "summary", "task", "step"), origin)
     if plain.get("schema") != SCHEMA:
         raise RecipeError(
             f"{origin}: schema is {plain.get('schema')!r}, this kedge reads {SCHEMA}",
@@ -166,7 +169,8 @@ def parse_recipe(plain: dict[str, Any], origin: str) -> Recipe:
         raise RecipeError(f"{origin}: step must be a list of tables", "write `[[step]]`")
     steps = tuple(_parse_step(t, f"{origin}: step {n}") for n, t in enumerate(tables, start=1))
     _check_order(steps, origin)
-    return Recipe(steps, summary)
+    wish = parse_task(plain.get("task", {}), origin, Path(origin).parent)
+    return Recipe(steps, summary, wish)
 
 
 def _parse_step(table: dict[str, Any], origin: str) -> Step:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ class StepKeys:
         seed: As there.
         measured_on: As there.
         rows: Digest of the rows of each use of the samples.
+        task: What the recipe says about the task, and the digests of the user's own code.
     """
 
     model_sha256: str
@@ -39,6 +40,7 @@ class StepKeys:
     seed: int
     measured_on: str
     rows: Mapping[str, str]
+    task: Mapping[str, Any] = field(default_factory=dict)
 
     def of(self, recipe: Recipe) -> tuple[str, ...]:
         """The digest of what each step leaves, in order; each knows those before it."""
@@ -48,6 +50,7 @@ class StepKeys:
                 self.data_sha256,
                 self.image_range,
                 self.seed,
+                self.task,
                 installed_versions(),
                 package_digest(),
             ]

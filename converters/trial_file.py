@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from converters.dataset import TRAIN
@@ -33,7 +32,7 @@ def write_trial(graph: Graph, path: Path, materials: Materials) -> None:
     shape = materials.source.input_shape
     function = batch_one_function(lambda x: model(x, training=False), shape)
     samples = materials.samples[TRAIN]
-    few = replace(samples, stored=samples.stored[:_SAMPLES], labels=samples.labels[:_SAMPLES])
+    few = samples.subset(slice(_SAMPLES))
     try:
         emit(Draft(function, model, numbers=W8A8, calibration=few), path, ignore)
     except ConversionError:

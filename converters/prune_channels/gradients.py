@@ -33,23 +33,25 @@ def kernel_gradients(
         report: Told about each batch.
     """
     model = build_model(graph)
-    trained, from_logits = trained_part(model, probabilities)
-    loss = Loss(from_logits, None)
+    trained, from_logits = trained_part(model, probabilities, samples.task)
+    loss = Loss(from_logits, None, samples.task)
     keys = [key for key, nodes in graph.uses().items() if nodes[0].op in PRODUCERS]
     variables = [variables_of(graph, model, key)["kernel"] for key in keys]
 
     @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
-    def gradients(batch: Any, labels: Any) -> Any:
+    def gradients(batch: Any, right: Any) -> Any:
         with tf.GradientTape() as tape:
-            value = loss(labels, trained(batch, training=False))
+            value = loss(right, trained(batch, training=False))
         return tape.gradient(value, variables)
 
     rows = balanced_choice(samples.labels, BATCHES * BATCH, seed)
     found = []
     for start in range(0, len(rows), BATCH):
         some = rows[start : start + BATCH]
-        labels = samples.labels[some][:, None].astype(np.float32)
-        of_batch = gradients(tf.constant(samples.batch(some)), tf.constant(labels))
+        right = samples.wanted(some).astype(np.float32)
+        if samples.task.is_classification:
+            right = right[:, None]
+        of_batch = gradients(tf.constant(samples.batch(some)), tf.constant(right))
         found.append(dict(zip(keys, map(np.asarray, of_batch), strict=True)))
         report(Progress("weigh channels", min(start + BATCH, len(rows)), len(rows)))
     return found

@@ -153,6 +153,8 @@ def warnings_about(samples: Samples, wanted: int, classes: int) -> tuple[str, ..
             "ranges measured on few samples may cut off what the model meets later"
         )
     there = set(samples.labels.tolist())
+    if not samples.task.is_classification:
+        classes = 0
     missing = [str(number) for number in range(classes) if number not in there]
     if missing:
         shown = ", ".join(missing[:10]) + (" …" if len(missing) > 10 else "")

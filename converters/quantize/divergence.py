@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,15 @@ import numpy as np
 import numpy.typing as npt
 import tf_keras
 
-from converters.dataset import Samples
+from converters.dataset import VALIDATION, Samples
 from converters.errors import ConversionError
 from converters.evaluate import chosen_classes
 from converters.graph.node import Graph
+from converters.metric import Judged, drop_of
 from converters.paired import paired_interval
 from converters.quantize.ranges import Rounding
 from converters.split import balanced_choice
+from converters.task import MSE
 from converters.tflite.quantization import dequantize, quantize
 from converters.tflite.reader import read_model
 from converters.tflite.run import run_inside, run_model
@@ -31,8 +33,9 @@ from converters.tflite.unpacked import Unpacked
 Array = npt.NDArray[Any]
 Bounds = Mapping[str, tuple[float, float]]
 
-#: Accuracy by which the file may differ from what was trained, 0-1.
-ALLOWED = 0.005
+#: Accuracy by which the file may differ from what was trained, 0-1; of what is no classifier the
+#: share of its mean squared error.
+ALLOWED, ALLOWED_ERROR = 0.005, 0.05
 #: Samples that are asked about, and those of them that are looked at layer by layer.
 _SAMPLES, _INSIDE = 2000, 32
 #: Root mean square of a difference, in steps of the layer's rounding, that is no rounding any more,
@@ -69,15 +72,18 @@ class Difference:
     Attributes:
         samples: That were asked about.
         interval: 95 % interval of the file's accuracy minus the simulation's, paired.
-        agreed: Share of the samples for which both chose the same class, 0-1.
+        agreed: Share of the samples for which both chose the same class, 0-1; of what is no
+            classifier of the numbers that differ by no more than a step of the output.
         steps: Name of each layer whose range was learned, in order, to the root mean square of the
             difference of what it gives, in steps of its rounding.
+        allowed: How far the interval may reach.
     """
 
     samples: int
     interval: tuple[float, float]
     agreed: float
     steps: Mapping[str, float]
+    allowed: float = ALLOWED
 
     @property
     def is_allowed(self) -> bool:
@@ -87,9 +93,9 @@ class Difference:
         Where they show neither, the layers decide: none may part from the simulation.
         """
         low, high = self.interval
-        if max(-low, high) <= ALLOWED:
+        if max(-low, high) <= self.allowed:
             return True
-        return low <= ALLOWED and high >= -ALLOWED and not self._parting()
+        return low <= self.allowed and high >= -self.allowed and not self._parting()
 
     @property
     def first(self) -> str:
@@ -114,28 +120,44 @@ def difference(
         simulated: What was trained.
         content: The .tflite that was made of it.
         samples: Labelled ones.
-        probabilities: Whether the scores are probabilities.
+        probabilities: Whether a classifier's scores are probabilities.
         seed: Decides which samples are taken.
 
     Raises:
         ConversionError: The runtime cannot run the file.
     """
     rows = balanced_choice(samples.labels, _SAMPLES, seed)
-    batch, labels = samples.batch(rows), samples.labels[rows]
-    trained = chosen_classes(np.asarray(simulated.model.predict(batch, verbose=0)), probabilities)
+    asked = samples.subset(rows)
+    batch, labels = asked.batch(slice(None)), asked.labels
+    expected = np.asarray(simulated.model.predict(batch, verbose=0))
     with tempfile.TemporaryDirectory(prefix="kedge-") as folder:
         path = Path(folder) / "model.tflite"
         path.write_bytes(content)
         model = read_model(path)
         (spec,), (output,) = model.inputs, model.outputs
         answers = run_model(path, {spec.name: quantize(batch, spec)})[output.name]
-    written = chosen_classes(dequantize(answers, output), probabilities)
+    steps = steps_apart(simulated, content, batch[:_INSIDE])
+    given = dequantize(answers, output)
+    if not samples.task.is_classification:
+        near = np.abs(given - expected) <= 1.01 * (output.scale or 0.0)
+        interval = _error_interval(asked, expected, given)
+        return Difference(len(rows), interval, float(near.mean()), steps, ALLOWED_ERROR)
+    trained = chosen_classes(expected, probabilities)
+    written = chosen_classes(given, probabilities)
     return Difference(
         len(rows),
         paired_interval(trained == labels, written == labels),
         float((trained == written).mean()),
-        steps_apart(simulated, content, batch[:_INSIDE]),
+        steps,
     )
+
+
+def _error_interval(samples: Samples, trained: Array, written: Array) -> tuple[float, float]:
+    """95 % interval of the file's mean squared error beyond the simulation's, as a share of it."""
+    task = replace(samples.task, metric=MSE, higher_is_better=False)
+    wanted = samples.wanted(slice(None))
+    of_both = (Judged(task, wanted, answers, samples.labels) for answers in (trained, written))
+    return drop_of(VALIDATION, *of_both).interval
 
 
 def check_faithful(found: Difference, origin: str) -> None:
@@ -149,8 +171,8 @@ def check_faithful(found: Difference, origin: str) -> None:
     low, high = found.interval
     raise ConversionError(
         f"{origin}: the .tflite does not answer as the model that was trained: on "
-        f"{found.samples} samples its accuracy differs by {low:+.2%} to {high:+.2%}, "
-        f"{ALLOWED:.1%} is allowed; the first layer that diverges is {found.first!r}, by "
+        f"{found.samples} samples its accuracy (or error) differs by {low:+.2%} to {high:+.2%}, "
+        f"{found.allowed:.1%} is allowed; the first layer that diverges is {found.first!r}, by "
         f"{found.steps.get(found.first, 0):.1f} steps of its rounding",
         "report the model; until then use the recipe ptq_w8a8",
     )

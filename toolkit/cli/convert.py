@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from toolkit.cli import output
+from toolkit.cli.judgement import comparison_table, drop_cell, judgement_rows
 from toolkit.cli.options import as_json, converting, file_path
 
 if TYPE_CHECKING:
@@ -19,16 +20,6 @@ if TYPE_CHECKING:
 #: The accuracy that may be lost was lost: a decision, not an error.
 EXIT_BEYOND_BUDGET = 8
 
-_ACCURACY = (
-    "recipe",
-    "train %",
-    "valid. %",
-    "test % (95 %)",
-    "drop, points (95 %)",
-    "precision",
-    "recall",
-    "F1",
-)
 _COST = ("recipe", "file", "compressed", "parameters", "MACs", "peak tensors", "latency", "ratio")
 
 
@@ -39,7 +30,7 @@ _COST = ("recipe", "file", "compressed", "parameters", "MACs", "peak tensors", "
 @click.option(
     "--max-drop",
     type=click.FloatRange(0, 1, max_open=True),
-    help="Accuracy that may be lost, such as 0.01; exit code 8 if more is.",
+    help="Accuracy that may be lost, such as 0.01 (of an error: its growth); exit code 8 if more.",
 )
 @click.option(
     "--latency-on",
@@ -215,16 +206,10 @@ def _compare(
 
 def show_conversion(conversion: Conversion) -> None:
     """Print what a conversion made."""
-    before, after = conversion.float_accuracy, conversion.accuracy
     rows = [
-        ["accuracy", output.percent(before.fraction), output.percent(after.fraction)],
-        ["held-out samples", str(before.samples), str(after.samples)],
+        *judgement_rows(conversion),
         ["size", output.size(conversion.source_bytes), output.size(conversion.model_bytes)],
     ]
-    for drop in conversion.drops:
-        if drop.split == "test":
-            points = f"{100 * drop.fraction:.2f} ({_interval(drop.interval)})"
-            rows.append(["drop in points (paired 95 % interval)", "", points])
     if conversion.cost is not None:
         rows += [
             ["compressed", "", output.size(conversion.cost.compressed_bytes)],
@@ -243,17 +228,17 @@ def _show_attempts(conversion: Conversion) -> None:
     rows = []
     for attempt in conversion.attempts:
         drop = attempt.drop
-        lost = "–" if drop is None else f"{100 * drop.fraction:.2f} ({_interval(drop.interval)})"
+        lost = "–" if drop is None else drop_cell(drop)
         rows.append([attempt.recipe, lost, attempt.refused or ("yes" if attempt.held else "no")])
     output.table(
         "Tried for --max-drop, on the validation samples",
-        ["recipe", "drop, points (95 %)", "within"],
+        ["recipe", "drop, points or % (95 %)", "within"],
         rows,
     )
 
 
 def _show_comparison(plain: dict[str, Any], path: Path) -> None:
-    output.table("Accuracy", _ACCURACY, [_accuracy_cells(row) for row in plain["rows"]])
+    output.table(*comparison_table(plain))
     output.table(
         f"Cost; latency on {plain['measured_on']}, one thread; ratio to float32",
         _COST,
@@ -267,22 +252,6 @@ def _show_comparison(plain: dict[str, Any], path: Path) -> None:
     elif plain["max_drop"] is not None:
         output.say("chosen: none, every recipe loses more than is allowed")
     output.say(f"written: {path}")
-
-
-def _accuracy_cells(row: dict[str, Any]) -> list[str]:
-    scores = row["scores"]
-    if not scores:
-        return [row["name"], *["–"] * 7]
-    shares = [
-        f"{100 * scores[split]['accuracy']:.2f}" if split in scores else "–"
-        for split in ("train", "validation", "test")
-    ]
-    test, drop = scores["test"], row["drops"].get("test")
-    low, high = test["interval"]
-    shares[2] += f" ({100 * low:.2f}–{100 * high:.2f})"
-    lost = "–" if drop is None else f"{100 * drop['drop']:.2f} ({_interval(drop['interval'])})"
-    means = [f"{test[name]:.4f}" for name in ("precision", "recall", "f1")]
-    return [row["name"], *shares, lost, *means]
 
 
 def _cost_cells(row: dict[str, Any]) -> list[str]:
@@ -299,8 +268,3 @@ def _cost_cells(row: dict[str, Any]) -> list[str]:
         cell("latency_us", output.duration),
         cell("latency_ratio", "{:.2f}".format),
     ]
-
-
-def _interval(bounds: tuple[float, float]) -> str:
-    low, high = bounds
-    return f"{100 * low:+.2f} to {100 * high:+.2f}"

@@ -9,6 +9,7 @@ import click
 from toolkit.cli import output
 from toolkit.cli.bench import keep
 from toolkit.cli.convert import show_conversion
+from toolkit.cli.judgement import plain_judgement
 from toolkit.cli.measurement import EXIT_NOT_TRUSTED, as_plain, exit_code
 from toolkit.cli.measurement_report import show_measurement
 from toolkit.cli.options import as_json, converting, file_path, measuring
@@ -58,12 +59,9 @@ def command(
     for warning in done.conversion.warnings:
         output.warn(warning)
     if as_json:
-        accuracy, before = done.conversion.accuracy, done.conversion.float_accuracy
         conversion = {
             "model": str(done.conversion.model),
-            "float_accuracy": before.fraction,
-            "accuracy": accuracy.fraction,
-            "samples": accuracy.samples,
+            **plain_judgement(done.conversion),
         }
         targets = [as_plain(done.measurement)]
         output.print_json({"schema": 1, "conversion": conversion, "targets": targets})

@@ -114,8 +114,8 @@ def converting(command: Command) -> Command:
             "--data",
             required=True,
             type=file_path(),
-            help=".npz (x_train, y_train, x_test, y_test), or a folder or .tar of images, "
-            "one sub-folder a class.",
+            help=".npz (x_train, y_train, x_test, y_test), a folder or .tar of images, one "
+            "sub-folder a class, or module:function.",
         ),
     ):
         command = option(command)

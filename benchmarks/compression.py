@@ -22,7 +22,7 @@ from math import inf
 from pathlib import Path
 
 from benchmarks.compression_rows import Plan, RowRecipe, rows
-from benchmarks.compression_table import Figures, table
+from benchmarks.compression_table import Figures, right_share, table
 from benchmarks.machine import machine
 from benchmarks.ptq_time import ptq_times
 from converters.conversion import CONVERSION_NAME, Conversion, read_conversion
@@ -43,8 +43,12 @@ WORK = ROOT / ".cache" / "compression"
 ROUNDS = 12
 PROCESS_S = 0.25
 
-FULL = Plan(pruned_epochs=20, gently_pruned_epochs=8, qat_epochs=2, qat_seeds=(0, 1, 2))
-QUICK = Plan(pruned_epochs=3, gently_pruned_epochs=2, qat_epochs=1, qat_seeds=(0,))
+FULL = Plan(
+    pruned_epochs=20, gently_pruned_epochs=8, qat_epochs=2, has_blocks=True, qat_seeds=(0, 1, 2)
+)
+QUICK = Plan(
+    pruned_epochs=3, gently_pruned_epochs=2, qat_epochs=1, has_blocks=False, qat_seeds=(0,)
+)
 
 
 @dataclass(frozen=True)
@@ -126,7 +130,9 @@ def _converted(row: RowRecipe, subject: Subject, work: Path) -> Conversion:
     )
     started = time.monotonic()
     conversion = convert(request, _Printed(), latency_us=latency_on())
-    print(f"   {conversion.accuracy.fraction:.2%}, {time.monotonic() - started:.0f} s", flush=True)
+    print(
+        f"   {right_share(conversion.accuracy):.2%}, {time.monotonic() - started:.0f} s", flush=True
+    )
     return conversion
 
 

@@ -21,17 +21,18 @@ learning_rate = 3e-5
 batch_size = 64
 teacher = "{teacher}"
 """
-#: Blocks first, as no kernel dislikes a layer that is gone; what is left to go, in channels.
-_SMALLER = """[[step]]
+_BLOCKS = """[[step]]
 kind = "blocks"
-macs_ratio = {blocks}
-[[step]]
-kind = "channels"
-macs_ratio = {channels}
-scope = "sensitivity"
-multiple = 16
+macs_ratio = {macs_ratio}
 """
-#: Of each share that is to be left: the blocks' part and the channels'.
+_CHANNELS = """[[step]]
+kind = "channels"
+macs_ratio = {macs_ratio}
+scope = "sensitivity"
+multiple = {multiple}
+"""
+#: Blocks first, as no kernel dislikes a layer that is gone; what is left to go, in channels. Of
+#: each share that is left, the blocks' part and the channels'.
 _PARTS = {HALF: (0.65, 0.78), THREE_QUARTERS: (0.82, 0.92)}
 _PLAIN_CHANNELS = """[[step]]
 kind = "channels"
@@ -64,6 +65,8 @@ class Plan:
     gently_pruned_epochs: int
     """The same where a quarter goes."""
     qat_epochs: int
+    has_blocks: bool
+    """Whether the model has blocks that it can do without."""
     qat_seeds: tuple[int, ...]
 
 
@@ -90,8 +93,8 @@ def rows(plan: Plan) -> tuple[RowRecipe, ...]:
         RowRecipe(PTQ, _HEAD + _PTQ),
         *(_qat_row(plan, seed) for seed in plan.qat_seeds),
     ]
-    half = _pruned(HALF, plan.pruned_epochs, plan.qat_epochs)
-    quarter = _pruned(THREE_QUARTERS, plan.gently_pruned_epochs, plan.qat_epochs)
+    half = _pruned(plan, HALF, plan.pruned_epochs)
+    quarter = _pruned(plan, THREE_QUARTERS, plan.gently_pruned_epochs)
     float32, ptq, *qat = quantized
     return (float32, ptq, half[0], qat[0], *half[1:], *quarter, *qat[1:])
 
@@ -101,9 +104,13 @@ def _qat_row(plan: Plan, seed: int) -> RowRecipe:
     return RowRecipe(f"qat_w8a8 seed {seed}", recipe, seed, plan.qat_epochs)
 
 
-def _pruned(macs_ratio: float, epochs: int, qat_epochs: int) -> list[RowRecipe]:
-    blocks, channels = _PARTS[macs_ratio]
-    ours = _SMALLER.format(blocks=blocks, channels=channels)
+def _pruned(plan: Plan, macs_ratio: float, epochs: int) -> list[RowRecipe]:
+    qat_epochs = plan.qat_epochs
+    ours = _CHANNELS.format(macs_ratio=macs_ratio, multiple=8)
+    if plan.has_blocks:
+        blocks, channels = _PARTS[macs_ratio]
+        ours = _BLOCKS.format(macs_ratio=blocks)
+        ours += _CHANNELS.format(macs_ratio=channels, multiple=16)
     plain = _PLAIN_CHANNELS.format(macs_ratio=macs_ratio)
     taught = _QAT.format(epochs=qat_epochs, teacher="original")
     alone = _QAT.format(epochs=qat_epochs, teacher="none")

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.compression_rows import HALF, PTQ, THREE_QUARTERS, RowRecipe
-from converters.conversion import Conversion
+from converters.conversion import Accuracy, Conversion
 from converters.data_source import open_dataset
 from converters.dataset import TEST, InputForm, Selection
 from converters.paired import paired_interval
@@ -36,6 +36,12 @@ class Figures:
     """Of each row, medians of fresh processes, in turn with those of the other rows."""
     ptq_seconds: tuple[tuple[float, float], ...]
     """Of each round: kedge's whole conversion, the bare script's."""
+
+
+def right_share(accuracy: Accuracy | None) -> float:
+    """Share of right answers, 0-1; the subjects of this benchmark are classifiers."""
+    assert accuracy is not None
+    return accuracy.fraction
 
 
 def table(figures: Figures, data: Path) -> list[str]:
@@ -78,7 +84,7 @@ def _line(row: RowRecipe, conversion: Conversion, speedup: Ratio, median_us: flo
     macs = f"{conversion.cost.macs:,}" if conversion.cost else "–"
     cells = [
         row.name,
-        f"{100 * conversion.accuracy.fraction:.2f}",
+        f"{100 * right_share(conversion.accuracy):.2f}",
         f"{100 * drop.fraction:.2f} ({100 * low:+.2f} to {100 * high:+.2f})",
         macs,
         f"{conversion.model_bytes:,}",
@@ -94,7 +100,7 @@ def _aims(made: tuple[tuple[RowRecipe, Conversion], ...], speedups: list[Ratio])
     for (row, conversion), speedup in zip(made, speedups, strict=True):
         if not row.ours or conversion.recipe == "float32":
             continue
-        points = 100 * (conversion.float_accuracy.fraction - conversion.accuracy.fraction)
+        points = 100 * (right_share(conversion.float_accuracy) - right_share(conversion.accuracy))
         most = MOST_POINTS[row.macs_ratio]
         lines.append(
             _aim(f"{row.name}: points below float", f"{points:.2f}", f"≤ {most}", points <= most)

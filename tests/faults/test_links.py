@@ -5,54 +5,37 @@ import signal
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from device_agent.contract.model_card import ModelCard
 from targets import device as device_module
+from targets import probe as probe_module
 from targets import provision
-from targets.agent_archive import agent_archive
 from targets.agent_client import AgentClient
-from targets.device import Device, OnProgress, RunSettings, no_progress
+from targets.device import Device, OnProgress, no_progress
 from targets.inventory import Target
 from targets.provision import open_device
+from targets.sample_run import SampleRequest
 from targets.transport import UnreachableError
-from tests.boards import require_board_parts
 from tests.device_agent.agents import processes_with
-from tests.targets.loopback import (
-    cut_sessions,
-    let_boards_use_the_tests_python,
-    start_own_sshd,
-    target_at,
-    with_own_runtime,
+from tests.faults.afterwards import (
+    AGENT,
+    BRIEF,
+    LONG,
+    agents,
+    assert_unharmed,
+    jobs,
+    wait_until,
 )
+from tests.targets.loopback import cut_sessions
 from tests.tiny_model import relu_model
+from toolkit.demo.keeper import descendants
 from toolkit.demo.sshd import LoopbackSshd
-
-AGENT = agent_archive()
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[LoopbackSshd]:
-    require_board_parts("ssh")
-    with start_own_sshd(tmp_path / "sshd") as server:
-        yield server
-
-
-@pytest.fixture
-def target(server: LoopbackSshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Target:
-    """A board whose Python is the tests' own, which has a runtime."""
-    let_boards_use_the_tests_python(monkeypatch)
-    return with_own_runtime(target_at(server, tmp_path / "root"))
-
-
-def wait_until(true: Callable[[], object], seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def cut_when(server: LoopbackSshd, true: Callable[[], object]) -> threading.Thread:
@@ -65,44 +48,111 @@ def cut_when(server: LoopbackSshd, true: Callable[[], object]) -> threading.Thre
     return thread
 
 
-def agents(target: Target) -> list[int]:
-    return processes_with(f"{target.root}/agent/{AGENT.sha256}.pyz")
-
-
-def jobs(target: Target) -> list[int]:
-    return processes_with(f"{target.root}/agent/{AGENT.sha256}.pyz\0job")
-
-
 def benchmark(device: Device, path: Path) -> None:
-    device.benchmark(device.push(path), RunSettings(1, 0.01, 30))
+    device.benchmark(device.push(path), LONG)
+
+
+def benchmark_briefly(device: Device, path: Path) -> None:
+    device.benchmark(device.push(path), BRIEF)
 
 
 def infer(device: Device, path: Path) -> None:
-    device.infer(device.push(path), {"x": np.ones((2_000_000, 4), np.int8)})
+    device.infer(device.push(path), {"x": np.ones((50_000, 4), np.int8)})
 
 
-@pytest.mark.parametrize("work", [benchmark, infer])
+def run_samples(device: Device, path: Path) -> None:
+    samples = [{"x": np.ones(4, np.float32)}] * 20
+    device.run_samples(device.push(path), SampleRequest(ModelCard(), samples))
+
+
+@pytest.mark.parametrize("work", [benchmark, infer, run_samples])
 def test_a_cut_in_mid_job_leaves_no_process(
-    server: LoopbackSshd,
-    target: Target,
-    tmp_path: Path,
-    work: Callable[[Device, Path], None],
+    server: LoopbackSshd, target: Target, model: Path, work: Callable[[Device, Path], None]
 ) -> None:
-    model = tmp_path / "model.tflite"
-    model.write_bytes(relu_model())
     began = time.monotonic()
     with pytest.raises(UnreachableError, match="board") as lost, open_device(target) as device:
+        device.prepare_runtime()
         cutter = cut_when(server, lambda: jobs(target))
         work(device, model)
     cutter.join()
 
     assert lost.value.hint
     assert time.monotonic() - began < 20
+    assert_unharmed(target, model)
+
+
+def test_a_cut_while_the_connection_is_made(
+    server: LoopbackSshd, target: Target, model: Path
+) -> None:
+    known = set(descendants(server.keeper_pid))
+    cutter = cut_when(server, lambda: set(descendants(server.keeper_pid)) - known)
+    with pytest.raises(UnreachableError) as lost, open_device(target):
+        pytest.fail("it opened")
+    cutter.join()
+
+    assert lost.value.hint
+    assert not Path(target.root).exists()
+    assert_unharmed(target, model)
+
+
+def test_a_cut_while_the_board_is_read(
+    server: LoopbackSshd, target: Target, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = probe_module.probe_script
+
+    def slow(*arguments: object) -> bytes:
+        return b"sleep 0.5717\n" + real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(probe_module, "probe_script", slow)
+    cutter = cut_when(server, lambda: processes_with("sleep\x000.5717"))
+    with pytest.raises(UnreachableError) as lost, open_device(target):
+        pytest.fail("it opened")
+    cutter.join()
+    monkeypatch.setattr(probe_module, "probe_script", real)
+
+    assert lost.value.hint
+    assert not Path(target.root).exists()
+    assert_unharmed(target, model)
+
+
+def test_a_cut_while_another_host_is_waited_for(
+    server: LoopbackSshd, target: Target, model: Path
+) -> None:
+    def cut(what: str, done: int, total: int) -> None:
+        if what.startswith("wait for "):
+            cut_sessions(server.keeper_pid)
+
+    owner = replace(target, address="local", host_key=None, host_key_type=None, identity=None)
+    with open_device(owner) as first:
+        first.prepare_runtime()
+        with pytest.raises(UnreachableError) as lost, open_device(target) as second:
+            second.prepare_runtime(on_progress=cut)
+        assert lost.value.hint
+        wait_until(lambda: len(agents(target)) == 1)
+        assert first.push(model).sent_bytes > 0
+    assert_unharmed(target, model)
+
+
+def test_a_cut_while_the_model_arrives(
+    server: LoopbackSshd, target: Target, model: Path, tmp_path: Path
+) -> None:
+    large = tmp_path / "large.tflite"
+    large.write_bytes(relu_model() + bytes(8_000_000))
+
+    def cut(what: str, done: int, total: int) -> None:
+        if done > total / 2:
+            cut_sessions(server.keeper_pid)
+
+    with pytest.raises(UnreachableError) as lost, open_device(target) as device:
+        device.push(large, cut)
+    assert lost.value.hint
     wait_until(lambda: not agents(target))
-    assert not list(tmp_path.glob("root/store/work-*"))
     with open_device(target) as device:
-        assert device.push(model).sent_bytes < 4000
-        assert device.infer(device.push(model), {"x": np.ones((1, 4), np.int8)})
+        staged = device.push(large)
+    assert 0 < staged.sent_bytes < 8_000_000
+    assert Path(staged.path).read_bytes() == large.read_bytes()
+    Path(staged.path).unlink()
+    assert_unharmed(target, model)
 
 
 def test_a_cut_while_the_agent_arrives_leaves_no_half_agent(
@@ -193,26 +243,21 @@ def test_a_cut_while_the_runtime_is_unpacked(
 
 
 def test_a_cut_while_results_are_fetched(
-    server: LoopbackSshd, target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: LoopbackSshd, target: Target, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = tmp_path / "model.tflite"
-    model.write_bytes(relu_model())
     get = AgentClient.get
 
     def cut(self: AgentClient, sha256: str) -> bytes:
         cut_sessions(server.keeper_pid)
         return get(self, sha256)
 
-    x = np.arange(400_000, dtype=np.int64).astype(np.int8).reshape(-1, 4)
     monkeypatch.setattr(AgentClient, "get", cut)
-    with pytest.raises(UnreachableError) as lost, open_device(target) as device:
-        device.infer(device.push(model), {"x": x})
-    assert lost.value.hint
+    for work in (benchmark_briefly, infer):
+        with pytest.raises(UnreachableError) as lost, open_device(target) as device:
+            device.prepare_runtime()
+            work(device, model)
+        assert lost.value.hint
+        wait_until(lambda: not agents(target))
     monkeypatch.setattr(AgentClient, "get", get)
-    wait_until(lambda: not agents(target))
-    with open_device(target) as device:
-        staged = device.push(model)
-        _, outputs = device.infer(staged, {"x": x})
 
-    np.testing.assert_array_equal(outputs["y0"], np.maximum(x, 0))
-    assert [path.name for path in tmp_path.glob("root/store/scratch/*")] == [staged.sha256]
+    assert_unharmed(target, model)

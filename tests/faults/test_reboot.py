@@ -12,16 +12,8 @@ from targets.device import Device
 from targets.inventory import Target
 from targets.provision import open_device
 from targets.transport import UnreachableError
-from tests.boards import require_board_parts
-from tests.device_agent.agents import processes_with
-from tests.targets.loopback import (
-    cut_sessions,
-    let_boards_use_the_tests_python,
-    start_own_sshd,
-    target_at,
-    with_own_runtime,
-)
-from tests.tiny_model import relu_model
+from tests.faults.afterwards import assert_unharmed
+from tests.targets.loopback import cut_sessions
 from toolkit import reboot
 from toolkit.bench import BenchSettings, bench
 from toolkit.demo.sshd import LoopbackSshd
@@ -29,27 +21,6 @@ from toolkit.reboot import BoardRebootedError
 
 #: Its processes last long enough to be cut in the middle of one.
 LONG = BenchSettings(duration_s=120)
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[LoopbackSshd]:
-    require_board_parts("ssh")
-    with start_own_sshd(tmp_path / "sshd") as server:
-        yield server
-
-
-@pytest.fixture
-def target(server: LoopbackSshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Target:
-    """A board whose Python is the tests' own, which has a runtime."""
-    let_boards_use_the_tests_python(monkeypatch)
-    return with_own_runtime(target_at(server, tmp_path / "root"))
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    path = tmp_path / "model.tflite"
-    path.write_bytes(relu_model())
-    return path
 
 
 def cut_in_mid_benchmark(server: LoopbackSshd, then: Callable[[], object]) -> Callable[..., None]:
@@ -85,6 +56,7 @@ def test_a_board_that_started_anew_is_named(
     assert "power supply" in found.value.hint
     assert found.value.exit_code == 6
     assert isinstance(found.value.__cause__, UnreachableError)
+    assert_unharmed(target, model)
 
 
 def test_a_board_that_lost_only_its_link_is_not_said_to_have_started_anew(
@@ -101,10 +73,7 @@ def test_a_board_that_lost_only_its_link_is_not_said_to_have_started_anew(
         bench(model, target, LONG, listen)
 
     assert said[-1] == "board is lost: wait for it to come back"
-    end = time.monotonic() + 10
-    while processes_with(f"{target.root}/agent/"):
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    assert_unharmed(target, model)
 
 
 def test_a_board_that_stays_away_is_not_waited_for_without_end(

@@ -1,0 +1,86 @@
+"""The wall clock of a board is set while it measures: no duration moves, and it is said."""
+
+import sys
+import time
+from array import array
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from device_agent.child import run_job
+from device_agent.contract.conditions import conditions_from_json
+from tests.toolkit.measurements import board_run
+from toolkit.disturbance import clock_jump
+
+#: A job whose wall clock is an hour further back each time it is read.
+JOB = """
+import sys, time
+start, reads = time.time_ns(), [0]
+def back():
+    reads[0] += 1
+    return start - reads[0] * 3600 * 10**9
+time.time_ns = back
+time.time = lambda: back() / 1e9
+from device_agent import job
+sys.exit(job.main())
+"""
+
+
+@pytest.fixture
+def job(tmp_path: Path, model: Path) -> dict[str, Any]:
+    return {
+        "job": "benchmark",
+        "runtime": "ai-edge-litert",
+        "tree": "",
+        "model": str(model),
+        "threads": 1,
+        "warmup_s": 0.02,
+        "duration_s": 0.1,
+        "seed": 0,
+        "period_ns": 0,
+        "soak": False,
+        "samples": str(tmp_path / "samples"),
+        "end_to_end": str(tmp_path / "whole"),
+        "series_folder": str(tmp_path),
+    }
+
+
+@pytest.mark.parametrize("more", [{}, {"period_ns": 5_000_000}, {"soak": True}])
+def test_durations_are_those_of_the_clock_that_is_never_set(
+    job: dict[str, Any], more: dict[str, Any]
+) -> None:
+    began = time.monotonic_ns()
+    found = run_job([sys.executable, "-c", JOB], {**job, **more}, 60, lambda _: None, lambda: None)
+    elapsed = time.monotonic_ns() - began
+    samples = array("Q", Path(job["samples"]).read_bytes())
+
+    assert len(samples) == found["sample_count"] >= 10
+    assert 0 < sum(samples) <= found["wall_ns"] <= elapsed
+    for name in ("import_ns", "load_ns", "allocate_ns", "first_invoke_ns", "warmup_ns"):
+        assert 0 < found[name] < elapsed
+
+    moments = tuple(conditions_from_json(entry) for entry in found["moments"])
+    assert [entry.moment for entry in moments] == ["begin", "end"]
+    assert 0 < moments[1].monotonic_ns - moments[0].monotonic_ns < elapsed
+    jump = clock_jump([replace(board_run([1]), conditions=moments)])
+    assert jump is not None
+    assert "jumped by 3600" in jump
+
+
+def test_a_job_is_waited_for_by_the_clock_that_is_never_set(
+    job: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The agent's own clock goes back, too: its deadline and its ticks do not."""
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    monkeypatch.setattr(time, "time_ns", lambda: 0)
+    ticks: list[int] = []
+    run_job(
+        [sys.executable, "-c", JOB],
+        {**job, "duration_s": 2.5},
+        60,
+        lambda _: None,
+        lambda: ticks.append(time.monotonic_ns()),
+    )
+    assert len(ticks) >= 2

@@ -1,0 +1,86 @@
+"""Two hosts use one board at once: the second is told whom it waits for, then it has the board."""
+
+import getpass
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from targets.device import Device
+from targets.inventory import Target
+from targets.provision import open_device
+from tests.faults.afterwards import BRIEF, LONG, assert_unharmed, jobs, wait_until
+from toolkit.demo.sshd import LoopbackSshd
+
+#: Another host, which measures for a minute.
+OTHER = """
+import sys
+from pathlib import Path
+from targets.execution import Execution
+from targets.inventory import Target
+from targets.device import RunSettings
+from targets.provision import open_device
+root, model, python = sys.argv[1:]
+target = Target("here", "local", root=root, execution=Execution("board:ai-edge-litert", python))
+with open_device(target) as device:
+    device.prepare_runtime()
+    device.benchmark(device.push(Path(model)), RunSettings(1, 0.01, 60))
+"""
+
+
+def use(device: Device, model: Path, said: list[str]) -> None:
+    device.prepare_runtime(on_progress=lambda what, done, total: said.append(what))
+    assert len(device.benchmark(device.push(model), BRIEF).samples_ns) >= 10
+
+
+def test_a_host_that_is_killed_leaves_the_board_to_the_next(
+    target: Target, model: Path, server: LoopbackSshd
+) -> None:
+    command = [sys.executable, "-c", OTHER, target.root, str(model), sys.executable]
+    first = subprocess.Popen(command, cwd=Path(__file__).parents[2])
+    said: list[str] = []
+    try:
+        wait_until(lambda: jobs(target), 20)
+        with open_device(target) as device:
+            second = threading.Thread(target=use, args=(device, model, said))
+            second.start()
+            wait_until(lambda: [what for what in said if what.startswith("wait for")])
+            first.send_signal(signal.SIGKILL)
+            second.join(60)
+            assert not second.is_alive()
+    finally:
+        first.kill()
+        first.wait()
+
+    assert said[0] == f"wait for {getpass.getuser()}@{socket.gethostname()}"
+    assert said[-1] == "load the runtime"
+    assert_unharmed(target, model)
+
+
+def test_an_agent_that_is_killed_leaves_the_board_to_the_next(here: Target, model: Path) -> None:
+    with open_device(here) as first:
+        first.prepare_runtime()
+        staged = first.push(model)
+        ended: list[BaseException] = []
+
+        def measure() -> None:
+            try:
+                first.benchmark(staged, LONG)
+            except Exception as error:
+                ended.append(error)
+
+        measuring = threading.Thread(target=measure)
+        measuring.start()
+        wait_until(lambda: jobs(here))
+        with open_device(here) as second:
+            said: list[str] = []
+            waiting = threading.Thread(target=use, args=(second, model, said))
+            waiting.start()
+            wait_until(lambda: said)
+            first._client._channel._process.send_signal(signal.SIGKILL)  # type: ignore[attr-defined]
+            waiting.join(60)
+            measuring.join(60)
+        assert "ended" in str(ended[0])
+    assert_unharmed(here, model)

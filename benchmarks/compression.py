@@ -40,14 +40,25 @@ SHARED = ROOT.parent / "shared"
 RESULT = Path(__file__).parent / "results" / "compression.md"
 #: Rows that are done stay here, and the files that were judged.
 WORK = ROOT / ".cache" / "compression"
-ROUNDS = 12
 PROCESS_S = 0.25
 
 FULL = Plan(
-    pruned_epochs=20, gently_pruned_epochs=8, qat_epochs=2, has_blocks=True, qat_seeds=(0, 1, 2)
+    pruned_epochs=20,
+    gently_pruned_epochs=8,
+    qat_epochs=2,
+    has_blocks=True,
+    qat_seeds=(0, 1, 2),
+    by_latency=True,
+    rounds=12,
 )
 QUICK = Plan(
-    pruned_epochs=3, gently_pruned_epochs=2, qat_epochs=1, has_blocks=False, qat_seeds=(0,)
+    pruned_epochs=3,
+    gently_pruned_epochs=2,
+    qat_epochs=1,
+    has_blocks=False,
+    qat_seeds=(0,),
+    by_latency=False,
+    rounds=6,
 )
 
 
@@ -97,11 +108,11 @@ def run(subject: Subject, plan: Plan, work: Path, minutes: float) -> str:
     made = {}
     for row in rows(plan):
         if _done(row, work) or time.monotonic() - started < 60 * minutes:
-            made[row] = _converted(row, subject, work)
+            made[row] = _converted(row, subject, plan, work)
     times = ptq_times(subject.model, subject.data, work)
     figures = Figures(
         rows=tuple(made.items()),
-        latency_us=_latency_us(list(made.values())),
+        latency_us=_latency_us(list(made.values()), plan.rounds),
         ptq_seconds=times,
     )
     left = [row.name for row in rows(plan) if row not in made]
@@ -118,7 +129,7 @@ def _digits(folder: Path) -> Subject:
     return Subject("digits", folder / "digits.keras", folder / "digits.npz", "20")
 
 
-def _converted(row: RowRecipe, subject: Subject, work: Path) -> Conversion:
+def _converted(row: RowRecipe, subject: Subject, plan: Plan, work: Path) -> Conversion:
     """The row's conversion: what lies there already if it is of the same recipe."""
     folder, recipe = work / row.name, _recipe_file(row, work)
     if _done(row, work):
@@ -129,7 +140,8 @@ def _converted(row: RowRecipe, subject: Subject, work: Path) -> Conversion:
         subject.model, subject.data, str(recipe), folder, row.seed, cache=work / "steps"
     )
     started = time.monotonic()
-    conversion = convert(request, _Printed(), latency_us=latency_on())
+    latency_us = latency_on() if plan.by_latency else None
+    conversion = convert(request, _Printed(), latency_us=latency_us)
     print(
         f"   {right_share(conversion.accuracy):.2%}, {time.monotonic() - started:.0f} s", flush=True
     )
@@ -159,12 +171,12 @@ class _Printed:
         print(f"   {progress.stage} {progress.done}/{progress.total} {progress.detail}", flush=True)
 
 
-def _latency_us(conversions: list[Conversion]) -> list[list[float]]:
+def _latency_us(conversions: list[Conversion], rounds: int) -> list[list[float]]:
     """Medians of fresh processes of each file, microseconds, round by round, in turn."""
     with open_device(THIS_COMPUTER) as device:
         device.prepare_runtime()
         paths = [conversion.model for conversion in conversions]
-        runs = interleave(device, paths, one_process(1, PROCESS_S), ROUNDS, no_progress)
+        runs = interleave(device, paths, one_process(1, PROCESS_S), rounds, no_progress)
     return [[sorted(run.samples_ns)[len(run.samples_ns) // 2] / 1e3 for run in of] for of in runs]
 
 

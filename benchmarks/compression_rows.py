@@ -68,6 +68,10 @@ class Plan:
     has_blocks: bool
     """Whether the model has blocks that it can do without."""
     qat_seeds: tuple[int, ...]
+    by_latency: bool
+    """Whether measured latency decides which channels go; else their MACs do."""
+    rounds: int
+    """Fresh processes of each file in the comparison of latencies."""
 
 
 @dataclass(frozen=True)

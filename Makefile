@@ -2,7 +2,7 @@
 # KEDGE_PYTHON=/path/to/python3.11 chooses its Python.
 
 # One table each, written to benchmarks/results/.
-BENCHMARKS = startup on_device
+BENCHMARKS = startup on_device compression
 
 .PHONY: help demo test check bench env packages clean
 

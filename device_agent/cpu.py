@@ -7,6 +7,7 @@ import os
 import re
 from typing import Any, Dict, List, Tuple
 
+from device_agent.contract.cpu_features import cpu_features
 from device_agent.pseudo_files import text_of
 
 #: (implementer, part) of the main identification register, to the core's name. Sources: Linux
@@ -34,12 +35,6 @@ CORE_NAMES = {
     ("0x4e", "0x004"): "Carmel",
 }
 
-#: Flags that decide whether, or how fast, a runtime computes; the others are left out.
-_RELEVANT = (
-    *("vfpv3", "vfpv4", "neon", "fp", "asimd", "asimddp", "fphp", "asimdhp", "i8mm", "bf16", "sve"),
-    *("sse4_1", "sse4_2", "fma", "avx", "avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8"),
-)
-
 
 def read_cpu(root: str) -> Dict[str, Any]:
     """Read the cores.
@@ -53,12 +48,7 @@ def read_cpu(root: str) -> Dict[str, Any]:
         `implementer`, `part`, `cores` (their numbers), `max_khz` and `capacity` (0: not told).
     """
     cpuinfo = text_of(root, "proc/cpuinfo")
-    found = re.search(r"^(?:Features|flags)\s*:\s*(.*)$", cpuinfo, re.MULTILINE)
-    told = set(found.group(1).split()) if found else set()
-    return {
-        "cpu_features": [name for name in _RELEVANT if name in told],
-        "core_classes": _classes(root, cpuinfo),
-    }
+    return {"cpu_features": cpu_features(cpuinfo), "core_classes": _classes(root, cpuinfo)}
 
 
 def _classes(root: str, cpuinfo: str) -> List[Dict[str, Any]]:

@@ -14,6 +14,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional
 
 from device_agent.board_runtimes import package_version
 from device_agent.contract.codes import BAD_REQUEST, MODEL_REFUSED, RUNTIME_IMPORT, RefusalError
+from device_agent.contract.cpu_features import cpu_features
 from device_agent.contract.measurement import to_json
 from device_agent.contract.placement import Placement
 from device_agent.contract.runtimes import RUNTIME_MODULES, distribution_of
@@ -21,6 +22,7 @@ from device_agent.delegate import EDGETPU, is_compiled_for_edgetpu, load_delegat
 from device_agent.delegate_faults import explain_model
 from device_agent.facts import userland
 from device_agent.placement import node_count, nodes_of, place
+from device_agent.pseudo_files import text_of
 
 _FAILS_WHEN_RUN = "the model loads, but fails when it is run"
 
@@ -77,6 +79,7 @@ class Runtime:
             "runtime": self._name,
             "version": self._version(),
             "delegate": self._delegate_name if self._delegate is not None else "",
+            "cpu_features": " ".join(cpu_features(text_of("/", "proc/cpuinfo"))),
         }
 
     @property

@@ -15,6 +15,7 @@ from converters.golden import Golden, read_golden
 from converters.tflite.isolated import run_isolated
 from converters.tflite.reader import ModelFile, read_model
 from converters.tflite.run import host_runtime
+from device_agent.contract.cpu_features import cpu_features
 from device_agent.contract.measurement import KernelClass
 from device_agent.contract.op_times import OpTimes
 from device_agent.contract.placement import Placement
@@ -292,16 +293,24 @@ def _parity(contents: ModelFile, device: Device, staged: Staged, on_progress: On
     host_outputs = run_isolated(
         contents.path, inputs, lambda done, total: on_progress("infer on this host", done, total)
     )
-    name, version = host_runtime()
-    host = KernelClass(platform.machine(), name, version)
     board, board_outputs = device.infer(staged, inputs, on_progress=on_progress)
     return compare(
-        (host, host_outputs),
+        (_host_class(), host_outputs),
         (board, board_outputs),
         golden.labels if golden else None,
         golden is not None,
         _threshold_steps(contents, golden),
     )
+
+
+def _host_class() -> KernelClass:
+    name, version = host_runtime()
+    try:
+        cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:  # no Linux
+        cpuinfo = ""
+    features = " ".join(cpu_features(cpuinfo))
+    return KernelClass(platform.machine(), name, version, cpu_features=features)
 
 
 def _golden(contents: ModelFile) -> Golden | None:

@@ -1,14 +1,14 @@
 """Whether a board computes what the host computes, judged by kernel class. Pure.
 
-Within one class (architecture, runtime and version) outputs must be equal to the last bit. Across
-classes rounding differs, so the question becomes statistical: over enough real inputs the decisions
-must agree, and the accuracy must not move.
+Within one class (architecture, CPU features, runtime and version) outputs must be equal to the
+last bit. Across classes rounding differs, so the question becomes statistical: over enough real
+inputs the decisions must agree, and the accuracy must not move.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any
 
@@ -89,13 +89,12 @@ def compare(
         right, board_right = chosen == labels, board_chosen == labels
         accuracies = (float(np.mean(right)), float(np.mean(board_right)))
         interval = paired_interval(right, board_right)
-    verdict, reason = _judge(
-        host[0] == board[0], largest, agreement, len(values), real_inputs, interval
-    )
+    other_class = _class_difference(host[0], board[0])
+    verdict, reason = _judge(other_class, largest, agreement, len(values), real_inputs, interval)
     return Parity(
         verdict=verdict,
         reason=reason,
-        same_class=host[0] == board[0],
+        same_class=not other_class,
         host=host[0],
         board=board[0],
         samples=len(values),
@@ -109,8 +108,18 @@ def compare(
     )
 
 
+def _class_difference(host: KernelClass, board: KernelClass) -> str:
+    """In words, how the kernel classes differ; empty when they are one."""
+    if host == board:
+        return ""
+    if replace(host, cpu_features=board.cpu_features) != board:
+        return "another kernel class"
+    apart = set(host.cpu_features.split()) ^ set(board.cpu_features.split())
+    return f"another kernel class (only one of the CPUs has {', '.join(sorted(apart))})"
+
+
 def _judge(
-    same_class: bool,
+    other_class: str,
     largest: float,
     agreement: float,
     samples: int,
@@ -121,19 +130,19 @@ def _judge(
         return EQUAL, "every output is equal to the last bit"
     if not isfinite(largest):
         return DIFFERS, "an output is missing, has another shape, or is not a number"
-    if same_class:
-        return DIFFERS, "the same runtime on the same architecture must not differ at all"
+    if not other_class:
+        return DIFFERS, "the same runtime on an equal CPU must not differ at all"
     if not real_inputs or samples < LEAST_SAMPLES:
         kind = "real" if real_inputs else "random"
         return INCONCLUSIVE, (
-            f"another kernel class, and only {samples} {kind} inputs: at least {LEAST_SAMPLES} "
-            "real ones are needed"
+            f"{other_class}, and only {samples} {kind} inputs: at least {LEAST_SAMPLES} real ones "
+            "are needed"
         )
     if agreement < LEAST_AGREEMENT:
         return DIFFERS, f"only {agreement:.1%} of the decisions agree"
     if interval is not None and not interval[0] <= 0 <= interval[1]:
         return DIFFERS, "the accuracy moved: its paired 95 % interval does not contain 0"
-    return AGREES, "another kernel class; decisions agree and the accuracy did not move"
+    return AGREES, f"{other_class}; decisions agree and the accuracy did not move"
 
 
 def _difference(host: Array, board: Array | None) -> tuple[float, float]:

@@ -28,6 +28,8 @@ class KernelClass:
     """Its version."""
     delegate: str = ""
     """`edgetpu`, or the library of another delegate that was loaded; empty without one."""
+    cpu_features: str = ""
+    """`CPU_FEATURES` of the CPU, with spaces between: they choose among the runtime's kernels."""
 
     def __str__(self) -> str:
         delegate = " with {}".format(self.delegate) if self.delegate else ""

@@ -64,6 +64,19 @@ def test_small_differences_across_classes_agree() -> None:
     assert found.agreement == 1
 
 
+def test_a_last_bit_on_a_cpu_with_other_vector_units_is_no_fault() -> None:
+    ours = KernelClass("x86_64", "ai-edge-litert", "2.3.0", cpu_features="avx avx2 avx512_vnni")
+    theirs = KernelClass("x86_64", "ai-edge-litert", "2.3.0", cpu_features="avx avx2")
+    board = outputs()
+    board[3, 4] += 1
+
+    found = compare((ours, {"y": outputs()}), (theirs, {"y": board}), None, True)
+
+    assert (found.verdict, found.same_class) == (AGREES, False)
+    assert "avx512_vnni" in found.reason
+    assert compare((ours, {"y": outputs()}), (ours, {"y": board}), None, True).verdict == DIFFERS
+
+
 def test_other_decisions_across_classes_differ() -> None:
     found = compared(outputs(), flipped(outputs(), 40), ARM)
     assert found.verdict == DIFFERS

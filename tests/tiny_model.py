@@ -36,6 +36,13 @@ def too_new_model() -> bytes:
     return _packed([_tensor("x"), _tensor("y")], [_operator([0], [1])], code, [0], [1])
 
 
+def custom_op_model() -> bytes:
+    """An op of somebody's own, which no runtime has."""
+    code = _code(schema.BuiltinOperator.CUSTOM)
+    code.customCode = "their-own"
+    return _packed([_tensor("x"), _tensor("y")], [_operator([0], [1])], code, [0], [1])
+
+
 def add_model() -> bytes:
     """int8 `a` + `b` to `sum`."""
     tensors = [_tensor("a"), _tensor("b"), _tensor("sum")]

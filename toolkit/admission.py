@@ -12,6 +12,8 @@ from targets.inventory import Target
 #: Of a runtime that tells no version it is only known when it is tried what it loads.
 _UNKNOWN_VERSION = "unknown"
 
+_WITHOUT_CUSTOM_OPS = "Build the model of TensorFlow Lite's own ops, and convert it again."
+
 
 class ModelRefusedError(ConversionError):
     """What a board runs models with, runtime or Edge TPU, cannot load this one."""
@@ -33,7 +35,9 @@ def admit(model: ModelFile, device: Device) -> None:
         raise ModelRefusedError(
             f"{device.target.name} cannot load {model.path}:"
             + "".join(f"\n  {reason}" for reason in reasons),
-            "Convert it with a recipe of full int8 (ptq_w8a8, qat_w8a8), or use a board with "
+            _WITHOUT_CUSTOM_OPS
+            if any(operator.custom for operator in model.operators)
+            else "Convert it with a recipe of full int8 (ptq_w8a8, qat_w8a8), or use a board with "
             "Python 3.10 or newer and glibc 2.34 or newer.",
         )
 

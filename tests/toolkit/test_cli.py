@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.kedge import assert_refused, kedge
-from tests.tiny_model import relu_model
+from tests.tiny_model import custom_op_model, relu_model
 from toolkit.cli.main import COMMANDS
 
 HEAVY = ("tensorflow", "tf_keras", "keras", "paramiko", "scipy", "numpy", "ai_edge_litert")
@@ -128,6 +128,15 @@ def test_a_file_that_is_no_model_is_refused(command: list[str], tmp_path: Path) 
     assert_refused(ran, 4, "photo.jpg")
     ran = kedge(command[0], "missing.tflite", *command[1:], cwd=tmp_path)
     assert_refused(ran, 4, "missing.tflite")
+
+
+def test_a_model_with_an_op_of_its_own_is_told_what_to_do_about_it(tmp_path: Path) -> None:
+    add = ["target", "add", "here", "local", "--root", str(tmp_path / "root")]
+    assert kedge(*add, cwd=tmp_path).code == 0
+    (tmp_path / "custom.tflite").write_bytes(custom_op_model())
+    ran = kedge("bench", "custom.tflite", "--on", "here", cwd=tmp_path)
+    assert_refused(ran, 4, "their-own is a custom op", "TensorFlow Lite's own ops")
+    assert "newer" not in ran.err
 
 
 def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:

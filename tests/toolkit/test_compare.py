@@ -2,9 +2,15 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.kedge import assert_refused, kedge
 from tests.tiny_model import relu_model
-from toolkit.compare import order_of
+from toolkit.cli.compare import exit_code, show_comparison
+from toolkit.compare import Arm, Comparison, order_of
+from toolkit.ratio import REGRESSED, Ratio
+from toolkit.statistics import latency
+from toolkit.verdict import UNSTABLE, VALID, Verdict
 
 
 def test_every_block_has_each_arm_once_in_an_order_of_its_own() -> None:
@@ -13,6 +19,22 @@ def test_every_block_has_each_arm_once_in_an_order_of_its_own() -> None:
     assert set(blocks) == {(0, 1), (1, 0)}
     assert order == order_of(2, 50, seed=1)
     assert order != order_of(2, 50, seed=2)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "code", "told"), [(VALID, 8, "REGRESSED"), (UNSTABLE, 9, "NOT TRUSTED, REGRESSED")]
+)
+def test_a_side_that_cannot_be_trusted_decides_nothing(
+    verdict: str, code: int, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    figure = latency([[1000, 1001, 1002]] * 9)
+    sides = [Arm(name, figure, Verdict(verdict, ())) for name in ("a.tflite", "b.tflite")]
+    ratio = Ratio(2.0, (1.9, 2.1), REGRESSED, None)
+    found = Comparison("pi", "pi", sides[0], sides[1], ratio, True)
+
+    show_comparison(found)
+    assert capsys.readouterr().out.startswith(told)
+    assert exit_code(found) == code
 
 
 def test_a_model_is_compared_with_itself_and_with_an_earlier_result(tmp_path: Path) -> None:
@@ -41,6 +63,7 @@ def test_results_are_listed_shown_and_exported(tmp_path: Path) -> None:
     on = ["--on", "here", "--duration", "60ms", "--threads", "sweep"]
     kedge("bench", "model.tflite", *on, cwd=tmp_path)
     listed = kedge("results", "list", "--json", cwd=tmp_path).json["results"]
+    assert kedge("results", cwd=tmp_path).out == kedge("results", "list", cwd=tmp_path).out
     assert [line["target"] for line in listed] == ["here"] * len(listed)
     assert len(listed) >= 1
     shown = kedge("results", "show", "1", cwd=tmp_path)

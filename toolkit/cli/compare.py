@@ -64,7 +64,7 @@ def command(
     """Compare the latency of B with that of A, in turn on one board.
 
     A is a .tflite, or the number of an earlier result (`kedge results list`). Exits with 8 when B
-    is slower by more than --max-regression, with 9 when that cannot be told.
+    is slower by more than --max-regression, with 9 when that cannot be told or a side is not VALID.
 
     \b
     kedge compare old.tflite new.tflite --on pi
@@ -105,6 +105,7 @@ def as_plain(found: Comparison) -> dict[str, Any]:
         "target": found.target,
         "place": found.place,
         "interleaved": found.interleaved,
+        "trusted": found.trusted,
         "ratio": asdict(found.ratio),
         "arms": [
             {
@@ -130,9 +131,8 @@ def show_comparison(found: Comparison) -> None:
     """Print a comparison: the verdict first."""
     ratio = found.ratio
     low, high = ratio.interval
-    output.say(
-        f"{ratio.verdict}: B / A = {ratio.value:.3f} (95 % interval {low:.3f} to {high:.3f})"
-    )
+    seen = ratio.verdict if found.trusted else f"NOT TRUSTED, {ratio.verdict} by the figures"
+    output.say(f"{seen}: B / A = {ratio.value:.3f} (95 % interval {low:.3f} to {high:.3f})")
     if ratio.processes_needed is not None:
         output.say(f"    {_way_out(ratio.processes_needed)}")
     if not found.interleaved:

@@ -16,9 +16,15 @@ if TYPE_CHECKING:
     from toolkit.results import ResultStore, StoredResult
 
 
-@click.group("results")
-def command() -> None:
-    """List, show and export what was measured in this project (kept in .kedge/results.db)."""
+@click.group("results", invoke_without_command=True)
+@click.pass_context
+def command(context: click.Context) -> None:
+    """List, show and export what was measured in this project (kept in .kedge/results.db).
+
+    Without a command, lists.
+    """
+    if context.invoked_subcommand is None:
+        context.invoke(list_results)
 
 
 @command.command("list")

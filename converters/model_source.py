@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.architecture import StoredLayer, find_custom, find_lambda
+from converters.custom_objects import unknown_layers
 from converters.digest import bytes_of, sha256_of
 from converters.errors import ConversionError
 from converters.source_file import KERAS_3, SAVED_MODEL, TF_KERAS, TFLITE, SourceFile
@@ -73,46 +74,48 @@ class LoadedModel:
         return max(2, int(np.prod(self.output_shape)))
 
 
-def load_model(source: SourceFile) -> LoadedModel:
+def load_model(source: SourceFile, own: Mapping[str, Any] | None = None) -> LoadedModel:
     """Bring a model to life and check that it is one that kedge converts.
+
+    Args:
+        source: The file.
+        own: The user's own layers by their names.
 
     Raises:
         ConversionError: It has layers that Keras does not bring, more than one input or output,
             a dynamic input shape, or it is no classifier; the message names what.
     """
-    loaders = {
-        TF_KERAS: _load_tf_keras,
-        KERAS_3: _load_keras_3,
-        SAVED_MODEL: _load_graph,
-        TFLITE: _load_tflite,
-    }
-    return loaders[source.kind](source)
+    if source.kind == TF_KERAS:
+        return _load_tf_keras(source, own or {})
+    if source.kind == KERAS_3:
+        return _load_keras_3(source, own or {})
+    return {SAVED_MODEL: _load_graph, TFLITE: _load_tflite}[source.kind](source)
 
 
-def _load_tf_keras(source: SourceFile) -> LoadedModel:
+def _load_tf_keras(source: SourceFile, own: Mapping[str, Any]) -> LoadedModel:
     import tf_keras
 
     is_folder = source.path.is_dir()
-    custom = find_custom(source.layers, dir(tf_keras.layers))
+    custom = find_custom(unknown_layers(source.layers, own), dir(tf_keras.layers))
     if is_folder and (custom or find_lambda(source.layers)):
         return _load_graph(source)
     _refuse_custom(source, custom)
-    model = _loaded(tf_keras.models.load_model, source.path)
+    model = _loaded(tf_keras.models.load_model, source.path, own)
     if not isinstance(model, tf_keras.Model):
         return _load_graph(source)
     return _from_keras(source, model, TF_KERAS)
 
 
-def _load_keras_3(source: SourceFile) -> LoadedModel:
+def _load_keras_3(source: SourceFile, own: Mapping[str, Any]) -> LoadedModel:
     import keras
 
-    _refuse_custom(source, find_custom(source.layers, dir(keras.layers)))
-    return _from_keras(source, _loaded(keras.models.load_model, source.path), KERAS_3)
+    _refuse_custom(source, find_custom(unknown_layers(source.layers, own), dir(keras.layers)))
+    return _from_keras(source, _loaded(keras.models.load_model, source.path, own), KERAS_3)
 
 
-def _loaded(load: Callable[..., Any], path: Path) -> Any:
+def _loaded(load: Callable[..., Any], path: Path, own: Mapping[str, Any]) -> Any:
     try:
-        return load(str(path), compile=False)
+        return load(str(path), custom_objects=dict(own), compile=False)
     except Exception as error:  # whatever Keras raises on a file that it cannot load
         first_line = (str(error) or type(error).__name__).strip().splitlines()[0]
         raise ConversionError(
@@ -126,7 +129,8 @@ def _refuse_custom(source: SourceFile, custom: StoredLayer | None) -> None:
         raise ConversionError(
             f"{source.path}: layer {custom.name!r} is of the class {custom.class_name}, which is "
             "no layer of Keras",
-            "save the model with `model.export(folder)` and convert that with ptq_w8a8",
+            'name it by `custom_objects = "module:function"` in the [task] of a recipe, or save '
+            "the model with `model.export(folder)` and convert that with ptq_w8a8",
         )
 
 

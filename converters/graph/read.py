@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from converters.errors import ConversionError
-from converters.graph.calls import Call, Ref, is_model, shape_of, walk
+from converters.graph.calls import Add, Call, Ref, is_model, shape_of, walk
 from converters.graph.fold import folded
 from converters.graph.functions import FUNCTION_READERS
 from converters.graph.layers import LAYER_READERS
 from converters.graph.node import Graph
+from converters.graph.own_layers import is_own, traced
 from converters.graph.sheet import Sheet
 
 
@@ -34,8 +35,23 @@ def read_graph(model: Any, origin: str = "the model") -> Graph:
 
     def add(call: Call) -> Ref:
         readers = FUNCTION_READERS if call.is_function else LAYER_READERS
+        if call.kind not in readers and not call.is_function and is_own(call.layer):
+            return _inside(sheet, call, add)
         if call.kind not in readers or not call.sources:
             raise sheet.refusal(call)
         return readers[call.kind](sheet, call)
 
     return folded(sheet.graph(model.name, walk(model, inputs, add)))
+
+
+def _inside(sheet: Sheet, call: Call, add: Add) -> Ref:
+    """A layer of the user's own: what it calls inside."""
+    model = traced(call)
+    if model is None or len(model.outputs) != 1:
+        raise sheet.refusal(call, "of your own, whose call cannot be followed")
+    try:
+        (answer,) = walk(model, list(call.sources), add)
+    except ConversionError as error:
+        inside = str(error).removeprefix(f"{sheet.origin}: ").partition(" cannot be ")[0]
+        raise sheet.refusal(call, f"of your own, in which {inside}") from error
+    return answer

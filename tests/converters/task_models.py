@@ -1,4 +1,4 @@
-"""Writes small trained models that are no classifiers: python task_models.py FOLDER."""
+"""Writes small trained models that are no classifiers: task_models.py FOLDER MODEL…"""
 
 from __future__ import annotations
 
@@ -59,12 +59,36 @@ def autoencoder(folder: Path) -> None:
     model.save(folder / "autoencoder.keras")
 
 
-def main(folder: Path) -> None:
-    """All of them."""
-    tf_keras.utils.set_random_seed(0)
-    regression(folder)
-    autoencoder(folder)
+def own_layers(folder: Path) -> None:
+    """Classifiers of bars, with layers of the user's own; few samples of the class 2."""
+    from tests.converters.own_layers import Block, Scale, Sorted, model
+
+    random = np.random.default_rng(2)
+    labels = random.choice(3, 500, p=[0.47, 0.47, 0.06])
+    x = random.normal(0, 0.9, (500, 8, 8, 1)).astype("f4")
+    x[labels == 0, :, 2] += 1
+    x[labels == 1, 5] += 1
+    x[labels == 2, 5] += 1
+    x[labels == 2, 0, 0] += 1.5
+    np.savez(folder / "bars.npz", x_train=x[:300], y_train=labels[:300], x_test=x[300:],
+             y_test=labels[300:])  # fmt: skip
+    made = model(Block(8), Scale())
+    made.compile(tf_keras.optimizers.Adam(1e-2), "sparse_categorical_crossentropy")
+    made.fit(x[:300], labels[:300], epochs=8, verbose=0)
+    made.save(folder / "own.keras")
+    made.save(folder / "own.h5")
+    model(Sorted(), Block(8)).save(folder / "strange.keras")
+
+
+MODELS = {"regression": regression, "autoencoder": autoencoder, "own_layers": own_layers}
+
+
+def main(folder: Path, names: list[str]) -> None:
+    """Some of them."""
+    for name in names:
+        tf_keras.utils.set_random_seed(0)
+        MODELS[name](folder)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2:])

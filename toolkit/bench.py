@@ -300,6 +300,8 @@ def _parity(contents: ModelFile, device: Device, staged: Staged, on_progress: On
         golden.labels if golden else None,
         golden is not None,
         _threshold_steps(contents, golden),
+        # A classifier's have labels.
+        numbers=golden is not None and golden.labels is None,
     )
 
 

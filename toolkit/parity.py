@@ -51,11 +51,14 @@ class Parity:
     beyond_one: float
     """Share of samples with a difference above one step (above 1e-4 for a float output)."""
     agreement: float
-    """Share of samples with the same argmax."""
+    """Share of samples with the same argmax; of numbers, of those without a difference above one
+    step."""
     host_accuracy: float | None
     board_accuracy: float | None
     accuracy_interval: tuple[float, float] | None
     """95 % interval of board minus host accuracy, paired."""
+    numbers: bool = False
+    """Whether the outputs are numbers rather than scores that decide for a class."""
 
 
 def compare(
@@ -64,6 +67,7 @@ def compare(
     labels: Array | None,
     real_inputs: bool,
     threshold: float | None = None,
+    numbers: bool = False,
 ) -> Parity:
     """Compare outputs of the same inputs.
 
@@ -74,6 +78,8 @@ def compare(
         real_inputs: Whether the inputs were real ones.
         threshold: Above this a single output decides for class 1; in the steps of the output's own
             type. Without it, the middle of the type's range (0.5 of a float) is taken.
+        numbers: Whether the outputs are numbers, as of a regression or an autoencoder, rather than
+            scores of classes.
     """
     differences = [_difference(values, board[1].get(name)) for name, values in host[1].items()]
     largest = max(difference for difference, _ in differences)
@@ -83,7 +89,7 @@ def compare(
     board_chosen = np.full_like(chosen, -1)  # an output that is missing decides nothing
     if board_values is not None and board_values.shape == values.shape:
         board_chosen = _decisions(board_values, threshold)
-    agreement = float(np.mean(chosen == board_chosen))
+    agreement = 1 - beyond if numbers else float(np.mean(chosen == board_chosen))
     accuracies, interval = None, None
     if labels is not None:
         right, board_right = chosen == labels, board_chosen == labels
@@ -91,6 +97,8 @@ def compare(
         interval = paired_interval(right, board_right)
     other_class = _class_difference(host[0], board[0])
     verdict, reason = _judge(other_class, largest, agreement, len(values), real_inputs, interval)
+    if numbers and verdict in (AGREES, DIFFERS) and other_class and isfinite(largest):
+        verdict, reason = _judge_numbers(other_class, values, board_values)
     return Parity(
         verdict=verdict,
         reason=reason,
@@ -105,6 +113,7 @@ def compare(
         host_accuracy=accuracies[0] if accuracies else None,
         board_accuracy=accuracies[1] if accuracies else None,
         accuracy_interval=interval,
+        numbers=numbers,
     )
 
 
@@ -143,6 +152,20 @@ def _judge(
     if interval is not None and not interval[0] <= 0 <= interval[1]:
         return DIFFERS, "the accuracy moved: its paired 95 % interval does not contain 0"
     return AGREES, f"{other_class}; decisions agree and the accuracy did not move"
+
+
+def _judge_numbers(other_class: str, host: Array, board: Array | None) -> tuple[str, str]:
+    """Of outputs of equal shapes; a step of a float output is a thousandth of its spread."""
+    assert board is not None
+    real = host.astype(np.float64)
+    apart = float(np.sqrt(np.mean((real - board.astype(np.float64)) ** 2)))
+    step, unit = 1.0, "steps"
+    if host.dtype.kind == "f":
+        step, unit = max(float(real.std()) / 1000, 1e-12), "thousandths of the outputs' spread"
+    told = f"the root mean square of the differences is {apart / step:.2g} {unit}"
+    if apart > step:
+        return DIFFERS, f"{told}, more than rounding makes"
+    return AGREES, f"{other_class}; {told}"
 
 
 def _difference(host: Array, board: Array | None) -> tuple[float, float]:

@@ -125,3 +125,29 @@ def test_outputs_that_are_no_numbers_differ() -> None:
     board = host.copy()
     board[0] = np.nan
     assert compared(host, board, ARM).verdict == DIFFERS
+
+
+def numbers(host: Array, board: Array, kernel_class: KernelClass = ARM) -> Parity:
+    return compare((HOST, {"y": host}), (kernel_class, {"y": board}), None, True, numbers=True)
+
+
+def test_numbers_are_judged_by_their_differences_and_not_by_the_largest_of_them() -> None:
+    host = np.zeros((600, 40), np.int8)  # of a constant picture any pixel may be the largest
+    board = host.copy()
+    board[:, ::3] += 1
+    found = numbers(host, board)
+    assert found.verdict == AGREES
+    assert "0.59 steps" in found.reason
+    assert found.agreement == 1
+    board[:, 1] += 9
+    found = numbers(host, board)
+    assert found.verdict == DIFFERS
+    assert "more than rounding makes" in found.reason
+
+
+def test_float_numbers_are_judged_by_their_spread() -> None:
+    host = np.random.default_rng(1).normal(0, 50, (600, 2)).astype(np.float32)
+    assert numbers(host, host + np.float32(0.01)).verdict == AGREES
+    assert numbers(host, host + np.float32(1)).verdict == DIFFERS
+    assert numbers(host, host + np.float32(0.01), HOST).verdict == DIFFERS
+    assert numbers(host[:100], host[:100] + np.float32(0.01)).verdict == INCONCLUSIVE

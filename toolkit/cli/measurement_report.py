@@ -220,7 +220,8 @@ def show_parity(parity: Parity) -> None:
     output.say(f"outputs {parity.verdict} over {parity.samples} {kind} inputs: {parity.reason}")
     output.say(
         f"    largest difference {parity.largest_difference:g}, beyond 1 step "
-        f"{output.percent(parity.beyond_one)}, same decision {output.percent(parity.agreement)}"
+        f"{output.percent(parity.beyond_one)}"
+        + ("" if parity.numbers else f", same decision {output.percent(parity.agreement)}")
     )
     if parity.board_accuracy is not None and parity.host_accuracy is not None:
         output.say(

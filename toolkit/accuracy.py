@@ -21,6 +21,7 @@ from converters.score import wilson
 from converters.tflite.isolated import run_isolated
 from converters.tflite.quantization import dequantize, quantize
 from converters.tflite.reader import ModelFile
+from converters.user_function import function_of_path
 from device_agent.contract.model_card import ImageInput, ModelCard
 from targets.device import Device, OnProgress, Staged
 
@@ -167,6 +168,7 @@ def open_labelled(model: ModelFile, data: Path) -> LabelledData:
             "leave --data away",
         )
     (spec,), (given,) = model.inputs, model.outputs
+    _refuse_other_task(model)
     taken = card.input(spec.name)
     shape = spec.shape[1:]
     if isinstance(taken, ImageInput) and taken.layout == "NCHW":
@@ -178,8 +180,7 @@ def open_labelled(model: ModelFile, data: Path) -> LabelledData:
             "for classifiers whose sizes are fixed",
             "leave --data away",
         )
-    if not data.exists():
-        raise ConversionError(f"data {data}: not found", "check the path")
+    _check_there(data)
     form = InputForm(shape, 2 if outputs == 1 else outputs)
     dataset = open_dataset(data, form, UNSCALED, _seed_beside(model))
     if dataset.class_names and not isinstance(taken, ImageInput):
@@ -198,6 +199,29 @@ def _seed_beside(model: ModelFile) -> int:
         return 0
     conversion = read_conversion(model.path.parent)
     return conversion.seed if conversion.model_sha256 == model.sha256 else 0
+
+
+def _check_there(data: Path) -> None:
+    if function_of_path(data.absolute()) is not None:
+        raise ConversionError(
+            f"data {data}: is a function, which runs in a conversion only",
+            "give an .npz, or leave --data away: the conversion's own inputs are compared anyhow",
+        )
+    if not data.exists():
+        raise ConversionError(f"data {data}: not found", "check the path")
+
+
+def _refuse_other_task(model: ModelFile) -> None:
+    """A conversion that was judged by another metric is of no classifier."""
+    if not (model.path.parent / CONVERSION_NAME).is_file():
+        return
+    conversion = read_conversion(model.path.parent)
+    if conversion.metric is not None and conversion.model_sha256 == model.sha256:
+        raise ConversionError(
+            f"{model.path}: is judged by {conversion.metric.name}, not by accuracy: its task is "
+            f"{conversion.metric.kind}",
+            "leave --data away: its outputs are compared with this host's anyhow",
+        )
 
 
 def _numbers(data: Path, names: tuple[str, ...], labels: list[str]) -> tuple[int, ...]:

@@ -116,3 +116,11 @@ def test_a_model_that_is_no_classifier_is_refused(device: Device, tmp_path: Path
         measured(device, tmp_path, pictures_model([[1, 2, 2, 3]]), data)
     with pytest.raises(ConversionError, match="not found"):
         measured(device, tmp_path, relu_model(), tmp_path / "absent.npz")
+
+
+def test_a_function_is_refused_where_no_conversion_runs(tmp_path: Path) -> None:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(relu_model())
+    with pytest.raises(ConversionError, match="runs in a conversion only") as caught:
+        open_labelled(read_model(path), tmp_path / "my_data:load")
+    assert caught.value.exit_code == 4

@@ -12,20 +12,17 @@ import os
 import signal
 import sys
 import time
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict
 
 from device_agent.contract.codes import CHILD_DIED, INTERNAL, RefusalError
 from device_agent.inputs import feeds_of, fill_inputs
 from device_agent.os_errors import named_os_errors
 from device_agent.profile import profile
 from device_agent.runtime import Runtime, allocate, invoke, refusals
-from device_agent.sample_run import run_samples
+from device_agent.sample_run import PROGRESS_INTERVAL_S, run_samples, sample_shape
 from device_agent.steady import steady_phase
 from device_agent.usage import peak_rss_bytes, rss_bytes
 from device_agent.whole_inference import whole_inference
-
-#: How often a long job says how far it is.
-_PROGRESS_INTERVAL_S = 0.5
 
 _PR_SET_PDEATHSIG = 1
 
@@ -112,7 +109,7 @@ def _infer(job: Dict[str, Any], say: Say) -> Dict[str, Any]:
     feeds = feeds_of(numpy, interpreter, job["inputs"])
     count = len(next(iter(feeds.values())))
     details = interpreter.get_output_details()
-    results = [numpy.empty([count] + _sample_shape(d), d["dtype"]) for d in details]
+    results = [numpy.empty([count] + sample_shape(d["shape"]), d["dtype"]) for d in details]
     told = time.monotonic()
     for index in range(count):
         for tensor, values in feeds.items():
@@ -121,7 +118,7 @@ def _infer(job: Dict[str, Any], say: Say) -> Dict[str, Any]:
         with refusals("an output changes its shape from one sample to the next"):
             for detail, values in zip(details, results):
                 values[index] = interpreter.get_tensor(detail["index"]).reshape(values.shape[1:])
-        if time.monotonic() - told > _PROGRESS_INTERVAL_S:
+        if time.monotonic() - told > PROGRESS_INTERVAL_S:
             told = time.monotonic()
             say({"event": {"phase": "infer", "done": index + 1, "total": count}})
     outputs = []
@@ -134,12 +131,6 @@ def _infer(job: Dict[str, Any], say: Say) -> Dict[str, Any]:
             {"name": detail["name"], "dtype": values.dtype.name, "shape": shape, "path": path}
         )
     return {"kernel_class": runtime.kernel_class, "samples": count, "outputs": outputs}
-
-
-def _sample_shape(detail: Dict[str, Any]) -> List[int]:
-    """The shape without its batch dimension of 1, where it has one."""
-    shape = [int(size) for size in detail["shape"]]
-    return shape[1:] if shape[:1] == [1] else shape
 
 
 _JOBS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from typing import Any, BinaryIO, Callable, Dict, List
+from typing import Any, BinaryIO, Callable, Dict, Iterable, List
 
 from device_agent.contract.codes import BAD_REQUEST, RefusalError
 from device_agent.contract.model_card import ImageInput, ModelCard, card_from_plain
@@ -17,7 +17,8 @@ from device_agent.usage import peak_rss_bytes
 #: An array of numbers; numpy itself comes from the runtime, because only a job may import it.
 Array = Any
 
-_PROGRESS_INTERVAL_S = 0.5
+#: How often a long job says how far it is.
+PROGRESS_INTERVAL_S = 0.5
 
 
 def run_samples(job: Dict[str, Any], say: Callable[[Dict[str, Any]], None]) -> Dict[str, Any]:
@@ -36,7 +37,7 @@ def run_samples(job: Dict[str, Any], say: Callable[[Dict[str, Any]], None]) -> D
         kept = _Kept(runtime.numpy, interpreter, job["outputs"], files)
         for done, sample in enumerate(job["samples"]):
             answers.append(walk.one(sample["inputs"], kept))
-            if time.monotonic() - told > _PROGRESS_INTERVAL_S:
+            if time.monotonic() - told > PROGRESS_INTERVAL_S:
                 told = time.monotonic()
                 say({"event": {"phase": "run", "done": done + 1, "total": len(job["samples"])}})
     with open(job["answers"], "w", encoding="ascii") as file:  # many of them outgrow a line
@@ -156,7 +157,7 @@ class _Kept:
             {
                 "name": detail["name"],
                 "dtype": values.dtype.name,
-                "shape": [samples] + _sample_shape(values),
+                "shape": [samples] + sample_shape(values.shape),
                 "path": path,
             }
             for detail, path, values in zip(self._details, self._paths, self._likes)
@@ -192,7 +193,7 @@ def _array_kind(numpy: Any, detail: Dict[str, Any]) -> str:
     return "float32" if real else str(kind.name)
 
 
-def _sample_shape(values: Array) -> List[int]:
-    """The shape without its batch axis of 1, where it has one."""
-    shape = [int(size) for size in values.shape]
-    return shape[1:] if shape[:1] == [1] else shape
+def sample_shape(shape: Iterable[int]) -> List[int]:
+    """Return the shape of one sample: without its batch axis of 1, where it has one."""
+    sizes = [int(size) for size in shape]
+    return sizes[1:] if sizes[:1] == [1] else sizes

@@ -14,7 +14,3 @@ class ToolkitError(Exception):
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
-
-
-class MissingExtraError(ToolkitError):
-    """A part of kedge that is installed on request is not installed."""

@@ -52,12 +52,6 @@ def judge(facts: Mapping[str, Any], runs: Sequence[BoardRun], figure: Latency) -
     return Verdict(UNSTABLE if unstable else VALID, tuple(unstable), notes)
 
 
-def _fallback(runs: Sequence[BoardRun]) -> list[str]:
-    placements = [run.run.placement for run in runs if run.run.placement]
-    idle = sorted({placement.delegate for placement in placements if placement.fell_back})
-    return [f"CPU fallback: {delegate} was loaded and computes nothing" for delegate in idle]
-
-
 def _weak_interval(runs: Sequence[BoardRun], figure: Latency) -> list[str]:
     if len(runs) == 1:
         return ["one process only: nothing is said about how processes differ"]

@@ -37,20 +37,6 @@ class KernelClass:
 
 
 @dataclass(frozen=True)
-class TensorFile:
-    """A tensor that lies on the board as a file of raw little-endian values."""
-
-    name: str
-    """The tensor's name in the model."""
-    dtype: str
-    """Numpy's name of the type, such as `int8`."""
-    shape: List[int]
-    """Shape of all samples together: `(samples, ...)`."""
-    sha256: str
-    """Digest of the file; the file is addressed by it."""
-
-
-@dataclass(frozen=True)
 class ProcessRun:
     """One fresh process that loaded a model and invoked it for a while."""
 

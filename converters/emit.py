@@ -26,6 +26,7 @@ _INTEGER = (W8A8, W8A16)
 #: In what type the weights of a file that computes in floats are stored.
 _STORED_AS = {F16: "float16", DYNAMIC: "int8", WEIGHT_ONLY: "int8"}
 _HINT = "report the model; until then the recipe float32 converts it without quantization"
+_MIXED_HINT = "use the recipe mixed_w8a8: it leaves in floats what TFLite has no integer kernel for"
 
 
 def emit(draft: Draft, path: Path, report: Report) -> ModelFile:
@@ -146,7 +147,7 @@ def check_integer(model: ModelFile, io: str) -> None:
             raise ConversionError(
                 f"{model.path.name}: tensor {tensor.name!r} is {tensor.dtype}: a part of the model "
                 "was not quantized",
-                _HINT,
+                _MIXED_HINT,
             )
     for spec in (*model.inputs, *model.outputs):
         if spec.dtype != io or spec.scale is None:

@@ -121,7 +121,7 @@ def _reshape(sheet: Sheet, call: Call) -> Ref:
 
 
 def _slice(sheet: Sheet, call: Call) -> Ref:
-    key = _argument(call, 1, "key")
+    key = _argument(call, 1, "slice_spec", "key")  # Keras 2 names it when it was loaded
     parts = [_part(part) for part in (key if isinstance(key, (list, tuple)) else (key,))]
     if None in parts or len(parts) > len(call.sources[0].shape) + 1:
         raise sheet.refusal(call, "with other keys than slices")

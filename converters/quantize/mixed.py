@@ -60,7 +60,9 @@ def quantize_mixed(draft: Draft, step: MixedW8A8, materials: Materials) -> Draft
     def made(floats: Sequence[str]) -> bytes:
         return int8_file(prepared.content, prepared.ranges, step.io, floats)
 
-    whole = judge(made(()))
+    eight_bits = made(())
+    without_kernel = float_ops(eight_bits)
+    whole = judge(eight_bits)
     within = _within(judge, step.max_drop)
     table: tuple[Sensitivity, ...] = ()
     floats: tuple[str, ...] = ()
@@ -80,10 +82,23 @@ def quantize_mixed(draft: Draft, step: MixedW8A8, materials: Materials) -> Draft
     return replace(
         counted,
         content=made(floats),
-        numbers=MIXED if floats else W8A8,
+        numbers=MIXED if floats or without_kernel else W8A8,
         io=step.io,
-        warnings=counted.warnings + _told(table, floats, judge, whole, reached, step.max_drop),
+        warnings=counted.warnings
+        + _told_of_kernels(without_kernel)
+        + _told(table, floats, judge, whole, reached, step.max_drop),
     )
+
+
+def float_ops(content: bytes) -> tuple[str, ...]:
+    """Kinds of ops that compute in floats though no layer was to: they have no 8-bit kernel."""
+    model = Unpacked(content)
+    ops = (op for op in model.operators if any(model.is_float(int(i)) for i in op.outputs))
+    return tuple(sorted({model.op(op) for op in ops} - {"DEQUANTIZE"}))
+
+
+def _told_of_kernels(ops: Sequence[str]) -> tuple[str, ...]:
+    return (f"{', '.join(ops)}: no 8-bit kernel in TFLite, computed in floats",) if ops else ()
 
 
 def sensitivities(

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from converters.dataset import Samples
+from converters.parallel import Share, dataset_of, rows_of
 from converters.teacher import Teacher
 
 Array = npt.NDArray[Any]
@@ -44,7 +45,7 @@ def batches(
     teacher: Teacher | None,
     model: Any,
 ) -> Any:
-    """A `tf.data.Dataset` of pairs: inputs, and labels with the teacher's log probabilities.
+    """A `tf.data.Dataset` of pairs: inputs, and what `converters.loss.Loss` calls `y_true`.
 
     Args:
         data: What to learn from.
@@ -53,29 +54,54 @@ def batches(
         teacher: Whom to learn from besides the labels.
         model: Whose input and output the batches have to fit.
     """
-    columns = 1 if teacher is None else 1 + max(2, model.output_shape[-1])
-    return tf.data.Dataset.from_generator(
-        lambda: _shuffled(data, settings, epochs, teacher),
-        output_signature=(
-            tf.TensorSpec((None, *model.input_shape[1:]), tf.float32),
-            tf.TensorSpec((None, columns), tf.float32),
-        ),
-    ).prefetch(2)
+    target = (1 if teacher is None else 1 + max(2, model.output_shape[-1]),)
+    if teacher is not None and teacher.features is not None:
+        target = (target[0] + teacher.features.columns,)
+    if not data.task.is_classification:
+        target = (*(() if teacher is None else (2,)), *model.output_shape[1:])
+    signature = (
+        tf.TensorSpec((None, *model.input_shape[1:]), tf.float32),
+        tf.TensorSpec((None, *target), tf.float32),
+    )
+
+    def of_share(share: Share) -> Any:
+        return tf.data.Dataset.from_generator(
+            lambda: _shuffled(data, settings, epochs, teacher, share), output_signature=signature
+        ).prefetch(2)
+
+    return dataset_of(of_share, model.distribute_strategy)
 
 
 def _shuffled(
-    data: Samples, settings: BatchSettings, epochs: range, teacher: Teacher | None
+    data: Samples,
+    settings: BatchSettings,
+    epochs: range,
+    teacher: Teacher | None,
+    share: Share,
 ) -> Iterator[tuple[Array, Array]]:
     for epoch in epochs:
         random = np.random.default_rng((settings.seed, epoch))
         order = random.permutation(len(data))
-        for start in range(0, len(order), settings.size):
-            rows = order[start : start + settings.size]
+        if share.of > 1:  # chance, too, is its own
+            random = np.random.default_rng((settings.seed, epoch, share.first))
+        for rows in rows_of(order, settings.size, share):
             batch: Array = augmented(data.batch(rows), settings, random)
-            target: Array = data.labels[rows][:, None].astype(np.float32)
-            if teacher is not None:
-                target = np.concatenate([target, teacher.log_probabilities(batch)], axis=1)
-            yield batch, target
+            yield batch, _target(data, rows, batch, teacher)
+
+
+def _target(data: Samples, rows: Array, batch: Array, teacher: Teacher | None) -> Array:
+    if not data.task.is_classification:
+        # What is to be given back is what was given: the augmented batch.
+        right = batch if data.targets is None else data.targets[rows]
+        if teacher is None:
+            return right
+        return np.stack([right, np.asarray(teacher.predict(batch), np.float32)], axis=1)
+    target: Array = data.labels[rows][:, None].astype(np.float32)
+    if teacher is not None:
+        target = np.concatenate([target, teacher.log_probabilities(batch)], axis=1)
+        if teacher.features is not None:
+            target = np.concatenate([target, teacher.features.of(batch)], axis=1)
+    return target
 
 
 def augmented(batch: Array, settings: BatchSettings, random: np.random.Generator) -> Array:

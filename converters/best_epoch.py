@@ -10,6 +10,8 @@ import numpy.typing as npt
 import tf_keras
 
 from converters.dataset import Samples
+from converters.loss import mean_distance
+from converters.parallel import predictor, summed, workers_of
 from converters.teacher import log_probabilities
 
 _JUDGE_BATCH = 250
@@ -43,16 +45,28 @@ def verdict_on(model: Any, samples: Samples, probabilities: bool) -> Verdict:
     Args:
         model: Of tf-keras.
         samples: With labels.
-        probabilities: Whether its scores are probabilities rather than logits.
+        probabilities: Whether a classifier's scores are probabilities rather than logits.
+
+    Returns:
+        Of what is no classifier an accuracy of 0: its loss decides.
     """
-    correct, loss = 0, 0.0
-    for batch, labels in samples.batches(_JUDGE_BATCH):
-        scores: npt.NDArray[Any] = np.asarray(model.predict_on_batch(batch))
+    correct, loss = 0.0, 0.0
+    predict = predictor(model)
+    worker, workers = workers_of(model.distribute_strategy)
+    for number, (batch, labels) in enumerate(samples.batches(_JUDGE_BATCH)):
+        if number % workers != worker:
+            continue
+        scores = predict(batch)
         if not np.isfinite(scores).all():
-            return Verdict(0.0, float("inf"))
+            correct, loss = 0, float("inf")
+            break
+        if not samples.task.is_classification:
+            loss += mean_distance(samples.task, labels, scores) * len(batch)
+            continue
         logs = log_probabilities(scores, probabilities)
         correct += int((logs.argmax(axis=1) == labels).sum())
         loss -= float(logs[np.arange(len(labels)), labels].sum())
+    correct, loss = summed((correct, loss), model.distribute_strategy)
     return Verdict(correct / len(samples), loss / len(samples))
 
 
@@ -61,6 +75,7 @@ class BestEpoch(tf_keras.callbacks.Callback):  # type: ignore[misc]
 
     Attributes:
         accuracies: After each epoch, 0-1.
+        losses: After each epoch.
     """
 
     def __init__(
@@ -87,12 +102,14 @@ class BestEpoch(tf_keras.callbacks.Callback):  # type: ignore[misc]
         self._best = self._gained = Verdict(-1.0, float("inf"))
         self._best_epoch = self._idle = self._reductions = 0
         self.accuracies: list[float] = []
+        self.losses: list[float] = []
         self.ended = False
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Judge the epoch; slow down or end where nothing is gained any more."""
         found = verdict_on(self.model, self._validation, self._probabilities)
         self.accuracies.append(found.accuracy)
+        self.losses.append(found.loss)
         if logs is not None:
             logs["validation_accuracy"], logs["validation_loss"] = found.accuracy, found.loss
         if epoch < self._first_epoch:
@@ -128,6 +145,7 @@ class BestEpoch(tf_keras.callbacks.Callback):  # type: ignore[misc]
             "gained": [self._gained.accuracy, self._gained.loss],
             "counts": [self._best_epoch, self._idle, self._reductions],
             "accuracies": self.accuracies,
+            "losses": self.losses,
             "ended": self.ended,
         }
         return plain, self._weights
@@ -137,4 +155,5 @@ class BestEpoch(tf_keras.callbacks.Callback):  # type: ignore[misc]
         self._best, self._gained = Verdict(*plain["best"]), Verdict(*plain["gained"])
         self._best_epoch, self._idle, self._reductions = plain["counts"]
         self.accuracies, self.ended = list(plain["accuracies"]), plain["ended"]
+        self.losses = list(plain["losses"])
         self._weights = weights

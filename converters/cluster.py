@@ -6,7 +6,6 @@ faster.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,9 +14,9 @@ from tensorflow_model_optimization.python.core.clustering.keras import cluster, 
 
 from converters.draft import CLUSTERS, Draft, Materials
 from converters.errors import ConversionError
-from converters.model_source import batch_one_function
 from converters.training import train_on
 from converters.training_steps import ClusterWeights
+from converters.wrapped import unwrapped, wrapped
 
 #: Whose kernels are clustered; TFMOT leaves depthwise kernels out too, as too much would be lost.
 _CLUSTERED = (tf_keras.layers.Conv1D, tf_keras.layers.Conv2D, tf_keras.layers.Dense)
@@ -45,19 +44,11 @@ def share_weights(draft: Draft, step: ClusterWeights, materials: Materials) -> D
     Raises:
         ConversionError: The model has no kernel of more weights than that, or cannot be wrapped.
     """
-    wrapped = _wrapped(draft.keras_model, step, materials)
-    found = train_on(wrapped, step, materials, "cluster")
-    model = cluster.strip_clustering(wrapped)
-    return replace(
-        draft,
-        function=batch_one_function(
-            lambda x: model(x, training=False), materials.source.input_shape
-        ),
-        keras_model=model,
-        keep=CLUSTERS,
-        warnings=(*draft.warnings, _NOT_FASTER),
-        found={"distinct_weights": _distinct(model), **found},
-    )
+    model = _wrapped(draft.keras_model, step, materials)
+    found = train_on(model, step, materials, "cluster")
+    stripped = cluster.strip_clustering(model)
+    told = {"distinct_weights": _distinct(stripped), **found}
+    return unwrapped(draft, stripped, materials, CLUSTERS, told, _NOT_FASTER)
 
 
 def _wrapped(model: Any, step: ClusterWeights, materials: Materials) -> Any:
@@ -82,16 +73,7 @@ def _wrapped(model: Any, step: ClusterWeights, materials: Materials) -> Any:
 
     # The centroids are drawn at random.
     tf_keras.utils.set_random_seed(materials.seed)
-    try:
-        # A copy, as wrapping ties the layers themselves into another graph.
-        copy = tf_keras.models.clone_model(model)
-        copy.set_weights(model.get_weights())
-        return tf_keras.models.clone_model(copy, clone_function=wrap)
-    except (RuntimeError, ValueError, TypeError, AttributeError) as error:
-        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ConversionError(
-            f"{materials.source.path}: cannot be wrapped for clustering: {first_line}", _HINT
-        ) from error
+    return wrapped(model, wrap, materials, "clustering")
 
 
 def _has_kernel(layer: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from converters.request import ConversionRequest
 from converters.score import FILE
 from converters.user_function import function_of_path
 from converters.versions import installed_versions
+from converters.worker import check_together, worker_of
 from device_agent.contract.codes import IntegrityError
 
 
@@ -93,6 +95,7 @@ def compare(
         ConversionError: No recipe takes the model with the data.
     """
     folders = _folders(names)
+    check_together(worker_of(os.environ), recipes=len(folders))
     rows = []
     errors = []
     for folder, name in folders.items():

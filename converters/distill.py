@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 from converters.draft import Draft, Materials
+from converters.parallel import shared, unshared
 from converters.preserve import preserving
 from converters.teacher import Teacher
+from converters.teachers import teacher_of, told_of
 from converters.trainable import with_model
 from converters.training import train_on
 from converters.training_steps import Distill, FineTune
 
 
 def distill(draft: Draft, step: Distill, materials: Materials) -> Draft:
-    """Train the model on; the model that the conversion began with is its teacher.
+    """Train the model on; the model that the conversion began with, or others, are its teachers.
 
     Args:
         draft: A float tf-keras model, changed in place; best a smaller one than the teacher.
@@ -21,11 +23,11 @@ def distill(draft: Draft, step: Distill, materials: Materials) -> Draft:
         materials: With the split "train"; "validation" chooses between epochs.
 
     Raises:
-        ConversionError: The training diverges.
+        ConversionError: The training diverges, or a teacher does not fit.
     """
-    source = materials.source
-    teacher = Teacher(source.predict, source.probabilities, step.temperature, step.alpha)
-    return _trained(draft, step, materials, teacher)
+    teacher = teacher_of(step, materials, draft.keras_model)
+    made = _trained(draft, step, materials, teacher)
+    return replace(made, found={**made.found, **told_of(step)})
 
 
 def tune(draft: Draft, step: FineTune, materials: Materials) -> Draft:
@@ -43,6 +45,7 @@ def tune(draft: Draft, step: FineTune, materials: Materials) -> Draft:
 
 
 def _trained(draft: Draft, step: FineTune, materials: Materials, teacher: Teacher | None) -> Draft:
-    model = draft.keras_model
+    model = shared(draft.keras_model, materials.strategy)
     found = train_on(model, step, materials, step.kind, teacher, preserving(draft.keep))
+    model = unshared(model, materials.strategy)
     return replace(with_model(draft, model, materials), found=found)

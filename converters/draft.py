@@ -77,6 +77,7 @@ class Materials:
             ConversionError.
         checkpoint: Where the training of the step that is being done keeps its epochs, or None.
         logs: Folder for the figures of that training, for TensorBoard, or None.
+        strategy: Of `tf.distribute`, where several devices train together; else None.
     """
 
     source: LoadedModel
@@ -86,6 +87,7 @@ class Materials:
     latency_us: LatencyUs | None = None
     checkpoint: Checkpoint | None = None
     logs: Path | None = None
+    strategy: Any = None
 
 
 #: One step of a recipe: takes a draft, returns the next.

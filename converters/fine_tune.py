@@ -1,4 +1,4 @@
-"""Trains a tf-keras classifier on: the one training loop that every lossy step uses.
+"""Trains a tf-keras model on: the one training loop that every lossy step uses.
 
 The model that is given is changed in place. A softmax that is a layer of its own at the end of the
 model is left out of the training, whose loss then sees the logits: a rounded softmax would show the
@@ -20,7 +20,9 @@ from converters.best_epoch import BestEpoch, verdict_on
 from converters.checkpoint import Checkpoint, CollectEpochs, Done, KeepEpochs
 from converters.dataset import Samples
 from converters.errors import ConversionError
+from converters.feature_distill import FeatureLoss
 from converters.loss import Loss, trained_part
+from converters.parallel import agreement, replicas, steps_an_epoch
 from converters.progress import Progress, Report, ignore
 from converters.teacher import Teacher
 from converters.training_log import TrainingLog
@@ -66,11 +68,14 @@ class History:
 
     Attributes:
         losses: After each epoch, of the training samples.
-        accuracies: The same, 0-1.
+        accuracies: The same, 0-1; empty where the task is no classification, as the next.
         validation_accuracies: After each epoch, 0-1; empty without validation samples.
         kept_epoch: Whose weights the model has now, from 0.
         learning_rate: At the beginning.
         tried: Learning rate to the validation loss after its trial; empty if one was given.
+        validation_losses: After each epoch; empty without validation samples.
+        steps_an_epoch: In each of them every device takes a batch.
+        devices: That trained together.
     """
 
     losses: tuple[float, ...]
@@ -79,6 +84,9 @@ class History:
     kept_epoch: int
     learning_rate: float
     tried: dict[float, float]
+    validation_losses: tuple[float, ...] = ()
+    steps_an_epoch: int = 0
+    devices: int = 1
 
 
 @dataclass(frozen=True)
@@ -121,7 +129,21 @@ def fine_tune(
         ConversionError: The loss became NaN or infinite.
     """
     tf_keras.utils.set_random_seed(settings.batches.seed)
-    trained, from_logits = trained_part(model, settings.probabilities)
+    with model.distribute_strategy.scope():
+        return _trained(model, data, settings, teacher, validation, around)
+
+
+def _trained(
+    model: Any,
+    data: Samples,
+    settings: TrainingSettings,
+    teacher: Teacher | None,
+    validation: Samples | None,
+    around: Surroundings,
+) -> History:
+    trained, from_logits = trained_part(model, settings.probabilities, data.task)
+    if teacher is not None and teacher.features is not None:
+        trained = teacher.features.beside(trained)
     fit = _Fit(trained, from_logits, data, settings, teacher, around)
     best = None
     if validation is not None:
@@ -146,11 +168,14 @@ def fine_tune(
         )
     return History(
         losses,
-        tuple(epoch["accuracy"] for epoch in done.epochs),
-        tuple(best.accuracies) if best else (),
+        tuple(epoch["accuracy"] for epoch in done.epochs if "accuracy" in epoch),
+        tuple(best.accuracies) if best and data.task.is_classification else (),
         best.keep() if best else len(losses) - 1,
         done.learning_rate(settings.learning_rates),
         done.tried,
+        tuple(best.losses) if best else (),
+        fit.steps_an_epoch,
+        replicas(model.distribute_strategy),
     )
 
 
@@ -168,13 +193,19 @@ class _Fit:
     ) -> None:
         self._model, self._from_logits, self._data = model, from_logits, data
         self._settings, self._teacher, self._around = settings, teacher, around
-        self._steps = -(-len(data) // settings.batches.size)
+        devices = replicas(model.distribute_strategy)
+        self.steps_an_epoch = steps_an_epoch(len(data), settings.batches.size, devices)
         rate: Any = settings.learning_rates[0]
         if settings.cosine:
-            rate = tf_keras.optimizers.schedules.CosineDecay(rate, self._steps * settings.epochs)
-        loss = Loss(from_logits, teacher)
+            rate = tf_keras.optimizers.schedules.CosineDecay(
+                rate, self.steps_an_epoch * settings.epochs
+            )
+        loss: Any = Loss(from_logits, teacher, data.task)
+        if teacher is not None and teacher.features is not None:
+            loss = FeatureLoss(loss, teacher.features)
+        metrics = [loss.accuracy] if data.task.is_classification else []
         optimizer = tf_keras.optimizers.Adam(rate)
-        model.compile(optimizer=optimizer, loss=loss, metrics=[loss.accuracy])
+        model.compile(optimizer=optimizer, loss=loss, metrics=metrics)
 
     def set_learning_rate(self, rate: float) -> None:
         """Begin with this one; a schedule begins with what was given."""
@@ -186,10 +217,10 @@ class _Fit:
         rates = self._settings.learning_rates
         if len(rates) == 1:
             return {}
-        model, steps = self._model, min(TRIAL_BATCHES, self._steps)
+        model, steps = self._model, min(TRIAL_BATCHES, self.steps_an_epoch)
         model.optimizer.build(model.trainable_variables)
         weights = model.get_weights()
-        fresh = [np.asarray(variable) for variable in model.optimizer.variables]
+        fresh = [variable.numpy() for variable in model.optimizer.variables]
         found = {}
         for number, rate in enumerate(rates):
             self._around.report(Progress("choose the learning rate", number, len(rates)))
@@ -211,9 +242,9 @@ class _Fit:
             CollectEpochs(done),
             *([KeepEpochs(around.checkpoint, best, done)] if around.checkpoint else []),
             *([TrainingLog(around.logs)] if around.logs else []),
-            _Reporter(self._steps, settings, around.report),
+            _Reporter(self.steps_an_epoch, settings, around.report),
         ]
-        self._fit(epochs, self._steps, callbacks)
+        self._fit(epochs, self.steps_an_epoch, callbacks)
 
     def _fit(self, epochs: range, steps: int, callbacks: list[Any]) -> None:
         data = batches(self._data, self._settings.batches, epochs, self._teacher, self._model)
@@ -226,6 +257,7 @@ class _Fit:
             callbacks=[
                 *self._around.callbacks,
                 tf_keras.callbacks.TerminateOnNaN(),
+                *agreement(self._model),
                 *callbacks,
             ],
         )
@@ -251,10 +283,9 @@ class _Reporter(tf_keras.callbacks.Callback):  # type: ignore[misc]
         if done % _REPORT_EVERY and done != total:
             return
         logs = logs or {}
-        self._detail = (
-            f"epoch {self._epoch + 1}/{epochs}, loss {logs.get('loss', 0):.4f}, "
-            f"accuracy {logs.get('accuracy', 0):.4f}"
-        )
+        self._detail = f"epoch {self._epoch + 1}/{epochs}, loss {logs.get('loss', 0):.4f}"
+        if "accuracy" in logs:
+            self._detail += f", accuracy {logs['accuracy']:.4f}"
         self._report(Progress(self._settings.stage, done, total, self._detail))
 
     def on_train_end(self, logs: Any = None) -> None:  # noqa: ARG002

@@ -9,7 +9,7 @@ quantization-aware training, are averaged over the devices after each epoch.
 from __future__ import annotations
 
 import contextlib
-import threading
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,11 +20,14 @@ import tensorflow as tf
 import tf_keras
 
 from converters.errors import ConversionError
-from converters.worker import Worker
+from converters.worker import Worker, wait_for_others
 
 #: So long the others may take until their conversions have started too.
 START_SECONDS = 300.0
-_ENDED = (
+#: Those who are all there find each other in seconds.
+_JOIN_SECONDS = 120
+#: What TensorFlow raises when another worker is gone.
+ENDED = (
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
     tf.errors.CancelledError,
@@ -69,26 +72,21 @@ def begin(worker: Worker | None, start_seconds: float = START_SECONDS) -> Any:
 
 
 def _together(worker: Worker, start_seconds: float) -> Any:
-    made: list[Any] = []
-
-    def start() -> None:
-        try:
-            made.append(tf.distribute.MultiWorkerMirroredStrategy())
-        except Exception as error:
-            made.append(error)
-
-    # TensorFlow would wait for an hour.
-    thread = threading.Thread(target=start, daemon=True)
-    thread.start()
-    thread.join(start_seconds)
-    if made and not isinstance(made[0], Exception):
-        return made[0]
-    others = ", ".join(a for n, a in enumerate(worker.addresses) if n != worker.number)
-    reason = str(made[0]).splitlines()[0] if made else f"no answer within {start_seconds:g} s"
-    raise ConversionError(
-        f"{worker} cannot train with {others}: {reason}",
-        "start the same conversion on every worker, and see that they reach each other's ports",
-    )
+    wait_for_others(worker, start_seconds)
+    # TensorFlow would wait for an hour, and let nothing else of Python run: only the default of a
+    # signal, which ends the process, bounds it where another worker has died right now.
+    before = signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(_JOIN_SECONDS)
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    except (RuntimeError, ValueError, tf.errors.OpError) as error:
+        raise ConversionError(
+            f"{worker} cannot train with the others: {str(error).splitlines()[0]}",
+            "start the same conversion on every worker again",
+        ) from error
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @contextlib.contextmanager
@@ -103,7 +101,7 @@ def lost_workers_told(worker: Worker | None) -> Iterator[None]:
     """
     try:
         yield
-    except _ENDED as error:
+    except ENDED as error:
         if worker is None:
             raise
         raise ConversionError(
@@ -206,9 +204,9 @@ def predictor(model: Any) -> Callable[[Any], npt.NDArray[Any]]:
 def workers_of(strategy: Any) -> tuple[int, int]:
     """Number of this worker, from 0, and how many there are."""
     resolver = getattr(strategy, "cluster_resolver", None)
-    spec = resolver.cluster_spec().as_dict() if resolver else {}
-    if not spec:
+    if resolver is None or not resolver.cluster_spec().as_dict():
         return 0, 1
+    spec = resolver.cluster_spec().as_dict()
     leads = len(spec.get("chief", ()))
     number = resolver.task_id + (leads if resolver.task_type == "worker" else 0)
     return number, leads + len(spec.get("worker", ()))

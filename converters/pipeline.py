@@ -21,7 +21,9 @@ from converters.conversion import (
     Split,
     write_conversion,
 )
+from converters.custom_objects import custom_objects
 from converters.data_source import open_dataset
+from converters.data_warnings import data_warnings
 from converters.dataset import (
     CALIBRATION,
     JUDGED_TRAIN,
@@ -47,6 +49,7 @@ from converters.progress import Progress, Report
 from converters.recipe import Recipe, check_pairing, load_recipe
 from converters.request import ConversionRequest
 from converters.score import FILE, ORIGINAL
+from converters.several_machines import Together, together
 from converters.source_file import identify
 from converters.split import partition
 from converters.step_keys import StepKeys, row_digests
@@ -68,7 +71,7 @@ _USES = {
 
 def run(
     request: ConversionRequest, work: Path, report: Report, latency_us: LatencyUs | None = None
-) -> Conversion:
+) -> Conversion | None:
     """Do a conversion, with every file of it in `work`.
 
     Args:
@@ -77,9 +80,20 @@ def run(
         report: Where progress goes.
         latency_us: Measures .tflite files for the steps that ask; None where nobody measures.
 
+    Returns:
+        None where another worker has written the files.
+
     Raises:
         ConversionError: The model or the data does not fit.
     """
+    with together(report) as crew:
+        return _converted(request, work, crew, latency_us)
+
+
+def _converted(
+    request: ConversionRequest, work: Path, crew: Together, latency_us: LatencyUs | None
+) -> Conversion | None:
+    report = crew.report
     recipe = load_recipe(request.recipe)
     source, dataset, wanted = opened(request, recipe, report)
     samples = dataset.read(wanted, report)
@@ -93,8 +107,10 @@ def run(
         row_digests(wanted),
         _plain_task(recipe.wish),
     )
-    maker = _maker(request, source, keys, samples, work, report, latency_us)
+    maker = _maker(request, source, keys, samples, work, crew, latency_us)
     made, attempts = make_within(maker, recipe, request.max_drop, report)
+    if not crew.leads:
+        return None
     written = maker.written()
     judgement = judge(source, written, samples, report)
     write_golden(work / GOLDEN_NAME, golden_inputs(source, written, samples[TEST], request.seed))
@@ -109,6 +125,7 @@ def run(
         splits=_splits(dataset, samples),
         warnings=(
             *made.warnings,
+            *data_warnings(dataset, samples, source.classes),
             *range_warnings(source, samples),
             *warnings_of(source, judgement, request.data),
             *_warnings(request, made),
@@ -126,12 +143,22 @@ def _maker(
     keys: StepKeys,
     samples: Mapping[str, Samples],
     work: Path,
-    report: Report,
+    crew: Together,
     latency_us: LatencyUs | None,
 ) -> Maker:
     """What takes the model through recipes."""
-    materials = Materials(source, samples, request.seed, report, latency_us, logs=request.logs)
-    cache = None if request.cache is None else Cache(request.cache)
+    materials = Materials(
+        source,
+        samples,
+        request.seed,
+        crew.report,
+        latency_us,
+        logs=request.logs if crew.leads else None,
+        strategy=crew.strategy,
+    )
+    # What one worker finds and another does not would part them.
+    alone = crew.worker is None
+    cache = Cache(request.cache) if request.cache is not None and alone else None
     return Maker(materials, keys, cache, work / MODEL_NAME)
 
 
@@ -162,7 +189,7 @@ def opened(
         ConversionError: The model or the data does not fit.
     """
     report(Progress("load model", 0, 0))
-    source = load_model(identify(request.model))
+    source = load_model(identify(request.model), custom_objects(recipe.wish))
     # Again, as only loading shows whether a SavedModel is of Keras layers alone.
     check_pairing(recipe, request.model, source.kind)
     report(Progress("read data", 0, 0))

@@ -39,6 +39,7 @@ from converters.request import IMAGE_RANGES, ConversionRequest
 from converters.source_file import identify
 from converters.task import TaskError
 from converters.user_function import function_of_path
+from converters.worker import WorkerDoneError, check_together, worker_of
 
 #: What the extra `convert` brings; looked for, never imported here.
 _EXTRA_MODULES = (
@@ -85,6 +86,7 @@ def convert(
     Raises:
         RecipeError: The recipe is unknown or a field of it is.
         MissingConvertExtraError: kedge was installed without TensorFlow.
+        WorkerDoneError: All is well; another worker writes the results.
         HostDiskError: This computer's disk is full or read-only.
         ConversionError: The model or the data does not fit; the message names what and where.
         ConversionBugError: A bug in kedge.
@@ -93,6 +95,11 @@ def convert(
     check_request(request)
     with _workspace(request.out) as work:
         _run_child("convert", request, work, on_progress, latency_us)
+        worker = worker_of(os.environ)
+        if worker is not None and not worker.leads:
+            raise WorkerDoneError(
+                f"{worker} has done its part; {worker.addresses[0]} writes the results"
+            )
         optional = (KERAS_NAME, MODEL_TOML, NEW_MODEL_TOML)
         there = [name for name in optional if (work / name).is_file()]
         if KERAS_NAME not in there:  # of an earlier conversion: it is not of this file
@@ -131,6 +138,8 @@ def check_request(request: ConversionRequest) -> None:
         ConversionError: A file is missing, or a value is impossible.
     """
     recipe = load_recipe(request.recipe)
+    tries = request.max_drop is not None
+    check_together(worker_of(os.environ), tries, recipe.asks_latency)
     for name, path in (("model", request.model), ("data", request.data)):
         if name == "model" or function_of_path(path) is None:
             _check_readable(name, path)
@@ -300,6 +309,8 @@ def _died(returncode: int, log: IO[bytes]) -> ConversionError:
         hint = "report this with the model, or try another recipe"
         if name == "SIGKILL":
             hint = "most likely the memory ran out: use less data, or a machine with more memory"
+        if name == "SIGALRM":  # of `converters.parallel`
+            hint = "another worker ended while they came together: start again on every worker"
         return ConversionError(f"the conversion process was ended by {name}{last_words}", hint)
     return ConversionError(
         f"the conversion process ended with {returncode} and no answer{last_words}",

@@ -7,7 +7,6 @@ multiply by zero like by any other number.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,10 +18,11 @@ from tensorflow_model_optimization.python.core.sparsity.keras import pruning_sch
 from converters.dataset import TRAIN
 from converters.draft import ZEROS, Draft, Materials
 from converters.errors import ConversionError
-from converters.model_source import batch_one_function
+from converters.parallel import replicas, steps_an_epoch
 from converters.step import AUTO
 from converters.training import train_on
 from converters.training_steps import BLOCKS, SINGLE, TWO_OF_FOUR, SparseWeights
+from converters.wrapped import unwrapped, wrapped
 
 #: Whose kernels are pruned; the few weights of a depthwise kernel matter too much (TFMOT prunes
 #: none of them either).
@@ -63,28 +63,22 @@ def prune_weights(draft: Draft, step: SparseWeights, materials: Materials) -> Dr
         ConversionError: The model has no layer to prune, or cannot be wrapped.
     """
     epochs = _SCHEDULED_EPOCHS if step.epochs == AUTO else int(step.epochs)
-    steps = epochs * -(-len(materials.samples[TRAIN]) // step.batch_size)
+    steps = epochs * steps_an_epoch(
+        len(materials.samples[TRAIN]), step.batch_size, replicas(materials.strategy)
+    )
     grown = round(epochs * _GROWN_AFTER) if step.schedule == "polynomial" else 0
-    wrapped = _wrapped(draft.keras_model, step, steps, materials)
+    model = _wrapped(draft.keras_model, step, steps, materials)
     found = train_on(
-        wrapped,
+        model,
         step,
         materials,
         "prune",
         callbacks=[pruning_callbacks.UpdatePruningStep()],
         first_epoch=grown,
     )
-    model = prune.strip_pruning(wrapped)
-    return replace(
-        draft,
-        function=batch_one_function(
-            lambda x: model(x, training=False), materials.source.input_shape
-        ),
-        keras_model=model,
-        keep=ZEROS,
-        warnings=(*draft.warnings, _NOT_FASTER),
-        found={"zeros": _zeros(model, step), **found},
-    )
+    stripped = prune.strip_pruning(model)
+    told = {"zeros": _zeros(stripped, step), **found}
+    return unwrapped(draft, stripped, materials, ZEROS, told, _NOT_FASTER)
 
 
 def _wrapped(model: Any, step: SparseWeights, steps: int, materials: Materials) -> Any:
@@ -104,15 +98,7 @@ def _wrapped(model: Any, step: SparseWeights, steps: int, materials: Materials) 
             return layer
         return prune.prune_low_magnitude(layer, **_parameters(step, shares[layer.name], steps))
 
-    try:
-        # A copy, as wrapping ties the layers themselves into another graph.
-        copy = tf_keras.models.clone_model(model)
-        copy.set_weights(model.get_weights())
-        return tf_keras.models.clone_model(copy, clone_function=wrap)
-    except (RuntimeError, ValueError, TypeError, AttributeError) as error:
-        raise ConversionError(
-            f"{materials.source.path}: cannot be wrapped for pruning: {_first_line(error)}", _HINT
-        ) from error
+    return wrapped(model, wrap, materials, "pruning")
 
 
 def _parameters(step: SparseWeights, share: float, steps: int) -> dict[str, Any]:
@@ -159,7 +145,3 @@ def _zeros(model: Any, step: SparseWeights) -> dict[str, float]:
         for layer in model.layers
         if _is_pruned(layer, step)
     }
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -167,13 +167,16 @@ def parse_recipe(plain: dict[str, Any], origin: str) -> Recipe:
     tables = plain.get("step", [])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise RecipeError(f"{origin}: step must be a list of tables", "write `[[step]]`")
-    steps = tuple(_parse_step(t, f"{origin}: step {n}") for n, t in enumerate(tables, start=1))
+    folder = Path(origin).parent
+    steps = tuple(
+        _parse_step(t, f"{origin}: step {n}", folder) for n, t in enumerate(tables, start=1)
+    )
     _check_order(steps, origin)
     wish = parse_task(plain.get("task", {}), origin, Path(origin).parent)
     return Recipe(steps, summary, wish)
 
 
-def _parse_step(table: dict[str, Any], origin: str) -> Step:
+def _parse_step(table: dict[str, Any], origin: str, folder: Path) -> Step:
     kind = table.get("kind")
     if not isinstance(kind, str) or kind not in STEP_KINDS:
         raise RecipeError(
@@ -185,12 +188,30 @@ def _parse_step(table: dict[str, Any], origin: str) -> Step:
     values: dict[str, Any] = {}
     for name, spec in known.items():
         if name in table:
-            values[name] = _checked(table[name], spec, f"{origin} ({kind}): {name}")
+            where = f"{origin} ({kind}): {name}"
+            is_list = "paths" in spec.metadata
+            values[name] = (
+                _paths(table[name], where, folder)
+                if is_list
+                else _checked(table[name], spec, where)
+            )
     step = step_class(**values)
     problem, hint = step.misfit()
     if problem:
         raise RecipeError(f"{origin} ({kind}): {problem}", hint)
     return step
+
+
+def _paths(value: Any, origin: str, folder: Path) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(path, str) for path in value):
+        raise RecipeError(f"{origin} is {value!r}, expected a list of files", 'such as ["a.h5"]')
+    found = [(folder / path).absolute() for path in value]
+    missing = [path for path in found if not path.exists()]
+    if missing:
+        raise RecipeError(
+            f"{origin}: {missing[0]} not found", "paths start from the recipe's folder"
+        )
+    return tuple(map(str, found))
 
 
 def _checked(value: Any, spec: Any, origin: str) -> int | float | str:

@@ -27,6 +27,11 @@ def number_or_auto(kind: type, low: float, high: float) -> Any:
     return field(default=AUTO, metadata={"low": low, "high": high, "auto": kind})
 
 
+def paths() -> Any:
+    """A field that takes a list of files, relative to the recipe's own."""
+    return field(default=(), metadata={"paths": True})
+
+
 def choice(default: str, *others: str) -> Any:
     """A field that takes one of these words."""
     return field(default=default, metadata={"choices": (default, *others)})
@@ -84,6 +89,7 @@ class TrainingStep(Step):
             samples show no gain any more.
         learning_rate: Adam's at the beginning; "auto" tries a few on the validation samples.
         batch_size: Samples a step.
+        augment: Whether images are mirrored and moved at random.
     """
 
     uses: ClassVar[tuple[str, ...]] = (TRAIN,)
@@ -91,6 +97,7 @@ class TrainingStep(Step):
     epochs: int | str = number_or_auto(int, 1, 1_000)
     learning_rate: float | str = number_or_auto(float, 1e-8, 1.0)
     batch_size: int = number(64, 1, 65_536)
+    augment: str = choice("none", "flip", "shift", "flip_shift")
 
 
 def next_of(ladder: tuple[float, ...], value: float) -> float | None:

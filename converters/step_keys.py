@@ -64,7 +64,9 @@ class StepKeys:
     def _plain(self, step: Step) -> list[Any]:
         uses = sorted({*step.needs, VALIDATION} & set(self.rows))
         measured_on = self.measured_on if step.phase == SHAPE else ""
-        return [step.kind, asdict(step), {use: self.rows[use] for use in uses}, measured_on]
+        teachers = [sha256_of(Path(path)) for path in getattr(step, "teachers", ())]
+        rows = {use: self.rows[use] for use in uses}
+        return [step.kind, asdict(step), rows, measured_on, teachers]
 
 
 def file_key(keys: Sequence[str]) -> str:

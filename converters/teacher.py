@@ -14,10 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from converters.feature_distill import Features
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
@@ -36,25 +39,33 @@ class Teacher:
         probabilities: Whether those scores are probabilities rather than logits.
         temperature: Above 1 it shows how the wrong classes compare; 1 or more.
         alpha: Share of the teacher in the loss, 0-1; with 1 no label is looked at.
+        features: What its layers teach besides, or None.
     """
 
     predict: Callable[[Array], Array]
     probabilities: bool
     temperature: float = 4.0
     alpha: float = 0.8
+    features: Features | None = None
 
     def log_probabilities(self, batch: Array) -> Floats:
         """What the teacher answers at temperature 1: logarithms, shape (n, classes)."""
         return log_probabilities(np.asarray(self.predict(batch)), self.probabilities)
 
 
-def ensemble(teachers: Sequence[Teacher], temperature: float = 4.0, alpha: float = 0.8) -> Teacher:
+def ensemble(
+    teachers: Sequence[Teacher],
+    temperature: float = 4.0,
+    alpha: float = 0.8,
+    features: Features | None = None,
+) -> Teacher:
     """Several teachers as one: their probabilities, not their logits, are averaged.
 
     Args:
         teachers: At least one; their own temperature and alpha are not used.
         temperature: As in `Teacher`.
         alpha: As in `Teacher`.
+        features: As in `Teacher`; of one of them.
     """
 
     def predict(batch: Array) -> Array:
@@ -62,7 +73,7 @@ def ensemble(teachers: Sequence[Teacher], temperature: float = 4.0, alpha: float
         mean: Array = np.mean(answers, axis=0)
         return mean
 
-    return Teacher(predict, True, temperature, alpha)
+    return Teacher(predict, True, temperature, alpha, features)
 
 
 def log_probabilities(scores: Array, probabilities: bool) -> Floats:

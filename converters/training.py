@@ -136,8 +136,11 @@ def _found(history: History, left_open: bool) -> dict[str, Any]:
     return {
         "losses": [round(loss, 5) for loss in history.losses],
         "validation_accuracies": list(history.validation_accuracies),
+        "validation_losses": [round(loss, 5) for loss in history.validation_losses],
         "kept_epoch": history.kept_epoch,
         "epochs": len(history.losses),
+        "steps_an_epoch": history.steps_an_epoch,
+        "devices": history.devices,
         "learning_rate": history.learning_rate,
         "chosen_by": "kedge" if left_open else "recipe",
         "tried": {f"{rate:g}": round(loss, 5) for rate, loss in history.tried.items()},

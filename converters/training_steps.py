@@ -15,7 +15,11 @@ from converters.step import (
     choice,
     next_of,
     number,
+    paths,
 )
+
+#: Only the answers of a teacher are learned.
+NO_FEATURES = "none"
 
 #: Patterns in which weights become zero; blocks are rows x columns of a kernel seen as a matrix.
 SINGLE = "single"
@@ -32,7 +36,6 @@ class FineTune(TrainingStep):
     """Training by the data alone; the weights of the best epoch are kept.
 
     Attributes:
-        augment: Whether images are mirrored and moved at random.
         patience: Epochs without a better accuracy on the validation samples before it ends; 0 is
             never.
     """
@@ -40,41 +43,62 @@ class FineTune(TrainingStep):
     kind: ClassVar[str] = "tune"
     phase: ClassVar[str] = TRAINING
     function: ClassVar[str] = "converters.distill:tune"
-    augment: str = choice("none", "flip", "shift", "flip_shift")
     patience: int = number(0, 0, 1_000)
 
 
 @dataclass(frozen=True)
-class Distill(FineTune):
-    """Training by the answers of the model as it was given, besides the labels.
+class Taught(TrainingStep):
+    """Training by the answers of a teacher, besides the labels.
 
     Attributes:
         temperature: Above 1 the teacher shows how the wrong classes compare.
         alpha: Share of the teacher in the loss, 0-1; with 1 no label is looked at.
+        teachers: Models whose mean answer teaches; none is the model as it was given.
+        features: Whether the layers of the (first) teacher teach too: by their attention maps, or
+            by what 1x1 convolutions make of the model's own layers; none of it is exported.
+        feature_weight: What the loss of the layers is multiplied with.
     """
 
-    kind: ClassVar[str] = "distill"
-    function: ClassVar[str] = "converters.distill:distill"
     temperature: float = number(4.0, 1.0, 100.0)
     alpha: float = number(0.8, 0.0, 1.0)
+    teachers: tuple[str, ...] = paths()
+    features: str = choice(NO_FEATURES, "attention", "regressor")
+    feature_weight: float = number(1.0, 0.0, 1e6)
 
 
 @dataclass(frozen=True)
-class QatW8A8(TrainingStep):
+class Distill(Taught, FineTune):
+    """Training by the answers of a teacher, besides the labels."""
+
+    kind: ClassVar[str] = "distill"
+    function: ClassVar[str] = "converters.distill:distill"
+
+
+@dataclass(frozen=True)
+class QatW8A8(Taught):
     """Quantization-aware training: the weights learn to live with being rounded.
 
     Attributes:
-        teacher: Whether the model as it was given helps to train, by its answers.
-        temperature: As in `Distill`.
-        alpha: As in `Distill`.
+        teacher: Whether the model as it was given helps to train; `teachers` help in any case.
     """
 
     kind: ClassVar[str] = "qat_w8a8"
     phase: ClassVar[str] = NUMBERS
     function: ClassVar[str] = "converters.quantize.qat:train"
     teacher: str = choice("none", "original")
-    temperature: float = number(4.0, 1.0, 100.0)
-    alpha: float = number(0.8, 0.0, 1.0)
+
+    @property
+    def is_taught(self) -> bool:
+        """Whether anybody helps."""
+        return bool(self.teachers) or self.teacher != "none"
+
+    def misfit(self) -> tuple[str, str]:
+        """Layers of nobody."""
+        if self.features != NO_FEATURES and not self.is_taught:
+            return f"features is {self.features!r}, but there is no teacher", (
+                'write `teacher = "original"`, or name `teachers`'
+            )
+        return "", ""
 
     def milder(self) -> Step | None:
         """Trained for as long as it helps."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +18,8 @@ _EXAMPLE = (
     'set it to {"cluster": {"worker": ["host1:port", "host2:port"]}, '
     '"task": {"type": "worker", "index": 0}}, with the index of each worker, or to nothing'
 )
+
+_POLL_SECONDS, _CONNECT_SECONDS = 0.2, 2.0
 
 
 class WorkerDoneError(ConversionError):
@@ -84,14 +89,63 @@ def worker_of(environment: Mapping[str, str]) -> Worker | None:
     return Worker(number, addresses) if len(addresses) > 1 else None
 
 
-def check_together(worker: Worker | None, recipes: int, tries: bool, asks_latency: bool) -> None:
+def wait_for_others(worker: Worker, seconds: float) -> None:
+    """Wait until every other worker has come so far, or further.
+
+    Each listens at its own address until it has reached all others; who finds one closed comes
+    later, when TensorFlow listens there.
+
+    Args:
+        worker: Who this is.
+        seconds: How long to wait.
+
+    Raises:
+        ConversionError: Its own port is taken, or another worker is not reached.
+    """
+    ours = worker.addresses[worker.number]
+    missing = [address for address in worker.addresses if address != ours]
+    port, until = _host_and_port(ours)[1], time.monotonic() + seconds
+    try:
+        listener = socket.create_server(("", port), backlog=len(missing) + 1)
+    except OSError as error:
+        raise ConversionError(
+            f"{worker} cannot listen at {ours}: {error.strerror}", "choose another port"
+        ) from error
+    with listener:
+        while missing and time.monotonic() < until:
+            missing = [address for address in missing if not _reached(address)]
+            time.sleep(_POLL_SECONDS if missing else 0)
+    if missing:
+        raise ConversionError(
+            f"{worker} cannot train with {', '.join(missing)}: no answer within {seconds:g} s",
+            "start the same conversion on every worker, and see that they reach each other's ports",
+        )
+
+
+def _reached(address: str) -> bool:
+    with contextlib.suppress(OSError):
+        socket.create_connection(_host_and_port(address), _CONNECT_SECONDS).close()
+        return True
+    return False
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise ConversionError(f"{TF_CONFIG} has the address {address!r}", _EXAMPLE)
+    return host.strip("[]"), int(port)
+
+
+def check_together(
+    worker: Worker | None, tries: bool = False, asks_latency: bool = False, recipes: int = 1
+) -> None:
     """Refuse what several machines could decide differently.
 
     Args:
         worker: Who this is, if there are several.
-        recipes: How many are to be done.
         tries: Whether steps may be made milder until a budget is kept.
         asks_latency: Whether a step goes by latency, which each machine would measure for itself.
+        recipes: How many are to be done.
 
     Raises:
         ConversionError: It has to be done on one machine.

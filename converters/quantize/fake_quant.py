@@ -42,10 +42,20 @@ class Range:
     """Lowest and highest number of a tensor; several layers may round with it."""
 
     def __init__(self, name: str, low: float, high: float) -> None:
-        self.low = tf.Variable(min(low, 0.0), trainable=False, dtype=tf.float32, name=f"{name}_low")
-        self.high = tf.Variable(
-            max(high, 1e-6), trainable=False, dtype=tf.float32, name=f"{name}_high"
-        )
+        self.low = _averaged(min(low, 0.0), f"{name}_low")
+        self.high = _averaged(max(high, 1e-6), f"{name}_high")
+
+
+def _averaged(value: float, name: str) -> Any:
+    """A variable that each device moves for itself; reading it averages over the devices."""
+    return tf.Variable(
+        value,
+        trainable=False,
+        dtype=tf.float32,
+        name=name,
+        synchronization=tf.VariableSynchronization.ON_READ,
+        aggregation=tf.VariableAggregation.MEAN,
+    )
 
 
 class OutputRounding(quantizers.Quantizer):  # type: ignore[misc]

@@ -22,6 +22,7 @@ from converters.graph.node import with_weights
 from converters.graph.read import read_graph
 from converters.measure import measured_ranges
 from converters.model_source import batch_one_function
+from converters.parallel import scope
 from converters.preserve import preserving
 from converters.progress import Progress
 from converters.quantize.divergence import Simulated, check_faithful, check_inside, difference
@@ -32,7 +33,7 @@ from converters.quantize.fake_quant import (
     with_rounded_kernels,
 )
 from converters.quantize.ranges import rounding_of
-from converters.teacher import Teacher
+from converters.teachers import teacher_of, told_of
 from converters.training import train_on
 from converters.training_steps import QatW8A8
 
@@ -61,11 +62,12 @@ def train(draft: Draft, step: QatW8A8, materials: Materials) -> Draft:
     start = measured_ranges(graph, rounding.learned, samples, materials.seed, materials.report)
     sizes = kernel_sizes(graph)
     scaled = with_kernels(graph, {key: 1 / size for key, size in sizes.items()})
-    wrapping = Wrapping(rounding, start, sizes)
-    model = build_model(scaled, wrapping)
-    found = train_on(
-        model, step, materials, "train", _teacher(step, materials), preserving(draft.keep)
-    )
+    with scope(materials.strategy):
+        wrapping = Wrapping(rounding, start, sizes)
+        model = build_model(scaled, wrapping)
+    teacher = teacher_of(step, materials, model) if step.is_taught else None
+    found = train_on(model, step, materials, "train", teacher, preserving(draft.keep))
+    found |= told_of(step)
     trained = with_kernels(weights_of(scaled, model), sizes)
     on_grid = with_weights(trained, with_rounded_kernels(trained))
     bounds = wrapping.bounds()
@@ -106,10 +108,3 @@ def _as_file(
         "farthest_layer_steps": round(max(apart.steps.values(), default=0.0), 3),
     }
     return replace(draft, content=content, found={**found, **told})
-
-
-def _teacher(step: QatW8A8, materials: Materials) -> Teacher | None:
-    if step.teacher == "none":
-        return None
-    source = materials.source
-    return Teacher(source.predict, source.probabilities, step.temperature, step.alpha)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from device_agent.contract.codes import BAD_REQUEST, MODEL_REFUSED, RUNTIME_IMPORT
+from device_agent.contract.cpu_features import cpu_features
 from targets.agent_client import AgentClient, AgentError
 from tests.device_agent.agents import files_below, open_agent, put, sha256_of
 from tests.tiny_model import add_model, gather_model, relu_model
@@ -109,6 +110,8 @@ def test_the_runtime_describes_itself(client: AgentClient) -> None:
     answer = client.call("describe", fields)
 
     assert answer["kernel_class"]["version"].startswith("2.")
+    cpuinfo = Path("/proc/cpuinfo").read_text()
+    assert answer["kernel_class"]["cpu_features"].split() == cpu_features(cpuinfo)
     assert answer["numpy"]
 
 

@@ -48,6 +48,7 @@ def test_quick_runs_two_processes_and_says_what_that_is_worth(project: Path) -> 
     phases = ("connect", "push", "import", "load", "allocate", "first_invoke", "warmup", "steady")
     assert all(entry[f"{phase}_us"] > 0 for phase in phases)
     assert entry["before_load_rss_bytes"] <= entry["load_peak_rss_bytes"]
+    assert entry["parity"]["same_class"] is True, "one computer is one kernel class"
 
 
 def test_a_fixed_rate_shows_responses_beside_services_and_is_kept(project: Path) -> None:

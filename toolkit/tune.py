@@ -90,18 +90,24 @@ class Tuning:
     def chosen(self) -> Trial | None:
         """The trial whose setting is to be kept; `None` where none can be trusted.
 
-        Of those within the noise of the fastest that is not INVALID, the one with the fewest
-        threads: the others leave less of the board to everybody else, for nothing.
+        Of those that cannot be told from the fastest that is not INVALID (within the noise, or
+        their intervals overlap), the one with the fewest threads: the others leave less of the
+        board to everybody else, for nothing.
         """
         trusted = [
-            (trial, trial.row.latency.median_us)
+            (trial, trial.row.latency)
             for trial in self.trials
             if trial.row is not None and trial.row.verdict.kind != INVALID
         ]
         if not trusted:
             return None
-        fastest = min(median_us for _, median_us in trusted)
-        alike = [pair for pair in trusted if pair[1] <= fastest * (1 + NOISE)]
+        fastest = min((figure for _, figure in trusted), key=lambda figure: figure.median_us)
+        most_us = max(fastest.median_us * (1 + NOISE), fastest.interval_us[1])
+        alike = [
+            (trial, figure.median_us)
+            for trial, figure in trusted
+            if min(figure.median_us, figure.interval_us[0]) <= most_us
+        ]
         return min(alike, key=lambda pair: (pair[0].setting.threads, pair[1]))[0]
 
     @property

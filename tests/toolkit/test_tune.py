@@ -78,6 +78,19 @@ def test_more_threads_that_gain_nothing_are_not_taken() -> None:
     assert found.chosen.setting.threads == 1
 
 
+def test_more_threads_whose_gain_drowns_in_the_noise_are_not_taken() -> None:
+    def noisy(threads: int, *medians_us: int) -> Trial:
+        runs = tuple(board_run([1000 * median_us] * 90) for median_us in medians_us)
+        return Trial(Setting(LITERT, threads), medians_us[0], row_of(FACTS, threads, runs))
+
+    alike = tuning(noisy(2, 80, 85, 90, 95, 120, 130), noisy(1, 79, 92, 105, 110, 115, 126))
+    apart = tuning(noisy(2, 50, 51, 52, 53, 54, 70), noisy(1, 80, 92, 105, 110, 115, 126))
+
+    assert alike.chosen is not None
+    assert apart.chosen is not None
+    assert (alike.chosen.setting.threads, apart.chosen.setting.threads) == (1, 2)
+
+
 def test_what_cannot_be_trusted_is_not_kept() -> None:
     found = tuning(trial(LITERT, 1, 100, emulated=True), Trial(Setting(TFLITE, 1), 500, None))
 

@@ -41,7 +41,7 @@ def tune(
 
     Tries every runtime that loads there, 1 thread to one for each core, and the classes of cores of
     a big.LITTLE board. `bench`, `run` and `compare` then use what was found, unless their options
-    say otherwise. Exits with 9, and keeps nothing, when no figure can be trusted.
+    say otherwise. Exits with 9, and keeps nothing, when every figure is INVALID.
 
     \b
     kedge target tune pi --model out/model.tflite
@@ -107,9 +107,10 @@ def show_tuning(found: Tuning) -> None:
     """Print a tuning: what was found first."""
     chosen = found.chosen
     if chosen is None:
-        output.say("nothing is kept: no figure of this board can be trusted")
+        output.say("nothing is kept: every figure of this board is INVALID")
     else:
-        output.say(f"fastest: {_in_words(chosen.setting)}")
+        unsure = chosen.row is not None and chosen.row.verdict.kind != "VALID"
+        output.say(f"fastest{' as far as it can be told' * unsure}: {_in_words(chosen.setting)}")
         _show_ratios(found, chosen)
     fastest_us = found.trials[0].median_us
     title = f"{output.path(found.model)} on {found.place}"

@@ -26,7 +26,7 @@ _INTEGER = (W8A8, W8A16)
 #: In what type the weights of a file that computes in floats are stored.
 _STORED_AS = {F16: "float16", DYNAMIC: "int8", WEIGHT_ONLY: "int8"}
 _HINT = "report the model; until then the recipe float32 converts it without quantization"
-_MIXED_HINT = "use the recipe mixed_w8a8: it leaves in floats what TFLite has no integer kernel for"
+_MIXED_HINT = "use the recipe mixed_w8a8: it leaves in floats what cannot be brought to 8 bits"
 
 
 def emit(draft: Draft, path: Path, report: Report) -> ModelFile:

@@ -61,7 +61,7 @@ def quantize_mixed(draft: Draft, step: MixedW8A8, materials: Materials) -> Draft
         return int8_file(prepared.content, prepared.ranges, step.io, floats)
 
     eight_bits = made(())
-    without_kernel = float_ops(eight_bits)
+    only_floats = float_ops(eight_bits)
     whole = judge(eight_bits)
     within = _within(judge, step.max_drop)
     table: tuple[Sensitivity, ...] = ()
@@ -82,23 +82,26 @@ def quantize_mixed(draft: Draft, step: MixedW8A8, materials: Materials) -> Draft
     return replace(
         counted,
         content=made(floats),
-        numbers=MIXED if floats or without_kernel else W8A8,
+        numbers=MIXED if floats or only_floats else W8A8,
         io=step.io,
         warnings=counted.warnings
-        + _told_of_kernels(without_kernel)
+        + _told_of_ops(only_floats)
         + _told(table, floats, judge, whole, reached, step.max_drop),
     )
 
 
 def float_ops(content: bytes) -> tuple[str, ...]:
-    """Kinds of ops that compute in floats though no layer was to: they have no 8-bit kernel."""
+    """Kinds of ops that compute in floats though no layer was to."""
     model = Unpacked(content)
     ops = (op for op in model.operators if any(model.is_float(int(i)) for i in op.outputs))
     return tuple(sorted({model.op(op) for op in ops} - {"DEQUANTIZE"}))
 
 
-def _told_of_kernels(ops: Sequence[str]) -> tuple[str, ...]:
-    return (f"{', '.join(ops)}: no 8-bit kernel in TFLite, computed in floats",) if ops else ()
+def _told_of_ops(ops: Sequence[str]) -> tuple[str, ...]:
+    if not ops:
+        return ()
+    told = "computed in floats, as TensorFlow's converter does not bring such a layer to 8 bits"
+    return (f"{', '.join(ops)}: {told}",)
 
 
 def sensitivities(

@@ -118,6 +118,9 @@ def _explain(error: Exception) -> int:
         traceback.print_exc()
         click.echo("\nThis is a bug in kedge. Please report it with the lines above.", err=True)
         return EXIT_BUG
+    if error.exit_code == 0:  # all is well, there is only nothing to show
+        click.echo(str(error), err=True)
+        return 0
     click.echo(click.style("error: ", fg="red", bold=True) + str(error), err=True)
     told = getattr(error, "traceback", "")
     if told:

@@ -27,7 +27,7 @@ from converters.paired import Drop
 from converters.progress import Progress
 from converters.recipe import Recipe
 from converters.step import NUMBERS, Step
-from converters.step_keys import StepKeys, file_key
+from converters.step_keys import StepKeys
 from converters.stored_draft import draft_of, draft_parts, keras_bytes
 from converters.tflite.reader import ModelFile, read_model
 
@@ -80,10 +80,11 @@ class Maker:
             ConversionError: The model or the data does not fit.
         """
         keys = self._keys.of(recipe)
-        made = self._made_before(recipe, file_key(keys))
+        file_key = self._keys.of_file(recipe)
+        made = self._made_before(recipe, file_key)
         if made is None:
             made = self._made(recipe, keys)
-            self._keep(file_key(keys), lambda: _file_parts(made))
+            self._keep(file_key, lambda: _file_parts(made))
         self.put(made)
         unkept = (self._unkept,) if self._unkept else ()
         return replace(made, warnings=made.warnings + unkept)

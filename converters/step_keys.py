@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -44,7 +44,17 @@ class StepKeys:
 
     def of(self, recipe: Recipe) -> tuple[str, ...]:
         """The digest of what each step leaves, in order; each knows those before it."""
-        key = _digest(
+        keys = [self._of_inputs()]
+        for step in recipe.steps:
+            keys.append(_digest([keys[-1], self._plain(step)]))
+        return tuple(keys[1:])
+
+    def of_file(self, recipe: Recipe) -> str:
+        """The digest of the .tflite that all steps lead to, also where there are none."""
+        return _digest([self._of_inputs(), *self.of(recipe), "file"])
+
+    def _of_inputs(self) -> str:
+        return _digest(
             [
                 self.model_sha256,
                 self.data_sha256,
@@ -55,11 +65,6 @@ class StepKeys:
                 package_digest(),
             ]
         )
-        keys = []
-        for step in recipe.steps:
-            key = _digest([key, self._plain(step)])
-            keys.append(key)
-        return tuple(keys)
 
     def _plain(self, step: Step) -> list[Any]:
         uses = sorted({*step.needs, VALIDATION} & set(self.rows))
@@ -67,11 +72,6 @@ class StepKeys:
         teachers = [sha256_of(Path(path)) for path in getattr(step, "teachers", ())]
         rows = {use: self.rows[use] for use in uses}
         return [step.kind, asdict(step), rows, measured_on, teachers]
-
-
-def file_key(keys: Sequence[str]) -> str:
-    """The digest of the .tflite that all steps of a recipe lead to."""
-    return _digest([*keys, "file"])
 
 
 def row_digests(wanted: Mapping[str, Selection]) -> dict[str, str]:

@@ -9,7 +9,7 @@ import pytest
 
 from converters.dataset import CALIBRATION, TRAIN, VALIDATION, Selection
 from converters.recipe import Recipe
-from converters.step_keys import StepKeys, file_key, row_digests
+from converters.step_keys import StepKeys, row_digests
 from converters.steps import PruneChannels, PtqW8A8
 from converters.training_steps import FineTune, SparseWeights
 
@@ -32,7 +32,14 @@ def shared(keys, recipe=RECIPE):
 
 def test_the_same_is_the_same():
     assert shared(KEYS) == 4
-    assert len({*KEYS.of(RECIPE), file_key(KEYS.of(RECIPE))}) == 5
+    assert len({*KEYS.of(RECIPE), KEYS.of_file(RECIPE)}) == 5
+
+
+@pytest.mark.parametrize("field", ["model_sha256", "data_sha256"])
+def test_a_recipe_without_steps_is_another_file_for_another_model(field):
+    nothing = Recipe((), "")
+    assert KEYS.of_file(nothing) == KEYS.of_file(nothing)
+    assert KEYS.of_file(nothing) != replace(KEYS, **{field: "x"}).of_file(nothing)
 
 
 @pytest.mark.parametrize(

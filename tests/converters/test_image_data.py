@@ -12,6 +12,7 @@ from converters.data_source import open_dataset
 from converters.dataset import InputForm, Selection
 from converters.errors import ConversionError
 from converters.progress import ignore
+from converters.task import TaskWish
 
 GREY = InputForm((8, 8, 1), 3)
 COLOUR = InputForm((8, 8, 3), 3)
@@ -184,3 +185,33 @@ def test_a_link_in_a_tar_reads_nothing_outside_of_it(images, tmp_path):
             archive.addfile(link, io.BytesIO())
     dataset = open_dataset(tar, GREY, "0..255", 0)
     assert sum(len(y) for y in dataset.labels.values()) == 36
+
+
+def test_folders_of_images_are_what_an_autoencoder_gives_back(images):
+    form = InputForm((8, 8, 1), 64, (8, 8, 1))
+    dataset = open_dataset(images(), form, "0..1", 0)
+    assert dataset.task.kind == "reconstruction"
+    rows = np.arange(len(dataset.labels["test"]))
+    samples = dataset.read({"test": Selection("test", rows)}, ignore)["test"]
+    np.testing.assert_array_equal(samples.wanted(rows), samples.batch(rows))
+    assert samples.batch(rows).max() <= 1
+
+
+def test_folders_of_images_weigh_classes_by_name(images):
+    wish = TaskWish(class_weights={"bee": 3.0})
+    dataset = open_dataset(images(), InputForm((8, 8, 1), 3, (3,), wish), "0..1", 0)
+    assert dataset.task.class_weights == (1.0, 3.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "wish", "message"),
+    [
+        ((2,), TaskWish("regression"), "no data for regression"),
+        ((8, 8, 1), TaskWish("reconstruction", metric="auc"), "no data for auc"),
+        ((4, 4), TaskWish(), r"gives \(4, 4\) for each image"),
+    ],
+)
+def test_images_that_teach_something_else_are_refused(images, outputs, wish, message):
+    with pytest.raises(ConversionError, match=message) as caught:
+        open_dataset(images(), InputForm((8, 8, 1), 3, outputs, wish), "0..1", 0)
+    assert "module:function" in caught.value.hint

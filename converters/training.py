@@ -108,7 +108,6 @@ def train_on(
     """
     how = AUTOMATIC[step.kind]
     left_open = is_open(step)
-    augment = getattr(step, "augment", "")
     given = step.learning_rate
     settings = TrainingSettings(
         epochs=most_epochs(step),
@@ -116,8 +115,8 @@ def train_on(
         batches=BatchSettings(
             step.batch_size,
             materials.seed,
-            "flip" in augment,
-            materials.source.input_shape[0] // 8 if "shift" in augment else 0,
+            "flip" in step.augment,
+            materials.source.input_shape[0] // 8 if "shift" in step.augment else 0,
         ),
         probabilities=materials.source.probabilities,
         cosine=how.cosine and not left_open,

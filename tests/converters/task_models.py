@@ -60,16 +60,15 @@ def autoencoder(folder: Path) -> None:
 
 
 def own_layers(folder: Path) -> None:
-    """Classifiers of bars, with layers of the user's own; few samples of the class 2."""
+    """Classifiers of bars, with layers of the user's own; of three classes."""
     from tests.converters.own_layers import Block, Scale, Sorted, model
 
     random = np.random.default_rng(2)
-    labels = random.choice(3, 500, p=[0.47, 0.47, 0.06])
+    labels = random.choice(3, 500, p=[0.4, 0.4, 0.2])
     x = random.normal(0, 0.9, (500, 8, 8, 1)).astype("f4")
     x[labels == 0, :, 2] += 1
     x[labels == 1, 5] += 1
-    x[labels == 2, 5] += 1
-    x[labels == 2, 0, 0] += 1.5
+    x[labels == 2] += 0.8 * np.eye(8, dtype="f4")[..., None]
     np.savez(folder / "bars.npz", x_train=x[:300], y_train=labels[:300], x_test=x[300:],
              y_test=labels[300:])  # fmt: skip
     made = model(Block(8), Scale())

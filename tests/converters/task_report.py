@@ -113,20 +113,6 @@ epochs = 1
 learning_rate = 1e-4
 """
 
-WEIGHTED = (
-    OWN
-    + """
-class_weights = "balanced"
-"""
-)
-
-TUNED = """
-[[step]]
-kind = "tune"
-epochs = 6
-learning_rate = 5e-3
-"""
-
 CASES = {
     "regression": ("regression.keras", "regression.npz", "ptq_w8a8", None),
     "trained": ("regression.keras", "regression.npz", TRAINING, 0.05),
@@ -135,8 +121,6 @@ CASES = {
     "pictures": ("autoencoder.keras", "pictures.npz", AUTO, None),
     "own layers": ("own.keras", "bars.npz", OWN + OWN_TRAINED, None),
     "own layers in h5": ("own.h5", "bars.npz", OWN + PTQ, None),
-    "plain": ("own.keras", "bars.npz", OWN + TUNED, None),
-    "weighted": ("own.keras", "bars.npz", WEIGHTED + TUNED, None),
     "strange": ("strange.keras", "bars.npz", OWN, None),
     "strange, trained": ("strange.keras", "bars.npz", OWN + OWN_TRAINED, None),
     "nobody's layers": ("own.h5", "bars.npz", "ptq_w8a8", None),

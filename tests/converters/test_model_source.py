@@ -17,7 +17,6 @@ REFUSED = {
     "custom3.keras": "layer 'mine' is of the class Doubling3",
     "dynamic.h5": r"input has the shape \(None, None, None, 1\)",
     "two_inputs.h5": "has 2 inputs and 1 outputs, expected one of each",
-    "picture_out.h5": r"output has the shape \(1, 6, 6, 3\), expected \(batch, classes\)",
 }
 
 
@@ -29,6 +28,13 @@ def test_a_model_that_does_not_fit_is_named(zoo, digits_request, tmp_path, name,
     assert str(zoo / name) in str(caught.value)
     assert caught.value.exit_code == 4
     assert caught.value.hint
+    assert not (tmp_path / "out").exists()
+
+
+def test_class_numbers_do_not_teach_a_model_that_gives_pictures(zoo, digits_request, tmp_path):
+    request = replace(digits_request, model=zoo / "picture_out.h5", out=tmp_path / "out")
+    with pytest.raises(ConversionError, match=r"the model gives \(6, 6, 3\) for each sample"):
+        convert(request)
     assert not (tmp_path / "out").exists()
 
 

@@ -12,7 +12,7 @@ from converters.task import TaskWish
 from tests.converters.conftest import run_child
 
 QUICK = ("own layers in h5", "strange", "strange, trained", "nobody's layers")
-TRAINED = ("own layers", "plain", "weighted")
+TRAINED = ("own layers",)
 
 
 @pytest.fixture(scope="module")
@@ -60,18 +60,6 @@ def test_layers_that_nobody_explains_are_named_with_what_to_write(report):
     failed = report["nobody's layers"]
     assert "layer 'block' is of the class Block" in failed["error"]
     assert 'custom_objects = "module:function"' in failed["hint"]
-
-
-def test_balanced_weights_help_the_class_with_few_samples(trained):
-    recalls = {
-        name: next(
-            score["recall"]
-            for score in trained[name]["conversion"]["scores"]
-            if (score["subject"], score["split"]) == ("file", "test")
-        )
-        for name in ("plain", "weighted")
-    }
-    assert recalls["weighted"] > recalls["plain"]
 
 
 def wish(folder, body):

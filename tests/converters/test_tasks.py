@@ -276,6 +276,22 @@ def test_balanced_weights_give_every_class_the_same_say():
         assert weights[labels][labels == number].sum() == pytest.approx(100 / 3)
 
 
+def test_the_weights_of_a_recipe_reach_the_samples_that_train(tmp_path):
+    wish = TaskWish(class_weights={"1": 4.0})
+    labels = {"y_train": np.arange(40) % 2, "y_test": np.arange(10) % 2}
+    dataset = opened(tmp_path, form((2,), wish), x_train=X, x_test=X_TEST, **labels)
+    samples = dataset.read({"train": Selection("train", np.arange(40))}, ignore)["train"]
+    assert samples.task.class_weights == (1.0, 4.0)
+
+
+def test_training_gives_a_class_of_nine_times_the_weight_nine_times_the_say(tmp_path):
+    run_child("-m", "tests.converters.class_weights_report", tmp_path / "report.json")
+    shares = json.loads((tmp_path / "report.json").read_text())
+    # One sample in ten is of the class, and there is nothing to tell it by.
+    assert shares["plain"] == pytest.approx(0.1, abs=0.05)
+    assert shares["weighted"] == pytest.approx(0.5, abs=0.07)
+
+
 def test_weights_are_given_by_number_or_by_name():
     labels = np.array([0, 1, 2])
     assert class_weights({"2": 3}, labels, 3, ()) == (1, 1, 3)

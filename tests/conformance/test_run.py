@@ -140,6 +140,7 @@ def test_the_accuracy_on_a_board_is_that_of_this_host(project: Project, digits: 
         found = measure_accuracy(model, labelled, device, staged, no_progress)
 
     proved = read_conversion(digits / "int8").accuracy
+    assert proved is not None
     assert (found.samples, found.host_correct) == (proved.samples, proved.correct)
     low, high = found.board_interval
     assert low < found.board_correct / found.samples < high
@@ -161,6 +162,7 @@ def test_bench_tells_the_accuracy(
         *("--quality", "quick", "--duration", "60ms", "--data", str(digits / "digits.npz")),
     )
     proved = read_conversion(digits / "int8").accuracy
+    assert proved is not None
     plain = kedge(*asked, "--json", cwd=tmp_path).json["targets"][0]["accuracy"]
     assert plain["host"] == plain["board"] == proved.fraction
     assert plain["drop_interval"][0] < plain["drop"] == 0 < plain["drop_interval"][1]

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter
 
 from converters.errors import ConversionError
 from converters.process import convert
@@ -18,6 +19,8 @@ kind = "sparse"
 [[step]]
 kind = "{last}"
 """
+#: In 8 bits, by a short training that has to keep the zeros.
+QAT = 'qat_w8a8"\nepochs = 1\nlearning_rate = 1e-4\nteacher = "none'
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +60,20 @@ def test_80_percent_zeros_are_in_the_file_that_was_trained_in_8_bits(pruned, dig
     assert "its latency does not change" in note
 
 
+def kernel_in(conversion, *shape):
+    """The one kernel of this shape in the int8 file, output channels first."""
+    interpreter = Interpreter(str(conversion.model))
+    interpreter.allocate_tensors()
+    (index,) = (
+        tensor["index"]
+        for tensor in interpreter.get_tensor_details()
+        if tuple(tensor["shape"]) == shape and tensor["dtype"] == np.int8
+    )
+    return interpreter.get_tensor(index)
+
+
 def test_global_pruning_takes_from_each_layer_what_it_can_spare(pruned):
-    conversion = pruned('epochs = 2\nsparsity = 0.5\nscope = "global"\nschedule = "constant"')
+    conversion = pruned('epochs = 2\nsparsity = 0.5\nscope = "global"\nschedule = "constant"', QAT)
     zeros = conversion.step_records[0].found["zeros"].values()
     assert max(zeros) - min(zeros) > 0.01
     assert conversion.cost.sparsity == pytest.approx(0.5, abs=0.03)
@@ -66,15 +81,19 @@ def test_global_pruning_takes_from_each_layer_what_it_can_spare(pruned):
 
 def test_two_of_every_four_weights_are_zero(pruned):
     """Along the inputs of each kernel; the first, of one input channel, has no groups of four."""
-    conversion = pruned('epochs = 2\nsparsity = 0.5\npattern = "2:4"\nschedule = "constant"')
-    assert conversion.recipe == "sparse2of4_ptq_f16"
+    conversion = pruned('epochs = 2\nsparsity = 0.5\npattern = "2:4"\nschedule = "constant"', QAT)
+    assert conversion.recipe == "sparse2of4_qat_w8a8"
+    zeros = (kernel_in(conversion, 32, 3, 3, 16).reshape(-1, 4) == 0).sum(axis=1)
+    assert (zeros >= 2).all()  # rounding may add one
     assert conversion.cost.sparsity == pytest.approx(0.5, abs=0.02)
 
 
 def test_blocks_are_zero_in_dense_layers(pruned):
-    conversion = pruned('epochs = 2\nsparsity = 0.75\npattern = "4x1"')
+    conversion = pruned('epochs = 2\nsparsity = 0.75\npattern = "4x1"', QAT)
     zeros = conversion.step_records[0].found["zeros"]
     assert zeros == {"dense": pytest.approx(0.75, abs=0.01)}
+    empty = (kernel_in(conversion, 10, 512).reshape(-1, 4) == 0).all(axis=1)  # four inputs of one
+    assert empty.mean() == pytest.approx(0.75, abs=0.02)
 
 
 @pytest.mark.parametrize("name", ["keras3.keras", "nested.h5"])

@@ -92,7 +92,7 @@ def rounding_of(graph: Graph, origin: str) -> Rounding:
     """Decide what is rounded, and with which range.
 
     Raises:
-        ConversionError: An op is not brought to 8 bits; the message names the layer.
+        ConversionError: How an op is rounded is not known; the message names the layer.
     """
     owner: dict[str, str] = {}
     fixed: dict[str, tuple[float, float]] = {}
@@ -112,9 +112,9 @@ def _refuse_without_kernel(node: Node, origin: str) -> None:
     if known or node.op == ACTIVATION and (function in _FIXED or function in _LEARNED_FUNCTIONS):
         return
     raise ConversionError(
-        f"{origin}: layer {node.name!r} ({function or node.op}) is one that TensorFlow's converter "
-        "does not bring to 8 bits, so that it cannot be trained with fake quantization",
-        "use ReLU, or the recipe mixed_w8a8, which leaves such a layer in floats",
+        f"{origin}: layer {node.name!r} ({function or node.op}) is one whose rounding kedge does "
+        "not know, so that it cannot be trained with fake quantization",
+        "use ReLU, or the recipe mixed_w8a8, which rounds such a layer or leaves it in floats",
     )
 
 

@@ -69,8 +69,8 @@ def test_kernels_that_dictate_their_range_get_it(function, low, high, scale):
     assert found.learned == ("x",)
 
 
-@pytest.mark.parametrize("function", ["softplus", "hard_sigmoid_5", "exponential"])
-def test_a_function_without_an_int8_kernel_is_named(function):
+@pytest.mark.parametrize("function", ["elu", "softplus", "hard_sigmoid_5", "exponential"])
+def test_a_function_that_cannot_be_trained_rounded_is_named(function):
     with pytest.raises(ConversionError, match=f"m.keras: layer 'odd' .{function}.") as caught:
         rounding(node("x", "input"), node("odd", "activation", "x", function=function))
-    assert "ptq_w8a8" in caught.value.hint
+    assert "mixed_w8a8" in caught.value.hint

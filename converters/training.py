@@ -3,6 +3,7 @@
 Where the learning rate is left open, a few are tried shortly and that with the lowest loss on the
 validation samples is taken. Where the epochs are left open too, training goes on until these
 samples show no gain any more, then twice more with a smaller learning rate; the best epoch is kept.
+Where both are given, the learning rate falls to 0 along a cosine.
 """
 
 from __future__ import annotations
@@ -33,21 +34,19 @@ class Automatic:
         learning_rates: Those that are tried.
         epochs: At most.
         patience: Epochs without a gain before the learning rate falls, or the training ends.
-        cosine: Whether the learning rate falls along a cosine where both are given.
         validates: Whether the best epoch is kept also where both are given.
     """
 
     learning_rates: tuple[float, ...]
     epochs: int
     patience: int
-    cosine: bool = True
     validates: bool = False
 
 
 #: Of a float model, that lost much or nothing.
 TUNING = Automatic((3e-3, 1e-3, 3e-4, 1e-4), epochs=30, patience=2, validates=True)
 #: A model that is nearly right: small steps, and few of them.
-ROUNDED = Automatic((3e-4, 1e-4, 3e-5), epochs=12, patience=1, cosine=False)
+ROUNDED = Automatic((3e-4, 1e-4, 3e-5), epochs=12, patience=1)
 SHARED = Automatic((3e-4, 1e-4, 3e-5), epochs=12, patience=1)
 #: While zeros grow a trial would tell little of what is to come, so there is none.
 THINNED = Automatic((1e-3,), epochs=20, patience=2)
@@ -119,7 +118,7 @@ def train_on(
             materials.source.input_shape[0] // 8 if "shift" in step.augment else 0,
         ),
         probabilities=materials.source.probabilities,
-        cosine=how.cosine and not left_open,
+        cosine=not left_open,
         patience=how.patience if left_open else getattr(step, "patience", 0),
         reduces=left_open,
         first_epoch=first_epoch if left_open else 0,

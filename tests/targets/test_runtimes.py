@@ -57,7 +57,9 @@ def test_a_32_bit_system_uses_its_own_numpy(
 ) -> None:
     facts = board("armv7l", python, glibc, glibcxx, "1.19.5")
     if arm32 is None:
-        with pytest.raises(NoRuntimeError, match=f"armv7l with Python {python}: no runtime exists") as refused:
+        with pytest.raises(
+            NoRuntimeError, match=f"armv7l with Python {python}: no runtime exists"
+        ) as refused:
             choose_runtime(facts)
         assert "64-bit image" in refused.value.hint
         return

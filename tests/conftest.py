@@ -1,6 +1,7 @@
 """The boards, as fixtures: each starts once for all the tests that use it."""
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +10,9 @@ from tests.boards import KINDS, BoardUnderTest, start_board
 
 # What stands in the ~/.ssh/config of whoever runs the tests is none of theirs.
 os.environ["KEDGE_SSH_CONFIG"] = "none"
+
+# A shell's background jobs ignore Ctrl-C, and so would all that the tests start from there.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -164,8 +164,6 @@ def test_ctrl_c_ends_a_benchmark_on_both_sides(project: Project, digits: Path) -
         cwd=folder,
         stderr=subprocess.PIPE,
         text=True,
-        # Ctrl-C is ignored by whatever a shell started in the background, as it may have the tests.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     assert process.stderr is not None
     while "measure with" not in process.stderr.readline():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -83,8 +84,9 @@ def test_a_module_that_is_not_there_is_named_with_its_folder(tmp_path):
         open_dataset(tmp_path / "no_such_data:load", FORM, "0..255", 0)
 
 
-def test_a_name_that_an_installed_package_has_does_not_hide_the_users(tmp_path):
-    # `colorsys` is of the standard library.
+def test_a_name_that_an_installed_package_has_does_not_hide_the_users(tmp_path, monkeypatch):
+    # `colorsys` is of the standard library; who imported it before is forgotten.
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
     dataset = loaded(tmp_path, f"def load():\n    return {ARRAYS}\n", "colorsys")
     assert len(dataset.labels["train"]) == 30
 

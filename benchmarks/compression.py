@@ -43,7 +43,7 @@ WORK = ROOT / ".cache" / "compression"
 PROCESS_S = 0.25
 
 FULL = Plan(
-    pruned_epochs=20,
+    pruned_epochs=32,
     gently_pruned_epochs=8,
     qat_epochs=2,
     has_blocks=True,

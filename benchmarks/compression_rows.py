@@ -49,7 +49,7 @@ kind = "{kind}"
 epochs = {epochs}
 learning_rate = 5e-3
 batch_size = 128
-augment = "flip"
+augment = "{augment}"
 """
 _TEACHER = """alpha = 0.9
 temperature = 4.0
@@ -97,8 +97,8 @@ def rows(plan: Plan) -> tuple[RowRecipe, ...]:
         RowRecipe(PTQ, _HEAD + _PTQ),
         *(_qat_row(plan, seed) for seed in plan.qat_seeds),
     ]
-    half = _pruned(plan, HALF, plan.pruned_epochs)
-    quarter = _pruned(plan, THREE_QUARTERS, plan.gently_pruned_epochs)
+    half = _pruned(plan, HALF, plan.pruned_epochs, "flip_shift")
+    quarter = _pruned(plan, THREE_QUARTERS, plan.gently_pruned_epochs, "flip")
     float32, ptq, *qat = quantized
     return (float32, ptq, half[0], qat[0], *half[1:], *quarter, *qat[1:])
 
@@ -108,7 +108,7 @@ def _qat_row(plan: Plan, seed: int) -> RowRecipe:
     return RowRecipe(f"qat_w8a8 seed {seed}", recipe, seed, plan.qat_epochs)
 
 
-def _pruned(plan: Plan, macs_ratio: float, epochs: int) -> list[RowRecipe]:
+def _pruned(plan: Plan, macs_ratio: float, epochs: int, augment: str) -> list[RowRecipe]:
     qat_epochs = plan.qat_epochs
     ours = _CHANNELS.format(macs_ratio=macs_ratio, multiple=8)
     if plan.has_blocks:
@@ -118,8 +118,8 @@ def _pruned(plan: Plan, macs_ratio: float, epochs: int) -> list[RowRecipe]:
     plain = _PLAIN_CHANNELS.format(macs_ratio=macs_ratio)
     taught = _QAT.format(epochs=qat_epochs, teacher="original")
     alone = _QAT.format(epochs=qat_epochs, teacher="none")
-    distill = _TRAINING.format(kind="distill", epochs=epochs) + _TEACHER
-    tune = _TRAINING.format(kind="tune", epochs=epochs)
+    distill = _TRAINING.format(kind="distill", epochs=epochs, augment=augment) + _TEACHER
+    tune = _TRAINING.format(kind="tune", epochs=epochs, augment=augment)
     name = f"{1 / macs_ratio:.3g}x fewer MACs"
     recipes = {
         f"{name}, kedge": (ours + distill + taught, True),

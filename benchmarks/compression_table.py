@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from benchmarks.compression_rows import HALF, PTQ, THREE_QUARTERS, RowRecipe
 from converters.conversion import Accuracy, Conversion
-from converters.data_source import open_dataset
-from converters.dataset import TEST, InputForm, Selection
-from converters.paired import paired_interval
+from converters.data.data_source import open_dataset
+from converters.data.dataset import TEST, InputForm, Selection
+from converters.judge.paired import paired_interval
 from converters.progress import ignore
 from converters.tflite.quantization import dequantize, quantize
 from converters.tflite.run import run_model

@@ -7,21 +7,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from converters.budget import judge_budget
 from converters.conversion import CONVERSION_NAME, KERAS_NAME, Conversion, read_conversion
-from converters.dataset import TEST, VALIDATION
+from converters.data.dataset import TEST, VALIDATION
 from converters.digest import sha256_of
 from converters.errors import ConversionError
+from converters.judge.budget import judge_budget
+from converters.judge.paired import Drop
+from converters.judge.score import FILE
 from converters.latency import LatencyUs
-from converters.paired import Drop
 from converters.process import check_request, convert
 from converters.progress import Progress, Report, ignore
 from converters.recipe import RecipeError, load_recipe
 from converters.request import ConversionRequest
-from converters.score import FILE
+from converters.training.worker import check_together, worker_of
 from converters.user_function import function_of_path
 from converters.versions import installed_versions
-from converters.worker import check_together, worker_of
 from device_agent.contract.codes import IntegrityError
 
 

@@ -11,9 +11,9 @@ from typing import Any
 from converters import durable
 from converters.comparison import Comparison, Row
 from converters.conversion import Conversion
-from converters.measured_gain import gain_note
-from converters.metric import MetricScore
-from converters.score import FILE, ORIGINAL, Score
+from converters.judge.measured_gain import gain_note
+from converters.judge.metric import MetricScore
+from converters.judge.score import FILE, ORIGINAL, Score
 from converters.task import ACCURACY
 
 SCHEMA = 1

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from converters import durable
-from converters.budget import Attempt, Budget
 from converters.digest import sha256_of
 from converters.errors import ConversionError
-from converters.metric import MetricFigures, MetricScore
-from converters.paired import Drop
-from converters.score import Score
+from converters.judge.budget import Attempt, Budget
+from converters.judge.metric import MetricFigures, MetricScore
+from converters.judge.paired import Drop
+from converters.judge.score import Score
 from converters.tflite.cost import Cost
 from device_agent.contract.codes import IntegrityError
 

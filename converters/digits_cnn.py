@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from converters import durable
-from converters.split import held_out_split
+from converters.data.split import held_out_split
 
 MODEL_NAME = "digits.keras"
 DATA_NAME = "digits.npz"

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from converters.dataset import Samples
+from converters.data.dataset import Samples
 from converters.latency import LatencyUs
 from converters.model_source import LoadedModel
 from converters.progress import Report
 
 if TYPE_CHECKING:
-    from converters.checkpoint import Checkpoint
+    from converters.training.checkpoint import Checkpoint
 
 #: Numbers that a file computes with or stores its weights in.
 FLOAT32 = "float32"

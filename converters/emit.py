@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from converters import durable
-from converters.dataset import Samples
+from converters.data.dataset import Samples
 from converters.draft import DYNAMIC, F16, FLOAT32, W8A8, W8A16, WEIGHT_ONLY, Draft
 from converters.errors import ConversionError, HostDiskError
 from converters.model_source import INPUT_NAME

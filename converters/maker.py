@@ -16,20 +16,20 @@ import numpy.typing as npt
 
 from converters import durable
 from converters.cache import Cache
-from converters.checkpoint import Checkpoint
 from converters.conversion import StepRecord
-from converters.dataset import TRAIN, VALIDATION
+from converters.data.dataset import TRAIN, VALIDATION
 from converters.draft import Draft, Materials, Technique
 from converters.emit import emit
 from converters.errors import ConversionError
-from converters.evaluate import Asked, answers_of_file, answers_of_source
-from converters.paired import Drop
+from converters.judge.evaluate import Asked, answers_of_file, answers_of_source
+from converters.judge.paired import Drop
 from converters.progress import Progress
 from converters.recipe import Recipe
 from converters.step import NUMBERS, Step
 from converters.step_keys import StepKeys
 from converters.stored_draft import draft_of, draft_parts, keras_bytes
 from converters.tflite.reader import ModelFile, read_model
+from converters.training.checkpoint import Checkpoint
 
 _FILE, _RECORDS, _KERAS = "model.tflite", "records.json", "model.keras"
 _JUDGE_BATCH = 250
@@ -165,7 +165,7 @@ class Maker:
         if not any(step.trains for step in recipe.steps):
             return draft
         from converters.graph.read import read_graph
-        from converters.trainable import trainable_model, with_model
+        from converters.training.trainable import trainable_model, with_model
 
         materials.report(Progress("prepare for training", 0, 0))
         graph = read_graph(source.keras_model, str(source.path))

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from converters.dataset import Samples
+from converters.data.dataset import Samples
+from converters.data.split import balanced_choice
 from converters.graph.build import build_model
 from converters.graph.node import Graph
 from converters.graph.unfold import Moments
 from converters.progress import Progress, Report
-from converters.split import balanced_choice
 
 #: So many samples tell enough of a range or a mean; and how many of them at a time.
 _SAMPLES, _BATCH = 512, 32

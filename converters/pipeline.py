@@ -11,7 +11,6 @@ import numpy as np
 
 from converters import durable
 from converters.backing_off import may_be_tried
-from converters.budget import judge_budget
 from converters.cache import Cache
 from converters.conversion import (
     GOLDEN_NAME,
@@ -22,9 +21,9 @@ from converters.conversion import (
     write_conversion,
 )
 from converters.custom_objects import custom_objects
-from converters.data_source import open_dataset
-from converters.data_warnings import data_warnings
-from converters.dataset import (
+from converters.data.data_source import open_dataset
+from converters.data.data_warnings import data_warnings
+from converters.data.dataset import (
     CALIBRATION,
     JUDGED_TRAIN,
     TEST,
@@ -35,11 +34,14 @@ from converters.dataset import (
     Samples,
     Selection,
 )
+from converters.data.split import partition
 from converters.digest import sha256_of
 from converters.draft import Materials
-from converters.evaluate import Judgement, golden_inputs, judge, warnings_of
-from converters.golden import write_golden
-from converters.input_range import range_warnings
+from converters.judge.budget import judge_budget
+from converters.judge.evaluate import Judgement, golden_inputs, judge, warnings_of
+from converters.judge.golden import write_golden
+from converters.judge.input_range import range_warnings
+from converters.judge.score import FILE, ORIGINAL
 from converters.latency import LatencyUs
 from converters.maker import Made, Maker
 from converters.model_card import card_of_conversion
@@ -48,14 +50,12 @@ from converters.model_toml import write_model_toml
 from converters.progress import Progress, Report
 from converters.recipe import Recipe, check_pairing, load_recipe
 from converters.request import ConversionRequest
-from converters.score import FILE, ORIGINAL
-from converters.several_machines import Together, together
 from converters.source_file import identify
-from converters.split import partition
 from converters.step_keys import StepKeys, row_digests
 from converters.task import TaskWish
 from converters.tflite.cost import cost_of
 from converters.tflite.reader import ModelFile
+from converters.training.several_machines import Together, together
 from converters.versions import installed_versions
 from converters.within_budget import make_within
 

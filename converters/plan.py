@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from converters.dataset import CALIBRATION, JUDGED_TRAIN, TEST, TRAIN, VALIDATION
+from converters.data.dataset import CALIBRATION, JUDGED_TRAIN, TEST, TRAIN, VALIDATION
 from converters.model_source import LoadedModel
 from converters.pipeline import opened
 from converters.planned import Plan, PlannedStep
@@ -17,7 +17,7 @@ from converters.progress import Progress, Report
 from converters.recipe import load_recipe
 from converters.request import ConversionRequest
 from converters.step import Step, TrainingStep
-from converters.training import most_epochs, trial_batches
+from converters.training.automatic import most_epochs, trial_batches
 
 #: A sample of a training step costs so many forward passes; seen: 4.6 (ResNet-8, 32x32x3) and 5.5
 #: (digits, 8x8x1) without, 5.9 with fake quantization.

@@ -38,8 +38,8 @@ from converters.recipe import RecipeError, check_pairing, load_recipe
 from converters.request import IMAGE_RANGES, ConversionRequest
 from converters.source_file import identify
 from converters.task import TaskError
+from converters.training.worker import WorkerDoneError, check_together, worker_of
 from converters.user_function import function_of_path
-from converters.worker import WorkerDoneError, check_together, worker_of
 
 #: What the extra `convert` brings; looked for, never imported here.
 _EXTRA_MODULES = (
@@ -309,7 +309,7 @@ def _died(returncode: int, log: IO[bytes]) -> ConversionError:
         hint = "report this with the model, or try another recipe"
         if name == "SIGKILL":
             hint = "most likely the memory ran out: use less data, or a machine with more memory"
-        if name == "SIGALRM":  # of `converters.parallel`
+        if name == "SIGALRM":  # of `converters.training.parallel`
             hint = "another worker ended while they came together: start again on every worker"
         return ConversionError(f"the conversion process was ended by {name}{last_words}", hint)
     return ConversionError(

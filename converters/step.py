@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from converters.dataset import TRAIN
+from converters.data.dataset import TRAIN
 
 #: What a step changes; `converters.recipe` knows which may follow which.
 SHAPE = "shape"

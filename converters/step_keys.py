@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from converters.dataset import VALIDATION, Selection
+from converters.data.dataset import VALIDATION, Selection
 from converters.digest import sha256_of
 from converters.recipe import Recipe
 from converters.step import SHAPE, Step

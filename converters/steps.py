@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
-from converters.dataset import CALIBRATION, TRAIN, VALIDATION
+from converters.data.dataset import CALIBRATION, TRAIN, VALIDATION
 from converters.step import NUMBERS, SHAPE, TRAINING, Step, choice, next_of, number
 from converters.training_steps import ClusterWeights, Distill, FineTune, QatW8A8, SparseWeights
 
@@ -255,7 +255,7 @@ class StartOver(Step):
 
     kind: ClassVar[str] = "scratch"
     phase: ClassVar[str] = TRAINING
-    function: ClassVar[str] = "converters.start_over:forget"
+    function: ClassVar[str] = "converters.training.start_over:forget"
     uses: ClassVar[tuple[str, ...]] = (TRAIN,)
     trains: ClassVar[bool] = True
 

@@ -14,7 +14,7 @@ import tf_keras
 from converters import durable
 from converters.draft import Draft, Materials
 from converters.graph import build
-from converters.trainable import with_model
+from converters.training.trainable import with_model
 
 _PLAIN, _MODEL = "draft.json", "model.keras"
 #: What is no plain data; none of it outlives a step that trains, but the model.

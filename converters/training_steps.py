@@ -42,7 +42,7 @@ class FineTune(TrainingStep):
 
     kind: ClassVar[str] = "tune"
     phase: ClassVar[str] = TRAINING
-    function: ClassVar[str] = "converters.distill:tune"
+    function: ClassVar[str] = "converters.training.distill:tune"
     patience: int = number(0, 0, 1_000)
 
 
@@ -71,7 +71,7 @@ class Distill(Taught, FineTune):
     """Training by the answers of a teacher, besides the labels."""
 
     kind: ClassVar[str] = "distill"
-    function: ClassVar[str] = "converters.distill:distill"
+    function: ClassVar[str] = "converters.training.distill:distill"
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class SparseWeights(TrainingStep):
 
     kind: ClassVar[str] = "sparse"
     phase: ClassVar[str] = WEIGHTS
-    function: ClassVar[str] = "converters.prune_weights:prune_weights"
+    function: ClassVar[str] = "converters.training.prune_weights:prune_weights"
     sparsity: float = number(0.8, 0.01, 0.99)
     pattern: str = choice(SINGLE, TWO_OF_FOUR, *BLOCKS)
     schedule: str = choice("polynomial", "constant")
@@ -167,7 +167,7 @@ class ClusterWeights(TrainingStep):
 
     kind: ClassVar[str] = "cluster"
     phase: ClassVar[str] = WEIGHTS
-    function: ClassVar[str] = "converters.cluster:share_weights"
+    function: ClassVar[str] = "converters.training.cluster:share_weights"
     clusters: int = number(16, 2, 256)
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from converters.dataset import TRAIN
+from converters.data.dataset import TRAIN
 from converters.draft import FLOAT32, W8A8, Draft, Materials
 from converters.emit import emit
 from converters.errors import ConversionError

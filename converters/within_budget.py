@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from converters.backing_off import MOST_ATTEMPTS, milder_recipe
-from converters.budget import Attempt, judge_budget
 from converters.errors import ConversionError
+from converters.judge.budget import Attempt, judge_budget
 from converters.maker import Made, Maker
 from converters.progress import Progress, Report
 from converters.recipe import Recipe

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from converters.conversion import CONVERSION_NAME, TensorSpec, read_conversion
-from converters.data_source import open_dataset
-from converters.dataset import TEST, Dataset, InputForm, Samples, Selection
+from converters.data.data_source import open_dataset
+from converters.data.dataset import TEST, Dataset, InputForm, Samples, Selection
 from converters.errors import ConversionError
+from converters.judge.paired import Drop, drop_between
+from converters.judge.score import wilson
 from converters.model_toml import card_beside
-from converters.paired import Drop, drop_between
 from converters.request import UNSCALED
-from converters.score import wilson
 from converters.tflite.isolated import run_isolated
 from converters.tflite.quantization import dequantize, quantize
 from converters.tflite.reader import ModelFile

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from converters.golden import Golden, read_golden
+from converters.judge.golden import Golden, read_golden
 from converters.tflite.isolated import run_isolated
 from converters.tflite.reader import ModelFile, read_model
 from converters.tflite.run import host_runtime

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from converters.paired import paired_interval
+from converters.judge.paired import paired_interval
 from device_agent.contract.measurement import KernelClass
 
 EQUAL = "EQUAL"

@@ -8,19 +8,19 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from converters.dataset import TRAIN
+from converters.data.dataset import TRAIN
 from converters.draft import Draft, Materials
-from converters.effect import judged_samples, loss_of_graph
 from converters.errors import ConversionError
 from converters.graph.cost import macs, parameters
 from converters.graph.node import Graph
 from converters.graph.read import read_graph
+from converters.judge.effect import judged_samples, loss_of_graph
 from converters.progress import Progress
 from converters.prune_blocks.blocks import optional_blocks
 from converters.prune_blocks.choose import Removal, choose
 from converters.prune_channels.reconstruct import reconstructed
 from converters.steps import PruneBlocks
-from converters.trainable import trainable_model, with_model
+from converters.training.trainable import trainable_model, with_model
 from converters.trial_file import write_trial
 
 

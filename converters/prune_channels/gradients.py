@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from converters.dataset import Samples
+from converters.data.dataset import Samples
+from converters.data.split import balanced_choice
 from converters.graph.build import build_model, variables_of
 from converters.graph.node import Graph
-from converters.loss import Loss, trained_part
 from converters.progress import Progress, Report
 from converters.prune_channels.channels import PRODUCERS
-from converters.split import balanced_choice
+from converters.training.loss import Loss, trained_part
 
 #: Batches of so many samples; more change the order of the channels little.
 BATCHES, BATCH = 20, 64

@@ -18,11 +18,11 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from converters.dataset import Samples
+from converters.data.dataset import Samples
+from converters.data.split import balanced_choice
 from converters.graph.build import build_model
 from converters.graph.node import ADD, CONV, DENSE, WEIGHTED, Graph, Node, with_weights
 from converters.progress import Progress, Report
-from converters.split import balanced_choice
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.intp]

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from converters.dataset import TRAIN
+from converters.data.dataset import TRAIN
 from converters.draft import Materials
-from converters.effect import judged_samples, loss_of_model
 from converters.graph.build import build_model, variables_of
 from converters.graph.node import CONV_TRANSPOSE, Graph, Node
 from converters.graph.unfold import Moments
+from converters.judge.effect import judged_samples, loss_of_model
 from converters.measure import measured_moments
 from converters.progress import Progress
 from converters.prune_channels.channels import PRODUCERS, Channels

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from converters.dataset import TRAIN
-from converters.distill import distill
+from converters.data.dataset import TRAIN
 from converters.draft import Draft, Materials
 from converters.errors import ConversionError
 from converters.graph.cost import macs, parameters
@@ -40,7 +39,8 @@ from converters.prune_channels.reconstruct import reconstructed
 from converters.prune_channels.sensitivity import measured_losses
 from converters.prune_channels.trials import Trials
 from converters.steps import PruneChannels
-from converters.trainable import trainable_model, with_model
+from converters.training.distill import distill
+from converters.training.trainable import trainable_model, with_model
 from converters.training_steps import Distill
 
 #: A scope: losses that were measured decide, in the place of importance.

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from converters.dataset import Samples
+from converters.data.dataset import Samples
 from converters.progress import Progress, Report
 from converters.tflite.quantization import quantize
 from converters.tflite.run import run_inside

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from converters.dataset import Samples
+from converters.data.dataset import Samples
 from converters.progress import Progress, Report
 from converters.tflite.run import run_inside
 from converters.tflite.unpacked import Unpacked

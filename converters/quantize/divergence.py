@@ -16,14 +16,14 @@ import numpy as np
 import numpy.typing as npt
 import tf_keras
 
-from converters.dataset import VALIDATION, Samples
+from converters.data.dataset import VALIDATION, Samples
+from converters.data.split import balanced_choice
 from converters.errors import ConversionError
-from converters.evaluate import chosen_classes
 from converters.graph.node import Graph
-from converters.metric import Judged, drop_of
-from converters.paired import paired_interval
+from converters.judge.evaluate import chosen_classes
+from converters.judge.metric import Judged, drop_of
+from converters.judge.paired import paired_interval
 from converters.quantize.ranges import Rounding
-from converters.split import balanced_choice
 from converters.task import MSE
 from converters.tflite.quantization import dequantize, quantize
 from converters.tflite.reader import read_model

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from converters.dataset import Samples
-from converters.evaluate import chosen_classes
-from converters.metric import Judged, share_lost
-from converters.split import Labels, balanced_choice
+from converters.data.dataset import Samples
+from converters.data.split import Labels, balanced_choice
+from converters.judge.evaluate import chosen_classes
+from converters.judge.metric import Judged, share_lost
 from converters.tflite.quantization import dequantize, quantize
 from converters.tflite.reader import read_model
 from converters.tflite.run import run_model

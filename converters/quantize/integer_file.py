@@ -16,7 +16,7 @@ from tensorflow.lite.python.convert import mlir_quantize
 from tensorflow.lite.python.optimize.calibrator import Calibrator
 from tensorflow.lite.python.util import modify_model_io_type
 
-from converters.dataset import Samples
+from converters.data.dataset import Samples
 from converters.errors import ConversionError
 from converters.progress import Progress, Report
 from converters.quantize.calibrate import Ranges

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from converters.dataset import CALIBRATION, VALIDATION
+from converters.data.dataset import CALIBRATION, VALIDATION
 from converters.draft import DYNAMIC, F16, W8A8, W8A16, WEIGHT_ONLY, Draft, Materials
 from converters.quantize.bias_correction import corrected
 from converters.quantize.calibrate import Ranges, measured, warnings_about

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from converters.dataset import TRAIN, VALIDATION
+from converters.data.dataset import TRAIN, VALIDATION
 from converters.draft import W8A8, Draft, Materials
 from converters.emit import converted
 from converters.errors import ConversionError
@@ -22,8 +22,6 @@ from converters.graph.node import with_weights
 from converters.graph.read import read_graph
 from converters.measure import measured_ranges
 from converters.model_source import batch_one_function
-from converters.parallel import scope
-from converters.preserve import preserving
 from converters.progress import Progress
 from converters.quantize.divergence import Simulated, check_faithful, check_inside, difference
 from converters.quantize.fake_quant import (
@@ -33,8 +31,10 @@ from converters.quantize.fake_quant import (
     with_rounded_kernels,
 )
 from converters.quantize.ranges import rounding_of
-from converters.teachers import teacher_of, told_of
-from converters.training import train_on
+from converters.training.automatic import train_on
+from converters.training.parallel import scope
+from converters.training.preserve import preserving
+from converters.training.teachers import teacher_of, told_of
 from converters.training_steps import QatW8A8
 
 

@@ -8,9 +8,10 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from converters import pipeline, training
+from converters import pipeline
 from converters.errors import ConversionError
 from converters.request import ConversionRequest
+from converters.training import automatic
 
 KINDS = ("tune", "distill", "sparse", "cluster", "qat_w8a8")
 
@@ -27,7 +28,7 @@ def main(digits: Path, report: Path) -> None:
         found[kind] = asdict(settings.batches)
         raise SeenError("seen")
 
-    training.fine_tune = spy
+    automatic.fine_tune = spy
     for kind in KINDS:
         recipe = report.with_name(f"{kind}.toml")
         recipe.write_text(

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import tf_keras
 
-from converters.batches import BatchSettings
-from converters.dataset import Samples
-from converters.fine_tune import TrainingSettings, fine_tune
+from converters.data.dataset import Samples
 from converters.task import CLASSIFIER
+from converters.training.batches import BatchSettings
+from converters.training.fine_tune import TrainingSettings, fine_tune
 
 
 def share(weights: tuple[float, ...]) -> float:

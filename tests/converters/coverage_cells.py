@@ -23,11 +23,11 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from converters.dataset import CALIBRATION, TEST, TRAIN, VALIDATION, Samples
+from converters.data.dataset import CALIBRATION, TEST, TRAIN, VALIDATION, Samples
 from converters.draft import Materials
 from converters.errors import ConversionError
-from converters.evaluate import answers_of_file
 from converters.graph import build
+from converters.judge.evaluate import answers_of_file
 from converters.maker import Made, Maker
 from converters.model_source import LoadedModel, load_model
 from converters.progress import ignore

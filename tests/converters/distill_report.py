@@ -14,20 +14,20 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from converters.dataset import TRAIN, VALIDATION, Samples
+from converters.data.dataset import TRAIN, VALIDATION, Samples
 from converters.draft import Draft, Materials
 from converters.emit import converted
-from converters.feature_distill import FeatureLoss, Features, Pair, attention, features_of
 from converters.graph.read import read_graph
-from converters.loss import Loss
 from converters.maker import technique_of
 from converters.model_source import load_model
 from converters.progress import ignore
 from converters.source_file import identify
 from converters.steps import PruneChannels
-from converters.teacher import Teacher
 from converters.tflite.reader import read_model
-from converters.trainable import trainable_model, with_model
+from converters.training.feature_distill import FeatureLoss, Features, Pair, attention, features_of
+from converters.training.loss import Loss
+from converters.training.teacher import Teacher
+from converters.training.trainable import trainable_model, with_model
 from converters.training_steps import Distill, QatW8A8
 
 ONE = Distill(epochs=1, learning_rate=1e-3)

@@ -21,7 +21,7 @@ import tensorflow as tf
 import tf_keras
 from graph_cases import CASES, inputs_of, shaken
 
-from converters.dataset import Samples
+from converters.data.dataset import Samples
 from converters.draft import Draft, Materials
 from converters.emit import emit
 from converters.errors import ConversionError

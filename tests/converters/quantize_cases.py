@@ -16,7 +16,7 @@ import numpy as np
 import tf_keras
 
 from converters import pipeline
-from converters.dataset import Samples
+from converters.data.dataset import Samples
 from converters.draft import W8A8, Draft
 from converters.emit import converted
 from converters.errors import ConversionError

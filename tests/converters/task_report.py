@@ -12,7 +12,7 @@ from pathlib import Path
 from converters import pipeline
 from converters.conversion import CONVERSION_NAME
 from converters.errors import ConversionError
-from converters.golden import read_golden
+from converters.judge.golden import read_golden
 from converters.request import ConversionRequest
 
 CODE = """

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from converters.data_source import open_dataset
-from converters.dataset import InputForm, Selection
+from converters.data.data_source import open_dataset
+from converters.data.dataset import InputForm, Selection
 from converters.errors import ConversionError
 from converters.progress import ignore
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from converters.budget import judge_budget
-from converters.paired import Drop
+from converters.judge.budget import judge_budget
+from converters.judge.paired import Drop
 
 
 def drop(lost, won, samples, interval):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from converters.dataset import Samples
+from converters.data.dataset import Samples
 from converters.quantize.calibrate import (
     least_error_range,
     percentile_range,

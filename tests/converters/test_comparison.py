@@ -11,8 +11,8 @@ from converters import comparison as module
 from converters.comparison import Row, choose, compare
 from converters.comparison_file import plain_comparison, write_comparison
 from converters.errors import ConversionError
-from converters.measured_gain import gain_note
-from converters.paired import Drop
+from converters.judge.measured_gain import gain_note
+from converters.judge.paired import Drop
 from converters.recipe import RecipeError
 
 NAMES = ("float32", "ptq_w8a8", "ptq_f16")

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from converters.budget import Attempt
 from converters.conversion import Accuracy, StepRecord, read_conversion, write_conversion
 from converters.errors import ConversionError
-from converters.paired import Drop
+from converters.judge.budget import Attempt
+from converters.judge.paired import Drop
 from device_agent.contract.codes import IntegrityError
 
 

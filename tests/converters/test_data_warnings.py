@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from converters.array_data import dataset_of
-from converters.data_warnings import data_warnings
-from converters.dataset import InputForm, Selection
+from converters.data.array_data import dataset_of
+from converters.data.data_warnings import data_warnings
+from converters.data.dataset import InputForm, Selection
 from converters.progress import ignore
 
 X = np.random.default_rng(0).normal(size=(30, 4))

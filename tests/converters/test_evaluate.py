@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from converters.conversion import TensorSpec
-from converters.evaluate import chosen_classes
+from converters.judge.evaluate import chosen_classes
 from converters.tflite.quantization import dequantize, quantize
 
 INT8 = TensorSpec("x", (1, 2), "int8", 0.5, -128)

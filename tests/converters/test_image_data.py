@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from converters import image_files
-from converters.data_source import open_dataset
-from converters.dataset import InputForm, Selection
+from converters.data import image_files
+from converters.data.data_source import open_dataset
+from converters.data.dataset import InputForm, Selection
 from converters.errors import ConversionError
 from converters.progress import ignore
 from converters.task import TaskWish

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from converters.input_range import times_off
+from converters.judge.input_range import times_off
 from converters.process import convert
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from converters.data_source import open_dataset
-from converters.dataset import InputForm
+from converters.data.data_source import open_dataset
+from converters.data.dataset import InputForm
 from converters.errors import ConversionError
 from converters.process import convert
 

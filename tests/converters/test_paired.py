@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from converters.paired import drop_between, paired_interval
+from converters.judge.paired import drop_between, paired_interval
 
 
 def test_the_paired_interval_is_that_of_the_source():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import precision_recall_fscore_support
 
-from converters.score import score, wilson
+from converters.judge.score import score, wilson
 
 
 def test_means_over_the_classes_are_those_of_scikit_learn():

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from converters.split import balanced_choice, held_out_split, partition
+from converters.data.split import balanced_choice, held_out_split, partition
 
 labels_of_any_kind = st.lists(st.integers(0, 5), min_size=0, max_size=200).map(
     lambda labels: np.array(labels, np.int64)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from converters.dataset import CALIBRATION, TRAIN, VALIDATION, Selection
+from converters.data.dataset import CALIBRATION, TRAIN, VALIDATION, Selection
 from converters.recipe import Recipe
 from converters.step_keys import StepKeys, row_digests
 from converters.steps import PruneChannels, PtqW8A8

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from converters.conversion import Conversion, read_conversion
-from converters.data_source import open_dataset
-from converters.dataset import InputForm, Selection
+from converters.data.data_source import open_dataset
+from converters.data.dataset import InputForm, Selection
+from converters.data.target_data import class_weights
 from converters.errors import ConversionError
-from converters.metric import Judged, auc, drop_of
+from converters.judge.metric import Judged, auc, drop_of
 from converters.progress import ignore
 from converters.recipe import load_recipe
-from converters.target_data import class_weights
 from converters.task import Task, TaskWish, parse_task
 from tests.converters.conftest import run_child
 

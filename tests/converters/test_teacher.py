@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from converters.teacher import Teacher, ensemble, log_probabilities
+from converters.training.teacher import Teacher, ensemble, log_probabilities
 
 LOGITS = np.array([[2.0, -1.0, 0.5], [0.0, 0.0, 30.0]])
 

@@ -17,7 +17,7 @@ from conftest import HERE, PARENT, REPOSITORY, run_child
 from converters.conversion import read_conversion
 from converters.errors import ConversionError
 from converters.process import convert
-from converters.worker import Worker, wait_for_others, worker_of
+from converters.training.worker import Worker, wait_for_others, worker_of
 
 WITHIN_SECONDS = 300
 TRAINED, BATCH = 600, 25
@@ -176,11 +176,16 @@ def test_a_worker_that_never_starts_is_named():
 
 def test_workers_that_are_there_find_each_other_whoever_comes_first():
     addresses = tuple(free_addresses())
-    with ThreadPoolExecutor() as pool:
-        first = pool.submit(wait_for_others, Worker(1, addresses), 30.0)
-        wait_for_others(Worker(0, addresses), 30.0)
-        with contextlib.closing(socket.create_server(("", int(addresses[0].split(":")[1])))):
-            first.result(timeout=30)  # as TensorFlow listens next
+
+    def come(number: int) -> socket.socket:
+        wait_for_others(Worker(number, addresses), 60.0)
+        # as TensorFlow listens next: the other one may have to find it there
+        return socket.create_server(("", int(addresses[number].split(":")[1])))
+
+    with ThreadPoolExecutor() as pool, contextlib.ExitStack() as stack:
+        listeners = [stack.enter_context(listener) for listener in pool.map(come, (1, 0))]
+        ports = [listener.getsockname()[1] for listener in listeners]
+    assert [f"127.0.0.1:{port}" for port in ports] == [addresses[1], addresses[0]]
 
 
 def test_who_this_is_stands_in_the_configuration():

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import tf_keras
 
-from converters.batches import BatchSettings
 from converters.cache import Cache
-from converters.checkpoint import Checkpoint
-from converters.dataset import Samples
-from converters.fine_tune import Surroundings, TrainingSettings, fine_tune
+from converters.data.dataset import Samples
+from converters.training.batches import BatchSettings
+from converters.training.checkpoint import Checkpoint
+from converters.training.fine_tune import Surroundings, TrainingSettings, fine_tune
 
 RATES = (1e-6, 3e-3, 1e-2)
 SETTINGS = TrainingSettings(

@@ -16,18 +16,18 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from converters import batches as batches_module
-from converters.dataset import TRAIN, VALIDATION, Samples
+from converters.data.dataset import TRAIN, VALIDATION, Samples
 from converters.draft import Draft, Materials
 from converters.graph.read import read_graph
 from converters.maker import technique_of
 from converters.model_source import load_model
-from converters.parallel import begin, meet
 from converters.progress import ignore
 from converters.source_file import identify
-from converters.trainable import trainable_model, with_model
+from converters.training import batches as batches_module
+from converters.training.parallel import begin, meet
+from converters.training.trainable import trainable_model, with_model
+from converters.training.worker import worker_of
 from converters.training_steps import ClusterWeights, Distill, FineTune, QatW8A8, SparseWeights
-from converters.worker import worker_of
 
 TRAINED = 600
 STEPS = {

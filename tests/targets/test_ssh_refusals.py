@@ -237,8 +237,11 @@ def test_a_silent_command_hits_the_deadline(transport: SshTransport) -> None:
 
 def test_a_silent_channel_hits_the_deadline(transport: SshTransport) -> None:
     channel = transport.open("exec sleep 2")
-    refusal(DeadlineError, lambda: channel.read(1, 0.3))
-    refusal(DeadlineError, lambda: channel.write(BIG, 0.3))
+    for late in (
+        refusal(DeadlineError, lambda: channel.read(1, 0.3)),
+        refusal(DeadlineError, lambda: channel.write(BIG, 0.3)),
+    ):
+        assert "was silent" in str(late)
     channel.close()
 
 
@@ -275,7 +278,8 @@ def test_a_closed_transport_opens_nothing(ssh_board: BoardUnderTest) -> None:
     transport.close()
     transport.close()
 
-    refusal(UnreachableError, lambda: transport.run("exit 0", b"", 5))
+    closed = refusal(UnreachableError, lambda: transport.run("exit 0", b"", 5))
+    assert "broke" in str(closed)
 
 
 class _Stuck(paramiko.ServerInterface):  # type: ignore[misc] # paramiko has no types

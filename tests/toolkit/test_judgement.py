@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from converters.conversion import Accuracy, Conversion
-from converters.metric import MetricFigures
-from converters.paired import Drop
+from converters.judge.metric import MetricFigures
+from converters.judge.paired import Drop
 from toolkit.cli.judgement import comparison_table, judgement_rows, plain_judgement
 
 FIGURES = MetricFigures("regression", "mae", False, 0.5, 0.52, 200, ())

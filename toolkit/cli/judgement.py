@@ -8,7 +8,7 @@ from toolkit.cli import output
 
 if TYPE_CHECKING:
     from converters.conversion import Conversion
-    from converters.paired import Drop
+    from converters.judge.paired import Drop
 
 ACCURACY_HEADS = (
     "recipe",

@@ -1,0 +1,1 @@
+"""The data that comes with a model: read, split, and what it is for."""

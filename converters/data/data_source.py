@@ -1,0 +1,61 @@
+"""What comes in beside the model: finds out by its content which kind of data a path holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from converters.data.array_data import open_arrays
+from converters.data.dataset import Dataset, InputForm, checked
+from converters.data.image_data import open_images
+from converters.data.image_files import list_folder, list_tar
+from converters.data.module_data import open_module
+from converters.errors import ConversionError
+from converters.request import UNSCALED
+from converters.user_function import function_of_path
+
+#: How gzip, bzip2 and xz files begin.
+_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")
+_TAR_MAGIC = slice(257, 262)
+_EXPECTED = (
+    "give an .npz (x_train, y_train, x_test, y_test), a folder of images with one sub-folder a "
+    "class, a .tar(.gz) of such a folder, or module:function"
+)
+
+
+def open_dataset(path: Path, form: InputForm, image_range: str, seed: int) -> Dataset:
+    """Look through the data without reading more of it than needed.
+
+    Args:
+        path: .npz, folder of images, or tar of such a folder; or `module:function` in the folder
+            of its module, which is called.
+        form: What the model takes.
+        image_range: Key of `converters.request.IMAGE_RANGES`.
+        seed: Decides the split where the data has none.
+
+    Raises:
+        ConversionError: The data is of no known kind, is damaged or does not fit the model.
+    """
+    if path.is_dir():
+        return checked(open_images(path, list_folder(path), form, image_range, seed))
+    function = function_of_path(path)
+    if function is not None:
+        _refuse_range(path, image_range)
+        return checked(open_module(function, path, form))
+    with path.open("rb") as file:
+        head = file.read(512)
+    if head.startswith(b"PK"):
+        _refuse_range(path, image_range)
+        return checked(open_arrays(path, form))
+    if head.startswith(_COMPRESSED) or head[_TAR_MAGIC] == b"ustar":
+        return checked(open_images(path, list_tar(path), form, image_range, seed))
+    found = f"begins with {head[:8]!r}" if head else "is empty"
+    raise ConversionError(f"{path}: is no data that kedge knows: it {found}", _EXPECTED)
+
+
+def _refuse_range(path: Path, image_range: str) -> None:
+    if image_range != UNSCALED:
+        raise ConversionError(
+            f"{path}: holds arrays, which are fed as they are; the image range {image_range} is "
+            "for images",
+            "scale the arrays as for the training, and leave --image-range away",
+        )

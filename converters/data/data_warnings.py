@@ -1,0 +1,56 @@
+"""What makes data poor although it can be read; one sentence each. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from converters.data.dataset import TEST, TRAIN, Dataset, Samples
+
+_NAMED = 10
+
+
+def data_warnings(
+    dataset: Dataset, samples: Mapping[str, Samples], classes: int
+) -> tuple[str, ...]:
+    """What a person should know before trusting figures from this data.
+
+    Args:
+        dataset: That was looked through.
+        samples: By use, those that were read.
+        classes: That the model tells apart.
+    """
+    warnings = []
+    if dataset.task.is_classification:
+        for split in (TRAIN, TEST):
+            warnings += _missing(dataset, split, classes)
+    for use in (TRAIN, TEST):
+        if use in samples:
+            warnings += _constant(use, samples[use])
+    return tuple(warnings)
+
+
+def _missing(dataset: Dataset, split: str, classes: int) -> list[str]:
+    counts = np.bincount(dataset.labels[split], minlength=classes)
+    missing = [dataset.class_names[n] if dataset.class_names else str(n)
+               for n in np.flatnonzero(counts == 0)]  # fmt: skip
+    if not missing:
+        return []
+    shown = ", ".join(missing[:_NAMED]) + (" …" if len(missing) > _NAMED else "")
+    consequence = "what is trained unlearns them" if split == TRAIN else "no figure is about them"
+    return [
+        f"{len(missing)} of {classes} classes have no {split} sample ({shown}): {consequence}; add "
+        "samples of them"
+    ]
+
+
+def _constant(use: str, samples: Samples) -> list[str]:
+    if len(samples) < 2:
+        return []
+    if (samples.stored == samples.stored[:1]).all():
+        return [f"all {use} samples are the same: look at the data, nothing can be said from it"]
+    targets = samples.targets
+    if targets is not None and (targets == targets[:1]).all():
+        return [f"all right answers of the {use} samples are the same: look at y_{use}"]
+    return []

@@ -1,0 +1,177 @@
+"""The data that comes with a model: labelled samples, of which only the wanted ones are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from converters.data.split import Labels, Rows, held_out_split
+from converters.errors import ConversionError
+from converters.progress import Report
+from converters.task import CLASSIFIER, Task, TaskWish
+
+Array = npt.NDArray[Any]
+
+TRAIN = "train"
+TEST = "test"
+#: Some of the training samples, each used for one thing only.
+CALIBRATION = "calibration"
+VALIDATION = "validation"
+#: Some of those that learn, to judge the accuracy on them.
+JUDGED_TRAIN = "judged train"
+
+#: Fewer can neither set ranges nor train anything.
+MIN_TRAIN_SAMPLES = 10
+
+
+@dataclass(frozen=True)
+class InputForm:
+    """What a model takes and tells apart: what its data must look like.
+
+    Attributes:
+        shape: Of one sample, without the batch axis.
+        classes: Labels run from 0 to this, without it.
+        outputs: Shape of an answer, without the batch axis; None where only classifiers are taken.
+        wish: What the recipe says about the task.
+    """
+
+    shape: tuple[int, ...]
+    classes: int
+    outputs: tuple[int, ...] | None = None
+    wish: TaskWish = TaskWish()  # noqa: RUF009 - frozen
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Samples in memory, in the type that they were stored in.
+
+    Attributes:
+        stored: Shape (n, *shape): pixels as uint8, or an .npz's own numbers.
+        labels: int64, shape (n,); of what is no classification 0, but for anomalies, which are 1.
+        factor: What a stored number is multiplied with before the model sees it.
+        offset: What is added then.
+        task: What the samples teach.
+        targets: The right answers of a regression, float32, shape (n, *outputs); None for others.
+    """
+
+    stored: Array
+    labels: Labels
+    factor: float = 1.0
+    offset: float = 0.0
+    task: Task = CLASSIFIER
+    targets: npt.NDArray[np.float32] | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batch(self, rows: slice | Rows) -> npt.NDArray[np.float32]:
+        """What the model is fed for these rows: float32, shape (rows, *shape)."""
+        batch = self.stored[rows].astype(np.float32)
+        if (self.factor, self.offset) != (1.0, 0.0):
+            batch = batch * np.float32(self.factor) + np.float32(self.offset)
+        return batch
+
+    def wanted(self, rows: slice | Rows) -> Array:
+        """The right answers for these rows: class numbers, or what the model should give."""
+        if self.task.is_classification:
+            return self.labels[rows]
+        return self.batch(rows) if self.targets is None else self.targets[rows]
+
+    def subset(self, rows: slice | Rows) -> Samples:
+        """Some of the samples."""
+        targets = None if self.targets is None else self.targets[rows]
+        return replace(self, stored=self.stored[rows], labels=self.labels[rows], targets=targets)
+
+    def batches(self, size: int) -> Iterator[tuple[npt.NDArray[np.float32], Array]]:
+        """All samples in order, `size` at a time, each with what `wanted` says of it."""
+        for start in range(0, len(self), size):
+            rows = slice(start, start + size)
+            yield self.batch(rows), self.wanted(rows)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Samples that somebody wants.
+
+    Attributes:
+        split: `TRAIN` or `TEST`.
+        rows: Of that split.
+    """
+
+    split: str
+    rows: Rows
+
+
+#: Use (`TRAIN`, `CALIBRATION`, …) to what is wanted for it; reads it in one pass.
+Read = Callable[[Mapping[str, Selection], Report], dict[str, Samples]]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Data that was looked through, but not read.
+
+    Attributes:
+        path: File or folder.
+        labels: Of `TRAIN` and `TEST`: int64, shape (n,).
+        origins: Of `TRAIN` and `TEST`: where the samples come from, in words.
+        read: Reads what is wanted for each use.
+        class_names: In the order of their numbers; empty where the data has numbers only.
+        task: What the data teaches.
+        content_sha256: Digest of the arrays, where no file tells them; else "".
+    """
+
+    path: Path
+    labels: Mapping[str, Labels]
+    origins: Mapping[str, str]
+    read: Read
+    class_names: tuple[str, ...] = ()
+    task: Task = CLASSIFIER
+    content_sha256: str = ""
+
+
+def divided(
+    path: Path,
+    labels: Labels,
+    seed: int,
+    read_all: Callable[[dict[str, Rows], Report], dict[str, Samples]],
+) -> Dataset:
+    """A dataset of samples that came without a split: 80 % to train, 20 % held out.
+
+    Args:
+        path: File or folder.
+        labels: Of all samples, int64, shape (n,).
+        seed: Decides the split.
+        read_all: Reads, for each use, the wanted rows of all samples.
+    """
+    rows = dict(zip((TRAIN, TEST), held_out_split(labels, seed), strict=True))
+
+    def read(wanted: Mapping[str, Selection], report: Report) -> dict[str, Samples]:
+        return read_all({use: rows[want.split][want.rows] for use, want in wanted.items()}, report)
+
+    return Dataset(
+        path,
+        {name: labels[of_split] for name, of_split in rows.items()},
+        {TRAIN: f"80 % of each class, seed {seed}", TEST: f"20 % of each class, seed {seed}"},
+        read,
+    )
+
+
+def checked(dataset: Dataset) -> Dataset:
+    """The same dataset, with enough in it to be of use.
+
+    Raises:
+        ConversionError: Too few samples to train with or none to judge by.
+    """
+    found = {name: len(labels) for name, labels in dataset.labels.items()}
+    if found[TRAIN] < MIN_TRAIN_SAMPLES or found[TEST] < 1:
+        raise ConversionError(
+            f"{dataset.path}: has {found[TRAIN]} training and {found[TEST]} test samples, expected "
+            f"at least {MIN_TRAIN_SAMPLES} and 1",
+            "add data; a few hundred training and test samples make the numbers mean something",
+        )
+    return dataset

@@ -1,0 +1,244 @@
+"""Folders of images, one a class, as a dataset: on the disk or in a tar."""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from converters.data.dataset import TEST, TRAIN, Dataset, InputForm, Samples, Selection, divided
+from converters.data.image_files import ImageFiles
+from converters.data.split import Labels, Rows
+from converters.data.target_data import class_weights
+from converters.errors import ConversionError
+from converters.progress import Progress, Report
+from converters.request import IMAGE_RANGES
+from converters.task import AUC, CLASSIFICATION, RECONSTRUCTION, REGRESSION, Task
+
+_LAYOUT = "give one folder of images for each class, if split then below train/ and test/"
+_REPORT_EVERY = 500
+#: Pixels beyond this go to a file in the temporary folder instead of into memory.
+_MAX_MEMORY_BYTES = 2**30
+#: More than 8 bits a channel: Pillow would clip them to 255 without a word.
+_DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "F")
+
+
+@dataclass(frozen=True)
+class _Listing:
+    """Images: the name and the class of each."""
+
+    names: tuple[str, ...]
+    labels: Labels
+
+    def rows(self, rows: Rows) -> _Listing:
+        return _Listing(tuple(self.names[row] for row in rows), self.labels[rows])
+
+
+@dataclass(frozen=True)
+class _Pixels:
+    """How an image becomes a sample."""
+
+    shape: tuple[int, ...]
+    factor: float
+    offset: float
+
+    @property
+    def mode(self) -> str:
+        return "RGB" if self.shape[2:] == (3,) else "L"
+
+
+def open_images(
+    path: Path, files: ImageFiles, form: InputForm, image_range: str, seed: int
+) -> Dataset:
+    """Look through a folder or tar of images: one sub-folder a class, also below train/ and test/.
+
+    Args:
+        path: For messages.
+        files: What is in it.
+        form: What the model takes. Class numbers are positions in alphabetical order.
+        image_range: Key of `IMAGE_RANGES`.
+        seed: Decides the split where the data has none.
+
+    Raises:
+        ConversionError: The layout, the number of classes or the model's input does not fit.
+    """
+    if len(form.shape) not in (2, 3) or form.shape[2:] not in ((), (1,), (3,)):
+        raise ConversionError(
+            f"{path}: images cannot feed a model that takes {form.shape}, expected (height, width, "
+            "1 or 3)",
+            "give the data as .npz",
+        )
+    pixels = _Pixels(form.shape, *IMAGE_RANGES[image_range])
+    kind = form.wish.kind or (RECONSTRUCTION if form.outputs == form.shape else CLASSIFICATION)
+    _check_kind(path, kind, form)
+    listings, class_names = _listings(path, files, form.classes if kind == CLASSIFICATION else None)
+    task = form.wish.task(kind)
+    if TRAIN not in listings:
+        (only,) = listings.values()
+
+        def read_all(wanted: dict[str, Rows], report: Report) -> dict[str, Samples]:
+            chosen = {use: only.rows(rows) for use, rows in wanted.items()}
+            return _read(path, files, chosen, pixels, report, task)
+
+        whole = divided(path, only.labels, seed, read_all)
+        task = _weighted(task, form, whole.labels[TRAIN], class_names)
+        return replace(whole, class_names=class_names, task=task)
+
+    def read(wanted: Mapping[str, Selection], report: Report) -> dict[str, Samples]:
+        chosen = {use: listings[want.split].rows(want.rows) for use, want in wanted.items()}
+        return _read(path, files, chosen, pixels, report, task)
+
+    labels = {split: listing.labels for split, listing in listings.items()}
+    task = _weighted(task, form, labels[TRAIN], class_names)
+    return Dataset(path, labels, {TRAIN: "train/", TEST: "test/"}, read, class_names, task)
+
+
+def _check_kind(path: Path, kind: str, form: InputForm) -> None:
+    """Folders are labels: there are no numbers to learn."""
+    outputs = form.outputs
+    if kind == REGRESSION or form.wish.metric == AUC:
+        raise ConversionError(
+            f"{path}: holds images, which are no data for {form.wish.metric or kind}",
+            "give the data as .npz or by module:function, with y_train and y_test",
+        )
+    fits = outputs == form.shape if kind == RECONSTRUCTION else outputs is None or len(outputs) == 1
+    if not fits:
+        raise ConversionError(
+            f"{path}: the model gives {outputs} for each image of {form.shape}: that is neither a "
+            "row of scores nor the image",
+            "give the data as .npz or by module:function, with y_train and y_test",
+        )
+
+
+def _weighted(task: Task, form: InputForm, labels: Labels, names: tuple[str, ...]) -> Task:
+    weights = class_weights(form.wish.class_weights, labels, form.classes, names)
+    return replace(task, class_weights=weights)
+
+
+def _listings(
+    path: Path, files: ImageFiles, classes: int | None
+) -> tuple[dict[str, _Listing], tuple[str, ...]]:
+    """Images of train and test, or of "" where there is no split; and the names of the classes."""
+    root = _root(files)
+    below = _children(files.folders, root)
+    if {TRAIN, TEST} & below and not {TRAIN, TEST} <= below:
+        found, absent = (TRAIN, TEST) if TRAIN in below else (TEST, TRAIN)
+        raise ConversionError(f"{path}: has {found}/ but no {absent}/", _LAYOUT)
+    splits = (TRAIN, TEST) if TRAIN in below else ("",)
+    names = {split: sorted(_children(files.folders, (*root, split))) for split in splits}
+    if splits == (TRAIN, TEST) and names[TRAIN] != names[TEST]:
+        differing = sorted(set(names[TRAIN]) ^ set(names[TEST]))[0]
+        raise ConversionError(
+            f"{path}: class {differing!r} is not in both train/ and test/", _LAYOUT
+        )
+    if classes is not None and len(names[splits[0]]) != classes:
+        found_names = ", ".join(names[splits[0]][:5]) or "none"
+        raise ConversionError(
+            f"{path}: has {len(names[splits[0]])} class folders ({found_names}), the model tells "
+            f"apart {classes} classes",
+            _LAYOUT,
+        )
+    listings = {split: _listing(path, files, (*root, split), names[split]) for split in splits}
+    return listings, tuple(names[splits[0]])
+
+
+def _root(files: ImageFiles) -> tuple[str, ...]:
+    """Where the class or split folders are: at the top, or in a single folder there."""
+    top = _children(files.folders, ())
+    if len(top) != 1 or top & {TRAIN, TEST} or not _children(files.folders, tuple(top)):
+        return ()
+    return tuple(top)
+
+
+def _children(folders: frozenset[str], above: tuple[str, ...]) -> set[str]:
+    parts = tuple(part for part in above if part)
+    below = (PurePosixPath(folder).parts for folder in folders)
+    return {b[len(parts)] for b in below if len(b) == len(parts) + 1 and b[: len(parts)] == parts}
+
+
+def _listing(
+    path: Path, files: ImageFiles, above: tuple[str, ...], class_names: list[str]
+) -> _Listing:
+    prefix = "".join(f"{part}/" for part in above if part)
+    number = {name: position for position, name in enumerate(class_names)}
+    names = [name for name in sorted(files.images) if name.startswith(prefix)]
+    labels = []
+    for name in names:
+        class_name, _, rest = name[len(prefix) :].partition("/")
+        if not rest:
+            raise ConversionError(f"{path}: image {name} is in no class folder", _LAYOUT)
+        labels.append(number[class_name])
+    empty = set(range(len(class_names))) - set(labels)
+    if empty:
+        raise ConversionError(
+            f"{path}: class folder {prefix}{class_names[min(empty)]} has no images",
+            "put images into it, or train the model without this class",
+        )
+    return _Listing(tuple(names), np.array(labels, np.int64))
+
+
+def _read(
+    path: Path,
+    files: ImageFiles,
+    wanted: Mapping[str, _Listing],
+    pixels: _Pixels,
+    report: Report,
+    task: Task,
+) -> dict[str, Samples]:
+    # An image may be wanted twice: to train with and to calibrate on.
+    places: dict[str, list[npt.NDArray[np.uint8]]] = {}
+    samples = {}
+    for use, listing in wanted.items():
+        stored = _allocate((len(listing.names), *pixels.shape))
+        for row, name in enumerate(listing.names):
+            places.setdefault(name, []).append(stored[row])
+        samples[use] = Samples(stored, listing.labels, pixels.factor, pixels.offset, task)
+    for done, (name, content) in enumerate(files.read(frozenset(places)), start=1):
+        decoded = _decode(f"{path}: image {name}", content, pixels).reshape(pixels.shape)
+        for place in places[name]:
+            place[...] = decoded
+        if done % _REPORT_EVERY == 0 or done == len(places):
+            report(Progress("read data", done, len(places)))
+    return samples
+
+
+def _allocate(shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    size_bytes = int(np.prod(shape, dtype=np.int64))
+    if size_bytes <= _MAX_MEMORY_BYTES:
+        return np.empty(shape, np.uint8)
+    with tempfile.TemporaryFile(prefix="pixels-") as file:
+        # All of it now: a disk that fills up under a memory map ends the process with SIGBUS.
+        os.posix_fallocate(file.fileno(), 0, size_bytes)
+        return np.memmap(file, np.uint8, "r+", shape=shape)
+
+
+def _decode(what: str, content: bytes, pixels: _Pixels) -> npt.NDArray[np.uint8]:
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            _check(what, image, pixels)
+            return np.asarray(image.convert(pixels.mode), np.uint8)
+    # Pillow's readers raise all of these on damaged files.
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        raise ConversionError(f"{what}: cannot be decoded: {error}", "mend or remove it") from error
+
+
+def _check(what: str, image: Any, pixels: _Pixels) -> None:
+    height, width = pixels.shape[:2]
+    if image.size != (width, height):
+        raise ConversionError(
+            f"{what}: is {image.size[0]}x{image.size[1]} pixels (width x height), the model takes "
+            f"{width}x{height}",
+            "resize the images as they were for training",
+        )
+    if image.mode in _DEEP_MODES:
+        raise ConversionError(
+            f"{what}: has more than 8 bits a channel (mode {image.mode})", "save it with 8 bits"
+        )

@@ -1,0 +1,131 @@
+"""What a function of the user's own returns, as a dataset."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from converters.data.array_data import dataset_of
+from converters.data.dataset import TEST, TRAIN, Dataset, InputForm
+from converters.errors import ConversionError
+from converters.user_function import UserFunction
+
+Array = npt.NDArray[Any]
+
+_NAMES = ("x_train", "y_train", "x_test", "y_test")
+_EXPECTED = (
+    "return {'x_train': …, 'y_train': …, 'x_test': …, 'y_test': …} of arrays, {'train': …, "
+    "'test': …} of tf.data datasets or (x, y) pairs, or ((x_train, y_train), (x_test, y_test))"
+)
+#: Source: tf.data.INFINITE_CARDINALITY.
+_ENDLESS = -1
+
+
+def open_module(function: UserFunction, path: Path, form: InputForm) -> Dataset:
+    """Call a function and look at what it returned.
+
+    Args:
+        function: Takes nothing; returns what `_EXPECTED` says.
+        path: The function in the form of a path, for messages.
+        form: What the model takes.
+
+    Raises:
+        ConversionError: There is no such function, it raises, or it returns something else.
+    """
+    arrays = _arrays(function, function.call(), form)
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype.str} {array.shape}\0".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return replace(dataset_of(path, arrays, form), content_sha256=digest.hexdigest())
+
+
+def _arrays(function: UserFunction, returned: Any, form: InputForm) -> dict[str, Array]:
+    if isinstance(returned, Mapping) and set(returned) & set(_NAMES):
+        unknown = [str(name) for name in returned if name not in _NAMES]
+        if unknown:
+            raise _refusal(function, f"a dict with {unknown[0]!r}")
+        return {name: _array(function, name, value) for name, value in returned.items()}
+    if isinstance(returned, (tuple, list)) and len(returned) == 2:
+        returned = dict(zip((TRAIN, TEST), returned, strict=True))
+    if not isinstance(returned, Mapping) or set(returned) != {TRAIN, TEST}:
+        raise _refusal(function, _told(returned))
+    arrays: dict[str, Array] = {}
+    for split, value in returned.items():
+        if hasattr(value, "element_spec"):
+            arrays |= _of_dataset(function, split, value, form)
+        elif isinstance(value, (tuple, list)) and len(value) == 2:
+            x, y = value
+            arrays[f"x_{split}"] = _array(function, f"x_{split}", x)
+            if y is not None:
+                arrays[f"y_{split}"] = _array(function, f"y_{split}", y)
+        else:
+            raise _refusal(function, f"as {split} {_told(value)}")
+    return arrays
+
+
+def _of_dataset(
+    function: UserFunction, split: str, dataset: Any, form: InputForm
+) -> dict[str, Array]:
+    if int(dataset.cardinality()) == _ENDLESS:
+        raise ConversionError(
+            f"{function}: the dataset {split} is endless", "leave repeat() away, or use take(n)"
+        )
+    xs, ys = [], []
+    try:
+        for element in dataset.as_numpy_iterator():
+            pair = element if isinstance(element, tuple) else (element,)
+            if len(pair) not in (1, 2):
+                raise _refusal(function, f"as {split} a dataset of {len(pair)} parts")
+            x = np.asarray(pair[0])
+            batched = x.ndim == len(form.shape) + 1
+            xs.append(x if batched else x[None])
+            if len(pair) == 2:
+                y = np.asarray(pair[1])
+                ys.append(y if batched else y[None])
+    except ConversionError:
+        raise
+    except Exception as error:  # whatever the user's own map functions raise
+        raise ConversionError(
+            f"{function}: the dataset {split} fails: {error}", "mend the dataset"
+        ) from error
+    if not xs:
+        raise ConversionError(f"{function}: the dataset {split} is empty", "give samples")
+    try:
+        arrays = {f"x_{split}": np.concatenate(xs)}
+        return arrays | ({f"y_{split}": np.concatenate(ys)} if ys else {})
+    except ValueError as error:
+        raise ConversionError(
+            f"{function}: the elements of the dataset {split} do not fit together: {error}",
+            "give elements of one shape",
+        ) from error
+
+
+def _array(function: UserFunction, name: str, value: Any) -> Array:
+    try:
+        array = np.asarray(value)
+    except Exception as error:  # what has its own way to an array may raise anything
+        raise _refusal(function, f"as {name} {_told(value)}") from error
+    if array.dtype == object:
+        raise ConversionError(
+            f"{function}: {name} is an array of objects: rows of different lengths?", _EXPECTED
+        )
+    return array
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"a dict with {', '.join(map(repr, list(value)[:6])) or 'nothing'}"
+    if isinstance(value, (tuple, list)):
+        return f"a {type(value).__name__} of {len(value)}"
+    return "None" if value is None else f"a {type(value).__name__}"
+
+
+def _refusal(function: UserFunction, what: str) -> ConversionError:
+    return ConversionError(f"{function}: returned {what}", _EXPECTED)

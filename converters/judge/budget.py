@@ -1,0 +1,82 @@
+"""Whether a conversion keeps within the accuracy that it may lose. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from converters.judge.paired import Drop
+
+
+@dataclass(frozen=True)
+class Budget:
+    """An accuracy budget and what became of it.
+
+    Attributes:
+        max_drop: Accuracy that may be lost, 0-1; of another metric the share of the model's figure.
+        split: The samples it was judged on.
+        held: Whether the file lost no more than that on these samples.
+        reasons: One sentence each; also where it is held, but the samples leave room for doubt.
+    """
+
+    max_drop: float
+    split: str
+    held: bool
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One recipe that was tried to keep a budget.
+
+    Attributes:
+        recipe: Its name.
+        steps: The steps with every value used, in order.
+        drops: Accuracy lost up to the end of each step, on the validation samples; None where only
+            the file can tell.
+        drop: Of the file, on the validation samples; None where there is no file.
+        held: Whether that is no more than is allowed.
+        refused: Why there is no file; "" where there is one.
+    """
+
+    recipe: str
+    steps: tuple[Mapping[str, Any], ...]
+    drops: tuple[float | None, ...]
+    drop: Drop | None
+    held: bool
+    refused: str = ""
+
+
+def judge_budget(drop: Drop, max_drop: float) -> Budget:
+    """Hold a drop against what is allowed.
+
+    The drop that was seen decides. Its interval decides nothing, but is always told: with few
+    samples a budget that is held says little.
+
+    Args:
+        drop: Of the file against its model, paired.
+        max_drop: Accuracy that may be lost, 0-1.
+    """
+    low, high = drop.interval
+    told = (
+        f"on the {drop.samples} {drop.split} samples {_seen(drop)} (95 % interval {low:+.2%} to "
+        f"{high:+.2%}), {max_drop:.2%} is allowed"
+    )
+    if drop.fraction > max_drop:
+        chance = "; so few samples may be chance" if low <= max_drop else ""
+        return Budget(max_drop, drop.split, False, (told + chance,))
+    if high > max_drop:
+        return Budget(
+            max_drop, drop.split, True, (f"{told}; more samples are needed to be sure of it",)
+        )
+    return Budget(max_drop, drop.split, True, ())
+
+
+def _seen(drop: Drop) -> str:
+    if drop.before is None or drop.after is None:
+        return f"{drop.lost} were lost and {drop.won} won: a drop of {drop.fraction:.2%}"
+    return (
+        f"{drop.metric} went from {drop.before:.4g} to {drop.after:.4g}: worse by "
+        f"{drop.fraction:.2%} of it"
+    )

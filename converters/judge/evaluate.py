@@ -1,0 +1,262 @@
+"""Judges the file that was written, on held-out samples, with the runtime that users run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from converters.conversion import Accuracy
+from converters.data.dataset import JUDGED_TRAIN, TEST, TRAIN, VALIDATION, Samples
+from converters.data.split import Labels, balanced_choice
+from converters.errors import ConversionError
+from converters.judge.golden import Golden, sample_count
+from converters.judge.metric import Judged, MetricFigures, MetricScore, drop_of, score_of
+from converters.judge.paired import Drop, drop_between
+from converters.judge.score import FILE, ORIGINAL, Score, score
+from converters.model_source import LoadedModel
+from converters.progress import Progress, Report
+from converters.task import AUC, R2, Task
+from converters.tflite.quantization import dequantize, quantize
+from converters.tflite.reader import ModelFile
+from converters.tflite.run import run_model
+
+Array = npt.NDArray[Any]
+
+_BATCH = 250
+#: Quantized inputs held in memory at a time.
+_CHUNK_BYTES = 64 * 2**20
+#: Samples that may be judged on, and what a score calls them.
+_JUDGED = {JUDGED_TRAIN: TRAIN, VALIDATION: VALIDATION, TEST: TEST}
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """How the model and the file did on the same samples.
+
+    Attributes:
+        scores: Of both, on each split; empty where the task is no classification.
+        drops: From the one to the other, on each split.
+        metric: By what else they are judged; None for a classification.
+    """
+
+    scores: tuple[Score, ...]
+    drops: tuple[Drop, ...]
+    metric: MetricFigures | None = None
+
+    def accuracy(self, subject: str) -> Accuracy | None:
+        """Of `ORIGINAL` or `FILE`, on the test samples; None where the task has none."""
+        if self.metric is not None:
+            return None
+        of_test = next(s for s in self.scores if (s.subject, s.split) == (subject, TEST))
+        return Accuracy(of_test.correct, of_test.samples)
+
+
+def threshold(probabilities: bool) -> float:
+    """The value above which a single output, a probability or a logit, chooses class 1."""
+    return 0.5 if probabilities else 0.0
+
+
+def chosen_classes(scores: npt.NDArray[np.float32], probabilities: bool) -> Labels:
+    """The class that each row of scores chooses.
+
+    Args:
+        scores: float32, shape (n, outputs); a single output tells class 1 from class 0.
+        probabilities: Whether the scores are probabilities rather than logits.
+
+    Returns:
+        int64, shape (n,).
+    """
+    chosen: Labels
+    if scores.shape[1] > 1:
+        chosen = scores.argmax(axis=1).astype(np.int64)
+    else:
+        chosen = (scores[:, 0] > threshold(probabilities)).astype(np.int64)
+    return chosen
+
+
+def answers_of_source(source: LoadedModel, samples: Samples, report: Report) -> Array:
+    """What the model as it was given answers: float32, shape (n, *source.output_shape).
+
+    Raises:
+        ConversionError: The model answers with NaN.
+    """
+    answers: list[Array] = []
+    done = 0
+    for batch, _ in samples.batches(_BATCH):
+        scores = source.predict(batch)
+        if not np.isfinite(scores).all():
+            raise ConversionError(
+                f"{source.path}: answers a held-out sample with NaN or infinity", "train it again"
+            )
+        answers.append(scores)
+        done += len(batch)
+        report(Progress("evaluate original", done, len(samples)))
+    return np.concatenate(answers)
+
+
+def answers_of_file(model: ModelFile, samples: Samples, report: Report) -> Array:
+    """What the file that was written answers, run by this host's TFLite runtime.
+
+    Args:
+        model: The file.
+        samples: What to ask it about.
+        report: Told now and then.
+
+    Returns:
+        float32, shape (n, ...), out of the steps of an integer output.
+
+    Raises:
+        ConversionError: The runtime cannot run the file.
+    """
+    (spec,), (output,) = model.inputs, model.outputs
+    rows = max(1, _CHUNK_BYTES // max(1, samples.stored[:1].size * np.dtype(spec.dtype).itemsize))
+    answers: list[Array] = []
+    before = 0
+    for batch, _ in samples.batches(rows):
+        outputs = run_model(
+            model.path,
+            {spec.name: quantize(batch, spec)},
+            on_progress=_after(before, len(samples), report),
+        )
+        answers.append(dequantize(outputs[output.name], output))
+        before += len(batch)
+    return np.concatenate(answers)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Answers to samples whose right ones are known."""
+
+    samples: Samples
+    answers: Array
+    probabilities: bool
+
+    @property
+    def chosen(self) -> Labels:
+        """The class that each answer chooses."""
+        return chosen_classes(self.answers, self.probabilities)
+
+    @cached_property
+    def judged(self) -> Judged:
+        """Held against the right ones by the metric of the task."""
+        wanted = self.samples.wanted(slice(None))
+        return Judged(self.samples.task, wanted, self.answers, self.samples.labels)
+
+    def drop_to(self, other: Asked, split: str) -> Drop:
+        """What another one loses against this one on the same samples."""
+        if not self.samples.task.is_classification:
+            return drop_of(split, self.judged, other.judged)
+        labels = self.samples.labels
+        return drop_between(split, self.chosen == labels, other.chosen == labels)
+
+
+def judge(
+    source: LoadedModel, model: ModelFile, samples: Mapping[str, Samples], report: Report
+) -> Judgement:
+    """Ask the model and the file about the same samples.
+
+    Args:
+        source: The model as it was given.
+        model: The file that was made from it.
+        samples: By use; those to learn from are left out, of those judged on all are asked about.
+        report: Told now and then.
+
+    Raises:
+        ConversionError: The model answers with NaN, or the runtime cannot run the file.
+    """
+    task = samples[TEST].task
+    scores: list[Score] = []
+    figures: list[MetricScore] = []
+    drops: list[Drop] = []
+    for use, split in _JUDGED.items():
+        if use not in samples:
+            continue
+        of_split, probabilities = samples[use], source.probabilities
+        before = Asked(of_split, answers_of_source(source, of_split, report), probabilities)
+        after = Asked(of_split, answers_of_file(model, of_split, report), probabilities)
+        for subject, asked in ((ORIGINAL, before), (FILE, after)):
+            if task.is_classification:
+                scores.append(score(subject, split, asked.chosen, of_split.labels))
+            else:
+                figures.append(score_of(subject, split, asked.judged))
+        drops.append(before.drop_to(after, split))
+    return Judgement(tuple(scores), tuple(drops), _figures(task, figures))
+
+
+def _figures(task: Task, scores: list[MetricScore]) -> MetricFigures | None:
+    if task.is_classification:
+        return None
+    of_test = {score.subject: score for score in scores if score.split == TEST}
+    given, file = of_test[ORIGINAL], of_test[FILE]
+    return MetricFigures(
+        task.kind,
+        task.metric,
+        task.higher_is_better,
+        given.value,
+        file.value,
+        file.samples,
+        tuple(scores),
+    )
+
+
+def _after(before: int, total: int, report: Report) -> Callable[[int, int], None]:
+    """Reports one chunk of samples as a part of all."""
+    return lambda done, _: report(Progress("evaluate file", before + done, total))
+
+
+def golden_inputs(source: LoadedModel, model: ModelFile, test: Samples, seed: int) -> Golden:
+    """Real held-out samples as the file takes them, for a comparison on a board.
+
+    Args:
+        source: The model that was given, which knows what its outputs mean.
+        model: The file.
+        test: Held-out samples.
+        seed: Decides which are taken.
+    """
+    (spec,) = model.inputs
+    sample_bytes = int(np.prod(spec.shape[1:])) * np.dtype(spec.dtype).itemsize
+    rows = balanced_choice(test.labels, sample_count(len(test), sample_bytes), seed)
+    inputs = {spec.name: quantize(test.batch(rows), spec)}
+    if not test.task.is_classification:
+        return Golden(model.sha256, inputs, None)
+    single = all(np.prod(output.shape) == 1 for output in model.outputs)
+    decides = threshold(source.probabilities) if single else None
+    return Golden(model.sha256, inputs, test.labels[rows], decides)
+
+
+def warnings_of(source: LoadedModel, judgement: Judgement, path: Path) -> tuple[str, ...]:
+    """What is worth a warning about the model as it was given: near chance, something does not fit.
+
+    Args:
+        source: The model.
+        judgement: On the test samples.
+        path: Of the data.
+    """
+    accuracy = judgement.accuracy(ORIGINAL)
+    if accuracy is None:
+        return _metric_warnings(judgement.metric, path)
+    chance = 1 / source.classes
+    if accuracy.fraction > 1.5 * chance or chance == 0.5 and accuracy.fraction > 0.65:
+        return ()
+    return (
+        f"the original model is right on {accuracy.fraction:.1%} of {path.name}, near the chance "
+        f"of {chance:.1%}: was it trained on 0..1 or -1..1 (--image-range), or with its classes in "
+        "another order?",
+    )
+
+
+def _metric_warnings(metric: MetricFigures | None, path: Path) -> tuple[str, ...]:
+    """R2 of 0 is that of always answering the mean, AUC of 0.5 that of guessing."""
+    chance = {R2: 0.0, AUC: 0.5}
+    if metric is None or metric.name not in chance or metric.given > chance[metric.name] + 0.05:
+        return ()
+    return (
+        f"the original model has {metric.name} {metric.given:.3g} on {path.name}, near the "
+        f"{chance[metric.name]:g} of a guess: are the inputs scaled as they were for training?",
+    )

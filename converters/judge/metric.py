@@ -1,0 +1,253 @@
+"""How well a model does where no answer is simply right or wrong: errors, R2, AUC, the user's own.
+
+The figures of mae, mse and r2 are means over samples, so a paired interval of a difference follows
+from the differences of the samples. Where that is not so (auc, a function that gives one number for
+all) samples are drawn again, the same ones for both, 400 times (Efron and Tibshirani, "An
+Introduction to the Bootstrap", 1993, chapter 13: the percentile interval).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from math import sqrt
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from converters.data.split import Labels
+from converters.errors import ConversionError
+from converters.judge.paired import Drop
+from converters.task import AUC, MAE, MSE, R2, Task
+from converters.user_function import user_function
+
+Floats = npt.NDArray[np.float64]
+Array = npt.NDArray[Any]
+
+_Z_95 = 1.959964
+_DRAWN = 400
+
+
+@dataclass(frozen=True)
+class MetricScore:
+    """One model on one split.
+
+    Attributes:
+        subject: `ORIGINAL`, the model that was given, or `FILE`, the .tflite that was written.
+        split: "train", "validation" or "test".
+        samples: How many.
+        value: Of the metric.
+        interval: 95 % interval of the value.
+    """
+
+    subject: str
+    split: str
+    samples: int
+    value: float
+    interval: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class MetricFigures:
+    """What conversion.json says in the place of an accuracy.
+
+    Attributes:
+        kind: Of the task.
+        name: Of the metric.
+        higher_is_better: Whether more of it is better.
+        given: Of the model that was given, on the test samples.
+        file: Of the file that was written, on the same samples.
+        samples: How many these are.
+        scores: Of both, on each split that was judged.
+    """
+
+    kind: str
+    name: str
+    higher_is_better: bool
+    given: float
+    file: float
+    samples: int
+    scores: tuple[MetricScore, ...]
+
+
+class Judged:
+    """The answers to some samples, held against the right ones."""
+
+    def __init__(self, task: Task, wanted: Array, answers: Array, labels: Labels) -> None:
+        """Take them in.
+
+        Args:
+            task: By which metric.
+            wanted: The right answers, shape (n, ...).
+            answers: What the model gives, as many numbers a sample.
+            labels: Of anomalies 1, of all else 0, shape (n,).
+        """
+        self._wanted: Floats = wanted.reshape(len(wanted), -1).astype(np.float64)
+        self._answers: Floats = answers.reshape(len(answers), -1).astype(np.float64)
+        self._labels = labels
+        self.task, self.metric = task, metric_on(task, labels)
+        self._function: Callable[..., Any] | None = None
+        found = user_function(self.metric, task.folder)
+        if found is not None:
+            self._function = found.load()
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    @cached_property
+    def each(self) -> Floats | None:
+        """Of each sample what it adds to the mean that the metric is; None if it is no mean."""
+        errors = self._answers - self._wanted
+        if self.metric == MAE:
+            return np.asarray(np.abs(errors).mean(axis=1))
+        if self.metric == MSE:
+            return np.asarray((errors**2).mean(axis=1))
+        if self.metric == R2:
+            # 1 - SSE / SST is a mean over samples, as SST is the same for every model.
+            spread = ((self._wanted - self._wanted.mean(axis=0)) ** 2).sum()
+            return np.asarray(1 - len(self) * (errors**2).sum(axis=1) / max(float(spread), 1e-300))
+        if self._function is not None:
+            given = self._asked(slice(None))
+            return given if given.shape == (len(self),) and len(self) > 1 else None
+        return None
+
+    @cached_property
+    def value(self) -> float:
+        """Of the metric on all samples."""
+        return self.value_on(slice(None)) if self.each is None else float(self.each.mean())
+
+    @cached_property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval of the value."""
+        if self.each is not None:
+            return _around(self.value, self.each)
+        return _percentiles([self.value_on(rows) for rows in drawn(self._labels)])
+
+    def value_on(self, rows: slice | npt.NDArray[np.int64]) -> float:
+        """Of the metric on some samples; for what is no mean."""
+        if self.metric == AUC:
+            errors = ((self._answers[rows] - self._wanted[rows]) ** 2).mean(axis=1)
+            return auc(errors, self._labels[rows])
+        given = self._asked(rows)
+        if given.size != 1:
+            raise ConversionError(
+                f"the metric {self.metric} gives the shape {given.shape}, expected one number, or "
+                f"one of each sample ({len(self)},)",
+                "mend the function: (right answers, answers) to a number",
+            )
+        return float(given.reshape(()))
+
+    def _asked(self, rows: slice | npt.NDArray[np.int64]) -> Floats:
+        assert self._function is not None
+        try:
+            return np.asarray(self._function(self._wanted[rows], self._answers[rows]), np.float64)
+        except Exception as error:  # whatever the user's code raises
+            raise ConversionError(
+                f"the metric {self.metric} fails: {type(error).__name__}: {error}",
+                "it is called with two arrays (n, numbers of an answer): right answers, answers",
+            ) from error
+
+
+def metric_on(task: Task, labels: Labels) -> str:
+    """By which metric these samples can be judged.
+
+    An anomaly detector learns and validates on normal samples only: there is no AUC of them, so the
+    mean squared error stands in.
+    """
+    return MSE if task.metric == AUC and len(np.unique(labels)) < 2 else task.metric
+
+
+def higher_is_better(task: Task, metric: str) -> bool:
+    """Which way is better, of the metric that `metric_on` gave."""
+    return task.higher_is_better if metric == task.metric else False
+
+
+def score_of(subject: str, split: str, judged: Judged) -> MetricScore:
+    """A model on a split, as a figure with its interval."""
+    return MetricScore(subject, split, len(judged), judged.value, judged.interval)
+
+
+def drop_of(split: str, before: Judged, after: Judged) -> Drop:
+    """What a file lost against its model on the same samples, as a share of the model's figure.
+
+    Args:
+        split: Which samples.
+        before: The model.
+        after: The file.
+    """
+    higher, sign, size = _scale(before)
+    lost = won = 0
+    if before.each is not None and after.each is not None:
+        worse = sign * (after.each - before.each)
+        lost, won = int((worse > 0).sum()), int((worse < 0).sum())
+        low, high = _around(float(worse.mean()), worse)
+    else:
+        low, high = _percentiles(
+            [
+                sign * (after.value_on(rows) - before.value_on(rows))
+                for rows in drawn(before._labels)  # noqa: SLF001
+            ]
+        )
+    return Drop(
+        split,
+        len(before),
+        lost,
+        won,
+        (low / size, high / size),
+        before.metric,
+        before.value,
+        after.value,
+        higher,
+    )
+
+
+def share_lost(before: Judged, after: Judged) -> float:
+    """What the second loses against the first, as a share of its figure; negative is a gain."""
+    _, sign, size = _scale(before)
+    return sign * (after.value - before.value) / size
+
+
+def _scale(before: Judged) -> tuple[bool, float, float]:
+    """Whether higher is better, the sign of a loss, and the size that it is a share of."""
+    higher = higher_is_better(before.task, before.metric)
+    return higher, -1.0 if higher else 1.0, max(abs(before.value), 1e-12)
+
+
+def auc(scores: Floats, labels: Labels) -> float:
+    """How often an anomaly has the higher score, of all pairs of an anomaly and a normal sample.
+
+    Source: Mann-Whitney's U as the area under the ROC curve (Hanley and McNeil, 1982); ties count
+    half.
+
+    Args:
+        scores: Shape (n,); higher is stranger.
+        labels: 1 is an anomaly, 0 is normal; both are there.
+    """
+    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    ranks = (ends - (counts - 1) / 2)[inverse]
+    positive = labels == 1
+    ones, zeros = int(positive.sum()), int((~positive).sum())
+    return float((ranks[positive].sum() - ones * (ones + 1) / 2) / (ones * zeros))
+
+
+def drawn(labels: Labels) -> list[npt.NDArray[np.int64]]:
+    """Rows drawn again with replacement, within each label, always the same ones."""
+    random = np.random.default_rng(0)
+    groups = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    return [
+        np.concatenate([group[random.integers(0, len(group), len(group))] for group in groups])
+        for _ in range(_DRAWN)
+    ]
+
+
+def _around(mean: float, each: Floats) -> tuple[float, float]:
+    half = _Z_95 * float(each.std(ddof=1)) / sqrt(len(each)) if len(each) > 1 else 0.0
+    return mean - half, mean + half
+
+
+def _percentiles(values: list[float]) -> tuple[float, float]:
+    low, high = np.percentile(values, [2.5, 97.5])
+    return float(low), float(high)

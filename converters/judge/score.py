@@ -1,0 +1,94 @@
+"""How well a classifier did on samples whose right answers are known. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+
+from converters.data.split import Labels
+
+_Z_95 = 1.959964
+
+#: What is judged.
+ORIGINAL = "original"
+FILE = "file"
+
+
+@dataclass(frozen=True)
+class Score:
+    """One classifier on one split.
+
+    Attributes:
+        subject: `ORIGINAL`, the model that was given, or `FILE`, the .tflite that was written.
+        split: "train", "validation" or "test".
+        samples: How many.
+        correct: How many were classified rightly.
+        interval: 95 % interval of the accuracy, 0-1.
+        precision: Mean over the classes, 0-1.
+        recall: Mean over the classes, 0-1.
+        f1: Mean over the classes, 0-1.
+    """
+
+    subject: str
+    split: str
+    samples: int
+    correct: int
+    interval: tuple[float, float]
+    precision: float
+    recall: float
+    f1: float
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right ones, 0-1."""
+        return self.correct / self.samples
+
+
+def score(subject: str, split: str, chosen: Labels, labels: Labels) -> Score:
+    """Judge answers.
+
+    Precision, recall and F1 are means over the classes that occur in the labels or the answers, a
+    class of which nothing was found counting as 0 (as scikit-learn does with `average="macro"`).
+
+    Args:
+        subject: `ORIGINAL` or `FILE`.
+        split: Which samples.
+        chosen: The class that was chosen for each, int64, shape (n,).
+        labels: The right one, int64, shape (n,).
+    """
+    classes = np.union1d(chosen, labels)
+    hits = np.array([((chosen == c) & (labels == c)).sum() for c in classes], float)
+    picked = np.array([(chosen == c).sum() for c in classes], float)
+    there = np.array([(labels == c).sum() for c in classes], float)
+    correct = int(hits.sum())
+    return Score(
+        subject=subject,
+        split=split,
+        samples=len(labels),
+        correct=correct,
+        interval=wilson(correct, len(labels)),
+        precision=float(np.mean(hits / np.maximum(picked, 1))),
+        recall=float(np.mean(hits / np.maximum(there, 1))),
+        f1=float(np.mean(2 * hits / (picked + there))),
+    )
+
+
+def wilson(correct: int, samples: int) -> tuple[float, float]:
+    """The 95 % interval of a share.
+
+    Source: Wilson (1927), the score interval; it stays within 0-1 and is right for few samples.
+
+    Args:
+        correct: From 0.
+        samples: From 1.
+    """
+    share, square = correct / samples, _Z_95**2
+    middle = (share + square / (2 * samples)) / (1 + square / samples)
+    half = (
+        _Z_95
+        * sqrt(share * (1 - share) / samples + square / (4 * samples**2))
+        / (1 + square / samples)
+    )
+    return max(0.0, middle - half), min(1.0, middle + half)

@@ -1,0 +1,1 @@
+"""Everything that trains: one loop, what it is fed, who teaches it, and the steps that use it."""

@@ -1,0 +1,38 @@
+"""From a graph to a model that can be trained well: normalized, and with statistics that fit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from converters.data.dataset import Samples
+from converters.draft import Draft, Materials
+from converters.graph.build import build_model
+from converters.graph.node import Graph
+from converters.graph.unfold import Moments, normalizable, unfolded
+from converters.measure import measured_moments
+from converters.model_source import batch_one_function
+
+
+def moments_of(graph: Graph, samples: Samples, materials: Materials) -> dict[str, Moments]:
+    """Moments of everything that can have a normalization behind it."""
+    names = normalizable(graph)
+    return measured_moments(graph, names, samples, materials.seed, materials.report)
+
+
+def with_model(draft: Draft, model: Any, materials: Materials) -> Draft:
+    """The draft with another Keras model."""
+    shape = materials.source.input_shape
+    function = batch_one_function(lambda x: model(x, training=False), shape)
+    return replace(draft, function=function, keras_model=model)
+
+
+def trainable_model(graph: Graph, samples: Samples, materials: Materials) -> Any:
+    """A tf-keras model that answers as the graph does, with BatchNormalization.
+
+    Args:
+        graph: A trained model.
+        samples: Real ones, to measure what the normalizations begin with.
+        materials: With a seed and whom to report to.
+    """
+    return build_model(unfolded(graph, moments_of(graph, samples, materials)))

@@ -7,21 +7,20 @@ written to it (an identity is the path of a key, never the key).
 from __future__ import annotations
 
 import contextlib
-import os
 import re
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
-from tomlkit.items import InlineTable
+from tomlkit.items import InlineTable, Table
 
 from targets.address import Address, AddressError, parse_address, parse_jump
 from targets.errors import TargetError
 from targets.execution import KEYS, Execution, read_execution
+from targets.file_edit import edit_alone, replace_file
 
 FILE_NAME = "kedge.toml"
 DEFAULT_ROOT = "~/.local/share/kedge"
@@ -168,30 +167,21 @@ class Inventory:
         Raises:
             InventoryError: The name is taken or no name, or the file cannot be written.
         """
-        self.require_free(target.name)
-        entry = tomlkit.table()
-        entry["address"] = target.address
-        for key in ("host_key", "host_key_type", "identity", "jump", "board"):
-            if getattr(target, key) is not None:
-                entry[key] = str(getattr(target, key))
-        if target.root != DEFAULT_ROOT:
-            entry["root"] = target.root
-        for key in ("jump_host_keys", "labels"):
-            if getattr(target, key):
-                entry[key] = tomlkit.inline_table()
-                entry[key].update(getattr(target, key))
-        wanted = {**self.targets, target.name: self._target(target.name, entry)}
-        if "targets" not in self._document:
-            self._document["targets"] = tomlkit.table(is_super_table=True)
-        table = self._document["targets"]
-        # `targets = {…}` is one line, in which tables of several lines have no place.
-        if isinstance(table, InlineTable):
-            inline = tomlkit.inline_table()
-            inline.update(entry)
-            table[target.name] = inline
-        else:
-            table[target.name] = entry
-        self._write(wanted)
+        with self._editing():
+            self.require_free(target.name)
+            entry = _entry_of(target)
+            wanted = {**self.targets, target.name: self._target(target.name, entry)}
+            if "targets" not in self._document:
+                self._document["targets"] = tomlkit.table(is_super_table=True)
+            table = self._document["targets"]
+            # `targets = {…}` is one line, in which tables of several lines have no place.
+            if isinstance(table, InlineTable):
+                inline = tomlkit.inline_table()
+                inline.update(entry)
+                table[target.name] = inline
+            else:
+                table[target.name] = entry
+            self._write(wanted)
 
     def remove(self, name: str) -> None:
         """Take a target out of the file.
@@ -199,10 +189,11 @@ class Inventory:
         Raises:
             InventoryError: There is none of this name, or the file cannot be written.
         """
-        self.get(name)
-        wanted = {known: target for known, target in self.targets.items() if known != name}
-        del self._document["targets"][name]
-        self._write(wanted)
+        with self._editing():
+            self.get(name)
+            wanted = {known: target for known, target in self.targets.items() if known != name}
+            del self._document["targets"][name]
+            self._write(wanted)
 
     def set_execution(self, name: str, execution: Execution) -> None:
         """Write how models are executed on a target.
@@ -210,13 +201,14 @@ class Inventory:
         Raises:
             InventoryError: There is none of this name, or the file cannot be written.
         """
-        wanted = {**self.targets, name: replace(self.get(name), execution=execution)}
-        entry = self._document["targets"][name]
-        for key, value in execution.as_entry().items():
-            entry.pop(key, None)
-            if value is not None:
-                entry[key] = value
-        self._write(wanted)
+        with self._editing():
+            wanted = {**self.targets, name: replace(self.get(name), execution=execution)}
+            entry = self._document["targets"][name]
+            for key, value in execution.as_entry().items():
+                entry.pop(key, None)
+                if value is not None:
+                    entry[key] = value
+            self._write(wanted)
 
     def _targets_in(self, document: tomlkit.TOMLDocument) -> dict[str, Target]:
         table = document.get("targets", {})
@@ -271,27 +263,18 @@ class Inventory:
             return None
         return Path(text) if text.startswith("~") else self.path.parent / text
 
-    def _write(self, wanted: Mapping[str, Target]) -> None:
-        """Replace the file at once: a reader, or a crash, sees the old or the new one."""
-        content = self._edited(wanted)
+    @contextlib.contextmanager
+    def _editing(self) -> Iterator[None]:
+        """Read the file anew, and let nobody else edit it until the new one is written."""
         try:
-            path = self.path.resolve()  # a link stays one
-            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".kedge-")
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-                mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
-                Path(temporary).chmod(mode)
-                Path(temporary).replace(path)
-                _fsync_folder(path.parent)
-            except BaseException:
-                with contextlib.suppress(FileNotFoundError):
-                    Path(temporary).unlink()
-                raise
+            with edit_alone(self.path.resolve()):
+                self._document = _read(self.path)
+                yield
         except OSError as error:
             raise InventoryError(f"cannot write {self.path}: {error.strerror or error}") from error
+
+    def _write(self, wanted: Mapping[str, Target]) -> None:
+        replace_file(self.path.resolve(), self._edited(wanted))  # a link stays one
 
     def _edited(self, wanted: Mapping[str, Target]) -> bytes:
         """Return the new text; read it first, as TOML can be written so that an edit damages it."""
@@ -306,6 +289,21 @@ class Inventory:
             f"{self.path} is written in a way that kedge cannot edit",
             "Write each target as a table of its own, under a line [targets.NAME].",
         )
+
+
+def _entry_of(target: Target) -> Table:
+    entry = tomlkit.table()
+    entry["address"] = target.address
+    for key in ("host_key", "host_key_type", "identity", "jump", "board"):
+        if getattr(target, key) is not None:
+            entry[key] = str(getattr(target, key))
+    if target.root != DEFAULT_ROOT:
+        entry["root"] = target.root
+    for key in ("jump_host_keys", "labels"):
+        if getattr(target, key):
+            entry[key] = tomlkit.inline_table()
+            entry[key].update(getattr(target, key))
+    return entry
 
 
 def _others(document: tomlkit.TOMLDocument) -> str:
@@ -371,11 +369,3 @@ def _check_ssh(where: str, address: str, host_key: str | None, host_key_type: st
         raise InventoryError(
             f"{where}: host_key_type must be one of {known}, found {host_key_type!r}", hint
         )
-
-
-def _fsync_folder(path: Path) -> None:
-    folder = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -2,12 +2,13 @@
 
 import os
 import subprocess
+import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from targets import inventory as inventory_module
+from targets import file_edit
 from targets.address import Address, AddressError, parse_address, parse_jump
 from targets.inventory import Inventory, InventoryError, Target
 
@@ -232,7 +233,7 @@ def test_a_write_that_fails_leaves_the_old_file(
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(inventory_module.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(InventoryError, match="cannot write .*No space left") as refused:
         inventory.add(HERE)
 
@@ -249,12 +250,50 @@ def test_an_interrupted_write_leaves_the_old_file(
     def interrupted(_: int) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(inventory_module.os, "fsync", interrupted)
+    monkeypatch.setattr(os, "fsync", interrupted)
     with pytest.raises(KeyboardInterrupt):
         inventory.add(HERE)
 
     assert inventory.path.read_text() == WRITTEN
     assert [path.name for path in tmp_path.iterdir()] == ["kedge.toml"]
+
+
+def test_who_edits_at_the_same_time_loses_nothing_of_the_other(tmp_path: Path) -> None:
+    path = file_in(tmp_path, WRITTEN).path
+    programs = [Inventory(path) for _ in range(12)]  # all have read it before any has written
+    tuned = replace(HERE, name="alpha").execution
+    edits = [
+        threading.Thread(target=program.add, args=(replace(HERE, name=f"board{number}"),))
+        for number, program in enumerate(programs[:10])
+    ]
+    edits += [
+        threading.Thread(
+            target=programs[10].set_execution, args=("alpha", replace(tuned, threads=3))
+        ),
+        threading.Thread(target=programs[11].remove, args=("zero",)),
+    ]
+    for edit in edits:
+        edit.start()
+    for edit in edits:
+        edit.join()
+
+    found = Inventory(path).targets
+    assert set(found) == {"alpha", *(f"board{number}" for number in range(10))}
+    assert found["alpha"].execution.threads == 3
+    assert [entry.name for entry in tmp_path.iterdir()] == ["kedge.toml"]
+
+
+def test_an_edit_that_does_not_end_is_not_waited_for_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_edit, "EDIT_TIMEOUT_S", 0.05)
+    inventory = file_in(tmp_path, WRITTEN)
+
+    with file_edit.edit_alone(inventory.path):
+        with pytest.raises(InventoryError, match="another program that edits it"):
+            inventory.add(HERE)
+        assert inventory.path.read_text() == WRITTEN
+    inventory.add(HERE)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts a read-only folder")

@@ -181,7 +181,7 @@ def open_labelled(model: ModelFile, data: Path) -> LabelledData:
             "leave --data away",
         )
     _check_there(data)
-    form = InputForm(shape, 2 if outputs == 1 else outputs)
+    form = InputForm(shape, 2 if outputs == 1 else outputs, trains=False)
     dataset = open_dataset(data, form, UNSCALED, _seed_beside(model))
     if dataset.class_names and not isinstance(taken, ImageInput):
         raise ConversionError(

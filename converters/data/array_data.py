@@ -52,7 +52,7 @@ def dataset_of(path: Path, arrays: Mapping[str, Array], form: InputForm) -> Data
         ConversionError: An array is missing, of another shape, has NaN, or labels out of range; the
             message names the array.
     """
-    needed = _NAMES[::2] if may_lack_labels(form) else _NAMES
+    needed = [name for name in _NAMES if _is_needed(name, form)]
     missing = [name for name in needed if name not in arrays]
     if missing:
         found = ", ".join(list(arrays)[:8]) or "none"
@@ -61,8 +61,10 @@ def dataset_of(path: Path, arrays: Mapping[str, Array], form: InputForm) -> Data
         )
     kind = kind_of(path, arrays, form)
     task = form.wish.task(kind)
-    samples = {split: _samples(path, split, arrays, form, task) for split in (TRAIN, TEST)}
-    task = _weighted(task, form, samples[TRAIN].labels)
+    splits = (TRAIN, TEST) if form.trains else (TEST,)
+    samples = {split: _samples(path, split, arrays, form, task) for split in splits}
+    if form.trains:
+        task = _weighted(task, form, samples[TRAIN].labels)
 
     def read(wanted: Mapping[str, Selection], report: Report) -> dict[str, Samples]:
         chosen = {
@@ -75,6 +77,11 @@ def dataset_of(path: Path, arrays: Mapping[str, Array], form: InputForm) -> Data
 
     labels = {split: of_split.labels for split, of_split in samples.items()}
     return Dataset(path, labels, {TRAIN: "x_train", TEST: "x_test"}, read, task=task)
+
+
+def _is_needed(name: str, form: InputForm) -> bool:
+    kind, _, split = name.partition("_")
+    return (form.trains or split == TEST) and (kind == "x" or not may_lack_labels(form))
 
 
 def _weighted(task: Task, form: InputForm, labels: Labels) -> Task:
@@ -134,7 +141,7 @@ def _load(path: Path) -> dict[str, Array]:
             if not set(_NAMES) & set(file.files):
                 found = ", ".join(file.files[:8]) or "none"
                 raise ConversionError(
-                    f"{path}: array x_train is missing; its arrays are: {found}", _EXPECTED
+                    f"{path}: array x_test is missing; its arrays are: {found}", _EXPECTED
                 )
             return {name: _array(path, name, file) for name in _NAMES if name in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:

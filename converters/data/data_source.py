@@ -45,7 +45,7 @@ def open_dataset(path: Path, form: InputForm, image_range: str, seed: int) -> Da
         head = file.read(512)
     if head.startswith(b"PK"):
         _refuse_range(path, image_range)
-        return checked(open_arrays(path, form))
+        return checked(open_arrays(path, form), form.trains)
     if head.startswith(_COMPRESSED) or head[_TAR_MAGIC] == b"ustar":
         return checked(open_images(path, list_tar(path), form, image_range, seed))
     found = f"begins with {head[:8]!r}" if head else "is empty"

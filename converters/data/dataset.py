@@ -38,12 +38,14 @@ class InputForm:
         classes: Labels run from 0 to this, without it.
         outputs: Shape of an answer, without the batch axis; None where only classifiers are taken.
         wish: What the recipe says about the task.
+        trains: Whether training samples have to be there too; else only test samples.
     """
 
     shape: tuple[int, ...]
     classes: int
     outputs: tuple[int, ...] | None = None
     wish: TaskWish = TaskWish()  # noqa: RUF009 - frozen
+    trains: bool = True
 
 
 @dataclass(frozen=True)
@@ -161,13 +163,20 @@ def divided(
     )
 
 
-def checked(dataset: Dataset) -> Dataset:
+def checked(dataset: Dataset, trains: bool = True) -> Dataset:
     """The same dataset, with enough in it to be of use.
+
+    Args:
+        dataset: That was looked through.
+        trains: As in `InputForm`.
 
     Raises:
         ConversionError: Too few samples to train with or none to judge by.
     """
     found = {name: len(labels) for name, labels in dataset.labels.items()}
+    if not trains and found[TEST]:
+        return dataset
+    found.setdefault(TRAIN, 0)
     if found[TRAIN] < MIN_TRAIN_SAMPLES or found[TEST] < 1:
         raise ConversionError(
             f"{dataset.path}: has {found[TRAIN]} training and {found[TEST]} test samples, expected "

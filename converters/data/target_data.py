@@ -57,9 +57,10 @@ def kind_of(path: Path, arrays: Mapping[str, Array], form: InputForm) -> str:
 
 
 def _plain_kind(arrays: Mapping[str, Array], form: InputForm) -> str:
-    x, y, outputs = arrays["x_train"], arrays.get("y_train"), form.outputs
+    outputs = form.outputs
     if outputs is None:
         return CLASSIFICATION
+    x, y = arrays["x_train"], arrays.get("y_train")
     if y is None or outputs == form.shape and y.shape == x.shape and np.array_equal(x, y):
         return RECONSTRUCTION
     numbers = [array for array in (y, arrays.get("y_test")) if array is not None]

@@ -6,7 +6,7 @@ import glob
 import os
 from typing import Any, Dict, List
 
-from device_agent.pseudo_files import text_of
+from device_agent.pseudo_files import number_of, text_of
 
 EDGETPU_USB = "edgetpu-usb"
 EDGETPU_PCIE = "edgetpu-pcie"
@@ -37,12 +37,14 @@ def find_accelerators(root: str) -> List[Dict[str, Any]]:
 
     Returns:
         For each its `kind`, `path` and `usable` (whether this user may read and write its node),
-        and of a Coral one `state`, of a USB one `usb_mbits` (the negotiated speed; 0: not told).
+        and of a Coral one `state` and `node` (its device node; empty without one), of a USB one
+        `usb_mbits` (the negotiated speed; 0: not told).
     """
-    return [*_usb(root), *_pcie(root), *_nodes(root)]
+    return [*edgetpu_sticks(root), *_pcie(root), *_nodes(root)]
 
 
-def _usb(root: str) -> List[Dict[str, Any]]:
+def edgetpu_sticks(root: str) -> List[Dict[str, Any]]:
+    """Find those of them that are Edge TPUs on USB; see `find_accelerators`."""
     found = []
     for folder in sorted(glob.glob(os.path.join(root, "sys/bus/usb/devices/*"))):
         identity = (text_of(folder, "idVendor"), text_of(folder, "idProduct"))
@@ -51,15 +53,16 @@ def _usb(root: str) -> List[Dict[str, Any]]:
         bus, device = text_of(folder, "busnum"), text_of(folder, "devnum")
         node = ""
         if bus.isdigit() and device.isdigit():
-            node = os.path.join(root, "dev/bus/usb/{:03d}/{:03d}".format(int(bus), int(device)))
-        speed = text_of(folder, "speed")
+            node = "/dev/bus/usb/{:03d}/{:03d}".format(int(bus), int(device))
+        speed = number_of(folder, "speed")
         found.append(
             {
                 "kind": EDGETPU_USB,
                 "path": _board_path(root, folder),
-                "usable": _usable(node),
+                "usable": bool(node) and _usable(root, node),
                 "state": _USB_STATES[identity],
-                "usb_mbits": int(speed) if speed.isdigit() else 0,
+                "node": node,
+                "usb_mbits": int(speed) if speed > 0 else 0,
             }
         )
     return found
@@ -71,11 +74,12 @@ def _pcie(root: str) -> List[Dict[str, Any]]:
         return [
             {
                 "kind": EDGETPU_PCIE,
-                "path": _board_path(root, node),
-                "usable": _usable(node),
+                "path": node,
+                "usable": _usable(root, node),
                 "state": "ready",
+                "node": node,
             }
-            for node in nodes
+            for node in (_board_path(root, found) for found in nodes)
         ]
     driven = bool(glob.glob(os.path.join(root, "sys/class/apex/apex_*")))
     return [
@@ -84,6 +88,7 @@ def _pcie(root: str) -> List[Dict[str, Any]]:
             "path": _board_path(root, folder),
             "usable": False,
             "state": "no device node" if driven else "no driver",
+            "node": "",
         }
         for folder in sorted(glob.glob(os.path.join(root, "sys/bus/pci/devices/*")))
         if (text_of(folder, "vendor"), text_of(folder, "device")) == _PCI_IDENTITY
@@ -92,14 +97,14 @@ def _pcie(root: str) -> List[Dict[str, Any]]:
 
 def _nodes(root: str) -> List[Dict[str, Any]]:
     return [
-        {"kind": kind, "path": "/" + path, "usable": _usable(os.path.join(root, path))}
+        {"kind": kind, "path": "/" + path, "usable": _usable(root, path)}
         for path, kind in _NODES.items()
         if os.path.exists(os.path.join(root, path))
     ]
 
 
-def _usable(node: str) -> bool:
-    return bool(node) and os.access(node, os.R_OK | os.W_OK)
+def _usable(root: str, node: str) -> bool:
+    return os.access(os.path.join(root, node.lstrip("/")), os.R_OK | os.W_OK)
 
 
 def _board_path(root: str, path: str) -> str:

@@ -13,6 +13,7 @@ import subprocess
 import time
 from typing import Dict, List, Optional
 
+from device_agent.accelerators import edgetpu_sticks
 from device_agent.contract.conditions import Conditions
 from device_agent.heat import cooling_of, temperatures_of, trips_of
 from device_agent.power import power_of
@@ -25,9 +26,6 @@ _LOAD = re.compile(r"([0-9.]+[0-9]) [0-9.]+ [0-9.]+ ([0-9]+)/")
 _COUNT = re.compile(r"[0-9]{1,18}\Z")
 _THROTTLED = re.compile(r"throttled=0x([0-9a-fA-F]{1,8})\Z")
 _OOM_KILLS = re.compile(r"^oom_kill ([0-9]{1,18})$", re.MULTILINE)
-
-#: An Edge TPU stick before and after its first use (its firmware arrives with that).
-_EDGETPU_STICKS = (("1a6e", "089a"), ("18d1", "9302"))
 
 
 def read_conditions(root: str = "/", moment: str = "", ask_firmware: bool = True) -> Conditions:
@@ -117,13 +115,7 @@ def _meminfo(root: str) -> Dict[str, int]:
 
 
 def _edgetpu_usb_mbps(root: str) -> Optional[int]:
-    for device in sorted(glob.glob(os.path.join(root, "sys/bus/usb/devices/*"))):
-        vendor, product, speed = (
-            text_of(root, os.path.join(device, name)) for name in ("idVendor", "idProduct", "speed")
-        )
-        if (vendor, product) in _EDGETPU_STICKS and _COUNT.match(speed):
-            return int(speed)
-    return None
+    return next((one["usb_mbits"] for one in edgetpu_sticks(root) if one["usb_mbits"]), None)
 
 
 def _throttled() -> Optional[int]:

@@ -8,7 +8,7 @@ import os
 import time
 from typing import Any, Callable, Dict, List
 
-from device_agent.accelerators import EDGETPU_PCIE, EDGETPU_USB, find_accelerators
+from device_agent.accelerators import EDGETPU_USB, find_accelerators
 from device_agent.contract.codes import DELEGATE, RefusalError
 from device_agent.delegate_faults import Seen, explain
 from device_agent.pseudo_files import text_of
@@ -99,17 +99,8 @@ def _firmware_arrives(root: str) -> bool:
 
 def _nodes(root: str) -> List[str]:
     """The device nodes of the board's Edge TPUs."""
-    nodes = []
-    for entry in find_accelerators(root):
-        path = os.path.join(root, entry["path"].lstrip("/"))
-        if entry["kind"] == EDGETPU_PCIE and entry["state"] == "ready":
-            nodes.append(path)
-        elif entry["kind"] == EDGETPU_USB:
-            bus, device = text_of(path, "busnum"), text_of(path, "devnum")
-            if bus.isdigit() and device.isdigit():
-                node = "dev/bus/usb/{:03d}/{:03d}".format(int(bus), int(device))
-                nodes.append(os.path.join(root, node))
-    return nodes
+    told = [entry.get("node", "") for entry in find_accelerators(root)]
+    return [os.path.join(root, node.lstrip("/")) for node in told if node]
 
 
 def _group_of(node: str) -> str:

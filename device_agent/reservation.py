@@ -46,13 +46,13 @@ class Reservation:
         with named_os_errors():
             os.makedirs(os.path.dirname(self._path), exist_ok=True)
             lock = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            self._await(lock, timeout_s, on_wait)
-        except BaseException:
-            os.close(lock)
-            raise
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, json.dumps({"who": who}).encode("ascii"), 0)
+            try:
+                self._await(lock, timeout_s, on_wait)
+                os.ftruncate(lock, 0)
+                os.pwrite(lock, json.dumps({"who": who}).encode("ascii"), 0)
+            except BaseException:
+                os.close(lock)
+                raise
         self._lock = lock
 
     def _await(self, lock: int, timeout_s: float, on_wait: Callable[[str], None]) -> None:

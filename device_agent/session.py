@@ -57,6 +57,10 @@ class Surroundings(NamedTuple):
     """Whether the host has asked for something else while a job runs."""
 
 
+def _nothing() -> None:
+    pass
+
+
 class Session:
     """The operations of the agent."""
 
@@ -146,16 +150,13 @@ class Session:
 
     def _describe(self, args: _Args, _: Read, emit: Event) -> Answer:
         job = dict(self._runtime_of(args), job="describe")
-        return Answer(self._around.run_job(job, args.seconds("timeout_s"), emit, _nothing))
+        return Answer(self._do(job, args, emit))
 
     def _profile(self, args: _Args, _: Read, emit: Event) -> Answer:
-        job = dict(
-            self._runtime_of(args),
-            job="profile",
-            model=self._store.path(args.text("model")),
-            duration_s=args.seconds("duration_s"),
-        )
-        return Answer(self._around.run_job(job, args.seconds("timeout_s"), emit, _nothing))
+        model = self._store.path(args.text("model"))
+        duration_s = args.seconds("duration_s")
+        job = dict(self._runtime_of(args), job="profile", model=model, duration_s=duration_s)
+        return Answer(self._do(job, args, emit))
 
     def _benchmark(self, args: _Args, _: Read, emit: Event) -> Answer:
         pace = args.with_defaults(_BACK_TO_BACK)
@@ -163,10 +164,8 @@ class Session:
         seen.add(self._conditions("before"))
         with self._store.workspace() as folder:
             job = dict(
-                self._runtime_of(args),
+                self._model_of(args),
                 job="benchmark",
-                model=self._store.path(args.text("model")),
-                threads=args.count("threads", 1, MOST_THREADS),
                 warmup_s=args.seconds("warmup_s"),
                 duration_s=args.seconds("duration_s"),
                 seed=args.count("seed", 0, (1 << 32) - 1),
@@ -177,12 +176,7 @@ class Session:
                 series_folder=folder,
             )
             try:
-                result = self._around.run_job(
-                    job,
-                    args.seconds("timeout_s"),
-                    emit,
-                    lambda: self._tick(seen, folder),
-                )
+                result = self._do(job, args, emit, lambda: self._tick(seen, folder))
             except RefusalError as refusal:
                 if refusal.code != CHILD_DIED:
                     raise
@@ -220,16 +214,13 @@ class Session:
     def _infer(self, args: _Args, _: Read, emit: Event) -> Answer:
         with self._store.workspace() as folder:
             job = dict(
-                self._runtime_of(args),
+                self._model_of(args),
                 job="infer",
-                model=self._store.path(args.text("model")),
-                threads=args.count("threads", 1, MOST_THREADS),
                 inputs=[self._with_path(entry) for entry in args.records("inputs")],
                 outputs=os.path.join(folder, "output"),
             )
-            result = self._around.run_job(job, args.seconds("timeout_s"), emit, _nothing)
-            for entry in result["outputs"]:
-                entry["sha256"] = self._store.adopt(entry.pop("path"))
+            result = self._do(job, args, emit)
+            self._adopt_outputs(result)
         return Answer(result)
 
     def _run(self, args: _Args, _: Read, emit: Event) -> Answer:
@@ -241,20 +232,26 @@ class Session:
             raise RefusalError(BAD_REQUEST, "the card is wrong: {}".format(error)[:500]) from error
         with self._store.workspace() as folder:
             job = dict(
-                self._runtime_of(args),
+                self._model_of(args),
                 job="run",
-                model=self._store.path(args.text("model")),
-                threads=args.count("threads", 1, MOST_THREADS),
                 card=args.record("card"),
                 samples=[self._sample(entry) for entry in args.records("samples")],
                 answers=os.path.join(folder, "answers"),
                 outputs=os.path.join(folder, "output") if args.truth("keep_outputs") else "",
             )
-            result = self._around.run_job(job, args.seconds("timeout_s"), emit, _nothing)
-            result["answers"] = self._store.adopt(os.path.join(folder, "answers"))
-            for entry in result["outputs"]:
-                entry["sha256"] = self._store.adopt(entry.pop("path"))
+            result = self._do(job, args, emit)
+            result["answers"] = self._store.adopt(job["answers"])
+            self._adopt_outputs(result)
         return Answer(result)
+
+    def _do(
+        self, job: Dict[str, Any], args: _Args, emit: Event, tick: Callable[[], None] = _nothing
+    ) -> Dict[str, Any]:
+        return self._around.run_job(job, args.seconds("timeout_s"), emit, tick)
+
+    def _adopt_outputs(self, result: Dict[str, Any]) -> None:
+        for entry in result["outputs"]:
+            entry["sha256"] = self._store.adopt(entry.pop("path"))
 
     def _sample(self, entry: Dict[str, Any]) -> Dict[str, Any]:
         inputs = _Args(entry).records("inputs")
@@ -270,6 +267,11 @@ class Session:
             "allow_cpu": asked.truth("allow_cpu"),
             "cores": asked.sizes("cores"),
         }
+
+    def _model_of(self, args: _Args) -> Dict[str, Any]:
+        model = self._store.path(args.text("model"))
+        threads = args.count("threads", 1, MOST_THREADS)
+        return dict(self._runtime_of(args), model=model, threads=threads)
 
     def _with_path(self, entry: Dict[str, Any]) -> Dict[str, Any]:
         fields = _Args(entry)
@@ -343,7 +345,3 @@ class _Args:
 def _refuse(name: str, expected: str, found: object) -> NoReturn:
     message = "field {} must be {}, found {}".format(name, expected, reprlib.repr(found))
     raise RefusalError(BAD_REQUEST, message)
-
-
-def _nothing() -> None:
-    pass

@@ -131,14 +131,15 @@ def diagnose(seen: Probe, wanted_runtime: str | None = None) -> Diagnosis:
 def require_space(free_bytes: int | None, first_use: FirstUse) -> list[Finding]:
     """Tell whether what the first use sends fits on the board's disk."""
     wheels = sum(wheel.size_bytes for wheel in first_use.wheels)
-    needed = round(first_use.agent_bytes + wheels * DISK_PER_WHEEL_BYTE)
-    if free_bytes is None or not needed or free_bytes >= needed + RESERVE_BYTES:
+    needed = round(first_use.agent_bytes + wheels * DISK_PER_WHEEL_BYTE) + RESERVE_BYTES
+    if free_bytes is None or free_bytes >= needed:
         return []
+    meanwhile = " while the runtime is unpacked" if wheels else ""
     return [
         Finding(
             BLOCKS,
-            f"{free_bytes / 2**20:.0f} MiB are free, the runtime needs "
-            f"{(needed + RESERVE_BYTES) / 2**20:.0f} MiB while it is unpacked",
+            f"{free_bytes / 2**20:.0f} MiB are free, kedge needs {needed / 2**20:.0f} MiB"
+            f"{meanwhile}",
             "Free some space on the board, or name another folder as `root` in kedge.toml.",
         )
     ]
@@ -171,8 +172,8 @@ def _runtime_of(
 def _about_the_root(seen: Probe) -> list[Finding]:
     another = "Name another folder on the board as `root` of this target in kedge.toml."
     found = []
-    if not seen.writable:
-        found.append(Finding(BLOCKS, f"{seen.root} cannot be written", another))
+    if seen.root_refusal:
+        found.append(Finding(BLOCKS, seen.root_refusal, another))
     if "noexec" in seen.mount_options:
         cause = f"{seen.root} is mounted noexec: no runtime can be loaded from there"
         found.append(Finding(BLOCKS, cause, another))
@@ -199,9 +200,9 @@ def _about_accelerators(facts: Mapping[str, Any]) -> list[Finding]:
     accelerators: Sequence[Mapping[str, Any]] = facts.get("accelerators", ())
     for entry in accelerators:
         name = f"the accelerator {entry['kind']} at {entry['path']}"
-        if entry.get("state") == "no driver":
-            fix = "Install the kernel module: gasket-dkms (apex)."
-            found.append(Finding(WARNS, f"{name} has no driver", fix))
+        if entry.get("state") in ("no driver", "no device node"):
+            fix = "Install the kernel module: gasket-dkms (apex), then: sudo modprobe apex"
+            found.append(Finding(WARNS, f"{name} has {entry['state']}", fix))
         elif not entry.get("usable"):
             fix = f"Add the user to the group of its node: ls -l {entry['path']}; then log in anew."
             if str(entry["kind"]).startswith("edgetpu"):

@@ -74,6 +74,15 @@ class Probe:
     """Digests of the runtimes that kedge brought there before."""
     refused_python: str = ""
     """A Python that is there, but that the board's system does not let run."""
+    keeps_files: bool = True
+    """Not so in `/proc` and its like, which even root cannot fill, though the kernel says so."""
+
+    @property
+    def root_refusal(self) -> str:
+        """Why kedge has no place on this board; empty where it has."""
+        if not self.keeps_files:
+            return f"{self.root} lies in a file system that keeps no files (such as /proc)"
+        return "" if self.writable else f"{self.root} cannot be written"
 
     @cached_property
     def python(self) -> Python:
@@ -183,10 +192,11 @@ def read_probe(output: str, complaint: str = "") -> Probe:
             "Name a whole path: --root FOLDER of `kedge target add`, or `root` in kedge.toml.",
         )
     free = _count(told.get("free_kib", ""))
+    keeps_files = told.get("size_kib") != "0"
     return Probe(
         machine=told.get("machine", ""),
         root=told["root"],
-        writable=told.get("writable") == "yes",
+        writable=told.get("writable") == "yes" and keeps_files,
         free_bytes=free * 1024 if free is not None else None,
         has_agent=told.get("agent") == "yes",
         pythons=tuple(Python(**fields) for fields in pythons.values()),
@@ -194,6 +204,7 @@ def read_probe(output: str, complaint: str = "") -> Probe:
         mount_options=_options(several["mounted"], told.get("mount", "")),
         refused_python=told.get("refused", ""),
         trees=tuple(several["tree"]),
+        keeps_files=keeps_files,
     )
 
 

@@ -81,7 +81,8 @@ while [ ! -d "${{near:-/}}" ]; do near=${{near%/*}}; done
 near=${{near:-/}}
 [ -w "$near" ] && echo "writable=yes"
 df -Pk "$near" 2>/dev/null |
-  awk 'NR==2 {{print "free_kib=" $4; sub(/.*% /, ""); print "mount=" $0}}'
+  awk 'NR==2 {{ print "size_kib=" $2; print "free_kib=" $4; match($0, / [0-9]*[%-] +\\//)
+    print "mount=" substr($0, RSTART + RLENGTH - 1) }}'
 while read -r _ place _ options _; do echo "mounted=$options $place"; done 2>/dev/null </proc/mounts
 for tree in "$root"/store/runtimes/*; do [ -d "$tree" ] && echo "tree=${{tree##*/}}"; done
 ask={ask}

@@ -118,9 +118,9 @@ def require_writable(seen: Probe, target: Target) -> None:
     Raises:
         BoardDiskError: The root folder cannot be written.
     """
-    if not seen.writable:
+    if seen.root_refusal:
         raise BoardDiskError(
-            f"{target.name}: {seen.root} cannot be written",
+            f"{target.name}: {seen.root_refusal}",
             "Name a writable folder on the board: --root FOLDER of `kedge target add`, or `root` "
             "of this target in kedge.toml.",
         )

@@ -30,6 +30,9 @@ def test_check_tells_what_the_board_is(project: Project) -> None:
     assert facts["emulated"] is (board.kind == "arm64")
     assert "/shims/" not in facts["python_executable"]
     assert ran.json["runtime"]["distribution"] == "ai-edge-litert"
+    shown = " ".join(kedge("target", "check", board.name, cwd=folder).out.split())
+    assert f"SFTP {'yes' if facts['sftp'] else 'no'}" in shown
+    assert f"CPU features {facts['cpu_features'][0]}" in shown
 
 
 def test_the_inventory_holds_no_secret(project: Project) -> None:

@@ -199,6 +199,7 @@ def test_a_usb_edgetpu_is_known_in_both_its_states(
             "path": "/sys/bus/usb/devices/2-1",
             "usable": True,
             "state": state,
+            "node": "/dev/bus/usb/002/003",
             "usb_mbits": 5000,
         }
     ]

@@ -18,7 +18,7 @@ LONG = RunSettings(threads=1, warmup_s=0.01, duration_s=60)
 SAMPLE = {"x": np.array([[-3, -1, 1, 3]], np.int8)}
 
 
-def wait_until(true: Callable[[], object], seconds: float = 10) -> None:
+def wait_until(true: Callable[[], object], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end

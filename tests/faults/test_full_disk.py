@@ -56,6 +56,15 @@ def test_for_the_wheels_of_a_runtime(
     assert_unharmed(here, model)
 
 
+def test_for_the_name_in_the_reservation(here: Target, root: Path, model: Path) -> None:
+    with open_device(here) as device:
+        with full(root), pytest.raises(BoardDiskError, match="No space left") as refused:
+            device.prepare_runtime()
+        assert "Free some space" in refused.value.hint
+        device.prepare_runtime()
+    assert_unharmed(here, model)
+
+
 def test_for_the_tensors(here: Target, root: Path, model: Path) -> None:
     with open_device(here) as device:
         device.prepare_runtime()

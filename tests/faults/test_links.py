@@ -101,10 +101,10 @@ def test_a_cut_while_the_board_is_read(
     real = probe_module.probe_script
 
     def slow(*arguments: object) -> bytes:
-        return b"sleep 0.5717\n" + real(*arguments)  # type: ignore[arg-type]
+        return b"sleep 5.717\n" + real(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(probe_module, "probe_script", slow)
-    cutter = cut_when(server, lambda: processes_with("sleep\x000.5717"))
+    cutter = cut_when(server, lambda: processes_with("sleep\x005.717"))
     with pytest.raises(UnreachableError) as lost, open_device(target):
         pytest.fail("it opened")
     cutter.join()

@@ -51,7 +51,7 @@ def nothing_on_stderr(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
 def no_thread_stays() -> Iterator[None]:
     before = set(threading.enumerate())
     yield
-    end = time.monotonic() + 5
+    end = time.monotonic() + 30
     while left := [thread for thread in threading.enumerate() if thread not in before]:
         if all(isinstance(thread, threading.Timer) and thread.daemon for thread in left):
             return  # paramiko's own deadline of a handshake that failed

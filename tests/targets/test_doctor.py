@@ -179,6 +179,7 @@ def test_a_runtime_that_is_wanted_and_does_not_load_is_named(pi: Path) -> None:
     ("change", "cause", "fix"),
     [
         ({"writable": False}, "cannot be written", "`root`"),
+        ({"writable": False, "keeps_files": False}, "keeps no files", "`root`"),
         ({"mount_options": ("rw", "noexec")}, "mounted noexec", "`root`"),
         ({"pythons": ()}, "needs Python 3.7 or newer", "apt-get install python3"),
         ({"pythons": (python(10, lacks=("zlib",)),)}, "3.10 lacks zlib", "python3-modules"),
@@ -213,10 +214,19 @@ def test_little_memory_is_a_caution(pi: Path) -> None:
             False,
             ["no driver", "gasket-dkms"],
         ),
+        (
+            {
+                "sys/bus/pci/devices/0/vendor": "0x1ac1",
+                "sys/bus/pci/devices/0/device": "0x089a",
+                "sys/class/apex/apex_0/temp": "40000",
+            },
+            False,
+            ["no device node", "gasket-dkms"],
+        ),
         ({"dev/galcore": ""}, True, []),
         ({"sys/bus/usb/devices/1-1/idVendor": "046d"}, True, []),
     ],
-    ids=["first use", "usb 2", "group", "pcie", "no driver", "npu", "a mouse"],
+    ids=["first use", "usb 2", "group", "pcie", "no driver", "no node", "npu", "a mouse"],
 )
 def test_accelerators(
     tmp_path: Path, tree: dict[str, str], usable: bool, causes: list[str]
@@ -240,7 +250,15 @@ def test_what_does_not_fit_on_the_disk_is_told_before_it_is_sent() -> None:
     (found,) = require_space(50 << 20, first)
     assert found.level == BLOCKS
     assert "50 MiB are free" in found.cause
-    assert require_space(1 << 20, FirstUse(0, (), has_agent=True, has_runtime=True)) == []
+
+
+def test_a_disk_is_full_below_what_the_agent_leaves_to_others() -> None:
+    nothing = FirstUse(0, (), has_agent=True, has_runtime=True)
+
+    assert require_space(5 << 20, nothing) == []
+    (found,) = require_space(1 << 20, nothing)
+    assert found.level == BLOCKS
+    assert "1 MiB are free, kedge needs 4 MiB" in found.cause
 
 
 def test_what_a_shell_alone_tells_is_enough_to_say_why() -> None:

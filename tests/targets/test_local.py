@@ -47,9 +47,9 @@ def test_a_command_that_hangs_is_ended_with_its_children(
     with pytest.raises(DeadlineError, match="did not finish a command within 0 s") as late:
         here.run(f"sleep 61 & echo $! > {tmp_path}/pid; sleep 62", b"", 0.4)
 
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     assert late.value.exit_code == 6
-    assert ended_within(int((tmp_path / "pid").read_text()), 2)
+    assert ended_within(int((tmp_path / "pid").read_text()), 20)
 
 
 def test_a_channel_is_two_way(here: LocalTransport) -> None:
@@ -91,5 +91,5 @@ def test_a_command_that_ignores_its_closed_input_is_ended(here: LocalTransport) 
     began = time.monotonic()
     channel.close()
 
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 30
     assert channel._process.poll() not in (None, 0)

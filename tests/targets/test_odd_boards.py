@@ -21,7 +21,7 @@ from targets.runtimes import RuntimeChoice, Wheel
 from tests.accounts import Account, openssh
 from tests.boards import require_board_parts
 from tests.device_agent.agents import files_below
-from tests.kedge import kedge
+from tests.kedge import assert_refused, kedge
 from tests.targets.loopback import (
     let_boards_use_the_tests_python,
     start_own_sshd,
@@ -152,6 +152,13 @@ def test_a_folder_that_cannot_be_written_is_not_added(here: Target, tmp_path: Pa
     assert ran.code == 6
     assert f"{here.root} cannot be written" in ran.err
     assert "--root FOLDER" in ran.err
+    assert not (tmp_path / "kedge.toml").exists()
+
+
+def test_a_folder_in_proc_is_not_added(tmp_path: Path) -> None:
+    ran = kedge("target", "add", "here", "local", "--root", "/proc/kedge", cwd=tmp_path)
+
+    assert_refused(ran, 6, "/proc/kedge lies in a file system that keeps no files", "--root FOLDER")
     assert not (tmp_path / "kedge.toml").exists()
 
 

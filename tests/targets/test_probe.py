@@ -220,6 +220,16 @@ def test_a_read_only_root_is_seen(look: Look, tmp_path: Path) -> None:
         subprocess.run(["umount", folder], check=True)
 
 
+@pytest.mark.parametrize("root", ["/proc/kedge", "/sys/kernel/kedge"])
+def test_a_file_system_that_keeps_no_files_is_seen_although_root_may_write(
+    look: Look, root: str
+) -> None:
+    seen = look(root)
+
+    assert not seen.writable
+    assert f"{root} lies in a file system that keeps no files" in seen.root_refusal
+
+
 @pytest.mark.parametrize(
     "output",
     ["", "This account is not available.", "root=/x\n", "end=yes\n", "root=\nend=yes\n", "\0"],

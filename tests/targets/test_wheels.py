@@ -166,12 +166,12 @@ def test_a_download_that_takes_too_long_leaves_nothing(
     cache: Path, pip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(wheels_module, "DOWNLOAD_TIMEOUT_S", 0.3)
-    pip_does(pip, f'echo half > "$DEST/{LITERT_FILE}"; exec sleep 30')
+    pip_does(pip, f'echo half > "$DEST/{LITERT_FILE}"; exec sleep 60')
     began = time.monotonic()
 
     with pytest.raises(WheelError, match="took too long"):
         find_wheels([LITERT], None, lambda name: None)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 40
     assert list(cache.iterdir()) == []
 
 

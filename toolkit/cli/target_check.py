@@ -87,11 +87,14 @@ def _rows(seen: Probe, found: Diagnosis) -> list[list[str]]:
         ["system", f"{facts.get('os') or 'unknown'}, kernel {facts.get('kernel') or 'unknown'}"],
         ["programs are", f"{facts.get('machine') or 'unknown'}, {libraries}"],
         ["cores", _cores(facts)],
+        ["CPU features", " ".join(facts.get("cpu_features", ())) or "unknown"],
         ["memory", _memory(facts)],
         ["free for kedge", f"{free} at {seen.root}"],
         ["pythons", ", ".join(_python_text(seen, found)) or "none"],
     ]
     rows += [["accelerator", _accelerator(entry)] for entry in facts.get("accelerators", ())]
+    if "sftp" in facts:
+        rows.append(["SFTP", "yes" if facts["sftp"] else "no, and kedge needs none"])
     runs_in = [facts.get("container") and f"container of {facts['container']}"]
     runs_in += ["emulation"] if facts.get("emulated") else []
     if any(runs_in):

@@ -78,8 +78,22 @@ CREATE TABLE series (
 }
 
 
+#: What helps, by a word of SQLite's message.
+_HELP = {
+    "locked": "Another kedge is writing to it: repeat this when that one is done.",
+    "readonly": "Make it writable for you, and its folder as well.",
+    "": "If the file is damaged, move it away: a new one is made.",
+}
+
+
 class ResultStoreError(ToolkitError):
     """The store of results cannot be read or written."""
+
+
+class ResultDiskError(ResultStoreError):
+    """The disk that the store lies on is full: nothing of it was lost, nothing was added."""
+
+    exit_code = 6
 
 
 @dataclass(frozen=True)
@@ -158,8 +172,10 @@ class ResultStore:
         """Return one result.
 
         Raises:
-            ResultStoreError: There is none of this number.
+            ResultStoreError: There is none of this number, or what was kept of it is damaged.
         """
+        if not 0 < number < 2**63:  # what an id of SQLite can be
+            raise self._absent(number)
         columns = ", ".join(ResultLine.__dataclass_fields__)
         with _translated(self._path):
             row = self._database.execute(
@@ -170,17 +186,24 @@ class ResultStore:
                 "ORDER BY number",
                 (number,),
             ).fetchall()
-            series: list[dict[str, tuple[int, ...]]] = [{} for _ in runs]
-            for position, name, data in self._database.execute(
+            series = self._database.execute(
                 "SELECT number, name, data FROM series WHERE result_id = ?", (number,)
-            ):
-                series[position][name] = _unpacked(data)
+            ).fetchall()
         if row is None:
+            raise self._absent(number)
+        try:
+            document, found = json.loads(row[-1]), _runs_of(runs, series)
+        except (ValueError, LookupError, TypeError, zlib.error) as error:
             raise ResultStoreError(
-                f"there is no result {number} in {self._path}", "List them: kedge results"
-            )
-        found = tuple(map(_run_of, runs, series))
-        return StoredResult(ResultLine(*row[:-1]), json.loads(row[-1]), found)
+                f"result {number} in {self._path} is damaged: {error!r}",
+                "The other results can still be read.",
+            ) from error
+        return StoredResult(ResultLine(*row[:-1]), document, found)
+
+    def _absent(self, number: int) -> ResultStoreError:
+        return ResultStoreError(
+            f"there is no result {number} in {self._path}", "List them: kedge results"
+        )
 
     def _save_row(self, measurement: Measurement, row: Row) -> int:
         cursor = self._database.execute(
@@ -262,18 +285,24 @@ def as_document(result: StoredResult) -> dict[str, Any]:
 
 def _prepare(database: sqlite3.Connection, path: Path) -> None:
     database.execute("PRAGMA foreign_keys = ON")
+    if _schema_of(database, path) == SCHEMA:
+        return
     with database:
         database.execute("BEGIN IMMEDIATE")  # two at once: the second waits, then finds the tables
-        found = database.execute("PRAGMA user_version").fetchone()[0]
-        if found > SCHEMA:
-            raise ResultStoreError(
-                f"{path} was written by a newer kedge (schema {found}, this one reads {SCHEMA})",
-                "Use that kedge, or move the file away.",
-            )
-        for step in range(found, SCHEMA):
+        for step in range(_schema_of(database, path), SCHEMA):
             for statement in _STEPS[step].split(";\n"):
                 database.execute(statement)
             database.execute(f"PRAGMA user_version = {step + 1}")
+
+
+def _schema_of(database: sqlite3.Connection, path: Path) -> int:
+    found = int(database.execute("PRAGMA user_version").fetchone()[0])
+    if found > SCHEMA:
+        raise ResultStoreError(
+            f"{path} was written by a newer kedge (schema {found}, this one reads {SCHEMA})",
+            "Use that kedge, or move the file away.",
+        )
+    return found
 
 
 @contextmanager
@@ -281,18 +310,39 @@ def _translated(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
-        raise ResultStoreError(
-            f"the results in {path} cannot be used: {error}",
-            "If the file is damaged, move it away: a new one is made.",
-        ) from error
+        if "is full" in str(error):
+            raise ResultDiskError(
+                f"the disk of {path} is full: nothing was added to the results", "Free some space."
+            ) from error
+        hint = next(hint for word, hint in _HELP.items() if word in str(error))
+        message = f"the results in {path} cannot be used: {error}"
+        raise ResultStoreError(message, hint) from error
     except OSError as error:
         raise ResultStoreError(f"cannot keep results in {path}: {error.strerror}") from error
 
 
+def _runs_of(
+    rows: Sequence[tuple[str, str, bytes, bytes]], series: Sequence[tuple[int, str, bytes]]
+) -> tuple[BoardRun, ...]:
+    """Unpack the runs of a result.
+
+    Raises:
+        ValueError, LookupError, TypeError, zlib.error: What was kept is not whole.
+    """
+    if not rows:
+        raise ValueError("its runs are missing")
+    more: list[dict[str, tuple[int, ...]]] = [{} for _ in rows]
+    for position, name, data in series:
+        more[position][name] = _unpacked(data)
+    return tuple(map(_run_of, rows, more))
+
+
 def _run_of(row: tuple[str, str, bytes, bytes], series: Mapping[str, tuple[int, ...]]) -> BoardRun:
     conditions = tuple(conditions_from_json(entry) for entry in json.loads(row[1]))
-    run = process_run_from_json(json.loads(row[0]))
-    return BoardRun(run, _unpacked(row[2]), conditions, _unpacked(row[3]), series)
+    run, samples = process_run_from_json(json.loads(row[0])), _unpacked(row[2])
+    if len(samples) != run.sample_count:
+        raise ValueError(f"{len(samples)} samples are left of {run.sample_count}")
+    return BoardRun(run, samples, conditions, _unpacked(row[3]), series)
 
 
 def _document(measurement: Measurement, row: Row) -> dict[str, Any]:

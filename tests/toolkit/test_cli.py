@@ -10,6 +10,7 @@ import pytest
 from tests.kedge import assert_refused, kedge
 from tests.tiny_model import custom_op_model, relu_model
 from toolkit.cli.main import COMMANDS
+from toolkit.cli.options import Share
 
 HEAVY = ("tensorflow", "tf_keras", "keras", "paramiko", "scipy", "numpy", "ai_edge_litert")
 
@@ -57,6 +58,29 @@ def test_wrong_usage_exits_with_2(tmp_path: Path) -> None:
         ["bench", "m.tflite", "--on", "x", "--threads", "0"],
     ):
         assert kedge(*arguments, cwd=tmp_path).code == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["compare", "a.tflite", "b.tflite", "--on", "x", "--max-regression", "nan"],
+        ["compare", "a.tflite", "b.tflite", "--on", "x", "--max-regression", "much%"],
+        ["compare", "a.tflite", "b.tflite", "--on", "x", "--max-regression", "-1%"],
+        ["bench", "m.tflite", "--on", "x", "--rate", "nan"],
+        ["convert", "m.h5", "--data", "d.npz", "--out", "out", "--max-drop", "100%"],
+    ],
+)
+def test_what_is_no_number_or_out_of_bounds_is_wrong_usage(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    ran = kedge(*arguments, cwd=tmp_path)
+    assert ran.code == 2
+    assert arguments[-2] in ran.err
+
+
+@pytest.mark.parametrize(("text", "share"), [("0.05", 0.05), ("5%", 0.05), (" 2.5 %", 0.025)])
+def test_a_share_is_written_as_a_fraction_or_in_percent(text: str, share: float) -> None:
+    assert Share(0, 10).convert(text, None, None) == pytest.approx(share)
 
 
 @pytest.mark.parametrize("duration", ["0s", "-1s", "2h", "soon"])

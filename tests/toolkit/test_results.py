@@ -9,10 +9,20 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from tests.targets.small_disk import small_disk
 from tests.toolkit.measurements import measurement
-from toolkit.results import FOLDER, NAME, SCHEMA, ResultStoreError, as_document, open_results
+from toolkit.results import (
+    FOLDER,
+    NAME,
+    SCHEMA,
+    ResultDiskError,
+    ResultStoreError,
+    as_document,
+    open_results,
+)
 
 SAMPLES = [[100_000 + 7 * process + sample for sample in range(60)] for process in range(6)]
 
@@ -91,13 +101,6 @@ def test_the_newest_result_is_listed_first_and_by_target(tmp_path: Path) -> None
         assert [line.id for line in store.lines(limit=1)] == [3]
 
 
-def test_an_unknown_number_says_how_to_list(tmp_path: Path) -> None:
-    with open_results(tmp_path) as store, pytest.raises(ResultStoreError) as caught:
-        store.load(7)
-    assert "7" in str(caught.value)
-    assert "kedge results" in caught.value.hint
-
-
 def test_a_store_of_a_newer_kedge_is_refused_and_left_alone(tmp_path: Path) -> None:
     with open_results(tmp_path) as store:
         store.save(measurement(SAMPLES))
@@ -122,6 +125,68 @@ def test_a_file_where_the_folder_should_be_is_named(tmp_path: Path) -> None:
     (tmp_path / FOLDER).write_text("")
     with pytest.raises(ResultStoreError, match=FOLDER), open_results(tmp_path):
         pass
+
+
+@pytest.mark.parametrize("number", [0, 7, -1, 2**63])
+def test_a_number_that_no_result_has_is_told(number: int, tmp_path: Path) -> None:
+    with open_results(tmp_path) as store, pytest.raises(ResultStoreError) as caught:
+        store.load(number)
+    assert f"no result {number}" in str(caught.value)
+    assert "kedge results" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "UPDATE result SET document = '{' WHERE id = 1",
+        "UPDATE run SET record = '{}' WHERE result_id = 1",
+        "UPDATE run SET samples = x'00' WHERE result_id = 1",
+        "UPDATE run SET samples = (SELECT samples FROM run WHERE result_id = 2 AND number = 0) "
+        "WHERE result_id = 1",
+        "DELETE FROM run WHERE result_id = 1",
+    ],
+)
+def test_a_damaged_result_is_named_and_the_others_stay(harm: str, tmp_path: Path) -> None:
+    with open_results(tmp_path) as store:
+        for samples in (SAMPLES, [[*one, 1] for one in SAMPLES]):
+            store.save(measurement(samples))
+    with sqlite3.connect(tmp_path / FOLDER / NAME) as database:
+        database.execute(harm)
+    with open_results(tmp_path) as store:
+        with pytest.raises(ResultStoreError, match="result 1 .* is damaged"):
+            store.load(1)
+        assert len(store.load(2).runs) == 6
+        assert len(store.lines()) == 2
+
+
+def test_a_full_disk_is_named_and_what_was_kept_stays(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "size=262144"):
+        project = tmp_path / "disk"
+        random = np.random.default_rng(0)
+        kept = 0
+        with pytest.raises(ResultDiskError, match="full") as refused:
+            while kept < 100:
+                samples = random.integers(1_000_000, 2_000_000, (6, 1000)).tolist()
+                with open_results(project) as store:
+                    store.save(measurement(samples))
+                kept += 1
+        assert refused.value.exit_code == 6
+        with open_results(project) as store:
+            assert len(store.lines()) == kept > 0
+            assert len(store.load(kept).runs) == 6
+
+
+def test_a_store_that_cannot_be_written_is_read(tmp_path: Path) -> None:
+    project = tmp_path / "disk"
+    with small_disk(project, "size=4000000"):
+        with open_results(project) as store:
+            store.save(measurement(SAMPLES))
+        subprocess.run(["mount", "-o", "remount,ro", project], check=True)
+        with open_results(project) as store:
+            assert len(store.load(1).runs) == 6
+            with pytest.raises(ResultStoreError, match="readonly") as refused:
+                store.save(measurement(SAMPLES))
+        assert "writable" in refused.value.hint
 
 
 def test_two_writers_at_once_lose_nothing(tmp_path: Path) -> None:

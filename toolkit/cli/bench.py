@@ -11,7 +11,7 @@ from toolkit.cli import output
 from toolkit.cli.accuracy import show_accuracy
 from toolkit.cli.measurement import as_plain, exit_code, gravest
 from toolkit.cli.measurement_report import show_measurement
-from toolkit.cli.options import Duration, as_json, file_path, threads, wheelhouse
+from toolkit.cli.options import Duration, FiniteRange, as_json, file_path, threads, wheelhouse
 
 if TYPE_CHECKING:
     from toolkit.bench import Measurement
@@ -37,7 +37,7 @@ LONGEST_SOAK_S = 12 * 3600.0
 @click.option(
     "--rate",
     "rate_hz",
-    type=click.FloatRange(0.1, 10_000),
+    type=FiniteRange(0.1, 10_000),
     metavar="HZ",
     help="Requests at fixed times, so many a second, instead of back to back.",
 )
@@ -87,6 +87,7 @@ def command(
     from toolkit.bench_many import bench_many
     from toolkit.project import open_inventory
     from toolkit.quality import QUALITIES
+    from toolkit.results import open_results
 
     if soak_s and (rate_hz or duration_s):
         raise click.UsageError("--soak goes with neither --rate nor --duration: it has its own")
@@ -103,10 +104,21 @@ def command(
         data=data,
         profile=profile,
     )
+    project = inventory.path.parent
+    with open_results(project):  # what is wrong with it is told before the work, not after
+        pass
     with output.progress() as show:
         outcomes = bench_many(file, targets, settings, show)
     if len(outcomes) == 1 and outcomes[0].error is not None:
         raise outcomes[0].error
+    try:
+        _show(outcomes, as_json)
+    finally:
+        keep(project, [one.measurement for one in outcomes if one.measurement])
+    return gravest(_code(outcome) for outcome in outcomes)
+
+
+def _show(outcomes: list[Outcome], as_json: bool) -> None:
     if as_json:
         entries = [_entry(outcome) for outcome in outcomes]
         output.print_json({"schema": 1, "targets": entries})
@@ -114,8 +126,6 @@ def command(
         show_measurement(outcomes[0].measurement)
     else:
         _show_all(outcomes)
-    keep(inventory.path.parent, [one.measurement for one in outcomes if one.measurement])
-    return gravest(_code(outcome) for outcome in outcomes)
 
 
 def keep(project: Path, measurements: list[Measurement]) -> None:

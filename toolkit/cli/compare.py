@@ -10,7 +10,7 @@ import click
 
 from toolkit.cli import output
 from toolkit.cli.measurement import EXIT_NOT_TRUSTED, EXIT_REFUSED
-from toolkit.cli.options import Duration, as_json, file_path
+from toolkit.cli.options import Duration, Share, as_json, file_path
 
 if TYPE_CHECKING:
     from toolkit.compare import Comparison
@@ -43,10 +43,10 @@ _MOST_PROCESSES = 200
 )
 @click.option(
     "--max-regression",
-    type=click.FloatRange(0, 10),
+    type=Share(0, 10),
     default=0.02,
     show_default=True,
-    help="B may be slower by this share.",
+    help="B may be slower by this share, such as 0.05 or 5%.",
 )
 @click.option("--wheelhouse", type=file_path(), envvar="KEDGE_WHEELHOUSE", hidden=True)
 @as_json
@@ -68,7 +68,7 @@ def command(
 
     \b
     kedge compare old.tflite new.tflite --on pi
-    kedge compare 12 new.tflite --on pi --max-regression 0.05
+    kedge compare 12 new.tflite --on pi --max-regression 5%
     """
     from toolkit.compare import CompareSettings, compare, compare_with_result
     from toolkit.project import open_inventory
@@ -78,7 +78,7 @@ def command(
     inventory = open_inventory()
     target = inventory.get(name)
     with output.progress() as show:
-        if first.isdigit():
+        if first.isascii() and first.isdigit():
             with open_results(inventory.path.parent) as store:
                 earlier = store.load(int(first))
             found = compare_with_result(earlier, second, target, settings, show)

@@ -10,7 +10,7 @@ import click
 
 from toolkit.cli import output
 from toolkit.cli.judgement import comparison_table, drop_cell, judgement_rows
-from toolkit.cli.options import as_json, converting, file_path
+from toolkit.cli.options import Share, as_json, converting, file_path
 
 if TYPE_CHECKING:
     from converters.conversion import Conversion
@@ -29,8 +29,8 @@ _COST = ("recipe", "file", "compressed", "parameters", "MACs", "peak tensors", "
 @click.option("--out", required=True, type=file_path(), help="Folder for the results.")
 @click.option(
     "--max-drop",
-    type=click.FloatRange(0, 1, max_open=True),
-    help="Accuracy that may be lost, such as 0.01 (of an error: its growth); exit code 8 if more.",
+    type=Share(0, 1, max_open=True),
+    help="Accuracy that may be lost, such as 1% (of an error: its growth); exit code 8 if more.",
 )
 @click.option(
     "--latency-on",

@@ -11,6 +11,8 @@ from typing import Protocol, runtime_checkable
 
 import click
 
+from toolkit.cli import output
+
 #: Command name to the module that holds it (as `command`) and its line in `kedge --help`. Modules
 #: are imported when their command runs: help must be instant, TensorFlow and paramiko are not.
 COMMANDS = {
@@ -86,11 +88,12 @@ def kedge() -> None:
 
 def main() -> None:
     """Run the command line and exit."""
+    _open_closed_streams()
     code = run(sys.argv[1:])
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
-        _reader_left()
+    except OSError:
+        output.silence(sys.stdout)
     sys.exit(code)
 
 
@@ -100,14 +103,15 @@ def run(arguments: list[str]) -> int:
         answer = kedge.main(arguments, prog_name="kedge", standalone_mode=False)
     except click.exceptions.Exit as leaving:
         return leaving.exit_code
+    except SystemExit:  # so click ends when the reader of a help text leaves early
+        output.silence(sys.stdout)
+        return 0
     except click.ClickException as error:
         error.show()
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        click.echo("\ninterrupted; nothing half-done was left behind", err=True)
+        output.note("\ninterrupted; nothing half-done was left behind")
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        return _reader_left()
     except Exception as error:
         return _explain(error)
     return answer if isinstance(answer, int) else 0
@@ -116,21 +120,28 @@ def run(arguments: list[str]) -> int:
 def _explain(error: Exception) -> int:
     if not isinstance(error, UserError):
         traceback.print_exc()
-        click.echo("\nThis is a bug in kedge. Please report it with the lines above.", err=True)
+        output.note("\nThis is a bug in kedge. Please report it with the lines above.")
         return EXIT_BUG
     if error.exit_code == 0:  # all is well, there is only nothing to show
-        click.echo(str(error), err=True)
+        output.note(str(error))
         return 0
-    click.echo(click.style("error: ", fg="red", bold=True) + str(error), err=True)
+    output.note(output.colored("error: ", fg="red", bold=True) + str(error))
     told = getattr(error, "traceback", "")
     if told:
-        click.echo(told, err=True)
+        output.note(told)
     if error.hint:
-        click.echo(f"  → {error.hint}", err=True)
+        output.note(f"  → {error.hint}")
     return error.exit_code
 
 
-def _reader_left() -> int:
-    """`kedge … | head` closes our output early: that is no error, but Python would say so."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+def _open_closed_streams() -> None:
+    """Give `>&-` a place to write to; else the next file that is opened would get its number."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+    # Python has none for a number that was closed when it started.
+    sys.stdin = sys.stdin or os.fdopen(0)
+    sys.stdout = sys.stdout or os.fdopen(1, "w")
+    sys.stderr = sys.stderr or os.fdopen(2, "w")

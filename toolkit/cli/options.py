@@ -40,6 +40,38 @@ class Duration(click.ParamType[float]):
         return seconds
 
 
+class FiniteRange(click.FloatRange):
+    """A number within bounds; `nan` is within none, though no comparison says so."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read a number."""
+        number = float(super().convert(value, param, ctx))
+        if number != number:
+            self.fail(f"{value!r} is no number", param, ctx)
+        return number
+
+
+class Share(FiniteRange):
+    """A share, written as `0.05` or `5%`."""
+
+    name = "share"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read a share."""
+        text = str(value).strip()
+        if not text.endswith("%"):
+            return super().convert(value, param, ctx)
+        try:
+            share = float(text[:-1]) / 100
+        except ValueError:
+            self.fail(f"{value!r} is no share such as 0.05 or 5%", param, ctx)
+        return super().convert(share, param, ctx)
+
+
 class Threads(click.ParamType[tuple[int, ...]]):
     """A number of threads, or `sweep` for 1 up to the board's cores."""
 

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TextIO
 
 import click
 
+from toolkit.errors import ToolkitError
+
+#: Wider than any table, so that its own width can be asked for.
+_WIDEST = 10_000
+
 #: Progress with a known end is shown as a bar, on a terminal; elsewhere a line for each stage.
 _DETAIL = re.compile(r" \(.*\)$")
+
+
+class OutputError(ToolkitError):
+    """Standard output takes nothing more: the disk that it goes to is full."""
+
+    exit_code = 6
 
 
 class OnProgress(Protocol):
@@ -88,44 +101,85 @@ class _Lines:
         stage = _DETAIL.sub("", what)
         if stage not in self._said:
             self._said.add(stage)
-            click.echo(f"· {stage}", err=True)
+            note(f"· {stage}")
 
 
 def say(text: str) -> None:
     """Print a line for a person."""
-    click.echo(text)
+    with _writing(sys.stdout):
+        click.echo(text)
 
 
 def note(text: str) -> None:
     """Print a line beside the result, which a program that reads the result does not see."""
-    click.echo(text, err=True)
+    with _writing(sys.stderr):
+        click.echo(text, err=True)
 
 
 def warn(text: str) -> None:
     """Print something that a person should know, beside the result."""
-    click.echo(click.style("note: ", fg="yellow") + text, err=True)
+    note(colored("note: ", fg="yellow") + text)
+
+
+def colored(text: str, **style: Any) -> str:
+    """Color a text as click does, unless NO_COLOR is set (no-color.org)."""
+    return text if os.environ.get("NO_COLOR") else click.style(text, **style)
 
 
 def print_json(value: Any) -> None:
     """Print one JSON document."""
-    click.echo(json.dumps(value, indent=2))
+    say(json.dumps(value, indent=2))
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table; the first column names the row, the others are figures."""
+    """Print a table; the first column names the row, the others are figures.
+
+    On a terminal that is too narrow for it each figure has a line: none is cut off.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
     if title:
-        click.echo(title)  # a line of its own: a table would break it at its own width
-    drawn = Table(box=box.SIMPLE_HEAD)
+        say(title)  # a line of its own: a table would break it at its own width
+    drawn, kept = Table(box=box.SIMPLE_HEAD), list(rows)
     for position, column in enumerate(columns):
         drawn.add_column(column, justify="left" if position == 0 else "right")
-    for row in rows:
+    for row in kept:
         drawn.add_row(*row)
-    width = None if sys.stdout.isatty() else 120
-    Console(width=width, highlight=False, markup=False).print(drawn)
+    width = Console(width=_WIDEST).measure(drawn).maximum
+    if sys.stdout.isatty() and width > shutil.get_terminal_size().columns:
+        say(_as_list(columns, kept))
+        return
+    with _writing(sys.stdout):
+        Console(width=width, highlight=False, markup=False).print(drawn)
+
+
+def _as_list(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    longest = max(map(len, columns))
+    return "\n".join(
+        f"  {column:{longest}}  {cell}" if position else f"\n{column} {cell}".rstrip(" ")
+        for row in rows
+        for position, (column, cell) in enumerate(zip(columns, row, strict=True))
+    )
+
+
+@contextmanager
+def _writing(stream: TextIO) -> Iterator[None]:
+    """Go on where nobody reads any more (`| head`): the work is done, and its exit code counts."""
+    try:
+        yield
+    except BrokenPipeError:
+        silence(stream)
+    except OSError as error:
+        silence(stream)
+        if stream is sys.stdout:
+            raise OutputError(f"the result cannot be written: {error.strerror}") from error
+
+
+def silence(stream: TextIO) -> None:
+    """Let what is still to be written into a stream go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def path(location: Path) -> str:

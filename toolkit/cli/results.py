@@ -42,6 +42,9 @@ def list_results(name: str | None, last: int, as_json: bool) -> None:
     if as_json:
         output.print_json({"schema": 1, "results": [vars(line) for line in lines]})
         return
+    if not lines:
+        output.note(f"no results{f' of {name}' if name else ''} yet: kedge bench FILE --on NAME")
+        return
     rows = [
         [
             str(line.id),
@@ -122,7 +125,7 @@ def export(number: int, file: Path) -> None:
         file.write_text(text + "\n", encoding="utf-8")
     except OSError as error:
         message = f"cannot write {file}: {error.strerror or error}"
-        raise ResultStoreError(message) from error
+        raise ResultStoreError(message, "Name a file that can be written.") from error
     output.say(f"wrote result {number} to {file}")
 
 

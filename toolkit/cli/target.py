@@ -87,8 +87,8 @@ def _label(text: str) -> tuple[str, str]:
 
 
 def _accepts(name: str, key_type: str, fingerprint: str) -> bool:
-    click.echo(f"{name} shows the host key {key_type} {fingerprint}", err=True)
-    click.echo("Compare it on the board: ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub", err=True)
+    output.note(f"{name} shows the host key {key_type} {fingerprint}")
+    output.note("Compare it on the board: ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub")
     try:
         return click.confirm("Is this the board?", err=True)
     except click.Abort:

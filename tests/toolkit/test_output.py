@@ -1,0 +1,77 @@
+"""What is printed arrives whole, or the command says why not; a reader may leave early."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.kedge import kedge
+from tests.tiny_model import relu_model
+
+KEDGE = f"{sys.executable} -m toolkit.cli"
+BENCH = f"{KEDGE} bench model.tflite --on here --quality quick --duration 50ms"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "model.tflite").write_bytes(relu_model())
+    add = ["target", "add", "here", "local", "--root", str(folder / "root")]
+    assert kedge(*add, cwd=folder).code == 0
+    return folder
+
+
+def shell(line: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-c", line],
+        cwd=cwd, env={**os.environ, **env}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def results(project: Path) -> int:
+    return len(kedge("results", "list", "--json", cwd=project).json["results"])
+
+
+@pytest.mark.parametrize("ending", ["| true", ">&-", "2>&-"])
+def test_a_measurement_that_nobody_reads_is_kept_and_has_its_exit_code(
+    ending: str, project: Path
+) -> None:
+    before = results(project)
+    done = shell(f"{BENCH} {ending}; exit ${{PIPESTATUS[0]}}", project)
+
+    assert done.returncode in (0, 9), done.stderr
+    assert "Traceback" not in done.stderr
+    assert results(project) == before + 1
+
+
+def test_a_full_disk_behind_standard_output_is_told_and_the_result_kept(project: Path) -> None:
+    before = results(project)
+    done = shell(f"{BENCH} > /dev/full", project)
+
+    assert done.returncode == 6
+    assert "error: the result cannot be written: No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert results(project) == before + 1
+
+
+@pytest.mark.parametrize("columns", [40, 200])
+def test_no_figure_is_cut_off_on_a_terminal_of_any_width(columns: int, project: Path) -> None:
+    if not results(project):
+        assert shell(BENCH, project).returncode in (0, 9)
+    line = f"{KEDGE} results show 1; {KEDGE} inspect model.tflite"
+    seen = shell(f"script -qec '{line}' /dev/null", project, COLUMNS=str(columns)).stdout
+
+    assert "…" not in seen
+    assert (
+        f"sha256 {kedge('inspect', 'model.tflite', '--json', cwd=project).json['sha256']}" in seen
+    )
+    assert "largest seen" in seen
+
+
+def test_no_color_is_honoured(tmp_path: Path) -> None:
+    line = f"script -qec '{KEDGE} push m.tflite --to x' /dev/null"
+
+    assert "\x1b[31m" in shell(line, tmp_path).stdout
+    assert "\x1b[" not in shell(line, tmp_path, NO_COLOR="1").stdout

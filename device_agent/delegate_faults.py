@@ -34,6 +34,12 @@ _MODEL_FAULTS = (
         'Write delegate = "edgetpu" for this target in kedge.toml, or use the model that it was '
         "compiled from.",
     ),
+    (
+        re.compile(r"unresolved custom op: ([^\s]+?)\.?(?:\s|$)"),
+        "the runtime has no operator {0}, and no delegate takes it",
+        "Which library of the board has it? Name it as `delegate` of this target in kedge.toml, "
+        "or a `runtime` that has it, or build the model of TensorFlow Lite's own operators.",
+    ),
 )
 
 Explained = Tuple[str, str]

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from converters.errors import ConversionError
 from converters.tflite.contract import refusals
 from converters.tflite.reader import ModelFile
-from device_agent.contract.runtimes import distribution_of
+from device_agent.contract.runtimes import BOARD_PREFIX, distribution_of
 from targets.device import Device
 from targets.inventory import Target
+from targets.runtimes import RuntimeChoice
 
 #: Of a runtime that tells no version it is only known when it is tried what it loads.
 _UNKNOWN_VERSION = "unknown"
 
-_WITHOUT_CUSTOM_OPS = "Build the model of TensorFlow Lite's own ops, and convert it again."
+_WITHOUT_CUSTOM_OPS = (
+    "Build the model of TensorFlow Lite's own ops, and convert it again. Has the board a runtime "
+    "or a delegate with these ops? Name it as `runtime` or `delegate` of this target in kedge.toml."
+)
 
 
 class ModelRefusedError(ConversionError):
@@ -30,6 +36,8 @@ def admit(model: ModelFile, device: Device) -> None:
     _admit_to_edgetpu(model, device.target)
     if choice.version == _UNKNOWN_VERSION:
         return
+    if _may_know_more(choice, device.target):
+        model = replace(model, operators=tuple(one for one in model.operators if not one.custom))
     reasons = refusals(model, distribution_of(choice.distribution), choice.version)
     if reasons:
         raise ModelRefusedError(
@@ -40,6 +48,13 @@ def admit(model: ModelFile, device: Device) -> None:
             else "Convert it with a recipe of full int8 (ptq_w8a8, qat_w8a8), or use a board with "
             "Python 3.10 or newer and glibc 2.34 or newer.",
         )
+
+
+def _may_know_more(choice: RuntimeChoice, target: Target) -> bool:
+    """Whether a vendor's build or a delegate may bring custom ops: then loading the model tells."""
+    execution = target.execution
+    by_delegate = bool(execution.delegate) and not execution.drives_edgetpu
+    return by_delegate or choice.distribution.startswith(BOARD_PREFIX)
 
 
 def admit_conversion(target: Target) -> None:

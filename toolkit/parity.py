@@ -44,6 +44,7 @@ class Parity:
     host: KernelClass
     board: KernelClass
     samples: int
+    """0 where nothing could be compared; then the figures mean nothing."""
     real_inputs: bool
     """Held-out samples of the user's data, rather than random numbers."""
     largest_difference: float
@@ -114,6 +115,25 @@ def compare(
         board_accuracy=accuracies[1] if accuracies else None,
         accuracy_interval=interval,
         numbers=numbers,
+    )
+
+
+def not_compared(host: KernelClass, board: KernelClass, reason: str) -> Parity:
+    """Say that there is nothing to compare with: no samples, and why."""
+    return Parity(
+        verdict=INCONCLUSIVE,
+        reason=reason,
+        same_class=False,
+        host=host,
+        board=board,
+        samples=0,
+        real_inputs=False,
+        largest_difference=0,
+        beyond_one=0,
+        agreement=0,
+        host_accuracy=None,
+        board_accuracy=None,
+        accuracy_interval=None,
     )
 
 

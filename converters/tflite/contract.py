@@ -112,6 +112,14 @@ def refusals(model: ModelFile, runtime: str, runtime_version: str) -> tuple[str,
     return tuple(reason for reason in reasons if reason)
 
 
+def foreign_ops(model: ModelFile) -> tuple[str, ...]:
+    """The custom ops of a model, by name, that no runtime wheel brings: a delegate, a vendor's
+    build or full TensorFlow may.
+    """
+    custom = {operator.name for operator in model.operators if operator.custom}
+    return tuple(sorted(custom - _BUNDLED_CUSTOM_OPS))
+
+
 def _refusal(operator: Operator, contains: tuple[int, ...], runtime: str) -> str:
     if operator.custom:
         return _custom_refusal(operator.name)

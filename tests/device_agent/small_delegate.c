@@ -75,6 +75,8 @@ Delegate* CREATE(char** keys, char** values, size_t count, void (*report)(const 
   if (MODE == GIVES_NOTHING || MODE == COMPLAINS) return NULL;
   Delegate* delegate = calloc(1, sizeof(Delegate));
   delegate->prepare = delegate_prepare;
+  /* kTfLiteDelegateFlagsAllowDynamicTensors: it comes before operators that no runtime has fail. */
+  delegate->flags = 1;
   return delegate;
 }
 #endif

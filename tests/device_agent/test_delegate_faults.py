@@ -139,5 +139,14 @@ def test_a_model_for_a_newer_edge_tpu_runtime_is_told_with_both_versions() -> No
     assert "--min_runtime_version 13" in hint
 
 
+def test_an_operator_that_nothing_has_is_named() -> None:
+    what, hint = explain_model(
+        "Encountered unresolved custom op: ethos-u.\nSee instructions: ...Node number 0"
+    )
+
+    assert what == "the runtime has no operator ethos-u, and no delegate takes it"
+    assert "`delegate`" in hint
+
+
 def test_other_complaints_about_a_model_speak_for_themselves() -> None:
     assert explain_model("tensor 3 has no shape") == ("", "")

@@ -9,7 +9,7 @@ import pytest
 from targets.runtimes import Wheel
 from targets.wheels import find_wheels
 from tests.kedge import assert_refused, kedge
-from tests.tiny_model import relu_model
+from tests.tiny_model import custom_op_model, relu_model
 
 OLDER = "3.9"
 FOUND = sorted((Path.home() / ".pyenv" / "versions").glob(f"{OLDER}.*/bin/python{OLDER}"))
@@ -52,6 +52,16 @@ def test_it_is_used_when_the_user_says_so_and_nothing_is_brought(
     assert entry["board"]["python"].startswith(OLDER)
     assert entry["parity"]["same_class"] is False
     assert not list(tmp_path.glob("root/store/runtimes/*"))
+
+
+def test_what_operators_it_has_beyond_those_of_a_wheel_it_tells_itself(
+    tmp_path: Path, python: Path
+) -> None:
+    cwd = project(tmp_path, f'python = "{python}"', 'runtime = "board:tflite-runtime"')
+    (tmp_path / "custom.tflite").write_bytes(custom_op_model())
+    ran = kedge("bench", "custom.tflite", "--on", "old", cwd=cwd)
+
+    assert_refused(ran, 7, "has no operator their-own", "`delegate`")
 
 
 def test_one_that_the_board_lacks_is_refused_with_what_it_can_use(

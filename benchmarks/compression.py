@@ -31,9 +31,9 @@ from converters.progress import Progress
 from converters.request import ConversionRequest
 from targets.device import no_progress
 from targets.provision import open_device
-from toolkit.bench import one_process
 from toolkit.compare import interleave
 from toolkit.host_latency import THIS_COMPUTER, latency_on
+from toolkit.row import one_process
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"

@@ -34,8 +34,8 @@ from targets.device import Device, Staged
 from targets.execution import Execution
 from targets.inventory import Target
 from targets.provision import open_device
-from toolkit.bench import one_process
 from toolkit.demo.sshd import start_sshd
+from toolkit.row import one_process
 
 #: Odd, so that a median is one of the ratios.
 ROUNDS = 11

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,28 +17,23 @@ from converters.tflite.run import host_runtime
 from device_agent.contract.cpu_features import cpu_features
 from device_agent.contract.measurement import KernelClass
 from device_agent.contract.op_times import OpTimes
-from device_agent.contract.placement import Placement
-from targets.device import BoardRun, Device, OnProgress, RunSettings, Staged, no_progress
+from targets.device import Device, OnProgress, RunSettings, Staged, no_progress
 from targets.execution import Execution
 from targets.inventory import Target
 from targets.provision import open_device
 from targets.transport import UnreachableError
 from toolkit.accuracy import BoardAccuracy, LabelledData, measure_accuracy, open_labelled
 from toolkit.admission import admit
-from toolkit.energy import Energy, energy_of
 from toolkit.errors import ToolkitError
 from toolkit.op_times import ask_op_times
-from toolkit.pace import Pace, pace_of
 from toolkit.parity import Parity, compare
+from toolkit.quality import QUALITIES
 from toolkit.reboot import why_lost
-from toolkit.soak import Soak, soak_of
-from toolkit.statistics import PROCESSES, Latency, latency
-from toolkit.verdict import INVALID, Verdict, judge
+from toolkit.row import Row, measure_row, one_process
+from toolkit.statistics import PROCESSES
+from toolkit.verdict import INVALID
 
 GOLDEN_NAME = "golden.npz"
-
-#: Untimed runs at the start of each process last so long, or as long as the timed ones if shorter.
-LONGEST_WARMUP_S = 0.5
 
 #: How many random inputs stand in where a file has no held-out ones beside it.
 RANDOM_SAMPLES = 64
@@ -59,7 +53,7 @@ class BenchSettings:
     wheelhouse: Path | None = None
     """A folder of wheels, where there is no network."""
     processes: int = PROCESSES
-    """Fresh processes of one row."""
+    """Fresh processes of one row; as many again where these differ, unless the quality is quick."""
     quality: str = "standard"
     """What the two above follow from; see `toolkit.quality`."""
     rate_hz: float = 0.0
@@ -79,45 +73,6 @@ class BenchSettings:
             return replace(one_process(threads, self.soak_s, self.seed), soak=True)
         one = one_process(threads, self.duration_s / self.processes, self.seed)
         return replace(one, period_ns=round(1e9 / self.rate_hz)) if self.rate_hz else one
-
-
-@dataclass(frozen=True)
-class Row:
-    """One setting, measured."""
-
-    threads: int
-    latency: Latency
-    """Of `invoke` alone."""
-    end_to_end: Latency
-    """Of the whole inference: quantize, set, invoke, get, dequantize."""
-    verdict: Verdict
-    runs: tuple[BoardRun, ...]
-
-    @property
-    def pace(self) -> Pace | None:
-        """Of requests at a fixed rate."""
-        return pace_of(self.runs)
-
-    @property
-    def soak(self) -> Soak | None:
-        """Of one long process."""
-        return soak_of(self.runs[0])
-
-    @property
-    def energy(self) -> Energy | None:
-        """Of one inference; `None` where the board has no sensor."""
-        return energy_of(self.runs)
-
-    @property
-    def placement(self) -> Placement | None:
-        """Which executor computes which operators; `None` where the runtime does not tell."""
-        return self.runs[0].run.placement
-
-    @property
-    def effective_cores(self) -> float:
-        """CPU time over time of the timed loops: how many cores really worked."""
-        wall_ns = sum(run.run.wall_ns for run in self.runs)
-        return sum(run.run.cpu_ns for run in self.runs) / max(1, wall_ns)
 
 
 @dataclass(frozen=True)
@@ -251,11 +206,6 @@ def threads_for(asked: tuple[int, ...] | None, execution: Execution, cores: int)
     return asked or tuple(range(1, cores + 1))
 
 
-def one_process(threads: int, duration_s: float, seed: int = 0) -> RunSettings:
-    """Return how one fresh process measures for `duration_s`."""
-    return RunSettings(threads, min(LONGEST_WARMUP_S, duration_s), duration_s, seed)
-
-
 def _row(
     device: Device,
     staged: Staged,
@@ -263,27 +213,11 @@ def _row(
     settings: BenchSettings,
     on_progress: OnProgress,
 ) -> Row:
-    runs: list[BoardRun] = []
-    what = f"measure with {threads} thread{'s' if threads > 1 else ''}"
     one = settings.one_process(threads)
-    processes = 1 if settings.soak_s else settings.processes
-    for number in range(processes):
-        on_progress(what, number, processes)
-        runs.append(device.benchmark(staged, one, _soak_progress(settings, on_progress)))
-    on_progress(what, processes, processes)
-    return row_of(device.facts, threads, tuple(runs))
-
-
-def row_of(facts: Mapping[str, Any], threads: int, runs: tuple[BoardRun, ...]) -> Row:
-    """Compute the figures and the verdict of the processes of one setting."""
-    figure = latency([run.samples_ns for run in runs])
-    whole = latency([run.end_to_end_ns for run in runs])
-    return Row(threads, figure, whole, judge(facts, runs, figure), runs)
-
-
-def _soak_progress(settings: BenchSettings, on_progress: OnProgress) -> OnProgress:
-    """A soak tells its seconds; the phases of a short process pass too quickly to be shown."""
-    return on_progress if settings.soak_s else no_progress
+    if settings.soak_s:
+        return measure_row(device, staged, one, 1, 1, on_progress)
+    rounds = QUALITIES[settings.quality].rounds
+    return measure_row(device, staged, one, settings.processes, rounds, on_progress)
 
 
 def _parity(contents: ModelFile, device: Device, staged: Staged, on_progress: OnProgress) -> Parity:

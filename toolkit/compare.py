@@ -12,9 +12,10 @@ from targets.device import BoardRun, Device, OnProgress, RunSettings, no_progres
 from targets.inventory import Target
 from targets.provision import open_device
 from toolkit.admission import admit
-from toolkit.bench import one_process, place_of
+from toolkit.bench import place_of
 from toolkit.ratio import NOISE, Ratio, compare_medians
 from toolkit.results import StoredResult
+from toolkit.row import one_process
 from toolkit.statistics import Latency, latency
 from toolkit.verdict import VALID, Verdict, judge
 

@@ -11,8 +11,8 @@ from targets.device import OnProgress, no_progress
 from targets.inventory import LOCAL, Target
 from targets.provision import open_device
 from toolkit.admission import admit
-from toolkit.bench import one_process
 from toolkit.compare import interleave
+from toolkit.row import one_process
 from toolkit.statistics import PROCESSES, latency
 
 #: One process of one file: short, as many files are asked about, and a search asks often.

@@ -13,7 +13,9 @@ class Quality:
 
     processes: int
     duration_s: float
-    """Steady time of all processes together."""
+    """Steady time of all processes of one round together."""
+    rounds: int
+    """At most; the next one only where the processes differ too much (see `measure_row`)."""
 
 
 #: quick: two processes show the worst of a cold start; a second is what TFLite's own
@@ -21,7 +23,7 @@ class Quality:
 #: and ten seconds, as MLPerf Tiny asks for. thorough: twelve processes, so that the interval leaves
 #: out the two wildest on each side.
 QUALITIES = {
-    "quick": Quality(2, 1.0),
-    "standard": Quality(PROCESSES, 10.0),
-    "thorough": Quality(2 * PROCESSES, 60.0),
+    "quick": Quality(2, 1.0, 1),
+    "standard": Quality(PROCESSES, 10.0, 2),
+    "thorough": Quality(2 * PROCESSES, 60.0, 2),
 }

@@ -25,9 +25,10 @@ from typing import Any
 from device_agent.contract.conditions import conditions_from_json
 from device_agent.contract.measurement import process_run_from_json, to_json
 from targets.device import BoardRun
-from toolkit.bench import Measurement, Row, row_of
+from toolkit.bench import Measurement
 from toolkit.errors import ToolkitError
 from toolkit.project import FOLDER
+from toolkit.row import Row, row_of
 from toolkit.statistics import Latency, latency
 from toolkit.verdict import Verdict
 

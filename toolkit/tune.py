@@ -24,9 +24,10 @@ from targets.runtime_choice import choices
 from targets.runtimes import NoRuntimeError, RuntimeChoice
 from targets.wheels import WheelError
 from toolkit.admission import admit
-from toolkit.bench import Row, one_process, place_of, row_of
+from toolkit.bench import place_of
 from toolkit.compare import order_of
 from toolkit.ratio import NOISE
+from toolkit.row import Row, one_process, row_of
 from toolkit.statistics import PROCESSES
 from toolkit.verdict import INVALID
 

@@ -5,8 +5,9 @@ from pathlib import Path
 from device_agent.contract.conditions import Conditions
 from device_agent.contract.measurement import KernelClass, ProcessRun
 from targets.device import BoardRun, Staged
-from toolkit.bench import BenchSettings, Measurement, Row
+from toolkit.bench import BenchSettings, Measurement
 from toolkit.parity import EQUAL, Parity
+from toolkit.row import Row
 from toolkit.statistics import latency
 from toolkit.verdict import judge
 

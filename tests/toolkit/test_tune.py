@@ -12,8 +12,9 @@ from targets.runtimes import RuntimeChoice
 from tests.dense_model import dense_model
 from tests.kedge import kedge
 from tests.toolkit.measurements import FACTS, board_run
-from toolkit.bench import Row, row_of, threads_for
+from toolkit.bench import threads_for
 from toolkit.cli.main import run
+from toolkit.row import Row, row_of
 from toolkit.tune import Setting, Trial, Tuning, choose_finalists, settings_for, tuned
 
 LITERT = RuntimeChoice("ai-edge-litert", "2.3.0", ())

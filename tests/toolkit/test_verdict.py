@@ -6,35 +6,18 @@ from typing import Any
 import pytest
 
 from device_agent.contract.conditions import Conditions
-from device_agent.contract.measurement import KernelClass, ProcessRun
-from targets.device import BoardRun
+from tests.toolkit.measurements import FACTS, board_run
 from toolkit.statistics import latency
 from toolkit.verdict import INVALID, UNSTABLE, VALID, Verdict, judge
 
 QUIET = Conditions(load_1min=0.1, swap_used_bytes=0)
-RUN = ProcessRun(
-    kernel_class=KernelClass("aarch64", "ai-edge-litert", "2.3.0"),
-    numpy_version="1.26.4",
-    threads=1,
-    import_ns=1,
-    load_ns=1,
-    allocate_ns=1,
-    first_invoke_ns=1,
-    warmup_runs=1,
-    cpu_ns=1,
-    wall_ns=1,
-    peak_rss_bytes=1,
-    samples="",
-    sample_count=90,
-)
 
 
 def verdict(
     samples: list[list[int]], conditions: tuple[Conditions, ...] = (QUIET, QUIET), **facts: Any
 ) -> Verdict:
-    runs = [BoardRun(RUN, tuple(one), conditions) for one in samples]
-    board = {"emulated": False, "machine": "aarch64", **facts}
-    return judge(board, runs, latency(samples))
+    runs = [board_run(one, conditions) for one in samples]
+    return judge({**FACTS, **facts}, runs, latency(samples))
 
 
 STEADY = [[100_000] * 90] * 6
@@ -76,8 +59,9 @@ def test_processes_that_differ_are_unstable() -> None:
 
 
 def test_other_programs_at_work_make_it_unstable() -> None:
-    busy = [BoardRun(replace(RUN, others_cores=0.6), tuple(STEADY[0]), (QUIET,))] * 6
-    found = judge({"emulated": False, "machine": "aarch64"}, busy, latency(STEADY))
+    quiet = board_run(STEADY[0], (QUIET,))
+    busy = [replace(quiet, run=replace(quiet.run, others_cores=0.6))] * 6
+    found = judge(FACTS, busy, latency(STEADY))
     assert found.kind == UNSTABLE
     assert "60%" in found.reasons[0]
 
@@ -87,3 +71,18 @@ def test_a_drift_in_most_processes_is_unstable() -> None:
     found = verdict([drifting] * 6)
     assert found.kind == UNSTABLE
     assert "no steady state" in found.reasons[0]
+
+
+@pytest.mark.parametrize(("period_ns", "kind"), [(0, UNSTABLE), (1_000_000, VALID)])
+def test_a_whole_inference_that_takes_less_than_invoke_alone_shows_two_speeds(
+    period_ns: int, kind: str
+) -> None:
+    """At a fixed rate it is the pauses that make `invoke` slower."""
+    first = board_run(STEADY[0], (QUIET,))
+    run = replace(first.run, period_ns=period_ns)
+    found = judge(
+        FACTS, [replace(first, run=run, end_to_end_ns=(80_000,) * 9)] * 6, latency(STEADY)
+    )
+
+    assert found.kind == kind
+    assert ("the board's speed moved" in "".join(found.reasons)) is (kind == UNSTABLE)

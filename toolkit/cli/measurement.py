@@ -11,9 +11,10 @@ from toolkit.cli.op_times import plain_op_times
 
 if TYPE_CHECKING:
     from device_agent.contract.placement import Placement
-    from toolkit.bench import Measurement, Row
+    from toolkit.bench import Measurement
     from toolkit.pace import Pace
     from toolkit.parity import Parity
+    from toolkit.row import Row
     from toolkit.soak import Soak
 
 EXIT_REFUSED = 8

@@ -10,10 +10,11 @@ from toolkit.cli.measurement import once_us
 from toolkit.cli.op_times import show_op_times
 
 if TYPE_CHECKING:
-    from toolkit.bench import Measurement, Row
+    from toolkit.bench import Measurement
     from toolkit.energy import Energy
     from toolkit.pace import Pace
     from toolkit.parity import Parity
+    from toolkit.row import Row
     from toolkit.soak import Soak
     from toolkit.statistics import Latency
     from toolkit.trend import Trend

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-from converters.process import convert
 from converters.recipe import RecipeError, load_recipe
 from converters.tflite.reader import read_model
+from tests.converters.warm import convert
 
 RECIPE = """
 schema = 1

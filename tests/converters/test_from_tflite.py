@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from converters.errors import ConversionError
-from converters.process import convert
 from converters.request import ConversionRequest
 from converters.tflite.contract import refusals
 from converters.tflite.quantization import quantize
 from converters.tflite.reader import read_model
+from tests.converters.warm import convert
 
 SHARED = Path(__file__).parents[2].parent / "shared"
 REAL = SHARED / "models" / "mlperf_tiny_ic_fp32.tflite"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from converters.judge.input_range import times_off
-from converters.process import convert
+from tests.converters.warm import convert
 
 
 def test_numbers_as_in_training_are_not_off():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from converters.errors import ConversionError
-from converters.process import convert
+from tests.converters.warm import convert
 
 REFUSED = {
     "lambda.h5": "layer 'twice' is a Lambda layer",

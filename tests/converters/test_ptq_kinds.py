@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from converters.errors import ConversionError
-from converters.process import convert
 from converters.tflite.contract import refusals
 from converters.tflite.reader import read_model
+from tests.converters.warm import convert
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ import pytest
 from converters.digest import sha256_of
 from converters.errors import ConversionError
 from converters.judge.golden import read_golden
-from converters.process import convert
 from converters.tflite.reader import read_model
+from tests.converters.warm import convert
 
 
 def is_integer_throughout(conversion):

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from converters.errors import ConversionError
-from converters.process import convert
 from converters.tflite.reader import read_model
+from tests.converters.warm import convert
 
 RECIPE = """
 schema = 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from converters.process import convert
+from tests.converters.warm import convert
 
 RECIPE = """
 schema = 1

@@ -9,7 +9,7 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 from converters.errors import ConversionError
-from converters.process import convert
+from tests.converters.warm import convert
 
 RECIPE = """
 schema = 1

@@ -14,12 +14,11 @@ _HEAD = """schema = 1
 _PTQ = """[[step]]
 kind = "ptq_w8a8"
 """
-_QAT = """[[step]]
-kind = "qat_w8a8"
+_TRAINING = """[[step]]
+kind = "{kind}"
 epochs = {epochs}
-learning_rate = 3e-5
-batch_size = 64
-teacher = "{teacher}"
+learning_rate = {rate}
+batch_size = {batch}
 """
 _BLOCKS = """[[step]]
 kind = "blocks"
@@ -43,13 +42,6 @@ multiple = 1
 """
 _SCRATCH = """[[step]]
 kind = "scratch"
-"""
-_TRAINING = """[[step]]
-kind = "{kind}"
-epochs = {epochs}
-learning_rate = 5e-3
-batch_size = 128
-augment = "{augment}"
 """
 _TEACHER = """alpha = 0.9
 temperature = 4.0
@@ -104,7 +96,7 @@ def rows(plan: Plan) -> tuple[RowRecipe, ...]:
 
 
 def _qat_row(plan: Plan, seed: int) -> RowRecipe:
-    recipe = _HEAD + _QAT.format(epochs=plan.qat_epochs, teacher="none")
+    recipe = _HEAD + _qat(plan.qat_epochs, "none")
     return RowRecipe(f"qat_w8a8 seed {seed}", recipe, seed, plan.qat_epochs)
 
 
@@ -116,10 +108,9 @@ def _pruned(plan: Plan, macs_ratio: float, epochs: int, augment: str) -> list[Ro
         ours = _BLOCKS.format(macs_ratio=blocks)
         ours += _CHANNELS.format(macs_ratio=channels, multiple=16)
     plain = _PLAIN_CHANNELS.format(macs_ratio=macs_ratio)
-    taught = _QAT.format(epochs=qat_epochs, teacher="original")
-    alone = _QAT.format(epochs=qat_epochs, teacher="none")
-    distill = _TRAINING.format(kind="distill", epochs=epochs, augment=augment) + _TEACHER
-    tune = _TRAINING.format(kind="tune", epochs=epochs, augment=augment)
+    taught, alone = _qat(qat_epochs, "original"), _qat(qat_epochs, "none")
+    distill = _mending("distill", epochs, augment) + _TEACHER
+    tune = _mending("tune", epochs, augment)
     name = f"{1 / macs_ratio:.3g}x fewer MACs"
     recipes = {
         f"{name}, kedge": (ours + distill + taught, True),
@@ -130,3 +121,14 @@ def _pruned(plan: Plan, macs_ratio: float, epochs: int, augment: str) -> list[Ro
         RowRecipe(name, _HEAD + recipe, 0, epochs + qat_epochs, macs_ratio, is_ours)
         for name, (recipe, is_ours) in recipes.items()
     ]
+
+
+def _qat(epochs: int, teacher: str) -> str:
+    step = _TRAINING.format(kind="qat_w8a8", epochs=epochs, rate="3e-5", batch=64)
+    return f'{step}teacher = "{teacher}"\n'
+
+
+def _mending(kind: str, epochs: int, augment: str) -> str:
+    """The training behind what was taken out."""
+    step = _TRAINING.format(kind=kind, epochs=epochs, rate="5e-3", batch=128)
+    return f'{step}augment = "{augment}"\n'

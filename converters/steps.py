@@ -46,7 +46,7 @@ class PtqW8A8(Step):
     bias_correction: str = choice(NEVER, IF_BETTER)
 
     def milder(self) -> Step | None:
-        """The layers that lose most stay floats."""
+        """The layers that lose most get 16 bits, or stay floats."""
         return MixedW8A8(**asdict(self))
 
     @property
@@ -66,7 +66,7 @@ class PtqW8A8(Step):
 
 @dataclass(frozen=True)
 class MixedW8A8(PtqW8A8):
-    """The same, with the layers that 8 bits ruin left in floats, found by measurement.
+    """The same, with 16-bit activations or floats in the layers that 8 bits ruin, as measured.
 
     Attributes:
         max_drop: Accuracy that may be lost on the validation samples, 0-1.

@@ -3,6 +3,8 @@
 Each layer is first quantized alone: the noise in the model's output is then its own doing. Then
 all are, and layers go back to floats, the noisiest first, until the accuracy on the validation
 samples is within the budget; those that the budget does not need after all are quantized again.
+Of those that are left, each gets activations of 16 bits in the place of floats where the budget
+allows it: it does not where 8 bits are too few for the weights.
 """
 
 from __future__ import annotations
@@ -11,7 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from converters.draft import MIXED, W8A8, Draft, Materials
+from converters.errors import ConversionError
 from converters.progress import Progress, Report
+from converters.quantize.edge_quantizer import with_int16_layers
 from converters.quantize.fidelity import Fidelity, Judge
 from converters.quantize.float_file import float_file
 from converters.quantize.integer_file import int8_file
@@ -23,6 +27,8 @@ from converters.tflite.unpacked import Unpacked
 _MOVES = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "SLICE", "STRIDED_SLICE", "PACK")
 #: So many layers are named in a warning; all are in conversion.json.
 _NAMED = 3
+#: Two accuracies that differ by less are the same.
+_TINY = 1e-9
 
 
 @dataclass(frozen=True)
@@ -42,8 +48,25 @@ class Sensitivity:
     sqnr_db: float
 
 
+@dataclass(frozen=True)
+class Mixture:
+    """What was chosen.
+
+    Attributes:
+        content: The file.
+        floats: Layers that compute in floats.
+        int16: Layers whose activations are of 16 bits.
+        reached: How the file does.
+    """
+
+    content: bytes
+    floats: tuple[str, ...]
+    int16: tuple[str, ...]
+    reached: Fidelity
+
+
 def quantize_mixed(draft: Draft, step: MixedW8A8, materials: Materials) -> Draft:
-    """Quantize what can be; what of a model stays in floats is told in a warning.
+    """Quantize what can be; what of a model is not of 8 bits is told in a warning.
 
     Args:
         draft: A float model.
@@ -65,29 +88,60 @@ def quantize_mixed(draft: Draft, step: MixedW8A8, materials: Materials) -> Draft
     whole = judge(eight_bits)
     within = _within(judge, step.max_drop)
     table: tuple[Sensitivity, ...] = ()
-    floats: tuple[str, ...] = ()
-    reached = whole
+    mixture = Mixture(eight_bits, (), (), whole)
     if not within(whole):
         table = sensitivities(prepared, made, judge, materials.report)
         floats, reached = chosen(table, lambda kept: judge(made(kept)), within)
+        mixture = Mixture(made(floats), floats, (), reached)
+        mixture = with_int16(mixture, prepared, judge, step.max_drop, materials.report)
     told = {
         **prepared.found,
         "max_drop": step.max_drop,
         "drop_all_int8": round(judge.accuracy - whole.accuracy, 4),
-        "drop": round(judge.accuracy - reached.accuracy, 4),
-        "layers_in_floats": [vars(row) for row in table if row.layer in floats],
+        "drop": round(judge.accuracy - mixture.reached.accuracy, 4),
+        "layers_in_int16": [vars(row) for row in table if row.layer in mixture.int16],
+        "layers_in_floats": [vars(row) for row in table if row.layer in mixture.floats],
         "layers": [vars(row) for row in table],
     }
     counted = with_calibration(draft, step.calibration_samples, materials, told)
     return replace(
         counted,
-        content=made(floats),
-        numbers=MIXED if floats or only_floats else W8A8,
+        content=mixture.content,
+        numbers=MIXED if mixture.floats or mixture.int16 or only_floats else W8A8,
         io=step.io,
         warnings=counted.warnings
         + _told_of_ops(only_floats)
-        + _told(table, floats, judge, whole, reached, step.max_drop),
+        + _told(table, mixture, judge, whole, step.max_drop),
     )
+
+
+def with_int16(
+    floats: Mixture, prepared: Prepared, judge: Judge, max_drop: float, report: Report
+) -> Mixture:
+    """Give layers 16-bit activations in the place of floats, as long as that costs nothing.
+
+    Args:
+        floats: With layers in floats.
+        prepared: The float file and its ranges.
+        judge: Asks files about the validation samples.
+        max_drop: Accuracy that may be lost; where floats do not hold it, none beyond what they do.
+        report: Told about each layer.
+    """
+    names = Unpacked(prepared.content)
+    ranges = {names.name(tensor): bounds for tensor, bounds in prepared.ranges.items()}
+    enough = min(judge.accuracy - max_drop, floats.reached.accuracy) - _TINY
+    best = floats
+    for done, layer in enumerate(floats.floats, start=1):
+        report(Progress("try 16 bits", done, len(floats.floats)))
+        try:
+            content, int16 = with_int16_layers(floats.content, (*best.int16, layer), ranges)
+            reached = judge(content)
+        except ConversionError:  # no such kernel, or none that runs
+            continue
+        if layer in int16 and reached.accuracy >= enough:
+            left = tuple(other for other in floats.floats if other not in int16)
+            best = Mixture(content, left, int16, reached)
+    return best
 
 
 def float_ops(content: bytes) -> tuple[str, ...]:
@@ -165,31 +219,42 @@ def chosen(
 
 
 def _within(judge: Judge, max_drop: float) -> Callable[[Fidelity], bool]:
-    return lambda found: judge.accuracy - found.accuracy <= max_drop + 1e-9
+    return lambda found: judge.accuracy - found.accuracy <= max_drop + _TINY
 
 
 def _told(
     table: Sequence[Sensitivity],
-    floats: Sequence[str],
+    mixture: Mixture,
     judge: Judge,
     whole: Fidelity,
-    reached: Fidelity,
     max_drop: float,
 ) -> tuple[str, ...]:
-    if not floats:
+    kept = [
+        _named(table, layers, how)
+        for layers, how in (
+            (mixture.int16, "have 16-bit activations"),
+            (mixture.floats, "stay in floats"),
+        )
+        if layers
+    ]
+    if not kept:
         return ()
-    rows = [row for row in table if row.layer in floats]
+    lost = judge.accuracy - mixture.reached.accuracy
+    told: tuple[str, ...] = (
+        f"{'; '.join(kept)}; on the validation samples {judge.accuracy - whole.accuracy:.1%} would "
+        f"be lost with all in 8 bits, and {lost:.1%} is lost so",
+    )
+    if not _within(judge, max_drop)(mixture.reached):
+        told += (f"the budget of {max_drop:.1%} is not held even so: use the recipe ptq_w8a16",)
+    return told
+
+
+def _named(table: Sequence[Sensitivity], layers: Sequence[str], how: str) -> str:
+    rows = [row for row in table if row.layer in layers]
     named = "; ".join(
         f"{row.op} {row.layer.split(';')[0]!r} ({row.sqnr_db:.1f} dB, {row.accuracy:.1%} with it "
         "alone in 8 bits)"
         for row in rows[:_NAMED]
     )
     more = f" and {len(rows) - _NAMED} more" if len(rows) > _NAMED else ""
-    told: tuple[str, ...] = (
-        f"{len(rows)} of {len(table)} layers stay in floats: {named}{more}; on the validation "
-        f"samples {judge.accuracy - whole.accuracy:.1%} would be lost with all in 8 bits, and "
-        f"{judge.accuracy - reached.accuracy:.1%} is lost so",
-    )
-    if not _within(judge, max_drop)(reached):
-        told += (f"the budget of {max_drop:.1%} is not held even so: use the recipe ptq_w8a16",)
-    return told
+    return f"{len(rows)} of {len(table)} layers {how}: {named}{more}"

@@ -160,7 +160,7 @@ def store_int8(draft: Draft, step: PtqWeightOnly, materials: Materials) -> Draft
 def _stored(draft: Draft, numbers: str) -> Draft:
     if draft.content is None:
         return replace(draft, numbers=numbers)
-    from converters.quantize.stored_weights import with_stored_weights
+    from converters.quantize.edge_quantizer import with_stored_weights
 
     return replace(draft, content=with_stored_weights(draft.content, numbers), numbers=numbers)
 

@@ -118,6 +118,26 @@ class Unpacked:
         for tensor in self.tensors:
             tensor.shapeSignature = None
 
+    def join_conversions(self) -> None:
+        """Let one QUANTIZE do what a DEQUANTIZE of 16 bits and a QUANTIZE behind it do.
+
+        Not from 8 to 16 bits: tflite-runtime 2.14.0 has no QUANTIZE that does.
+        """
+        made = {
+            int(op.outputs[0]): op
+            for op in self.operators
+            if self.op(op) == "DEQUANTIZE" and self.spec(int(op.inputs[0])).dtype == "int16"
+        }
+        for operator in self.operators:
+            if self.op(operator) == "QUANTIZE" and int(operator.inputs[0]) in made:
+                operator.inputs = [made[int(operator.inputs[0])].inputs[0]]
+        needed = {*self.outputs, *(int(i) for op in self.operators for i in op.inputs)}
+        self.operators[:] = [
+            operator
+            for operator in self.operators
+            if self.op(operator) != "DEQUANTIZE" or int(operator.outputs[0]) in needed
+        ]
+
     def set_least_versions(self) -> None:
         """Let every op claim the version that its tensors call for, where it claims less."""
         codes = self.model.operatorCodes

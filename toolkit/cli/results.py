@@ -22,6 +22,9 @@ def command(context: click.Context) -> None:
     """List, show and export what was measured in this project (kept in .kedge/results.db).
 
     Without a command, lists.
+
+    \b
+    kedge results
     """
     if context.invoked_subcommand is None:
         context.invoke(list_results)

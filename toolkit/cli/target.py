@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 @click.group("target")
 def command() -> None:
-    """Add, list, check, tune and remove the boards of this project (kept in kedge.toml)."""
+    """Add, list, check, tune and remove the boards of this project (kept in kedge.toml).
+
+    \b
+    kedge target add pi pi@raspberrypi.local
+    """
 
 
 command.add_command(check)
@@ -104,7 +108,11 @@ def _accepts(name: str, key_type: str, fingerprint: str) -> bool:
 @command.command("list")
 @as_json
 def list_targets(as_json: bool) -> None:
-    """List the boards of this project."""
+    """List the boards of this project.
+
+    \b
+    kedge target list --json
+    """
     from toolkit.project import open_inventory
 
     targets = open_inventory().targets

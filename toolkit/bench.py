@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from converters.judge.golden import Golden, read_golden
+from converters.tflite.contract import foreign_ops
 from converters.tflite.isolated import run_isolated
 from converters.tflite.reader import ModelFile, read_model
 from converters.tflite.run import host_runtime
@@ -26,7 +27,7 @@ from toolkit.accuracy import BoardAccuracy, LabelledData, measure_accuracy, open
 from toolkit.admission import admit
 from toolkit.errors import ToolkitError
 from toolkit.op_times import ask_op_times
-from toolkit.parity import Parity, compare
+from toolkit.parity import Parity, compare, not_compared
 from toolkit.quality import QUALITIES
 from toolkit.reboot import why_lost
 from toolkit.row import Row, measure_row, one_process
@@ -155,7 +156,7 @@ def bench_on(
     started = time.monotonic()
     staged = device.push(contents.path, on_progress)
     push_s = time.monotonic() - started
-    parity = _parity(contents, device, staged, on_progress)
+    parity = _parity(contents, device, staged, kernel_class, on_progress)
     accuracy = None
     if labelled is not None:
         accuracy = measure_accuracy(contents, labelled, device, staged, on_progress)
@@ -220,7 +221,17 @@ def _row(
     return measure_row(device, staged, one, settings.processes, rounds, on_progress)
 
 
-def _parity(contents: ModelFile, device: Device, staged: Staged, on_progress: OnProgress) -> Parity:
+def _parity(
+    contents: ModelFile,
+    device: Device,
+    staged: Staged,
+    kernel_class: KernelClass,
+    on_progress: OnProgress,
+) -> Parity:
+    foreign = foreign_ops(contents)
+    if foreign:
+        reason = f"this host cannot compute {', '.join(foreign)}"
+        return not_compared(_host_class(), kernel_class, reason)
     golden = _golden(contents)
     inputs = golden.inputs if golden else _random_inputs(contents)
     on_progress("infer on this host", 0, 0)

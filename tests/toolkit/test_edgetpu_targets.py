@@ -1,5 +1,6 @@
 """Which models go to a board that drives an Edge TPU, and which do not."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from tests.device_agent.agents import sha256_of
 from tests.device_agent.delegates import build_delegate
 from tests.edgetpu_model import edgetpu_model
 from tests.kedge import Ran, assert_refused, kedge
-from tests.tiny_model import relu_model
+from tests.tiny_model import custom_op_model, relu_model
 
 QUICK = ["--quality", "quick", "--duration", "60ms", "--json"]
 
@@ -37,8 +38,8 @@ def write_target(project: Path, *lines: str) -> None:
     (project / "kedge.toml").write_text("\n".join(entry) + "\n")
 
 
-def bench(project: Path, model: str) -> Ran:
-    return kedge("bench", model, "--on", "coral", *QUICK, cwd=project)
+def bench(project: Path, model: str, **env: str) -> Ran:
+    return kedge("bench", model, "--on", "coral", *QUICK, cwd=project, env=env)
 
 
 def test_a_compiled_model_does_not_go_where_no_edge_tpu_is_driven(project: Path) -> None:
@@ -66,6 +67,32 @@ def test_a_conversion_of_hours_does_not_begin_for_a_board_that_refuses_its_model
     )
 
     assert_refused(ran, 4, "takes models of edgetpu_compiler only")
+
+
+def test_a_compiled_model_is_measured_though_this_host_cannot_compute_it(
+    project: Path, tmp_path: Path
+) -> None:
+    """The board's libedgetpu is one that claims every operator and computes nothing."""
+    (tmp_path / "lib").mkdir()
+    shutil.copy(build_delegate("CLAIMS_ALL"), tmp_path / "lib" / "libedgetpu.so.1")
+    write_target(project, 'delegate = "edgetpu"')
+    ran = bench(project, "tpu.tflite", LD_LIBRARY_PATH=str(tmp_path / "lib"))
+
+    assert ran.code in (0, 9), ran.err
+    (entry,) = ran.json["targets"]
+    assert entry["invoke_median_us"] > 0
+    assert entry["placement"]["ops"] == {"edgetpu": {"edgetpu-custom-op": 1}}
+    parity = entry["parity"]
+    assert (parity["verdict"], parity["samples"]) == ("INCONCLUSIVE", 0)
+    assert parity["reason"] == "this host cannot compute edgetpu-custom-op"
+
+
+def test_a_delegate_may_take_operators_that_no_runtime_has(project: Path) -> None:
+    (project / "npu.tflite").write_bytes(custom_op_model())
+    write_target(project, f'delegate = "{build_delegate("CLAIMS_NOTHING")}"')
+    ran = bench(project, "npu.tflite")
+
+    assert_refused(ran, 7, "has no operator their-own", "`delegate`")
 
 
 def test_a_missing_libedgetpu_is_told_before_anything_is_measured(project: Path) -> None:

@@ -217,6 +217,9 @@ def _energy(energy: Energy | None) -> str:
 
 def show_parity(parity: Parity) -> None:
     """Print how a board's outputs compare with the host's."""
+    if not parity.samples:
+        output.say(f"outputs {parity.verdict}: {parity.reason}")
+        return
     kind = "held-out" if parity.real_inputs else "random"
     output.say(f"outputs {parity.verdict} over {parity.samples} {kind} inputs: {parity.reason}")
     output.say(

@@ -38,6 +38,9 @@ sync && mv "$new" {folder}/{sha256}.pyz
 """.strip().splitlines()
 )
 
+#: How the script below ends when a host holds the lock that `device_agent.reservation` takes.
+_IN_USE = 75
+
 #: Only what kedge made goes, by name: the root may be a folder in which others keep files, too.
 #: The folders above it go only if the upload noted that it made them, and if they are empty.
 _REMOVE = """
@@ -47,6 +50,14 @@ case "$root" in
 esac
 [ -d "$root" ] || exit 0
 cd "$root" || exit 1
+if command -v flock >/dev/null && [ -e store/lock ]; then
+  tries=5  # the agent of a command that has just ended may still be ending
+  while flock -n store/lock true; [ $? = 1 ]; do
+    who=$(cat store/lock); who=${{who#*: '"'}}
+    [ $((tries -= 1)) -gt 0 ] || {{ echo "${{who%'"'*}}" >&2; exit {in_use}; }}
+    sleep 1
+  done
+fi
 made=$(cat agent/.made 2>/dev/null)
 rm -f agent/*.pyz agent/.new-* agent/.made store/lock || exit 1
 rm -rf store/scratch store/partial store/runtimes store/work-* || exit 1
@@ -104,10 +115,15 @@ def remove_from_board(target: Target) -> bool:
         TargetError: The board cannot be reached, or refuses.
     """
     with connect(target) as transport:
-        script = _REMOVE.format(root=shlex.quote(target.root))
+        script = _REMOVE.format(root=shlex.quote(target.root), in_use=_IN_USE)
         done = transport.run(COMMAND, script.encode(), REMOVE_TIMEOUT_S)
     if done.exit_code != 0:
         said = done.stderr.decode("utf-8", "replace").strip()
+        if done.exit_code == _IN_USE:
+            raise TargetError(
+                f"{said} is using {target.name}; nothing was removed",
+                "Wait until it is done, then try again.",
+            )
         raise TargetError(f"{target.name} did not remove everything: {said}")
     return b"kept" not in done.stdout
 

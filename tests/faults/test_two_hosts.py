@@ -1,6 +1,7 @@
 """Two hosts use one board at once: the second is told whom it waits for, then it has the board."""
 
 import getpass
+import shutil
 import signal
 import socket
 import subprocess
@@ -8,10 +9,13 @@ import sys
 import threading
 from pathlib import Path
 
+import pytest
+
 from targets.device import Device
+from targets.errors import TargetError
 from targets.inventory import Target
-from targets.provision import open_device
-from tests.faults.afterwards import BRIEF, LONG, assert_unharmed, jobs, wait_until
+from targets.provision import open_device, remove_from_board
+from tests.faults.afterwards import BRIEF, LONG, agents, assert_unharmed, jobs, wait_until
 from toolkit.demo.sshd import LoopbackSshd
 
 #: Another host, which measures for a minute.
@@ -57,6 +61,20 @@ def test_a_host_that_is_killed_leaves_the_board_to_the_next(
     assert said[0] == f"wait for {getpass.getuser()}@{socket.gethostname()}"
     assert said[-1] == "load the runtime"
     assert_unharmed(target, model)
+
+
+@pytest.mark.skipif(shutil.which("flock") is None, reason="no flock here, as on some boards")
+def test_nobody_removes_what_another_measures_with(here: Target, model: Path) -> None:
+    with open_device(here) as device:
+        device.prepare_runtime()
+        device.push(model)
+        with pytest.raises(TargetError, match=f"{getpass.getuser()}@.* is using here") as refused:
+            remove_from_board(here)
+        assert "Wait" in refused.value.hint
+        assert len(device.benchmark(device.push(model), BRIEF).samples_ns) >= 10
+    wait_until(lambda: not agents(here))
+    assert remove_from_board(here)
+    assert not Path(here.root).exists()
 
 
 def test_an_agent_that_is_killed_leaves_the_board_to_the_next(here: Target, model: Path) -> None:

@@ -56,7 +56,7 @@ def test_a_full_disk_behind_standard_output_is_told_and_the_result_kept(project:
     assert results(project) == before + 1
 
 
-@pytest.mark.parametrize("columns", [40, 200])
+@pytest.mark.parametrize("columns", [40, 80, 200])
 def test_no_figure_is_cut_off_on_a_terminal_of_any_width(columns: int, project: Path) -> None:
     if not results(project):
         assert shell(BENCH, project).returncode in (0, 9)

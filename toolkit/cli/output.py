@@ -19,6 +19,9 @@ from toolkit.errors import ToolkitError
 #: Wider than any table, so that its own width can be asked for.
 _WIDEST = 10_000
 
+#: Where nobody says how wide it is; a table grows beyond it for long words only.
+_PIPE_COLUMNS = 120
+
 #: Progress with a known end is shown as a bar, on a terminal; elsewhere a line for each stage.
 _DETAIL = re.compile(r" \(.*\)$")
 
@@ -134,7 +137,8 @@ def print_json(value: Any) -> None:
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table; the first column names the row, the others are figures.
 
-    On a terminal that is too narrow for it each figure has a line: none is cut off.
+    Nothing is cut off: on a terminal too narrow for the longest words each figure has a line of
+    its own.
     """
     from rich import box
     from rich.console import Console
@@ -147,10 +151,13 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
         drawn.add_column(column, justify="left" if position == 0 else "right")
     for row in kept:
         drawn.add_row(*row)
-    width = Console(width=_WIDEST).measure(drawn).maximum
-    if sys.stdout.isatty() and width > shutil.get_terminal_size().columns:
+    needed = Console(width=_WIDEST).measure(drawn)
+    is_terminal = sys.stdout.isatty()
+    room = shutil.get_terminal_size().columns if is_terminal else _PIPE_COLUMNS
+    if is_terminal and needed.minimum > room:
         say(_as_list(columns, kept))
         return
+    width = max(needed.minimum, min(needed.maximum, room))
     with _writing(sys.stdout):
         Console(width=width, highlight=False, markup=False).print(drawn)
 

@@ -113,10 +113,7 @@ def _choose_numbers(converter: Any, draft: Draft, report: Report) -> None:
         calibration = draft.calibration
         # Keyed by name: an order of inputs is nowhere promised.
         converter.representative_dataset = lambda: _one_by_one(calibration, report)
-        ops = tf.lite.OpsSet.TFLITE_BUILTINS_INT8
-        if draft.numbers == W8A16:
-            ops = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
-        converter.target_spec.supported_ops = [ops]
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
 
 
 def _one_by_one(samples: Samples, report: Report) -> Iterator[dict[str, Any]]:

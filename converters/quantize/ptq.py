@@ -128,12 +128,10 @@ def _better(
 
 
 def quantize_w8a16(draft: Draft, step: PtqW8A16, materials: Materials) -> Draft:
-    """Ask for a file with 16-bit activations; arguments as for `quantize_w8a8`."""
+    """Quantize to 16-bit activations and 8-bit weights; arguments as for `quantize_w8a8`."""
     made = with_calibration(draft, step.calibration_samples, materials, {})
-    samples = materials.samples[CALIBRATION]
-    if draft.content is None:
-        return replace(made, calibration=samples, numbers=W8A16, io="int16")
-    content = int16_file(draft.content, samples, materials.report)
+    samples, report = materials.samples[CALIBRATION], materials.report
+    content = int16_file(float_file(draft, report), samples, report)
     return replace(made, content=content, numbers=W8A16, io="int16")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from typing import Any
 
@@ -112,6 +113,27 @@ class Unpacked:
         noted = schema.QuantizationParametersT()
         noted.min, noted.max = np.array([low], np.float32), np.array([high], np.float32)
         self.tensors[tensor].quantization = noted
+
+    def part_vectors(self) -> None:
+        """Give every operator stored floats of one axis, such as a bias, of its own."""
+        taken: set[int] = set()
+        for operator in self.operators:
+            for place, tensor in enumerate(map(int, operator.inputs)):
+                if tensor < 0 or len(self.shape(tensor)) != 1 or self.constant(tensor) is None:
+                    continue
+                if tensor in taken:
+                    inputs = [int(i) for i in operator.inputs]
+                    inputs[place] = self._copy(tensor)
+                    operator.inputs = inputs
+                taken.add(tensor)
+
+    def _copy(self, tensor: int) -> int:
+        """Position of a new tensor that holds the same, in a buffer of its own."""
+        made, buffers = copy.copy(self.tensors[tensor]), self.model.buffers
+        buffers.append(copy.copy(buffers[made.buffer]))
+        made.buffer, made.name = len(buffers) - 1, f"{self.name(tensor)}_{len(self.tensors)}"
+        self.tensors.append(made)
+        return len(self.tensors) - 1
 
     def fix_batch(self) -> None:
         """Leave no axis open: what is run is a batch of one."""

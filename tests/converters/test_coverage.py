@@ -15,12 +15,15 @@ PAGE = coverage.DOCUMENT.read_text(encoding="utf-8")
 
 #: One technique of each case; each technique with several of them.
 SAMPLE = {case: list(STEP_KINDS)[5 * n % len(STEP_KINDS)] for n, case in enumerate(CASES)}
+#: Cells that were wrong once: a bias of two layers had the scale of one; a loop ended the process.
+MENDED = {"shared layer": "ptq_w8a16", "LSTM": "ptq_w8a16"}
+AGAIN = [*SAMPLE.items(), *sorted(MENDED.items() - SAMPLE.items())]
 
 
 @pytest.fixture(scope="module")
 def tried():
-    found = coverage.outcomes({case: [kind] for case, kind in SAMPLE.items()})
-    return {case: outcome for case, _, outcome in found}
+    cells = {case: [kind for one, kind in AGAIN if one == case] for case in CASES}
+    return {(case, kind): outcome for case, kind, outcome in coverage.outcomes(cells)}
 
 
 def rows() -> dict[str, list[str]]:
@@ -58,9 +61,10 @@ def test_the_sample_has_every_technique():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", CASES)
-def test_what_the_page_says_of_a_cell_is_so(case, tried):
-    marks = dict(zip(STEP_KINDS, rows()[case], strict=True))
-    if marks[SAMPLE[case]] == coverage.NOT_RUN:
+@pytest.mark.parametrize(("case", "kind"), AGAIN)
+def test_what_the_page_says_of_a_cell_is_so(case, kind, tried):
+    mark = dict(zip(STEP_KINDS, rows()[case], strict=True))[kind]
+    if mark == coverage.NOT_RUN:
         pytest.skip("the page says nothing of it")
-    assert coverage.MARKS[tried[case].kind] == marks[SAMPLE[case]], tried[case].why
+    outcome = tried[case, kind]
+    assert coverage.MARKS[outcome.kind] == mark, outcome.why

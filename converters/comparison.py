@@ -12,7 +12,7 @@ from converters.data.dataset import TEST, VALIDATION
 from converters.digest import sha256_of
 from converters.errors import ConversionError
 from converters.judge.budget import judge_budget
-from converters.judge.paired import Drop
+from converters.judge.paired import Drop, worst
 from converters.judge.score import FILE
 from converters.latency import LatencyUs
 from converters.process import check_request, convert
@@ -173,17 +173,17 @@ def choose(rows: Sequence[Row], max_drop: float | None, latency_decides: bool = 
 
 
 def drop_on(conversion: Conversion, split: str) -> Drop:
-    """The drop of accuracy on one split.
+    """The drop of accuracy on one split; of several outputs that of the one that loses most.
 
     Raises:
         ConversionError: The conversion was not judged on it.
     """
-    found = next((drop for drop in conversion.drops if drop.split == split), None)
-    if found is None:
+    found = [drop for drop in conversion.drops if drop.split == split]
+    if not found:
         raise ConversionError(
             f"{conversion.model}: was not judged on the {split} samples", "convert it again"
         )
-    return found
+    return worst(found)
 
 
 def _strength(row: Row, measured: bool) -> tuple[float, int]:
@@ -254,7 +254,8 @@ def _there_already(request: ConversionRequest) -> Conversion | None:
         found.source_sha256,
         found.data_sha256,
     )
-    scores = found.metric.scores if found.metric is not None else found.scores
+    figures = found.output_figures or ([found.metric] if found.metric is not None else [])
+    scores = [score for one in figures for score in one.scores] or found.scores
     judged = {score.split for score in scores if score.subject == FILE}
     if request.keep_keras and not (request.out / KERAS_NAME).is_file():
         return None

@@ -13,8 +13,9 @@ from converters.comparison import Comparison, Row
 from converters.conversion import Conversion
 from converters.judge.measured_gain import gain_note
 from converters.judge.metric import MetricScore
+from converters.judge.paired import worst
 from converters.judge.score import FILE, ORIGINAL, Score
-from converters.task import ACCURACY
+from converters.task import ACCURACY, SEVERAL
 
 SCHEMA = 1
 COMPARISON_NAME = "comparison.json"
@@ -27,6 +28,7 @@ def plain_comparison(comparison: Comparison) -> dict[str, Any]:
         "name": ORIGINAL,
         "scores": _scores(first, ORIGINAL),
         "drops": {},
+        "outputs": _outputs(first, ORIGINAL),
         "file_bytes": first.source_bytes,
         **dict.fromkeys(_COSTS),
         "latency_us": None,
@@ -42,7 +44,7 @@ def plain_comparison(comparison: Comparison) -> dict[str, Any]:
         "data": first.data,
         "data_sha256": first.data_sha256,
         "seed": first.seed,
-        "metric": ACCURACY if first.metric is None else first.metric.name,
+        "metric": _metric(first),
         "splits": [asdict(split) for split in _all_splits(comparison)],
         "max_drop": comparison.max_drop,
         "chosen": comparison.chosen or None,
@@ -88,9 +90,8 @@ def _row(row: Row, float_us: float | None, rows: Sequence[Row]) -> dict[str, Any
     return {
         "name": row.name,
         "scores": _scores(conversion, FILE) if conversion else {},
-        "drops": {drop.split: {"drop": drop.fraction, **asdict(drop)} for drop in conversion.drops}
-        if conversion
-        else {},
+        "drops": _drops(conversion) if conversion else {},
+        "outputs": _outputs(conversion, FILE) if conversion else {},
         "file_bytes": conversion.model_bytes if conversion else None,
         **{name: cost.get(name) for name in _COSTS},
         "latency_us": row.latency_us,
@@ -104,7 +105,34 @@ def _is_float(row: Row) -> bool:
     return row.conversion is not None and not row.conversion.recipe_steps
 
 
+def _metric(conversion: Conversion) -> str:
+    if conversion.output_figures:
+        return SEVERAL
+    return ACCURACY if conversion.metric is None else conversion.metric.name
+
+
+def _drops(conversion: Conversion, name: str | None = None) -> dict[str, Any]:
+    """Of each split the drop of an output, or of the one that loses most."""
+    drops = [drop for drop in conversion.drops if name in (None, drop.output)]
+    found = {drop.split: worst(drops, drop.split) for drop in drops}
+    return {split: {"drop": drop.fraction, **asdict(drop)} for split, drop in found.items()}
+
+
+def _outputs(conversion: Conversion, subject: str) -> dict[str, Any]:
+    """Of several outputs what each is judged by; empty for one."""
+    return {
+        one.output: {
+            "metric": one.name,
+            "scores": {s.split: _plain_score(s) for s in one.scores if s.subject == subject},
+            "drops": _drops(conversion, one.output) if subject == FILE else {},
+        }
+        for one in conversion.output_figures
+    }
+
+
 def _scores(conversion: Conversion, subject: str) -> dict[str, Any]:
+    if conversion.output_figures:
+        return {}
     found: Sequence[Score | MetricScore] = conversion.scores
     if conversion.metric is not None:
         found = conversion.metric.scores

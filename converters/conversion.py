@@ -129,7 +129,10 @@ class Conversion:
         attempts: What was tried to keep it, the recipe that was asked for first; empty if none was
             set.
         task: What the recipe says about the task; empty if nothing.
-        metric: The figures of a task that is no classification; None for one.
+        metric: The figures of a task that is no classification; None for one, and where there are
+            several outputs.
+        output_figures: Of several outputs the figures of each; empty for one. The accuracies are
+            None then, and the drops are there for each output.
         schema: Version of conversion.json.
     """
 
@@ -161,6 +164,7 @@ class Conversion:
     attempts: tuple[Attempt, ...] = ()
     task: Mapping[str, Any] = field(default_factory=dict)
     metric: MetricFigures | None = None
+    output_figures: tuple[MetricFigures, ...] = ()
     schema: int = field(default=SCHEMA)
 
 
@@ -249,6 +253,7 @@ def _from_plain(plain: dict[str, Any], folder: Path) -> Conversion:
         "budget": _budget(plain.get("budget")),
         "attempts": tuple(_attempt(a) for a in plain.get("attempts", ())),
         "metric": _metric(plain.get("metric")),
+        "output_figures": tuple(_figures(one) for one in plain.get("output_figures", ())),
     }
     return Conversion(**fields)
 
@@ -262,8 +267,10 @@ def _accuracy(plain: dict[str, Any] | None) -> Accuracy | None:
 
 
 def _metric(plain: dict[str, Any] | None) -> MetricFigures | None:
-    if plain is None:
-        return None
+    return None if plain is None else _figures(plain)
+
+
+def _figures(plain: dict[str, Any]) -> MetricFigures:
     scores = tuple(_with_pair(MetricScore, score) for score in plain["scores"])
     return MetricFigures(**{**plain, "scores": scores})
 

@@ -14,8 +14,9 @@ from converters import durable
 from converters.data.dataset import Samples
 from converters.draft import DYNAMIC, F16, FLOAT32, W8A8, W8A16, WEIGHT_ONLY, Draft
 from converters.errors import ConversionError, HostDiskError
-from converters.model_source import INPUT_NAME
+from converters.model_ends import INPUT_NAME
 from converters.progress import Progress, Report
+from converters.tflite.ends import with_end_names
 from converters.tflite.reader import ModelFile, read_model
 
 #: An integer file computes in these only.
@@ -87,7 +88,7 @@ def converted(draft: Draft, report: Report) -> bytes:
     converter = tf.lite.TFLiteConverter.from_concrete_functions([draft.function], holder)
     _choose_numbers(converter, draft, report)
     try:
-        return bytes(converter.convert())
+        return with_end_names(bytes(converter.convert()))
     except tf.errors.ResourceExhaustedError as error:
         raise HostDiskError(
             f"the converter ran out of room: {_first_line(error)}", "free space or memory"
@@ -118,7 +119,8 @@ def _choose_numbers(converter: Any, draft: Draft, report: Report) -> None:
 
 def _one_by_one(samples: Samples, report: Report) -> Iterator[dict[str, Any]]:
     for done, (batch, _) in enumerate(samples.batches(1), start=1):
-        yield {INPUT_NAME: batch}
+        names = batch.dtype.names
+        yield {name: batch[name] for name in names} if names else {INPUT_NAME: batch}
         if done % 50 == 0:
             report(Progress("calibrate", done, len(samples)))
 

@@ -18,6 +18,7 @@ from converters import durable
 from converters.cache import Cache
 from converters.conversion import StepRecord
 from converters.data.dataset import TRAIN, VALIDATION
+from converters.data.fields import fed, gathered
 from converters.draft import Draft, Materials, Technique
 from converters.emit import emit
 from converters.errors import ConversionError
@@ -191,7 +192,7 @@ class Maker:
     def _drop_of_draft(self, draft: Draft) -> Drop:
         samples = self._materials.samples[VALIDATION]
         answers = [
-            np.asarray(draft.keras_model.predict_on_batch(batch))
+            gathered(draft.keras_model.predict_on_batch(fed(batch)), samples.task.names)
             for batch, _ in samples.batches(_JUDGE_BATCH)
         ]
         return self._drop_to(np.concatenate(answers))

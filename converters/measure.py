@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.data.dataset import Samples
+from converters.data.fields import fed
 from converters.data.split import balanced_choice
 from converters.graph.build import build_model
 from converters.graph.node import Graph
@@ -64,7 +65,7 @@ def _batches(
     model = build_model(replace(graph, outputs=names))
     rows = balanced_choice(samples.labels, _SAMPLES, seed)
     for start in range(0, len(rows), _BATCH):
-        answers = model(samples.batch(rows[start : start + _BATCH]), training=False)
+        answers = model(fed(samples.batch(rows[start : start + _BATCH])), training=False)
         arrays = answers if isinstance(answers, (list, tuple)) else [answers]
         yield dict(zip(names, map(np.asarray, arrays), strict=True))
         report(Progress("measure", min(start + _BATCH, len(rows)), len(rows)))

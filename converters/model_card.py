@@ -5,6 +5,8 @@ from __future__ import annotations
 from math import prod
 
 from converters.conversion import TensorSpec
+from converters.data.fields import part
+from converters.model_ends import Probabilities
 from converters.request import IMAGE_RANGES
 from converters.task import CLASSIFIER, Task
 from converters.tflite.reader import ModelFile
@@ -93,30 +95,39 @@ def card_of_conversion(
     model: ModelFile,
     class_names: tuple[str, ...],
     image_range: str,
-    probabilities: bool,
+    probabilities: Probabilities,
     task: Task = CLASSIFIER,
 ) -> ModelCard:
     """The card that is true for the data of a conversion.
 
     Args:
-        model: The file that was written, of one input and one output.
-        class_names: Of a data set of pictures; empty for arrays, which the model was fed as they
-            were.
+        model: The file that was written.
+        class_names: Of a data set of pictures, which a model of one input takes; empty for arrays,
+            which the model was fed as they were.
         image_range: Key of `IMAGE_RANGES`: what the pictures were scaled to.
         probabilities: Whether the scores of a classifier are probabilities rather than logits.
         task: What the model is for.
     """
-    (taken,), (given,) = model.inputs, model.outputs
-    values = prod(given.shape[1:])
-    activation = "none" if probabilities else "softmax" if values > 1 else "sigmoid"
-    entry: Input = ArrayInput()
+    inputs: dict[str, Input] = {spec.name: ArrayInput() for spec in model.inputs}
     if class_names:
-        scale, offset = IMAGE_RANGES[image_range]
-        entry = _picture(taken, scale, offset)
-    meant = Output(CLASSIFICATION, activation, min(5, max(values, 2)), labels=list(class_names))
+        (taken,), (scale, offset) = model.inputs, IMAGE_RANGES[image_range]
+        inputs = {taken.name: _picture(taken, scale, offset)}
+    outputs = {}
+    for given in model.outputs:
+        name = given.name if task.parts else ""
+        one = task.parts.get(name, task)
+        outputs[given.name] = _meant(given, class_names, part(probabilities, name), one)
+    return ModelCard(inputs, outputs)
+
+
+def _meant(
+    given: TensorSpec, class_names: tuple[str, ...], probabilities: bool, task: Task
+) -> Output:
+    values = prod(given.shape[1:])
     if not task.is_classification:
-        meant = Output(REGRESSION if values <= MOST_VALUES and task.kind == REGRESSION else RAW)
-    return ModelCard({taken.name: entry}, {given.name: meant})
+        return Output(REGRESSION if values <= MOST_VALUES and task.kind == REGRESSION else RAW)
+    activation = "none" if probabilities else "softmax" if values > 1 else "sigmoid"
+    return Output(CLASSIFICATION, activation, min(5, max(values, 2)), labels=list(class_names))
 
 
 def card_to_begin_with(model: ModelFile) -> ModelCard:

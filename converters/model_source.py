@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,23 @@ import numpy.typing as npt
 
 from converters.architecture import StoredLayer, find_custom, find_lambda
 from converters.custom_objects import unknown_layers
+from converters.data.dataset import InputForm
+from converters.data.fields import gathered, part
 from converters.digest import bytes_of, sha256_of
 from converters.errors import ConversionError
+from converters.model_ends import (
+    INPUT_NAME,
+    OUTPUT_NAME,
+    End,
+    Probabilities,
+    field_names,
+    gives_probabilities,
+    names_of_ends,
+)
+from converters.model_function import batch_one_function, predictor_of
 from converters.source_file import KERAS_3, SAVED_MODEL, TF_KERAS, TFLITE, SourceFile
+from converters.task import TaskWish
+from converters.tflite.ends import ends_of, with_end_names
 from converters.tflite.isolated import run_isolated
 from converters.tflite.reader import read_model
 from converters.tflite.run import run_model
@@ -22,18 +36,13 @@ from converters.tflite.unpacked import Unpacked
 
 Array = npt.NDArray[Any]
 
-#: The name that a converted file's input gets; calibration samples are keyed by it.
-INPUT_NAME = "input"
-
 _SUPPORTED = (
     "give a tf-keras or Keras 3 model (.h5, .keras), a SavedModel folder or a float .tflite"
 )
 _SHAPES_HINT = (
-    "kedge converts models with one float32 input and one output, both of fixed shape; wrap the "
+    "kedge converts models of float32 inputs, and of inputs and outputs of fixed shape; wrap the "
     "model in one"
 )
-#: Rows of probabilities add up to 1 within this; logits of random inputs do not.
-_SUM_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -44,13 +53,13 @@ class LoadedModel:
         path: Where it came from.
         kind: As in `SourceFile`.
         keras_model: The Keras object, or None for a graph.
-        predict: float32 batch (n, *input_shape) to float32 answers (n, *output_shape); keeps the
-            model and its variables alive.
-        function: Concrete function of one float32 input named `INPUT_NAME`, batch 1; None for a
-            .tflite.
-        input_shape: Without the batch axis.
-        output_shape: Of an answer, without the batch axis; of a classifier (scores,).
-        probabilities: Whether the scores are probabilities rather than logits.
+        predict: float32 batch (n, *shape) to float32 answers (n, *shape), of several inputs or
+            outputs with a field for each; keeps the model and its variables alive.
+        function: Concrete function of a batch of one, its inputs and outputs called as the ends
+            are; None for a .tflite.
+        inputs: In the order in which the Keras model takes a list of them.
+        outputs: In the order in which it gives them.
+        probabilities: Whether a classifier's scores are probabilities rather than logits.
         sha256: Of the file or folder.
         size_bytes: Of the file or folder.
         content: Of a .tflite, made for a batch of one; None for the others.
@@ -61,17 +70,39 @@ class LoadedModel:
     keras_model: Any
     predict: Callable[[Array], Array]
     function: Any
-    input_shape: tuple[int, ...]
-    output_shape: tuple[int, ...]
-    probabilities: bool
+    inputs: tuple[End, ...]
+    outputs: tuple[End, ...]
+    probabilities: Probabilities
     sha256: str
     size_bytes: int
     content: bytes | None = None
 
+    def form(self, wish: TaskWish) -> InputForm:
+        """What its data must look like.
+
+        Raises:
+            TaskError: What a recipe says about the task does not fit its outputs.
+        """
+        inputs = {end.name: end.shape for end in self.inputs} if len(self.inputs) > 1 else {}
+        answers = {end.name: end.shape for end in self.outputs} if len(self.outputs) > 1 else {}
+        wish.check_outputs(tuple(answers))
+        return InputForm(
+            () if inputs else self.inputs[0].shape,
+            self.classes,
+            None if answers else self.outputs[0].shape,
+            wish,
+            inputs=inputs,
+            answers=answers,
+        )
+
+    def function_of(self, call: Callable[[Any], Any]) -> Any:
+        """Another model of the same inputs and outputs as a graph of a batch of one."""
+        return batch_one_function(call, self.inputs, self.outputs)
+
     @property
     def classes(self) -> int:
-        """Classes that a classifier tells apart; one score tells two."""
-        return max(2, int(np.prod(self.output_shape)))
+        """Classes that a classifier of one output tells apart; one score tells two."""
+        return max(2, int(np.prod(self.outputs[0].shape)))
 
 
 def load_model(source: SourceFile, own: Mapping[str, Any] | None = None) -> LoadedModel:
@@ -82,8 +113,8 @@ def load_model(source: SourceFile, own: Mapping[str, Any] | None = None) -> Load
         own: The user's own layers by their names.
 
     Raises:
-        ConversionError: It has layers that Keras does not bring, more than one input or output,
-            a dynamic input shape, or it is no classifier; the message names what.
+        ConversionError: It has layers that Keras does not bring, an input that is not float32, or
+            one of a dynamic shape; the message names what.
     """
     if source.kind == TF_KERAS:
         return _load_tf_keras(source, own or {})
@@ -137,21 +168,35 @@ def _refuse_custom(source: SourceFile, custom: StoredLayer | None) -> None:
 def _from_keras(source: SourceFile, model: Any, kind: str) -> LoadedModel:
     if not getattr(model, "built", False) or not getattr(model, "inputs", None):
         raise ConversionError(f"{source.path}: the model has no fixed input", _SHAPES_HINT)
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise ConversionError(
-            f"{source.path}: has {len(model.inputs)} inputs and {len(model.outputs)} outputs, "
-            "expected one of each",
-            _SHAPES_HINT,
-        )
-    dtype = model.inputs[0].dtype
-    return _checked(
-        source,
-        kind,
-        model,
-        lambda x: model(x, training=False),
-        tuple(model.inputs[0].shape),
-        str(getattr(dtype, "name", dtype)),
-    )
+    takes = [
+        (_plain_name(tensor), tuple(tensor.shape), _dtype(tensor.dtype)) for tensor in model.inputs
+    ]
+    names = tuple(map(str, model.output_names))
+    return _checked(source, kind, model, _call_of(model), takes, names)
+
+
+def _call_of(model: Any) -> Callable[[Any], Any]:
+    """Calls a Keras model with a tensor, or a list in the order of its inputs."""
+    struct = getattr(model, "_inputs_struct", None)
+    if not isinstance(struct, dict):
+        return lambda x: model(x, training=False)
+    # One of Keras 3 that was made with a dict takes nothing but a dict.
+    places = {id(tensor): place for place, tensor in enumerate(model.inputs)}
+
+    def call(x: Any) -> Any:
+        tensors = x if isinstance(x, list) else [x]
+        named = {key: tensors[places[id(tensor)]] for key, tensor in struct.items()}
+        return model(named, training=False)
+
+    return call
+
+
+def _plain_name(tensor: Any) -> str:
+    return str(tensor.name).partition(":")[0]
+
+
+def _dtype(dtype: Any) -> str:
+    return str(getattr(dtype, "name", dtype))
 
 
 def _load_graph(source: SourceFile) -> LoadedModel:
@@ -173,45 +218,60 @@ def _load_graph(source: SourceFile) -> LoadedModel:
         )
     signature = signatures[name]
     inputs = signature.structured_input_signature[1]
-    if len(inputs) != 1 or len(signature.structured_outputs) != 1:
-        raise ConversionError(
-            f"{source.path}: signature {name!r} has {len(inputs)} inputs and "
-            f"{len(signature.structured_outputs)} outputs, expected one of each",
-            _SHAPES_HINT,
-        )
-    (key, spec), (output,) = next(iter(inputs.items())), signature.structured_outputs
-    if spec.shape.rank is None:
-        raise ConversionError(f"{source.path}: its input has no fixed rank", _SHAPES_HINT)
-    return _checked(
-        source,
-        SAVED_MODEL,
-        None,
+    for key, spec in inputs.items():
+        if spec.shape.rank is None:
+            raise ConversionError(
+                f"{source.path}: its input {key!r} has no fixed rank", _SHAPES_HINT
+            )
+    keys = tuple(inputs)
+    takes = [(key, tuple(spec.shape), spec.dtype.name) for key, spec in inputs.items()]
+
+    def call(x: Any) -> Any:
         # Through `loaded`, which owns the variables and must live as long as this.
-        lambda x: loaded.signatures[name](**{key: x})[output],
-        tuple(spec.shape),
-        spec.dtype.name,
-    )
+        tensors = x if isinstance(x, (list, tuple)) else [x]
+        return loaded.signatures[name](**dict(zip(keys, tensors, strict=True)))
+
+    names = tuple(sorted(signature.structured_outputs))
+    return _checked(source, SAVED_MODEL, None, call, takes, names)
 
 
 def _load_tflite(source: SourceFile) -> LoadedModel:
     path = source.path
     model = read_model(path)
-    if (len(model.inputs), len(model.outputs), model.subgraphs) != (1, 1, 1):
+    if model.subgraphs != 1:
         raise ConversionError(
-            f"{path}: has {len(model.inputs)} inputs, {len(model.outputs)} outputs and "
-            f"{model.subgraphs} subgraphs, expected one of each",
-            _SHAPES_HINT,
+            f"{path}: has {model.subgraphs} subgraphs, expected one", "give a model without them"
         )
-    (spec,), (output,) = model.inputs, model.outputs
-    batch_shape = tuple(None if axis < 0 else axis for axis in spec.shape)
-    input_shape = _fixed_shape(path, batch_shape, spec.dtype)
-    if len(output.shape) < 2 or min(output.shape[1:]) < 1:
-        raise _wrong_output(path, output.shape)
+    # By the names that its signature gives them.
+    of_file = ends_of(Unpacked(path.read_bytes()))
+    takes = [
+        (of_file.inputs[position], _batch_shape(spec.shape), spec.dtype)
+        for position, spec in enumerate(model.inputs)
+    ]
+    inputs = _inputs(path, takes)
+    names = names_of_ends(of_file.outputs, OUTPUT_NAME)
+    for output in model.outputs:
+        if len(output.shape) < 2 or min(output.shape[1:]) < 1:
+            raise _wrong_output(path, output.shape)
+    outputs = tuple(
+        End(name, tuple(spec.shape[1:])) for name, spec in zip(names, model.outputs, strict=True)
+    )
+    tensors = {
+        spec.name: end.name if len(inputs) > 1 else ""
+        for spec, end in zip(model.inputs, inputs, strict=True)
+    }
     # First where a crash is a message: nobody knows what made the file.
-    run_isolated(path, {spec.name: np.zeros((1, *input_shape), np.float32)})
+    nothing = {
+        spec.name: np.zeros((1, *end.shape), np.float32)
+        for spec, end in zip(model.inputs, inputs, strict=True)
+    }
+    run_isolated(path, nothing)
 
     def predict(batch: Array) -> Array:
-        return run_model(path, {spec.name: batch.astype(np.float32)})[output.name]
+        taken = {name: part(batch, end).astype(np.float32) for name, end in tensors.items()}
+        answers = run_model(path, taken)
+        given = [answers[spec.name] for spec in model.outputs]
+        return gathered(given if len(given) > 1 else given[0], field_names(outputs))
 
     fixed = Unpacked(path.read_bytes())
     fixed.fix_batch()
@@ -221,13 +281,17 @@ def _load_tflite(source: SourceFile) -> LoadedModel:
         keras_model=None,
         predict=predict,
         function=None,
-        input_shape=input_shape,
-        output_shape=tuple(output.shape[1:]),
-        probabilities=_gives_probabilities(predict, input_shape, None),
+        inputs=inputs,
+        outputs=outputs,
+        probabilities=gives_probabilities(predict, inputs, outputs, None),
         sha256=sha256_of(path),
         size_bytes=bytes_of(path),
-        content=fixed.packed(),
+        content=with_end_names(fixed.packed()),
     )
+
+
+def _batch_shape(shape: tuple[int, ...]) -> tuple[int | None, ...]:
+    return tuple(None if axis < 0 else axis for axis in shape)
 
 
 def _wrong_output(path: Path, shape: tuple[int | None, ...]) -> ConversionError:
@@ -241,89 +305,76 @@ def _checked(
     kind: str,
     keras_model: Any,
     call: Callable[[Any], Any],
-    batch_shape: tuple[int | None, ...],
-    dtype: str,
+    takes: Sequence[tuple[str, tuple[int | None, ...], str]],
+    output_names: Sequence[str],
 ) -> LoadedModel:
-    input_shape = _fixed_shape(source.path, batch_shape, dtype)
-    function = batch_one_function(call, input_shape)
-    outputs = tuple(function.outputs[0].shape)
-    if len(outputs) < 2 or not all(outputs[1:]):
-        raise _wrong_output(source.path, outputs)
-    predict = _predictor(call, batch_shape)
+    """Check a model.
+
+    Args:
+        source: Where it comes from.
+        kind: As in `SourceFile`.
+        keras_model: The Keras object, if it is one.
+        call: As for `batch_one_function`.
+        takes: Of each input its name, its shape with the batch axis, and its type.
+        output_names: In the order of the flattened outputs.
+    """
+    inputs = _inputs(source.path, takes)
+    names = names_of_ends(output_names, OUTPUT_NAME)
+    function = batch_one_function(call, inputs, [End(name, ()) for name in names])
+    shapes = [tuple(tensor.shape) for tensor in _in_order(function.structured_outputs, names)]
+    for shape in shapes:
+        if len(shape) < 2 or not all(shape[1:]):
+            raise _wrong_output(source.path, shape)
+    outputs = tuple(
+        End(name, tuple(int(axis) for axis in shape[1:]))
+        for name, shape in zip(names, shapes, strict=True)
+    )
+    free = all(shape[0] is None for _, shape, _ in takes)
+    predict = predictor_of(call, inputs, outputs, free)
     return LoadedModel(
         path=source.path,
         kind=kind,
         keras_model=keras_model,
         predict=predict,
         function=function,
-        input_shape=input_shape,
-        output_shape=tuple(int(axis) for axis in outputs[1:]),
-        probabilities=_gives_probabilities(predict, input_shape, keras_model),
+        inputs=inputs,
+        outputs=outputs,
+        probabilities=gives_probabilities(predict, inputs, outputs, keras_model),
         sha256=sha256_of(source.path),
         size_bytes=bytes_of(source.path),
     )
 
 
-def _fixed_shape(path: Path, batch_shape: tuple[int | None, ...], dtype: str) -> tuple[int, ...]:
+def _in_order(given: Any, names: Sequence[str]) -> list[Any]:
+    return [given[name] for name in names] if isinstance(given, dict) else [given]
+
+
+def _inputs(
+    path: Path, takes: Sequence[tuple[str, tuple[int | None, ...], str]]
+) -> tuple[End, ...]:
+    names = names_of_ends([name for name, _, _ in takes], INPUT_NAME)
+    return tuple(
+        End(
+            name, _fixed_shape(path, f"input {name!r}" if len(takes) > 1 else "input", shape, dtype)
+        )
+        for name, (_, shape, dtype) in zip(names, takes, strict=True)
+    )
+
+
+def _fixed_shape(
+    path: Path, what: str, batch_shape: tuple[int | None, ...], dtype: str
+) -> tuple[int, ...]:
     if dtype != "float32":
-        raise ConversionError(f"{path}: its input is {dtype}, expected float32", _SHAPES_HINT)
+        raise ConversionError(f"{path}: its {what} is {dtype}, expected float32", _SHAPES_HINT)
     if batch_shape[:1] not in ((None,), (1,)) or len(batch_shape) < 2:
         raise ConversionError(
-            f"{path}: its input has the shape {batch_shape}, expected a free batch axis first",
+            f"{path}: its {what} has the shape {batch_shape}, expected a free batch axis first",
             _SHAPES_HINT,
         )
     if None in batch_shape[1:]:
         raise ConversionError(
-            f"{path}: its input has the shape {batch_shape}; axes past the batch must be fixed, as "
-            "boards plan their memory ahead",
+            f"{path}: its {what} has the shape {batch_shape}; axes past the batch must be fixed, "
+            "as boards plan their memory ahead",
             "build the model again with an input of the size that it is to run with",
         )
     return tuple(int(axis) for axis in batch_shape[1:] if axis is not None)
-
-
-def batch_one_function(call: Callable[[Any], Any], input_shape: tuple[int, ...]) -> Any:
-    """A model as one graph of a batch of one, from which every .tflite is made.
-
-    Args:
-        call: Takes and returns a tensor.
-        input_shape: Without the batch axis.
-    """
-    import tensorflow as tf
-
-    spec = tf.TensorSpec((1, *input_shape), tf.float32, name=INPUT_NAME)
-    # A function of its own: an argument's name becomes part of the .tflite.
-    return tf.function(lambda x: call(x)).get_concrete_function(spec)  # noqa: PLW0108
-
-
-def _predictor(
-    call: Callable[[Any], Any], batch_shape: tuple[int | None, ...]
-) -> Callable[[Array], Array]:
-    import tensorflow as tf
-
-    spec = tf.TensorSpec(batch_shape, tf.float32)
-    graph = tf.function(call, input_signature=[spec])
-
-    def predict(batch: Array) -> Array:
-        if batch_shape[0] is None:
-            return np.asarray(graph(tf.constant(batch, tf.float32)))
-        rows = [graph(tf.constant(row[None], tf.float32)) for row in batch]
-        return np.concatenate([np.asarray(row) for row in rows])
-
-    return predict
-
-
-def _gives_probabilities(
-    predict: Callable[[Array], Array], input_shape: tuple[int, ...], keras_model: Any
-) -> bool:
-    """Whether the scores are probabilities: a softmax says so for any input at all."""
-    noise = np.random.default_rng(0).uniform(0, 1, (8, *input_shape)).astype(np.float32)
-    scores = predict(noise)
-    if scores.ndim != 2:
-        return False
-    if scores.shape[1] > 1:
-        sums = scores.sum(axis=1)
-        return bool((scores >= 0).all() and (np.abs(sums - 1) < _SUM_TOLERANCE).all())
-    last = keras_model.layers[-1].get_config() if keras_model is not None else {}
-    if "activation" in last:
-        return "sigmoid" in str(last["activation"])
-    return bool(((scores >= 0) & (scores <= 1)).all())

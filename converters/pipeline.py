@@ -30,7 +30,6 @@ from converters.data.dataset import (
     TRAIN,
     VALIDATION,
     Dataset,
-    InputForm,
     Samples,
     Selection,
 )
@@ -41,6 +40,7 @@ from converters.judge.budget import judge_budget
 from converters.judge.evaluate import Judgement, golden_inputs, judge, warnings_of
 from converters.judge.golden import write_golden
 from converters.judge.input_range import range_warnings
+from converters.judge.paired import worst
 from converters.judge.score import FILE, ORIGINAL
 from converters.latency import LatencyUs
 from converters.maker import Made, Maker
@@ -49,6 +49,7 @@ from converters.model_source import LoadedModel, load_model
 from converters.model_toml import write_model_toml
 from converters.progress import Progress, Report
 from converters.recipe import Recipe, check_pairing, load_recipe
+from converters.recipe_ends import check_ends
 from converters.request import ConversionRequest
 from converters.source_file import identify
 from converters.step_keys import StepKeys, row_digests
@@ -193,7 +194,8 @@ def opened(
     # Again, as only loading shows whether a SavedModel is of Keras layers alone.
     check_pairing(recipe, request.model, source.kind)
     report(Progress("read data", 0, 0))
-    form = InputForm(source.input_shape, source.classes, source.output_shape, recipe.wish)
+    form = source.form(recipe.wish)
+    check_ends(recipe, source)
     dataset = open_dataset(request.data, form, request.image_range, request.seed)
     return source, dataset, _wanted(dataset, recipe, request)
 
@@ -230,7 +232,7 @@ def _evidence(
     written: ModelFile,
     judgement: Judgement,
 ) -> Conversion:
-    of_test = next(drop for drop in judgement.drops if drop.split == TEST)
+    of_test = worst(judgement.drops, TEST)
     return Conversion(
         model=written.path,
         model_sha256=written.sha256,
@@ -258,4 +260,5 @@ def _evidence(
         budget=None if request.max_drop is None else judge_budget(of_test, request.max_drop),
         task=made.recipe.wish.plain(),
         metric=judgement.metric,
+        output_figures=judgement.outputs,
     )

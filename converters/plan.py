@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from converters.data.dataset import CALIBRATION, JUDGED_TRAIN, TEST, TRAIN, VALIDATION
+from converters.model_ends import noise_for
 from converters.model_source import LoadedModel
 from converters.pipeline import opened
 from converters.planned import Plan, PlannedStep
@@ -55,7 +56,8 @@ def plan(request: ConversionRequest, report: Report) -> Plan:
         + samples.get(CALIBRATION, 0) * (forward + _CALL_SECONDS)
         + judged * (2 * forward + _CALL_SECONDS)
     )
-    stored = sum(samples.values()) * int(np.prod(source.input_shape)) * _FLOAT_BYTES
+    numbers = sum(int(np.prod(end.shape)) for end in source.inputs)
+    stored = sum(samples.values()) * numbers * _FLOAT_BYTES
     training = max((_training_bytes(step, source) for step in recipe.steps), default=0)
     return Plan(
         recipe=recipe.name,
@@ -81,7 +83,7 @@ def _planned(step: Step, samples: dict[str, int], forward: float) -> PlannedStep
 
 
 def _seconds_a_sample(source: LoadedModel) -> float:
-    batch = np.zeros((_BATCH, *source.input_shape), np.float32)
+    batch = noise_for(source.inputs, _BATCH)
     source.predict(batch)  # compiles
     started = time.monotonic()
     for _ in range(_REPEATS):

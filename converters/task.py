@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ REGRESSION = "regression"
 #: The model gives its input back: an autoencoder.
 RECONSTRUCTION = "reconstruction"
 KINDS = (CLASSIFICATION, REGRESSION, RECONSTRUCTION)
+#: The model has several outputs, each with a task of its own.
+SEVERAL = "several"
 
 CROSS_ENTROPY = "cross_entropy"
 MSE, MAE, HUBER = "mse", "mae", "huber"
@@ -52,6 +54,7 @@ class TaskWish:
         class_weights: `BALANCED`, or the number of a class to its weight in the loss.
         custom_objects: `module:function` that gives the model's own layers by their names.
         folder: Of the recipe's file: where modules are found.
+        outputs: Name to what is said about one of several outputs.
     """
 
     kind: str = ""
@@ -61,6 +64,35 @@ class TaskWish:
     class_weights: str | Mapping[str, float] = ""
     custom_objects: str = ""
     folder: Path = Path()
+    outputs: Mapping[str, TaskWish] = field(default_factory=dict)
+
+    def of_output(self, name: str) -> TaskWish:
+        """What is said about one of several outputs."""
+        return self.outputs.get(name, TaskWish(folder=self.folder))
+
+    def check_outputs(self, names: Collection[str]) -> None:
+        """Refuse what does not fit the outputs of the model.
+
+        Args:
+            names: Of several outputs; empty for a single one.
+
+        Raises:
+            TaskError: An output is not there, or something is said of all of several.
+        """
+        unknown = [name for name in self.outputs if name not in names]
+        if unknown:
+            there = ", ".join(map(repr, names)) or "one, which is described in [task] itself"
+            raise TaskError(
+                f"[task.outputs.{unknown[0]}] is about no output of the model; it has {there}",
+                "name an output of the model",
+            )
+        said = [name for name in self.plain() if name not in ("custom_objects", "outputs")]
+        if names and said:
+            raise TaskError(
+                f"[task] says {said[0]}, but the model has several outputs: "
+                f"{', '.join(map(repr, names))}",
+                f"say it of one of them: [task.outputs.{next(iter(names))}]",
+            )
 
     def task(self, kind: str) -> Task:
         """The task, once it is known what kind it is.
@@ -89,14 +121,16 @@ class TaskWish:
 
     def plain(self) -> dict[str, Any]:
         """What was said, as plain data; empty where nothing was."""
-        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "folder"}
-        return {name: value for name, value in plain.items() if value not in ("", None)}
+        plain = {name: getattr(self, name) for name in _FIELDS}
+        plain["outputs"] = {name: wish.plain() for name, wish in self.outputs.items()}
+        return {name: value for name, value in plain.items() if value not in ("", None, {})}
 
     def functions(self) -> tuple[UserFunction, ...]:
         """The user's own functions that it names."""
         named = (self.loss, self.metric, self.custom_objects)
         found = (user_function(text, self.folder) for text in named)
-        return tuple(function for function in found if function is not None)
+        own = tuple(function for function in found if function is not None)
+        return own + tuple(f for wish in self.outputs.values() for f in wish.functions())
 
 
 @dataclass(frozen=True)
@@ -110,6 +144,8 @@ class Task:
         higher_is_better: Of the metric.
         folder: Where modules are found.
         class_weights: Of each class in the loss, in the order of their numbers; empty for 1 each.
+        weight: What the loss is multiplied with, so that those of several outputs can be added.
+        parts: Name of each of several outputs to its task, in the model's order; empty for one.
     """
 
     kind: str = CLASSIFICATION
@@ -118,6 +154,13 @@ class Task:
     higher_is_better: bool = True
     folder: Path = Path()
     class_weights: tuple[float, ...] = ()
+    weight: float = 1.0
+    parts: Mapping[str, Task] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of several outputs, in the model's order; empty for one."""
+        return tuple(self.parts)
 
     @property
     def is_classification(self) -> bool:
@@ -126,6 +169,8 @@ class Task:
 
 
 CLASSIFIER = Task()
+#: What may be said about a task; `folder` and `outputs` are no plain values.
+_FIELDS = ("kind", "loss", "metric", "higher_is_better", "class_weights", "custom_objects")
 
 
 def parse_task(table: Any, origin: str, folder: Path) -> TaskWish:
@@ -139,13 +184,15 @@ def parse_task(table: Any, origin: str, folder: Path) -> TaskWish:
     Raises:
         TaskError: A field is unknown or of the wrong form.
     """
-    names = [f.name for f in fields(TaskWish) if f.name != "folder"]
     if not isinstance(table, dict):
         raise TaskError(f"{origin}: task is {table!r}, expected a table", "write `[task]`")
-    unknown = [name for name in table if name not in names]
+    table = dict(table)
+    outputs = _parse_outputs(table.pop("outputs", {}), origin, folder)
+    unknown = [name for name in table if name not in _FIELDS]
     if unknown:
         raise TaskError(
-            f"{origin}: task: field {unknown[0]!r} is unknown", f"the fields are {', '.join(names)}"
+            f"{origin}: task: field {unknown[0]!r} is unknown",
+            f"the fields are {', '.join(_FIELDS)}, and tables [task.outputs.NAME]",
         )
     for name, value in table.items():
         wanted = "true or false" if name == "higher_is_better" else "text"
@@ -154,7 +201,22 @@ def parse_task(table: Any, origin: str, folder: Path) -> TaskWish:
             wanted, right = f'"{BALANCED}" or a table of class = weight', _are_weights(value)
         if not right:
             raise TaskError(f"{origin}: task: {name} is {value!r}, expected {wanted}", "mend it")
-    return _checked_wish(TaskWish(**table, folder=folder), origin)
+    return _checked_wish(TaskWish(**table, folder=folder, outputs=outputs), origin)
+
+
+def _parse_outputs(tables: Any, origin: str, folder: Path) -> dict[str, TaskWish]:
+    if not isinstance(tables, dict):
+        raise TaskError(f"{origin}: task: outputs is {tables!r}", "write `[task.outputs.NAME]`")
+    found = {name: parse_task(table, f"{origin}: {name}", folder) for name, table in tables.items()}
+    for name, wish in found.items():
+        if wish.custom_objects or wish.outputs or wish.kind == RECONSTRUCTION:
+            raise TaskError(
+                f"{origin}: [task.outputs.{name}] has custom_objects, outputs or the kind "
+                f"{RECONSTRUCTION}, which one of several outputs cannot have",
+                "say custom_objects in [task]; one of several outputs is a classification or a "
+                "regression",
+            )
+    return found
 
 
 def _checked_wish(wish: TaskWish, origin: str) -> TaskWish:

@@ -10,7 +10,6 @@ from converters.emit import emit
 from converters.errors import ConversionError
 from converters.graph.build import build_model
 from converters.graph.node import Graph
-from converters.model_source import batch_one_function
 from converters.progress import ignore
 
 #: Ranges do not change how long a file takes: so few samples set them.
@@ -29,8 +28,7 @@ def write_trial(graph: Graph, path: Path, materials: Materials) -> None:
         ConversionError: The converter refuses the model.
     """
     model = build_model(graph)
-    shape = materials.source.input_shape
-    function = batch_one_function(lambda x: model(x, training=False), shape)
+    function = materials.source.function_of(lambda x: model(x, training=False))
     samples = materials.samples[TRAIN]
     few = samples.subset(slice(_SAMPLES))
     try:

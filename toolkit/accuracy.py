@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy as np
 from converters.conversion import CONVERSION_NAME, TensorSpec, read_conversion
 from converters.data.data_source import open_dataset
 from converters.data.dataset import TEST, Dataset, InputForm, Samples, Selection
+from converters.data.fields import part
 from converters.errors import ConversionError
 from converters.judge.paired import Drop, drop_between
 from converters.judge.score import wilson
@@ -101,12 +102,11 @@ def measure_accuracy(
         AgentError: The board cannot.
     """
     samples = data.read(on_progress)
-    (spec,), (given,), card = model.inputs, model.outputs, data.card
+    (given,), card = model.outputs, data.card
     decides = 0.0 if card.output(given.name).activation == "sigmoid" else 0.5
     board, host = [], []
-    for done, fed in _batches(samples, spec, card):
+    for done, inputs in _batches(samples, model.inputs, card):
         on_progress("accuracy on the board", done, len(samples))
-        inputs = {spec.name: fed}
         here = run_isolated(model.path, inputs)[given.name]
         there = device.infer(staged, inputs)[1][given.name]
         host.append(_classes(here, given, decides))
@@ -158,32 +158,36 @@ def open_labelled(model: ModelFile, data: Path) -> LabelledData:
     Raises:
         ModelTomlError: `model.toml` is wrong.
         ConversionError: The data cannot be read or does not fit, or the model is no classifier of
-            one input.
+            one output.
     """
     card = card_beside(model) or ModelCard()
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
+    if len(model.outputs) != 1:
         raise ConversionError(
-            f"{model.path}: has {len(model.inputs)} inputs and {len(model.outputs)} outputs; "
-            "accuracy is for classifiers of one input and one output",
-            "leave --data away",
+            f"{model.path}: has {len(model.outputs)} outputs; accuracy is for classifiers of one",
+            "leave --data away: all outputs are compared with this host's anyhow",
         )
-    (spec,), (given,) = model.inputs, model.outputs
+    (given,) = model.outputs
     _refuse_other_task(model)
-    taken = card.input(spec.name)
-    shape = spec.shape[1:]
-    if isinstance(taken, ImageInput) and taken.layout == "NCHW":
-        shape = (*shape[1:], shape[0])
+    shapes = {spec.name: _shape_of(spec, card) for spec in model.inputs}
     outputs = prod(given.shape[1:])
-    if min(*shape, outputs) < 1 or max(given.shape[1:]) != outputs:
+    smallest = min(size for shape in (*shapes.values(), (outputs,)) for size in shape)
+    if smallest < 1 or max(given.shape[1:]) != outputs:
+        taken = ", ".join(str(list(spec.shape)) for spec in model.inputs)
         raise ConversionError(
-            f"{model.path}: takes {list(spec.shape)} and gives {list(given.shape)}; accuracy is "
+            f"{model.path}: takes {taken} and gives {list(given.shape)}; accuracy is "
             "for classifiers whose sizes are fixed",
             "leave --data away",
         )
     _check_there(data)
-    form = InputForm(shape, 2 if outputs == 1 else outputs, trains=False)
+    several = len(shapes) > 1
+    form = InputForm(
+        () if several else shapes[model.inputs[0].name],
+        2 if outputs == 1 else outputs,
+        trains=False,
+        inputs=shapes if several else {},
+    )
     dataset = open_dataset(data, form, UNSCALED, _seed_beside(model))
-    if dataset.class_names and not isinstance(taken, ImageInput):
+    if dataset.class_names and not isinstance(card.input(model.inputs[0].name), ImageInput):
         raise ConversionError(
             f"{data}: holds images, and model.toml beside {model.path} does not say how the model "
             "takes one",
@@ -237,19 +241,32 @@ def _numbers(data: Path, names: tuple[str, ...], labels: list[str]) -> tuple[int
     return tuple(labels.index(name) for name in names)
 
 
-def _batches(samples: Samples, spec: TensorSpec, card: ModelCard) -> Iterator[tuple[int, Array]]:
-    """What the input is fed, and how many samples came before."""
-    feed = _feed(samples, spec, card)
-    sample_bytes = samples.stored[:1].size * np.dtype(spec.dtype).itemsize
+def _shape_of(spec: TensorSpec, card: ModelCard) -> tuple[int, ...]:
+    """Of a sample as the data has it, without the batch axis."""
+    taken, shape = card.input(spec.name), spec.shape[1:]
+    if isinstance(taken, ImageInput) and taken.layout == "NCHW":
+        return (*shape[1:], shape[0])
+    return shape
+
+
+def _batches(
+    samples: Samples, specs: Sequence[TensorSpec], card: ModelCard
+) -> Iterator[tuple[int, dict[str, Array]]]:
+    """What the inputs are fed, by name, and how many samples came before."""
+    stored = {spec.name: part(samples.stored, spec.name if len(specs) > 1 else "")
+              for spec in specs}  # fmt: skip
+    feeds = {spec.name: _feed(stored[spec.name], spec, card) for spec in specs}
+    sample_bytes = sum(stored[spec.name][:1].size * np.dtype(spec.dtype).itemsize for spec in specs)
     size = max(1, _BATCH_BYTES // max(1, sample_bytes))
     for start in range(0, len(samples), size):
-        yield start, feed(samples.stored[start : start + size])
+        rows = slice(start, start + size)
+        yield start, {name: feeds[name](of_input[rows]) for name, of_input in stored.items()}
 
 
-def _feed(samples: Samples, spec: TensorSpec, card: ModelCard) -> Callable[[Array], Array]:
+def _feed(samples: Array, spec: TensorSpec, card: ModelCard) -> Callable[[Array], Array]:
     """From stored samples to the input's type; pixels as `device_agent.preprocess` does it."""
     taken = card.input(spec.name)
-    if not isinstance(taken, ImageInput) or samples.stored.dtype != np.uint8:
+    if not isinstance(taken, ImageInput) or samples.dtype != np.uint8:
         return lambda stored: quantize(stored.astype(np.float32), spec)
 
     def feed(stored: Array) -> Array:

@@ -26,8 +26,9 @@ from targets.transport import UnreachableError
 from toolkit.accuracy import BoardAccuracy, LabelledData, measure_accuracy, open_labelled
 from toolkit.admission import admit
 from toolkit.errors import ToolkitError
+from toolkit.golden_parity import compare_golden
 from toolkit.op_times import ask_op_times
-from toolkit.parity import Parity, compare, not_compared
+from toolkit.parity import Parity, not_compared
 from toolkit.quality import QUALITIES
 from toolkit.reboot import why_lost
 from toolkit.row import Row, measure_row, one_process
@@ -239,15 +240,8 @@ def _parity(
         contents.path, inputs, lambda done, total: on_progress("infer on this host", done, total)
     )
     board, board_outputs = device.infer(staged, inputs, on_progress=on_progress)
-    return compare(
-        (_host_class(), host_outputs),
-        (board, board_outputs),
-        golden.labels if golden else None,
-        golden is not None,
-        _threshold_steps(contents, golden),
-        # A classifier's have labels.
-        numbers=golden is not None and golden.labels is None,
-    )
+    here, there = (_host_class(), host_outputs), (board, board_outputs)
+    return compare_golden(here, there, contents, golden)
 
 
 def _host_class() -> KernelClass:
@@ -267,16 +261,6 @@ def _golden(contents: ModelFile) -> Golden | None:
         return None
     golden = read_golden(path)
     return golden if golden.model_sha256 == contents.sha256 else None
-
-
-def _threshold_steps(contents: ModelFile, golden: Golden | None) -> float | None:
-    """Return the threshold of a single output in the steps of its type, where it is known."""
-    if golden is None or golden.threshold is None:
-        return None
-    (output,) = contents.outputs
-    if output.scale is None or output.zero_point is None:
-        return golden.threshold
-    return golden.threshold / output.scale + output.zero_point
 
 
 def _random_inputs(contents: ModelFile) -> dict[str, np.ndarray[Any, Any]]:

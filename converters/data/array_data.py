@@ -13,6 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.data.dataset import TEST, TRAIN, Dataset, InputForm, Samples, Selection
+from converters.data.fields import joined
+from converters.data.several_data import (
+    NAMES,
+    check_names,
+    combined,
+    is_ours,
+    task_of_outputs,
+    weighted_parts,
+)
 from converters.data.split import Labels
 from converters.data.target_data import class_weights, kind_of, may_lack_labels, targets_of
 from converters.errors import ConversionError
@@ -21,7 +30,6 @@ from converters.task import AUC, REGRESSION, Task
 
 Array = npt.NDArray[Any]
 
-_NAMES = ("x_train", "y_train", "x_test", "y_test")
 _EXPECTED = "save them with np.savez(file, x_train=…, y_train=…, x_test=…, y_test=…)"
 
 
@@ -45,26 +53,26 @@ def dataset_of(path: Path, arrays: Mapping[str, Array], form: InputForm) -> Data
         path: Where they come from, for messages.
         arrays: Inputs: any real numbers, shape (n, *form.shape), fed as they are. Labels: class
             numbers of shape (n,) or (n, 1), or one-hot of shape (n, classes); of a regression
-            numbers of the shape (n, *form.outputs). An autoencoder needs none.
+            numbers of the shape (n, *form.outputs). An autoencoder needs none. Of several inputs
+            x_train.NAME and x_test.NAME for each, of several outputs y_train.NAME and y_test.NAME.
         form: What the model takes and gives.
 
     Raises:
         ConversionError: An array is missing, of another shape, has NaN, or labels out of range; the
             message names the array.
     """
-    needed = [name for name in _NAMES if _is_needed(name, form)]
-    missing = [name for name in needed if name not in arrays]
-    if missing:
-        found = ", ".join(list(arrays)[:8]) or "none"
-        raise ConversionError(
-            f"{path}: array {missing[0]} is missing; its arrays are: {found}", _EXPECTED
-        )
-    kind = kind_of(path, arrays, form)
-    task = form.wish.task(kind)
+    if form.inputs or form.answers:
+        check_names(path, arrays, form)
+    else:
+        _check_there(path, arrays, form)
+    if form.answers:
+        task = task_of_outputs(path, arrays, form)
+    else:
+        task = form.wish.task(kind_of(path, arrays, form))
     splits = (TRAIN, TEST) if form.trains else (TEST,)
     samples = {split: _samples(path, split, arrays, form, task) for split in splits}
     if form.trains:
-        task = _weighted(task, form, samples[TRAIN].labels)
+        task = _weighted(task, form, samples[TRAIN])
 
     def read(wanted: Mapping[str, Selection], report: Report) -> dict[str, Samples]:
         chosen = {
@@ -79,47 +87,91 @@ def dataset_of(path: Path, arrays: Mapping[str, Array], form: InputForm) -> Data
     return Dataset(path, labels, {TRAIN: "x_train", TEST: "x_test"}, read, task=task)
 
 
+def _check_there(path: Path, arrays: Mapping[str, Array], form: InputForm) -> None:
+    needed = [name for name in NAMES if _is_needed(name, form)]
+    missing = [name for name in needed if name not in arrays]
+    if missing:
+        found = ", ".join(list(arrays)[:8]) or "none"
+        raise ConversionError(
+            f"{path}: array {missing[0]} is missing; its arrays are: {found}", _EXPECTED
+        )
+
+
 def _is_needed(name: str, form: InputForm) -> bool:
     kind, _, split = name.partition("_")
     return (form.trains or split == TEST) and (kind == "x" or not may_lack_labels(form))
 
 
-def _weighted(task: Task, form: InputForm, labels: Labels) -> Task:
-    weights = class_weights(form.wish.class_weights, labels, form.classes, ())
+def _weighted(task: Task, form: InputForm, train: Samples) -> Task:
+    if train.targets is not None and task.parts:
+        return weighted_parts(task, form, train.targets)
+    weights = class_weights(form.wish.class_weights, train.labels, form.classes, ())
     return replace(task, class_weights=weights)
 
 
 def _samples(
     path: Path, split: str, arrays: Mapping[str, Array], form: InputForm, task: Task
 ) -> Samples:
-    x, y = f"x_{split}", f"y_{split}"
-    inputs = _inputs(path, x, arrays[x], form)
-    given = arrays.get(y)
-    if given is not None and given.ndim and len(given) != len(inputs):
+    inputs = _of_inputs(path, f"x_{split}", arrays, form)
+    name = f"y_{split}"
+    if not task.parts:
+        labels, targets = _answers(path, name, arrays.get(name), len(inputs), form, task)
+        return Samples(inputs, labels, task=task, targets=targets)
+    right: dict[str, Array] = {}
+    for output, of_output in task.parts.items():
+        own, given = form.of_output(output), arrays[f"{name}.{output}"]
+        labels, targets = _answers(path, f"{name}.{output}", given, len(inputs), own, of_output)
+        right[output] = labels if targets is None else targets
+    return Samples(inputs, combined(right), task=task, targets=joined(right))
+
+
+def _of_inputs(path: Path, name: str, arrays: Mapping[str, Array], form: InputForm) -> Array:
+    """The inputs of a split, of several a field for each."""
+    if not form.inputs:
+        return _inputs(path, name, arrays[name], form.shape)
+    found = {
+        input_name: _inputs(path, f"{name}.{input_name}", arrays[f"{name}.{input_name}"], shape)
+        for input_name, shape in form.inputs.items()
+    }
+    counts = {input_name: len(array) for input_name, array in found.items()}
+    if len(set(counts.values())) > 1:
+        told = ", ".join(f"{name}.{one} has {count}" for one, count in counts.items())
+        raise ConversionError(f"{path}: {told} samples", "give every input of each sample")
+    return joined(found)
+
+
+def _answers(
+    path: Path, name: str, given: Array | None, count: int, form: InputForm, task: Task
+) -> tuple[Labels, Array | None]:
+    """Labels, and the right answers of what is no classification, of one output."""
+    if given is not None and given.ndim and len(given) != count:
+        x = name.partition(".")[0].replace("y", "x", 1)
         raise ConversionError(
-            f"{path}: {x} has {len(inputs)} samples, {y} has {len(given)} labels",
+            f"{path}: {x} has {count} samples, {name} has {len(given)} labels",
             "give one label for each sample",
         )
+    none = np.zeros(count, np.int64)
     if task.is_classification:
-        return Samples(inputs, _labels(path, y, arrays[y], form.classes))
-    none = np.zeros(len(inputs), np.int64)
+        assert given is not None
+        return _labels(path, name, given, form.classes), None
     if task.kind == REGRESSION:
-        targets = targets_of(path, y, arrays[y], form.outputs or ())
-        return Samples(inputs, none, task=task, targets=targets)
+        assert given is not None
+        return none, targets_of(path, name, given, form.outputs or ())
     if task.metric == AUC:
-        return Samples(inputs, _anomalies(path, split, given, len(inputs)), task=task)
-    return Samples(inputs, none, task=task)
+        return _anomalies(path, name, given, count), None
+    return none, None
 
 
-def _anomalies(path: Path, split: str, given: Array | None, count: int) -> Labels:
+def _anomalies(path: Path, name: str, given: Array | None, count: int) -> Labels:
+    split = name.removeprefix("y_")
     if given is None and split == TRAIN:
         return np.zeros(count, np.int64)
     if given is None:
         raise ConversionError(
-            f"{path}: array y_{split} is missing: the metric auc needs it",
+            f"{path}: array {name} is missing: the metric auc needs it",
             "give 0 for each normal sample and 1 for each anomaly",
         )
-    labels = _labels(path, f"y_{split}", given, 2)
+    labels = _labels(path, name, given, 2)
     if split == TRAIN and labels.any():
         raise ConversionError(
             f"{path}: y_train calls {int(labels.sum())} samples anomalies (1)",
@@ -138,12 +190,12 @@ def _load(path: Path) -> dict[str, Array]:
     try:
         # NumPy leaves a damaged file open unless it was opened for it.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            if not set(_NAMES) & set(file.files):
+            if not any(is_ours(name) for name in file.files):
                 found = ", ".join(file.files[:8]) or "none"
                 raise ConversionError(
                     f"{path}: array x_test is missing; its arrays are: {found}", _EXPECTED
                 )
-            return {name: _array(path, name, file) for name in _NAMES if name in file.files}
+            return {name: _array(path, name, file) for name in file.files if is_ours(name)}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ConversionError(f"{path}: is no whole .npz: {error}", _EXPECTED) from error
 
@@ -159,15 +211,15 @@ def _array(path: Path, name: str, file: Any) -> Array:
     return array
 
 
-def _inputs(path: Path, name: str, array: Array, form: InputForm) -> Array:
+def _inputs(path: Path, name: str, array: Array, shape: tuple[int, ...]) -> Array:
     _check_numbers(path, name, array)
-    if array.shape[1:] != form.shape or array.ndim < 1:
+    if array.shape[1:] != shape or array.ndim < 1:
         hint = "shape the samples as the model takes them"
-        if (*array.shape[1:], 1) == form.shape:
+        if (*array.shape[1:], 1) == shape:
             hint = f"add the channel axis: {name}[..., np.newaxis]"
         raise ConversionError(
             f"{path}: {name} has the shape {array.shape}, the model takes (n, "
-            f"{', '.join(map(str, form.shape))})",
+            f"{', '.join(map(str, shape))})",
             hint,
         )
     if array.dtype.kind == "f":

@@ -6,9 +6,11 @@ from pathlib import Path
 
 from converters.data.array_data import open_arrays
 from converters.data.dataset import Dataset, InputForm, checked
+from converters.data.fields import listed
 from converters.data.image_data import open_images
 from converters.data.image_files import list_folder, list_tar
 from converters.data.module_data import open_module
+from converters.data.several_data import expected_names
 from converters.errors import ConversionError
 from converters.request import UNSCALED
 from converters.user_function import function_of_path
@@ -36,6 +38,7 @@ def open_dataset(path: Path, form: InputForm, image_range: str, seed: int) -> Da
         ConversionError: The data is of no known kind, is damaged or does not fit the model.
     """
     if path.is_dir():
+        _refuse_several(path, form)
         return checked(open_images(path, list_folder(path), form, image_range, seed))
     function = function_of_path(path)
     if function is not None:
@@ -47,9 +50,21 @@ def open_dataset(path: Path, form: InputForm, image_range: str, seed: int) -> Da
         _refuse_range(path, image_range)
         return checked(open_arrays(path, form), form.trains)
     if head.startswith(_COMPRESSED) or head[_TAR_MAGIC] == b"ustar":
+        _refuse_several(path, form)
         return checked(open_images(path, list_tar(path), form, image_range, seed))
     found = f"begins with {head[:8]!r}" if head else "is empty"
     raise ConversionError(f"{path}: is no data that kedge knows: it {found}", _EXPECTED)
+
+
+def _refuse_several(path: Path, form: InputForm) -> None:
+    """A folder of images has one picture and one class for each sample."""
+    if form.inputs or form.answers:
+        sides = {"inputs": form.inputs, "outputs": form.answers}
+        told = " and ".join(f"the {side} {listed(names)}" for side, names in sides.items() if names)
+        raise ConversionError(
+            f"{path}: holds images, which are for one input and one output; the model has {told}",
+            f"give an .npz with {', '.join(expected_names(form))}, or module:function",
+        )
 
 
 def _refuse_range(path: Path, image_range: str) -> None:

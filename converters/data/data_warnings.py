@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from converters.data.dataset import TEST, TRAIN, Dataset, Samples
+from converters.data.fields import are_alike
 
 _NAMED = 10
 
@@ -48,9 +49,9 @@ def _missing(dataset: Dataset, split: str, classes: int) -> list[str]:
 def _constant(use: str, samples: Samples) -> list[str]:
     if len(samples) < 2:
         return []
-    if (samples.stored == samples.stored[:1]).all():
+    if are_alike(samples.stored):
         return [f"all {use} samples are the same: look at the data, nothing can be said from it"]
     targets = samples.targets
-    if targets is not None and (targets == targets[:1]).all():
+    if targets is not None and are_alike(targets):
         return [f"all right answers of the {use} samples are the same: look at y_{use}"]
     return []

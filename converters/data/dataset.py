@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from converters.data.fields import as_floats
 from converters.data.split import Labels, Rows, held_out_split
 from converters.errors import ConversionError
 from converters.progress import Report
@@ -39,6 +40,9 @@ class InputForm:
         outputs: Shape of an answer, without the batch axis; None where only classifiers are taken.
         wish: What the recipe says about the task.
         trains: Whether training samples have to be there too; else only test samples.
+        inputs: Name to the shape of each of several inputs; empty for one. Then `shape` is ().
+        answers: Name to the shape of the answers of each of several outputs; empty for one. Then
+            `classes` and `outputs` say nothing.
     """
 
     shape: tuple[int, ...]
@@ -46,6 +50,15 @@ class InputForm:
     outputs: tuple[int, ...] | None = None
     wish: TaskWish = TaskWish()  # noqa: RUF009 - frozen
     trains: bool = True
+    inputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    answers: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def of_output(self, name: str) -> InputForm:
+        """The same with this output alone."""
+        shape = self.answers[name]
+        classes = max(2, int(np.prod(shape)))
+        wish = self.wish.of_output(name)
+        return replace(self, classes=classes, outputs=shape, answers={}, wish=wish)
 
 
 @dataclass(frozen=True)
@@ -53,12 +66,15 @@ class Samples:
     """Samples in memory, in the type that they were stored in.
 
     Attributes:
-        stored: Shape (n, *shape): pixels as uint8, or an .npz's own numbers.
-        labels: int64, shape (n,); of what is no classification 0, but for anomalies, which are 1.
+        stored: Shape (n, *shape): pixels as uint8, or an .npz's own numbers; of several inputs
+            shape (n,), a field for each (`converters.data.fields`).
+        labels: int64, shape (n,); of what is no classification 0, but for anomalies, which are 1;
+            of several outputs one number for each combination of their classes.
         factor: What a stored number is multiplied with before the model sees it.
         offset: What is added then.
         task: What the samples teach.
-        targets: The right answers of a regression, float32, shape (n, *outputs); None for others.
+        targets: The right answers of a regression, float32, shape (n, *outputs); of several outputs
+            a field for each: classes, int64, or answers of a regression. None for others.
     """
 
     stored: Array
@@ -66,14 +82,14 @@ class Samples:
     factor: float = 1.0
     offset: float = 0.0
     task: Task = CLASSIFIER
-    targets: npt.NDArray[np.float32] | None = None
+    targets: Array | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def batch(self, rows: slice | Rows) -> npt.NDArray[np.float32]:
-        """What the model is fed for these rows: float32, shape (rows, *shape)."""
-        batch = self.stored[rows].astype(np.float32)
+    def batch(self, rows: slice | Rows) -> Array:
+        """What the model is fed for these rows: float32, shape (rows, *shape), or fields of it."""
+        batch = as_floats(self.stored[rows])
         if (self.factor, self.offset) != (1.0, 0.0):
             batch = batch * np.float32(self.factor) + np.float32(self.offset)
         return batch
@@ -84,12 +100,25 @@ class Samples:
             return self.labels[rows]
         return self.batch(rows) if self.targets is None else self.targets[rows]
 
+    def of_outputs(self) -> dict[str, Samples]:
+        """The same samples for each output alone, by its name; of a single one by ""."""
+        targets = self.targets
+        if not self.task.parts or targets is None:
+            return {"": self}
+        found = {}
+        for name, task in self.task.parts.items():
+            chosen = task.is_classification
+            labels = targets[name] if chosen else np.zeros(len(self), np.int64)
+            right = None if chosen else targets[name]
+            found[name] = replace(self, labels=labels, task=task, targets=right)
+        return found
+
     def subset(self, rows: slice | Rows) -> Samples:
         """Some of the samples."""
         targets = None if self.targets is None else self.targets[rows]
         return replace(self, stored=self.stored[rows], labels=self.labels[rows], targets=targets)
 
-    def batches(self, size: int) -> Iterator[tuple[npt.NDArray[np.float32], Array]]:
+    def batches(self, size: int) -> Iterator[tuple[Array, Array]]:
         """All samples in order, `size` at a time, each with what `wanted` says of it."""
         for start in range(0, len(self), size):
             rows = slice(start, start + size)

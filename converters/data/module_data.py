@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,16 @@ import numpy.typing as npt
 
 from converters.data.array_data import dataset_of
 from converters.data.dataset import TEST, TRAIN, Dataset, InputForm
+from converters.data.several_data import is_ours
 from converters.errors import ConversionError
 from converters.user_function import UserFunction
 
 Array = npt.NDArray[Any]
 
-_NAMES = ("x_train", "y_train", "x_test", "y_test")
 _EXPECTED = (
     "return {'x_train': …, 'y_train': …, 'x_test': …, 'y_test': …} of arrays, {'train': …, "
-    "'test': …} of tf.data datasets or (x, y) pairs, or ((x_train, y_train), (x_test, y_test))"
+    "'test': …} of tf.data datasets or (x, y) pairs, or ((x_train, y_train), (x_test, y_test)); of "
+    "several inputs or outputs x or y is a dict by their names"
 )
 #: Source: tf.data.INFINITE_CARDINALITY.
 _ENDLESS = -1
@@ -47,11 +48,11 @@ def open_module(function: UserFunction, path: Path, form: InputForm) -> Dataset:
 
 
 def _arrays(function: UserFunction, returned: Any, form: InputForm) -> dict[str, Array]:
-    if isinstance(returned, Mapping) and set(returned) & set(_NAMES):
-        unknown = [str(name) for name in returned if name not in _NAMES]
+    if isinstance(returned, Mapping) and any(map(is_ours, map(str, returned))):
+        unknown = [str(name) for name in returned if not is_ours(str(name))]
         if unknown:
             raise _refusal(function, f"a dict with {unknown[0]!r}")
-        return {name: _array(function, name, value) for name, value in returned.items()}
+        return _joined(_named(function, name, value) for name, value in returned.items())
     if isinstance(returned, (tuple, list)) and len(returned) == 2:
         returned = dict(zip((TRAIN, TEST), returned, strict=True))
     if not isinstance(returned, Mapping) or set(returned) != {TRAIN, TEST}:
@@ -62,9 +63,9 @@ def _arrays(function: UserFunction, returned: Any, form: InputForm) -> dict[str,
             arrays |= _of_dataset(function, split, value, form)
         elif isinstance(value, (tuple, list)) and len(value) == 2:
             x, y = value
-            arrays[f"x_{split}"] = _array(function, f"x_{split}", x)
+            arrays |= _named(function, f"x_{split}", x)
             if y is not None:
-                arrays[f"y_{split}"] = _array(function, f"y_{split}", y)
+                arrays |= _named(function, f"y_{split}", y)
         else:
             raise _refusal(function, f"as {split} {_told(value)}")
     return arrays
@@ -77,34 +78,50 @@ def _of_dataset(
         raise ConversionError(
             f"{function}: the dataset {split} is endless", "leave repeat() away, or use take(n)"
         )
-    xs, ys = [], []
+    found: dict[str, list[Array]] = {}
     try:
         for element in dataset.as_numpy_iterator():
             pair = element if isinstance(element, tuple) else (element,)
             if len(pair) not in (1, 2):
                 raise _refusal(function, f"as {split} a dataset of {len(pair)} parts")
-            x = np.asarray(pair[0])
-            batched = x.ndim == len(form.shape) + 1
-            xs.append(x if batched else x[None])
-            if len(pair) == 2:
-                y = np.asarray(pair[1])
-                ys.append(y if batched else y[None])
+            batched = _is_batched(pair[0], form)
+            for side, value in zip("xy", pair, strict=False):
+                for name, array in _named(function, f"{side}_{split}", value).items():
+                    found.setdefault(name, []).append(array if batched else array[None])
     except ConversionError:
         raise
     except Exception as error:  # whatever the user's own map functions raise
         raise ConversionError(
             f"{function}: the dataset {split} fails: {error}", "mend the dataset"
         ) from error
-    if not xs:
+    if not found:
         raise ConversionError(f"{function}: the dataset {split} is empty", "give samples")
     try:
-        arrays = {f"x_{split}": np.concatenate(xs)}
-        return arrays | ({f"y_{split}": np.concatenate(ys)} if ys else {})
+        return {name: np.concatenate(arrays) for name, arrays in found.items()}
     except ValueError as error:
         raise ConversionError(
             f"{function}: the elements of the dataset {split} do not fit together: {error}",
             "give elements of one shape",
         ) from error
+
+
+def _is_batched(x: Any, form: InputForm) -> bool:
+    """Whether an element of a dataset is many samples."""
+    if isinstance(x, Mapping):
+        name = next((name for name in form.inputs if name in x), None)
+        return name is not None and np.ndim(x[name]) == len(form.inputs[name]) + 1
+    return np.ndim(x) == len(form.shape) + 1
+
+
+def _named(function: UserFunction, name: str, value: Any) -> dict[str, Array]:
+    """An array under its name; each of a dict under its own, behind a dot."""
+    if isinstance(value, Mapping):
+        return {f"{name}.{key}": _array(function, f"{name}.{key}", v) for key, v in value.items()}
+    return {name: _array(function, name, value)}
+
+
+def _joined(named: Iterable[dict[str, Array]]) -> dict[str, Array]:
+    return {name: array for arrays in named for name, array in arrays.items()}
 
 
 def _array(function: UserFunction, name: str, value: Any) -> Array:

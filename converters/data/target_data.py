@@ -44,7 +44,8 @@ def kind_of(path: Path, arrays: Mapping[str, Array], form: InputForm) -> str:
     kind = form.wish.kind or _plain_kind(arrays, form)
     if kind == RECONSTRUCTION and outputs != form.shape:
         raise ConversionError(
-            f"{path}: the task is {kind}, but the model takes {form.shape} and gives {outputs}",
+            f"{path}: the task is {kind}, but the model takes "
+            f"{dict(form.inputs) or form.shape} and gives {outputs}",
             "a reconstruction gives what it takes; choose another kind in [task]",
         )
     if kind == CLASSIFICATION and outputs is not None and len(outputs) != 1:
@@ -60,8 +61,8 @@ def _plain_kind(arrays: Mapping[str, Array], form: InputForm) -> str:
     outputs = form.outputs
     if outputs is None:
         return CLASSIFICATION
-    x, y = arrays["x_train"], arrays.get("y_train")
-    if y is None or outputs == form.shape and y.shape == x.shape and np.array_equal(x, y):
+    x, y = arrays.get("x_train"), arrays.get("y_train")
+    if y is None or outputs == form.shape and x is not None and np.array_equal(x, y):
         return RECONSTRUCTION
     numbers = [array for array in (y, arrays.get("y_test")) if array is not None]
     if any(array.dtype.kind != "f" for array in numbers):

@@ -59,9 +59,10 @@ def judge_budget(drop: Drop, max_drop: float) -> Budget:
         max_drop: Accuracy that may be lost, 0-1.
     """
     low, high = drop.interval
+    of_output = f"of its outputs {drop.output!r} loses most: " if drop.output else ""
     told = (
-        f"on the {drop.samples} {drop.split} samples {_seen(drop)} (95 % interval {low:+.2%} to "
-        f"{high:+.2%}), {max_drop:.2%} is allowed"
+        f"{of_output}on the {drop.samples} {drop.split} samples {_seen(drop)} (95 % interval "
+        f"{low:+.2%} to {high:+.2%}), {max_drop:.2%} is allowed"
     )
     if drop.fraction > max_drop:
         chance = "; so few samples may be chance" if low <= max_drop else ""

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from converters.data.dataset import TRAIN, VALIDATION, Samples
+from converters.data.fields import fed, gathered, part
 from converters.data.split import balanced_choice
 from converters.draft import Materials
 from converters.graph.build import build_model
 from converters.graph.node import Graph
+from converters.model_ends import Probabilities
 from converters.training.loss import mean_distance
 from converters.training.teacher import log_probabilities
 
@@ -25,13 +27,15 @@ def judged_samples(materials: Materials) -> Samples:
     return samples.subset(rows)
 
 
-def loss_of_graph(graph: Graph, samples: Samples, probabilities: bool) -> float:
-    """Mean cross entropy of a classifier with the labels, in nats; arguments as below."""
+def loss_of_graph(graph: Graph, samples: Samples, probabilities: Probabilities) -> float:
+    """The loss of a graph; arguments as below."""
     return loss_of_model(build_model(graph), samples, probabilities)
 
 
-def loss_of_model(model: Any, samples: Samples, probabilities: bool) -> float:
+def loss_of_model(model: Any, samples: Samples, probabilities: Probabilities) -> float:
     """Mean cross entropy of a classifier with the labels, in nats; of others the loss of the task.
+
+    Of several outputs their sum.
 
     Args:
         model: Of tf-keras.
@@ -39,11 +43,13 @@ def loss_of_model(model: Any, samples: Samples, probabilities: bool) -> float:
         probabilities: Whether a classifier's scores are probabilities rather than logits.
     """
     total = 0.0
-    for batch, labels in samples.batches(_BATCH):
-        scores = np.asarray(model(batch, training=False))
-        if not samples.task.is_classification:
-            total += mean_distance(samples.task, labels, scores) * len(batch)
-            continue
-        logarithms = log_probabilities(scores, probabilities)
-        total -= float(logarithms[np.arange(len(labels)), labels].sum())
+    for batch, wanted in samples.batches(_BATCH):
+        answers = gathered(model(fed(batch), training=False), samples.task.names)
+        for name, task in (samples.task.parts or {"": samples.task}).items():
+            scores, labels = part(answers, name), part(wanted, name)
+            if not task.is_classification:
+                total += mean_distance(task, labels, scores) * len(batch)
+                continue
+            logarithms = log_probabilities(scores, part(probabilities, name))
+            total -= float(logarithms[np.arange(len(labels)), labels].sum())
     return total / len(samples)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,16 +13,18 @@ import numpy.typing as npt
 
 from converters.conversion import Accuracy
 from converters.data.dataset import JUDGED_TRAIN, TEST, TRAIN, VALIDATION, Samples
+from converters.data.fields import are_finite, numbers_of, part
 from converters.data.split import Labels, balanced_choice
 from converters.errors import ConversionError
-from converters.judge.golden import Golden, sample_count
+from converters.judge.golden import Golden, Right, sample_count
 from converters.judge.metric import Judged, MetricFigures, MetricScore, drop_of, score_of
-from converters.judge.paired import Drop, drop_between
+from converters.judge.paired import Drop, drop_between, worst
 from converters.judge.score import FILE, ORIGINAL, Score, score
+from converters.model_ends import Probabilities
 from converters.model_source import LoadedModel
 from converters.progress import Progress, Report
 from converters.task import AUC, R2, Task
-from converters.tflite.quantization import dequantize, quantize
+from converters.tflite.quantization import given_by, taken_by
 from converters.tflite.reader import ModelFile
 from converters.tflite.run import run_model
 
@@ -41,17 +43,19 @@ class Judgement:
 
     Attributes:
         scores: Of both, on each split; empty where the task is no classification.
-        drops: From the one to the other, on each split.
-        metric: By what else they are judged; None for a classification.
+        drops: From the one to the other, on each split, of several outputs for each.
+        metric: By what else they are judged; None for a classification, and for several outputs.
+        outputs: Of several outputs the figures of each; empty for one.
     """
 
     scores: tuple[Score, ...]
     drops: tuple[Drop, ...]
     metric: MetricFigures | None = None
+    outputs: tuple[MetricFigures, ...] = ()
 
     def accuracy(self, subject: str) -> Accuracy | None:
         """Of `ORIGINAL` or `FILE`, on the test samples; None where the task has none."""
-        if self.metric is not None:
+        if self.metric is not None or self.outputs:
             return None
         of_test = next(s for s in self.scores if (s.subject, s.split) == (subject, TEST))
         return Accuracy(of_test.correct, of_test.samples)
@@ -81,7 +85,7 @@ def chosen_classes(scores: npt.NDArray[np.float32], probabilities: bool) -> Labe
 
 
 def answers_of_source(source: LoadedModel, samples: Samples, report: Report) -> Array:
-    """What the model as it was given answers: float32, shape (n, *source.output_shape).
+    """What the model as it was given answers, as `LoadedModel.predict` gives it.
 
     Raises:
         ConversionError: The model answers with NaN.
@@ -90,7 +94,7 @@ def answers_of_source(source: LoadedModel, samples: Samples, report: Report) -> 
     done = 0
     for batch, _ in samples.batches(_BATCH):
         scores = source.predict(batch)
-        if not np.isfinite(scores).all():
+        if not are_finite(scores):
             raise ConversionError(
                 f"{source.path}: answers a held-out sample with NaN or infinity", "train it again"
             )
@@ -109,22 +113,23 @@ def answers_of_file(model: ModelFile, samples: Samples, report: Report) -> Array
         report: Told now and then.
 
     Returns:
-        float32, shape (n, ...), out of the steps of an integer output.
+        float32, shape (n, ...), out of the steps of an integer output; of several outputs a field
+        for each.
 
     Raises:
         ConversionError: The runtime cannot run the file.
     """
-    (spec,), (output,) = model.inputs, model.outputs
-    rows = max(1, _CHUNK_BYTES // max(1, samples.stored[:1].size * np.dtype(spec.dtype).itemsize))
+    widest = max(np.dtype(spec.dtype).itemsize for spec in model.inputs)
+    rows = max(1, _CHUNK_BYTES // max(1, numbers_of(samples.stored) * widest))
     answers: list[Array] = []
     before = 0
     for batch, _ in samples.batches(rows):
         outputs = run_model(
             model.path,
-            {spec.name: quantize(batch, spec)},
+            taken_by(model.inputs, batch),
             on_progress=_after(before, len(samples), report),
         )
-        answers.append(dequantize(outputs[output.name], output))
+        answers.append(given_by(model.outputs, outputs, samples.task.names))
         before += len(batch)
     return np.concatenate(answers)
 
@@ -135,11 +140,19 @@ class Asked:
 
     samples: Samples
     answers: Array
-    probabilities: bool
+    probabilities: Probabilities
+
+    def of_outputs(self) -> dict[str, Asked]:
+        """The same for each output alone, by its name; of a single one by ""."""
+        return {
+            name: Asked(samples, part(self.answers, name), part(self.probabilities, name))
+            for name, samples in self.samples.of_outputs().items()
+        }
 
     @property
     def chosen(self) -> Labels:
-        """The class that each answer chooses."""
+        """The class that each answer of one output chooses."""
+        assert isinstance(self.probabilities, bool)
         return chosen_classes(self.answers, self.probabilities)
 
     @cached_property
@@ -148,8 +161,19 @@ class Asked:
         wanted = self.samples.wanted(slice(None))
         return Judged(self.samples.task, wanted, self.answers, self.samples.labels)
 
+    def drops_to(self, other: Asked, split: str) -> tuple[Drop, ...]:
+        """What another one loses against this one on the same samples, of each output."""
+        others = other.of_outputs()
+        return tuple(
+            replace(one._drop_to(others[name], split), output=name)  # noqa: SLF001
+            for name, one in self.of_outputs().items()
+        )
+
     def drop_to(self, other: Asked, split: str) -> Drop:
-        """What another one loses against this one on the same samples."""
+        """The same of the output that loses most."""
+        return worst(self.drops_to(other, split))
+
+    def _drop_to(self, other: Asked, split: str) -> Drop:
         if not self.samples.task.is_classification:
             return drop_of(split, self.judged, other.judged)
         labels = self.samples.labels
@@ -180,13 +204,33 @@ def judge(
         of_split, probabilities = samples[use], source.probabilities
         before = Asked(of_split, answers_of_source(source, of_split, report), probabilities)
         after = Asked(of_split, answers_of_file(model, of_split, report), probabilities)
-        for subject, asked in ((ORIGINAL, before), (FILE, after)):
-            if task.is_classification:
-                scores.append(score(subject, split, asked.chosen, of_split.labels))
-            else:
-                figures.append(score_of(subject, split, asked.judged))
-        drops.append(before.drop_to(after, split))
-    return Judgement(tuple(scores), tuple(drops), _figures(task, figures))
+        for subject, every in ((ORIGINAL, before), (FILE, after)):
+            for name, asked in every.of_outputs().items():
+                if asked.samples.task.is_classification:
+                    one = score(subject, split, asked.chosen, asked.samples.labels)
+                    scores.append(replace(one, output=name))
+                else:
+                    figures.append(replace(score_of(subject, split, asked.judged), output=name))
+        drops += before.drops_to(after, split)
+    outputs = tuple(
+        _figures(one, [s for s in figures if s.output == name])
+        or _accuracy_figures(one, [s for s in scores if s.output == name])
+        for name, one in task.parts.items()
+    )
+    metric = None if outputs else _figures(task, figures)
+    return Judgement(tuple(scores), tuple(drops), metric, outputs)
+
+
+def _accuracy_figures(task: Task, scores: list[Score]) -> MetricFigures:
+    """Of one of several outputs that is a classifier."""
+    plain = [
+        MetricScore(s.subject, s.split, s.samples, s.accuracy, s.interval, s.output) for s in scores
+    ]
+    of_test = {score.subject: score for score in plain if score.split == TEST}
+    given, file = of_test[ORIGINAL].value, of_test[FILE]
+    return MetricFigures(
+        task.kind, task.metric, True, given, file.value, file.samples, tuple(plain), file.output
+    )
 
 
 def _figures(task: Task, scores: list[MetricScore]) -> MetricFigures | None:
@@ -202,6 +246,7 @@ def _figures(task: Task, scores: list[MetricScore]) -> MetricFigures | None:
         file.value,
         file.samples,
         tuple(scores),
+        file.output,
     )
 
 
@@ -219,15 +264,21 @@ def golden_inputs(source: LoadedModel, model: ModelFile, test: Samples, seed: in
         test: Held-out samples.
         seed: Decides which are taken.
     """
-    (spec,) = model.inputs
-    sample_bytes = int(np.prod(spec.shape[1:])) * np.dtype(spec.dtype).itemsize
+    sample_bytes = sum(
+        int(np.prod(spec.shape[1:])) * np.dtype(spec.dtype).itemsize for spec in model.inputs
+    )
     rows = balanced_choice(test.labels, sample_count(len(test), sample_bytes), seed)
-    inputs = {spec.name: quantize(test.batch(rows), spec)}
-    if not test.task.is_classification:
-        return Golden(model.sha256, inputs, None)
-    single = all(np.prod(output.shape) == 1 for output in model.outputs)
-    decides = threshold(source.probabilities) if single else None
-    return Golden(model.sha256, inputs, test.labels[rows], decides)
+    inputs = taken_by(model.inputs, test.batch(rows))
+    right: dict[str, Right] = {}
+    for name, samples in test.of_outputs().items():
+        shape = next(end.shape for end in source.outputs if name in ("", end.name))
+        decides = threshold(part(source.probabilities, name)) if np.prod(shape) == 1 else None
+        if samples.task.is_classification:
+            right[name] = Right(samples.labels[rows], decides)
+    if test.task.parts:
+        return Golden(model.sha256, inputs, None, None, right)
+    alone = right.get("", Right(None))
+    return Golden(model.sha256, inputs, alone.labels, alone.threshold)
 
 
 def warnings_of(source: LoadedModel, judgement: Judgement, path: Path) -> tuple[str, ...]:
@@ -239,6 +290,9 @@ def warnings_of(source: LoadedModel, judgement: Judgement, path: Path) -> tuple[
         path: Of the data.
     """
     accuracy = judgement.accuracy(ORIGINAL)
+    if judgement.outputs:
+        told = (_metric_warnings(one, path) for one in judgement.outputs)
+        return tuple(warning for of_one in told for warning in of_one)
     if accuracy is None:
         return _metric_warnings(judgement.metric, path)
     chance = 1 / source.classes
@@ -256,7 +310,8 @@ def _metric_warnings(metric: MetricFigures | None, path: Path) -> tuple[str, ...
     chance = {R2: 0.0, AUC: 0.5}
     if metric is None or metric.name not in chance or metric.given > chance[metric.name] + 0.05:
         return ()
+    of_output = f" for the output {metric.output!r}" if metric.output else ""
     return (
-        f"the original model has {metric.name} {metric.given:.3g} on {path.name}, near the "
-        f"{chance[metric.name]:g} of a guess: are the inputs scaled as they were for training?",
+        f"the original model has {metric.name} {metric.given:.3g}{of_output} on {path.name}, near "
+        f"the {chance[metric.name]:g} of a guess: are the inputs scaled as they were for training?",
     )

@@ -22,9 +22,24 @@ MAX_SAMPLES = 1_000
 MAX_BYTES = 64 * 2**20
 
 _INPUT_PREFIX = "input/"
+#: Of several outputs how many are classifiers, and what is known of each.
+_SEVERAL, _LABELS_PREFIX, _THRESHOLD_PREFIX = "several outputs", "labels/", "threshold/"
 
 #: What NumPy raises on a file that is no whole .npz.
 _DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError, zlib.error, zipfile.BadZipFile)
+
+
+@dataclass(frozen=True)
+class Right:
+    """The right classes of one output.
+
+    Attributes:
+        labels: int64, shape (n,), or None.
+        threshold: As in `Golden`.
+    """
+
+    labels: npt.NDArray[np.int64] | None
+    threshold: float | None = None
 
 
 @dataclass(frozen=True)
@@ -38,12 +53,15 @@ class Golden:
         labels: int64, shape (n,): the right class of each sample, or None.
         threshold: Above this real value a single output tells class 1 from class 0 (0.5 of a
             probability, 0 of a logit); None where each class has an output of its own.
+        outputs: Of several outputs the right classes of those that are classifiers, by name; None
+            for a model of one output.
     """
 
     model_sha256: str
     inputs: dict[str, Array]
     labels: npt.NDArray[np.int64] | None
     threshold: float | None = None
+    outputs: dict[str, Right] | None = None
 
 
 def sample_count(available: int, sample_bytes: int) -> int:
@@ -63,6 +81,13 @@ def write_golden(path: Path, golden: Golden) -> None:
         arrays["labels"] = golden.labels
     if golden.threshold is not None:
         arrays["threshold"] = np.array(golden.threshold)
+    if golden.outputs is not None:
+        arrays[_SEVERAL] = np.array(len(golden.outputs))
+    for name, right in (golden.outputs or {}).items():
+        if right.labels is not None:
+            arrays[_LABELS_PREFIX + name] = right.labels
+        if right.threshold is not None:
+            arrays[_THRESHOLD_PREFIX + name] = np.array(right.threshold)
     buffer = io.BytesIO()
     # A dict, as tensor names such as "serving_default_input:0" are no Python names.
     np.savez(buffer, **arrays)
@@ -86,10 +111,22 @@ def read_golden(path: Path) -> Golden:
             digest = str(arrays["model_sha256"])
             labels = arrays["labels"] if "labels" in arrays.files else None
             threshold = float(arrays["threshold"]) if "threshold" in arrays.files else None
+            outputs = _outputs(arrays) if _SEVERAL in arrays.files else None
     except _DAMAGE as error:
         raise ConversionError(
             f"{path}: holds no golden inputs: {error}", "convert the model again"
         ) from error
     if not inputs:
         raise ConversionError(f"{path}: holds no golden inputs", "convert the model again")
-    return Golden(digest, inputs, labels, threshold)
+    return Golden(digest, inputs, labels, threshold, outputs)
+
+
+def _outputs(arrays: Any) -> dict[str, Right]:
+    found = {}
+    for key in arrays.files:
+        if key.startswith(_LABELS_PREFIX):
+            name = key.removeprefix(_LABELS_PREFIX)
+            decides = _THRESHOLD_PREFIX + name
+            threshold = float(arrays[decides]) if decides in arrays.files else None
+            found[name] = Right(arrays[key], threshold)
+    return found

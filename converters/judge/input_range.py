@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.data.dataset import CALIBRATION, TEST, TRAIN, VALIDATION, Samples
+from converters.data.fields import fed, part
 from converters.data.split import balanced_choice
 from converters.model_source import LoadedModel
 
@@ -38,14 +39,16 @@ def range_warnings(source: LoadedModel, samples: Mapping[str, Samples]) -> tuple
     use = next(name for name in (TRAIN, CALIBRATION, VALIDATION, TEST) if name in samples)
     rows = balanced_choice(samples[use].labels, _SAMPLES, 0)
     batch = samples[use].batch(rows)
-    seen = np.asarray(_until(source.keras_model, layer)(batch))
+    seen = np.asarray(_until(source.keras_model, layer)(fed(batch)))
     times = times_off(seen, np.asarray(layer.moving_variance))
     if 1 / _TIMES < times < _TIMES:
         return ()
+    fields = [part(batch, name) for name in batch.dtype.names or ("",)]
+    low, high = min(one.min() for one in fields), max(one.max() for one in fields)
     how = f"{times:.0f} times larger" if times > 1 else f"{1 / times:.0f} times smaller"
     return (
         f"what the normalization {layer.name!r} gets from this data is {how} than in training (the "
-        f"data lies between {batch.min():g} and {batch.max():g}): was the model trained on another "
+        f"data lies between {low:g} and {high:g}): was the model trained on another "
         "range? Choose --image-range for images, or scale the arrays as they were for training",
     )
 

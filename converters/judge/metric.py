@@ -40,6 +40,7 @@ class MetricScore:
         samples: How many.
         value: Of the metric.
         interval: 95 % interval of the value.
+        output: Which of several; "" for a single one.
     """
 
     subject: str
@@ -47,6 +48,7 @@ class MetricScore:
     samples: int
     value: float
     interval: tuple[float, float]
+    output: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class MetricFigures:
         file: Of the file that was written, on the same samples.
         samples: How many these are.
         scores: Of both, on each split that was judged.
+        output: Which of several; "" for a single one.
     """
 
     kind: str
@@ -70,6 +73,7 @@ class MetricFigures:
     file: float
     samples: int
     scores: tuple[MetricScore, ...]
+    output: str = ""
 
 
 class Judged:

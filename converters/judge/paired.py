@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import sqrt
 
@@ -33,6 +34,7 @@ class Drop:
         before: The model's figure; None for accuracy.
         after: The file's.
         higher_is_better: Of the metric.
+        output: Which of several; "" for a single one.
     """
 
     split: str
@@ -44,6 +46,7 @@ class Drop:
     before: float | None = None
     after: float | None = None
     higher_is_better: bool = True
+    output: str = ""
 
     @property
     def fraction(self) -> float:
@@ -55,6 +58,16 @@ class Drop:
             return (self.lost - self.won) / self.samples
         worse = self.before - self.after if self.higher_is_better else self.after - self.before
         return worse / max(abs(self.before), 1e-12)
+
+
+def worst(drops: Iterable[Drop], split: str = "") -> Drop:
+    """Of the drops of several outputs that of the one that loses most; of a single one its own.
+
+    Args:
+        drops: At least one.
+        split: Only those on these samples; "" for all.
+    """
+    return max((d for d in drops if split in ("", d.split)), key=lambda drop: drop.fraction)
 
 
 def drop_between(split: str, model_right: Right, file_right: Right) -> Drop:

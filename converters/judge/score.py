@@ -29,6 +29,7 @@ class Score:
         precision: Mean over the classes, 0-1.
         recall: Mean over the classes, 0-1.
         f1: Mean over the classes, 0-1.
+        output: Which of several; "" for a single one.
     """
 
     subject: str
@@ -39,6 +40,7 @@ class Score:
     precision: float
     recall: float
     f1: float
+    output: str = ""
 
     @property
     def accuracy(self) -> float:

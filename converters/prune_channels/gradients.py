@@ -9,19 +9,21 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from converters.data.dataset import Samples
+from converters.data.fields import fed
 from converters.data.split import balanced_choice
 from converters.graph.build import build_model, variables_of
 from converters.graph.node import Graph
+from converters.model_ends import Probabilities
 from converters.progress import Progress, Report
 from converters.prune_channels.channels import PRODUCERS
-from converters.training.loss import Loss, trained_part
+from converters.training.loss import losses_of, trained_part
 
 #: Batches of so many samples; more change the order of the channels little.
 BATCHES, BATCH = 20, 64
 
 
 def kernel_gradients(
-    graph: Graph, samples: Samples, probabilities: bool, seed: int, report: Report
+    graph: Graph, samples: Samples, probabilities: Probabilities, seed: int, report: Report
 ) -> list[dict[str, npt.NDArray[np.float32]]]:
     """Of each batch: key of weights to the gradient of its kernel, in the kernel's shape.
 
@@ -34,24 +36,34 @@ def kernel_gradients(
     """
     model = build_model(graph)
     trained, from_logits = trained_part(model, probabilities, samples.task)
-    loss = Loss(from_logits, None, samples.task)
+    losses = losses_of(from_logits, None, samples.task)
     keys = [key for key, nodes in graph.uses().items() if nodes[0].op in PRODUCERS]
     variables = [variables_of(graph, model, key)["kernel"] for key in keys]
 
     @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
     def gradients(batch: Any, right: Any) -> Any:
         with tf.GradientTape() as tape:
-            value = loss(right, trained(batch, training=False))
+            answers = trained(batch, training=False)
+            given = answers if isinstance(answers, (list, tuple)) else [answers]
+            value = tf.add_n([loss(y, x) for loss, y, x in zip(losses, right, given, strict=True)])
         return tape.gradient(value, variables)
 
     rows = balanced_choice(samples.labels, BATCHES * BATCH, seed)
     found = []
     for start in range(0, len(rows), BATCH):
         some = rows[start : start + BATCH]
-        right = samples.wanted(some).astype(np.float32)
-        if samples.task.is_classification:
-            right = right[:, None]
-        of_batch = gradients(tf.constant(samples.batch(some)), tf.constant(right))
+        right = [_right(of_output) for of_output in samples.subset(some).of_outputs().values()]
+        taken = fed(samples.batch(some))
+        batch = (
+            [tf.constant(one) for one in taken] if isinstance(taken, list) else tf.constant(taken)
+        )
+        of_batch = gradients(batch, right)
         found.append(dict(zip(keys, map(np.asarray, of_batch), strict=True)))
         report(Progress("weigh channels", min(start + BATCH, len(rows)), len(rows)))
     return found
+
+
+def _right(samples: Samples) -> Any:
+    """The right answers of one output, as `Loss` takes them."""
+    right = samples.wanted(slice(None)).astype(np.float32)
+    return tf.constant(right[:, None] if samples.task.is_classification else right)

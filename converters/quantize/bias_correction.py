@@ -9,13 +9,14 @@ for each layer in the order in which they run, those before it being quantized a
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from converters.data.dataset import Samples
 from converters.progress import Progress, Report
-from converters.tflite.quantization import quantize
+from converters.tflite.quantization import taken_by
 from converters.tflite.run import run_inside
 from converters.tflite.unpacked import Unpacked
 
@@ -65,13 +66,13 @@ def corrected(
     return model.packed(), count
 
 
-def _means(content: bytes, batch: npt.NDArray[np.float32], names: list[str]) -> dict[str, Doubles]:
+def _means(content: bytes, batch: npt.NDArray[Any], names: list[str]) -> dict[str, Doubles]:
     """Mean of each channel of the tensors that the file has of these."""
     model = Unpacked(content)
     positions = {model.name(i): i for i in range(len(model.tensors))}
     known = [name for name in names if name in positions]
     specs = [model.spec(positions[name]) for name in known]
-    taken = quantize(batch, model.spec(model.inputs[0]))
+    taken = taken_by([model.spec(position) for position in model.inputs], batch)
     sums: list[Doubles] = [np.zeros(spec.shape[-1]) for spec in specs]
     for values in run_inside(content, [taken], [positions[name] for name in known]):
         for position, (spec, array) in enumerate(zip(specs, values, strict=True)):

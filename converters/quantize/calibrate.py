@@ -15,7 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.data.dataset import Samples
+from converters.data.fields import are_alike
 from converters.progress import Progress, Report
+from converters.tflite.quantization import taken_by
 from converters.tflite.run import run_inside
 from converters.tflite.unpacked import Unpacked
 
@@ -76,7 +78,9 @@ def measured(
 def _values(
     content: bytes, samples: Samples, tensors: list[int], report: Report
 ) -> Iterator[list[npt.NDArray[Any]]]:
-    batches = (batch for batch, _ in samples.batches(_BATCH))
+    model = Unpacked(content)
+    specs = [model.spec(position) for position in model.inputs]
+    batches = (taken_by(specs, batch) for batch, _ in samples.batches(_BATCH))
     for done, values in enumerate(run_inside(content, batches, tensors), start=1):
         yield values
         if done % _REPORT_EVERY == 0:
@@ -162,7 +166,7 @@ def warnings_about(samples: Samples, wanted: int, classes: int) -> tuple[str, ..
             f"{len(missing)} of {classes} classes are missing among the calibration samples "
             f"({shown}): ranges may cut off what they make of the model; add samples of them"
         )
-    if len(samples) > 1 and (samples.stored == samples.stored[:1]).all():
+    if len(samples) > 1 and are_alike(samples.stored):
         warnings.append(
             "all calibration samples are the same: the ranges hold for this one only; look at the "
             "data"

@@ -17,15 +17,17 @@ import numpy.typing as npt
 import tf_keras
 
 from converters.data.dataset import VALIDATION, Samples
+from converters.data.fields import fed, gathered
 from converters.data.split import balanced_choice
 from converters.errors import ConversionError
 from converters.graph.node import Graph
-from converters.judge.evaluate import chosen_classes
+from converters.judge.evaluate import Asked
 from converters.judge.metric import Judged, drop_of
 from converters.judge.paired import paired_interval
+from converters.model_ends import Probabilities
 from converters.quantize.ranges import Rounding
 from converters.task import MSE
-from converters.tflite.quantization import dequantize, quantize
+from converters.tflite.quantization import dequantize, given_by, taken_by
 from converters.tflite.reader import read_model
 from converters.tflite.run import run_inside, run_model
 from converters.tflite.unpacked import Unpacked
@@ -86,6 +88,12 @@ class Difference:
     allowed: float = ALLOWED
 
     @property
+    def farthest(self) -> float:
+        """How far the interval reaches, as a share of what is allowed."""
+        low, high = self.interval
+        return max(-low, high) / self.allowed
+
+    @property
     def is_allowed(self) -> bool:
         """Whether the file is what was trained.
 
@@ -93,7 +101,7 @@ class Difference:
         Where they show neither, the layers decide: none may part from the simulation.
         """
         low, high = self.interval
-        if max(-low, high) <= self.allowed:
+        if self.farthest <= 1:
             return True
         return low <= self.allowed and high >= -self.allowed and not self._parting()
 
@@ -112,9 +120,11 @@ class Difference:
 
 
 def difference(
-    simulated: Simulated, content: bytes, samples: Samples, probabilities: bool, seed: int
+    simulated: Simulated, content: bytes, samples: Samples, probabilities: Probabilities, seed: int
 ) -> Difference:
     """Ask the simulation and the file about the same samples.
+
+    Of several outputs the one that differs most counts.
 
     Args:
         simulated: What was trained.
@@ -128,26 +138,39 @@ def difference(
     """
     rows = balanced_choice(samples.labels, _SAMPLES, seed)
     asked = samples.subset(rows)
-    batch, labels = asked.batch(slice(None)), asked.labels
-    expected = np.asarray(simulated.model.predict(batch, verbose=0))
+    batch, names = asked.batch(slice(None)), asked.task.names
+    expected = gathered(simulated.model.predict(fed(batch), verbose=0), names)
     with tempfile.TemporaryDirectory(prefix="kedge-") as folder:
         path = Path(folder) / "model.tflite"
         path.write_bytes(content)
         model = read_model(path)
-        (spec,), (output,) = model.inputs, model.outputs
-        answers = run_model(path, {spec.name: quantize(batch, spec)})[output.name]
+        answers = run_model(path, taken_by(model.inputs, batch))
     steps = steps_apart(simulated, content, batch[:_INSIDE])
-    given = dequantize(answers, output)
+    given = given_by(model.outputs, answers, names)
+    trained = Asked(asked, expected, probabilities).of_outputs()
+    written = Asked(asked, given, probabilities).of_outputs()
+    found = [
+        _difference(trained[name], written[name], steps, output.scale or 0.0)
+        for output in model.outputs
+        for name in (output.name if names else "",)
+    ]
+    return max(found, key=lambda one: (not one.is_allowed, one.farthest))
+
+
+def _difference(
+    trained: Asked, written: Asked, steps: Mapping[str, float], step: float
+) -> Difference:
+    """Of one output, whose numbers are so far apart at least."""
+    samples = trained.samples
+    count, labels = len(samples), samples.labels
     if not samples.task.is_classification:
-        near = np.abs(given - expected) <= 1.01 * (output.scale or 0.0)
-        interval = _error_interval(asked, expected, given)
-        return Difference(len(rows), interval, float(near.mean()), steps, ALLOWED_ERROR)
-    trained = chosen_classes(expected, probabilities)
-    written = chosen_classes(given, probabilities)
+        near = np.abs(written.answers - trained.answers) <= 1.01 * step
+        interval = _error_interval(samples, trained.answers, written.answers)
+        return Difference(count, interval, float(near.mean()), steps, ALLOWED_ERROR)
     return Difference(
-        len(rows),
-        paired_interval(trained == labels, written == labels),
-        float((trained == written).mean()),
+        count,
+        paired_interval(trained.chosen == labels, written.chosen == labels),
+        float((trained.chosen == written.chosen).mean()),
         steps,
     )
 
@@ -198,15 +221,13 @@ def check_inside(simulated: Simulated, content: bytes, origin: str) -> None:
         )
 
 
-def steps_apart(
-    simulated: Simulated, content: bytes, batch: npt.NDArray[np.float32]
-) -> dict[str, float]:
+def steps_apart(simulated: Simulated, content: bytes, batch: Array) -> dict[str, float]:
     """Of each layer that both have, in order: the difference of what it gives, in its steps.
 
     Args:
         simulated: What was trained.
         content: The .tflite.
-        batch: Samples, shape (n, ...).
+        batch: Samples, shape (n, ...), or fields of it.
     """
     file = Unpacked(content)
     tensors = _tensors(simulated, file)
@@ -216,9 +237,9 @@ def steps_apart(
     if not single:
         return {}
     inside = tf_keras.Model(simulated.model.inputs, [layers[name].output for name in single])
-    expected = inside.predict(batch, verbose=0)
+    expected = inside.predict(fed(batch), verbose=0)
     expected = expected if isinstance(expected, list) else [expected]
-    taken = quantize(batch, file.spec(file.inputs[0]))
+    taken = taken_by([file.spec(position) for position in file.inputs], batch)
     positions = [tensors[name] for name in single]
     rows = list(run_inside(content, [taken], positions))
     found = {}
@@ -239,7 +260,9 @@ def _tensors(simulated: Simulated, file: Unpacked) -> dict[str, int]:
     """
     nodes = simulated.graph.by_name()
     built = {layer.name for layer in simulated.model.layers}
-    made = [*file.inputs, *(int(op.outputs[0]) for op in file.operators)]
+    # A transposed tensor is called after what it is of, too.
+    giving = [op for op in file.operators if file.op(op) != "TRANSPOSE"]
+    made = [*file.inputs, *(int(op.outputs[0]) for op in giving)]
     found: dict[str, int] = {}
     for tensor in made:
         parts = {part for name in file.name(tensor).split(";") for part in name.split("/")}

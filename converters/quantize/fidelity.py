@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from converters.data.dataset import Samples
-from converters.data.split import Labels, balanced_choice
-from converters.judge.evaluate import chosen_classes
-from converters.judge.metric import Judged, share_lost
-from converters.tflite.quantization import dequantize, quantize
+from converters.data.dataset import VALIDATION, Samples
+from converters.data.fields import part
+from converters.data.split import balanced_choice
+from converters.judge.evaluate import Asked
+from converters.judge.metric import share_lost
+from converters.model_ends import Probabilities
+from converters.tflite.quantization import given_by, taken_by
 from converters.tflite.reader import read_model
 from converters.tflite.run import run_model
 
-Floats = npt.NDArray[np.float32]
+Array = npt.NDArray[Any]
 
 #: So many samples tell which of two files is better; more only take time.
 _SAMPLES = 500
@@ -31,8 +34,10 @@ class Fidelity:
 
     Attributes:
         accuracy: On the samples, 0-1; of what is no classifier what is left of the float file's
-            figure, so that 0.95 is an error that grew by 5 %.
-        sqnr_db: Signal to quantization noise of the outputs, in decibels; 6 are one bit.
+            figure, so that 0.95 is an error that grew by 5 %; of several outputs what is left of
+            the one that loses most, of the float file's accuracy or figure.
+        sqnr_db: Signal to quantization noise of the outputs, in decibels; 6 are one bit; of several
+            outputs of the noisiest.
     """
 
     accuracy: float
@@ -50,7 +55,9 @@ class Judge:
         accuracy: Of the float file, 0-1.
     """
 
-    def __init__(self, content: bytes, samples: Samples, probabilities: bool, seed: int) -> None:
+    def __init__(
+        self, content: bytes, samples: Samples, probabilities: Probabilities, seed: int
+    ) -> None:
         rows = balanced_choice(samples.labels, _SAMPLES, seed)
         self._samples, self._batch = samples.subset(rows), samples.batch(rows)
         self._probabilities = probabilities
@@ -64,28 +71,28 @@ class Judge:
             ConversionError: The runtime cannot run it.
         """
         answers = self._answers(content)
-        return Fidelity(self._share_right(answers), sqnr_db(self._expected, answers))
+        of_each = [
+            sqnr_db(part(self._expected, name), part(answers, name))
+            for name in self._samples.task.names or ("",)
+        ]
+        return Fidelity(self._share_right(answers), min(of_each))
 
-    def _answers(self, content: bytes) -> Floats:
+    def _answers(self, content: bytes) -> Array:
         with tempfile.TemporaryDirectory(prefix="kedge-") as folder:
             path = Path(folder) / "model.tflite"
             path.write_bytes(content)
             model = read_model(path)
-            (spec,), (output,) = model.inputs, model.outputs
-            answers = run_model(path, {spec.name: quantize(self._batch, spec)})
-        return dequantize(answers[output.name], output)
+            answers = run_model(path, taken_by(model.inputs, self._batch))
+        return given_by(model.outputs, answers, self._samples.task.names)
 
-    def _share_right(self, answers: Floats) -> float:
-        samples = self._samples
-        if not samples.task.is_classification:
-            before, after = self._judged(self._expected), self._judged(answers)
-            return 1.0 - share_lost(before, after)
-        chosen: Labels = chosen_classes(answers, self._probabilities)
-        return float((chosen == samples.labels).mean())
-
-    def _judged(self, answers: Floats) -> Judged:
-        samples = self._samples
-        return Judged(samples.task, samples.wanted(slice(None)), answers, samples.labels)
+    def _share_right(self, answers: Array) -> float:
+        before = Asked(self._samples, self._expected, self._probabilities)
+        after = replace(before, answers=answers)
+        if self._samples.task.parts:
+            return 1.0 - before.drop_to(after, VALIDATION).fraction
+        if not self._samples.task.is_classification:
+            return 1.0 - share_lost(before.judged, after.judged)
+        return float((after.chosen == self._samples.labels).mean())
 
 
 def sqnr_db(signal: npt.NDArray[np.float32], noisy: npt.NDArray[np.float32]) -> float:

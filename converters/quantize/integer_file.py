@@ -20,6 +20,7 @@ from converters.data.dataset import Samples
 from converters.errors import ConversionError
 from converters.progress import Progress, Report
 from converters.quantize.calibrate import Ranges
+from converters.tflite.quantization import taken_by
 from converters.tflite.unpacked import Unpacked
 
 _REPORT_EVERY = 50
@@ -76,16 +77,21 @@ def int16_file(content: bytes, samples: Samples, report: Report) -> bytes:
     try:
         return bytes(
             Calibrator(content).calibrate_and_quantize(
-                lambda: _one_by_one(samples, report), ends, ends, False, inside, bias
+                lambda: _one_by_one(content, samples, report), ends, ends, False, inside, bias
             )
         )
     except Exception as error:  # what the quantizer raises depends on the op
         raise _refused(error) from error
 
 
-def _one_by_one(samples: Samples, report: Report) -> Iterator[list[npt.NDArray[np.float32]]]:
+def _one_by_one(
+    content: bytes, samples: Samples, report: Report
+) -> Iterator[list[npt.NDArray[np.float32]]]:
+    """Inputs in the order of the file, which is all that this calibrator takes."""
+    model = Unpacked(content)
+    specs = [model.spec(position) for position in model.inputs]
     for done, (batch, _) in enumerate(samples.batches(1), start=1):
-        yield [batch]
+        yield list(taken_by(specs, batch).values())
         if done % _REPORT_EVERY == 0:
             report(Progress("calibrate", done, len(samples)))
 

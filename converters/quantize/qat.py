@@ -21,7 +21,6 @@ from converters.graph.build import build_model, weights_of
 from converters.graph.node import with_weights
 from converters.graph.read import read_graph
 from converters.measure import measured_ranges
-from converters.model_source import batch_one_function
 from converters.progress import Progress
 from converters.quantize.divergence import Simulated, check_faithful, check_inside, difference
 from converters.quantize.fake_quant import (
@@ -77,7 +76,7 @@ def train(draft: Draft, step: QatW8A8, materials: Materials) -> Draft:
         exported = build_model(on_grid, Wrapping(rounding, bounds, {}, twice=False))
     made = replace(
         draft,
-        function=batch_one_function(lambda x: exported(x, training=False), source.input_shape),
+        function=source.function_of(lambda x: exported(x, training=False)),
         keras_model=written,
         plain_model=build_model(on_grid),
         numbers=W8A8,

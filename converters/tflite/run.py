@@ -66,13 +66,13 @@ def run_model(
 
 
 def run_inside(
-    content: bytes, batches: Iterable[Array], wanted: Sequence[int]
+    content: bytes, batches: Iterable[Mapping[str, Array]], wanted: Sequence[int]
 ) -> Iterator[list[Array]]:
     """What single tensors of a .tflite hold while it runs, by the reference of its kernels.
 
     Args:
-        content: A file of one input, whose batch is one.
-        batches: Samples, shape (n, ...), in the type that its input takes.
+        content: A file whose batch is one.
+        batches: Name of each input to samples, shape (n, ...), in the type that it takes.
         wanted: Positions of tensors in its first subgraph.
 
     Yields:
@@ -91,10 +91,11 @@ def run_inside(
                 experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
             )
             interpreter.allocate_tensors()
-        (taken,) = interpreter.get_input_details()
+        slots = {taken["name"]: taken["index"] for taken in interpreter.get_input_details()}
         for batch in batches:
-            for row in range(len(batch)):
-                interpreter.set_tensor(taken["index"], batch[row : row + 1])
+            for row in range(len(next(iter(batch.values())))):
+                for name, samples in batch.items():
+                    interpreter.set_tensor(slots[name], samples[row : row + 1])
                 interpreter.invoke()
                 yield [interpreter.get_tensor(position) for position in wanted]
     except (RuntimeError, ValueError) as error:

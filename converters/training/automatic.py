@@ -115,7 +115,7 @@ def train_on(
             step.batch_size,
             materials.seed,
             "flip" in step.augment,
-            materials.source.input_shape[0] // 8 if "shift" in step.augment else 0,
+            materials.source.inputs[0].shape[0] // 8 if "shift" in step.augment else 0,
         ),
         probabilities=materials.source.probabilities,
         cosine=not left_open,

@@ -15,6 +15,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from converters.data.dataset import Samples
+from converters.data.fields import fed
+from converters.task import Task
 from converters.training.parallel import Share, dataset_of, rows_of
 from converters.training.teacher import Teacher
 
@@ -52,17 +54,15 @@ def batches(
         settings: How.
         epochs: Numbers of the epochs.
         teacher: Whom to learn from besides the labels.
-        model: Whose input and output the batches have to fit.
+        model: Whose inputs and outputs the batches have to fit; of several they are tuples.
     """
-    target = (1 if teacher is None else 1 + max(2, model.output_shape[-1]),)
-    if teacher is not None and teacher.features is not None:
-        target = (target[0] + teacher.features.columns,)
-    if not data.task.is_classification:
-        target = (*(() if teacher is None else (2,)), *model.output_shape[1:])
-    signature = (
-        tf.TensorSpec((None, *model.input_shape[1:]), tf.float32),
-        tf.TensorSpec((None, *target), tf.float32),
-    )
+    takes = [tf.TensorSpec((None, *one.shape[1:]), tf.float32) for one in model.inputs]
+    tasks = list(data.task.parts.values()) or [data.task]
+    learns = [
+        tf.TensorSpec((None, *_target_shape(task, tuple(one.shape[1:]), teacher)), tf.float32)
+        for task, one in zip(tasks, model.outputs, strict=True)
+    ]
+    signature = tuple(tuple(one) if len(one) > 1 else one[0] for one in (takes, learns))
 
     def of_share(share: Share) -> Any:
         return tf.data.Dataset.from_generator(
@@ -78,7 +78,7 @@ def _shuffled(
     epochs: range,
     teacher: Teacher | None,
     share: Share,
-) -> Iterator[tuple[Array, Array]]:
+) -> Iterator[tuple[Any, Any]]:
     for epoch in epochs:
         random = np.random.default_rng((settings.seed, epoch))
         order = random.permutation(len(data))
@@ -86,13 +86,36 @@ def _shuffled(
             random = np.random.default_rng((settings.seed, epoch, share.first))
         for rows in rows_of(order, settings.size, share):
             batch: Array = augmented(data.batch(rows), settings, random)
-            yield batch, _target(data, rows, batch, teacher)
+            learned = _learned(data, rows, batch, teacher)
+            yield tuple(fed(batch)) if batch.dtype.names else batch, learned
+
+
+def _target_shape(task: Task, outputs: tuple[int, ...], teacher: Teacher | None) -> tuple[int, ...]:
+    """Of what is learned of one output."""
+    if not task.is_classification:
+        return outputs if teacher is None else (2, *outputs)
+    columns = 1 if teacher is None else 1 + max(2, outputs[-1])
+    if teacher is not None and teacher.features is not None:
+        columns += teacher.features.columns
+    return (columns,)
+
+
+def _learned(data: Samples, rows: Array, batch: Array, teacher: Teacher | None) -> Any:
+    if not data.task.parts:
+        return _target(data, rows, batch, teacher)
+    # Asked once, not once for each output.
+    asked = None if teacher is None else teacher.answering(batch)
+    some = data.subset(rows).of_outputs()
+    return tuple(
+        _target(one, np.arange(len(rows)), batch, asked and asked.of_output(name))
+        for name, one in some.items()
+    )
 
 
 def _target(data: Samples, rows: Array, batch: Array, teacher: Teacher | None) -> Array:
     if not data.task.is_classification:
         # What is to be given back is what was given: the augmented batch.
-        right = batch if data.targets is None else data.targets[rows]
+        right: Array = batch if data.targets is None else data.targets[rows]
         if teacher is None:
             return right
         return np.stack([right, np.asarray(teacher.predict(batch), np.float32)], axis=1)

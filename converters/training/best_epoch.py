@@ -10,9 +10,14 @@ import numpy.typing as npt
 import tf_keras
 
 from converters.data.dataset import Samples
+from converters.data.fields import are_finite, part
+from converters.model_ends import Probabilities
+from converters.task import Task
 from converters.training.loss import mean_distance
 from converters.training.parallel import predictor, summed, workers_of
 from converters.training.teacher import log_probabilities
+
+Array = npt.NDArray[Any]
 
 _JUDGE_BATCH = 250
 #: A loss that falls by less than this share has stopped falling.
@@ -39,7 +44,15 @@ class Verdict:
         return self.loss < other.loss * (1 - _LEAST_GAIN)
 
 
-def verdict_on(model: Any, samples: Samples, probabilities: bool) -> Verdict:
+def _loss_of_output(task: Task, scores: Array, wanted: Array, probabilities: bool) -> float:
+    """Of one of several outputs, as a mean over samples."""
+    if not task.is_classification:
+        return mean_distance(task, wanted, scores)
+    logs = log_probabilities(scores, probabilities)
+    return -float(logs[np.arange(len(wanted)), wanted].mean())
+
+
+def verdict_on(model: Any, samples: Samples, probabilities: Probabilities) -> Verdict:
     """Ask a model about samples.
 
     Args:
@@ -48,21 +61,28 @@ def verdict_on(model: Any, samples: Samples, probabilities: bool) -> Verdict:
         probabilities: Whether a classifier's scores are probabilities rather than logits.
 
     Returns:
-        Of what is no classifier an accuracy of 0: its loss decides.
+        Of what is no classifier, and of several outputs, an accuracy of 0: the loss decides.
     """
     correct, loss = 0.0, 0.0
-    predict = predictor(model)
+    predict = predictor(model, samples.task.names)
+    parts = samples.task.parts
     worker, workers = workers_of(model.distribute_strategy)
     for number, (batch, labels) in enumerate(samples.batches(_JUDGE_BATCH)):
         if number % workers != worker:
             continue
         scores = predict(batch)
-        if not np.isfinite(scores).all():
+        if not are_finite(scores):
             correct, loss = 0, float("inf")
             break
+        for name, task in parts.items():
+            of_output = part(scores, name), part(labels, name), part(probabilities, name)
+            loss += _loss_of_output(task, *of_output) * len(batch)
+        if parts:
+            continue
         if not samples.task.is_classification:
             loss += mean_distance(samples.task, labels, scores) * len(batch)
             continue
+        assert isinstance(probabilities, bool)
         logs = log_probabilities(scores, probabilities)
         correct += int((logs.argmax(axis=1) == labels).sum())
         loss -= float(logs[np.arange(len(labels)), labels].sum())
@@ -81,7 +101,7 @@ class BestEpoch(tf_keras.callbacks.Callback):  # type: ignore[misc]
     def __init__(
         self,
         validation: Samples,
-        probabilities: bool,
+        probabilities: Probabilities,
         patience: int,
         reduces: bool,
         first_epoch: int = 0,

@@ -22,6 +22,7 @@ import numpy.typing as npt
 import tensorflow as tf
 import tf_keras
 
+from converters.data.fields import fed
 from converters.errors import ConversionError
 from converters.graph.build import build_model
 from converters.graph.read import read_graph
@@ -79,7 +80,10 @@ class Features:
 
     def of(self, batch: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """What the teacher's layers say of a batch: float32, shape (n, columns)."""
-        seen = self.ask(tf.constant(batch, tf.float32))
+        taken = fed(batch)
+        seen = self.ask(
+            [tf.constant(one) for one in taken] if batch.dtype.names else tf.constant(taken)
+        )
         if self.kind == ATTENTION:
             seen = [attention(one) for one in seen]
         return np.concatenate([np.asarray(one).reshape(len(batch), -1) for one in seen], axis=1)

@@ -17,12 +17,13 @@ import tf_keras
 
 from converters.data.dataset import Samples
 from converters.errors import ConversionError
+from converters.model_ends import Probabilities
 from converters.progress import Progress, Report, ignore
 from converters.training.batches import BatchSettings, batches
 from converters.training.best_epoch import BestEpoch, verdict_on
 from converters.training.checkpoint import Checkpoint, CollectEpochs, Done, KeepEpochs
 from converters.training.feature_distill import FeatureLoss
-from converters.training.loss import Loss, trained_part
+from converters.training.loss import losses_of, trained_part
 from converters.training.parallel import agreement, replicas, steps_an_epoch
 from converters.training.teacher import Teacher
 from converters.training.training_log import TrainingLog
@@ -54,7 +55,7 @@ class TrainingSettings:
     epochs: int
     learning_rates: tuple[float, ...]
     batches: BatchSettings = BatchSettings()  # noqa: RUF009 - frozen
-    probabilities: bool = True
+    probabilities: Probabilities = True
     cosine: bool = False
     patience: int = 0
     reduces: bool = False
@@ -68,7 +69,8 @@ class History:
 
     Attributes:
         losses: After each epoch, of the training samples.
-        accuracies: The same, 0-1; empty where the task is no classification, as the next.
+        accuracies: The same, 0-1; empty where the task is no classification or there are several
+            outputs, as the next.
         validation_accuracies: After each epoch, 0-1; empty without validation samples.
         kept_epoch: Whose weights the model has now, from 0.
         learning_rate: At the beginning.
@@ -117,8 +119,8 @@ def fine_tune(
     """Train a model on, in place.
 
     Args:
-        model: A built tf-keras model with one input and one output (batch, outputs); it may hold
-            TFMOT's wrappers.
+        model: A built tf-keras model, of several inputs or outputs as lists in the order of the
+            samples' fields; it may hold TFMOT's wrappers.
         data: What to learn from.
         settings: How.
         teacher: Whom to learn from besides the labels.
@@ -149,7 +151,7 @@ def _trained(
     if validation is not None:
         best = BestEpoch(
             validation,
-            not from_logits,
+            _turned(from_logits),
             settings.patience,
             settings.reduces,
             settings.first_epoch,
@@ -179,13 +181,20 @@ def _trained(
     )
 
 
+def _turned(from_logits: Any) -> Probabilities:
+    """Whether what is no logits are probabilities; of several outputs by their names."""
+    if isinstance(from_logits, dict):
+        return {name: not one for name, one in from_logits.items()}
+    return not from_logits
+
+
 class _Fit:
     """A compiled model and what it is fitted to."""
 
     def __init__(
         self,
         model: Any,
-        from_logits: bool,
+        from_logits: Any,
         data: Samples,
         settings: TrainingSettings,
         teacher: Teacher | None,
@@ -200,12 +209,13 @@ class _Fit:
             rate = tf_keras.optimizers.schedules.CosineDecay(
                 rate, self.steps_an_epoch * settings.epochs
             )
-        loss: Any = Loss(from_logits, teacher, data.task)
+        losses: list[Any] = list(losses_of(from_logits, teacher, data.task))
         if teacher is not None and teacher.features is not None:
-            loss = FeatureLoss(loss, teacher.features)
+            losses = [FeatureLoss(losses[0], teacher.features)]
+        loss, several = losses[0], len(losses) > 1
         metrics = [loss.accuracy] if data.task.is_classification else []
         optimizer = tf_keras.optimizers.Adam(rate)
-        model.compile(optimizer=optimizer, loss=loss, metrics=metrics)
+        model.compile(optimizer=optimizer, loss=losses if several else loss, metrics=metrics)
 
     def set_learning_rate(self, rate: float) -> None:
         """Begin with this one; a schedule begins with what was given."""
@@ -226,7 +236,7 @@ class _Fit:
             self._around.report(Progress("choose the learning rate", number, len(rates)))
             model.optimizer.learning_rate.assign(rate)
             self._fit(range(1), steps, [])
-            found[rate] = verdict_on(model, validation, not self._from_logits).loss
+            found[rate] = verdict_on(model, validation, _turned(self._from_logits)).loss
             model.set_weights(weights)
             model.optimizer.set_weights(fresh)
         return found

@@ -10,6 +10,8 @@ import numpy.typing as npt
 import tensorflow as tf
 import tf_keras
 
+from converters.data.fields import part
+from converters.model_ends import Probabilities
 from converters.task import CLASSIFIER, HUBER, MAE, MSE, Task
 from converters.training.teacher import Teacher
 from converters.user_function import user_function
@@ -17,7 +19,9 @@ from converters.user_function import user_function
 _SMALLEST_PROBABILITY = 1e-7
 
 
-def trained_part(model: Any, probabilities: bool, task: Task = CLASSIFIER) -> tuple[Any, bool]:
+def trained_part(
+    model: Any, probabilities: Probabilities, task: Task = CLASSIFIER
+) -> tuple[Any, Any]:
     """What of a model is trained.
 
     Args:
@@ -28,19 +32,41 @@ def trained_part(model: Any, probabilities: bool, task: Task = CLASSIFIER) -> tu
     Returns:
         All of a model that is no classifier, and that this gives no logits. Else the model up to
         its logits, if it ends in a softmax or sigmoid layer of its own, else all of it; and whether
-        that gives logits.
+        that gives logits, of several outputs for each.
     """
+    if task.parts:
+        return _several_trained(model, probabilities, task)
     if not task.is_classification:
         return model, False
-    last = model.layers[-1]
-    inner = getattr(last, "layer", last)  # of a wrapper
-    ends = isinstance(inner, tf_keras.layers.Softmax) or (
-        isinstance(inner, tf_keras.layers.Activation)
-        and inner.get_config()["activation"] in ("softmax", "sigmoid")
-    )
-    if ends and last.output is model.output:
-        return tf_keras.Model(model.inputs, last.input), True
+    last = _logits_before(model, model.output)
+    if last is not None:
+        return tf_keras.Model(model.inputs, last), True
     return model, not probabilities
+
+
+def _several_trained(
+    model: Any, probabilities: Probabilities, task: Task
+) -> tuple[Any, dict[str, bool]]:
+    from_logits, ends = {}, []
+    for (name, one), output in zip(task.parts.items(), model.outputs, strict=True):
+        logits = _logits_before(model, output) if one.is_classification else None
+        ends.append(output if logits is None else logits)
+        gives = logits is not None or not part(probabilities, name)
+        from_logits[name] = one.is_classification and gives
+    return tf_keras.Model(model.inputs, ends), from_logits
+
+
+def _logits_before(model: Any, output: Any) -> Any:
+    """What goes into a softmax or sigmoid layer that gives an output, or None."""
+    for layer in model.layers:
+        inner = getattr(layer, "layer", layer)  # of a wrapper
+        ends = isinstance(inner, tf_keras.layers.Softmax) or (
+            isinstance(inner, tf_keras.layers.Activation)
+            and inner.get_config()["activation"] in ("softmax", "sigmoid")
+        )
+        if ends and len(layer.inbound_nodes) == 1 and layer.output is output:
+            return layer.input
+    return None
 
 
 def distance_of(task: Task) -> Callable[[Any, Any], Any]:
@@ -75,7 +101,8 @@ def _of_each(loss: Any, count: Any) -> Any:
 def mean_distance(task: Task, wanted: npt.NDArray[Any], answers: npt.NDArray[Any]) -> float:
     """The loss of a task that is no classification, as a mean over samples."""
     right = tf.constant(wanted.reshape(answers.shape), tf.float32)
-    return float(np.mean(distance_of(task)(right, tf.constant(answers, tf.float32))))
+    apart = distance_of(task)(right, tf.constant(answers, tf.float32))
+    return task.weight * float(np.mean(apart))
 
 
 class Loss(tf_keras.losses.Loss):  # type: ignore[misc]
@@ -93,13 +120,14 @@ class Loss(tf_keras.losses.Loss):  # type: ignore[misc]
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Of each sample, shape (batch,)."""
-        if self._distance is not None:
-            if self._teacher is None:
-                return self._distance(y_true, y_pred)
-            alpha = self._teacher.alpha
-            of_data = self._distance(y_true[:, 0], y_pred)
-            return (1 - alpha) * of_data + alpha * self._distance(y_true[:, 1], y_pred)
-        return self._cross_entropy(y_true, y_pred)
+        if self._distance is None:
+            return self._cross_entropy(y_true, y_pred)
+        if self._teacher is None:
+            return self._task.weight * self._distance(y_true, y_pred)
+        alpha = self._teacher.alpha
+        of_data = self._distance(y_true[:, 0], y_pred)
+        of_teacher = self._distance(y_true[:, 1], y_pred)
+        return self._task.weight * ((1 - alpha) * of_data + alpha * of_teacher)
 
     def _cross_entropy(self, y_true: Any, y_pred: Any) -> Any:
         logits = self._two_or_more(y_pred)
@@ -128,3 +156,17 @@ class Loss(tf_keras.losses.Loss):  # type: ignore[misc]
         if scores.shape[-1] == 1:
             scores = tf.concat([1 - scores, scores], -1)
         return tf.math.log(tf.clip_by_value(scores, _SMALLEST_PROBABILITY, 1.0))
+
+
+def losses_of(from_logits: Any, teacher: Teacher | None, task: Task) -> list[Loss]:
+    """The loss of each output, in the model's order; their sum is what a training lessens.
+
+    Args:
+        from_logits: Whether an output gives logits; of several outputs by their names.
+        teacher: As for `Loss`.
+        task: Of the model.
+    """
+    return [
+        Loss(part(from_logits, name), teacher, one)
+        for name, one in (task.parts or {"": task}).items()
+    ]

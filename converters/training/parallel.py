@@ -19,8 +19,11 @@ import numpy.typing as npt
 import tensorflow as tf
 import tf_keras
 
+from converters.data.fields import fed, gathered
 from converters.errors import ConversionError
 from converters.training.worker import Worker, wait_for_others
+
+Array = npt.NDArray[Any]
 
 #: So long the others may take until their conversions have started too.
 START_SECONDS = 300.0
@@ -180,11 +183,16 @@ def dataset_of(make: Callable[[Share], Any], strategy: Any) -> Any:
     return strategy.distribute_datasets_from_function(of_worker)
 
 
-def predictor(model: Any) -> Callable[[Any], npt.NDArray[Any]]:
-    """Asks a model about a batch, on this worker alone; in inference."""
+def predictor(model: Any, names: Sequence[str]) -> Callable[[Array], Array]:
+    """Asks a model about a batch, on this worker alone; in inference.
+
+    Args:
+        model: Of tf-keras.
+        names: Of several outputs; empty for a single one.
+    """
     strategy = model.distribute_strategy
     if replicas(strategy) == 1:
-        return lambda batch: np.asarray(model.predict_on_batch(batch))
+        return lambda batch: gathered(model.predict_on_batch(fed(batch)), names)
 
     def ask(x: Any) -> Any:
         return model(x, training=False)
@@ -194,9 +202,14 @@ def predictor(model: Any) -> Callable[[Any], npt.NDArray[Any]]:
 
     graph = tf.function(ask_each, autograph=False, reduce_retracing=True)
 
-    def predict(batch: Any) -> npt.NDArray[Any]:
-        answers = graph(tf.constant(batch, tf.float32))
-        return np.asarray(strategy.experimental_local_results(answers)[0])
+    def of_first(answers: Any) -> Any:
+        return strategy.experimental_local_results(answers)[0]
+
+    def predict(batch: Array) -> Array:
+        taken = fed(batch)
+        tensors = [tf.constant(one) for one in taken] if batch.dtype.names else tf.constant(taken)
+        answers = graph(tensors)
+        return gathered([of_first(one) for one in answers] if names else of_first(answers), names)
 
     return predict
 

@@ -13,11 +13,14 @@ softmax(z / T) by a factor that cancels. One score that tells two classes apart 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+from converters.data.fields import part
+from converters.model_ends import Probabilities
 
 if TYPE_CHECKING:
     from converters.training.feature_distill import Features
@@ -34,8 +37,9 @@ class Teacher:
     """Whom a model learns from, and how much.
 
     Attributes:
-        predict: float32 batch (n, ...) to scores (n, outputs); such as `LoadedModel.predict`. Asked
-            about the very batch, augmented or not, that the student sees.
+        predict: float32 batch (n, ...) to scores (n, outputs); such as `LoadedModel.predict`, of
+            several outputs with a field for each. Asked about the very batch, augmented or not,
+            that the student sees.
         probabilities: Whether those scores are probabilities rather than logits.
         temperature: Above 1 it shows how the wrong classes compare; 1 or more.
         alpha: Share of the teacher in the loss, 0-1; with 1 no label is looked at.
@@ -43,14 +47,29 @@ class Teacher:
     """
 
     predict: Callable[[Array], Array]
-    probabilities: bool
+    probabilities: Probabilities
     temperature: float = 4.0
     alpha: float = 0.8
     features: Features | None = None
 
     def log_probabilities(self, batch: Array) -> Floats:
         """What the teacher answers at temperature 1: logarithms, shape (n, classes)."""
+        assert isinstance(self.probabilities, bool)
         return log_probabilities(np.asarray(self.predict(batch)), self.probabilities)
+
+    def answering(self, batch: Array) -> Teacher:
+        """The same with its answers to this batch, which it is not asked about again."""
+        answers = self.predict(batch)
+        return replace(self, predict=lambda _: answers)
+
+    def of_output(self, name: str) -> Teacher:
+        """The same with the answers of one of several outputs."""
+        ask = self.predict
+        return replace(
+            self,
+            predict=lambda batch: part(ask(batch), name),
+            probabilities=part(self.probabilities, name),
+        )
 
 
 def ensemble(

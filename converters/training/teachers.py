@@ -9,12 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.data.dataset import TRAIN, Samples
+from converters.data.fields import joined, part
 from converters.digest import sha256_of
 from converters.draft import Materials
 from converters.errors import ConversionError
 from converters.judge.input_range import range_warnings
+from converters.model_ends import End, Probabilities
 from converters.model_source import LoadedModel, load_model
 from converters.source_file import identify
+from converters.task import Task
 from converters.training.feature_distill import features_of
 from converters.training.teacher import Teacher, ensemble, log_probabilities
 from converters.training_steps import NO_FEATURES, Taught
@@ -39,19 +42,24 @@ def teacher_of(step: Taught, materials: Materials, student: Any) -> Teacher:
     """
     models = [_loaded(Path(path), materials) for path in step.teachers] or [materials.source]
     features = None
+    task = materials.samples[TRAIN].task
     if step.features != NO_FEATURES:
-        if not materials.samples[TRAIN].task.is_classification:
+        if not task.is_classification:
             raise ConversionError(
-                f"features = {step.features!r} is for classifiers", 'write `features = "none"`'
+                f"features = {step.features!r} is for classifiers of one output",
+                'write `features = "none"`',
             )
         features = features_of(step.features, step.feature_weight, student, models[0])
-    if not materials.samples[TRAIN].task.is_classification:
+    if task.parts:
+        several, probabilities = _of_outputs(models, task)
+        return Teacher(several, probabilities, step.temperature, step.alpha)
+    if not task.is_classification:
         return Teacher(_mean_of(models), False, step.temperature, step.alpha)
     if len(models) == 1:
         (one,) = models
         return Teacher(one.predict, one.probabilities, step.temperature, step.alpha, features)
-    several = [Teacher(model.predict, model.probabilities) for model in models]
-    return ensemble(several, step.temperature, step.alpha, features)
+    group = [Teacher(model.predict, model.probabilities) for model in models]
+    return ensemble(group, step.temperature, step.alpha, features)
 
 
 def told_of(step: Taught) -> dict[str, Any]:
@@ -68,11 +76,36 @@ def _mean_of(models: list[LoadedModel]) -> Any:
     return predict
 
 
+def _of_outputs(models: list[LoadedModel], task: Task) -> tuple[Any, Probabilities]:
+    """Who answers for several outputs: probabilities of classes and numbers are averaged."""
+    if len(models) == 1:
+        return models[0].predict, models[0].probabilities
+
+    def predict(batch: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        every = [(model.predict(batch), model.probabilities) for model in models]
+        return joined(
+            {
+                name: np.mean(
+                    [
+                        np.exp(log_probabilities(answers[name], part(probabilities, name)))
+                        if one.is_classification
+                        else answers[name]
+                        for answers, probabilities in every
+                    ],
+                    axis=0,
+                )
+                for name, one in task.parts.items()
+            }
+        )
+
+    return predict, {name: one.is_classification for name, one in task.parts.items()}
+
+
 def _loaded(path: Path, materials: Materials) -> LoadedModel:
     teacher, source = load_model(identify(path)), materials.source
     for what, its, wanted in (
-        ("takes inputs of the shape", teacher.input_shape, source.input_shape),
-        ("tells so many classes apart:", teacher.classes, source.classes),
+        ("takes", _told(teacher.inputs), _told(source.inputs)),
+        ("gives", _told(teacher.outputs), _told(source.outputs)),
     ):
         if its != wanted:
             raise ConversionError(
@@ -96,6 +129,14 @@ def _loaded(path: Path, materials: Materials) -> LoadedModel:
     return teacher
 
 
+def _told(ends: tuple[End, ...]) -> str:
+    """Inputs or outputs in words; of a single one its name says nothing."""
+    if len(ends) == 1:
+        return f"the shape {ends[0].shape}"
+    return ", ".join(sorted(f"{end.name!r} of the shape {end.shape}" for end in ends))
+
+
 def _right(model: LoadedModel, samples: Samples, rows: npt.NDArray[np.int64]) -> float:
+    assert isinstance(model.probabilities, bool)
     scores = log_probabilities(np.asarray(model.predict(samples.batch(rows))), model.probabilities)
     return float((scores.argmax(axis=1) == samples.labels[rows]).mean())

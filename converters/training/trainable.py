@@ -11,7 +11,6 @@ from converters.graph.build import build_model
 from converters.graph.node import Graph
 from converters.graph.unfold import Moments, normalizable, unfolded
 from converters.measure import measured_moments
-from converters.model_source import batch_one_function
 
 
 def moments_of(graph: Graph, samples: Samples, materials: Materials) -> dict[str, Moments]:
@@ -22,8 +21,7 @@ def moments_of(graph: Graph, samples: Samples, materials: Materials) -> dict[str
 
 def with_model(draft: Draft, model: Any, materials: Materials) -> Draft:
     """The draft with another Keras model."""
-    shape = materials.source.input_shape
-    function = batch_one_function(lambda x: model(x, training=False), shape)
+    function = materials.source.function_of(lambda x: model(x, training=False))
     return replace(draft, function=function, keras_model=model)
 
 

@@ -75,7 +75,7 @@ class Case:
 
 def samples_of(source: LoadedModel) -> dict[str, Samples]:
     """Random inputs; the right answers are the model's own."""
-    inputs = np.random.default_rng(1).normal(0, 1, (64, *source.input_shape)).astype(np.float32)
+    inputs = np.random.default_rng(1).normal(0, 1, (64, *source.inputs[0].shape)).astype(np.float32)
     every = Samples(inputs, source.predict(inputs).argmax(axis=1).astype(np.int64))
     # Ranges are measured on all: what lies outside of them would be cut off, by right.
     parts = {TRAIN: slice(0, 32), CALIBRATION: slice(None), VALIDATION: slice(32, 48)}

@@ -31,6 +31,8 @@ from converters.graph.node import ADD, CONV_TRANSPOSE, DEPTHWISE, WEIGHTED, with
 from converters.graph.read import read_graph
 from converters.graph.unfold import normalizable, unfolded
 from converters.measure import measured_moments
+from converters.model_ends import End
+from converters.model_function import batch_one_function
 from converters.progress import ignore
 from converters.prune_blocks.blocks import optional_blocks, without_block
 from converters.prune_channels.channels import channels_of
@@ -153,7 +155,12 @@ def trained(name, model, x, folder):
     """What training with fake quantization makes of a model, and what the file answers."""
     scores = answers(model, x)
     probabilities = bool((scores >= 0).all() and (np.abs(scores.sum(axis=1) - 1) < 1e-3).all())
-    source = SimpleNamespace(path=Path(name), probabilities=probabilities, input_shape=(8, 8, 3))
+    ends = (End("input", (8, 8, 3)),), (End("output", scores.shape[1:]),)
+    source = SimpleNamespace(
+        path=Path(name),
+        probabilities=probabilities,
+        function_of=lambda call: batch_one_function(call, *ends),
+    )
     samples = Samples(np.tile(x, (4, 1, 1, 1)), np.tile(scores.argmax(axis=1), 4))
     materials = Materials(source, {"train": samples, "validation": samples}, 0, ignore)
     step = QatW8A8(epochs=1, learning_rate=1e-5, batch_size=32)

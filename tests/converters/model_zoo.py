@@ -89,9 +89,6 @@ def write_refused(folder):
     inputs = tf_keras.Input((None, None, 1))
     x = layers.GlobalAveragePooling2D()(inputs)
     tf_keras.Model(inputs, layers.Dense(10)(x)).save(folder / "dynamic.h5")
-    inputs = [tf_keras.Input((8, 8, 1)), tf_keras.Input((8, 8, 1))]
-    x = layers.Flatten()(layers.add(inputs))
-    tf_keras.Model(inputs, layers.Dense(10)(x)).save(folder / "two_inputs.h5")
     inputs = tf_keras.Input((8, 8, 1))
     tf_keras.Model(inputs, layers.Conv2D(3, 3)(inputs)).save(folder / "picture_out.h5")
     classifier(tf_keras).save_weights(folder / "only_weights.h5")

@@ -24,7 +24,8 @@ from converters.graph.build import build_model
 from converters.graph.node import with_weights
 from converters.graph.read import read_graph
 from converters.measure import measured_ranges
-from converters.model_source import batch_one_function
+from converters.model_ends import End
+from converters.model_function import batch_one_function
 from converters.progress import ignore
 from converters.quantize import qat
 from converters.quantize.divergence import Simulated, check_faithful, difference
@@ -123,11 +124,12 @@ def report_faults(path, digits, data):
     )
     test = Samples(data["x_test"], data["y_test"])
     found = {}
+    ends = (End("input", (8, 8, 1)),), (End("output", (10,)),)
     for layer in ("", *rounding.learned[1:]):
         low, high = bounds.get(layer, (0, 0))
         other = {**bounds, layer: (low / 5, high / 5)} if layer else bounds
         built = build_model(graph, Wrapping(rounding, other, {}))
-        function = batch_one_function(lambda x, m=built: m(x, training=False), (8, 8, 1))
+        function = batch_one_function(lambda x, m=built: m(x, training=False), *ends)
         content = converted(Draft(function, built, numbers=W8A8), ignore)
         apart = difference(simulated, content, test, True, 0)
         try:

@@ -16,7 +16,6 @@ REFUSED = {
     "custom.keras": "layer 'mine' is of the class Doubling",
     "custom3.keras": "layer 'mine' is of the class Doubling3",
     "dynamic.h5": r"input has the shape \(None, None, None, 1\)",
-    "two_inputs.h5": "has 2 inputs and 1 outputs, expected one of each",
 }
 
 

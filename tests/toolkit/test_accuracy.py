@@ -106,10 +106,20 @@ def test_a_single_score_is_a_probability_or_a_logit(
     assert found.board_correct == found.host_correct == right
 
 
+def test_several_inputs_are_fed_by_name(device: Device, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    a, b = random.integers(0, 10, (2, 30, 4))
+    y = (a + b).argmax(axis=1)
+    np.savez(tmp_path / "data.npz", **{"y_test": y, "x_test.b": b, "x_test.a": a})
+    found = measured(device, tmp_path, add_model(), tmp_path / "data.npz")
+
+    assert (found.samples, found.board_correct, found.host_correct) == (30, 30, 30)
+
+
 def test_a_model_that_is_no_classifier_is_refused(device: Device, tmp_path: Path) -> None:
     data = arrays(tmp_path, np.zeros((3, 4)), np.zeros(3, int))
 
-    with pytest.raises(ConversionError, match="has 2 inputs and 1 outputs"):
+    with pytest.raises(ConversionError, match=r"x_test\.a, x_test\.b missing"):
         measured(device, tmp_path, add_model(), data)
     with pytest.raises(ConversionError, match="whose sizes are fixed"):
         measured(device, tmp_path, pictures_model([[1, 2, 2, 3]]), data)

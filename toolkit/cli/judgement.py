@@ -8,6 +8,7 @@ from toolkit.cli import output
 
 if TYPE_CHECKING:
     from converters.conversion import Conversion
+    from converters.judge.metric import MetricFigures
     from converters.judge.paired import Drop
 
 ACCURACY_HEADS = (
@@ -21,6 +22,7 @@ ACCURACY_HEADS = (
     "F1",
 )
 _METRIC_HEADS = ("recipe", "train", "validation", "test (95 %)", "worse by, % (95 %)")
+_OUTPUT_HEADS = ("recipe", "output", "metric", "train", "validation", "test (95 %)", "drop, %")
 _NONE = "–"
 
 
@@ -28,6 +30,12 @@ def judgement_rows(conversion: Conversion) -> list[list[str]]:
     """Of the model that was given and of the file, and the drop between them."""
     before, after, metric = conversion.float_accuracy, conversion.accuracy, conversion.metric
     rows = []
+    for figures in conversion.output_figures:
+        named = f"{figures.output}: {figures.name}"
+        rows.append([named, *(_figure(figures, x) for x in (figures.given, figures.file))])
+    if conversion.output_figures:
+        held_out = str(conversion.output_figures[0].samples)
+        rows.append(["held-out samples", held_out, held_out])
     if metric is not None:
         rows = [
             [metric.name, f"{metric.given:.4g}", f"{metric.file:.4g}"],
@@ -40,7 +48,8 @@ def judgement_rows(conversion: Conversion) -> list[list[str]]:
         ]
     for drop in conversion.drops:
         if drop.split == "test":
-            told = "drop in points" if metric is None else "worse by, %"
+            told = "drop in points" if drop.before is None else "worse by, %"
+            told = f"{drop.output}: {told}" if drop.output else told
             rows.append([f"{told} (paired 95 % interval)", "", drop_cell(drop)])
     return rows
 
@@ -54,7 +63,18 @@ def plain_judgement(conversion: Conversion) -> dict[str, Any]:
             "accuracy": after.fraction,
             "samples": after.samples,
         }
+    if conversion.output_figures:
+        return {"outputs": {one.output: _plain_figures(one) for one in conversion.output_figures}}
     assert metric is not None
+    return _plain_figures(metric)
+
+
+def _figure(figures: MetricFigures, value: float) -> str:
+    """Of one of several outputs."""
+    return output.percent(value) if figures.name == "accuracy" else f"{value:.4g}"
+
+
+def _plain_figures(metric: MetricFigures) -> dict[str, Any]:
     return {
         "metric": metric.name,
         "given": metric.given,
@@ -78,6 +98,14 @@ def comparison_table(plain: dict[str, Any]) -> tuple[str, tuple[str, ...], list[
     """Title, heads and rows of what comparison.json says of each recipe."""
     if plain["metric"] == "accuracy":
         return "Accuracy", ACCURACY_HEADS, [_accuracy_cells(row) for row in plain["rows"]]
+    if plain["rows"][0].get("outputs"):
+        cells = [
+            [row["name"], name, of_output["metric"], *_metric_cells({**row, **of_output})[1:]]
+            for row in plain["rows"]
+            for name, of_output in row["outputs"].items()
+        ]
+        refused = [[row["name"], *[_NONE] * 6] for row in plain["rows"] if not row["outputs"]]
+        return "Outputs", _OUTPUT_HEADS, cells + refused
     return plain["metric"], _METRIC_HEADS, [_metric_cells(row) for row in plain["rows"]]
 
 

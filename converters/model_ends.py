@@ -1,0 +1,111 @@
+"""What goes into a model and what comes out of it, by name. NumPy only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from converters.data.fields import joined
+
+Array = npt.NDArray[Any]
+#: Whether scores are probabilities rather than logits; of several outputs by their names.
+Probabilities = bool | Mapping[str, bool]
+
+#: What a single input and a single output are called.
+INPUT_NAME, OUTPUT_NAME = "input", "output"
+#: Rows of probabilities add up to 1 within this; logits of random inputs do not.
+_SUM_TOLERANCE = 1e-3
+#: What a name must not have, so that TensorFlow and the .tflite keep it as it is.
+_STRANGE = re.compile(r"[^A-Za-z0-9_.-]+")
+
+
+@dataclass(frozen=True)
+class End:
+    """One input or output of a model.
+
+    Attributes:
+        name: That data, golden inputs and the .tflite know it by.
+        shape: Without the batch axis.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+
+
+def names_of_ends(names: Sequence[str], alone: str) -> tuple[str, ...]:
+    """Names as the data and the .tflite have them.
+
+    Args:
+        names: Of the inputs, or the outputs, as the model has them: of Keras those of its layers,
+            of a SavedModel those of the signature, of a .tflite those of the signature or tensors.
+        alone: What a single one is called, whatever its name.
+    """
+    if len(names) == 1:
+        return (alone,)
+    found: list[str] = []
+    for name in names:
+        plain = name.removeprefix("serving_default_").partition(":")[0]
+        plain = base = _STRANGE.sub("_", plain).lstrip("_.-") or "unnamed"
+        number = 0
+        while plain in found:
+            number += 1
+            plain = f"{base}_{number}"
+        found.append(plain)
+    return tuple(found)
+
+
+def field_names(ends: Sequence[End]) -> tuple[str, ...]:
+    """Names of several; of a single one none, as it is a plain array."""
+    return tuple(end.name for end in ends) if len(ends) > 1 else ()
+
+
+def noise_for(inputs: Sequence[End], count: int, low: float = 0.0, high: float = 1.0) -> Array:
+    """Random samples that a model takes, always the same."""
+    random = np.random.default_rng(0)
+    found = {
+        end.name: random.uniform(low, high, (count, *end.shape)).astype(np.float32)
+        for end in inputs
+    }
+    return joined(found) if len(inputs) > 1 else found[inputs[0].name]
+
+
+def gives_probabilities(
+    predict: Callable[[Array], Array],
+    inputs: Sequence[End],
+    outputs: Sequence[End],
+    keras_model: Any,
+) -> Probabilities:
+    """Whether the scores of classifiers are probabilities: a softmax says so for any input at all.
+
+    Args:
+        predict: As from `predictor_of`.
+        inputs: Of the model.
+        outputs: Of the model.
+        keras_model: Whose last layers are asked about single scores; None where there is none.
+    """
+    answers = predict(noise_for(inputs, 8))
+    if len(outputs) == 1:
+        last = None if keras_model is None else keras_model.layers[-1]
+        return _are_probabilities(answers, last)
+    layers = {} if keras_model is None else {one.name: one for one in keras_model.layers}
+    return {
+        end.name: _are_probabilities(answers[end.name], layers.get(end.name)) for end in outputs
+    }
+
+
+def _are_probabilities(scores: Array, last: Any) -> bool:
+    """Args: of one output, and the layer that gives it, if it is known."""
+    if scores.ndim != 2:
+        return False
+    if scores.shape[1] > 1:
+        sums = scores.sum(axis=1)
+        return bool((scores >= 0).all() and (np.abs(sums - 1) < _SUM_TOLERANCE).all())
+    config = last.get_config() if last is not None else {}
+    if "activation" in config:
+        return "sigmoid" in str(config["activation"])
+    return bool(((scores >= 0) & (scores <= 1)).all())

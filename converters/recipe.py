@@ -189,17 +189,18 @@ def _parse_step(table: dict[str, Any], origin: str, folder: Path) -> Step:
     for name, spec in known.items():
         if name in table:
             where = f"{origin} ({kind}): {name}"
-            is_list = "paths" in spec.metadata
-            values[name] = (
-                _paths(table[name], where, folder)
-                if is_list
-                else _checked(table[name], spec, where)
-            )
+            values[name] = _value(table[name], spec, where, folder)
     step = step_class(**values)
     problem, hint = step.misfit()
     if problem:
         raise RecipeError(f"{origin} ({kind}): {problem}", hint)
     return step
+
+
+def _value(value: Any, spec: Any, origin: str, folder: Path) -> Any:
+    if "paths" in spec.metadata:
+        return _paths(value, origin, folder)
+    return _names(value, origin) if "names" in spec.metadata else _checked(value, spec, origin)
 
 
 def _paths(value: Any, origin: str, folder: Path) -> tuple[str, ...]:
@@ -212,6 +213,15 @@ def _paths(value: Any, origin: str, folder: Path) -> tuple[str, ...]:
             f"{origin}: {missing[0]} not found", "paths start from the recipe's folder"
         )
     return tuple(map(str, found))
+
+
+def _names(value: Any, origin: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(name, str) and name for name in value):
+        raise RecipeError(f"{origin} is {value!r}, expected a list of names", 'such as ["add_1"]')
+    twice = [name for name in value if value.count(name) > 1]
+    if twice:
+        raise RecipeError(f"{origin} names {twice[0]!r} twice", "name it once")
+    return tuple(map(str, value))
 
 
 def _checked(value: Any, spec: Any, origin: str) -> int | float | str:

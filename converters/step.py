@@ -32,6 +32,11 @@ def paths() -> Any:
     return field(default=(), metadata={"paths": True})
 
 
+def names() -> Any:
+    """A field that takes a list of different names."""
+    return field(default=(), metadata={"names": True})
+
+
 def choice(default: str, *others: str) -> Any:
     """A field that takes one of these words."""
     return field(default=default, metadata={"choices": (default, *others)})

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
 from converters.data.dataset import CALIBRATION, TRAIN, VALIDATION
-from converters.step import NUMBERS, SHAPE, TRAINING, Step, choice, next_of, number
+from converters.step import NUMBERS, SHAPE, TRAINING, Step, choice, names, next_of, number
 from converters.training_steps import ClusterWeights, Distill, FineTune, QatW8A8, SparseWeights
 
 #: What is left of a model where a budget of accuracy does not allow less.
@@ -214,11 +214,12 @@ class PruneChannels(Step):
 class PruneBlocks(Step):
     """Network pruning: whole blocks and layers are taken out; training has to follow.
 
-    One of the two is given.
+    One of the three is given.
 
     Attributes:
         macs_ratio: Share of the multiply-accumulates that is to be left, 0-1; 0 if not given.
         count: Blocks to take out; 0 if not given.
+        remove: Names of the blocks to take out, in this order, as kedge tells them.
     """
 
     kind: ClassVar[str] = "blocks"
@@ -228,25 +229,33 @@ class PruneBlocks(Step):
     trains: ClassVar[bool] = True
     macs_ratio: float = number(0.0, 0.01, 0.99)
     count: int = number(0, 1, 1_000)
+    remove: tuple[str, ...] = names()
 
     @property
     def label(self) -> str:
-        """Such as blocks25, a quarter of the MACs are gone; 2blocks: two blocks are."""
+        """Such as blocks25, a quarter of the MACs are gone; 2blocks: two; without2blocks: these."""
+        if self.remove:
+            return f"without{len(self.remove)}blocks"
         return f"{self.count}blocks" if self.count else f"blocks{100 - 100 * self.macs_ratio:.3g}"
 
     def milder(self) -> Step | None:
         """More is left."""
+        if self.remove:
+            return replace(self, remove=self.remove[:-1]) if len(self.remove) > 1 else None
         if self.count:
             return replace(self, count=self.count - 1) if self.count > 1 else None
         ratio = next_of(_RATIOS, self.macs_ratio)
         return None if ratio is None else replace(self, macs_ratio=ratio)
 
     def misfit(self) -> tuple[str, str]:
-        """Either how much or how many."""
-        if bool(self.count) != bool(self.macs_ratio):
+        """How much, how many, or which: one decides."""
+        every = {"macs_ratio": self.macs_ratio, "count": self.count, "remove": self.remove}
+        given = [name for name, value in every.items() if value]
+        if len(given) == 1:
             return "", ""
-        both = "macs_ratio and count" if self.count else "neither macs_ratio nor count"
-        return f"{both} given, expected one of them", ("write `macs_ratio = 0.75`, or `count = 1`")
+        return f"{' and '.join(given) or 'nothing'} given, expected one of {', '.join(every)}", (
+            "write `macs_ratio = 0.75`, `count = 1`, or names of blocks in `remove`"
+        )
 
 
 @dataclass(frozen=True)

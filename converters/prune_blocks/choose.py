@@ -1,10 +1,11 @@
-"""Which optional parts go: one after another, that whose absence is measured to harm least."""
+"""Which optional parts go: named ones, or those whose absence is measured to harm least."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from converters.errors import ConversionError
 from converters.graph.cost import macs
 from converters.graph.node import Graph
 from converters.prune_blocks.blocks import Block, optional_blocks, without_block
@@ -63,3 +64,35 @@ def choose(
         graph, before = without_block(graph, blocks[best]), losses[best]
         gone.append(Removal(blocks[best], losses[best], len(blocks)))
     return graph, tuple(gone)
+
+
+def remove_named(
+    graph: Graph, loss_of: Callable[[Graph], float], names: Sequence[str], origin: str
+) -> tuple[Graph, tuple[Removal, ...]]:
+    """Take out parts that somebody chose.
+
+    Args:
+        graph: A trained model.
+        loss_of: Judges a graph; called once for each part.
+        names: Of the parts, in the order in which they go.
+        origin: What messages call the model.
+
+    Returns:
+        What is left, and what went.
+
+    Raises:
+        ConversionError: The model cannot do without one of them; the hint names those that it can.
+    """
+    gone: list[tuple[Graph, Block, int]] = []
+    for name in names:
+        blocks = {block.name: block for block in optional_blocks(graph)}
+        if name not in blocks:
+            without = ", ".join(block.name for _, block, _ in gone)
+            raise ConversionError(
+                f"{origin}: {name!r} is no block that it can do without"
+                + (f" once {without} went" if without else ""),
+                f"name in `remove` one of {', '.join(blocks)}" if blocks else "name fewer blocks",
+            )
+        graph = without_block(graph, blocks[name])
+        gone.append((graph, blocks[name], len(blocks)))
+    return graph, tuple(Removal(block, loss_of(left), of) for left, block, of in gone)

@@ -17,7 +17,7 @@ from converters.graph.read import read_graph
 from converters.judge.effect import judged_samples, loss_of_graph
 from converters.progress import Progress
 from converters.prune_blocks.blocks import optional_blocks
-from converters.prune_blocks.choose import Removal, choose
+from converters.prune_blocks.choose import Removal, choose, remove_named
 from converters.prune_channels.reconstruct import reconstructed
 from converters.steps import PruneBlocks
 from converters.training.trainable import trainable_model, with_model
@@ -29,18 +29,21 @@ def prune(draft: Draft, step: PruneBlocks, materials: Materials) -> Draft:
 
     Args:
         draft: A float Keras model, Sequential or Functional.
-        step: How many.
+        step: How many, or which.
         materials: With the split "train"; "validation" judges, if it is there.
 
     Raises:
-        ConversionError: The model cannot be brought to a graph, or has too few optional blocks.
+        ConversionError: The model cannot be brought to a graph, has too few optional blocks, or
+            none of a name that is given.
     """
     source = materials.source
     graph = read_graph(draft.keras_model, str(source.path))
-    _refuse_too_few(graph, step, str(source.path))
+    _refuse_none(graph, step, str(source.path))
     judge = _Judge(graph, materials)
-    loss_before = judge(graph)
-    pruned, gone = choose(graph, judge, step.macs_ratio, step.count)
+    if step.remove:
+        pruned, gone = remove_named(graph, judge, step.remove, str(source.path))
+    else:
+        pruned, gone = choose(graph, judge, step.macs_ratio, step.count)
     if len(gone) < step.count:
         raise ConversionError(
             f"{source.path}: after {len(gone)} blocks none is left that it can do without, "
@@ -56,15 +59,14 @@ def prune(draft: Draft, step: PruneBlocks, materials: Materials) -> Draft:
             "macs": [macs(graph), macs(pruned)],
             "parameters": [parameters(graph), parameters(pruned)],
             "latency_us": _latency_us(graph, pruned, materials),
-            "loss_before": round(loss_before, 5),
+            "loss_before": round(judge(graph), 5),
             "removed": [_plain(removal) for removal in gone],
         },
     )
 
 
-def _refuse_too_few(graph: Graph, step: PruneBlocks, origin: str) -> None:
-    blocks = optional_blocks(graph)
-    if blocks:
+def _refuse_none(graph: Graph, step: PruneBlocks, origin: str) -> None:
+    if optional_blocks(graph):
         return
     raise ConversionError(
         f"{origin}: has no block that it can do without: no addition to a shortcut, and no layer "
@@ -122,7 +124,7 @@ def _plain(removal: Removal) -> dict[str, object]:
 
 def _warnings(graph: Graph, pruned: Graph, step: PruneBlocks) -> tuple[str, ...]:
     ratio = macs(pruned) / macs(graph)
-    if step.count or abs(ratio - step.macs_ratio) < 0.05:
+    if not step.macs_ratio or abs(ratio - step.macs_ratio) < 0.05:
         return ()
     return (
         f"{ratio:.0%} of the MACs are left, {step.macs_ratio:.0%} were asked for: there are no "

@@ -11,11 +11,11 @@ from conftest import HERE, run_child
 from converters.errors import ConversionError
 from converters.graph.cost import macs
 from converters.graph.node import Graph, Node
-from converters.process import convert
 from converters.prune_blocks.blocks import optional_blocks, without_block
-from converters.prune_blocks.choose import choose
+from converters.prune_blocks.choose import choose, remove_named
 from converters.recipe import RecipeError, built_in_names, load_recipe
 from converters.tflite.reader import read_model
+from tests.converters.warm import convert
 
 PLAIN = {"strides": (1, 1), "padding": "same", "dilation": (1, 1), "groups": 1}
 RECIPE = """
@@ -121,6 +121,23 @@ def test_parts_go_until_so_many_macs_are_left(residual):
     assert macs(left) + sum(removal.block.macs for removal in gone) == macs(residual)
 
 
+def test_the_named_blocks_go_in_their_order(residual):
+    left, gone = remove_named(residual, lambda graph: float(len(graph.nodes)), ["b", "a"], "m")
+    assert [removal.block.name for removal in gone] == ["b", "a"]
+    assert gone[0].loss > gone[1].loss == len(left.nodes)
+    assert {"a1", "a2", "b1", "b2"}.isdisjoint(left.by_name())
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [(["stem"], "'stem' is no block"), (["a", "a"], "'a' is no block .* once a went")],
+)
+def test_a_name_that_is_none_is_answered_with_those_that_are(residual, names, said):
+    with pytest.raises(ConversionError, match=said) as caught:
+        remove_named(residual, lambda _: 0.0, names, "m")
+    assert "b, same_relu" in caught.value.hint
+
+
 @pytest.fixture(scope="module")
 def residual_digits(digits, tmp_path_factory):
     path = tmp_path_factory.mktemp("residual") / "residual.keras"
@@ -149,6 +166,20 @@ def test_a_quarter_of_the_macs_goes_with_blocks(residual_digits, digits_request,
     assert {"leave out blocks", "reconstruct layers"} <= {report.stage for report in reports}
 
 
+def test_a_named_block_is_not_in_the_file(residual_digits, digits_request, tmp_path):
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text(RECIPE.format(aim='remove = ["add_1"]'))
+    request = replace(digits_request, model=residual_digits, recipe=str(recipe))
+    conversion = convert(replace(request, out=tmp_path / "out"))
+    (gone,) = conversion.step_records[0].found["removed"]
+    assert gone["block"] == "add_1"
+    assert convolutions(conversion.model) == 8 - sum("conv" in layer for layer in gone["layers"])
+    recipe.write_text(RECIPE.format(aim='remove = ["add_9"]'))
+    with pytest.raises(ConversionError, match="'add_9' is no block") as caught:
+        convert(replace(request, recipe=str(recipe), out=tmp_path / "other"))
+    assert "add_1" in caught.value.hint
+
+
 def test_a_model_without_optional_blocks_is_named(zoo, digits_request, tmp_path):
     recipe = tmp_path / "mine.toml"
     recipe.write_text(RECIPE.format(aim="count = 1"))
@@ -168,7 +199,12 @@ def test_more_blocks_than_there_are_is_refused(digits_request, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("aim", "name"), [("count = 2", "2blocks"), ("macs_ratio = 0.6", "blocks40")]
+    ("aim", "name"),
+    [
+        ("count = 2", "2blocks"),
+        ("macs_ratio = 0.6", "blocks40"),
+        ('remove = ["add", "add_1"]', "without2blocks"),
+    ],
 )
 def test_the_name_of_a_recipe_tells_how_many_blocks_go(tmp_path, aim, name):
     recipe = tmp_path / "mine.toml"
@@ -176,9 +212,18 @@ def test_the_name_of_a_recipe_tells_how_many_blocks_go(tmp_path, aim, name):
     assert load_recipe(str(recipe)).name == name
 
 
-@pytest.mark.parametrize("aim", ["", "count = 2\nmacs_ratio = 0.5"])
-def test_blocks_are_told_either_how_much_or_how_many(tmp_path, aim):
+@pytest.mark.parametrize(
+    ("aim", "said"),
+    [
+        ("", "nothing given"),
+        ("count = 2\nmacs_ratio = 0.5", "macs_ratio and count given"),
+        ('count = 2\nremove = ["add"]', "count and remove given"),
+        ('remove = "add"', "expected a list of names"),
+        ('remove = ["add", "add"]', "names 'add' twice"),
+    ],
+)
+def test_blocks_are_told_how_much_how_many_or_which(tmp_path, aim, said):
     recipe = tmp_path / "mine.toml"
     recipe.write_text(RECIPE.format(aim=aim))
-    with pytest.raises(RecipeError, match="expected one of them"):
+    with pytest.raises(RecipeError, match=said):
         load_recipe(str(recipe))

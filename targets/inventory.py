@@ -120,12 +120,13 @@ class Inventory:
             )
         return targets[name]
 
-    def require_free(self, name: str) -> None:
-        """Refuse a name that no new target can have.
+    def require_addable(self, target: Target) -> None:
+        """Refuse what cannot be added, before anybody connects to it.
 
         Raises:
-            InventoryError: The name is taken, or is none.
+            InventoryError: The name is taken, or is none, or the root is no whole path.
         """
+        name = target.name
         if not _NAME.match(name):
             raise InventoryError(
                 f"{name!r} is no name for a target",
@@ -136,6 +137,7 @@ class Inventory:
                 f"a target called {name!r} is already in {self.path}",
                 f"Choose another name, or: kedge target remove {name}",
             )
+        _check_root(f"{self.path}: [targets.{name}]", target.root)
 
     def select(self, selection: str) -> list[Target]:
         """Return the targets that a text names: `a,b,c`, or `room=lab` for all with that label.
@@ -168,7 +170,7 @@ class Inventory:
             InventoryError: The name is taken or no name, or the file cannot be written.
         """
         with self._editing():
-            self.require_free(target.name)
+            self.require_addable(target)
             entry = _entry_of(target)
             wanted = {**self.targets, target.name: self._target(target.name, entry)}
             if "targets" not in self._document:
@@ -234,11 +236,7 @@ class Inventory:
         if address != LOCAL:
             _check_ssh(where, address, texts["host_key"], texts["host_key_type"])
         root = texts["root"] or DEFAULT_ROOT
-        if not _ROOT.match(root):
-            raise InventoryError(
-                f"{where}: root must be an absolute path or begin with ~/, found {root!r}",
-                f'Write root = "{DEFAULT_ROOT}", or leave it away.',
-            )
+        _check_root(where, root)
         _check_jump(where, texts["jump"])
         host_keys = _table(where, entry, "jump_host_keys")
         for host, text in host_keys.items():
@@ -334,6 +332,14 @@ def _table(where: str, entry: Mapping[str, Any], key: str) -> dict[str, str]:
     if not isinstance(table, Mapping):
         raise InventoryError(f"{where}: {key} must be a table")
     return {str(name): str(value) for name, value in table.items()}
+
+
+def _check_root(where: str, root: str) -> None:
+    if not _ROOT.match(root):
+        raise InventoryError(
+            f"{where}: root must be an absolute path or begin with ~/, found {root!r}",
+            f'Write root = "{DEFAULT_ROOT}", or leave it away.',
+        )
 
 
 def _check_jump(where: str, jump: str | None) -> None:

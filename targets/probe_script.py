@@ -77,7 +77,9 @@ case "$root" in "~"/*) [ -n "$HOME" ] || echo "home=none"; root="$HOME/${{root#?
 echo "root=$root"
 echo "machine=$(uname -m)"
 near="$root"
-while [ ! -d "${{near:-/}}" ]; do near=${{near%/*}}; done
+while [ ! -d "${{near:-/}}" ]; do
+  case "$near" in */*) near=${{near%/*}} ;; *) near=. ;; esac
+done
 near=${{near:-/}}
 [ -w "$near" ] && echo "writable=yes"
 df -Pk "$near" 2>/dev/null |

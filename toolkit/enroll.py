@@ -58,14 +58,14 @@ def enroll(
         The target as it was added, and what was seen of the board.
 
     Raises:
-        InventoryError: The name is taken, or the address is none.
+        InventoryError: The name is taken, or the address or the root is none.
         HostKeyError: A server shows another key, or the person said no.
         BoardDiskError: The folder for kedge's files cannot be written.
         TargetError: The board cannot be reached or refuses the login. In every case nothing was
             written.
     """
     inventory = open_or_create_inventory(start)
-    inventory.require_free(target.name)
+    inventory.require_addable(target)
     if target.is_local:
         if host_key or target.identity or target.jump:
             raise ToolkitError(

@@ -162,6 +162,14 @@ def test_a_folder_in_proc_is_not_added(tmp_path: Path) -> None:
     assert not (tmp_path / "kedge.toml").exists()
 
 
+def test_a_folder_that_is_no_whole_path_is_refused_before_anybody_connects(
+    tmp_path: Path,
+) -> None:
+    ran = kedge("target", "add", "far", "pi@192.0.2.1", "--root", "kedge", cwd=tmp_path)
+
+    assert_refused(ran, 3, "root must be an absolute path or begin with ~/, found 'kedge'")
+
+
 # Pythons.
 
 

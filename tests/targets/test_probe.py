@@ -208,6 +208,12 @@ def test_a_root_that_is_not_there_is_not_made(look: Look, tmp_path: Path) -> Non
     assert not (tmp_path / "a").exists()
 
 
+def test_a_home_that_is_no_whole_path_does_not_keep_the_board_busy(programs: Path) -> None:
+    board = OwnShell(["/bin/sh"], {"PATH": str(programs), "HOME": "nowhere"})
+
+    assert probe(board, "~/kedge", AGENT.sha256).root == "nowhere/kedge"
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts a read-only folder")
 def test_a_read_only_root_is_seen(look: Look, tmp_path: Path) -> None:
     folder = tmp_path / "ro"

@@ -15,7 +15,8 @@ import json
 import socket
 import sys
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -289,21 +290,21 @@ class Device:
         Raises:
             AgentError: The model does not load or run there, or the inputs do not fit it.
         """
-        sent = [self._send_tensor(name, values) for name, values in inputs.items()]
-        try:
+        with self._lent() as lend:
+            args = {
+                "model": model.sha256,
+                "threads": threads,
+                "inputs": [lend(name, values) for name, values in inputs.items()],
+            }
             answer = self._job(
                 "infer",
-                {"model": model.sha256, "threads": threads, "inputs": sent},
+                args,
                 INFER_TIMEOUT_S,
                 lambda event: on_progress(
                     "infer on the board", int(event.get("done", 0)), int(event.get("total", 0))
                 ),
             )
-        except AgentError:
-            self._drop([entry["sha256"] for entry in sent])
-            raise
-        results = self._fetch([entry["sha256"] for entry in answer["outputs"]])
-        self._drop([entry["sha256"] for entry in sent])
+            results = self._fetch([entry["sha256"] for entry in answer["outputs"]])
         return KernelClass(**answer["kernel_class"]), tensors_of(answer["outputs"], results)
 
     def run_samples(
@@ -314,11 +315,10 @@ class Device:
         Raises:
             AgentError: The model does not load or run there, or a sample does not fit it.
         """
-        tensors = [[self._send_tensor(n, v) for n, v in one.items()] for one in wanted.samples]
-        sent = [tensor["sha256"] for one in tensors for tensor in one]
         threads = wanted.threads or self.target.execution.threads or 1
-        args = {"model": model.sha256, "threads": threads, **run_arguments(wanted, tensors)}
-        try:
+        with self._lent() as lend:
+            tensors = [[lend(n, v) for n, v in one.items()] for one in wanted.samples]
+            args = {"model": model.sha256, "threads": threads, **run_arguments(wanted, tensors)}
             answer = self._job(
                 "run",
                 args,
@@ -327,19 +327,28 @@ class Device:
                     "run on the board", int(event.get("done", 0)), int(event.get("total", 0))
                 ),
             )
-        except AgentError:
+            (answers,) = self._fetch([answer["answers"]])
+            kept = self._fetch([entry["sha256"] for entry in answer["outputs"]])
+        return sample_run(answer, answers, kept)
+
+    @contextmanager
+    def _lent(self) -> Iterator[Callable[[str, np.ndarray[Any, Any]], dict[str, str]]]:
+        """Give what sends a tensor; those that it sent are taken from the board afterwards."""
+        sent: list[str] = []
+
+        def lend(name: str, values: np.ndarray[Any, Any]) -> dict[str, str]:
+            data = values.astype(values.dtype.newbyteorder("<")).tobytes()
+            sha256 = hashlib.sha256(data).hexdigest()
+            self._client.put(io.BytesIO(data), sha256, len(data))
+            sent.append(sha256)
+            return {"name": name, "dtype": values.dtype.name, "sha256": sha256}
+
+        try:
+            yield lend
+        except (AgentError, BoardDiskError):  # after others there is no agent to ask
             self._drop(sent)
             raise
         self._drop(sent)
-        (answers,) = self._fetch([answer["answers"]])
-        kept = self._fetch([entry["sha256"] for entry in answer["outputs"]])
-        return sample_run(answer, answers, kept)
-
-    def _send_tensor(self, name: str, values: np.ndarray[Any, Any]) -> dict[str, str]:
-        data = values.astype(values.dtype.newbyteorder("<")).tobytes()
-        sha256 = hashlib.sha256(data).hexdigest()
-        self._client.put(io.BytesIO(data), sha256, len(data))
-        return {"name": name, "dtype": values.dtype.name, "sha256": sha256}
 
     def _fetch(self, digests: list[str]) -> list[bytes]:
         """Take results from the board; nothing of them stays there. Two of them may be equal."""

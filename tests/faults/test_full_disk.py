@@ -76,6 +76,17 @@ def test_for_the_tensors(here: Target, root: Path, model: Path) -> None:
     assert_unharmed(here, model)
 
 
+def test_for_the_last_of_several_tensors(here: Target, root: Path, model: Path) -> None:
+    with open_device(here) as device:
+        device.prepare_runtime()
+        staged = device.push(model)
+        much = {"x": np.ones((1_000_000, 4), np.int8), "y": np.ones((SIZE, 1), np.int8)}
+        with pytest.raises(BoardDiskError, match="bytes are needed"):
+            device.infer(staged, much)
+        assert [path.name for path in root.glob("store/scratch/*")] == [staged.sha256]
+    assert_unharmed(here, model)
+
+
 def test_for_the_results(
     here: Target, root: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -66,6 +66,9 @@ def stages() -> list[Stage]:
             tests.append(Stage("arm64 root", (sys.executable, "-m", "tests.arm64_root")))
         if existing:
             tests.append(Stage(name, _pytest(existing)))
+        if name == "converters":
+            quick = (sys.executable, "-m", "benchmarks.compression", "--quick")
+            tests.append(Stage("compression, quick", quick))
     return [*static, *tests]
 
 

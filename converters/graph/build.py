@@ -155,41 +155,30 @@ def variable_names(op: str, arrays: Iterable[str]) -> dict[str, str]:
     return {name: kernel if name == "kernel" else name for name in arrays}
 
 
+def _window(node: Node) -> dict[str, Any]:
+    """What layers of kernels that are moved over an image are told alike."""
+    plain = node.attributes
+    return {
+        "strides": plain["strides"],
+        "padding": plain["padding"],
+        "dilation_rate": plain["dilation"],
+        "name": node.name,
+    }
+
+
 def _conv(node: Node, weights: Weights) -> Any:
-    kernel, plain = weights["kernel"], node.attributes
-    return layers.Conv2D(
-        kernel.shape[-1],
-        kernel.shape[:2],
-        strides=plain["strides"],
-        padding=plain["padding"],
-        dilation_rate=plain["dilation"],
-        groups=plain["groups"],
-        name=node.name,
-    )
+    size, filters = weights["kernel"].shape[:2], weights["kernel"].shape[-1]
+    return layers.Conv2D(filters, size, groups=node.attributes["groups"], **_window(node))
 
 
 def _conv_transpose(node: Node, weights: Weights) -> Any:
-    kernel, plain = weights["kernel"], node.attributes
-    return layers.Conv2DTranspose(
-        kernel.shape[-2],
-        kernel.shape[:2],
-        strides=plain["strides"],
-        padding=plain["padding"],
-        dilation_rate=plain["dilation"],
-        name=node.name,
-    )
+    size, filters = weights["kernel"].shape[:2], weights["kernel"].shape[-2]
+    return layers.Conv2DTranspose(filters, size, **_window(node))
 
 
 def _depthwise(node: Node, weights: Weights) -> Any:
-    kernel, plain = weights["kernel"], node.attributes
-    return layers.DepthwiseConv2D(
-        kernel.shape[:2],
-        strides=plain["strides"],
-        padding=plain["padding"],
-        dilation_rate=plain["dilation"],
-        depth_multiplier=kernel.shape[-1],
-        name=node.name,
-    )
+    size, multiplier = weights["kernel"].shape[:2], weights["kernel"].shape[-1]
+    return layers.DepthwiseConv2D(size, depth_multiplier=multiplier, **_window(node))
 
 
 def _dense(node: Node, weights: Weights) -> Any:

@@ -19,6 +19,7 @@ from converters.quantize.edge_quantizer import with_int16_layers
 from converters.quantize.fidelity import Fidelity, Judge
 from converters.quantize.float_file import float_file
 from converters.quantize.integer_file import int8_file
+from converters.quantize.layer_refusals import refuse_recurrent
 from converters.quantize.ptq import Prepared, judge_of, prepare, with_calibration
 from converters.steps import MixedW8A8
 from converters.tflite.unpacked import Unpacked
@@ -74,9 +75,10 @@ def quantize_mixed(draft: Draft, step: MixedW8A8, materials: Materials) -> Draft
         materials: With the splits "calibration" and "validation".
 
     Raises:
-        ConversionError: TensorFlow refuses the model.
+        ConversionError: TensorFlow refuses the model, or a layer of it is recurrent.
     """
     content = float_file(draft, materials.report)
+    refuse_recurrent(content, draft.keras_model, str(materials.source.path))
     judge = judge_of(content, materials)
     prepared = prepare(content, step, materials, judge)
 

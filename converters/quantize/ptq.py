@@ -20,6 +20,7 @@ from converters.quantize.equalize import equalized
 from converters.quantize.fidelity import Fidelity, Judge
 from converters.quantize.float_file import float_file
 from converters.quantize.integer_file import int8_file, int16_file
+from converters.quantize.layer_refusals import refuse_floats, refuse_recurrent
 from converters.steps import (
     IF_BETTER,
     PtqDynamic,
@@ -54,16 +55,19 @@ def quantize_w8a8(draft: Draft, step: PtqW8A8, materials: Materials) -> Draft:
         materials: With the split "calibration", and "validation" if anything is to be improved.
 
     Raises:
-        ConversionError: TensorFlow refuses the model.
+        ConversionError: TensorFlow refuses the model, or a layer of it cannot be of 8 bits.
     """
-    content = float_file(draft, materials.report)
+    content, origin = float_file(draft, materials.report), str(materials.source.path)
+    refuse_recurrent(content, draft.keras_model, origin)
     judge = None
     if IF_BETTER in (step.equalize, step.bias_correction):
         judge = judge_of(content, materials)
     prepared = prepare(content, step, materials, judge)
+    made = int8_file(prepared.content, prepared.ranges, step.io)
+    refuse_floats(made, draft.keras_model, origin)
     return replace(
         with_calibration(draft, step.calibration_samples, materials, prepared.found),
-        content=int8_file(prepared.content, prepared.ranges, step.io),
+        content=made,
         numbers=W8A8,
         io=step.io,
     )
@@ -131,7 +135,9 @@ def quantize_w8a16(draft: Draft, step: PtqW8A16, materials: Materials) -> Draft:
     """Quantize to 16-bit activations and 8-bit weights; arguments as for `quantize_w8a8`."""
     made = with_calibration(draft, step.calibration_samples, materials, {})
     samples, report = materials.samples[CALIBRATION], materials.report
-    content = int16_file(float_file(draft, report), samples, report)
+    content = float_file(draft, report)
+    refuse_recurrent(content, draft.keras_model, str(materials.source.path))
+    content = int16_file(content, samples, report)
     return replace(made, content=content, numbers=W8A16, io="int16")
 
 

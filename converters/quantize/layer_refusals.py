@@ -1,0 +1,84 @@
+"""Refuses, by the name of the Keras layer, what a file of 8 bits cannot hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from converters.errors import ConversionError
+from converters.tflite.unpacked import Unpacked
+
+#: Compute again and again with what they keep, so that no tensor of theirs has a range to measure.
+_RECURRENT = (
+    "WHILE",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM",
+    "BIDIRECTIONAL_SEQUENCE_LSTM",
+    "UNIDIRECTIONAL_SEQUENCE_RNN",
+    "BIDIRECTIONAL_SEQUENCE_RNN",
+)
+_CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
+
+
+def refuse_recurrent(content: bytes, keras_model: Any, origin: str) -> None:
+    """Refuse a model with a layer whose ranges cannot be measured.
+
+    Args:
+        content: A float .tflite.
+        keras_model: What it was made of, or None.
+        origin: What messages call the model.
+
+    Raises:
+        ConversionError: Names the layer.
+    """
+    model = Unpacked(content)
+    loops = [op for op in model.operators if model.op(op) in _RECURRENT]
+    if loops:
+        raise ConversionError(
+            f"{origin}: {_layer(model, loops[0], keras_model)} is recurrent: the ranges inside of "
+            "it cannot be measured, so that it cannot be brought to 8 bits with fixed ranges",
+            "use the recipe ptq_dynamic, which rounds activations while the model runs",
+        )
+
+
+def refuse_floats(content: bytes, keras_model: Any, origin: str) -> None:
+    """Refuse a quantized file that computes in floats.
+
+    Args:
+        content: A .tflite that was to be of integers throughout.
+        keras_model: What it was made of, or None.
+        origin: What messages call the model.
+
+    Raises:
+        ConversionError: Names the layer.
+    """
+    model = Unpacked(content)
+    floats = [
+        op
+        for op in model.operators
+        if model.op(op) not in _CONVERSIONS and any(model.is_float(int(i)) for i in op.outputs)
+    ]
+    if floats:
+        raise ConversionError(
+            f"{origin}: {_layer(model, floats[0], keras_model)} stays in floats, as TensorFlow's "
+            "quantizer does not bring such a layer to 8 bits",
+            "use the recipe mixed_w8a8, which leaves in floats what cannot be brought to 8 bits",
+        )
+
+
+def _layer(model: Unpacked, operator: Any, keras_model: Any) -> str:
+    """What the user calls an operator: the Keras layer, or where there is none its tensor."""
+    name = model.name(int(operator.outputs[0]))
+    scopes = {scope for part in name.split(";") for scope in part.split("/")}
+    for layer in _layers(keras_model):
+        # Keras 3 numbers what it traces: "norm" becomes "norm_1".
+        rest = [scope.removeprefix(f"{layer.name}_") for scope in scopes]
+        if layer.name in scopes or any(part.isdigit() for part in rest):
+            return f"layer {layer.name!r} ({type(layer).__name__})"
+    return f"operator {model.op(operator)} {name!r}"
+
+
+def _layers(keras_model: Any) -> Iterable[Any]:
+    """All layers of a model, those of models inside of it too, the longest names first."""
+    flatten = getattr(keras_model, "_flatten_layers", None)
+    found = [] if flatten is None else list(flatten(include_self=False))
+    return sorted(found, key=lambda layer: len(layer.name), reverse=True)

@@ -59,7 +59,7 @@ def predictor_of(
     graph = tf.function(lambda x: tf.nest.flatten(call(x)), input_signature=signature)
 
     def ask(batch: Array) -> Array:
-        taken = fed(as_floats(batch))
+        taken = fed(as_floats(batch), field_names(inputs))
         tensors = [tf.constant(one) for one in (taken if len(inputs) > 1 else [taken])]
         answers = graph(tensors if len(inputs) > 1 else tensors[0])
         return gathered(answers if names else answers[0], names)

@@ -104,6 +104,13 @@ class LoadedModel:
         """Classes that a classifier of one output tells apart; one score tells two."""
         return max(2, int(np.prod(self.outputs[0].shape)))
 
+    @property
+    def classes_of_outputs(self) -> int | dict[str, int]:
+        """The same; of several outputs by their names."""
+        if len(self.outputs) == 1:
+            return self.classes
+        return {end.name: max(2, int(np.prod(end.shape))) for end in self.outputs}
+
 
 def load_model(source: SourceFile, own: Mapping[str, Any] | None = None) -> LoadedModel:
     """Bring a model to life and check that it is one that kedge converts.

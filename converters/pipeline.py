@@ -126,7 +126,7 @@ def _converted(
         splits=_splits(dataset, samples),
         warnings=(
             *made.warnings,
-            *data_warnings(dataset, samples, source.classes),
+            *data_warnings(dataset, samples, source.classes_of_outputs),
             *range_warnings(source, samples),
             *warnings_of(source, judgement, request.data),
             *_warnings(request, made),

@@ -7,42 +7,51 @@ from collections.abc import Mapping
 import numpy as np
 
 from converters.data.dataset import TEST, TRAIN, Dataset, Samples
-from converters.data.fields import are_alike
+from converters.data.fields import are_alike, part
+from converters.data.split import Labels
 
 _NAMED = 10
 
 
 def data_warnings(
-    dataset: Dataset, samples: Mapping[str, Samples], classes: int
+    dataset: Dataset, samples: Mapping[str, Samples], classes: int | Mapping[str, int]
 ) -> tuple[str, ...]:
     """What a person should know before trusting figures from this data.
 
     Args:
         dataset: That was looked through.
         samples: By use, those that were read.
-        classes: That the model tells apart.
+        classes: That the model tells apart; of several outputs by their names.
     """
     warnings = []
     if dataset.task.is_classification:
         for split in (TRAIN, TEST):
-            warnings += _missing(dataset, split, classes)
+            warnings += _missing(dataset, split, dataset.labels[split], part(classes, ""))
+    for split in (TRAIN, TEST) if dataset.task.parts else ():
+        parts = samples[split].of_outputs() if split in samples else {}
+        for name, one in parts.items():
+            if one.task.is_classification:
+                warnings += _missing(dataset, split, one.labels, part(classes, name), name)
     for use in (TRAIN, TEST):
         if use in samples:
             warnings += _constant(use, samples[use])
     return tuple(warnings)
 
 
-def _missing(dataset: Dataset, split: str, classes: int) -> list[str]:
-    counts = np.bincount(dataset.labels[split], minlength=classes)
+def _missing(
+    dataset: Dataset, split: str, labels: Labels, classes: int, output: str = ""
+) -> list[str]:
+    counts = np.bincount(labels, minlength=classes)
     missing = [dataset.class_names[n] if dataset.class_names else str(n)
                for n in np.flatnonzero(counts == 0)]  # fmt: skip
     if not missing:
         return []
     shown = ", ".join(missing[:_NAMED]) + (" …" if len(missing) > _NAMED else "")
     consequence = "what is trained unlearns them" if split == TRAIN else "no figure is about them"
+    whose = f" of the output {output!r}" if output else ""
     return [
-        f"{len(missing)} of {classes} classes have no {split} sample ({shown}): {consequence}; add "
-        "samples of them"
+        f"{len(missing)} of {classes} classes{whose} have no {split} sample ({shown}): "
+        f"{consequence}; add samples of them"
     ]
 
 

@@ -47,11 +47,17 @@ def gathered(answers: Any, names: Sequence[str]) -> Array:
     return joined({name: np.asarray(one) for name, one in zip(names, answers, strict=True)})
 
 
-def fed(batch: Array) -> Any:
-    """What a Keras model is fed: the array, or a list of them in the order of the fields."""
+def fed(batch: Array, names: Sequence[str] = ()) -> Any:
+    """What a Keras model is fed: the array, or a list of several.
+
+    Args:
+        batch: An array, or one with fields.
+        names: Of the model's inputs in its order; where they are not given it is that of the
+            fields, which are in the order of the model that is converted.
+    """
     if batch.dtype.names is None:
         return batch
-    return [np.ascontiguousarray(batch[name]) for name in batch.dtype.names]
+    return [np.ascontiguousarray(batch[name]) for name in names or batch.dtype.names]
 
 
 def part(value: Any, name: str) -> Any:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from converters.data.dataset import CALIBRATION, TEST, TRAIN, VALIDATION, Samples
 from converters.data.fields import fed, part
 from converters.data.split import balanced_choice
+from converters.model_ends import field_names
 from converters.model_source import LoadedModel
 
 #: So many samples tell a variance, and so many times off tells another range: augmentation and
@@ -39,7 +40,7 @@ def range_warnings(source: LoadedModel, samples: Mapping[str, Samples]) -> tuple
     use = next(name for name in (TRAIN, CALIBRATION, VALIDATION, TEST) if name in samples)
     rows = balanced_choice(samples[use].labels, _SAMPLES, 0)
     batch = samples[use].batch(rows)
-    seen = np.asarray(_until(source.keras_model, layer)(fed(batch)))
+    seen = np.asarray(_until(source.keras_model, layer)(fed(batch, field_names(source.inputs))))
     times = times_off(seen, np.asarray(layer.moving_variance))
     if 1 / _TIMES < times < _TIMES:
         return ()

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.data.dataset import Samples
-from converters.data.fields import are_alike
+from converters.data.fields import are_alike, part
 from converters.progress import Progress, Report
 from converters.tflite.quantization import taken_by
 from converters.tflite.run import run_inside
@@ -142,13 +142,15 @@ def least_error_range(counts: Doubles, edges: Doubles) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def warnings_about(samples: Samples, wanted: int, classes: int) -> tuple[str, ...]:
+def warnings_about(
+    samples: Samples, wanted: int, classes: int | Mapping[str, int]
+) -> tuple[str, ...]:
     """What makes samples poor ones to measure ranges on; one sentence each.
 
     Args:
         samples: That were taken.
         wanted: So many the recipe asks for.
-        classes: That the model tells apart.
+        classes: That the model tells apart; of several outputs by their names.
     """
     warnings = []
     if len(samples) < wanted:
@@ -156,16 +158,18 @@ def warnings_about(samples: Samples, wanted: int, classes: int) -> tuple[str, ..
             f"only {len(samples)} of {wanted} calibration samples are there; "
             "ranges measured on few samples may cut off what the model meets later"
         )
-    there = set(samples.labels.tolist())
-    if not samples.task.is_classification:
-        classes = 0
-    missing = [str(number) for number in range(classes) if number not in there]
-    if missing:
-        shown = ", ".join(missing[:10]) + (" …" if len(missing) > 10 else "")
-        warnings.append(
-            f"{len(missing)} of {classes} classes are missing among the calibration samples "
-            f"({shown}): ranges may cut off what they make of the model; add samples of them"
-        )
+    for name, of_output in samples.of_outputs().items():
+        there = set(of_output.labels.tolist())
+        count = part(classes, name) if of_output.task.is_classification else 0
+        missing = [str(number) for number in range(count) if number not in there]
+        if missing:
+            shown = ", ".join(missing[:10]) + (" …" if len(missing) > 10 else "")
+            whose = f" of the output {name!r}" if name else ""
+            warnings.append(
+                f"{len(missing)} of {count} classes{whose} are missing among the calibration "
+                f"samples ({shown}): ranges may cut off what they make of the model; add samples "
+                "of them"
+            )
     if len(samples) > 1 and are_alike(samples.stored):
         warnings.append(
             "all calibration samples are the same: the ranges hold for this one only; look at the "

@@ -26,6 +26,7 @@ from converters.data.fields import fed
 from converters.errors import ConversionError
 from converters.graph.build import build_model
 from converters.graph.read import read_graph
+from converters.model_ends import field_names
 from converters.model_source import LoadedModel
 
 ATTENTION = "attention"
@@ -66,12 +67,14 @@ class Features:
         weight: What their loss is multiplied with.
         pairs: At least one.
         ask: Batch to the teacher's activations, one array a pair.
+        names: Of the teacher's inputs, where it has several.
     """
 
     kind: str
     weight: float
     pairs: tuple[Pair, ...]
     ask: Callable[[Any], Sequence[Any]]
+    names: tuple[str, ...] = ()
 
     @property
     def columns(self) -> int:
@@ -80,7 +83,7 @@ class Features:
 
     def of(self, batch: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """What the teacher's layers say of a batch: float32, shape (n, columns)."""
-        taken = fed(batch)
+        taken = fed(batch, self.names)
         seen = self.ask(
             [tf.constant(one) for one in taken] if batch.dtype.names else tf.constant(taken)
         )
@@ -162,7 +165,8 @@ def features_of(kind: str, weight: float, student: Any, teacher: LoadedModel) ->
         )
     outputs = [model.get_layer(pair.teacher).output for pair in pairs]
     asked = tf.function(tf_keras.Model(model.inputs, outputs), autograph=False)
-    return Features(kind, weight, pairs, lambda batch: asked(batch, training=False))
+    names = field_names(teacher.inputs)
+    return Features(kind, weight, pairs, lambda batch: asked(batch, training=False), names)
 
 
 Shapes = dict[str, tuple[int, int, int]]

@@ -74,6 +74,8 @@ def main(folder: Path) -> None:
     both.save(folder / "both.keras")
     both.save(folder / "both.h5")
     tf_keras.Model(both.inputs, both.outputs[0]).save(folder / "inputs.keras")
+    # The same with everything in another order.
+    tf_keras.Model(both.inputs[::-1], both.outputs[::-1]).save(folder / "turned.keras")
     trained(keras, x, y).save(folder / "keras3.keras")
     function = tf.function(
         lambda **x: dict(zip(("kind", "amount"), both([x["picture"], x["numbers"]]), strict=True))

@@ -23,6 +23,7 @@ multiple = 4
 kind = "distill"
 epochs = 3
 learning_rate = 1e-3
+teachers = ["turned.keras", "both.keras"]
 [[step]]
 kind = "qat_w8a8"
 epochs = 2

@@ -8,6 +8,7 @@ import pytest
 
 from converters.conversion import read_conversion
 from converters.data.data_source import open_dataset
+from converters.data.data_warnings import data_warnings
 from converters.data.dataset import InputForm, Selection
 from converters.data.fields import fed
 from converters.data.several_data import combined
@@ -15,6 +16,7 @@ from converters.errors import ConversionError
 from converters.judge.paired import Drop, worst
 from converters.model_ends import names_of_ends
 from converters.progress import ignore
+from converters.quantize.calibrate import warnings_about
 from converters.task import TaskError, TaskWish, parse_task
 from tests.converters.conftest import run_child
 
@@ -228,3 +230,16 @@ def test_a_recipe_may_describe_each_output(tmp_path):
         parse_task({"outputs": {"y": {"colour": "red"}}}, "recipe", tmp_path)
     with pytest.raises(TaskError, match="kind reconstruction, which one of several"):
         parse_task({"outputs": {"y": {"kind": "reconstruction"}}}, "recipe", tmp_path)
+
+
+def test_missing_classes_are_told_of_each_output(tmp_path):
+    few = {"y_train.z": np.arange(40) % 3, "y_test.z": np.arange(20) % 3}
+    dataset = opened(tmp_path, **few)
+    rows = {use: Selection(use, np.arange(20)) for use in ("train", "test")}
+    samples = dataset.read(rows, ignore)
+    classes = {"z": 4, "y": 2}
+    told = data_warnings(dataset, samples, classes)
+    assert len(told) == 2
+    assert all("1 of 4 classes of the output 'z' have no" in warning for warning in told)
+    (warning,) = warnings_about(samples["train"], 20, classes)
+    assert "1 of 4 classes of the output 'z' are missing" in warning

@@ -174,7 +174,7 @@ def with_calibration(
 ) -> Draft:
     """The draft with what is to be said about the samples that ranges were measured on."""
     calibration = materials.samples[CALIBRATION]
-    classes = materials.source.classes
+    classes = materials.source.classes_of_outputs
     return replace(
         draft,
         warnings=draft.warnings + warnings_about(calibration, wanted, classes),

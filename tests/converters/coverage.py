@@ -181,7 +181,7 @@ def main(names: list[str]) -> None:
             print(told, flush=True)  # noqa: T201
     keep(record)
     text = DOCUMENT.read_text(encoding="utf-8")
-    DOCUMENT.write_text(document(text, record), encoding="utf-8")
+    DOCUMENT.write_text(document(text, recorded()), encoding="utf-8")
 
 
 if __name__ == "__main__":

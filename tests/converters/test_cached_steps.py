@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from conftest import start_parent
 
-from converters.process import convert
+from converters import process
+from tests.converters import warm
 
 RECIPE = """
 schema = 1
@@ -39,7 +40,7 @@ class Reports(list):
         return next(int(r.detail.split()[1].split("/")[0]) for r in self if r.stage == stage)
 
 
-def made(request, **changes):
+def made(request, convert=warm.convert, **changes):
     """A conversion and what it told."""
     reports = Reports()
     return convert(replace(request, **changes), reports.append), reports
@@ -62,7 +63,7 @@ def asked(digits_request, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def first(asked):
-    return made(asked)
+    return made(asked, process.convert)
 
 
 def test_what_was_done_is_not_done_again_and_the_file_is_the_same(asked, first, tmp_path):
@@ -146,7 +147,7 @@ def test_the_trained_keras_model_is_what_the_file_was_made_of(asked, tmp_path):
     path.write_text(RECIPE.format(epochs=1, rate=1e-4).split('[[step]]\nkind = "qat')[0])
     out = tmp_path / "out"
     request = replace(asked, recipe=str(path), out=out, keep_keras=True)
-    conversion = convert(replace(request, logs=tmp_path / "logs", cache=None))
+    conversion = warm.convert(replace(request, logs=tmp_path / "logs", cache=None))
     assert conversion.inputs[0].dtype == "float32"
     done = subprocess.run(
         [sys.executable, "-c", COMPARE, conversion.model, asked.data, conversion.inputs[0].name],
@@ -159,6 +160,6 @@ def test_the_trained_keras_model_is_what_the_file_was_made_of(asked, tmp_path):
     written = events.read_bytes()
     for figure in (b"loss", b"accuracy", b"validation_accuracy", b"learning_rate"):
         assert figure in written
-    plain = convert(replace(request, keep_keras=False))
+    plain = warm.convert(replace(request, keep_keras=False))
     assert not (out / "model.keras").exists()  # it was not of this file
     assert json.loads((out / "conversion.json").read_text())["recipe"] == plain.recipe

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from unittest import mock
 
 import pytest
 
@@ -14,8 +15,16 @@ from converters.errors import ConversionError
 from converters.judge.measured_gain import gain_note
 from converters.judge.paired import Drop
 from converters.recipe import RecipeError
+from tests.converters import warm
 
 NAMES = ("float32", "ptq_w8a8", "ptq_f16")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_process():
+    """For all of these conversions."""
+    with mock.patch.object(module, "convert", warm.convert):
+        yield
 
 
 @pytest.fixture(scope="module")

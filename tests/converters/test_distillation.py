@@ -11,9 +11,9 @@ import pytest
 from conftest import HERE, run_child
 
 from converters.errors import ConversionError
-from converters.process import convert
 from converters.recipe import RecipeError, load_recipe
 from converters.step_keys import StepKeys
+from tests.converters.warm import convert
 
 
 @pytest.fixture(scope="module")

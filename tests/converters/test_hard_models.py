@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from conftest import HERE, run_child
 
-from converters.process import convert
 from converters.quantize.equalize import equalized
 from converters.quantize.fidelity import sqnr_db
 from converters.tflite.contract import refusals
 from converters.tflite.quantization import dequantize, quantize
 from converters.tflite.reader import read_model
 from converters.tflite.run import run_model
+from tests.converters.warm import convert
 
 BADLY_SCALED = ("badly_scaled", "badly_scaled_depthwise")
 

@@ -11,8 +11,7 @@ from converters.errors import ConversionError
 from converters.task import TaskWish
 from tests.converters.conftest import run_child
 
-QUICK = ("own layers in h5", "strange", "strange, trained", "nobody's layers")
-TRAINED = ("own layers",)
+CASES = ("own layers in h5", "strange", "strange, trained", "nobody's layers", "own layers")
 
 
 @pytest.fixture(scope="module")
@@ -24,14 +23,8 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def report(folder):
-    run_child("-m", "tests.converters.task_report", folder, folder / "quick.json", *QUICK)
-    return json.loads((folder / "quick.json").read_text())
-
-
-@pytest.fixture(scope="module")
-def trained(folder):
-    run_child("-m", "tests.converters.task_report", folder, folder / "trained.json", *TRAINED)
-    return json.loads((folder / "trained.json").read_text())
+    run_child("-m", "tests.converters.task_report", folder, folder / "report.json", *CASES)
+    return json.loads((folder / "report.json").read_text())
 
 
 def share(accuracy):
@@ -43,8 +36,8 @@ def test_a_model_with_layers_of_the_users_own_is_quantized(report):
     assert share(conversion["accuracy"]) >= share(conversion["float_accuracy"]) - 0.03
 
 
-def test_a_layer_that_is_made_of_known_ones_is_trained_with_8_bits(trained):
-    tuned, rounded = trained["own layers"]["conversion"]["step_records"]
+def test_a_layer_that_is_made_of_known_ones_is_trained_with_8_bits(report):
+    tuned, rounded = report["own layers"]["conversion"]["step_records"]
     assert tuned["kind"] == "tune"
     assert rounded["found"]["same_class"] > 0.95
 

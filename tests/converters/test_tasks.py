@@ -17,6 +17,8 @@ from converters.recipe import load_recipe
 from converters.task import Task, TaskWish, parse_task
 from tests.converters.conftest import run_child
 
+CASES = ("regression", "mixed", "anomalies", "trained", "own", "pictures")
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
@@ -25,56 +27,48 @@ def folder(tmp_path_factory) -> Path:
     return path
 
 
-def reported(folder, *cases):
-    path = folder / f"{cases[0]}.json"
-    run_child("-m", "tests.converters.task_report", folder, path, *cases)
+@pytest.fixture(scope="module")
+def report(folder):
+    """What became of each; see task_report.py."""
+    path = folder / "report.json"
+    run_child("-m", "tests.converters.task_report", folder, path, *CASES)
     return json.loads(path.read_text())
-
-
-@pytest.fixture(scope="module")
-def rounded(folder):
-    return reported(folder, "regression", "mixed", "anomalies")
-
-
-@pytest.fixture(scope="module")
-def trained(folder):
-    return reported(folder, "trained", "own", "pictures")
 
 
 def figures(report, name):
     return report[name]["conversion"]["metric"]
 
 
-def test_a_regression_is_told_by_its_float_labels_and_judged_by_its_error(rounded):
-    metric = figures(rounded, "regression")
+def test_a_regression_is_told_by_its_float_labels_and_judged_by_its_error(report):
+    metric = figures(report, "regression")
     assert (metric["kind"], metric["name"], metric["samples"]) == ("regression", "mae", 200)
     assert metric["file"] == pytest.approx(metric["given"], rel=0.05)
-    conversion = rounded["regression"]["conversion"]
+    conversion = report["regression"]["conversion"]
     assert conversion["accuracy"] is None and conversion["scores"] == []
     (drop,) = conversion["drops"]
     assert drop["interval"][0] < drop["interval"][1]
-    assert 'task = "regression"' in rounded["regression"]["card"]
+    assert 'task = "regression"' in report["regression"]["card"]
 
 
-def test_golden_inputs_of_a_regression_have_no_classes(rounded):
-    assert rounded["regression"]["golden_labels"] is False
-    assert rounded["regression"]["golden_samples"] == 200
+def test_golden_inputs_of_a_regression_have_no_classes(report):
+    assert report["regression"]["golden_labels"] is False
+    assert report["regression"]["golden_samples"] == 200
 
 
-def test_layers_stay_in_floats_by_the_growth_of_the_users_own_metric(rounded):
-    metric = figures(rounded, "mixed")
+def test_layers_stay_in_floats_by_the_growth_of_the_users_own_metric(report):
+    metric = figures(report, "mixed")
     assert metric["name"] == "my_task:each"
     assert metric["file"] <= metric["given"] * 1.01
 
 
-def test_an_anomaly_detector_is_judged_by_its_auc(rounded):
-    metric = figures(rounded, "anomalies")
+def test_an_anomaly_detector_is_judged_by_its_auc(report):
+    metric = figures(report, "anomalies")
     assert (metric["kind"], metric["name"]) == ("reconstruction", "auc")
     assert metric["file"] > 0.95
 
 
-def test_a_regression_is_pruned_distilled_and_trained_with_8_bits_within_its_budget(trained):
-    metric, conversion = figures(trained, "trained"), trained["trained"]["conversion"]
+def test_a_regression_is_pruned_distilled_and_trained_with_8_bits_within_its_budget(report):
+    metric, conversion = figures(report, "trained"), report["trained"]["conversion"]
     assert metric["name"] == "r2" and metric["higher_is_better"]
     assert metric["file"] > 0.9
     assert conversion["budget"]["held"]
@@ -86,24 +80,24 @@ def test_a_regression_is_pruned_distilled_and_trained_with_8_bits_within_its_bud
     assert quantized["found"]["same_class"] > 0.95
 
 
-def test_loss_and_metric_may_be_the_users_own(trained, folder):
-    metric = figures(trained, "own")
+def test_loss_and_metric_may_be_the_users_own(report, folder):
+    metric = figures(report, "own")
     assert metric["name"] == "my_task:worst"
-    assert trained["own"]["conversion"]["recipe"] == "sparse50_ptq_w8a8"
-    zeros = trained["own"]["conversion"]["step_records"][0]["found"]["zeros"]
+    assert report["own"]["conversion"]["recipe"] == "sparse50_ptq_w8a8"
+    zeros = report["own"]["conversion"]["step_records"][0]["found"]["zeros"]
     assert min(zeros.values()) >= 0.49
 
 
-def test_an_autoencoder_is_trained_with_8_bits_on_its_own_input(trained):
-    metric = figures(trained, "pictures")
+def test_an_autoencoder_is_trained_with_8_bits_on_its_own_input(report):
+    metric = figures(report, "pictures")
     assert metric["kind"] == "reconstruction"
     # The pictures' own variance is 1: what comes back is the picture.
     assert metric["file"] < 0.02
-    assert 'task = "raw"' in trained["pictures"]["card"]
+    assert 'task = "raw"' in report["pictures"]["card"]
 
 
-def test_a_conversion_with_a_metric_is_read_again(trained, folder):
-    plain = trained["trained"]["conversion"]
+def test_a_conversion_with_a_metric_is_read_again(report, folder):
+    plain = report["trained"]["conversion"]
     out = folder / "read"
     out.mkdir()
     (out / "conversion.json").write_text(json.dumps(plain))

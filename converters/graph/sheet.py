@@ -13,8 +13,8 @@ from converters.graph.calls import Call, Ref
 from converters.graph.node import AFFINE, INPUT, Graph, Node, Weights
 
 _HINT = (
-    "replace the layer by layers that kedge represents (docs/coverage.md), or use a recipe that does "
-    "not train: ptq_w8a8, mixed_w8a8 (floats where 8 bits cannot be), or ptq_dynamic (any layer)"
+    "replace the layer by layers that kedge represents (docs/coverage.md), or use a recipe that "
+    "does not train: ptq_w8a8, mixed_w8a8 (floats where 8 bits cannot be), ptq_dynamic (any layer)"
 )
 
 

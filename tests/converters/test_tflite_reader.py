@@ -184,4 +184,4 @@ def test_a_file_that_points_at_the_same_bytes_again_and_again_ends_soon(tmp_path
     path = written(tmp_path, bytes(builder.Output()))
     start = time.monotonic()
     assert "point outside of the file" in refused(path)
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 30

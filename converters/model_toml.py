@@ -90,21 +90,25 @@ def _text_of(path: Path) -> str:
 
 
 def _with_labels(plain: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The same, with every `labels_file` read into `labels`."""
+    """The same, with the file that `labels` or `labels_file` names read into `labels`."""
     outputs = plain.get("outputs")
     for name, entry in outputs.items() if isinstance(outputs, dict) else ():
-        if not isinstance(entry, dict) or "labels_file" not in entry:
+        if not isinstance(entry, dict):
             continue
-        where = ("outputs", name, "labels_file")
-        file = entry.pop("labels_file")
-        if "labels" in entry:
+        key = "labels_file" if "labels_file" in entry else "labels"
+        file, where = entry.get(key), ("outputs", name, key)
+        if key == "labels" and not isinstance(file, str):
+            continue  # a list, or a mistake that is told where all are
+        if key == "labels_file" and "labels" in entry:
             raise CardError(where, "give labels or labels_file, not both")
         if not isinstance(file, str):
             raise CardError(where, f"must be the name of a text file, found {file!r}")
         try:
-            entry["labels"] = (folder / file).read_text(encoding="utf-8").rstrip("\n").split("\n")
+            labels = (folder / file).read_text(encoding="utf-8").rstrip("\n").split("\n")
         except (OSError, ValueError) as error:
             raise CardError(where, f"{folder / file} cannot be read: {error}") from error
+        del entry[key]
+        entry["labels"] = labels
     return plain
 
 

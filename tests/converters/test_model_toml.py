@@ -114,15 +114,16 @@ def test_a_wrong_line_is_named(
     assert refused.value.exit_code == 3
 
 
-def test_labels_may_have_a_file_of_their_own(tmp_path: Path) -> None:
+@pytest.mark.parametrize("key", ["labels", "labels_file"])
+def test_labels_may_have_a_file_of_their_own(key: str, tmp_path: Path) -> None:
     start = GOOD[: GOOD.index("labels =")]
     (tmp_path / "names.txt").write_text("eins\nzwei\ndrei\n")
 
-    assert read(tmp_path, start + 'labels_file = "names.txt"').output("scores").labels == [
+    assert read(tmp_path, f'{start}{key} = "names.txt"').output("scores").labels == [
         *("eins", "zwei", "drei"),
     ]
     with pytest.raises(ModelTomlError, match=r"line 14: .*absent.txt cannot be read"):
-        read(tmp_path, start + 'labels_file = "absent.txt"')
+        read(tmp_path, f'{start}{key} = "absent.txt"')
     with pytest.raises(ModelTomlError, match="not both"):
         read(tmp_path, GOOD + 'labels_file = "names.txt"')
 

@@ -52,7 +52,7 @@ def test_a_model_is_compared_with_itself_and_with_an_earlier_result(tmp_path: Pa
     assert "result 1" in measured.err
     against = kedge("compare", "1", "model.tflite", *on, cwd=tmp_path)
     assert against.json["interleaved"] is False
-    assert against.json["arms"][0]["processes"] == 6
+    assert against.json["arms"][0]["processes"] in {6, 12}  # a second look on a busy machine
     assert_refused(kedge("compare", "99", "model.tflite", *on, cwd=tmp_path), 3, "result 99")
 
 

@@ -46,6 +46,19 @@ def test_a_measurement_that_nobody_reads_is_kept_and_has_its_exit_code(
     assert results(project) == before + 1
 
 
+def test_a_table_whose_reader_left_ends_nothing() -> None:
+    code = (
+        "import os; from toolkit.cli import output\n"
+        "reader, writer = os.pipe()\n"
+        "os.dup2(writer, 1); os.close(writer); os.close(reader)\n"
+        "output.table('', ['figure'], [['1 us']])\n"
+        "output.note('went on')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "went on\n")
+
+
 def test_a_full_disk_behind_standard_output_is_told_and_the_result_kept(project: Path) -> None:
     before = results(project)
     done = shell(f"{BENCH} > /dev/full", project)

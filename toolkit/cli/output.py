@@ -158,8 +158,10 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
         say(_as_list(columns, kept))
         return
     width = max(needed.minimum, min(needed.maximum, room))
-    with _writing(sys.stdout):
-        Console(width=width, highlight=False, markup=False).print(drawn)
+    console = Console(width=width, highlight=False, markup=False)
+    with console.capture() as captured:  # rich itself would end the program with its reader
+        console.print(drawn)
+    say(captured.get().rstrip("\n"))
 
 
 def _as_list(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

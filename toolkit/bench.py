@@ -51,7 +51,7 @@ class BenchSettings:
     """The settings to measure, one row each; empty for 1 up to the board's cores; `None`: as
     kedge.toml says, else 1."""
     duration_s: float = 3.0
-    """Steady time of one row, over all its processes."""
+    """Steady time of one row, over the processes of one round."""
     wheelhouse: Path | None = None
     """A folder of wheels, where there is no network."""
     processes: int = PROCESSES

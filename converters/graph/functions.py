@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -122,12 +122,20 @@ def _reshape(sheet: Sheet, call: Call) -> Ref:
 
 def _slice(sheet: Sheet, call: Call) -> Ref:
     key = _argument(call, 1, "slice_spec", "key")  # Keras 2 names it when it was loaded
-    parts = [_part(part) for part in (key if isinstance(key, (list, tuple)) else (key,))]
-    if None in parts or len(parts) > len(call.sources[0].shape) + 1:
+    rank = len(call.sources[0].shape) + 1
+    keys = key if isinstance(key, (list, tuple)) else (key,)
+    parts = [_part(part) for part in _without_ellipsis(keys, rank)]
+    if None in parts or len(parts) > rank:
         raise sheet.refusal(call, "with other keys than slices")
     if parts[:1] != [(None, None, None)]:
         raise sheet.refusal(call, "along the batch axis")
     return sheet.add(call.name, "slice", call.sources, call.shape, {"slices": tuple(parts)})
+
+
+def _without_ellipsis(keys: Sequence[Any], rank: int) -> list[Any]:
+    """Keys of a tensor of so many axes, with a whole slice for each that `...` stands for."""
+    every = [slice(None)] * (rank - len(keys) + 1)
+    return [part for key in keys for part in (every if key is Ellipsis else [key])]
 
 
 def _part(key: Any) -> tuple[Any, Any, Any] | None:

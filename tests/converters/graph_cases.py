@@ -209,7 +209,7 @@ def shared_model(keras):
         name="spine",
     )
     inputs = keras.Input((8, 8, 3))
-    both = layers.Concatenate()([spine(inputs[:, :, :4]), spine(inputs[:, :, 4:])])
+    both = layers.Concatenate()([spine(inputs[:, :, :4]), spine(inputs[..., 4:, :])])
     return keras.Model(inputs, head(keras, both))
 
 

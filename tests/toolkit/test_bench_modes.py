@@ -89,7 +89,7 @@ def test_ctrl_c_ends_a_soak_with_what_was_seen_so_far(project: Path) -> None:
     assert process.stderr is not None
     while "soak" not in process.stderr.readline():
         assert process.poll() is None
-    time.sleep(1)
+    time.sleep(3)  # enough for a trend, also on a busy computer
     process.send_signal(signal.SIGINT)
     said, log = process.communicate(timeout=60)
 
@@ -113,23 +113,29 @@ def busy_cores(count: int, seconds: float) -> Iterator[None]:
     program = (
         "import os, sys, time; os.sched_setaffinity(0, {int(sys.argv[1])})\n"
         "end = time.monotonic() + float(sys.argv[2])\n"
+        "print(flush=True)\n"
         "while time.monotonic() < end: pass"
     )
     cores = sorted(os.sched_getaffinity(0))[:count]
     others = [
-        subprocess.Popen([sys.executable, "-c", program, str(core), str(seconds)]) for core in cores
+        subprocess.Popen(
+            [sys.executable, "-c", program, str(core), str(seconds)], stdout=subprocess.PIPE
+        )
+        for core in cores
     ]
     try:
-        time.sleep(0.3)
+        for other in others:
+            assert other.stdout is not None
+            other.stdout.readline()  # it is at work
         yield
     finally:
         for other in others:
             other.kill()
-            other.wait()
+            other.communicate()
 
 
 def test_another_program_at_work_on_the_board_makes_it_unstable(project: Path) -> None:
-    with busy_cores(1, 60):
+    with busy_cores(1, 600):
         entry = bench(project, "--duration", "600ms")
 
     assert entry["verdict"] == "UNSTABLE"

@@ -75,13 +75,14 @@ def int16_file(content: bytes, samples: Samples, report: Report) -> bytes:
     content = parted.packed()
     ends, inside, bias = tf.int16, tf.int16, tf.int64
     try:
-        return bytes(
-            Calibrator(content).calibrate_and_quantize(
-                lambda: _one_by_one(content, samples, report), ends, ends, False, inside, bias
-            )
+        quantized = Calibrator(content).calibrate_and_quantize(
+            lambda: _one_by_one(content, samples, report), ends, ends, False, inside, bias
         )
     except Exception as error:  # what the quantizer raises depends on the op
         raise _refused(error) from error
+    claimed = Unpacked(bytes(quantized))
+    claimed.set_least_versions()  # those of int8, where the quantizer is left alone
+    return claimed.packed()
 
 
 def _one_by_one(

@@ -103,10 +103,10 @@ def _of_outputs(models: list[LoadedModel], task: Task) -> tuple[Any, Probabiliti
 
 def _loaded(path: Path, materials: Materials) -> LoadedModel:
     teacher, source = load_model(identify(path)), materials.source
-    for what, its, wanted in (
-        ("takes", _told(teacher.inputs), _told(source.inputs)),
-        ("gives", _told(teacher.outputs), _told(source.outputs)),
-    ):
+    gives: tuple[str, Any, Any] = ("gives", _told(teacher.outputs), _told(source.outputs))
+    if len(teacher.outputs) == len(source.outputs) == 1:
+        gives = ("tells so many classes apart:", teacher.classes, source.classes)
+    for what, its, wanted in (("takes", _told(teacher.inputs), _told(source.inputs)), gives):
         if its != wanted:
             raise ConversionError(
                 f"teacher {path}: {what} {its}, the model {wanted}",

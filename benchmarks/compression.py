@@ -175,8 +175,8 @@ def _latency_us(conversions: list[Conversion], rounds: int) -> list[list[float]]
     """Medians of fresh processes of each file, microseconds, round by round, in turn."""
     with open_device(THIS_COMPUTER) as device:
         device.prepare_runtime()
-        paths = [conversion.model for conversion in conversions]
-        runs = interleave(device, paths, one_process(1, PROCESS_S), rounds, no_progress)
+        staged = [device.push(conversion.model) for conversion in conversions]
+        runs = interleave(device, staged, one_process(1, PROCESS_S), rounds, no_progress)
     return [[sorted(run.samples_ns)[len(run.samples_ns) // 2] / 1e3 for run in of] for of in runs]
 
 

@@ -232,7 +232,7 @@ def _parity(
     foreign = foreign_ops(contents)
     if foreign:
         reason = f"this host cannot compute {', '.join(foreign)}"
-        return not_compared(_host_class(), kernel_class, reason)
+        return not_compared(host_class(), kernel_class, reason)
     golden = _golden(contents)
     inputs = golden.inputs if golden else _random_inputs(contents)
     on_progress("infer on this host", 0, 0)
@@ -240,11 +240,12 @@ def _parity(
         contents.path, inputs, lambda done, total: on_progress("infer on this host", done, total)
     )
     board, board_outputs = device.infer(staged, inputs, on_progress=on_progress)
-    here, there = (_host_class(), host_outputs), (board, board_outputs)
+    here, there = (host_class(), host_outputs), (board, board_outputs)
     return compare_golden(here, there, contents, golden)
 
 
-def _host_class() -> KernelClass:
+def host_class() -> KernelClass:
+    """Return what computes on this host."""
     name, version = host_runtime()
     try:
         cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")

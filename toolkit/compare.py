@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from converters.tflite.reader import read_model
-from targets.device import BoardRun, Device, OnProgress, RunSettings, no_progress
+from targets.device import BoardRun, Device, OnProgress, RunSettings, Staged, no_progress
 from targets.inventory import Target
 from targets.provision import open_device
 from toolkit.admission import admit
-from toolkit.bench import place_of
+from toolkit.bench import BenchSettings, Measurement, host_class, place_of
+from toolkit.parity import not_compared
 from toolkit.ratio import NOISE, Ratio, compare_medians
 from toolkit.results import StoredResult
-from toolkit.row import one_process
-from toolkit.statistics import Latency, latency
-from toolkit.verdict import VALID, Verdict, judge
+from toolkit.row import one_process, row_of
+from toolkit.statistics import Latency
+from toolkit.verdict import VALID, Verdict
 
 #: Of each arm (Google Benchmark asks for 9 repetitions before it tests).
 PROCESSES_OF_AN_ARM = 9
@@ -47,6 +48,8 @@ class Arm:
     name: str
     latency: Latency
     verdict: Verdict
+    measured: Measurement | None = None
+    """What was measured now; `None` of an earlier result."""
 
 
 @dataclass(frozen=True)
@@ -89,29 +92,8 @@ def compare(
         AgentError: The board cannot load or run one of them.
     """
     settings = settings or CompareSettings()
-    models = [read_model(first), read_model(second)]
-    on_progress(f"connect to {target.name}", 0, 0)
-    with open_device(target) as device:
-        for model in models:
-            admit(model, device)
-        device.prepare_runtime(settings.wheelhouse, on_progress)
-        arms = interleave(
-            device,
-            (first, second),
-            _one_process(settings, 2, target),
-            settings.processes,
-            on_progress,
-        )
-        facts = dict(device.facts)
-    figures = [latency([run.samples_ns for run in runs]) for runs in arms]
-    judged = [
-        Arm(str(path), figure, judge(facts, runs, figure))
-        for path, figure, runs in zip((first, second), figures, arms, strict=True)
-    ]
-    ratio = compare_medians(
-        figures[0].process_medians_us, figures[1].process_medians_us, settings.max_regression
-    )
-    return Comparison(target.name, place_of(target), judged[0], judged[1], ratio, True)
+    arms = [_arm(one) for one in _measured((first, second), target, settings, on_progress)]
+    return _comparison(arms[0], arms[1], target, settings.max_regression, True)
 
 
 def compare_with_result(
@@ -136,26 +118,60 @@ def compare_with_result(
         AgentError: The board cannot load or run it.
     """
     settings = settings or CompareSettings()
-    model = read_model(second)
+    (measured,) = _measured((second,), target, settings, on_progress)
+    before = Arm(
+        f"result {earlier.line.id} ({earlier.line.model})", earlier.latency, earlier.verdict
+    )
+    return _comparison(before, _arm(measured), target, settings.max_regression, False)
+
+
+def _measured(
+    paths: Sequence[Path], target: Target, settings: CompareSettings, on_progress: OnProgress
+) -> list[Measurement]:
+    """Measure files in turn, each as many processes as a comparison takes."""
+    models = [read_model(path) for path in paths]
+    threads = settings.threads or target.execution.threads or 1
+    duration_s = settings.duration_s / len(paths)
     on_progress(f"connect to {target.name}", 0, 0)
     with open_device(target) as device:
-        admit(model, device)
-        device.prepare_runtime(settings.wheelhouse, on_progress)
-        (runs,) = interleave(
-            device, (second,), _one_process(settings, 1, target), settings.processes, on_progress
-        )
+        for model in models:
+            admit(model, device)
+        kernel_class = device.prepare_runtime(settings.wheelhouse, on_progress)
+        staged = [device.push(path, on_progress) for path in paths]
+        one = one_process(threads, duration_s / settings.processes, settings.seed)
+        arms = interleave(device, staged, one, settings.processes, on_progress)
         facts = dict(device.facts)
-    figure = latency([run.samples_ns for run in runs])
-    return Comparison(
-        target.name,
-        place_of(target),
-        Arm(f"result {earlier.line.id} ({earlier.line.model})", earlier.latency, earlier.verdict),
-        Arm(str(second), figure, judge(facts, runs, figure)),
-        compare_medians(
-            earlier.latency.process_medians_us, figure.process_medians_us, settings.max_regression
-        ),
-        False,
+    return [
+        Measurement(
+            target=target.name,
+            place=place_of(target),
+            model=model.path,
+            model_sha256=model.sha256,
+            facts=facts,
+            kernel_class=kernel_class,
+            staged=there,
+            parity=not_compared(host_class(), kernel_class, "only the latency was compared"),
+            settings=BenchSettings(
+                (threads,), duration_s, processes=settings.processes, seed=settings.seed
+            ),
+            rows=(row_of(facts, threads, tuple(runs)),),
+        )
+        for model, there, runs in zip(models, staged, arms, strict=True)
+    ]
+
+
+def _arm(measured: Measurement) -> Arm:
+    (row,) = measured.rows
+    return Arm(str(measured.model), row.latency, row.verdict, measured)
+
+
+def _comparison(
+    first: Arm, second: Arm, target: Target, max_regression: float, interleaved: bool
+) -> Comparison:
+    ratio = compare_medians(
+        first.latency.process_medians_us, second.latency.process_medians_us, max_regression
     )
+    return Comparison(target.name, place_of(target), first, second, ratio, interleaved)
 
 
 def order_of(arms: int, processes: int, seed: int) -> list[int]:
@@ -177,7 +193,7 @@ def order_of(arms: int, processes: int, seed: int) -> list[int]:
 
 def interleave(
     device: Device,
-    paths: Sequence[Path],
+    staged: Sequence[Staged],
     one: RunSettings,
     processes: int,
     on_progress: OnProgress,
@@ -186,7 +202,7 @@ def interleave(
 
     Args:
         device: With its runtime prepared.
-        paths: Of .tflite files that it can load.
+        staged: Files there that it can load.
         one: How one process runs; its seed decides the order, too.
         processes: Of each file.
         on_progress: Called as it goes on.
@@ -194,16 +210,9 @@ def interleave(
     Returns:
         The runs of each file.
     """
-    staged = [device.push(path, on_progress) for path in paths]
-    order = order_of(len(paths), processes, one.seed)
-    runs: list[list[BoardRun]] = [[] for _ in paths]
+    order = order_of(len(staged), processes, one.seed)
+    runs: list[list[BoardRun]] = [[] for _ in staged]
     for done, arm in enumerate(order):
         on_progress("measure in turn", done, len(order))
         runs[arm].append(device.benchmark(staged[arm], one))
     return runs
-
-
-def _one_process(settings: CompareSettings, arms: int, target: Target) -> RunSettings:
-    duration_s = settings.duration_s / (arms * settings.processes)
-    threads = settings.threads or target.execution.threads or 1
-    return one_process(threads, duration_s, settings.seed)

@@ -44,7 +44,8 @@ def latency_on(target: Target = THIS_COMPUTER, on_progress: OnProgress = no_prog
             for model in models:
                 admit(model, device)
             device.prepare_runtime(None, on_progress)
-            runs = interleave(device, paths, one_process(1, PROCESS_S), PROCESSES, on_progress)
+            staged = [device.push(path, on_progress) for path in paths]
+            runs = interleave(device, staged, one_process(1, PROCESS_S), PROCESSES, on_progress)
         return [latency([run.samples_ns for run in of_file]).median_us for of_file in runs]
 
     return latency_us

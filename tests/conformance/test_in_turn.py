@@ -33,7 +33,8 @@ def test_two_models_run_in_turn(project: Project, tmp_path: Path) -> None:
     with open_device(find_target(board.name, folder)) as device:
         device.prepare_runtime()
         one = one_process(threads=1, duration_s=0.05)
-        arms = interleave(device, models(tmp_path), one, 1, no_progress)
+        staged = [device.push(path) for path in models(tmp_path)]
+        arms = interleave(device, staged, one, 1, no_progress)
 
     assert [len(runs) for runs in arms] == [1, 1]
     for (run,) in arms:

@@ -48,11 +48,15 @@ def test_a_model_is_compared_with_itself_and_with_an_earlier_result(tmp_path: Pa
     assert [arm["processes"] for arm in ran.json["arms"]] == [9, 9]
     assert ran.json["ratio"]["verdict"] in {"UNCHANGED", "INCONCLUSIVE", "IMPROVED", "REGRESSED"}
 
+    assert "kept as result 1, 2" in ran.err
+
     measured = kedge("bench", "model.tflite", *on, cwd=tmp_path)
-    assert "result 1" in measured.err
-    against = kedge("compare", "1", "model.tflite", *on, cwd=tmp_path)
+    assert "result 3" in measured.err
+    against = kedge("compare", "3", "model.tflite", *on, cwd=tmp_path)
     assert against.json["interleaved"] is False
     assert against.json["arms"][0]["processes"] in {6, 12}  # a second look on a busy machine
+    shown = kedge("results", "show", "4", "--json", cwd=tmp_path)
+    assert shown.json["model"] == "model.tflite"
     assert_refused(kedge("compare", "99", "model.tflite", *on, cwd=tmp_path), 3, "result 99")
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from toolkit.cli import output
+from toolkit.cli.bench import keep
 from toolkit.cli.measurement import EXIT_NOT_TRUSTED, EXIT_REFUSED
 from toolkit.cli.options import Duration, Share, as_json, file_path
 
@@ -84,10 +85,14 @@ def command(
             found = compare_with_result(earlier, second, target, settings, show)
         else:
             found = compare(Path(first), second, target, settings, show)
-    if as_json:
-        output.print_json({"schema": 1, **as_plain(found)})
-    else:
-        show_comparison(found)
+    try:
+        if as_json:
+            output.print_json({"schema": 1, **as_plain(found)})
+        else:
+            show_comparison(found)
+    finally:
+        measured = [arm.measured for arm in (found.first, found.second) if arm.measured]
+        keep(inventory.path.parent, measured)
     return exit_code(found)
 
 

@@ -161,5 +161,5 @@ def _check_stored(model: ModelFile, numbers: str) -> None:
     if not any(tensor.is_constant and tensor.dtype == wanted for tensor in model.tensors):
         raise ConversionError(
             f"{model.path.name}: none of its weights is stored as {wanted}: they are too few",
-            "use the recipe float32, or quantize to integers with ptq_w8a8",
+            "use the recipe ptq_f16, which rounds every weight, or float32",
         )

@@ -35,7 +35,7 @@ def refuse_recurrent(content: bytes, keras_model: Any, origin: str) -> None:
     if loops:
         raise ConversionError(
             f"{origin}: {_layer(model, loops[0], keras_model)} is recurrent: the ranges inside of "
-            "it cannot be measured, so that it cannot be brought to 8 bits with fixed ranges",
+            "it cannot be measured, so that it cannot compute in integers with fixed ranges",
             "use the recipe ptq_dynamic, which rounds activations while the model runs",
         )
 

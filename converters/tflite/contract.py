@@ -113,8 +113,9 @@ def refusals(model: ModelFile, runtime: str, runtime_version: str) -> tuple[str,
 
 
 def foreign_ops(model: ModelFile) -> tuple[str, ...]:
-    """The custom ops of a model, by name, that no runtime wheel brings: a delegate, a vendor's
-    build or full TensorFlow may.
+    """Return the custom ops of a model that no runtime wheel brings, by name.
+
+    A delegate, a vendor's build or full TensorFlow may bring them.
     """
     custom = {operator.name for operator in model.operators if operator.custom}
     return tuple(sorted(custom - _BUNDLED_CUSTOM_OPS))

@@ -36,10 +36,8 @@ def error_of(error: OSError, what: str) -> ConversionError:
         what: The path, and what could not be done with it.
     """
     if error.errno in _DISK_ERRNOS:
-        return HostDiskError(
-            f"{what}: {error.strerror}",
-            "free space on this computer's disk, or choose another folder with --out",
-        )
+        room = "" if error.errno == errno.EROFS else "free space on this computer's disk, or "
+        return HostDiskError(f"{what}: {error.strerror}", f"{room}choose another folder with --out")
     return ConversionError(f"{what}: {error.strerror or error}", "check the path and its rights")
 
 

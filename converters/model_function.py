@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 
 from converters.data.fields import as_floats, fed, gathered
 from converters.model_ends import End, field_names
@@ -25,6 +24,8 @@ def batch_one_function(
         inputs: In the order in which it takes them.
         outputs: In the order in which it gives them.
     """
+    import tensorflow as tf
+
     names = field_names(outputs)
     specs = [tf.TensorSpec((1, *end.shape), tf.float32, name=end.name) for end in inputs]
 
@@ -52,6 +53,8 @@ def predictor_of(
         outputs: In the order in which it gives them.
         free_batch: Whether it takes any batch, rather than one sample at a time.
     """
+    import tensorflow as tf
+
     size = None if free_batch else 1
     names = field_names(outputs)
     specs = [tf.TensorSpec((size, *end.shape), tf.float32) for end in inputs]

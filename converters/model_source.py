@@ -178,7 +178,8 @@ def _from_keras(source: SourceFile, model: Any, kind: str) -> LoadedModel:
     takes = [
         (_plain_name(tensor), tuple(tensor.shape), _dtype(tensor.dtype)) for tensor in model.inputs
     ]
-    names = tuple(map(str, model.output_names))
+    # A Sequential of Keras 3 has a single output and no name for it.
+    names = tuple(map(str, getattr(model, "output_names", (OUTPUT_NAME,))))
     return _checked(source, kind, model, _call_of(model), takes, names)
 
 

@@ -94,7 +94,9 @@ class Store:
         facts = os.statvfs(_existing(self._store))
         free = facts.f_bavail * facts.f_frsize
         if free < size + RESERVE_BYTES:
-            message = "{} bytes are needed under {}, {} are free".format(size, self._store, free)
+            message = "{} bytes are needed under {}, and {} in reserve; {} are free".format(
+                size, self._store, RESERVE_BYTES, free
+            )
             raise RefusalError(NO_SPACE, message, "Free some space on the board, then try again.")
 
     def receive(self, sha256: str, size: int, offset: int, read: Read) -> None:

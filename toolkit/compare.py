@@ -13,8 +13,9 @@ from targets.inventory import Target
 from targets.provision import open_device
 from toolkit.admission import admit
 from toolkit.bench import BenchSettings, Measurement, host_class, place_of
+from toolkit.errors import ToolkitError
 from toolkit.parity import not_compared
-from toolkit.ratio import NOISE, Ratio, compare_medians
+from toolkit.ratio import LEAST_PROCESSES, NOISE, Ratio, compare_medians
 from toolkit.results import StoredResult
 from toolkit.row import one_process, row_of
 from toolkit.statistics import Latency
@@ -113,11 +114,18 @@ def compare_with_result(
         on_progress: Called as the work goes on.
 
     Raises:
+        ToolkitError: The earlier result has too few processes.
         ConversionError: The file is no whole .tflite, or the board's runtime cannot load it.
         TargetError: The board cannot be reached, or has no place.
         AgentError: The board cannot load or run it.
     """
     settings = settings or CompareSettings()
+    if len(earlier.runs) < LEAST_PROCESSES:
+        raise ToolkitError(
+            f"result {earlier.line.id} has {len(earlier.runs)} processes, expected at least "
+            f"{LEAST_PROCESSES} for an interval",
+            f"Measure it anew: kedge bench {earlier.line.model} --on {earlier.line.target}",
+        )
     (measured,) = _measured((second,), target, settings, on_progress)
     before = Arm(
         f"result {earlier.line.id} ({earlier.line.model})", earlier.latency, earlier.verdict

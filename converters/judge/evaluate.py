@@ -300,8 +300,8 @@ def warnings_of(source: LoadedModel, judgement: Judgement, path: Path) -> tuple[
         return ()
     return (
         f"the original model is right on {accuracy.fraction:.1%} of {path.name}, near the chance "
-        f"of {chance:.1%}: was it trained on 0..1 or -1..1 (--image-range), or with its classes in "
-        "another order?",
+        f"of {chance:.1%}: was it trained on other numbers, as 0..1 (--image-range for images, "
+        "else scale the arrays), or with its classes in another order?",
     )
 
 

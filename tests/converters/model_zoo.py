@@ -50,6 +50,7 @@ def write_good(folder, data):
     model = trained(classifier(keras3, activation="softmax"), data)
     model.save(folder / "keras3.keras")
     model.save(folder / "keras3.h5")
+    keras3.Sequential(model.layers).save(folder / "keras3_sequential.keras")
     model.export(folder / "keras3_export", verbose=False)
     model = trained(classifier(tf_keras, activation="softmax"), data)
     model.save(folder / "keras2.h5")

@@ -94,7 +94,15 @@ def test_float32_writes_the_model_as_it_is(digits_request, tmp_path):
 
 @pytest.mark.parametrize(
     "name",
-    ["keras3.keras", "keras3.h5", "keras3_export", "keras2.h5", "keras2_saved", "logits.h5"],
+    [
+        "keras3.keras",
+        "keras3.h5",
+        "keras3_sequential.keras",
+        "keras3_export",
+        "keras2.h5",
+        "keras2_saved",
+        "logits.h5",
+    ],
 )
 def test_ptq_takes_every_kind_of_model(zoo, digits_request, tmp_path, name):
     conversion = convert(replace(digits_request, model=zoo / name, out=tmp_path / "out"))
@@ -127,7 +135,7 @@ def test_a_saved_model_with_code_of_its_own_is_taken_as_a_graph(
     assert is_integer_throughout(conversion)
 
 
-@pytest.mark.parametrize("name", ["keras3.keras", "keras3.h5"])
+@pytest.mark.parametrize("name", ["keras3_sequential.keras", "keras3.h5"])
 def test_qat_takes_keras_3(zoo, digits_request, tmp_path, name):
     request = replace(digits_request, model=zoo / name, recipe="qat_w8a8", out=tmp_path / "out")
     conversion = convert(request)

@@ -57,6 +57,9 @@ def test_a_model_is_compared_with_itself_and_with_an_earlier_result(tmp_path: Pa
     assert against.json["arms"][0]["processes"] in {6, 12}  # a second look on a busy machine
     shown = kedge("results", "show", "4", "--json", cwd=tmp_path)
     assert shown.json["model"] == "model.tflite"
+    quick = kedge("bench", "model.tflite", "--quality", "quick", *on, cwd=tmp_path)
+    assert "result 5" in quick.err
+    assert_refused(kedge("compare", "5", "model.tflite", *on, cwd=tmp_path), 3, "has 2 processes")
     assert_refused(kedge("compare", "99", "model.tflite", *on, cwd=tmp_path), 3, "result 99")
 
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.on_device [--fast]
 
-Writes benchmarks/results/on_device.md; takes twelve minutes, and a quiet machine. `--fast` only
+Writes benchmarks/results/on_device.md; takes ten minutes, and a quiet machine. `--fast` only
 tries whether all of it works: few rounds, nothing written. Every comparison runs its sides in turn,
 in one run. Three things are compared on the same file, with one thread, on this computer; each is a
 fresh process that warms up as long as it measures, and each round draws its order anew:
@@ -11,6 +11,7 @@ fresh process that warms up as long as it measures, and each round draws its ord
     litert-benchmark the program that ai-edge-litert ships (it times CompiledModel.run_by_name)
 Uploads go to a loopback OpenSSH server: through the agent, through the same agent without its fsync
 (started by a line of Python that replaces it, for the measurement only), and with scp.
+What the timing loop alone adds is told by benchmarks.timing_loop, in one process.
 How long the agent takes to its first reply is measured by benchmarks.startup.
 """
 
@@ -27,6 +28,8 @@ from statistics import median
 
 from benchmarks.machine import machine
 from benchmarks.memory import memory_table
+from benchmarks.ratio import told
+from benchmarks.timing_loop import FAST_PAIRS, PAIRS, loop_table
 from benchmarks.upload import upload_table
 from converters.process import convert
 from converters.request import ConversionRequest
@@ -37,7 +40,6 @@ from targets.provision import open_device
 from toolkit.compare import order_of
 from toolkit.demo.sshd import start_sshd
 from toolkit.row import one_process
-from toolkit.statistics import median_interval
 
 #: Odd, so that a median is one of the ratios. Of 41 the interval of the median leaves out 13 on
 #: each side: a process that the machine disturbed does not decide.
@@ -118,6 +120,7 @@ def main(arguments: list[str]) -> None:
         with open_device(target) as device:
             device.prepare_runtime()
             lines += _latency_table(device, models, rounds(LATENCY_ROUNDS))
+            lines += loop_table(models, FAST_PAIRS if is_fast else PAIRS, TOLERANCE)
             lines += memory_table(device, MIDDLE_MODEL, folder, rounds(MEMORY_ROUNDS))
         with start_sshd(folder / "sshd") as sshd:
             lines += upload_table(sshd, folder, rounds(UPLOAD_ROUNDS))
@@ -191,15 +194,7 @@ def _in_turn(device: Device, path: Path, rounds: int) -> dict[str, list[float]]:
 
 
 def _ratio(ours: list[float], theirs: list[float]) -> str:
-    ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
-    low, high, _ = median_interval(ratios)
-    if high < 1 - TOLERANCE or low > 1 + TOLERANCE:
-        met = "NOT met"
-    elif low >= 1 - TOLERANCE and high <= 1 + TOLERANCE:
-        met = "met"
-    else:
-        met = "not settled"
-    return f"{median(ratios):.3f} ({low:.3f} to {high:.3f}), {met}"
+    return told([a / b for a, b in zip(ours, theirs, strict=True)], TOLERANCE)
 
 
 def _bare(path: Path) -> float:

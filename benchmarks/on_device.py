@@ -68,32 +68,6 @@ content = tf.lite.TFLiteConverter.from_keras_model(model).convert()
 open(sys.argv[1], "wb").write(content)
 """
 
-_BARE = """
-import gc, sys, time, statistics, numpy
-from ai_edge_litert.interpreter import Interpreter
-model, seconds = sys.argv[1], float(sys.argv[2])
-it = Interpreter(model_path=model, num_threads=1)
-it.allocate_tensors()
-random, feeds = numpy.random.default_rng(0), []
-for d in it.get_input_details():
-    real = d["dtype"] == numpy.float32
-    low, high = (-1, 1) if real else (-128, 127)
-    feeds.append((d["index"], random.uniform(low, high, d["shape"]).astype(d["dtype"])))
-fetches = [d["index"] for d in it.get_output_details()]
-gc.disable()
-for phase in range(2):
-    samples, end = [], time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        for index, values in feeds:
-            it.set_tensor(index, values)
-        before = time.perf_counter_ns()
-        it.invoke()
-        samples.append(time.perf_counter_ns() - before)
-        for index in fetches:
-            it.get_tensor(index)
-print(statistics.median(samples) / 1e3)
-"""
-
 #: The program as it is, but for the two decimals of a millisecond that it would round to.
 _LITERT = """
 from ai_edge_litert.tools import benchmark_litert_model as program
@@ -198,7 +172,7 @@ def _ratio(ours: list[float], theirs: list[float]) -> str:
 
 
 def _bare(path: Path) -> float:
-    command = [sys.executable, "-c", _BARE, str(path), str(SECONDS)]
+    command = [sys.executable, "-m", "benchmarks.bare_loop", str(path), str(SECONDS)]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 

@@ -13,13 +13,10 @@ import gc
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 from statistics import median
-from typing import Any
 
-import numpy as np
-
+from benchmarks.bare_loop import BareLoop
 from benchmarks.ratio import told
 from device_agent.benchmark import time_calls
 
@@ -61,32 +58,17 @@ def _ratios(path: Path, pairs: int) -> list[float]:
 
 
 def _measure(path: str, pairs: int) -> list[float]:
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(model_path=path, num_threads=1)
-    interpreter.allocate_tensors()
-    feeds = [(entry["index"], _random(entry)) for entry in interpreter.get_input_details()]
-    fetches = [entry["index"] for entry in interpreter.get_output_details()]
-    for index, values in feeds:
-        interpreter.set_tensor(index, values)
+    loop = BareLoop(path)
 
     def ours() -> float:
-        return median(time_calls(interpreter.invoke, 0.0, BLOCK_SECONDS).samples_ns)
+        samples_ns = time_calls(loop.interpreter.invoke, 0.0, BLOCK_SECONDS).samples_ns
+        return median(samples_ns) / 1e3
 
     def bare() -> float:
-        samples, end = [], time.perf_counter() + BLOCK_SECONDS
-        while time.perf_counter() < end:
-            for index, values in feeds:
-                interpreter.set_tensor(index, values)
-            before = time.perf_counter_ns()
-            interpreter.invoke()
-            samples.append(time.perf_counter_ns() - before)
-            for index in fetches:
-                interpreter.get_tensor(index)
-        return median(samples)
+        return loop.median_us(BLOCK_SECONDS)
 
     gc.disable()
-    ours(), bare()  # warm up
+    bare(), ours()  # warm up; the first also feeds
     ratios = []
     for pair in range(pairs):
         if pair % 2:
@@ -95,11 +77,6 @@ def _measure(path: str, pairs: int) -> list[float]:
             first, second = ours(), bare()
         ratios.append(first / second)
     return ratios
-
-
-def _random(entry: dict[str, Any]) -> Any:
-    low, high = (-1, 1) if entry["dtype"] == np.float32 else (-128, 127)
-    return np.random.default_rng(0).uniform(low, high, entry["shape"]).astype(entry["dtype"])
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from device_agent.child import run_job
+from device_agent.child import TICK_S, run_job
+from device_agent.contract.codes import CHILD_TIMEOUT, RefusalError
 from device_agent.contract.conditions import conditions_from_json
 from tests.toolkit.measurements import board_run
 from toolkit.disturbance import clock_jump
@@ -69,18 +70,35 @@ def test_durations_are_those_of_the_clock_that_is_never_set(
     assert "jumped by 3600" in jump
 
 
+class _SecondTickError(Exception):
+    """Ends the job: nobody has to wait for the rest of it."""
+
+
 def test_a_job_is_waited_for_by_the_clock_that_is_never_set(
     job: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The agent's own clock goes back, too: its deadline and its ticks do not."""
+    """The agent's own clock stands still: its ticks come nevertheless."""
     monkeypatch.setattr(time, "time", lambda: 0.0)
     monkeypatch.setattr(time, "time_ns", lambda: 0)
     ticks: list[int] = []
-    run_job(
-        [sys.executable, "-c", JOB],
-        {**job, "duration_s": 2.5},
-        60,
-        lambda _: None,
-        lambda: ticks.append(time.monotonic_ns()),
-    )
-    assert len(ticks) >= 2
+
+    def tick() -> None:
+        ticks.append(time.monotonic_ns())
+        if len(ticks) == 2:
+            raise _SecondTickError
+
+    command = [sys.executable, "-c", JOB]
+    with pytest.raises(_SecondTickError):
+        run_job(command, {**job, "duration_s": 50.0}, 60, lambda _: None, tick)
+    assert ticks[1] - ticks[0] >= TICK_S * 1e9
+
+
+def test_a_deadline_is_kept_by_the_clock_that_is_never_set(
+    job: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    monkeypatch.setattr(time, "time_ns", lambda: 0)
+    command = [sys.executable, "-c", JOB]
+    with pytest.raises(RefusalError) as caught:
+        run_job(command, {**job, "duration_s": 50.0}, 0.5, lambda _: None, lambda: None)
+    assert caught.value.code == CHILD_TIMEOUT

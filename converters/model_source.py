@@ -93,6 +93,7 @@ class LoadedModel:
             wish,
             inputs=inputs,
             answers=answers,
+            probabilities=self.probabilities,
         )
 
     def function_of(self, call: Callable[[Any], Any]) -> Any:

@@ -40,6 +40,7 @@ from converters.judge.budget import judge_budget
 from converters.judge.evaluate import Judgement, golden_inputs, judge, warnings_of
 from converters.judge.golden import write_golden
 from converters.judge.input_range import range_warnings
+from converters.judge.own_answers import with_own_answers
 from converters.judge.paired import worst
 from converters.judge.score import FILE, ORIGINAL
 from converters.latency import LatencyUs
@@ -97,7 +98,8 @@ def _converted(
     report = crew.report
     recipe = load_recipe(request.recipe)
     source, dataset, wanted = opened(request, recipe, report)
-    samples = dataset.read(wanted, report)
+    read = dataset.read(wanted, report)
+    samples = with_own_answers(source, source.form(recipe.wish), dataset, read, report)
     data_sha256 = dataset.content_sha256 or sha256_of(request.data)
     keys = StepKeys(
         source.sha256,
@@ -220,8 +222,9 @@ def _wanted(dataset: Dataset, recipe: Recipe, request: ConversionRequest) -> dic
 
 
 def _splits(dataset: Dataset, samples: Mapping[str, Samples]) -> tuple[Split, ...]:
-    origins = {use: f"some of {dataset.origins[TRAIN]}, every class" for use in samples}
-    origins[TEST] = dataset.origins[TEST]
+    every = "no labels" if TRAIN in dataset.unlabelled else "every class"
+    origins = {use: f"some of {dataset.origins[TRAIN]}, {every}" for use in samples}
+    origins[TEST] = dataset.origins[TEST] + (", no labels" if TEST in dataset.unlabelled else "")
     return tuple(Split(use, len(samples[use]), origins[use], _USES[use]) for use in sorted(samples))
 
 

@@ -33,6 +33,10 @@ DISK_PER_WHEEL_BYTE = 4.6
 #: Left free on the board by the agent (`device_agent/store.py`).
 RESERVE_BYTES = 4 << 20
 
+#: The reserve, the agent, and the smallest runtime where NumPy is there already (the wheel of
+#: tflite-runtime 2.14.0 has 2.4 MB): with less nothing runs.
+LEAST_ROOM_BYTES = 16 << 20
+
 #: Boards sold with 512 MiB show a little less; ai-edge-litert and numpy alone take some 100 MiB.
 TIGHT_MEMORY_BYTES = 640 << 20
 

@@ -269,7 +269,10 @@ class Inventory:
                 self._document = _read(self.path)
                 yield
         except OSError as error:
-            raise InventoryError(f"cannot write {self.path}: {error.strerror or error}") from error
+            raise InventoryError(
+                f"cannot write {self.path}: {error.strerror or error}",
+                "Make its folder writable for you, or work in another one.",
+            ) from error
 
     def _write(self, wanted: Mapping[str, Target]) -> None:
         replace_file(self.path.resolve(), self._edited(wanted))  # a link stays one
@@ -317,7 +320,9 @@ def _read(path: Path) -> tomlkit.TOMLDocument:
     except (TOMLKitError, UnicodeDecodeError) as error:
         raise InventoryError(f"{path} is no TOML: {error}", "Mend the line it names.") from error
     except OSError as error:
-        raise InventoryError(f"cannot read {path}: {error.strerror or error}") from error
+        raise InventoryError(
+            f"cannot read {path}: {error.strerror or error}", "Make it readable for you."
+        ) from error
 
 
 def _text(where: str, entry: Mapping[str, Any], key: str) -> str | None:

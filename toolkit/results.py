@@ -15,7 +15,7 @@ import zlib
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from functools import cached_property
 from importlib.metadata import version
@@ -110,6 +110,12 @@ class ResultLine:
     threads: int
     verdict: str
     median_us: float
+    mode: str = ""
+    """`soak`, or the requests a second of `--rate`, as "30 Hz"; "" for runs back to back."""
+
+
+#: Of the table, in the order of `ResultLine`; its mode is in the document.
+_COLUMNS = ", ".join(name for name in ResultLine.__dataclass_fields__ if name != "mode")
 
 
 @dataclass(frozen=True)
@@ -162,12 +168,11 @@ class ResultStore:
             target: Only of this target.
             limit: At most so many.
         """
-        columns = ", ".join(ResultLine.__dataclass_fields__)
-        query = f"SELECT {columns} FROM result WHERE ? IS NULL OR target = ? "
+        query = f"SELECT {_COLUMNS}, document FROM result WHERE ? IS NULL OR target = ? "
         query += "ORDER BY id DESC LIMIT ?"
         with _translated(self._path):
             found = self._database.execute(query, (target, target, limit)).fetchall()
-        return [ResultLine(*row) for row in found]
+        return [replace(ResultLine(*row[:-1]), mode=_mode(row[-1])) for row in found]
 
     def load(self, number: int) -> StoredResult:
         """Return one result.
@@ -177,10 +182,9 @@ class ResultStore:
         """
         if not 0 < number < 2**63:  # what an id of SQLite can be
             raise self._absent(number)
-        columns = ", ".join(ResultLine.__dataclass_fields__)
         with _translated(self._path):
             row = self._database.execute(
-                f"SELECT {columns}, document FROM result WHERE id = ?", (number,)
+                f"SELECT {_COLUMNS}, document FROM result WHERE id = ?", (number,)
             ).fetchone()
             runs = self._database.execute(
                 "SELECT record, conditions, samples, end_to_end FROM run WHERE result_id = ? "
@@ -199,7 +203,8 @@ class ResultStore:
                 f"result {number} in {self._path} is damaged: {error!r}",
                 "The other results can still be read.",
             ) from error
-        return StoredResult(ResultLine(*row[:-1]), document, found)
+        line = replace(ResultLine(*row[:-1]), mode=_mode(row[-1]))
+        return StoredResult(line, document, found)
 
     def _absent(self, number: int) -> ResultStoreError:
         return ResultStoreError(
@@ -319,7 +324,11 @@ def _translated(path: Path) -> Iterator[None]:
         message = f"the results in {path} cannot be used: {error}"
         raise ResultStoreError(message, hint) from error
     except OSError as error:
-        raise ResultStoreError(f"cannot keep results in {path}: {error.strerror}") from error
+        raise ResultStoreError(
+            f"cannot keep results in {path}: {error.strerror}",
+            "Make the folder writable for you, or work in another one: its kedge.toml names the "
+            "boards, and what is measured is kept beside it.",
+        ) from error
 
 
 def _runs_of(
@@ -367,6 +376,16 @@ def _document(measurement: Measurement, row: Row) -> dict[str, Any]:
         "reasons": list(row.verdict.reasons),
         "warnings": list(row.verdict.warnings),
     }
+
+
+def _mode(document: str) -> str:
+    """How it was measured; "" also where that is damaged, so that a list shows what is left."""
+    try:
+        settings = json.loads(document)["settings"]
+        rate_hz = settings.get("rate_hz")
+        return "soak" if settings.get("soak_s") else f"{rate_hz:g} Hz" if rate_hz else ""
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return ""
 
 
 def _packed(samples_ns: Sequence[int]) -> bytes:

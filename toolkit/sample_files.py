@@ -57,6 +57,11 @@ def is_picture(path: Path) -> bool:
     Raises:
         SampleError: It cannot be read.
     """
+    if path.is_dir():
+        raise SampleError(
+            f"{path}: is a folder, expected a picture, .npy or .npz",
+            "name each file in it: --input may be given several times",
+        )
     try:
         with path.open("rb") as file:
             head = file.read(8)
@@ -176,8 +181,9 @@ def _named(path: Path, arrays: dict[str, Array], names: list[str]) -> dict[str, 
     if len(arrays) == len(names) == 1:
         return {names[0]: next(iter(arrays.values()))}
     if set(arrays) != set(names):
+        found = "is one array" if "" in arrays else f"has the arrays {', '.join(sorted(arrays))}"
         raise SampleError(
-            f"{path}: has the arrays {sorted(arrays)}, the model takes {sorted(names)}",
+            f"{path}: {found}, the model takes {', '.join(sorted(names))}",
             "save one array for each input, by its name: np.savez(file, **{name: array, …})",
         )
     return arrays

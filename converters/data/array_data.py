@@ -23,7 +23,13 @@ from converters.data.several_data import (
     weighted_parts,
 )
 from converters.data.split import Labels
-from converters.data.target_data import class_weights, kind_of, may_lack_labels, targets_of
+from converters.data.target_data import (
+    class_weights,
+    may_lack_labels,
+    splits_without_labels,
+    targets_of,
+    task_of,
+)
 from converters.errors import ConversionError
 from converters.progress import Progress, Report
 from converters.task import AUC, REGRESSION, Task
@@ -53,25 +59,25 @@ def dataset_of(path: Path, arrays: Mapping[str, Array], form: InputForm) -> Data
         path: Where they come from, for messages.
         arrays: Inputs: any real numbers, shape (n, *form.shape), fed as they are. Labels: class
             numbers of shape (n,) or (n, 1), or one-hot of shape (n, classes); of a regression
-            numbers of the shape (n, *form.outputs). An autoencoder needs none. Of several inputs
-            x_train.NAME and x_test.NAME for each, of several outputs y_train.NAME and y_test.NAME.
+            numbers of the shape (n, *form.outputs). An autoencoder needs none. Where y_train is
+            missing, or both are, the model's own answers stand in if the form allows it. Of several
+            inputs x_train.NAME and x_test.NAME for each, of several outputs y_train.NAME and
+            y_test.NAME.
         form: What the model takes and gives.
 
     Raises:
         ConversionError: An array is missing, of another shape, has NaN, or labels out of range; the
             message names the array.
     """
+    unlabelled = splits_without_labels(arrays, form)
     if form.inputs or form.answers:
-        check_names(path, arrays, form)
+        check_names(path, arrays, form, unlabelled)
     else:
-        _check_there(path, arrays, form)
-    if form.answers:
-        task = task_of_outputs(path, arrays, form)
-    else:
-        task = form.wish.task(kind_of(path, arrays, form))
+        _check_there(path, arrays, form, unlabelled)
+    task = task_of_outputs(path, arrays, form) if form.answers else task_of(path, arrays, form)
     splits = (TRAIN, TEST) if form.trains else (TEST,)
     samples = {split: _samples(path, split, arrays, form, task) for split in splits}
-    if form.trains:
+    if form.trains and TRAIN not in unlabelled:
         task = _weighted(task, form, samples[TRAIN])
 
     def read(wanted: Mapping[str, Selection], report: Report) -> dict[str, Samples]:
@@ -84,11 +90,14 @@ def dataset_of(path: Path, arrays: Mapping[str, Array], form: InputForm) -> Data
         return chosen
 
     labels = {split: of_split.labels for split, of_split in samples.items()}
-    return Dataset(path, labels, {TRAIN: "x_train", TEST: "x_test"}, read, task=task)
+    origins = {TRAIN: "x_train", TEST: "x_test"}
+    return Dataset(path, labels, origins, read, task=task, unlabelled=unlabelled)
 
 
-def _check_there(path: Path, arrays: Mapping[str, Array], form: InputForm) -> None:
-    needed = [name for name in NAMES if _is_needed(name, form)]
+def _check_there(
+    path: Path, arrays: Mapping[str, Array], form: InputForm, unlabelled: frozenset[str]
+) -> None:
+    needed = [name for name in NAMES if _is_needed(name, form, unlabelled)]
     missing = [name for name in needed if name not in arrays]
     if missing:
         found = ", ".join(list(arrays)[:8]) or "none"
@@ -97,9 +106,12 @@ def _check_there(path: Path, arrays: Mapping[str, Array], form: InputForm) -> No
         )
 
 
-def _is_needed(name: str, form: InputForm) -> bool:
+def _is_needed(name: str, form: InputForm, unlabelled: frozenset[str]) -> bool:
     kind, _, split = name.partition("_")
-    return (form.trains or split == TEST) and (kind == "x" or not may_lack_labels(form))
+    is_label = kind == "y"
+    if is_label and (may_lack_labels(form) or split in unlabelled):
+        return False
+    return form.trains or split == TEST
 
 
 def _weighted(task: Task, form: InputForm, train: Samples) -> Task:
@@ -114,6 +126,8 @@ def _samples(
 ) -> Samples:
     inputs = _of_inputs(path, f"x_{split}", arrays, form)
     name = f"y_{split}"
+    if split in splits_without_labels(arrays, form):
+        return Samples(inputs, np.zeros(len(inputs), np.int64), task=task)
     if not task.parts:
         labels, targets = _answers(path, name, arrays.get(name), len(inputs), form, task)
         return Samples(inputs, labels, task=task, targets=targets)

@@ -20,7 +20,7 @@ _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")
 _TAR_MAGIC = slice(257, 262)
 _EXPECTED = (
     "give an .npz (x_train, y_train, x_test, y_test), a folder of images with one sub-folder a "
-    "class, a .tar(.gz) of such a folder, or module:function"
+    "class, a .tar(.gz) of such a folder, or module:function; labels may be left away"
 )
 
 
@@ -57,12 +57,11 @@ def open_dataset(path: Path, form: InputForm, image_range: str, seed: int) -> Da
 
 
 def _refuse_several(path: Path, form: InputForm) -> None:
-    """A folder of images has one picture and one class for each sample."""
-    if form.inputs or form.answers:
-        sides = {"inputs": form.inputs, "outputs": form.answers}
-        told = " and ".join(f"the {side} {listed(names)}" for side, names in sides.items() if names)
+    """A folder of images has one picture for each sample."""
+    if form.inputs:
         raise ConversionError(
-            f"{path}: holds images, which are for one input and one output; the model has {told}",
+            f"{path}: holds images, which are for one input; the model has the inputs "
+            f"{listed(form.inputs)}",
             f"give an .npz with {', '.join(expected_names(form))}, or module:function",
         )
 

@@ -23,10 +23,11 @@ def data_warnings(
         samples: By use, those that were read.
         classes: That the model tells apart; of several outputs by their names.
     """
-    warnings = []
+    warnings = _unlabelled(dataset)
     if dataset.task.is_classification:
         for split in (TRAIN, TEST):
-            warnings += _missing(dataset, split, dataset.labels[split], part(classes, ""))
+            if split not in dataset.unlabelled:
+                warnings += _missing(dataset, split, dataset.labels[split], part(classes, ""))
     for split in (TRAIN, TEST) if dataset.task.parts else ():
         parts = samples[split].of_outputs() if split in samples else {}
         for name, one in parts.items():
@@ -36,6 +37,20 @@ def data_warnings(
         if use in samples:
             warnings += _constant(use, samples[use])
     return tuple(warnings)
+
+
+def _unlabelled(dataset: Dataset) -> list[str]:
+    if TEST in dataset.unlabelled:
+        return [
+            "the data has no labels: what the original model answers counts as right, so every "
+            "figure says how far the file keeps to it, none how good either is"
+        ]
+    if TRAIN in dataset.unlabelled:
+        return [
+            "the training samples have no labels: steps learn what the original model answers, "
+            "and validate on it; the test figures are of your labels"
+        ]
+    return []
 
 
 def _missing(

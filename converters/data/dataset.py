@@ -43,6 +43,8 @@ class InputForm:
         inputs: Name to the shape of each of several inputs; empty for one. Then `shape` is ().
         answers: Name to the shape of the answers of each of several outputs; empty for one. Then
             `classes` and `outputs` say nothing.
+        probabilities: Whether its answers are probabilities, of several outputs by their names:
+            then its own answers can stand in for labels. None where data must have labels.
     """
 
     shape: tuple[int, ...]
@@ -52,13 +54,22 @@ class InputForm:
     trains: bool = True
     inputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     answers: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    probabilities: bool | Mapping[str, bool] | None = None
 
     def of_output(self, name: str) -> InputForm:
         """The same with this output alone."""
         shape = self.answers[name]
         classes = max(2, int(np.prod(shape)))
-        wish = self.wish.of_output(name)
-        return replace(self, classes=classes, outputs=shape, answers={}, wish=wish)
+        wish, given = self.wish.of_output(name), self.probabilities
+        probabilities = given[name] if isinstance(given, Mapping) else given
+        return replace(
+            self,
+            classes=classes,
+            outputs=shape,
+            answers={},
+            wish=wish,
+            probabilities=probabilities,
+        )
 
 
 @dataclass(frozen=True)
@@ -154,6 +165,8 @@ class Dataset:
         class_names: In the order of their numbers; empty where the data has numbers only.
         task: What the data teaches.
         content_sha256: Digest of the arrays, where no file tells them; else "".
+        unlabelled: Which of `TRAIN` and `TEST` have no labels: what the model itself answers stands
+            in for them. Until then `labels` has zeros there.
     """
 
     path: Path
@@ -163,6 +176,7 @@ class Dataset:
     class_names: tuple[str, ...] = ()
     task: Task = CLASSIFIER
     content_sha256: str = ""
+    unlabelled: frozenset[str] = frozenset()
 
 
 def divided(

@@ -15,9 +15,16 @@ import numpy.typing as npt
 from PIL import Image
 
 from converters.data.dataset import TEST, TRAIN, Dataset, InputForm, Samples, Selection, divided
+from converters.data.fields import listed
 from converters.data.image_files import ImageFiles
+from converters.data.several_data import expected_names, task_of_outputs
 from converters.data.split import Labels, Rows
-from converters.data.target_data import class_weights
+from converters.data.target_data import (
+    class_weights,
+    may_lack_labels,
+    splits_without_labels,
+    task_of,
+)
 from converters.errors import ConversionError
 from converters.progress import Progress, Report
 from converters.request import IMAGE_RANGES
@@ -43,6 +50,15 @@ class _Listing:
 
 
 @dataclass(frozen=True)
+class _Layout:
+    """Where images are: below `root` the splits, "" for none, and below each the classes."""
+
+    root: tuple[str, ...]
+    splits: tuple[str, ...]
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class _Pixels:
     """How an image becomes a sample."""
 
@@ -63,7 +79,8 @@ def open_images(
     Args:
         path: For messages.
         files: What is in it.
-        form: What the model takes. Class numbers are positions in alphabetical order.
+        form: What the model takes. Class numbers are positions in alphabetical order. Images in no
+            sub-folder have no labels, if the form allows it.
         image_range: Key of `IMAGE_RANGES`.
         seed: Decides the split where the data has none.
 
@@ -77,10 +94,14 @@ def open_images(
             "give the data as .npz",
         )
     pixels = _Pixels(form.shape, *IMAGE_RANGES[image_range])
-    kind = form.wish.kind or (RECONSTRUCTION if form.outputs == form.shape else CLASSIFICATION)
-    _check_kind(path, kind, form)
-    listings, class_names = _listings(path, files, form.classes if kind == CLASSIFICATION else None)
-    task = form.wish.task(kind)
+    layout = _layout(path, files)
+    if layout.classes or form.probabilities is None and not may_lack_labels(form):
+        task, unlabelled = _labelled_task(path, layout, form), frozenset[str]()
+    else:
+        task = task_of_outputs(path, {}, form) if form.answers else task_of(path, {}, form)
+        unlabelled = splits_without_labels((), form)
+    class_names = layout.classes
+    listings = {split: _listing(path, files, layout, split) for split in layout.splits}
     if TRAIN not in listings:
         (only,) = listings.values()
 
@@ -90,7 +111,7 @@ def open_images(
 
         whole = divided(path, only.labels, seed, read_all)
         task = _weighted(task, form, whole.labels[TRAIN], class_names)
-        return replace(whole, class_names=class_names, task=task)
+        return replace(whole, class_names=class_names, task=task, unlabelled=unlabelled)
 
     def read(wanted: Mapping[str, Selection], report: Report) -> dict[str, Samples]:
         chosen = {use: listings[want.split].rows(want.rows) for use, want in wanted.items()}
@@ -98,12 +119,21 @@ def open_images(
 
     labels = {split: listing.labels for split, listing in listings.items()}
     task = _weighted(task, form, labels[TRAIN], class_names)
-    return Dataset(path, labels, {TRAIN: "train/", TEST: "test/"}, read, class_names, task)
+    origins = {TRAIN: "train/", TEST: "test/"}
+    return Dataset(path, labels, origins, read, class_names, task, unlabelled=unlabelled)
 
 
-def _check_kind(path: Path, kind: str, form: InputForm) -> None:
+def _labelled_task(path: Path, layout: _Layout, form: InputForm) -> Task:
     """Folders are labels: there are no numbers to learn."""
+    if form.answers:
+        raise ConversionError(
+            f"{path}: holds images of classes, which are for one output; the model has the outputs "
+            f"{listed(form.answers)}",
+            f"give an .npz with {', '.join(expected_names(form))}, or module:function; or images "
+            "in no folders of classes, and the model's own answers are kept to",
+        )
     outputs = form.outputs
+    kind = form.wish.kind or (RECONSTRUCTION if outputs == form.shape else CLASSIFICATION)
     if kind == REGRESSION or form.wish.metric == AUC:
         raise ConversionError(
             f"{path}: holds images, which are no data for {form.wish.metric or kind}",
@@ -114,8 +144,17 @@ def _check_kind(path: Path, kind: str, form: InputForm) -> None:
         raise ConversionError(
             f"{path}: the model gives {outputs} for each image of {form.shape}: that is neither a "
             "row of scores nor the image",
-            "give the data as .npz or by module:function, with y_train and y_test",
+            "give the data as .npz or by module:function, with y_train and y_test; or the images "
+            "in no folders of classes, and the model's own answers are kept to",
         )
+    if kind == CLASSIFICATION and len(layout.classes) != form.classes:
+        found = ", ".join(layout.classes[:5]) or "none"
+        raise ConversionError(
+            f"{path}: has {len(layout.classes)} class folders ({found}), the model tells apart "
+            f"{form.classes} classes",
+            _LAYOUT,
+        )
+    return form.wish.task(kind)
 
 
 def _weighted(task: Task, form: InputForm, labels: Labels, names: tuple[str, ...]) -> Task:
@@ -123,10 +162,7 @@ def _weighted(task: Task, form: InputForm, labels: Labels, names: tuple[str, ...
     return replace(task, class_weights=weights)
 
 
-def _listings(
-    path: Path, files: ImageFiles, classes: int | None
-) -> tuple[dict[str, _Listing], tuple[str, ...]]:
-    """Images of train and test, or of "" where there is no split; and the names of the classes."""
+def _layout(path: Path, files: ImageFiles) -> _Layout:
     root = _root(files)
     below = _children(files.folders, root)
     if {TRAIN, TEST} & below and not {TRAIN, TEST} <= below:
@@ -139,15 +175,9 @@ def _listings(
         raise ConversionError(
             f"{path}: class {differing!r} is not in both train/ and test/", _LAYOUT
         )
-    if classes is not None and len(names[splits[0]]) != classes:
-        found_names = ", ".join(names[splits[0]][:5]) or "none"
-        raise ConversionError(
-            f"{path}: has {len(names[splits[0]])} class folders ({found_names}), the model tells "
-            f"apart {classes} classes",
-            _LAYOUT,
-        )
-    listings = {split: _listing(path, files, (*root, split), names[split]) for split in splits}
-    return listings, tuple(names[splits[0]])
+    if splits == ("",) and len(names[""]) == 1 and len(files.folders) == 1:
+        return _Layout((*root, *names[""]), splits, ())  # all images in the only folder
+    return _Layout(root, splits, tuple(names[splits[0]]))
 
 
 def _root(files: ImageFiles) -> tuple[str, ...]:
@@ -164,22 +194,22 @@ def _children(folders: frozenset[str], above: tuple[str, ...]) -> set[str]:
     return {b[len(parts)] for b in below if len(b) == len(parts) + 1 and b[: len(parts)] == parts}
 
 
-def _listing(
-    path: Path, files: ImageFiles, above: tuple[str, ...], class_names: list[str]
-) -> _Listing:
-    prefix = "".join(f"{part}/" for part in above if part)
-    number = {name: position for position, name in enumerate(class_names)}
+def _listing(path: Path, files: ImageFiles, layout: _Layout, split: str) -> _Listing:
+    prefix = "".join(f"{part}/" for part in (*layout.root, split) if part)
     names = [name for name in sorted(files.images) if name.startswith(prefix)]
+    if not layout.classes:
+        return _Listing(tuple(names), np.zeros(len(names), np.int64))
+    number = {name: position for position, name in enumerate(layout.classes)}
     labels = []
     for name in names:
         class_name, _, rest = name[len(prefix) :].partition("/")
         if not rest:
             raise ConversionError(f"{path}: image {name} is in no class folder", _LAYOUT)
         labels.append(number[class_name])
-    empty = set(range(len(class_names))) - set(labels)
+    empty = set(range(len(layout.classes))) - set(labels)
     if empty:
         raise ConversionError(
-            f"{path}: class folder {prefix}{class_names[min(empty)]} has no images",
+            f"{path}: class folder {prefix}{layout.classes[min(empty)]} has no images",
             "put images into it, or train the model without this class",
         )
     return _Listing(tuple(names), np.array(labels, np.int64))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from converters.data.dataset import TEST, TRAIN, InputForm
 from converters.data.fields import listed
 from converters.data.split import Labels
-from converters.data.target_data import class_weights, kind_of
+from converters.data.target_data import class_weights, task_of
 from converters.errors import ConversionError
 from converters.task import MAE, MSE, SEVERAL, Task
 
@@ -32,29 +32,38 @@ def is_ours(name: str) -> bool:
     return name.partition(".")[0] in NAMES
 
 
-def expected_names(form: InputForm) -> list[str]:
-    """What the arrays for a model are called."""
+def expected_names(form: InputForm, unlabelled: Collection[str] = ()) -> list[str]:
+    """What the arrays for a model are called.
+
+    Args:
+        form: Of the model.
+        unlabelled: Splits that have no labels.
+    """
     splits = (TRAIN, TEST) if form.trains else (TEST,)
     return [
         name
         for split in splits
         for side, names in (("x", form.inputs), ("y", form.answers))
+        if side == "x" or split not in unlabelled
         for name in ([f"{side}_{split}.{one}" for one in names] or [f"{side}_{split}"])
     ]
 
 
-def check_names(path: Path, arrays: Iterable[str], form: InputForm) -> None:
+def check_names(
+    path: Path, arrays: Iterable[str], form: InputForm, unlabelled: Collection[str] = ()
+) -> None:
     """Refuse arrays that are not called as the model's inputs and outputs are.
 
     Args:
         path: For the message.
         arrays: Their names.
         form: Of a model of several inputs or outputs.
+        unlabelled: Splits that have no labels.
 
     Raises:
         ConversionError: One is missing, or there is one more; the message has all names.
     """
-    expected, found = expected_names(form), [name for name in arrays if is_ours(name)]
+    expected, found = expected_names(form, unlabelled), [name for name in arrays if is_ours(name)]
     missing = [name for name in expected if name not in found]
     splits = () if form.trains else ("train",)
     more = [
@@ -83,13 +92,15 @@ def task_of_outputs(path: Path, arrays: Mapping[str, Array], form: InputForm) ->
     """
     parts = {}
     for name in form.answers:
-        y = {f"y_{split}": arrays[f"y_{split}.{name}"] for split in (TRAIN, TEST)}
+        y = {
+            f"y_{split}": arrays[f"y_{split}.{name}"]
+            for split in (TRAIN, TEST)
+            if f"y_{split}.{name}" in arrays
+        }
         # No x: that an answer is what goes in is for models of one input and one output.
         own = replace(form.of_output(name), shape=(), inputs={})
         nothing = np.empty(0)
-        kind = kind_of(path, {"x_train": nothing, "x_test": nothing, **y}, own)
-        kind = kind_of(path, {"x_train": nothing, "x_test": nothing, **y}, own)
-        parts[name] = own.wish.task(kind)
+        parts[name] = task_of(path, {"x_train": nothing, "x_test": nothing, **y}, own)
     return Task(SEVERAL, "", "", parts=parts)
 
 

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from converters.data.dataset import InputForm
+from converters.data.dataset import TEST, TRAIN, InputForm
 from converters.data.split import Labels
 from converters.errors import ConversionError
-from converters.task import BALANCED, CLASSIFICATION, RECONSTRUCTION, REGRESSION
+from converters.task import (
+    AUC,
+    BALANCED,
+    CLASSIFICATION,
+    MAE,
+    MSE,
+    R2,
+    RECONSTRUCTION,
+    REGRESSION,
+    Task,
+)
 
 Array = npt.NDArray[Any]
 
@@ -26,19 +37,76 @@ def may_lack_labels(form: InputForm) -> bool:
     return kind == RECONSTRUCTION or not kind and form.outputs == form.shape
 
 
-def kind_of(path: Path, arrays: Mapping[str, Array], form: InputForm) -> str:
-    """What a model is for: as the recipe says, or where it is plain from the data.
+def splits_without_labels(arrays: Collection[str], form: InputForm) -> frozenset[str]:
+    """Which splits have no y, so that the model's own answers stand in for labels.
 
-    Floats that are no class numbers are a regression; a y that is x, or none where the model gives
-    what it takes, a reconstruction.
+    Args:
+        arrays: Their names.
+        form: Of the model.
+
+    Returns:
+        `TRAIN`, or `TRAIN` and `TEST`: who has labels to learn from has some to judge by, too, and
+        a y_test alone that is missing is missed.
+    """
+    if may_lack_labels(form) or form.probabilities is None:
+        return frozenset()
+    there = {name.partition(".")[0] for name in arrays}
+    lacking = frozenset(split for split in (TRAIN, TEST) if f"y_{split}" not in there)
+    return lacking if TRAIN in lacking else frozenset()
+
+
+def task_of(path: Path, arrays: Mapping[str, Array], form: InputForm) -> Task:
+    """What one output of a model learns and is judged by.
 
     Args:
         path: For messages.
         arrays: x_train, and y_train and y_test where they are.
-        form: Of the model.
+        form: Of the model and this output.
 
     Raises:
-        ConversionError: The model's output is not one of such a task.
+        ConversionError: The output is not one of such a task.
+    """
+    kind = _kind_of(path, arrays, form)
+    if not splits_without_labels(arrays, form):
+        return form.wish.task(kind)
+    return task_by_own_answers(path, kind, form)
+
+
+def task_by_own_answers(path: Path, kind: str, form: InputForm) -> Task:
+    """The task where what the model itself answers counts as right.
+
+    A regression is then judged by R2: of an error the model would have 0, and no loss is a share of
+    that.
+
+    Args:
+        path: For messages.
+        kind: Of the task.
+        form: Of the model and this output.
+
+    Raises:
+        ConversionError: The recipe wishes what needs labels.
+    """
+    wish = form.wish
+    if kind == REGRESSION and not wish.metric:
+        wish = replace(wish, metric=R2)
+    for what, needs_labels in (
+        (f"the metric {wish.metric}", wish.metric in (MAE, MSE, AUC)),
+        ("class_weights", bool(wish.class_weights)),
+    ):
+        if needs_labels:
+            raise ConversionError(
+                f"{path}: has no labels to train with, which {what} of the recipe needs",
+                "give labels; or leave that away: then the model's own answers are kept to, "
+                "judged by accuracy or r2",
+            )
+    return wish.task(kind)
+
+
+def _kind_of(path: Path, arrays: Mapping[str, Array], form: InputForm) -> str:
+    """As the recipe says, or where it is plain from the data.
+
+    Floats that are no class numbers are a regression; a y that is x, or none where the model gives
+    what it takes, a reconstruction. Without any y probabilities are of classes, all else numbers.
     """
     outputs = form.outputs
     kind = form.wish.kind or _plain_kind(arrays, form)
@@ -62,9 +130,11 @@ def _plain_kind(arrays: Mapping[str, Array], form: InputForm) -> str:
     if outputs is None:
         return CLASSIFICATION
     x, y = arrays.get("x_train"), arrays.get("y_train")
-    if y is None or outputs == form.shape and x is not None and np.array_equal(x, y):
+    if outputs == form.shape and (y is None or x is not None and np.array_equal(x, y)):
         return RECONSTRUCTION
     numbers = [array for array in (y, arrays.get("y_test")) if array is not None]
+    if not numbers:
+        return CLASSIFICATION if form.probabilities is True else REGRESSION
     if any(array.dtype.kind != "f" for array in numbers):
         return CLASSIFICATION
     if not all(_fits(array, outputs) for array in numbers):

@@ -69,6 +69,7 @@ def main(folder: Path) -> None:
     answers = {f"y_train.{name}": array for name, array in y.items()}
     answers |= {f"y_test.{name}": array for name, array in y_test.items()}
     np.savez(folder / "both.npz", **named, **answers)
+    np.savez(folder / "unlabelled.npz", **named)
     np.savez(folder / "inputs.npz", **named, y_train=y["kind"], y_test=y_test["kind"])
     both = trained(tf_keras, x, y)
     both.save(folder / "both.keras")

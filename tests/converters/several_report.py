@@ -53,6 +53,16 @@ bias_correction = "if_better"
 calibration = "mse"
 """
 
+TUNED = """
+schema = 1
+[[step]]
+kind = "tune"
+epochs = 1
+learning_rate = 1e-4
+[[step]]
+kind = "ptq_w8a8"
+"""
+
 CLUSTERED = """
 schema = 1
 [[step]]
@@ -80,6 +90,7 @@ CASES = {
     "stored": ("float.tflite", "both.npz", "ptq_weight_only", None),
     "function": ("both.keras", "my_data:load", "ptq_dynamic", None),
     "made": ("both.keras", "both.npz", MADE, 0.05),
+    "unlabelled": ("both.keras", "unlabelled.npz", TUNED, None),
     "told": ("keras3.keras", "both.npz", TOLD, None),
     "inputs": ("inputs.keras", "inputs.npz", CLUSTERED, None),
     "augmented": ("both.keras", "both.npz", AUGMENTED, None),

@@ -18,6 +18,7 @@ def regression(folder: Path) -> None:
     y = (np.tanh(x @ mixing) * 3 + random.normal(0, 0.1, (800, 2))).astype("f4")
     np.savez(folder / "regression.npz", x_train=x[:600], y_train=y[:600], x_test=x[600:],
              y_test=y[600:])  # fmt: skip
+    np.savez(folder / "unlabelled.npz", x_train=x[:600], x_test=x[600:])
     model = tf_keras.Sequential(
         [layers.Input((8,)), layers.Dense(32, "relu"), layers.Dense(32, "relu"), layers.Dense(2)]
     )

@@ -116,6 +116,7 @@ learning_rate = 1e-4
 CASES = {
     "regression": ("regression.keras", "regression.npz", "ptq_w8a8", None),
     "trained": ("regression.keras", "regression.npz", TRAINING, 0.05),
+    "unlabelled": ("regression.keras", "unlabelled.npz", TRAINING, 0.05),
     "own": ("regression.keras", "regression.npz", WEIGHTS, None),
     "mixed": ("regression.keras", "regression.npz", MIXED, None),
     "pictures": ("autoencoder.keras", "pictures.npz", AUTO, None),

@@ -99,6 +99,16 @@ def test_channels_go_a_teacher_teaches_and_a_budget_holds_for_the_worst_output(r
     assert conversion["budget"]["held"]
 
 
+def test_without_labels_each_output_is_held_to_the_models_own_answers(report):
+    found = figures(report, "unlabelled")
+    assert {name: (one["name"], one["given"]) for name, one in found.items()} == {
+        "kind": ("accuracy", 1.0),
+        "amount": ("r2", 1.0),
+    }
+    assert min(one["file"] for one in found.values()) > 0.9
+    assert report["unlabelled"]["golden labels"] == ["kind"]
+
+
 def test_improvements_prove_themselves_on_all_outputs(report):
     *_, quantized = report["told"]["conversion"]["step_records"]
     before, after = quantized["found"]["bias_correction"]["sqnr_db"]

@@ -17,7 +17,7 @@ from converters.recipe import load_recipe
 from converters.task import Task, TaskWish, parse_task
 from tests.converters.conftest import run_child
 
-CASES = ("regression", "mixed", "anomalies", "trained", "own", "pictures")
+CASES = ("regression", "mixed", "anomalies", "trained", "unlabelled", "own", "pictures")
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +78,18 @@ def test_a_regression_is_pruned_distilled_and_trained_with_8_bits_within_its_bud
     assert losses[-1] < losses[0]
     assert distilled["found"]["validation_accuracies"] == []
     assert quantized["found"]["same_class"] > 0.95
+
+
+def test_without_labels_a_regression_is_held_to_the_models_own_answers(report):
+    metric, conversion = figures(report, "unlabelled"), report["unlabelled"]["conversion"]
+    assert (metric["kind"], metric["name"], metric["given"]) == ("regression", "r2", 1.0)
+    assert 0.9 < metric["file"] < 1
+    assert conversion["budget"]["held"]
+    assert {split["name"]: split["origin"] for split in conversion["splits"]} == {
+        "test": "x_test, no labels",
+        "train": "some of x_train, no labels",
+        "validation": "some of x_train, no labels",
+    }
 
 
 def test_loss_and_metric_may_be_the_users_own(report, folder):

@@ -24,8 +24,13 @@ def test_every_command_is_in_the_readme(name: str) -> None:
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "converters" / "recipes").glob("*.toml")))
-def test_every_recipe_is_in_the_readme(path: Path) -> None:
+def test_every_recipe_is_in_the_readme_and_in_the_help(path: Path) -> None:
     assert f"`{path.stem}`" in README
+    context = click.Context(kedge, info_name="kedge")
+    convert = kedge.get_command(context, "convert")
+    assert convert is not None
+    (told,) = (option.help for option in convert.params if option.name == "recipe")
+    assert re.search(rf"\b{path.stem}\b", told)
 
 
 @pytest.mark.parametrize("kind", STEP_KINDS)

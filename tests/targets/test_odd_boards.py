@@ -145,6 +145,15 @@ def test_adding_says_that_a_folder_is_mounted_noexec(noexec: Target, tmp_path: P
     assert "--root" in ran.err
 
 
+def test_adding_says_that_there_is_too_little_room(here: Target, tmp_path: Path) -> None:
+    with small_disk(Path(here.root), "size=8m"):
+        ran = kedge("target", "add", "here", "local", "--root", here.root, cwd=tmp_path)
+
+    assert ran.code == 0, ran.err
+    assert "too little for any runtime" in ran.err
+    assert "kedge target check here" in ran.err
+
+
 def test_a_folder_that_cannot_be_written_is_not_added(here: Target, tmp_path: Path) -> None:
     with small_disk(Path(here.root), "ro"):
         ran = kedge("target", "add", "here", "local", "--root", here.root, cwd=tmp_path)

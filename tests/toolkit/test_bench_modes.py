@@ -60,7 +60,9 @@ def test_a_fixed_rate_shows_responses_beside_services_and_is_kept(project: Path)
     assert pace["requests"] == 30
     assert 0 <= pace["unserved"] <= pace["missed"] <= 30
     assert pace["response_median_us"] >= entry["invoke_median_us"]
-    number = kedge("results", "list", "--json", cwd=project).json["results"][0]["id"]
+    newest = kedge("results", "list", "--json", cwd=project).json["results"][0]
+    assert newest["mode"] == "50 Hz"
+    number = newest["id"]
     shown = kedge("results", "show", str(number), "--json", cwd=project).json
     assert shown["pace"] == pace
     assert "at 50 requests a second" in kedge("results", "show", str(number), cwd=project).out
@@ -72,9 +74,14 @@ def test_a_soak_is_one_process_with_trends(project: Path) -> None:
     assert ran.code in (0, 9), ran.err
     assert ran.out.startswith(("VALID", "UNSTABLE"))
     assert "LEAKS" not in ran.out
-    assert "KiB/h (95 % interval" in ran.out
-    assert "%/h (95 % interval" in ran.out
+    # Two seconds say nothing about an hour.
+    assert "KiB in all (95 % interval" in ran.out
+    assert "% in all (95 % interval" in ran.out
+    assert "an hour" not in ran.out
     assert "soak" in ran.err
+    listed = kedge("results", "--json", cwd=project).json["results"]
+    assert listed[0]["mode"] == "soak"
+    assert "soak" in kedge("results", cwd=project).out
 
 
 def test_ctrl_c_ends_a_soak_with_what_was_seen_so_far(project: Path) -> None:
@@ -95,7 +102,7 @@ def test_ctrl_c_ends_a_soak_with_what_was_seen_so_far(project: Path) -> None:
 
     assert process.returncode in (0, 9), log
     assert "ended early" in said
-    assert "KiB/h" in said
+    assert "KiB in all" in said
     assert "kept as result" in log
 
 

@@ -72,6 +72,7 @@ def first_store(tmp_path: Path) -> Path:
 def test_a_store_of_schema_1_is_read_and_computed_again(first_store: Path) -> None:
     with open_results(first_store) as store:
         lines = store.lines()
+        assert {line.mode for line in lines} == {""}
         found = [store.load(line.id) for line in lines]
     assert [line.threads for line in lines] == [2, 1]
     for result in found:

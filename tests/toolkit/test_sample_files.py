@@ -154,6 +154,18 @@ def test_the_only_array_of_an_npz_needs_no_name(tmp_path: Path) -> None:
     assert sample.tensors["x"].sum() == 6
 
 
+def test_a_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SampleError, match="is a folder, expected a picture") as caught:
+        list(read_samples(tmp_path, NUMBERS, ModelCard()))
+    assert "--input may be given several times" in caught.value.hint
+
+
+def test_one_array_for_several_inputs_is_refused(tmp_path: Path) -> None:
+    two = (TensorSpec("a:0", (1, 2), "float32", None, None), *COUNTS)
+    with pytest.raises(SampleError, match="is one array, the model takes a:0, x"):
+        arrays(tmp_path, np.ones((5, 2)), two)
+
+
 def test_several_inputs_are_given_by_name(tmp_path: Path) -> None:
     two = (TensorSpec("a:0", (1, 2), "float32", None, None), *COUNTS)
     values = {"x": np.ones((5, 2, 3), np.int64), "a:0": np.zeros((5, 2))}
@@ -162,7 +174,7 @@ def test_several_inputs_are_given_by_name(tmp_path: Path) -> None:
     assert len(samples) == 5
     assert samples[4].tensors["x"].dtype == np.int32
     assert samples[4].source.endswith("values[4]")
-    with pytest.raises(SampleError, match=r"has the arrays \['x'\], the model takes"):
+    with pytest.raises(SampleError, match=r"has the arrays x, the model takes"):
         arrays(tmp_path, {"x": values["x"]}, two)
     with pytest.raises(SampleError, match="a:0: 2, x: 5; expected the same of each"):
         arrays(tmp_path, {**values, "a:0": np.zeros((2, 2))}, two)

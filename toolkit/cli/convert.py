@@ -223,6 +223,10 @@ def show_conversion(conversion: Conversion) -> None:
 
 
 def _show_attempts(conversion: Conversion) -> None:
+    budget = conversion.budget
+    if budget is not None and budget.held:
+        allowed = f"at most {budget.max_drop:.2%} lost"
+        output.say(f"--max-drop: held, {allowed} on the {budget.split} samples")
     if len(conversion.attempts) < 2:
         return
     rows = []

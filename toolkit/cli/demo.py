@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def command(folder: Path) -> None:
     """Train a small model on handwritten digits, and take it all the way to a board.
 
-    Takes about two minutes. The board is this computer, behind an SSH server that the demo starts
+    Takes about a minute. The board is this computer, behind an SSH server that the demo starts
     and ends. Every step is a command that you can repeat with your own model.
 
     \b

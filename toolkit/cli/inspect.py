@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 #: A tensor list longer than this is shortened for a person; `--json` has all.
 _SHOWN_TENSORS = 12
 
+#: Characters of a tensor's name that a table has room for.
+_SHOWN_NAME = 50
+
 
 @click.command("inspect")
 @click.argument("file", type=file_path())
@@ -58,10 +61,15 @@ def _show(model: ModelFile) -> None:
     total = sum(tensor.is_constant for tensor in model.tensors)
     title = f"constants: the first {len(shown)} of {total} (--json shows all)"
     rows = [
-        [tensor.name[-50:], str(list(tensor.shape)), tensor.dtype, output.size(tensor.bytes)]
+        [_end_of(tensor.name), str(list(tensor.shape)), tensor.dtype, output.size(tensor.bytes)]
         for tensor in shown
     ]
     output.table(title, ["constant", "shape", "type", "size"], rows)
+
+
+def _end_of(name: str) -> str:
+    """The end of a long name, where tensors of one model differ."""
+    return name if len(name) <= _SHOWN_NAME else "…" + name[1 - _SHOWN_NAME :]
 
 
 def _spec_row(entry: tuple[str, TensorSpec]) -> list[str]:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 #: A soak that lasted this share of what was asked for ended by itself.
 _WHOLE_SOAK = 0.99
 
+#: A trend is told by the hour from so long a soak on.
+_LEAST_MINUTES = 10
+
 
 def show_measurement(measurement: Measurement) -> None:
     """Print a measurement: the verdict first."""
@@ -134,20 +137,26 @@ def _show_paces(paced: list[tuple[Row, Pace]]) -> None:
 def _show_soak(soak: Soak) -> None:
     from toolkit.soak import LEAKS, SLOWS
 
-    hours = soak.duration_s / 3600
-    output.say(f"soak of {60 * hours:.1f} min, {soak.runs} runs: {' and '.join(soak.verdict)}")
+    minutes = soak.duration_s / 60
+    output.say(f"soak of {minutes:.1f} min, {soak.runs} runs: {' and '.join(soak.verdict)}")
+    # What a few minutes showed is told as it is: an hour of it would be a guess.
+    hours, each = (1.0, " an hour") if minutes >= _LEAST_MINUTES else (minutes / 60, " in all")
     if soak.memory is not None:
-        low, high = (bound / 1024 for bound in soak.memory.interval)
+        slope, low, high = (
+            hours * bound / 1024 for bound in (soak.memory.slope, *soak.memory.interval)
+        )
         output.say(
             f"    memory {output.size(soak.memory_start_bytes)} at first, "
-            f"{output.size(soak.memory_end_bytes)} at last: {soak.memory.slope / 1024:+,.0f} KiB/h "
+            f"{output.size(soak.memory_end_bytes)} at last: {slope:+,.0f} KiB{each} "
             f"(95 % interval {low:+,.0f} to {high:+,.0f}){_not_counted(soak, soak.memory, LEAKS)}"
         )
-    if soak.latency is not None and soak.slowing is not None:
-        low, high = (100 * bound / soak.latency.start for bound in soak.latency.interval)
+    if soak.latency is not None:
+        slope, low, high = (
+            hours * 100 * bound / soak.latency.start
+            for bound in (soak.latency.slope, *soak.latency.interval)
+        )
         output.say(
-            f"    latency {output.duration(soak.latency.start)} at first, "
-            f"{100 * soak.slowing * hours:+.1f} % in all: {100 * soak.slowing:+,.1f} %/h "
+            f"    latency {output.duration(soak.latency.start)} at first: {slope:+,.1f} %{each} "
             f"(95 % interval {low:+,.1f} to {high:+,.1f}){_not_counted(soak, soak.latency, SLOWS)}"
         )
 

@@ -140,14 +140,16 @@ def converting(command: Command) -> Command:
             "--recipe",
             default="ptq_w8a8",
             show_default=True,
-            help="Such as ptq_w8a8, qat_w8a8, float32, or a TOML file.",
+            help="ptq_w8a8, ptq_w8a16, ptq_f16, ptq_dynamic, ptq_weight_only, mixed_w8a8, "
+            "qat_w8a8, sparse80_qat_w8a8, cluster16_qat_w8a8, blocks25_distill_qat_w8a8, "
+            "channels50_distill_qat_w8a8, float32, or your own TOML file.",
         ),
         click.option(
             "--data",
             required=True,
             type=file_path(),
             help=".npz (x_train, y_train, x_test, y_test), a folder or .tar of images, one "
-            "sub-folder a class, or module:function.",
+            "sub-folder a class, or module:function; labels may be left away.",
         ),
     ):
         command = option(command)

@@ -17,17 +17,19 @@ if TYPE_CHECKING:
 
 
 @click.group("results", invoke_without_command=True)
+@as_json
 @click.pass_context
-def command(context: click.Context) -> None:
+def command(context: click.Context, as_json: bool) -> None:
     """List, show and export what was measured in this project (kept in .kedge/results.db).
 
     Without a command, lists.
 
     \b
     kedge results
+    kedge results --json
     """
     if context.invoked_subcommand is None:
-        context.invoke(list_results)
+        context.invoke(list_results, as_json=as_json)
 
 
 @command.command("list")
@@ -55,13 +57,14 @@ def list_results(name: str | None, last: int, as_json: bool) -> None:
             line.target,
             f"{Path(line.model).name} {line.model_sha256[:8]}",
             str(line.threads),
+            line.mode or "–",
             output.duration(line.median_us),
             line.verdict,
         ]
         for line in lines
     ]
-    columns = ["result", "taken at (UTC)", "target", "model", "threads", "median", "verdict"]
-    output.table("", columns, rows)
+    columns = ["result", "taken at (UTC)", "target", "model", "threads", "mode", "median"]
+    output.table("", [*columns, "verdict"], rows)
 
 
 @command.command("show")

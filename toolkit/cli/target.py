@@ -57,6 +57,7 @@ def add(
     kedge target add far pi@10.0.0.7 --jump me@bastion
     kedge target add here local
     """
+    from targets.doctor import LEAST_ROOM_BYTES
     from targets.inventory import DEFAULT_ROOT, Target
     from toolkit.enroll import enroll
 
@@ -76,6 +77,11 @@ def add(
         )
     if added.free_bytes is not None:
         output.say(f"{output.size(added.free_bytes)} are free for kedge at {added.root}")
+        if added.free_bytes < LEAST_ROOM_BYTES:
+            output.warn(
+                "that is too little for any runtime; what it needs: kedge target check "
+                f"{name}; another folder: add it again with --root"
+            )
     if not added.lets_load:
         output.warn(
             f"{added.root} is mounted noexec: no runtime can be loaded from there; "

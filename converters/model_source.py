@@ -284,6 +284,8 @@ def _load_tflite(source: SourceFile) -> LoadedModel:
 
     fixed = Unpacked(path.read_bytes())
     fixed.fix_batch()
+    content = fixed.packed()
+    alone = len(inputs) == len(outputs) == 1  # an application may know them by their names
     return LoadedModel(
         path=path,
         kind=TFLITE,
@@ -295,7 +297,7 @@ def _load_tflite(source: SourceFile) -> LoadedModel:
         probabilities=gives_probabilities(predict, inputs, outputs, None),
         sha256=sha256_of(path),
         size_bytes=bytes_of(path),
-        content=with_end_names(fixed.packed()),
+        content=content if alone else with_end_names(content),
     )
 
 

@@ -34,17 +34,16 @@ def ends_of(model: Unpacked) -> FileEnds:
 
 
 def with_end_names(content: bytes) -> bytes:
-    """A file whose tensors at its ends are called as the model's inputs and outputs are.
+    """A file that calls its inputs and outputs as the model does, as tensors and in its signature.
 
-    Of one input and one output it is left as it is. The converter puts outputs into an order of its
-    own; the names, which its signature keeps, tell which is which.
+    So they have the same names whatever the recipe, and a model.toml fits them all. The converter
+    puts outputs into an order of its own; the names, which its signature keeps, tell which is
+    which.
 
     Args:
         content: A .tflite.
     """
     model = Unpacked(content)
-    if len(model.inputs) == len(model.outputs) == 1:
-        return content
     found = ends_of(model)
     for tensors, names, alone in (
         (model.inputs, found.inputs, INPUT_NAME),
@@ -52,6 +51,9 @@ def with_end_names(content: bytes) -> bytes:
     ):
         for tensor, name in zip(tensors, names_of_ends(names, alone), strict=True):
             model.tensors[tensor].name = name.encode()
+    for signature in (model.model.signatureDefs or [])[:1]:
+        for entry in (*signature.inputs, *signature.outputs):
+            entry.name = model.name(entry.tensorIndex).encode()
     return model.packed()
 
 

@@ -7,11 +7,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from converters import pipeline
-from converters.conversion import CONVERSION_NAME
-from converters.errors import ConversionError
-from converters.judge.golden import read_golden
 from converters.request import ConversionRequest
+from tests.converters.case_report import outcome, recipe_file
 
 MADE = """
 schema = 1
@@ -122,26 +119,12 @@ def load():
 
 def case(folder: Path, name: str) -> dict:
     """What comes of one of them."""
-    model, data, recipe, max_drop = CASES[name]
-    if "[" in recipe:
-        path = folder / f"{name.replace(' ', '_')}.toml"
-        path.write_text(recipe if recipe.strip().startswith("schema") else f"schema = 1\n{recipe}")
-        recipe = str(path)
+    model, data, text, max_drop = CASES[name]
+    recipe = recipe_file(text, folder / f"{name.replace(' ', '_')}.toml")
     out = folder / "out" / name
     out.mkdir(parents=True)
     request = ConversionRequest(folder / model, folder / data, recipe, out, max_drop=max_drop)
-    try:
-        made = pipeline.run(request, out, lambda progress: None)
-    except ConversionError as error:
-        return {"refused": f"{error}; {error.hint}"}
-    golden = read_golden(out / "golden.npz")
-    assert made is not None
-    return {
-        "conversion": json.loads((out / CONVERSION_NAME).read_text()),
-        "card": (out / "model.toml").read_text(),
-        "golden": {key: list(array.shape) for key, array in golden.inputs.items()},
-        "golden labels": sorted(golden.outputs or {}),
-    }
+    return outcome(request, out)
 
 
 def main(folder: Path, report: Path) -> None:

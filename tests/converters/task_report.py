@@ -9,11 +9,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from converters import pipeline
-from converters.conversion import CONVERSION_NAME
-from converters.errors import ConversionError
-from converters.judge.golden import read_golden
 from converters.request import ConversionRequest
+from tests.converters.case_report import outcome, recipe_file
 
 CODE = """
 import numpy as np
@@ -136,26 +133,15 @@ def main(folder: Path, report: Path, cases: list[str]) -> None:
     found = {}
     for name in cases:
         model, data, recipe, max_drop = CASES[name]
-        if "\n" in recipe:
-            text = recipe.replace("LOSS", "huber").replace("METRIC", "r2")
-            recipe = str(folder / f"{name}.toml")
-            Path(recipe).write_text(text)
-        work = Path(tempfile.mkdtemp(dir=folder))
+        text = recipe.replace("LOSS", "huber").replace("METRIC", "r2")
         request = ConversionRequest(
-            folder / model, folder / data, recipe, folder / name, max_drop=max_drop
+            folder / model,
+            folder / data,
+            recipe_file(text, folder / f"{name}.toml"),
+            folder / name,
+            max_drop=max_drop,
         )
-        try:
-            pipeline.run(request, work, lambda progress: None)
-        except ConversionError as error:
-            found[name] = {"error": str(error), "hint": error.hint}
-            continue
-        golden = read_golden(work / "golden.npz")
-        found[name] = {
-            "conversion": json.loads((work / CONVERSION_NAME).read_text()),
-            "card": (work / "model.toml").read_text(),
-            "golden_labels": golden.labels is not None,
-            "golden_samples": len(next(iter(golden.inputs.values()))),
-        }
+        found[name] = outcome(request, Path(tempfile.mkdtemp(dir=folder)))
     report.write_text(json.dumps(found))
 
 

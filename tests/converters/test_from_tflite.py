@@ -14,6 +14,7 @@ from converters.request import ConversionRequest
 from converters.tflite.contract import refusals
 from converters.tflite.quantization import quantize
 from converters.tflite.reader import read_model
+from converters.tflite.unpacked import Unpacked
 from tests.converters.warm import convert
 
 SHARED = Path(__file__).parents[2].parent / "shared"
@@ -97,6 +98,18 @@ def test_the_old_runtime_answers_rightly_or_is_refused(by_recipe, float_tflite, 
         return
     assert reasons == ()
     assert old_accuracy(conversion, float_tflite.data) >= conversion.accuracy.fraction - 0.01
+
+
+def test_input_and_output_keep_the_names_that_an_application_knows(float_tflite, tmp_path):
+    model = Unpacked(float_tflite.model.read_bytes())
+    for (tensor,), name in ((model.inputs, b"pixels:0"), (model.outputs, b"digit:0")):
+        model.tensors[tensor].name = name
+    given = tmp_path / "given.tflite"
+    given.write_bytes(model.packed())
+    for recipe in ("ptq_w8a8", "ptq_weight_only"):
+        out = tmp_path / recipe
+        made = convert(replace(float_tflite, model=given, recipe=recipe, out=out))
+        assert [spec.name for spec in (*made.inputs, *made.outputs)] == ["pixels:0", "digit:0"]
 
 
 def test_weight_only_computes_in_floats_with_int8_weights(by_recipe):

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter
 
 from converters.errors import ConversionError
 from converters.tflite.contract import refusals
@@ -32,6 +33,19 @@ def test_the_file_is_as_right_as_the_model(by_recipe, recipe):
     conversion = by_recipe(recipe)
     assert conversion.recipe == recipe
     assert conversion.accuracy.fraction >= conversion.float_accuracy.fraction - 0.01
+
+
+@pytest.mark.parametrize("recipe", ["float32", "ptq_w8a8", "ptq_w8a16", "ptq_f16", "ptq_dynamic"])
+def test_input_and_output_are_called_so_whatever_the_recipe(by_recipe, recipe):
+    """What is said in model.toml, and in an application, holds for the next recipe, too."""
+    conversion = by_recipe(recipe)
+    assert [spec.name for spec in (*conversion.inputs, *conversion.outputs)] == ["input", "output"]
+    interpreter = Interpreter(str(conversion.model))
+    (names,) = interpreter.get_signature_list().values()
+    assert names == {"inputs": ["input"], "outputs": ["output"]}
+    (spec,) = conversion.inputs
+    answer = interpreter.get_signature_runner()(input=np.zeros(spec.shape, spec.dtype))
+    assert answer["output"].shape == (1, 10)
 
 
 def test_w8a16_has_int16_ends_and_activations_and_int8_kernels(by_recipe):

@@ -54,7 +54,7 @@ def test_a_model_of_any_form_keeps_the_names_of_its_inputs_and_outputs(report, n
     assert ends(conversion, "inputs") == sorted(INPUTS)
     assert ends(conversion, "outputs") == [["amount", [1, 1]], ["kind", [1, 3]]]
     assert report[name]["golden"] == {"picture": [600, 8, 8, 1], "numbers": [600, 4]}
-    assert report[name]["golden labels"] == ["kind"]
+    assert report[name]["labels"] == ["kind"]
     card = report[name]["card"]
     assert "[inputs.picture]" in card and "[inputs.numbers]" in card
     of_amount, of_kind = card.index("[outputs.amount]"), card.index("[outputs.kind]")
@@ -106,7 +106,7 @@ def test_without_labels_each_output_is_held_to_the_models_own_answers(report):
         "amount": ("r2", 1.0),
     }
     assert min(one["file"] for one in found.values()) > 0.9
-    assert report["unlabelled"]["golden labels"] == ["kind"]
+    assert report["unlabelled"]["labels"] == ["kind"]
 
 
 def test_improvements_prove_themselves_on_all_outputs(report):
@@ -127,7 +127,7 @@ REFUSED = {
 @pytest.mark.parametrize(("name", "words"), REFUSED.items(), ids=REFUSED.keys())
 def test_what_does_not_go_with_several_is_refused_before_the_work(report, name, words):
     for word in words:
-        assert word in report[name]["refused"]
+        assert word in report[name]["error"] + report[name]["hint"]
 
 
 def test_a_conversion_of_several_outputs_is_read_again(report, folder):

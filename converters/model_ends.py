@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from converters.data.fields import joined
+from converters.data.fields import joined, part
 
 Array = npt.NDArray[Any]
 #: Whether scores are probabilities rather than logits; of several outputs by their names.
@@ -89,13 +89,44 @@ def gives_probabilities(
         keras_model: Whose last layers are asked about single scores; None where there is none.
     """
     answers = predict(noise_for(inputs, 8))
+    layers = _last_layers(outputs, keras_model)
     if len(outputs) == 1:
-        last = None if keras_model is None else keras_model.layers[-1]
-        return _are_probabilities(answers, last)
-    layers = {} if keras_model is None else {one.name: one for one in keras_model.layers}
+        return _are_probabilities(answers, layers.get(outputs[0].name))
     return {
         end.name: _are_probabilities(answers[end.name], layers.get(end.name)) for end in outputs
     }
+
+
+def sure_probabilities(
+    probabilities: Probabilities, outputs: Sequence[End], keras_model: Any
+) -> Probabilities:
+    """The same without guesses: numbers from 0 to 1 may be a regression's as well.
+
+    Args:
+        probabilities: As from `gives_probabilities`.
+        outputs: Of the model.
+        keras_model: As there.
+    """
+    layers = _last_layers(outputs, keras_model)
+    sure = {
+        end.name: part(probabilities, end.name if len(outputs) > 1 else "")
+        and (int(np.prod(end.shape)) > 1 or "activation" in _config(layers.get(end.name)))
+        for end in outputs
+    }
+    return sure if len(outputs) > 1 else sure[outputs[0].name]
+
+
+def _last_layers(outputs: Sequence[End], keras_model: Any) -> dict[str, Any]:
+    """Name of each output to the layer that gives it, as far as that is known."""
+    if keras_model is None:
+        return {}
+    if len(outputs) == 1:
+        return {outputs[0].name: keras_model.layers[-1]}
+    return {layer.name: layer for layer in keras_model.layers}
+
+
+def _config(layer: Any) -> dict[str, Any]:
+    return dict(layer.get_config()) if layer is not None else {}
 
 
 def _are_probabilities(scores: Array, last: Any) -> bool:
@@ -105,7 +136,7 @@ def _are_probabilities(scores: Array, last: Any) -> bool:
     if scores.shape[1] > 1:
         sums = scores.sum(axis=1)
         return bool((scores >= 0).all() and (np.abs(sums - 1) < _SUM_TOLERANCE).all())
-    config = last.get_config() if last is not None else {}
+    config = _config(last)
     if "activation" in config:
         return "sigmoid" in str(config["activation"])
     return bool(((scores >= 0) & (scores <= 1)).all())

@@ -24,6 +24,7 @@ from converters.model_ends import (
     field_names,
     gives_probabilities,
     names_of_ends,
+    sure_probabilities,
 )
 from converters.model_function import batch_one_function, predictor_of
 from converters.source_file import KERAS_3, SAVED_MODEL, TF_KERAS, TFLITE, SourceFile
@@ -93,7 +94,7 @@ class LoadedModel:
             wish,
             inputs=inputs,
             answers=answers,
-            probabilities=self.probabilities,
+            probabilities=sure_probabilities(self.probabilities, self.outputs, self.keras_model),
         )
 
     def function_of(self, call: Callable[[Any], Any]) -> Any:

@@ -116,7 +116,9 @@ def _converted(
         return None
     written = maker.written()
     judgement = judge(source, written, samples, report)
-    write_golden(work / GOLDEN_NAME, golden_inputs(source, written, samples[TEST], request.seed))
+    own_labels = TEST in dataset.unlabelled
+    golden = golden_inputs(source, written, samples[TEST], request.seed, own_labels)
+    write_golden(work / GOLDEN_NAME, golden)
     if request.keep_keras and made.keras is not None:
         durable.write(work / KERAS_NAME, made.keras)
     card = card_of_conversion(

@@ -146,6 +146,7 @@ class Task:
         class_weights: Of each class in the loss, in the order of their numbers; empty for 1 each.
         weight: What the loss is multiplied with, so that those of several outputs can be added.
         parts: Name of each of several outputs to its task, in the model's order; empty for one.
+        own_answers: Whether the training samples have the model's own answers for right ones.
     """
 
     kind: str = CLASSIFICATION
@@ -156,6 +157,7 @@ class Task:
     class_weights: tuple[float, ...] = ()
     weight: float = 1.0
     parts: Mapping[str, Task] = field(default_factory=dict)
+    own_answers: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:

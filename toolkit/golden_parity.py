@@ -35,7 +35,8 @@ def compare_golden(
         steps = _threshold_steps(model, "", alone)
         # A classifier's golden inputs have labels.
         numbers = golden is not None and golden.labels is None
-        return compare(host, board, alone.labels, golden is not None, steps, numbers)
+        parity = compare(host, board, alone.labels, golden is not None, steps, numbers)
+        return replace(parity, own_labels=golden is not None and golden.own_labels)
     found = {}
     for name, values in host[1].items():
         right = golden.outputs.get(name, Right(None))

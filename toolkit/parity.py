@@ -60,6 +60,8 @@ class Parity:
     """95 % interval of board minus host accuracy, paired."""
     numbers: bool = False
     """Whether the outputs are numbers rather than scores that decide for a class."""
+    own_labels: bool = False
+    """Whether the accuracies are shares of the original model's own answers: the data had none."""
 
 
 def compare(

@@ -49,7 +49,14 @@ def open_arrays(path: Path, form: InputForm) -> Dataset:
     Raises:
         ConversionError: As for `dataset_of`; or it is no whole .npz.
     """
-    return dataset_of(path, _load(path), form)
+    arrays, others = _load(path)
+    dataset = dataset_of(path, arrays, form)
+    if dataset.unlabelled and others:
+        raise ConversionError(
+            f"{path}: has no y_train, but arrays that kedge does not know: {', '.join(others)}",
+            "call labels y_train and y_test; if these are none, leave them away",
+        )
+    return dataset
 
 
 def dataset_of(path: Path, arrays: Mapping[str, Array], form: InputForm) -> Dataset:
@@ -200,7 +207,8 @@ def _anomalies(path: Path, name: str, given: Array | None, count: int) -> Labels
     return labels
 
 
-def _load(path: Path) -> dict[str, Array]:
+def _load(path: Path) -> tuple[dict[str, Array], list[str]]:
+    """The arrays that are ours, and the names of the others."""
     try:
         # NumPy leaves a damaged file open unless it was opened for it.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
@@ -209,7 +217,8 @@ def _load(path: Path) -> dict[str, Array]:
                 raise ConversionError(
                     f"{path}: array x_test is missing; its arrays are: {found}", _EXPECTED
                 )
-            return {name: _array(path, name, file) for name in file.files if is_ours(name)}
+            ours = {name: _array(path, name, file) for name in file.files if is_ours(name)}
+            return ours, [name for name in file.files if name not in ours][:8]
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ConversionError(f"{path}: is no whole .npz: {error}", _EXPECTED) from error
 

@@ -29,6 +29,8 @@ def data_warnings(
             if split not in dataset.unlabelled:
                 warnings += _missing(dataset, split, dataset.labels[split], part(classes, ""))
     for split in (TRAIN, TEST) if dataset.task.parts else ():
+        if split in dataset.unlabelled:
+            continue
         parts = samples[split].of_outputs() if split in samples else {}
         for name, one in parts.items():
             if one.task.is_classification:

@@ -198,10 +198,11 @@ def divided(
     def read(wanted: Mapping[str, Selection], report: Report) -> dict[str, Samples]:
         return read_all({use: rows[want.split][want.rows] for use, want in wanted.items()}, report)
 
+    whose = "each class" if labels.any() else "them"
     return Dataset(
         path,
         {name: labels[of_split] for name, of_split in rows.items()},
-        {TRAIN: f"80 % of each class, seed {seed}", TEST: f"20 % of each class, seed {seed}"},
+        {TRAIN: f"80 % of {whose}, seed {seed}", TEST: f"20 % of {whose}, seed {seed}"},
         read,
     )
 

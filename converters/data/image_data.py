@@ -93,6 +93,8 @@ def open_images(
             "1 or 3)",
             "give the data as .npz",
         )
+    if form.wish.metric == AUC:
+        raise _no_data_for(path, AUC)
     pixels = _Pixels(form.shape, *IMAGE_RANGES[image_range])
     layout = _layout(path, files)
     if layout.classes or form.probabilities is None and not may_lack_labels(form):
@@ -134,11 +136,8 @@ def _labelled_task(path: Path, layout: _Layout, form: InputForm) -> Task:
         )
     outputs = form.outputs
     kind = form.wish.kind or (RECONSTRUCTION if outputs == form.shape else CLASSIFICATION)
-    if kind == REGRESSION or form.wish.metric == AUC:
-        raise ConversionError(
-            f"{path}: holds images, which are no data for {form.wish.metric or kind}",
-            "give the data as .npz or by module:function, with y_train and y_test",
-        )
+    if kind == REGRESSION:
+        raise _no_data_for(path, kind)
     fits = outputs == form.shape if kind == RECONSTRUCTION else outputs is None or len(outputs) == 1
     if not fits:
         raise ConversionError(
@@ -157,6 +156,13 @@ def _labelled_task(path: Path, layout: _Layout, form: InputForm) -> Task:
     return form.wish.task(kind)
 
 
+def _no_data_for(path: Path, what: str) -> ConversionError:
+    return ConversionError(
+        f"{path}: holds images, which are no data for {what}",
+        "give the data as .npz or by module:function, with y_train and y_test",
+    )
+
+
 def _weighted(task: Task, form: InputForm, labels: Labels, names: tuple[str, ...]) -> Task:
     weights = class_weights(form.wish.class_weights, labels, form.classes, names)
     return replace(task, class_weights=weights)
@@ -169,15 +175,25 @@ def _layout(path: Path, files: ImageFiles) -> _Layout:
         found, absent = (TRAIN, TEST) if TRAIN in below else (TEST, TRAIN)
         raise ConversionError(f"{path}: has {found}/ but no {absent}/", _LAYOUT)
     splits = (TRAIN, TEST) if TRAIN in below else ("",)
+    if _are_all_in(files, [(*root, split) for split in splits]):
+        return _Layout(root, splits, ())
     names = {split: sorted(_children(files.folders, (*root, split))) for split in splits}
     if splits == (TRAIN, TEST) and names[TRAIN] != names[TEST]:
         differing = sorted(set(names[TRAIN]) ^ set(names[TEST]))[0]
         raise ConversionError(
             f"{path}: class {differing!r} is not in both train/ and test/", _LAYOUT
         )
-    if splits == ("",) and len(names[""]) == 1 and len(files.folders) == 1:
-        return _Layout((*root, *names[""]), splits, ())  # all images in the only folder
+    # People pack a folder, not what is in it.
+    only = (*root, *names[""]) if splits == ("",) and len(names[""]) == 1 else None
+    if only is not None and files.path.is_file() and _are_all_in(files, [only]):
+        return _Layout(only, splits, ())
     return _Layout(root, splits, tuple(names[splits[0]]))
+
+
+def _are_all_in(files: ImageFiles, folders: list[tuple[str, ...]]) -> bool:
+    """Whether there are images, and all of them in these folders themselves."""
+    within = {"/".join(part for part in folder if part) for folder in folders}
+    return bool(files.images) and {name.rpartition("/")[0] for name in files.images} <= within
 
 
 def _root(files: ImageFiles) -> tuple[str, ...]:

@@ -156,4 +156,4 @@ def _is_image(name: str) -> bool:
 
 def _is_hidden(name: str) -> bool:
     """Whether a file browser or an operating system left it: .DS_Store, ._x.jpg, __MACOSX/."""
-    return name != "." and (name.startswith((".", "__MACOSX/")) or "/." in name)
+    return name != "." and ((name + "/").startswith((".", "__MACOSX/")) or "/." in name)

@@ -22,7 +22,7 @@ Array = npt.NDArray[Any]
 _EXPECTED = (
     "return {'x_train': …, 'y_train': …, 'x_test': …, 'y_test': …} of arrays, {'train': …, "
     "'test': …} of tf.data datasets or (x, y) pairs, or ((x_train, y_train), (x_test, y_test)); of "
-    "several inputs or outputs x or y is a dict by their names"
+    "several inputs or outputs x or y is a dict by their names; without labels x stands alone"
 )
 #: Source: tf.data.INFINITE_CARDINALITY.
 _ENDLESS = -1
@@ -52,7 +52,8 @@ def _arrays(function: UserFunction, returned: Any, form: InputForm) -> dict[str,
         unknown = [str(name) for name in returned if not is_ours(str(name))]
         if unknown:
             raise _refusal(function, f"a dict with {unknown[0]!r}")
-        return _joined(_named(function, name, value) for name, value in returned.items())
+        given = {name: value for name, value in returned.items() if value is not None}
+        return _joined(_named(function, name, value) for name, value in given.items())
     if isinstance(returned, (tuple, list)) and len(returned) == 2:
         returned = dict(zip((TRAIN, TEST), returned, strict=True))
     if not isinstance(returned, Mapping) or set(returned) != {TRAIN, TEST}:
@@ -66,6 +67,8 @@ def _arrays(function: UserFunction, returned: Any, form: InputForm) -> dict[str,
             arrays |= _named(function, f"x_{split}", x)
             if y is not None:
                 arrays |= _named(function, f"y_{split}", y)
+        elif isinstance(value, (np.ndarray, Mapping)):
+            arrays |= _named(function, f"x_{split}", value)
         else:
             raise _refusal(function, f"as {split} {_told(value)}")
     return arrays

@@ -89,17 +89,18 @@ def task_by_own_answers(path: Path, kind: str, form: InputForm) -> Task:
     wish = form.wish
     if kind == REGRESSION and not wish.metric:
         wish = replace(wish, metric=R2)
+    an_error = ":" in wish.metric and not wish.higher_is_better
     for what, needs_labels in (
-        (f"the metric {wish.metric}", wish.metric in (MAE, MSE, AUC)),
+        (f"the metric {wish.metric}", wish.metric in (MAE, MSE, AUC) or an_error),
         ("class_weights", bool(wish.class_weights)),
     ):
         if needs_labels:
             raise ConversionError(
                 f"{path}: has no labels to train with, which {what} of the recipe needs",
                 "give labels; or leave that away: then the model's own answers are kept to, "
-                "judged by accuracy or r2",
+                "judged by accuracy or r2, or by a metric of your own with higher_is_better = true",
             )
-    return wish.task(kind)
+    return replace(wish.task(kind), own_answers=True)
 
 
 def _kind_of(path: Path, arrays: Mapping[str, Array], form: InputForm) -> str:

@@ -24,6 +24,7 @@ MAX_BYTES = 64 * 2**20
 _INPUT_PREFIX = "input/"
 #: Of several outputs how many are classifiers, and what is known of each.
 _SEVERAL, _LABELS_PREFIX, _THRESHOLD_PREFIX = "several outputs", "labels/", "threshold/"
+_OWN_LABELS = "own_labels"
 
 #: What NumPy raises on a file that is no whole .npz.
 _DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError, zlib.error, zipfile.BadZipFile)
@@ -55,6 +56,7 @@ class Golden:
             probability, 0 of a logit); None where each class has an output of its own.
         outputs: Of several outputs the right classes of those that are classifiers, by name; None
             for a model of one output.
+        own_labels: Whether labels are what the original model answers: the data had none.
     """
 
     model_sha256: str
@@ -62,6 +64,7 @@ class Golden:
     labels: npt.NDArray[np.int64] | None
     threshold: float | None = None
     outputs: dict[str, Right] | None = None
+    own_labels: bool = False
 
 
 def sample_count(available: int, sample_bytes: int) -> int:
@@ -83,6 +86,8 @@ def write_golden(path: Path, golden: Golden) -> None:
         arrays["threshold"] = np.array(golden.threshold)
     if golden.outputs is not None:
         arrays[_SEVERAL] = np.array(len(golden.outputs))
+    if golden.own_labels:
+        arrays[_OWN_LABELS] = np.array(True)
     for name, right in (golden.outputs or {}).items():
         if right.labels is not None:
             arrays[_LABELS_PREFIX + name] = right.labels
@@ -112,13 +117,14 @@ def read_golden(path: Path) -> Golden:
             labels = arrays["labels"] if "labels" in arrays.files else None
             threshold = float(arrays["threshold"]) if "threshold" in arrays.files else None
             outputs = _outputs(arrays) if _SEVERAL in arrays.files else None
+            own_labels = _OWN_LABELS in arrays.files
     except _DAMAGE as error:
         raise ConversionError(
             f"{path}: holds no golden inputs: {error}", "convert the model again"
         ) from error
     if not inputs:
         raise ConversionError(f"{path}: holds no golden inputs", "convert the model again")
-    return Golden(digest, inputs, labels, threshold, outputs)
+    return Golden(digest, inputs, labels, threshold, outputs, own_labels)
 
 
 def _outputs(arrays: Any) -> dict[str, Right]:

@@ -48,11 +48,15 @@ def kernel_gradients(
             value = tf.add_n([loss(y, x) for loss, y, x in zip(losses, right, given, strict=True)])
         return tape.gradient(value, variables)
 
-    rows = balanced_choice(samples.labels, BATCHES * BATCH, seed)
+    rows, random = (
+        balanced_choice(samples.labels, BATCHES * BATCH, seed),
+        np.random.default_rng(seed),
+    )
     found = []
     for start in range(0, len(rows), BATCH):
         some = rows[start : start + BATCH]
-        right = [_right(of_output) for of_output in samples.subset(some).of_outputs().values()]
+        some_of = samples.subset(some).of_outputs().values()
+        right = [_right(of_output, random) for of_output in some_of]
         taken = fed(samples.batch(some))
         batch = (
             [tf.constant(one) for one in taken] if isinstance(taken, list) else tf.constant(taken)
@@ -63,7 +67,16 @@ def kernel_gradients(
     return found
 
 
-def _right(samples: Samples) -> Any:
-    """The right answers of one output, as `Loss` takes them."""
+def _right(samples: Samples, random: np.random.Generator) -> Any:
+    """The right answers of one output, as `Loss` takes them.
+
+    At its own answers a model has no gradient. Then answers are drawn around them, as a regression
+    means it: what follows is the Fisher information, not the empirical one (Kunstner et al.,
+    "Limitations of the Empirical Fisher Approximation", 2019, section 2).
+    """
     right = samples.wanted(slice(None)).astype(np.float32)
-    return tf.constant(right[:, None] if samples.task.is_classification else right)
+    if samples.task.is_classification:
+        return tf.constant(right[:, None])
+    if samples.task.own_answers:
+        right += random.normal(0, max(float(right.std()), 1e-6), right.shape).astype(np.float32)
+    return tf.constant(right)

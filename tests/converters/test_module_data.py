@@ -45,6 +45,25 @@ def test_every_usual_form_of_arrays_is_taken(tmp_path, given):
     np.testing.assert_array_equal(dataset.labels["test"], np.arange(8) % 2)
 
 
+UNLABELLED = {
+    "dict": "{'x_train': x, 'y_train': None, 'x_test': x[:8], 'y_test': None}",
+    "pairs": "{'train': (x, None), 'test': (x[:8], None)}",
+    "alone": "{'train': x, 'test': x[:8]}",
+    "tuple": "(x, x[:8])",
+}
+
+
+@pytest.mark.parametrize("given", UNLABELLED, ids=list(UNLABELLED))
+def test_every_usual_form_without_labels_is_taken(tmp_path, given):
+    path = written(tmp_path, f"def load():\n    return {UNLABELLED[given]}\n", f"bare_{given}")
+    dataset = open_dataset(path, replace(FORM, probabilities=True), "0..255", 0)
+    assert dataset.unlabelled == {"train", "test"}
+    assert {split: len(labels) for split, labels in dataset.labels.items()} == {
+        "train": 30,
+        "test": 8,
+    }
+
+
 def test_the_digest_is_that_of_the_numbers(tmp_path):
     one = loaded(tmp_path, f"def load():\n    return {ARRAYS}\n", "digest_one")
     same = loaded(tmp_path, "def load():\n    return ((x, y), (x[:8], y[:8]))\n", "digest_two")
@@ -57,7 +76,7 @@ WRONG = {
     "none": ("def load(): return None", "returned None"),
     "name": ("def load(): return {'x_train': x, 'X_test': x}", "returned a dict with 'X_test'"),
     "split": ("def load(): return {'train': (x, y), 'valid': (x, y)}", "'train', 'valid'"),
-    "part": ("def load(): return {'train': x, 'test': (x, y)}", "as train a ndarray"),
+    "part": ("def load(): return {'train': 'x', 'test': (x, y)}", "as train a str"),
     "raises": ("def load():\n    return x[99]\n", r"(?s)Traceback.*return x\[99\].*IndexError"),
     "import": ("import no_such_thing", r"(?s)fails:.*ModuleNotFoundError.*no_such_thing"),
     "syntax": ("def load(:\n    pass\n", "(?s)fails:.*SyntaxError"),

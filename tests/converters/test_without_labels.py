@@ -14,10 +14,12 @@ from converters.data.data_source import open_dataset
 from converters.data.dataset import InputForm, Selection
 from converters.errors import ConversionError
 from converters.judge.golden import read_golden
+from converters.model_ends import End, sure_probabilities
 from converters.progress import ignore
 from converters.task import TaskWish
 from converters.tflite.run import run_model
 from tests.converters import warm
+from tests.converters.conftest import run_child
 
 DISTILL = """
 schema = 1
@@ -52,6 +54,7 @@ def test_a_file_is_judged_by_what_the_model_answers(digits_request, arrays, tmp_
     found = converted(digits_request, tmp_path, bare, recipe="float32")
     assert found.float_accuracy.correct == found.float_accuracy.samples == len(bare["x_test"])
     # What a file in floats answers is what the model answers.
+    assert read_golden(found.golden).own_labels
     golden = read_golden(found.golden)
     (scores,) = run_model(found.model, golden.inputs).values()
     np.testing.assert_array_equal(golden.labels, scores.argmax(axis=1))
@@ -80,6 +83,7 @@ def test_labels_to_judge_by_are_enough(digits_request, arrays, tmp_path):
     assert found.float_accuracy == labelled.float_accuracy
     assert found.accuracy.fraction > found.float_accuracy.fraction - 0.05
     assert any("training samples have no labels" in warning for warning in found.warnings)
+    assert not read_golden(found.golden).own_labels
 
 
 def test_images_in_no_folders_of_classes_have_no_labels(digits_request, arrays, tmp_path):
@@ -88,6 +92,7 @@ def test_images_in_no_folders_of_classes_have_no_labels(digits_request, arrays, 
     for number, pixels in enumerate(arrays["x_train"][:200]):
         grey = Image.fromarray((pixels[..., 0] / arrays["x_train"].max() * 255).astype(np.uint8))
         grey.save(folder / f"{number:03}.png")
+    (folder / "empty").mkdir()
     archive = shutil.make_archive(str(tmp_path / "packed"), "gztar", tmp_path, "photos")
     for data in (folder, Path(archive)):
         found = warm.convert(
@@ -96,6 +101,56 @@ def test_images_in_no_folders_of_classes_have_no_labels(digits_request, arrays, 
         assert found.float_accuracy.fraction == 1
         assert found.accuracy.samples == 40
         assert found.accuracy.fraction > 0.9
+
+
+GRADIENTS = """
+import sys
+import numpy as np
+import tf_keras
+from converters.data.dataset import Samples
+from converters.graph.read import read_graph
+from converters.progress import ignore
+from converters.prune_channels.gradients import kernel_gradients
+from converters.task import Task
+
+model = tf_keras.Sequential([tf_keras.layers.Input((6,)), tf_keras.layers.Dense(4, "relu"),
+                             tf_keras.layers.Dense(2)])
+x = np.random.default_rng(0).normal(size=(64, 6)).astype("f4")
+task = Task("regression", "mse", "r2", own_answers=True)
+samples = Samples(x, np.zeros(64, np.int64), task=task, targets=model.predict(x, verbose=0))
+for found in kernel_gradients(read_graph(model, "m"), samples, False, 0, ignore):
+    for kernel in found.values():
+        assert np.abs(kernel).sum(axis=0).min() > 0, kernel
+"""
+
+
+def test_channels_are_weighed_though_the_model_is_always_right():
+    """At its own answers a model has no gradient: they are drawn around them."""
+    run_child("-c", GRADIENTS)
+
+
+# Which answers are of classes.
+
+
+def test_one_score_is_a_class_only_where_its_layer_says_so():
+    """Numbers from 0 to 1 may be a share, a temperature or a probability."""
+    one, many = (End("output", (1,)),), (End("output", (3,)),)
+    assert sure_probabilities(True, many, None) is True
+    assert sure_probabilities(True, one, None) is False
+
+    class Layer:
+        name = "last"
+
+        def get_config(self):
+            return {"activation": "sigmoid"}
+
+    class Model:
+        layers = (Layer(),)
+
+    assert sure_probabilities(True, one, Model()) is True
+    ends = (End("last", (1,)), End("other", (1,)))
+    both = sure_probabilities({"last": True, "other": True}, ends, Model())
+    assert both == {"last": True, "other": False}
 
 
 # What data teaches.
@@ -118,7 +173,11 @@ KINDS = {
     "numbers": (form(probabilities=False), "regression", "r2"),
     "a picture": (form((4, 4), probabilities=False), "regression", "r2"),
     "told": (form(probabilities=False, kind="classification"), "classification", "accuracy"),
-    "own metric": (form(probabilities=False, metric="mine:metric"), "regression", "mine:metric"),
+    "own metric": (
+        form(probabilities=False, metric="mine:metric", higher_is_better=True),
+        "regression",
+        "mine:metric",
+    ),
 }
 
 
@@ -171,9 +230,35 @@ def test_images_without_labels_serve_several_outputs(tmp_path):
     }
 
 
+LAYOUTS = {
+    "beside a folder": (["a.png", "old/b.png"], r"1 class folders \(old\), the model tells"),
+    "one folder": (["photos/a.png"], r"1 class folders \(photos\), the model tells apart 3"),
+    "beside classes": (["a.png", "x/b.png", "y/c.png", "z/d.png"], "a.png is in no class folder"),
+}
+
+
+@pytest.mark.parametrize(("names", "message"), LAYOUTS.values(), ids=LAYOUTS.keys())
+def test_no_image_is_passed_over_where_it_is_not_plain_what_is_meant(tmp_path, names, message):
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("L", (8, 8)).save(tmp_path / name)
+    classifier = InputForm((8, 8, 1), 3, (3,), probabilities=True)
+    with pytest.raises(ConversionError, match=message):
+        open_dataset(tmp_path, classifier, "0..1", 0)
+
+
+def test_images_without_labels_are_no_data_for_an_anomaly_detector(tmp_path):
+    Image.new("L", (8, 8)).save(tmp_path / "one.png")
+    detector = InputForm((8, 8, 1), 64, (8, 8, 1), TaskWish(metric="auc"), probabilities=False)
+    with pytest.raises(ConversionError, match="are no data for auc"):
+        open_dataset(tmp_path, detector, "0..1", 0)
+
+
 REFUSED = {
     "no y_test": (form(), {"y_train": np.arange(20) % 3}, "array y_test is missing"),
     "metric": (form(probabilities=False, metric="mae"), {}, "has no labels.*metric mae"),
+    "own error": (form(probabilities=False, metric="mine:error"), {}, "has no labels.*mine:error"),
+    "misspelled": (form(), {"Y_train": np.arange(20)}, "kedge does not know: Y_train"),
     "weights": (form(class_weights="balanced"), {}, "has no labels.*class_weights"),
     "a picture": (form((4, 4), kind="classification"), {}, r"gives \(4, 4\)"),
     "labels are needed": (replace(form(), probabilities=None), {}, "array y_train is missing"),

@@ -237,7 +237,8 @@ def show_parity(parity: Parity) -> None:
         + ("" if parity.numbers else f", same decision {output.percent(parity.agreement)}")
     )
     if parity.board_accuracy is not None and parity.host_accuracy is not None:
+        figure = "decisions of the original model kept" if parity.own_labels else "accuracy"
         output.say(
-            f"    accuracy on the board {output.percent(parity.board_accuracy)}, "
+            f"    {figure} on the board {output.percent(parity.board_accuracy)}, "
             f"on this host {output.percent(parity.host_accuracy)}"
         )

@@ -30,6 +30,8 @@ def command(context: click.Context, as_json: bool) -> None:
     """
     if context.invoked_subcommand is None:
         context.invoke(list_results, as_json=as_json)
+    elif as_json:
+        raise click.UsageError(f"write --json behind {context.invoked_subcommand}")
 
 
 @command.command("list")

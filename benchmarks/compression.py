@@ -48,7 +48,7 @@ AT_ONCE = 2
 
 FULL = Plan(
     pruned_epochs=32,
-    gently_pruned_epochs=32,
+    gently_pruned_epochs=8,
     qat_epochs=2,
     has_blocks=True,
     qat_seeds=(0, 1, 2),

@@ -91,8 +91,8 @@ def rows(plan: Plan) -> tuple[RowRecipe, ...]:
         RowRecipe(PTQ, _HEAD + _PTQ),
         *(_qat_row(plan, seed) for seed in plan.qat_seeds),
     ]
-    half = _pruned(plan, HALF, plan.pruned_epochs)
-    quarter = _pruned(plan, THREE_QUARTERS, plan.gently_pruned_epochs)
+    half = _pruned(plan, HALF, plan.pruned_epochs, "flip_shift")
+    quarter = _pruned(plan, THREE_QUARTERS, plan.gently_pruned_epochs, "flip")
     return (*quantized[:2], *half, *quarter, *quantized[2:])
 
 
@@ -101,7 +101,7 @@ def _qat_row(plan: Plan, seed: int) -> RowRecipe:
     return RowRecipe(f"qat_w8a8 seed {seed}", recipe, seed, plan.qat_epochs)
 
 
-def _pruned(plan: Plan, macs_ratio: float, epochs: int) -> list[RowRecipe]:
+def _pruned(plan: Plan, macs_ratio: float, epochs: int, augment: str) -> list[RowRecipe]:
     qat_epochs = plan.qat_epochs
     ours = _CHANNELS.format(macs_ratio=macs_ratio, multiple=8)
     if plan.has_blocks:
@@ -110,8 +110,8 @@ def _pruned(plan: Plan, macs_ratio: float, epochs: int) -> list[RowRecipe]:
         ours += _CHANNELS.format(macs_ratio=channels, multiple=16)
     plain = _PLAIN_CHANNELS.format(macs_ratio=macs_ratio)
     taught, alone = _qat(qat_epochs, "original"), _qat(qat_epochs, "none")
-    distill = _mending("distill", epochs) + _TEACHER
-    tune = _mending("tune", epochs)
+    distill = _mending("distill", epochs, augment) + _TEACHER
+    tune = _mending("tune", epochs, augment)
     name = f"{1 / macs_ratio:.3g}x fewer MACs"
     recipes = {
         f"{name}, kedge": (ours + distill + taught, True),
@@ -131,7 +131,7 @@ def _qat(epochs: int, teacher: str) -> str:
     return f'{step}teacher = "{teacher}"\n'
 
 
-def _mending(kind: str, epochs: int) -> str:
+def _mending(kind: str, epochs: int, augment: str) -> str:
     """The training behind what was taken out."""
     step = _TRAINING.format(kind=kind, epochs=epochs, rate="5e-3", batch=128)
-    return f'{step}augment = "flip_shift"\n'
+    return f'{step}augment = "{augment}"\n'

@@ -52,7 +52,8 @@ def steady_phase(job: Dict[str, Any], say: Say, invoke: Call, whole: Call) -> Di
     end_to_end = time_calls(
         whole,
         min(_WHOLE_LONGEST_S, job["warmup_s"] * _WHOLE_SHARE),
-        min(_WHOLE_LONGEST_S, job["duration_s"] * _WHOLE_SHARE),
+        # Of the time that it took, not of what was asked: a soak may have been ended early.
+        min(_WHOLE_LONGEST_S, timing.wall_ns / 1e9 * _WHOLE_SHARE),
         least_runs=_WHOLE_LEAST_RUNS,
     )
     _write(job["samples"], timing.samples_ns)

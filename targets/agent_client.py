@@ -115,6 +115,8 @@ class AgentClient:
         try:
             return self._answer(timeout_s, on_event)
         except KeyboardInterrupt:
+            if on_event is not None:
+                on_event({"phase": "ends early; Ctrl-C again drops what was measured"})
             # Of the same number, so that the answer of the work is not taken for a late one.
             self._send(encode(Request(self._last_id, "stop", {})), ANSWER_TIMEOUT_S)
             answer = self._answer(timeout_s, on_event)

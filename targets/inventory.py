@@ -318,7 +318,8 @@ def _read(path: Path) -> tomlkit.TOMLDocument:
     except FileNotFoundError:
         return tomlkit.document()
     except (TOMLKitError, UnicodeDecodeError) as error:
-        raise InventoryError(f"{path} is no TOML: {error}", "Mend the line it names.") from error
+        told = "it ends in the middle of a value" if r"'\x00'" in str(error) else str(error)
+        raise InventoryError(f"{path} is no TOML: {told}", "Mend it there.") from error
     except OSError as error:
         raise InventoryError(
             f"cannot read {path}: {error.strerror or error}", "Make it readable for you."

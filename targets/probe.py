@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -76,12 +76,18 @@ class Probe:
     """A Python that is there, but that the board's system does not let run."""
     keeps_files: bool = True
     """Not so in `/proc` and its like, which even root cannot fill, though the kernel says so."""
+    asked_python: str = ""
+    """The only Python that was asked, as kedge.toml names it."""
+    blocked: str = ""
+    """What is no folder, though `root` is it or should be below it."""
 
     @property
     def root_refusal(self) -> str:
         """Why kedge has no place on this board; empty where it has."""
         if not self.keeps_files:
             return f"{self.root} lies in a file system that keeps no files (such as /proc)"
+        if self.blocked:
+            return f"{self.blocked} is no folder"
         return "" if self.writable else f"{self.root} cannot be written"
 
     @cached_property
@@ -108,6 +114,12 @@ class Probe:
                 f"the board does not let {self.refused_python} run: permission denied",
                 "Is it on a file system that is mounted noexec, or does SELinux or AppArmor "
                 "forbid it?",
+            )
+        if self.asked_python and not self.pythons:
+            raise NoPythonError(
+                f"kedge.toml names the Python {self.asked_python} for this target, which is not "
+                "there, or is none",
+                "Mend `python` of the target in kedge.toml, or leave it away: all are asked then.",
             )
         seen = ", ".join(map(_dotted, self.pythons)) or "none"
         raise NoPythonError(
@@ -152,9 +164,10 @@ def probe(
     enough: Collection[int] = () if all_pythons else unbeatable_pythons()
     script = probe_script(root, agent_sha256, enough, python)
     done = transport.run(COMMAND, script, PROBE_TIMEOUT_S)
-    return read_probe(
+    seen = read_probe(
         done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
     )
+    return replace(seen, asked_python=python or "")
 
 
 def read_probe(output: str, complaint: str = "") -> Probe:
@@ -196,7 +209,7 @@ def read_probe(output: str, complaint: str = "") -> Probe:
     return Probe(
         machine=told.get("machine", ""),
         root=told["root"],
-        writable=told.get("writable") == "yes" and keeps_files,
+        writable=told.get("writable") == "yes" and keeps_files and "blocked" not in told,
         free_bytes=free * 1024 if free is not None else None,
         has_agent=told.get("agent") == "yes",
         pythons=tuple(Python(**fields) for fields in pythons.values()),
@@ -205,6 +218,7 @@ def read_probe(output: str, complaint: str = "") -> Probe:
         refused_python=told.get("refused", ""),
         trees=tuple(several["tree"]),
         keeps_files=keeps_files,
+        blocked=told.get("blocked", ""),
     )
 
 

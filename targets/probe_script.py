@@ -78,6 +78,7 @@ echo "root=$root"
 echo "machine=$(uname -m)"
 near="$root"
 while [ ! -d "${{near:-/}}" ]; do
+  [ -e "$near" ] && echo "blocked=$near"
   case "$near" in */*) near=${{near%/*}} ;; *) near=. ;; esac
 done
 near=${{near:-/}}

@@ -246,7 +246,7 @@ def _refusal(runtime: Runtime, facts: Mapping[str, Any]) -> str | None:
     """Say why a runtime does not load, or `None` when it does."""
     minor = _minor(facts)
     if facts["machine"] not in runtime.machines:
-        return f"no build for {facts['machine']}"
+        return f"no build for {facts['machine']} that kedge uses"
     if not runtime.pythons[0] <= minor <= runtime.pythons[1]:
         return "builds for Python 3.{} to 3.{} only".format(*runtime.pythons)
     library = _library_refusal(runtime, facts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from converters.tflite.reader import read_model
@@ -64,6 +64,8 @@ class Comparison:
     ratio: Ratio
     interleaved: bool
     """Whether both ran in turn; an earlier result did not, and the board may have changed since."""
+    differences: tuple[str, ...] = ()
+    """In what else than the model the sides differ; one sentence each."""
 
     @property
     def trusted(self) -> bool:
@@ -107,14 +109,14 @@ def compare_with_result(
     """Compare a .tflite on a target with an earlier result.
 
     Args:
-        earlier: A: a result of `kedge bench`, of any target.
+        earlier: A: a result of `kedge bench`, of any target, of runs back to back.
         second: B: measured now, with as many processes as a comparison takes.
         target: Where.
-        settings: As for `compare`.
+        settings: As for `compare`; without threads those of A.
         on_progress: Called as the work goes on.
 
     Raises:
-        ToolkitError: The earlier result has too few processes.
+        ToolkitError: The earlier result has too few processes, or was no run back to back.
         ConversionError: The file is no whole .tflite, or the board's runtime cannot load it.
         TargetError: The board cannot be reached, or has no place.
         AgentError: The board cannot load or run it.
@@ -126,11 +128,30 @@ def compare_with_result(
             f"{LEAST_PROCESSES} for an interval",
             f"Measure it anew: kedge bench {earlier.line.model} --on {earlier.line.target}",
         )
+    if earlier.line.mode:
+        raise ToolkitError(
+            f"result {earlier.line.id} was measured as {earlier.line.mode}, a comparison runs back "
+            "to back",
+            f"Measure it so: kedge bench {earlier.line.model} --on {earlier.line.target}",
+        )
+    settings = replace(settings, threads=settings.threads or earlier.line.threads)
     (measured,) = _measured((second,), target, settings, on_progress)
     before = Arm(
         f"result {earlier.line.id} ({earlier.line.model})", earlier.latency, earlier.verdict
     )
-    return _comparison(before, _arm(measured), target, settings.max_regression, False)
+    found = _comparison(before, _arm(measured), target, settings.max_regression, False)
+    return replace(found, differences=_differences(earlier, measured))
+
+
+def _differences(earlier: StoredResult, now: Measurement) -> tuple[str, ...]:
+    line = earlier.line
+    told = (
+        ("target", line.target, now.target),
+        ("place", earlier.document["place"], now.place),
+        ("runtime", line.runtime, str(now.kernel_class)),
+        ("number of threads", line.threads, now.rows[0].threads),
+    )
+    return tuple(f"the {what} of A was {a}, of B it is {b}" for what, a, b in told if a != b)
 
 
 def _measured(

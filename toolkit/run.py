@@ -26,7 +26,7 @@ from targets.sample_run import SampleAnswer, SampleRequest, SampleRun
 from toolkit.admission import admit
 from toolkit.bench import place_of
 from toolkit.errors import ToolkitError
-from toolkit.sample_files import Sample, batched, is_picture, read_samples
+from toolkit.sample_files import Sample, batched, is_picture, read_picture, read_samples
 
 #: What one process on the board is given: little, so that a board's memory and disk hold it.
 _BATCH_BYTES = 32 << 20
@@ -138,6 +138,7 @@ def card_of(contents: ModelFile, files: Sequence[Path] = ()) -> ModelCard:
     picture = next((file for file in files if is_picture(file)), None)
     if picture is None:
         return ModelCard()
+    read_picture(picture)  # what is no picture at all needs another advice
     absent = contents.path.parent / MODEL_TOML
     raise ToolkitError(
         f"{picture} is a picture, and there is no {absent}, which says how the model takes one",
@@ -164,12 +165,21 @@ def _asked(
     return device.run_samples(staged, request, on_progress)
 
 
-def require_folder(path: Path) -> None:
+def require_place(path: Path, kept: Sequence[Path]) -> None:
     """Refuse a file that cannot be written, before a board works for it.
 
+    Args:
+        path: Where outputs should go.
+        kept: Files that are read, and must not be lost.
+
     Raises:
-        ConversionError: It is a folder, or its folder is absent or may not be written to.
+        ConversionError: It is a folder, or its folder is absent or may not be written to; or it is
+            one of the files that are kept.
     """
+    if any(path.exists() and one.exists() and path.samefile(one) for one in kept):
+        raise ConversionError(
+            f"{path}: is read in this run; the outputs would take its place", "name another file"
+        )
     folder = path.parent
     if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
         raise ConversionError(

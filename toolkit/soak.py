@@ -32,6 +32,7 @@ LEAST_GROWTH_BYTES = 1 << 20
 LEAST_SLOWING = 0.05
 
 _HOUR_S = 3600.0
+_LEAST_HOURS = 1 / 6
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,15 @@ class Soak:
     """Microseconds an hour."""
     verdict: tuple[str, ...]
     """LEAKS, SLOWS, both, STABLE or TOO SHORT."""
+
+    @property
+    def told_by(self) -> tuple[float, str]:
+        """What a trend is told by: the hours to multiply it with, and the words behind it.
+
+        What a few minutes showed is told as it is: an hour of it would be a guess.
+        """
+        hours = self.duration_s / _HOUR_S
+        return (hours, " in all") if hours < _LEAST_HOURS else (1.0, " an hour")
 
     @property
     def slowing(self) -> float | None:

@@ -12,6 +12,7 @@ from targets.device import BoardRun
 from toolkit.disturbance import clock_jump, disturbances, warnings
 from toolkit.fallback import silent_fallback
 from toolkit.frequency import frequency_movement
+from toolkit.pace import pace_of
 from toolkit.soak import LEAKS, SLOWS, soak_of
 from toolkit.statistics import CONFIDENCE, PROCESSES, Latency
 from toolkit.steady import STEADY_RATIO, unsteadiness
@@ -124,8 +125,16 @@ def _moved(runs: Sequence[BoardRun], figure: Latency) -> list[str]:
 
 def _cannot_keep_up(runs: Sequence[BoardRun], figure: Latency) -> list[str]:
     period_us = runs[0].run.period_ns / 1e3
-    if not period_us or figure.median_us <= period_us:
+    pace = pace_of(runs)
+    if pace is None:
         return []
+    if figure.median_us <= period_us:
+        if pace.missed <= pace.requests / 2:
+            return []
+        return [
+            f"the board cannot keep up: {pace.missed} of {pace.requests} requests were not "
+            f"answered before the next one came, after {_figure(period_us)} us"
+        ]
     return [
         f"the model cannot keep up: a run takes {_figure(figure.median_us)} us, a request comes "
         f"every {_figure(period_us)} us, so the longer it lasts the longer they wait"
@@ -136,13 +145,16 @@ def _trends(runs: Sequence[BoardRun]) -> list[str]:
     reasons = []
     for soak in filter(None, map(soak_of, runs)):
         if LEAKS in soak.verdict and soak.memory is not None:
-            low, high = (bound / 1024 for bound in soak.memory.interval)
+            hours, each = soak.told_by
+            slope, low, high = (
+                hours * figure / 1024 for figure in (soak.memory.slope, *soak.memory.interval)
+            )
             reasons.append(
-                f"leaks memory: {soak.memory.slope / 1024:,.0f} KiB/h "
-                f"(95% interval {low:,.0f} to {high:,.0f})"
+                f"leaks memory: {slope:,.0f} KiB{each} (95 % interval {low:,.0f} to {high:,.0f})"
             )
         if SLOWS in soak.verdict and soak.slowing is not None:
-            reasons.append(f"gets slower by {soak.slowing:.1%} an hour")
+            hours, each = soak.told_by
+            reasons.append(f"gets slower by {hours * soak.slowing:.1%}{each}")
     return reasons
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from converters.data.dataset import TEST, TRAIN, Dataset, InputForm, Samples, Selection, divided
 from converters.data.fields import listed
@@ -271,6 +271,10 @@ def _decode(what: str, content: bytes, pixels: _Pixels) -> npt.NDArray[np.uint8]
         with Image.open(io.BytesIO(content)) as image:
             _check(what, image, pixels)
             return np.asarray(image.convert(pixels.mode), np.uint8)
+    except UnidentifiedImageError as error:
+        raise ConversionError(
+            f"{what}: is no picture that Pillow knows", "mend or remove it"
+        ) from error
     # Pillow's readers raise all of these on damaged files.
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         raise ConversionError(f"{what}: cannot be decoded: {error}", "mend or remove it") from error

@@ -120,10 +120,11 @@ def read_golden(path: Path) -> Golden:
             own_labels = _OWN_LABELS in arrays.files
     except _DAMAGE as error:
         raise ConversionError(
-            f"{path}: holds no golden inputs: {error}", "convert the model again"
+            f"{path}: holds no golden inputs of kedge: {error}",
+            "convert the model again, or take the file away: then random inputs are compared",
         ) from error
     if not inputs:
-        raise ConversionError(f"{path}: holds no golden inputs", "convert the model again")
+        raise ConversionError(f"{path}: holds no golden inputs of kedge", "convert the model again")
     return Golden(digest, inputs, labels, threshold, outputs, own_labels)
 
 

@@ -181,6 +181,8 @@ def _check_numbers(values: ImageInput, fields: _Fields) -> None:
             raise CardError(fields.at(name), message)
     if not all(values.std or ()):
         raise CardError(fields.at("std"), "must not be 0: it divides")
+    if not values.scale:
+        raise CardError(fields.at("scale"), "must not be 0: all pictures would be the same")
     for name in ("scale", "offset"):
         if fields.has(name):
             raise CardError(fields.at(name), "give scale and offset, or mean and std, not both")

@@ -94,6 +94,7 @@ def test_a_card_travels_whole_but_for_its_labels(tmp_path: Path) -> None:
         ("mean = [1, 2, 3]", "scale = 1", 9, "mean and std come together, mean is missing"),
         ("mean = [1, 2, 3]", "mean = [1, 2, nan]", 8, "must be a list of numbers"),
         ("std = [4, 5, 6]", "std = [4, 0, 6]", 9, "must not be 0"),
+        ("mean = [1, 2, 3]\nstd = [4, 5, 6]", "scale = 0", 8, "must not be 0"),
         ("std = [4, 5, 6]", "std = [4, 5, 6]\nscale = 1", 10, "not both"),
         ('"classification"', '"regression"', 14, "labels are for task classification"),
         ('    "c = 1",\n', "", 14, "has 2 labels, the file has 3 classes"),

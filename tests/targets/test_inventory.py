@@ -181,6 +181,13 @@ def test_a_file_of_bytes_is_named(tmp_path: Path, content: bytes) -> None:
     assert refused.value.hint
 
 
+def test_a_file_that_ends_in_a_value_is_named(tmp_path: Path) -> None:
+    (tmp_path / "kedge.toml").write_text("targets = [")
+
+    with pytest.raises(InventoryError, match="it ends in the middle of a value"):
+        Inventory(tmp_path / "kedge.toml")
+
+
 def test_a_folder_of_that_name_is_named(tmp_path: Path) -> None:
     with pytest.raises(InventoryError, match="cannot read .*Is a directory"):
         Inventory(tmp_path)

@@ -171,6 +171,15 @@ def test_a_folder_in_proc_is_not_added(tmp_path: Path) -> None:
     assert not (tmp_path / "kedge.toml").exists()
 
 
+@pytest.mark.parametrize("below", ["", "/sub/folder"])
+def test_a_file_is_no_folder_for_kedge(tmp_path: Path, below: str) -> None:
+    (tmp_path / "file").write_text("not kedge's")
+    root = f"{tmp_path}/file{below}"
+    ran = kedge("target", "add", "here", "local", "--root", root, cwd=tmp_path)
+
+    assert_refused(ran, 6, f"{tmp_path}/file is no folder", "--root FOLDER")
+
+
 def test_a_folder_that_is_no_whole_path_is_refused_before_anybody_connects(
     tmp_path: Path,
 ) -> None:
@@ -212,6 +221,13 @@ def test_a_python_that_talks_or_asks_is_used(
     seen = probe(look(shim.format(real=shlex.quote(str(real)))), str(tmp_path / "root"), "a" * 64)
 
     assert str(real) in [python.executable for python in seen.pythons]
+
+
+def test_a_python_of_kedge_toml_that_is_not_there_is_named(tmp_path: Path) -> None:
+    seen = probe(LocalTransport(), str(tmp_path / "root"), "a" * 64, "/nope/python")
+    with pytest.raises(NoPythonError, match="names the Python /nope/python") as refused:
+        _ = seen.python
+    assert "Mend `python`" in refused.value.hint
 
 
 def test_a_python_that_may_not_run_is_named(

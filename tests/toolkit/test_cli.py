@@ -203,6 +203,16 @@ def test_a_bug_shows_its_traceback_and_exits_with_1(tmp_path: Path) -> None:
     assert "bug in kedge" in done.stderr
 
 
+def test_inspect_names_operators_that_no_wheel_brings(tmp_path: Path) -> None:
+    (tmp_path / "custom.tflite").write_bytes(custom_op_model())
+    ran = kedge("inspect", "custom.tflite", cwd=tmp_path)
+    assert "needs a delegate or a runtime that brings" in ran.out
+    assert "version 0" not in ran.out
+    found = json.loads(kedge("inspect", "custom.tflite", "--json", cwd=tmp_path).out)
+    assert len(found["foreign_operators"]) == 1
+    assert found["foreign_operators"][0] in ran.out
+
+
 def test_inspect_as_json_is_one_document(tmp_path: Path) -> None:
     (tmp_path / "tiny.tflite").write_bytes(relu_model())
     found = json.loads(kedge("inspect", "tiny.tflite", "--json", cwd=tmp_path).out)

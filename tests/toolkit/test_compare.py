@@ -63,6 +63,28 @@ def test_a_model_is_compared_with_itself_and_with_an_earlier_result(tmp_path: Pa
     assert_refused(kedge("compare", "99", "model.tflite", *on, cwd=tmp_path), 3, "result 99")
 
 
+def test_an_earlier_result_is_compared_only_with_its_like(tmp_path: Path) -> None:
+    (tmp_path / "model.tflite").write_bytes(relu_model())
+    for name in ("here", "there"):
+        add = ["target", "add", name, "local", "--root", str(tmp_path / name)]
+        assert kedge(*add, cwd=tmp_path).code == 0
+    bench = ["bench", "model.tflite", "--on", "here", "--duration", "180ms"]
+    assert kedge(*bench, "--rate", "50", cwd=tmp_path).code in {0, 9}
+    assert kedge(*bench, "--threads", "2", cwd=tmp_path).code in {0, 9}
+    on = ["--duration", "180ms", "--json", "--on"]
+
+    paced = kedge("compare", "1", "model.tflite", *on, "here", cwd=tmp_path)
+    assert_refused(paced, 3, "was measured as 50 Hz", "kedge bench model.tflite --on here")
+
+    same = kedge("compare", "2", "model.tflite", *on, "here", cwd=tmp_path)
+    assert same.json["differences"] == []  # A's threads
+    other = kedge("compare", "2", "model.tflite", "--threads", "1", *on, "there", cwd=tmp_path)
+    assert other.json["differences"] == [
+        "the target of A was here, of B it is there",
+        "the number of threads of A was 2, of B it is 1",
+    ]
+
+
 def test_results_are_listed_shown_and_exported(tmp_path: Path) -> None:
     (tmp_path / "model.tflite").write_bytes(relu_model())
     add = ["target", "add", "here", "local", "--root", str(tmp_path / "root")]

@@ -71,6 +71,8 @@ def test_a_budget_is_kept_by_backing_off(project: Path) -> None:
     assert last["held"]
     assert last["recipe"] == conversion["recipe"] != "sparse98_ptq_f16"
     assert "Tried for --max-drop" in ran.out
+    told = "--max-drop: held, at most 5.00% lost on the test samples"
+    assert (told in ran.out) == (ran.code == 0)
     assert "sparse98_ptq_f16" in ran.out
     assert len(list((project / ".kedge" / "cache" / "conversions").iterdir())) >= 2
 

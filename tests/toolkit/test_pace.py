@@ -44,6 +44,15 @@ def test_a_model_that_cannot_keep_up_is_unstable() -> None:
     assert "15,000 us" in found.reasons[0]
 
 
+def test_requests_that_mostly_come_too_late_are_no_valid_figure() -> None:
+    """A run is short enough, yet hardly any is done in time."""
+    run = paced([8 * MS] * 20, [9 * MS] * 8 + [30 * MS] * 12, requests=30)
+    found = judge(FACTS, [run] * 6, latency([run.samples_ns] * 6))
+
+    assert found.kind == UNSTABLE
+    assert "132 of 180 requests were not answered before the next one came" in found.reasons[0]
+
+
 def test_back_to_back_runs_have_no_pace() -> None:
     assert pace_of([board_run([MS] * 20)]) is None
 

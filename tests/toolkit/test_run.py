@@ -60,6 +60,26 @@ def test_what_was_done_to_a_picture_is_noted_and_values_are_shown(project: Path)
     assert "clear.png: its transparency is left out" in ran.err
 
 
+@pytest.mark.parametrize("lost", ["m.tflite", "x.npy", "./x.npy"])
+def test_outputs_never_take_the_place_of_what_is_read(project: Path, lost: str) -> None:
+    (project / "m.tflite").write_bytes(relu_model())
+    np.save(project / "x.npy", np.zeros(4))
+    before = (project / lost).read_bytes()
+    ask = ("run", "m.tflite", "--on", "here", "--input", "x.npy", "--save-outputs", lost)
+
+    assert_refused(kedge(*ask, cwd=project), 4, "is read in this run", "name another file")
+    assert (project / lost).read_bytes() == before
+    assert not (project / "root").exists()
+
+
+def test_what_is_no_picture_is_not_asked_a_model_toml_for(project: Path) -> None:
+    (project / "m.tflite").write_bytes(relu_model())
+    (project / "labels.txt").write_text("cat\ndog\n")
+    ran = kedge("run", "m.tflite", "--on", "here", "--input", "labels.txt", cwd=project)
+
+    assert_refused(ran, 4, "labels.txt: is no picture that Pillow knows", ".npy")
+
+
 def test_a_wrong_line_of_model_toml_is_named_before_a_board_is_asked(project: Path) -> None:
     (project / "m.tflite").write_bytes(relu_model())
     (project / "model.toml").write_text("schema = 1\n[outputs.y0]\ntask = 'detection'\n")

@@ -92,7 +92,15 @@ def test_a_leak_makes_the_measurement_unstable_with_its_rate() -> None:
     verdict = judge(FACTS, [run], latency([run.samples_ns]))
     assert verdict.kind == UNSTABLE
     assert verdict.reasons[0].startswith("leaks memory: 36,")
-    assert "KiB/h (95% interval" in verdict.reasons[0]
+    assert "KiB an hour (95 % interval" in verdict.reasons[0]
+
+
+def test_what_a_minute_showed_is_not_made_an_hour() -> None:
+    run = run_of(level(60) + np.linspace(0, 6 * MIB, 60), quiet(60))
+    run = replace(run, run=replace(run.run, wall_ns=60 * 10**9))
+    verdict = judge(FACTS, [run], latency([run.samples_ns]))
+    assert "KiB in all" in verdict.reasons[0]
+    assert "hour" not in verdict.reasons[0]
 
 
 def test_a_run_that_was_no_soak_has_none() -> None:

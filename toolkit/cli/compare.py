@@ -110,6 +110,7 @@ def as_plain(found: Comparison) -> dict[str, Any]:
         "target": found.target,
         "place": found.place,
         "interleaved": found.interleaved,
+        "differences": list(found.differences),
         "trusted": found.trusted,
         "ratio": asdict(found.ratio),
         "arms": [
@@ -142,6 +143,8 @@ def show_comparison(found: Comparison) -> None:
         output.say(f"    {_way_out(ratio.processes_needed)}")
     if not found.interleaved:
         output.say("    A was measured earlier: the board may have changed since")
+    for difference in found.differences:
+        output.warn(difference)
     rows = []
     for letter, arm in (("A", found.first), ("B", found.second)):
         interval = " to ".join(output.duration(value) for value in arm.latency.interval_us)

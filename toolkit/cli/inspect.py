@@ -32,20 +32,28 @@ def command(file: Path, as_json: bool) -> None:
     kedge inspect model.tflite
     kedge inspect model.tflite --json | jq .minimum_runtime
     """
-    from converters.tflite.contract import minimum_runtime
+    from converters.tflite.contract import foreign_ops, minimum_runtime
     from converters.tflite.reader import read_model
 
     model = read_model(file)
     needed = minimum_runtime(model)
     version = ".".join(str(part) for part in needed.version)
-    reason = f"{needed.operator} version {needed.operator_version}"
+    reason = f"{needed.operator} version {needed.operator_version}" if needed.operator else ""
+    foreign = foreign_ops(model)
     if as_json:
         plain: dict[str, Any] = {"schema": 1, **asdict(model), "path": str(model.path)}
         plain["minimum_runtime"] = {"version": version, "because_of": reason}
+        plain["foreign_operators"] = list(foreign)
         output.print_json(plain)
         return
     output.say(f"{file}: {output.size(model.size_bytes)}, sha256 {model.sha256}")
-    output.say(f"needs a TFLite runtime of {version} or newer, because of {reason}")
+    if reason:
+        output.say(f"needs a TFLite runtime of {version} or newer, because of {reason}")
+    if foreign:
+        output.say(
+            f"needs a delegate or a runtime that brings {', '.join(foreign)}: no TFLite runtime "
+            "wheel contains it"
+        )
     _show(model)
 
 

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 #: A soak that lasted this share of what was asked for ended by itself.
 _WHOLE_SOAK = 0.99
 
-#: A trend is told by the hour from so long a soak on.
-_LEAST_MINUTES = 10
-
 
 def show_measurement(measurement: Measurement) -> None:
     """Print a measurement: the verdict first."""
@@ -137,10 +134,10 @@ def _show_paces(paced: list[tuple[Row, Pace]]) -> None:
 def _show_soak(soak: Soak) -> None:
     from toolkit.soak import LEAKS, SLOWS
 
-    minutes = soak.duration_s / 60
-    output.say(f"soak of {minutes:.1f} min, {soak.runs} runs: {' and '.join(soak.verdict)}")
-    # What a few minutes showed is told as it is: an hour of it would be a guess.
-    hours, each = (1.0, " an hour") if minutes >= _LEAST_MINUTES else (minutes / 60, " in all")
+    output.say(
+        f"soak of {soak.duration_s / 60:.1f} min, {soak.runs} runs: {' and '.join(soak.verdict)}"
+    )
+    hours, each = soak.told_by
     if soak.memory is not None:
         slope, low, high = (
             hours * bound / 1024 for bound in (soak.memory.slope, *soak.memory.interval)

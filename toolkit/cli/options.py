@@ -86,7 +86,7 @@ class Threads(click.ParamType[tuple[int, ...]]):
         if value == "sweep":
             return ()
         if not str(value).isdigit() or not 0 < int(value) <= 256:
-            self.fail(f"{value!r} is neither a number of threads nor `sweep`", param, ctx)
+            self.fail(f"{value!r} is neither a number from 1 to 256 nor `sweep`", param, ctx)
         return (int(value),)
 
 

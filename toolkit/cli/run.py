@@ -52,12 +52,12 @@ def command(
     kedge run out/model.tflite --on pi --input x_test.npy --save-outputs y.npz --json
     """
     from toolkit.project import find_target
-    from toolkit.run import RunSettings, require_folder, run
+    from toolkit.run import RunSettings, require_place, run
     from toolkit.run import save_outputs as save
 
     target = find_target(name)
     if save_outputs is not None:
-        require_folder(save_outputs)
+        require_place(save_outputs, (file, *inputs))
     settings = RunSettings(save_outputs is not None, wheelhouse)
     with output.progress() as show:
         done = run(file, target, inputs, settings, show)

@@ -120,6 +120,15 @@ class Inventory:
             )
         return targets[name]
 
+    def sharing(self, target: Target) -> list[str]:
+        """Names of the other targets that have their files in the same folder of the same board."""
+        place = (target.address, target.root)
+        return [
+            one.name
+            for one in self.targets.values()
+            if one.name != target.name and (one.address, one.root) == place
+        ]
+
     def require_addable(self, target: Target) -> None:
         """Refuse what cannot be added, before anybody connects to it.
 
@@ -318,7 +327,9 @@ def _read(path: Path) -> tomlkit.TOMLDocument:
     except FileNotFoundError:
         return tomlkit.document()
     except (TOMLKitError, UnicodeDecodeError) as error:
-        told = "it ends in the middle of a value" if r"'\x00'" in str(error) else str(error)
+        # What tomlkit calls a character \x00, or an end at column 0, is the end of the file.
+        cut = r"'\x00'" in str(error) or "end of file" in str(error)
+        told = "it ends in the middle of a value" if cut else str(error)
         raise InventoryError(f"{path} is no TOML: {told}", "Mend it there.") from error
     except OSError as error:
         raise InventoryError(

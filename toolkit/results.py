@@ -371,10 +371,17 @@ def _document(measurement: Measurement, row: Row) -> dict[str, Any]:
         "connect_s": measurement.connect_s,
         "push_s": measurement.push_s,
         "parity": _parity_document(measurement),
-        "settings": asdict(measurement.settings) | {"wheelhouse": None, "data": None},
+        "settings": _settings(measurement),
         "accuracy": measurement.accuracy.as_plain() if measurement.accuracy else None,
         "reasons": list(row.verdict.reasons),
         "warnings": list(row.verdict.warnings),
+    }
+
+
+def _settings(measurement: Measurement) -> dict[str, Any]:
+    plain = asdict(measurement.settings)
+    return plain | {
+        name: None if plain[name] is None else str(plain[name]) for name in ("wheelhouse", "data")
     }
 
 

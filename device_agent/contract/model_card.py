@@ -168,6 +168,8 @@ def _check_numbers(values: ImageInput, fields: _Fields) -> None:
     channels = COLORS[values.color]
     if values.layout == "NHW" and channels != 1:
         raise CardError(fields.at("layout"), "NHW has no channels: expected color gray")
+    if not values.scale:
+        raise CardError(fields.at("scale"), "must not be 0: all pictures would be the same")
     if values.mean is None and values.std is None:
         return
     for name, given in (("mean", values.mean), ("std", values.std)):
@@ -181,8 +183,6 @@ def _check_numbers(values: ImageInput, fields: _Fields) -> None:
             raise CardError(fields.at(name), message)
     if not all(values.std or ()):
         raise CardError(fields.at("std"), "must not be 0: it divides")
-    if not values.scale:
-        raise CardError(fields.at("scale"), "must not be 0: all pictures would be the same")
     for name in ("scale", "offset"):
         if fields.has(name):
             raise CardError(fields.at(name), "give scale and offset, or mean and std, not both")

@@ -169,3 +169,5 @@ def test_bench_tells_the_accuracy(
     said = kedge(*asked, cwd=tmp_path).out
     assert f"accuracy over {proved.samples} samples of digits.npz (x_test)" in said
     assert "right on the board alone 0, on this host alone 0" in said
+    shown = kedge("results", "show", "1", cwd=tmp_path).out
+    assert f"{proved.samples} samples of" in shown and "% on the board" in shown

@@ -181,8 +181,9 @@ def test_a_file_of_bytes_is_named(tmp_path: Path, content: bytes) -> None:
     assert refused.value.hint
 
 
-def test_a_file_that_ends_in_a_value_is_named(tmp_path: Path) -> None:
-    (tmp_path / "kedge.toml").write_text("targets = [")
+@pytest.mark.parametrize("text", ["targets = [", "targets = [\n", '[targets.pi]\naddress = "pi@'])
+def test_a_file_that_ends_in_a_value_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "kedge.toml").write_text(text)
 
     with pytest.raises(InventoryError, match="it ends in the middle of a value"):
         Inventory(tmp_path / "kedge.toml")

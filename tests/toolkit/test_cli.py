@@ -150,6 +150,23 @@ def test_a_host_that_is_down_leaves_no_trace(tmp_path: Path) -> None:
     assert not (tmp_path / "kedge.toml").exists()
 
 
+def test_removing_a_target_spares_the_files_of_another_on_the_same_board(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    (tmp_path / "model.tflite").write_bytes(relu_model())
+    for name in ("one", "two"):
+        add = ("target", "add", name, "local", "--root", str(root))
+        assert kedge(*add, cwd=tmp_path).code == 0
+    assert kedge("push", "model.tflite", "--to", "one", cwd=tmp_path).code == 0
+    before = sorted(root.rglob("*"))
+
+    ran = kedge("target", "remove", "two", cwd=tmp_path)
+    assert ran.code == 0, ran.err
+    assert "kedge's files stay on the board: one uses them, too" in ran.err
+    assert sorted(root.rglob("*")) == before
+    assert kedge("target", "remove", "one", cwd=tmp_path).code == 0
+    assert not root.exists()
+
+
 def test_forgetting_a_board_does_not_need_it(tmp_path: Path) -> None:
     entry = '# my boards\n[targets.gone]\naddress = "pi@127.0.0.1:1"\nhost_key = "SHA256:{}"\n'
     (tmp_path / "kedge.toml").write_text(entry.format("A" * 43))

@@ -96,8 +96,7 @@ def test_a_leak_makes_the_measurement_unstable_with_its_rate() -> None:
 
 
 def test_what_a_minute_showed_is_not_made_an_hour() -> None:
-    run = run_of(level(60) + np.linspace(0, 6 * MIB, 60), quiet(60))
-    run = replace(run, run=replace(run.run, wall_ns=60 * 10**9))
+    run = run_of(level(60) + np.linspace(0, 12 * MIB, 60), quiet(), seconds=60)
     verdict = judge(FACTS, [run], latency([run.samples_ns]))
     assert "KiB in all" in verdict.reasons[0]
     assert "hour" not in verdict.reasons[0]

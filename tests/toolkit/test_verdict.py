@@ -79,10 +79,11 @@ def test_a_whole_inference_that_takes_less_than_invoke_alone_shows_two_speeds(
 ) -> None:
     """At a fixed rate it is the pauses that make `invoke` slower."""
     first = board_run(STEADY[0], (QUIET,))
-    run = replace(first.run, period_ns=period_ns)
-    found = judge(
-        FACTS, [replace(first, run=run, end_to_end_ns=(80_000,) * 9)] * 6, latency(STEADY)
-    )
+    count = len(first.samples_ns)
+    run = replace(first.run, period_ns=period_ns, requests=count, warmup_runs=1)
+    series = {"responses": first.samples_ns}
+    seen = replace(first, run=run, end_to_end_ns=(80_000,) * 9, series=series)
+    found = judge(FACTS, [seen] * 6, latency(STEADY))
 
     assert found.kind == kind
     assert ("the board's speed moved" in "".join(found.reasons)) is (kind == UNSTABLE)

@@ -110,7 +110,7 @@ def run(arguments: list[str]) -> int:
         error.show()
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        output.note("\ninterrupted; nothing half-done was left behind")
+        output.note("\ninterrupted; nothing half-done will be taken for whole")
         return EXIT_INTERRUPTED
     except Exception as error:
         return _explain(error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -111,7 +111,18 @@ def _identity(found: StoredResult) -> list[list[str]]:
         ["settings", ", ".join(asked)],
         ["kedge", f"{told['kedge']} on {host.get('name', 'an unknown host')}"],
         ["outputs", f"{parity['verdict']}: {parity['reason']}"],
+        *([["accuracy", _accuracy(told["accuracy"])]] if told.get("accuracy") else []),
     ]
+
+
+def _accuracy(plain: dict[str, Any]) -> str:
+    """Of what was kept of `toolkit.accuracy.BoardAccuracy`."""
+    board, host = output.percent(plain["board"]), output.percent(plain["host"])
+    low, high = map(output.percent, plain["board_interval"])
+    return (
+        f"{board} on the board (95 % interval {low} to {high}), {host} on the host, "
+        f"{plain['samples']:,} samples of {plain['data']}"
+    )
 
 
 @command.command("export")

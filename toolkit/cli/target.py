@@ -161,12 +161,15 @@ def remove(name: str, forget: bool) -> None:
 
     inventory = open_inventory()
     target = inventory.get(name)
+    sharing = inventory.sharing(target)
     try:
-        gone = forget or remove_from_board(target)
+        gone = forget or bool(sharing) or remove_from_board(target)
     except UnreachableError as error:
         error.hint += f" To forget a board that is gone: kedge target remove {name} --forget"
         raise
     if not gone:
         output.warn(f"{target.root} on {name} is kept: it holds files that are not kedge's")
+    if sharing and not forget:
+        output.note(f"kedge's files stay on the board: {', '.join(sharing)} uses them, too")
     inventory.remove(name)
     output.say(f"removed {name} from {inventory.path}")

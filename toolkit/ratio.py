@@ -57,12 +57,12 @@ def compare_medians(
     """
     if min(len(first_us), len(second_us)) < LEAST_PROCESSES:
         raise ValueError(f"a comparison takes at least {LEAST_PROCESSES} processes of each arm")
-    interval = _bootstrap(first_us, second_us)
+    value, interval = median(second_us) / median(first_us), _bootstrap(first_us, second_us)
     verdict = _verdict(interval, max_regression)
     needed = None
     if verdict == INCONCLUSIVE:
-        needed = _needed(len(first_us), interval, max_regression)
-    return Ratio(median(second_us) / median(first_us), interval, verdict, needed)
+        needed = _needed(len(first_us), value, interval, max_regression)
+    return Ratio(value, interval, verdict, needed)
 
 
 def _bootstrap(first_us: Sequence[float], second_us: Sequence[float]) -> tuple[float, float]:
@@ -89,7 +89,13 @@ def _verdict(interval: tuple[float, float], max_regression: float) -> str:
     return UNCHANGED if low >= 1 - NOISE and high <= 1 + max_regression else INCONCLUSIVE
 
 
-def _needed(processes: int, interval: tuple[float, float], max_regression: float) -> int:
-    """The interval narrows with the square root of the processes, until it fits the bounds."""
-    width, room = interval[1] - interval[0], max(NOISE, max_regression) + NOISE
-    return max(processes + 1, ceil(processes * (2 * width / room) ** 2))
+def _needed(
+    processes: int, value: float, interval: tuple[float, float], max_regression: float
+) -> int:
+    """The interval narrows with the square root of the processes, until it leaves each bound out.
+
+    A ratio that lies on a bound is never settled; half the noise away from it is near enough.
+    """
+    half = (interval[1] - interval[0]) / 2
+    nearest = min(abs(value - (1 - NOISE)), abs(value - (1 + max_regression)))
+    return max(processes + 1, ceil(processes * (half / max(nearest, NOISE / 2)) ** 2))

@@ -1,5 +1,6 @@
 """What may be said of B against A."""
 
+import numpy as np
 import pytest
 
 from toolkit.ratio import (
@@ -43,6 +44,31 @@ def test_a_noisy_board_settles_nothing_and_says_how_many_would() -> None:
     assert found.verdict == INCONCLUSIVE
     assert found.processes_needed is not None
     assert found.processes_needed > len(noisy)
+
+
+def test_about_so_many_processes_as_are_said_to_be_needed_settle_it() -> None:
+    random = np.random.default_rng(3)
+
+    def arm(count: int, factor: float) -> list[float]:
+        return list(factor * random.normal(100, 7, count))
+
+    found = compare_medians(arm(9, 1.0), arm(9, 1.06), 0.02)
+    assert found.verdict == INCONCLUSIVE
+    needed = found.processes_needed
+    assert needed is not None
+    settled = [
+        compare_medians(arm(2 * needed, 1.0), arm(2 * needed, 1.06), 0.02) for _ in range(20)
+    ]
+    assert sum(one.verdict == REGRESSED for one in settled) >= 12
+
+
+def test_a_wide_bound_does_not_make_a_narrow_one_nearer() -> None:
+    """Whether B is faster by more than noise is the question that is left."""
+    noisy = [80.0, 120.0, 90.0, 110.0, 95.0, 105.0, 85.0, 115.0, 100.0]
+    found = compare_medians(noisy, noisy, 5.0)
+    assert found.verdict == INCONCLUSIVE
+    assert found.processes_needed is not None
+    assert found.processes_needed > 100
 
 
 def test_the_same_samples_give_the_same_interval() -> None:

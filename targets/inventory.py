@@ -139,7 +139,7 @@ class Inventory:
         if not _NAME.match(name):
             raise InventoryError(
                 f"{name!r} is no name for a target",
-                "Use letters, digits, dots, dashes and underscores.",
+                "Use up to 63 letters, digits, dots, dashes and underscores, the first no sign.",
             )
         if name in self.targets:
             raise InventoryError(

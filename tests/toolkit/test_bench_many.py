@@ -39,6 +39,9 @@ def test_a_board_that_is_down_stops_no_other(tmp_path: Path) -> None:
     for name in ("one", "two"):
         assert entries[name]["invoke_median_us"] > 0
         assert entries[name]["parity"]["verdict"] == "EQUAL"
+    few = ("--quality", "quick", "--duration", "60ms")
+    told = kedge("bench", "model.tflite", "--on", "one,down", *few, cwd=tmp_path)
+    assert f"down: {entries['down']['hint']}" in told.err
 
 
 def test_two_at_once_on_one_board_wait_for_each_other(tmp_path: Path) -> None:

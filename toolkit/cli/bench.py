@@ -183,6 +183,8 @@ def _show_all(outcomes: list[Outcome]) -> None:
     columns = ["target", "verdict", "median", "interval", "outputs", "reasons"]
     output.table("", columns, rows)
     for outcome in outcomes:
+        if outcome.error is not None and outcome.error.hint:
+            output.note(f"{outcome.target}: {outcome.error.hint}")
         if outcome.measurement is not None and outcome.measurement.accuracy is not None:
             output.say(f"{outcome.target}:")
             show_accuracy(outcome.measurement.accuracy)

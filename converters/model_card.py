@@ -94,7 +94,7 @@ def _check_output(where: tuple[str, str], meant: Output, spec: TensorSpec) -> No
 def card_of_conversion(
     model: ModelFile,
     class_names: tuple[str, ...],
-    image_range: str,
+    image_range: str | None,
     probabilities: Probabilities,
     task: Task = CLASSIFIER,
 ) -> ModelCard:
@@ -102,14 +102,14 @@ def card_of_conversion(
 
     Args:
         model: The file that was written.
-        class_names: Of a data set of pictures, which a model of one input takes; empty for arrays,
-            which the model was fed as they were.
-        image_range: Key of `IMAGE_RANGES`: what the pictures were scaled to.
+        class_names: Of a data set of pictures in folders of classes; empty for others.
+        image_range: Key of `IMAGE_RANGES`: what the pictures were scaled to, which a model of one
+            input takes; None for arrays, which the model was fed as they were.
         probabilities: Whether the scores of a classifier are probabilities rather than logits.
         task: What the model is for.
     """
     inputs: dict[str, Input] = {spec.name: ArrayInput() for spec in model.inputs}
-    if class_names:
+    if image_range is not None:
         (taken,), (scale, offset) = model.inputs, IMAGE_RANGES[image_range]
         inputs = {taken.name: _picture(taken, scale, offset)}
     outputs = {}

@@ -121,8 +121,9 @@ def _converted(
     write_golden(work / GOLDEN_NAME, golden)
     if request.keep_keras and made.keras is not None:
         durable.write(work / KERAS_NAME, made.keras)
+    image_range = request.image_range if dataset.pictures else None
     card = card_of_conversion(
-        written, dataset.class_names, request.image_range, source.probabilities, dataset.task
+        written, dataset.class_names, image_range, source.probabilities, dataset.task
     )
     conversion = replace(
         _evidence(request, made, source, written, judgement),

@@ -187,7 +187,7 @@ def open_labelled(model: ModelFile, data: Path) -> LabelledData:
         inputs=shapes if several else {},
     )
     dataset = open_dataset(data, form, UNSCALED, _seed_beside(model))
-    if dataset.class_names and not isinstance(card.input(model.inputs[0].name), ImageInput):
+    if dataset.pictures and not isinstance(card.input(model.inputs[0].name), ImageInput):
         raise ConversionError(
             f"{data}: holds images, and model.toml beside {model.path} does not say how the model "
             "takes one",

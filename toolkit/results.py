@@ -8,7 +8,6 @@ reads every older one, an older one refuses a newer one.
 from __future__ import annotations
 
 import json
-import platform
 import sqlite3
 import sys
 import zlib
@@ -18,7 +17,6 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +26,7 @@ from targets.device import BoardRun
 from toolkit.bench import Measurement
 from toolkit.errors import ToolkitError
 from toolkit.project import FOLDER
+from toolkit.result_document import document_of, mode_of
 from toolkit.row import Row, row_of
 from toolkit.statistics import Latency, latency
 from toolkit.verdict import Verdict
@@ -172,7 +171,7 @@ class ResultStore:
         query += "ORDER BY id DESC LIMIT ?"
         with _translated(self._path):
             found = self._database.execute(query, (target, target, limit)).fetchall()
-        return [replace(ResultLine(*row[:-1]), mode=_mode(row[-1])) for row in found]
+        return [replace(ResultLine(*row[:-1]), mode=mode_of(row[-1])) for row in found]
 
     def load(self, number: int) -> StoredResult:
         """Return one result.
@@ -203,7 +202,7 @@ class ResultStore:
                 f"result {number} in {self._path} is damaged: {error!r}",
                 "The other results can still be read.",
             ) from error
-        line = replace(ResultLine(*row[:-1]), mode=_mode(row[-1]))
+        line = replace(ResultLine(*row[:-1]), mode=mode_of(row[-1]))
         return StoredResult(line, document, found)
 
     def _absent(self, number: int) -> ResultStoreError:
@@ -224,7 +223,7 @@ class ResultStore:
                 row.threads,
                 row.verdict.kind,
                 row.latency.median_us,
-                json.dumps(_document(measurement, row)),
+                json.dumps(document_of(measurement, row)),
             ),
         )
         assert cursor.lastrowid is not None
@@ -355,46 +354,6 @@ def _run_of(row: tuple[str, str, bytes, bytes], series: Mapping[str, tuple[int, 
     return BoardRun(run, samples, conditions, _unpacked(row[3]), series)
 
 
-def _document(measurement: Measurement, row: Row) -> dict[str, Any]:
-    host = {
-        "name": platform.node(),
-        "machine": platform.machine(),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-    }
-    return {
-        "kedge": version("kedge"),
-        "host": host,
-        "place": measurement.place,
-        "facts": measurement.facts,
-        "model_bytes": measurement.staged.size_bytes,
-        "connect_s": measurement.connect_s,
-        "push_s": measurement.push_s,
-        "parity": _parity_document(measurement),
-        "settings": _settings(measurement),
-        "accuracy": measurement.accuracy.as_plain() if measurement.accuracy else None,
-        "reasons": list(row.verdict.reasons),
-        "warnings": list(row.verdict.warnings),
-    }
-
-
-def _settings(measurement: Measurement) -> dict[str, Any]:
-    plain = asdict(measurement.settings)
-    return plain | {
-        name: None if plain[name] is None else str(plain[name]) for name in ("wheelhouse", "data")
-    }
-
-
-def _mode(document: str) -> str:
-    """How it was measured; "" also where that is damaged, so that a list shows what is left."""
-    try:
-        settings = json.loads(document)["settings"]
-        rate_hz = settings.get("rate_hz")
-        return "soak" if settings.get("soak_s") else f"{rate_hz:g} Hz" if rate_hz else ""
-    except (ValueError, LookupError, TypeError, AttributeError):
-        return ""
-
-
 def _packed(samples_ns: Sequence[int]) -> bytes:
     samples = array("Q", samples_ns)
     if sys.byteorder == "big":
@@ -408,8 +367,3 @@ def _unpacked(data: bytes) -> tuple[int, ...]:
     if sys.byteorder == "big":
         samples.byteswap()
     return tuple(samples)
-
-
-def _parity_document(measurement: Measurement) -> dict[str, Any]:
-    parity = measurement.parity
-    return dict(vars(parity), host=str(parity.host), board=str(parity.board))

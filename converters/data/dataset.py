@@ -167,6 +167,7 @@ class Dataset:
         content_sha256: Digest of the arrays, where no file tells them; else "".
         unlabelled: Which of `TRAIN` and `TEST` have no labels: what the model itself answers stands
             in for them. Until then `labels` has zeros there.
+        pictures: Whether the samples are decoded pictures rather than arrays as they are.
     """
 
     path: Path
@@ -177,6 +178,7 @@ class Dataset:
     task: Task = CLASSIFIER
     content_sha256: str = ""
     unlabelled: frozenset[str] = frozenset()
+    pictures: bool = False
 
 
 def divided(

@@ -113,7 +113,9 @@ def open_images(
 
         whole = divided(path, only.labels, seed, read_all)
         task = _weighted(task, form, whole.labels[TRAIN], class_names)
-        return replace(whole, class_names=class_names, task=task, unlabelled=unlabelled)
+        return replace(
+            whole, class_names=class_names, task=task, unlabelled=unlabelled, pictures=True
+        )
 
     def read(wanted: Mapping[str, Selection], report: Report) -> dict[str, Samples]:
         chosen = {use: listings[want.split].rows(want.rows) for use, want in wanted.items()}
@@ -122,7 +124,7 @@ def open_images(
     labels = {split: listing.labels for split, listing in listings.items()}
     task = _weighted(task, form, labels[TRAIN], class_names)
     origins = {TRAIN: "train/", TEST: "test/"}
-    return Dataset(path, labels, origins, read, class_names, task, unlabelled=unlabelled)
+    return Dataset(path, labels, origins, read, class_names, task, "", unlabelled, pictures=True)
 
 
 def _labelled_task(path: Path, layout: _Layout, form: InputForm) -> Task:
@@ -239,7 +241,7 @@ def _read(
     report: Report,
     task: Task,
 ) -> dict[str, Samples]:
-    # An image may be wanted twice: to train with and to calibrate on.
+    # An image may be wanted twice: to train with, and to be judged on what was learned.
     places: dict[str, list[npt.NDArray[np.uint8]]] = {}
     samples = {}
     for use, listing in wanted.items():
@@ -273,7 +275,7 @@ def _decode(what: str, content: bytes, pixels: _Pixels) -> npt.NDArray[np.uint8]
             return np.asarray(image.convert(pixels.mode), np.uint8)
     except UnidentifiedImageError as error:
         raise ConversionError(
-            f"{what}: is no picture that Pillow knows", "mend or remove it"
+            f"{what}: cannot be decoded: no picture that Pillow knows", "mend or remove it"
         ) from error
     # Pillow's readers raise all of these on damaged files.
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:

@@ -100,6 +100,9 @@ def test_images_in_no_folders_of_classes_have_no_labels(digits_request, arrays, 
         )
         assert found.float_accuracy.fraction == 1
         assert found.accuracy.samples == 40
+        # So `kedge run` takes a photo.
+        card = (tmp_path / "out" / "model.toml").read_text()
+        assert 'kind = "image"' in card and "scale = 0.00392156862745098" in card
         assert found.accuracy.fraction > 0.9
 
 

@@ -25,7 +25,9 @@ _MOST_PROCESSES = 200
 @click.argument("second", metavar="B", type=file_path())
 @click.option("--on", "name", required=True, help="The target.")
 @click.option(
-    "--threads", type=click.IntRange(1, 256), help="Without it, as kedge.toml says, else 1."
+    "--threads",
+    type=click.IntRange(1, 256),
+    help="Without it those of an earlier A, else as kedge.toml says, else 1.",
 )
 @click.option(
     "--duration",

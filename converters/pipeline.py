@@ -116,9 +116,8 @@ def _converted(
         return None
     written = maker.written()
     judgement = judge(source, written, samples, report)
-    own_labels = TEST in dataset.unlabelled
-    golden = golden_inputs(source, written, samples[TEST], request.seed, own_labels)
-    write_golden(work / GOLDEN_NAME, golden)
+    golden = golden_inputs(source, written, samples[TEST], request.seed)
+    write_golden(work / GOLDEN_NAME, replace(golden, own_labels=TEST in dataset.unlabelled))
     if request.keep_keras and made.keras is not None:
         durable.write(work / KERAS_NAME, made.keras)
     image_range = request.image_range if dataset.pictures else None

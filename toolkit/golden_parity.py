@@ -30,13 +30,22 @@ def compare_golden(
         Of several outputs the comparison of the one that is farthest apart, with the figures that
         are worst; the reason names it.
     """
+    parity = _compared(host, board, model, golden)
+    return replace(parity, own_labels=golden is not None and golden.own_labels)
+
+
+def _compared(
+    host: tuple[KernelClass, Tensors],
+    board: tuple[KernelClass, Tensors],
+    model: ModelFile,
+    golden: Golden | None,
+) -> Parity:
     if golden is None or golden.outputs is None:
         alone = Right(golden.labels, golden.threshold) if golden else Right(None)
         steps = _threshold_steps(model, "", alone)
         # A classifier's golden inputs have labels.
         numbers = golden is not None and golden.labels is None
-        parity = compare(host, board, alone.labels, golden is not None, steps, numbers)
-        return replace(parity, own_labels=golden is not None and golden.own_labels)
+        return compare(host, board, alone.labels, golden is not None, steps, numbers)
     found = {}
     for name, values in host[1].items():
         right = golden.outputs.get(name, Right(None))

@@ -83,7 +83,12 @@ def dataset_of(path: Path, arrays: Mapping[str, Array], form: InputForm) -> Data
         _check_there(path, arrays, form, unlabelled)
     task = task_of_outputs(path, arrays, form) if form.answers else task_of(path, arrays, form)
     splits = (TRAIN, TEST) if form.trains else (TEST,)
-    samples = {split: _samples(path, split, arrays, form, task) for split in splits}
+    samples = {
+        split: _bare(path, split, arrays, form, task)
+        if split in unlabelled
+        else _samples(path, split, arrays, form, task)
+        for split in splits
+    }
     if form.trains and TRAIN not in unlabelled:
         task = _weighted(task, form, samples[TRAIN])
 
@@ -128,13 +133,19 @@ def _weighted(task: Task, form: InputForm, train: Samples) -> Task:
     return replace(task, class_weights=weights)
 
 
+def _bare(
+    path: Path, split: str, arrays: Mapping[str, Array], form: InputForm, task: Task
+) -> Samples:
+    """Samples whose right answers are still to come."""
+    inputs = _of_inputs(path, f"x_{split}", arrays, form)
+    return Samples(inputs, np.zeros(len(inputs), np.int64), task=task)
+
+
 def _samples(
     path: Path, split: str, arrays: Mapping[str, Array], form: InputForm, task: Task
 ) -> Samples:
     inputs = _of_inputs(path, f"x_{split}", arrays, form)
     name = f"y_{split}"
-    if split in splits_without_labels(arrays, form):
-        return Samples(inputs, np.zeros(len(inputs), np.int64), task=task)
     if not task.parts:
         labels, targets = _answers(path, name, arrays.get(name), len(inputs), form, task)
         return Samples(inputs, labels, task=task, targets=targets)

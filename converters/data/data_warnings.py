@@ -24,13 +24,11 @@ def data_warnings(
         classes: That the model tells apart; of several outputs by their names.
     """
     warnings = _unlabelled(dataset)
+    labelled = [split for split in (TRAIN, TEST) if split not in dataset.unlabelled]
     if dataset.task.is_classification:
-        for split in (TRAIN, TEST):
-            if split not in dataset.unlabelled:
-                warnings += _missing(dataset, split, dataset.labels[split], part(classes, ""))
-    for split in (TRAIN, TEST) if dataset.task.parts else ():
-        if split in dataset.unlabelled:
-            continue
+        for split in labelled:
+            warnings += _missing(dataset, split, dataset.labels[split], part(classes, ""))
+    for split in labelled if dataset.task.parts else ():
         parts = samples[split].of_outputs() if split in samples else {}
         for name, one in parts.items():
             if one.task.is_classification:

@@ -69,10 +69,10 @@ def task_of(path: Path, arrays: Mapping[str, Array], form: InputForm) -> Task:
     kind = _kind_of(path, arrays, form)
     if not splits_without_labels(arrays, form):
         return form.wish.task(kind)
-    return task_by_own_answers(path, kind, form)
+    return _task_by_own_answers(path, kind, form)
 
 
-def task_by_own_answers(path: Path, kind: str, form: InputForm) -> Task:
+def _task_by_own_answers(path: Path, kind: str, form: InputForm) -> Task:
     """The task where what the model itself answers counts as right.
 
     A regression is then judged by R2: of an error the model would have 0, and no loss is a share of

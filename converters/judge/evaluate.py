@@ -255,9 +255,7 @@ def _after(before: int, total: int, report: Report) -> Callable[[int, int], None
     return lambda done, _: report(Progress("evaluate file", before + done, total))
 
 
-def golden_inputs(
-    source: LoadedModel, model: ModelFile, test: Samples, seed: int, own_labels: bool = False
-) -> Golden:
+def golden_inputs(source: LoadedModel, model: ModelFile, test: Samples, seed: int) -> Golden:
     """Real held-out samples as the file takes them, for a comparison on a board.
 
     Args:
@@ -265,7 +263,6 @@ def golden_inputs(
         model: The file.
         test: Held-out samples.
         seed: Decides which are taken.
-        own_labels: As in `Golden`.
     """
     sample_bytes = sum(
         int(np.prod(spec.shape[1:])) * np.dtype(spec.dtype).itemsize for spec in model.inputs
@@ -279,9 +276,9 @@ def golden_inputs(
         if samples.task.is_classification:
             right[name] = Right(samples.labels[rows], decides)
     if test.task.parts:
-        return Golden(model.sha256, inputs, None, None, right, own_labels)
+        return Golden(model.sha256, inputs, None, None, right)
     alone = right.get("", Right(None))
-    return Golden(model.sha256, inputs, alone.labels, alone.threshold, None, own_labels)
+    return Golden(model.sha256, inputs, alone.labels, alone.threshold)
 
 
 def warnings_of(source: LoadedModel, judgement: Judgement, path: Path) -> tuple[str, ...]:

@@ -48,10 +48,8 @@ def kernel_gradients(
             value = tf.add_n([loss(y, x) for loss, y, x in zip(losses, right, given, strict=True)])
         return tape.gradient(value, variables)
 
-    rows, random = (
-        balanced_choice(samples.labels, BATCHES * BATCH, seed),
-        np.random.default_rng(seed),
-    )
+    rows = balanced_choice(samples.labels, BATCHES * BATCH, seed)
+    random = np.random.default_rng(seed)
     found = []
     for start in range(0, len(rows), BATCH):
         some = rows[start : start + BATCH]

@@ -41,7 +41,8 @@ def start_parent(request):
     )
 
 
-def run_child(*arguments: str | Path) -> None:
+def run_child(*arguments: str | Path) -> str:
+    """What it printed."""
     environment = dict(os.environ, TF_USE_LEGACY_KERAS="1", TF_CPP_MIN_LOG_LEVEL="3")
     done = subprocess.run(
         [sys.executable, *map(str, arguments)],
@@ -52,6 +53,7 @@ def run_child(*arguments: str | Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-4000:]
+    return done.stdout
 
 
 @pytest.fixture(scope="session")

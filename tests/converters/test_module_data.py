@@ -27,6 +27,10 @@ def loaded(folder, body, name):
     return open_dataset(written(folder, body, name), FORM, "0..255", 0)
 
 
+def sizes(dataset):
+    return {split: len(labels) for split, labels in dataset.labels.items()}
+
+
 GOOD = {
     "dict": ARRAYS,
     "pairs": "{'train': (x, y), 'test': (x[:8], y[:8])}",
@@ -38,10 +42,7 @@ GOOD = {
 @pytest.mark.parametrize("given", GOOD, ids=list(GOOD))
 def test_every_usual_form_of_arrays_is_taken(tmp_path, given):
     dataset = loaded(tmp_path, f"def load():\n    return {GOOD[given]}\n", f"good_{given}")
-    assert {split: len(labels) for split, labels in dataset.labels.items()} == {
-        "train": 30,
-        "test": 8,
-    }
+    assert sizes(dataset) == {"train": 30, "test": 8}
     np.testing.assert_array_equal(dataset.labels["test"], np.arange(8) % 2)
 
 
@@ -58,10 +59,7 @@ def test_every_usual_form_without_labels_is_taken(tmp_path, given):
     path = written(tmp_path, f"def load():\n    return {UNLABELLED[given]}\n", f"bare_{given}")
     dataset = open_dataset(path, replace(FORM, probabilities=True), "0..255", 0)
     assert dataset.unlabelled == {"train", "test"}
-    assert {split: len(labels) for split, labels in dataset.labels.items()} == {
-        "train": 30,
-        "test": 8,
-    }
+    assert sizes(dataset) == {"train": 30, "test": 8}
 
 
 def test_the_digest_is_that_of_the_numbers(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -107,7 +108,7 @@ def test_images_in_no_folders_of_classes_have_no_labels(digits_request, arrays, 
 
 
 GRADIENTS = """
-import sys
+import json
 import numpy as np
 import tf_keras
 from converters.data.dataset import Samples
@@ -121,15 +122,17 @@ model = tf_keras.Sequential([tf_keras.layers.Input((6,)), tf_keras.layers.Dense(
 x = np.random.default_rng(0).normal(size=(64, 6)).astype("f4")
 task = Task("regression", "mse", "r2", own_answers=True)
 samples = Samples(x, np.zeros(64, np.int64), task=task, targets=model.predict(x, verbose=0))
-for found in kernel_gradients(read_graph(model, "m"), samples, False, 0, ignore):
-    for kernel in found.values():
-        assert np.abs(kernel).sum(axis=0).min() > 0, kernel
+batches = kernel_gradients(read_graph(model, "m"), samples, False, 0, ignore)
+print(json.dumps([np.abs(kernel).sum(axis=0).tolist()
+                  for batch in batches for kernel in batch.values()]))
 """
 
 
 def test_channels_are_weighed_though_the_model_is_always_right():
     """At its own answers a model has no gradient: they are drawn around them."""
-    run_child("-c", GRADIENTS)
+    channels = json.loads(run_child("-c", GRADIENTS).splitlines()[-1])
+    assert [len(of_layer) for of_layer in channels] == [4, 2]
+    assert min(min(of_layer) for of_layer in channels) > 0
 
 
 # Which answers are of classes.

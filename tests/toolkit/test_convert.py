@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.kedge import assert_refused, kedge
@@ -37,6 +38,23 @@ def test_a_conversion_within_its_budget_ends_well(project: Path) -> None:
     assert again.code == 0, again.err
     assert "good holds a conversion by ptq_w8a8, which will be replaced" in again.err
     assert "nothing was trained, so there is nothing for --keep-keras" in again.err
+
+
+def test_without_labels_a_board_says_whose_answers_it_keeps(project: Path) -> None:
+    with np.load(project / "digits.npz") as arrays:
+        np.savez(project / "bare.npz", x_train=arrays["x_train"], x_test=arrays["x_test"])
+    ran = kedge("convert", "digits.keras", "--data", "bare.npz", "--out", "bare", cwd=project)
+    assert ran.code == 0, ran.err
+    assert "the data has no labels: what the original model answers counts as right" in ran.err
+
+    add = ("target", "add", "here", "local", "--root", str(project / "board"))
+    assert kedge(*add, cwd=project).code == 0
+    bench = ("bench", "bare/model.tflite", "--on", "here", "--quality", "quick")
+    parity = kedge(*bench, "--json", cwd=project).json["targets"][0]["parity"]
+    assert parity["own_labels"] is True
+    proved = json.loads((project / "bare" / "conversion.json").read_text())["accuracy"]
+    assert parity["board_accuracy"] == proved["correct"] / proved["samples"]
+    assert "decisions of the original model kept on the board" in kedge(*bench, cwd=project).out
 
 
 def test_a_conversion_beyond_its_budget_ends_with_8_and_the_reason(project: Path) -> None:

@@ -129,7 +129,7 @@ def _convert(request: ConversionRequest, measures: Target, as_json: bool) -> int
         output.say((request.out / "conversion.json").read_text(encoding="utf-8").rstrip())
     else:
         show_conversion(conversion)
-        _show_attempts(conversion)
+        _show_budget(conversion)
     return EXIT_BEYOND_BUDGET if budget is not None and not budget.held else 0
 
 
@@ -222,7 +222,7 @@ def show_conversion(conversion: Conversion) -> None:
     )
 
 
-def _show_attempts(conversion: Conversion) -> None:
+def _show_budget(conversion: Conversion) -> None:
     budget = conversion.budget
     if budget is not None and budget.held:
         allowed = f"at most {budget.max_drop:.2%} lost"

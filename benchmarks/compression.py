@@ -27,15 +27,15 @@ from benchmarks.compression_rows import Plan, RowRecipe, rows
 from benchmarks.compression_table import Figures, right_share, table
 from benchmarks.machine import machine
 from benchmarks.ptq_time import ptq_times
-from converters.conversion import CONVERSION_NAME, Conversion, read_conversion
+from converters.evidence.conversion import CONVERSION_NAME, Conversion, read_conversion
 from converters.process import convert
 from converters.progress import Progress
 from converters.request import ConversionRequest
 from targets.device import no_progress
 from targets.provision import open_device
-from toolkit.compare import interleave
-from toolkit.host_latency import THIS_COMPUTER, latency_on
-from toolkit.row import one_process
+from toolkit.measure.compare import interleave
+from toolkit.measure.host_latency import THIS_COMPUTER, latency_on
+from toolkit.measure.row import one_process
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"

@@ -9,14 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.compression_rows import HALF, PTQ, THREE_QUARTERS, RowRecipe
-from converters.conversion import Accuracy, Conversion
 from converters.data.data_source import open_dataset
 from converters.data.dataset import TEST, InputForm, Selection
+from converters.evidence.conversion import Conversion
 from converters.judge.paired import paired_interval
+from converters.judge.score import Accuracy
 from converters.progress import ignore
 from converters.tflite.quantization import dequantize, quantize
 from converters.tflite.run import run_model
-from toolkit.ratio import Ratio, compare_medians
+from toolkit.judge.ratio import Ratio, compare_medians
 
 #: What was set out to be reached: points below float, and how many times faster than plain int8.
 MOST_POINTS = {None: 0.3, HALF: 2.0, THREE_QUARTERS: 0.5}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
-from toolkit.statistics import median_interval
+from toolkit.judge.statistics import median_interval
 
 
 def told(ratios: Sequence[float], tolerance: float) -> str:

@@ -18,7 +18,7 @@ from statistics import median
 
 from benchmarks.bare_loop import BareLoop
 from benchmarks.ratio import told
-from device_agent.benchmark import time_calls
+from device_agent.timing.benchmark import time_calls
 
 PAIRS = 401
 FAST_PAIRS = 21

@@ -19,7 +19,7 @@ from typing import IO, Any
 
 from converters import durable
 from converters.errors import ConversionError
-from converters.latency import LatencyUs, asking
+from converters.measure import LatencyUs, asking
 from converters.progress import Progress
 from converters.request import ConversionRequest
 
@@ -81,10 +81,10 @@ def _outcome(
     try:
         report(Progress("load TensorFlow", 0, 0))
         if task == "plan":
-            from converters.plan import plan
+            from converters.work.estimate import plan
 
             return {"event": "done", "plan": asdict(plan(request, report))}
-        from converters import pipeline
+        from converters.work import pipeline
 
         pipeline.run(request, work, report, latency_us)
     except OSError as error:

@@ -1,71 +1,57 @@
-"""What the nodes of a model give for real samples: ranges and moments."""
+"""Latency of .tflite files: asked for here, measured by whoever asked for the conversion."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+import json
+import queue
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
+from converters.errors import ConversionError
 
-from converters.data.dataset import Samples
-from converters.data.fields import fed
-from converters.data.split import balanced_choice
-from converters.graph.build import build_model
-from converters.graph.node import Graph
-from converters.graph.unfold import Moments
-from converters.progress import Progress, Report
+#: Median latency of each of some .tflite files, in microseconds, in their order; measured in turn,
+#: so that drift hits all of them alike.
+LatencyUs = Callable[[Sequence[Path]], list[float]]
 
-#: So many samples tell enough of a range or a mean; and how many of them at a time.
-_SAMPLES, _BATCH = 512, 32
+MEASURE = "measure"
 
 
-def measured_ranges(
-    graph: Graph, names: tuple[str, ...], samples: Samples, seed: int, report: Report
-) -> dict[str, tuple[float, float]]:
-    """Lowest and highest numbers that nodes give, averaged over batches.
+def answer_measure(event: dict[str, Any], latency_us: LatencyUs | None) -> str:
+    """In the parent: measure what the child asks about; one line of JSON for it.
+
+    An error that knows what the user should do next (`hint`, `exit_code`) is the child's to handle;
+    anything else is a bug, and raised here.
+    """
+    if latency_us is None:
+        raise ValueError("the child asked for a latency though it was told that nobody measures")
+    try:
+        found = latency_us([Path(path) for path in event["paths"]])
+    except Exception as error:
+        if not hasattr(error, "exit_code"):
+            raise
+        hint = getattr(error, "hint", "")
+        return json.dumps({"error": str(error), "hint": hint, "exit_code": error.exit_code}) + "\n"
+    return json.dumps({"latency_us": found}) + "\n"
+
+
+def asking(
+    ask: Callable[[dict[str, Any]], None], answers: queue.SimpleQueue[dict[str, Any]]
+) -> LatencyUs:
+    """In the child: what asks the parent.
 
     Args:
-        graph: A float model.
-        names: Of the nodes.
-        samples: Some of these are taken, of every class.
-        seed: Decides which.
-        report: Told about each batch.
+        ask: Sends an event to the parent.
+        answers: What the parent sends, one object for each event.
     """
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
-    for batch in _batches(graph, names, samples, seed, report):
-        for name, array in batch.items():
-            found[name].append((float(array.min()), float(array.max())))
-    means = {name: np.mean(bounds, axis=0) for name, bounds in found.items()}
-    return {name: (float(low), float(high)) for name, (low, high) in means.items()}
 
+    def latency_us(paths: Sequence[Path]) -> list[float]:
+        ask({"event": MEASURE, "paths": [str(path) for path in paths]})
+        answer = answers.get()
+        if "error" in answer:
+            error = ConversionError(f"no latency: {answer['error']}", answer["hint"])
+            error.exit_code = answer["exit_code"]
+            raise error
+        return [float(value) for value in answer["latency_us"]]
 
-def measured_moments(
-    graph: Graph, names: tuple[str, ...], samples: Samples, seed: int, report: Report
-) -> dict[str, Moments]:
-    """Mean and variance of each channel that nodes give; arguments as above."""
-    sums = {name: np.zeros((3, 1)) for name in names}
-    for batch in _batches(graph, names, samples, seed, report):
-        for name, array in batch.items():
-            rows = array.reshape(-1, array.shape[-1]).astype(np.float64)
-            count = np.full(rows.shape[1], len(rows))
-            sums[name] = sums[name] + np.stack([count, rows.sum(axis=0), (rows**2).sum(axis=0)])
-    return {
-        name: (total / count, np.maximum(squares / count - (total / count) ** 2, 0))
-        for name, (count, total, squares) in sums.items()
-    }
-
-
-def _batches(
-    graph: Graph, names: tuple[str, ...], samples: Samples, seed: int, report: Report
-) -> Iterator[dict[str, npt.NDArray[Any]]]:
-    if not names:
-        return
-    model = build_model(replace(graph, outputs=names))
-    rows = balanced_choice(samples.labels, _SAMPLES, seed)
-    for start in range(0, len(rows), _BATCH):
-        answers = model(fed(samples.batch(rows[start : start + _BATCH])), training=False)
-        arrays = answers if isinstance(answers, (list, tuple)) else [answers]
-        yield dict(zip(names, map(np.asarray, arrays), strict=True))
-        report(Progress("measure", min(start + _BATCH, len(rows)), len(rows)))
+    return latency_us

@@ -21,7 +21,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from converters import durable
-from converters.conversion import (
+from converters.data.task import TaskError
+from converters.data.user_function import function_of_path
+from converters.errors import ConversionError, HostDiskError, MissingConvertExtraError
+from converters.evidence.conversion import (
     CONVERSION_NAME,
     GOLDEN_NAME,
     KERAS_NAME,
@@ -29,17 +32,14 @@ from converters.conversion import (
     Conversion,
     read_conversion,
 )
-from converters.errors import ConversionError, HostDiskError, MissingConvertExtraError
-from converters.latency import MEASURE, LatencyUs, answer_measure
-from converters.model_toml import MODEL_TOML, NEW_MODEL_TOML
-from converters.planned import Plan
+from converters.evidence.model_toml import MODEL_TOML, NEW_MODEL_TOML
+from converters.measure import MEASURE, LatencyUs, answer_measure
 from converters.progress import Progress, Report, ignore
-from converters.recipe import RecipeError, check_pairing, load_recipe
+from converters.recipe.recipe import RecipeError, check_pairing, load_recipe
 from converters.request import IMAGE_RANGES, ConversionRequest
-from converters.source_file import identify
-from converters.task import TaskError
-from converters.training.worker import WorkerDoneError, check_together, worker_of
-from converters.user_function import function_of_path
+from converters.sources.source_file import identify
+from converters.work.plan import Plan
+from converters.workers import WorkerDoneError, check_together, worker_of
 
 #: What the extra `convert` brings; looked for, never imported here.
 _EXTRA_MODULES = (

@@ -14,9 +14,9 @@ import signal
 import sys
 from typing import Any, Callable, Dict, List, Optional
 
-from device_agent.board_runtimes import board_runtimes
+from device_agent.board.conditions import read_conditions
+from device_agent.board.facts import read_facts
 from device_agent.child import HostGoneError, run_job
-from device_agent.conditions import read_conditions
 from device_agent.contract.codes import BAD_REQUEST, INTERNAL, RefusalError
 from device_agent.contract.wire import (
     CHUNK_BYTES,
@@ -27,10 +27,10 @@ from device_agent.contract.wire import (
     encode,
     parse_request,
 )
-from device_agent.facts import read_facts
-from device_agent.leftovers import remove_abandoned_uploads, remove_older_agents
+from device_agent.runtimes.board_runtimes import board_runtimes
 from device_agent.session import Session, Surroundings
-from device_agent.store import Store, StreamLostError
+from device_agent.store.leftovers import remove_abandoned_uploads, remove_older_agents
+from device_agent.store.store import Store, StreamLostError
 
 #: A host that sends nothing for so long in the middle of a file is gone.
 SILENCE_S = 120.0

@@ -15,14 +15,14 @@ import time
 from typing import Any, Callable, Dict
 
 from device_agent.contract.codes import CHILD_DIED, INTERNAL, RefusalError
-from device_agent.inputs import feeds_of, fill_inputs
 from device_agent.os_errors import named_os_errors
-from device_agent.profile import profile
-from device_agent.runtime import Runtime, allocate, invoke, refusals
-from device_agent.sample_run import PROGRESS_INTERVAL_S, run_samples, sample_shape
-from device_agent.steady import steady_phase
-from device_agent.usage import peak_rss_bytes, rss_bytes
-from device_agent.whole_inference import whole_inference
+from device_agent.runtimes.profile import profile
+from device_agent.runtimes.runtime import Runtime, allocate, invoke, refusals
+from device_agent.samples.inputs import feeds_of, fill_inputs
+from device_agent.samples.sample_run import PROGRESS_INTERVAL_S, run_samples, sample_shape
+from device_agent.timing.steady import steady_phase
+from device_agent.timing.usage import peak_rss_bytes, rss_bytes
+from device_agent.timing.whole_inference import whole_inference
 
 _PR_SET_PDEATHSIG = 1
 

@@ -11,14 +11,14 @@ import os
 import reprlib
 from typing import Any, Callable, Dict, List, NamedTuple, NoReturn, Optional
 
-from device_agent.conditions import boot_id
+from device_agent.board.conditions import boot_id
+from device_agent.board.memory_death import with_memory_figures
 from device_agent.contract.codes import BAD_REQUEST, CHILD_DIED, RefusalError
 from device_agent.contract.conditions import Conditions
 from device_agent.contract.wire import Request
-from device_agent.memory_death import with_memory_figures
-from device_agent.stop_file import STOP
-from device_agent.store import Read, Store
-from device_agent.thinned import Thinned
+from device_agent.store.store import Read, Store
+from device_agent.timing.stop_file import STOP
+from device_agent.timing.thinned import Thinned
 
 Event = Callable[[Dict[str, Any]], None]
 

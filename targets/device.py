@@ -34,10 +34,10 @@ from targets.agent_client import ANSWER_TIMEOUT_S, AgentClient, AgentError, Boar
 from targets.errors import TargetError
 from targets.inventory import Target
 from targets.probe import Probe
-from targets.runtime_choice import choose
-from targets.runtimes import RuntimeChoice
+from targets.runtimes.choice import choose
+from targets.runtimes.runtime import RuntimeChoice
+from targets.runtimes.wheels import find_wheels
 from targets.sample_run import SampleRequest, SampleRun, run_arguments, sample_run, tensors_of
-from targets.wheels import find_wheels
 
 if TYPE_CHECKING:
     import numpy as np
@@ -126,7 +126,7 @@ class Device:
         self.probe = seen
         self._client = client
         self.facts: Mapping[str, Any] = client.call("hello", {})
-        """What the agent says of its board; keys as in `device_agent.facts`."""
+        """What the agent says of its board; keys as in `device_agent.board.facts`."""
         self._trees: dict[RuntimeChoice, str] = {}
         """What was brought there for a runtime; nothing for one that the board has."""
 

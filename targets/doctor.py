@@ -9,8 +9,8 @@ from typing import Any
 from device_agent.contract.runtimes import distribution_of
 from targets.board_profile import BoardProfile, caveats_of, recognise
 from targets.probe import NoPythonError, Probe, Python
-from targets.runtime_choice import choose
-from targets.runtimes import (
+from targets.runtimes.choice import choose
+from targets.runtimes.runtime import (
     NoRuntimeError,
     RuntimeChoice,
     RuntimeVerdict,
@@ -30,7 +30,7 @@ WARNS = "warns"
 #: (read from the wheels of ai-edge-litert 2.3.0, tflite-runtime 2.14.0 and numpy 1.26.4).
 DISK_PER_WHEEL_BYTE = 4.6
 
-#: Left free on the board by the agent (`device_agent/store.py`).
+#: Left free on the board by the agent (`device_agent/store/store.py`).
 RESERVE_BYTES = 4 << 20
 
 #: The reserve, the agent, and the smallest runtime where NumPy is there already (the wheel of

@@ -11,7 +11,7 @@ from typing import Any
 
 from targets.errors import TargetError
 from targets.probe_script import COMMAND, probe_script
-from targets.runtimes import rank, unbeatable_pythons
+from targets.runtimes.runtime import rank, unbeatable_pythons
 from targets.transport import Transport
 
 #: Every Python of a slow board may be started, and each shim of a version manager is slow.
@@ -45,7 +45,7 @@ class Python:
     installed: Mapping[str, str | None] = field(default_factory=dict)
     """Versions of the packages that matter; `None` for one that it does not have."""
     runtimes: tuple[Mapping[str, Any], ...] = ()
-    """Those that it has of its own, as `device_agent.board_runtimes` tells them."""
+    """Those that it has of its own, as `device_agent.runtimes.board_runtimes` tells them."""
 
     @property
     def runs_the_agent(self) -> bool:
@@ -67,7 +67,7 @@ class Probe:
     pythons: tuple[Python, ...]
     """Those that were asked, each once; the asking may end at one that no other can beat."""
     facts: Mapping[str, Any] = field(default_factory=dict)
-    """Keys as in `device_agent.facts`; fewer of them where no Python could tell."""
+    """Keys as in `device_agent.board.facts`; fewer of them where no Python could tell."""
     mount_options: tuple[str, ...] = ()
     """Of the file system of `root`."""
     trees: tuple[str, ...] = ()

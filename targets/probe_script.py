@@ -18,8 +18,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 #: What the Pythons run: their own runtimes are theirs, the facts are the board's.
-_RUNTIMES_MODULE = "device_agent.board_runtimes"
-_FACTS_MODULE = "device_agent.facts"
+_RUNTIMES_MODULE = "device_agent.runtimes.board_runtimes"
+_FACTS_MODULE = "device_agent.board.facts"
 
 #: The standard library's parts that the agent cannot do without; small images leave some out.
 _NEEDED_MODULES = ("_ctypes", "fcntl", "hashlib", "json", "select", "zipfile", "zlib")

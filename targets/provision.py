@@ -38,7 +38,7 @@ sync && mv "$new" {folder}/{sha256}.pyz
 """.strip().splitlines()
 )
 
-#: How the script below ends when a host holds the lock that `device_agent.reservation` takes.
+#: How the script below ends when a host holds the lock that `device_agent.store.reservation` takes.
 _IN_USE = 75
 
 #: Only what kedge made goes, by name: the root may be a folder in which others keep files, too.
@@ -76,7 +76,9 @@ def connect(target: Target) -> Transport:
     """
     if target.is_local:
         return LocalTransport()
-    from targets.ssh import connect_ssh  # paramiko takes 0.2 s to import: only who needs it
+    from targets.ssh.transport import (
+        connect_ssh,  # paramiko takes 0.2 s to import: only who needs it
+    )
 
     return connect_ssh(target)
 

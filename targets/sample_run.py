@@ -38,7 +38,7 @@ class SampleAnswer:
     """What one sample became."""
 
     outputs: Mapping[str, Mapping[str, Any]]
-    """By output name, as `device_agent.postprocess.answer` says it."""
+    """By output name, as `device_agent.samples.postprocess.answer` says it."""
     times_us: Mapping[str, float]
     """Of each of the `STAGES`."""
 

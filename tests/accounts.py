@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 
 from targets.inventory import Target
-from targets.ssh import read_host_key
-from targets.ssh_route import route_to
+from targets.ssh.route import route_to
+from targets.ssh.transport import read_host_key
 from tests.boards import require_board_parts
 from toolkit.demo.keeper import end_kept, start_kept
 from toolkit.demo.sshd import free_port, start_listening

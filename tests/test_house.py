@@ -18,7 +18,7 @@ EMPTY_NAMES = {"util", "utils", "helper", "helpers", "common", "misc", "manager"
 # The small Python API: the only __init__ that hands on what others define.
 RE_EXPORTS = {"toolkit/__init__.py"}
 # The board's own packages, imported late, in the child process that runs the model.
-RUNTIME_MODULE = "device_agent/runtime.py"
+RUNTIME_MODULE = "device_agent/runtimes/runtime.py"
 RUNTIMES = {"numpy", "ai_edge_litert", "tflite_runtime"}
 TENSORFLOW = {"tensorflow", "tf_keras", "keras", "tensorflow_model_optimization"}
 

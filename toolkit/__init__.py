@@ -5,7 +5,7 @@
 
     request = toolkit.ConversionRequest(Path("model.h5"), Path("data.npz"), "qat_w8a8", Path("out"))
     conversion = toolkit.convert(request)
-    measurement = toolkit.bench(conversion.model, toolkit.find_target("pi"))
+    measurement = toolkit.measure.bench(conversion.model, toolkit.find_target("pi"))
     print(measurement.best.latency.median_us, measurement.parity.verdict)
 
 Every error that a caller may meet has `hint`, what to do next, and `exit_code`.
@@ -15,12 +15,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from converters.conversion import Conversion
+    from converters.evidence.conversion import Conversion
     from converters.process import convert
     from converters.request import ConversionRequest
     from targets.inventory import Target
-    from toolkit.bench import BenchSettings, Measurement, bench
     from toolkit.deploy import Deployment, deploy, push
+    from toolkit.measure.bench import BenchSettings, Measurement, bench
     from toolkit.project import find_target
 
 __all__ = [
@@ -38,13 +38,13 @@ __all__ = [
 ]
 
 _HOMES = {
-    "BenchSettings": "toolkit.bench",
-    "Conversion": "converters.conversion",
+    "BenchSettings": "toolkit.measure.bench",
+    "Conversion": "converters.evidence.conversion",
     "ConversionRequest": "converters.request",
     "Deployment": "toolkit.deploy",
-    "Measurement": "toolkit.bench",
+    "Measurement": "toolkit.measure.bench",
     "Target": "targets.inventory",
-    "bench": "toolkit.bench",
+    "bench": "toolkit.measure.bench",
     "convert": "converters.process",
     "deploy": "toolkit.deploy",
     "find_target": "toolkit.project",

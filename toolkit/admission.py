@@ -10,7 +10,7 @@ from converters.tflite.reader import ModelFile
 from device_agent.contract.runtimes import BOARD_PREFIX, distribution_of
 from targets.device import Device
 from targets.inventory import Target
-from targets.runtimes import RuntimeChoice
+from targets.runtimes.runtime import RuntimeChoice
 
 #: Of a runtime that tells no version it is only known when it is tried what it loads.
 _UNKNOWN_VERSION = "unknown"

@@ -11,8 +11,8 @@ from targets.doctor import Diagnosis, FirstUse, WheelToSend, diagnose, require_s
 from targets.inventory import Target
 from targets.probe import Probe, probe
 from targets.provision import connect
-from targets.runtimes import RuntimeChoice, about_wheel_bytes
-from targets.wheels import tree_digest, wheel_here
+from targets.runtimes.runtime import RuntimeChoice, about_wheel_bytes
+from targets.runtimes.wheels import tree_digest, wheel_here
 
 OnProgress = Callable[[str, int, int], None]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from converters.conversion import Conversion
+from converters.evidence.conversion import Conversion
 from converters.process import convert
 from converters.progress import Progress
 from converters.request import ConversionRequest
@@ -15,8 +15,8 @@ from targets.device import OnProgress, Staged, no_progress
 from targets.inventory import Target
 from targets.provision import open_device
 from toolkit.admission import admit, admit_conversion
-from toolkit.bench import BenchSettings, Measurement, bench_on, place_of
-from toolkit.host_latency import latency_on
+from toolkit.measure.bench import BenchSettings, Measurement, bench_on, place_of
+from toolkit.measure.host_latency import latency_on
 
 
 @dataclass(frozen=True)

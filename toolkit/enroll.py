@@ -17,7 +17,7 @@ from toolkit.errors import ToolkitError
 from toolkit.project import open_or_create_inventory
 
 if TYPE_CHECKING:
-    from targets.ssh_route import Hop
+    from targets.ssh.route import Hop
 
 Accepts = Callable[[str, str, str], bool]
 """Asks a person: (who shows it, type of the key, fingerprint) to yes or no."""
@@ -87,9 +87,11 @@ def enroll(
 
 def _with_jump_host_keys(target: Target, accepts: Accepts) -> Target:
     """Pin the host key of every jump host, the nearest first: each is the way to the next."""
-    from targets.ssh import read_host_key  # paramiko takes 0.2 s to import: only who needs it
-    from targets.ssh_host_keys import check_host_key, known_keys
-    from targets.ssh_route import route_to
+    from targets.ssh.host_keys import check_host_key, known_keys
+    from targets.ssh.route import route_to
+    from targets.ssh.transport import (
+        read_host_key,  # paramiko takes 0.2 s to import: only who needs it
+    )
 
     for position in range(len(route_to(target)) - 1):
         route = route_to(target)[: position + 1]  # with the keys that are pinned by now
@@ -106,8 +108,8 @@ def _with_jump_host_keys(target: Target, accepts: Accepts) -> Target:
 
 
 def _with_host_key(target: Target, expected: str | None, accepts: Accepts) -> Target:
-    from targets.ssh import read_host_key
-    from targets.ssh_route import route_to
+    from targets.ssh.route import route_to
+    from targets.ssh.transport import read_host_key
 
     route = route_to(target)
     shown = read_host_key(route)
@@ -126,7 +128,7 @@ def _require_accepted(accepted: bool) -> None:
 
 def _kind_of(route: tuple[Hop, ...], expected: str, shown: str) -> str:
     """Find the type of the expected key among the others that the board has."""
-    from targets.ssh import read_host_key
+    from targets.ssh.transport import read_host_key
     from targets.transport import UnreachableError
 
     for kind in _KEY_TYPES:

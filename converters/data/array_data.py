@@ -30,9 +30,9 @@ from converters.data.target_data import (
     targets_of,
     task_of,
 )
+from converters.data.task import AUC, REGRESSION, Task
 from converters.errors import ConversionError
 from converters.progress import Progress, Report
-from converters.task import AUC, REGRESSION, Task
 
 Array = npt.NDArray[Any]
 

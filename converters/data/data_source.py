@@ -11,9 +11,9 @@ from converters.data.image_data import open_images
 from converters.data.image_files import list_folder, list_tar
 from converters.data.module_data import open_module
 from converters.data.several_data import expected_names
+from converters.data.user_function import function_of_path
 from converters.errors import ConversionError
 from converters.request import UNSCALED
-from converters.user_function import function_of_path
 
 #: How gzip, bzip2 and xz files begin.
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")

@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from converters.data.fields import as_floats
 from converters.data.split import Labels, Rows, held_out_split
+from converters.data.task import CLASSIFIER, Task, TaskWish
 from converters.errors import ConversionError
 from converters.progress import Report
-from converters.task import CLASSIFIER, Task, TaskWish
 
 Array = npt.NDArray[Any]
 

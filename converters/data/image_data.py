@@ -25,10 +25,10 @@ from converters.data.target_data import (
     splits_without_labels,
     task_of,
 )
+from converters.data.task import AUC, CLASSIFICATION, RECONSTRUCTION, REGRESSION, Task
 from converters.errors import ConversionError
 from converters.progress import Progress, Report
 from converters.request import IMAGE_RANGES
-from converters.task import AUC, CLASSIFICATION, RECONSTRUCTION, REGRESSION, Task
 
 _LAYOUT = "give one folder of images for each class, if split then below train/ and test/"
 _REPORT_EVERY = 500

@@ -14,8 +14,8 @@ import numpy.typing as npt
 from converters.data.array_data import dataset_of
 from converters.data.dataset import TEST, TRAIN, Dataset, InputForm
 from converters.data.several_data import is_ours
+from converters.data.user_function import UserFunction
 from converters.errors import ConversionError
-from converters.user_function import UserFunction
 
 Array = npt.NDArray[Any]
 

@@ -14,8 +14,8 @@ from converters.data.dataset import TEST, TRAIN, InputForm
 from converters.data.fields import listed
 from converters.data.split import Labels
 from converters.data.target_data import class_weights, task_of
+from converters.data.task import MAE, MSE, SEVERAL, Task
 from converters.errors import ConversionError
-from converters.task import MAE, MSE, SEVERAL, Task
 
 Array = npt.NDArray[Any]
 

@@ -12,8 +12,7 @@ import numpy.typing as npt
 
 from converters.data.dataset import TEST, TRAIN, InputForm
 from converters.data.split import Labels
-from converters.errors import ConversionError
-from converters.task import (
+from converters.data.task import (
     AUC,
     BALANCED,
     CLASSIFICATION,
@@ -24,6 +23,7 @@ from converters.task import (
     REGRESSION,
     Task,
 )
+from converters.errors import ConversionError
 
 Array = npt.NDArray[Any]
 

@@ -11,19 +11,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from converters.conversion import Accuracy
 from converters.data.dataset import JUDGED_TRAIN, TEST, TRAIN, VALIDATION, Samples
 from converters.data.fields import are_finite, numbers_of, part
 from converters.data.split import Labels, balanced_choice
+from converters.data.task import AUC, R2, Task
 from converters.errors import ConversionError
-from converters.judge.golden import Golden, Right, sample_count
+from converters.evidence.golden import Golden, Right, sample_count
 from converters.judge.metric import Judged, MetricFigures, MetricScore, drop_of, score_of
 from converters.judge.paired import Drop, drop_between, worst
-from converters.judge.score import FILE, ORIGINAL, Score, score
-from converters.model_ends import Probabilities
-from converters.model_source import LoadedModel
+from converters.judge.score import FILE, ORIGINAL, Accuracy, Score, score
 from converters.progress import Progress, Report
-from converters.task import AUC, R2, Task
+from converters.sources.inputs_outputs import Probabilities
+from converters.sources.load import LoadedModel
 from converters.tflite.quantization import given_by, taken_by
 from converters.tflite.reader import ModelFile
 from converters.tflite.run import run_model

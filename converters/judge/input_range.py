@@ -16,8 +16,8 @@ import numpy.typing as npt
 from converters.data.dataset import CALIBRATION, TEST, TRAIN, VALIDATION, Samples
 from converters.data.fields import fed, part
 from converters.data.split import balanced_choice
-from converters.model_ends import field_names
-from converters.model_source import LoadedModel
+from converters.sources.inputs_outputs import field_names
+from converters.sources.load import LoadedModel
 
 #: So many samples tell a variance, and so many times off tells another range: augmentation and
 #: statistics of a short training stay far below, 0..255 against 0..1 or -1..1 far above.

@@ -18,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.data.split import Labels
+from converters.data.task import AUC, MAE, MSE, R2, Task
+from converters.data.user_function import user_function
 from converters.errors import ConversionError
 from converters.judge.paired import Drop
-from converters.task import AUC, MAE, MSE, R2, Task
-from converters.user_function import user_function
 
 Floats = npt.NDArray[np.float64]
 Array = npt.NDArray[Any]

@@ -15,8 +15,8 @@ from converters.data.dataset import TEST, TRAIN, Dataset, InputForm, Samples
 from converters.data.fields import joined, part
 from converters.data.several_data import combined, weighted_parts
 from converters.judge.evaluate import answers_of_source, chosen_classes
-from converters.model_source import LoadedModel
 from converters.progress import Report
+from converters.sources.load import LoadedModel
 
 
 def with_own_answers(

@@ -9,7 +9,7 @@ from math import sqrt
 import numpy as np
 import numpy.typing as npt
 
-from converters.task import ACCURACY
+from converters.data.task import ACCURACY
 
 Right = npt.NDArray[np.bool_]
 

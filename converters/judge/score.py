@@ -17,6 +17,19 @@ FILE = "file"
 
 
 @dataclass(frozen=True)
+class Accuracy:
+    """How many of the samples were classified rightly."""
+
+    correct: int
+    samples: int
+
+    @property
+    def fraction(self) -> float:
+        """Share of right ones, 0-1."""
+        return self.correct / self.samples
+
+
+@dataclass(frozen=True)
 class Score:
     """One classifier on one split.
 

@@ -9,19 +9,19 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from converters.data.dataset import TRAIN
-from converters.draft import Draft, Materials
+from converters.draft.draft import Draft, Materials
+from converters.draft.trial_file import write_trial
 from converters.errors import ConversionError
 from converters.graph.cost import macs, parameters
+from converters.graph.keras.read import read_graph
 from converters.graph.node import Graph
-from converters.graph.read import read_graph
-from converters.judge.effect import judged_samples, loss_of_graph
 from converters.progress import Progress
 from converters.prune_blocks.blocks import optional_blocks
 from converters.prune_blocks.choose import Removal, choose, remove_named
 from converters.prune_channels.reconstruct import reconstructed
-from converters.steps import PruneBlocks
+from converters.recipe.shape_steps import PruneBlocks
+from converters.training.effect import judged_samples, loss_of_graph
 from converters.training.trainable import trainable_model, with_model
-from converters.trial_file import write_trial
 
 
 def prune(draft: Draft, step: PruneBlocks, materials: Materials) -> Draft:

@@ -13,9 +13,9 @@ from converters.data.fields import fed
 from converters.data.split import balanced_choice
 from converters.graph.build import build_model, variables_of
 from converters.graph.node import Graph
-from converters.model_ends import Probabilities
 from converters.progress import Progress, Report
 from converters.prune_channels.channels import PRODUCERS
+from converters.sources.inputs_outputs import Probabilities
 from converters.training.loss import losses_of, trained_part
 
 #: Batches of so many samples; more change the order of the channels little.

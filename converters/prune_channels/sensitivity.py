@@ -9,15 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.data.dataset import TRAIN
-from converters.draft import Materials
+from converters.draft.draft import Materials
+from converters.draft.node_statistics import measured_moments
 from converters.graph.build import build_model, variables_of
 from converters.graph.node import CONV_TRANSPOSE, Graph, Node
 from converters.graph.unfold import Moments
-from converters.judge.effect import judged_samples, loss_of_model
-from converters.measure import measured_moments
 from converters.progress import Progress
 from converters.prune_channels.channels import PRODUCERS, Channels
 from converters.prune_channels.ladder import Doubles, Ladder
+from converters.training.effect import judged_samples, loss_of_model
 
 
 def measured_losses(

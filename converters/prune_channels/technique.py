@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from converters.data.dataset import TRAIN
-from converters.draft import Draft, Materials
+from converters.draft.draft import Draft, Materials
 from converters.errors import ConversionError
 from converters.graph.cost import macs, parameters
+from converters.graph.keras.read import read_graph
 from converters.graph.node import Graph
-from converters.graph.read import read_graph
 from converters.progress import Progress
 from converters.prune_channels.channels import PRODUCERS, Channels, channels_of
 from converters.prune_channels.choose import (
@@ -38,10 +38,10 @@ from converters.prune_channels.ladder import (
 from converters.prune_channels.reconstruct import reconstructed
 from converters.prune_channels.sensitivity import measured_losses
 from converters.prune_channels.trials import Trials
-from converters.steps import PruneChannels
+from converters.recipe.shape_steps import PruneChannels
+from converters.recipe.training_steps import Distill
 from converters.training.distill import distill
 from converters.training.trainable import trainable_model, with_model
-from converters.training_steps import Distill
 
 #: A scope: losses that were measured decide, in the place of importance.
 SENSITIVITY = "sensitivity"

@@ -8,14 +8,14 @@ from types import TracebackType
 
 import numpy as np
 
-from converters.draft import Materials
+from converters.draft.draft import Materials
+from converters.draft.trial_file import write_trial
 from converters.graph.node import Graph
-from converters.latency import LatencyUs
+from converters.measure import LatencyUs
 from converters.progress import Progress
 from converters.prune_channels.channels import Channels
 from converters.prune_channels.cut import without_channels
 from converters.prune_channels.ladder import Doubles, Ladder, Levels
-from converters.trial_file import write_trial
 
 
 class Trials:

@@ -19,14 +19,14 @@ import tf_keras
 from converters.data.dataset import VALIDATION, Samples
 from converters.data.fields import fed, gathered
 from converters.data.split import balanced_choice
+from converters.data.task import MSE
 from converters.errors import ConversionError
 from converters.graph.node import Graph
 from converters.judge.evaluate import Asked
 from converters.judge.metric import Judged, drop_of
 from converters.judge.paired import paired_interval
-from converters.model_ends import Probabilities
 from converters.quantize.ranges import Rounding
-from converters.task import MSE
+from converters.sources.inputs_outputs import Probabilities
 from converters.tflite.quantization import dequantize, given_by, taken_by
 from converters.tflite.reader import read_model
 from converters.tflite.run import run_inside, run_model

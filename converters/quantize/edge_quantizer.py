@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_quantizer import algorithm_manager, qtyping, quantizer
 
-from converters.draft import DYNAMIC, F16, WEIGHT_ONLY
+from converters.draft.draft import DYNAMIC, F16, WEIGHT_ONLY
 from converters.errors import ConversionError
 from converters.tflite.unpacked import Unpacked
 

@@ -15,7 +15,7 @@ from converters.data.fields import part
 from converters.data.split import balanced_choice
 from converters.judge.evaluate import Asked
 from converters.judge.metric import share_lost
-from converters.model_ends import Probabilities
+from converters.sources.inputs_outputs import Probabilities
 from converters.tflite.quantization import given_by, taken_by
 from converters.tflite.reader import read_model
 from converters.tflite.run import run_model

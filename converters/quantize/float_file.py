@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from converters.draft import FLOAT32, Draft
-from converters.emit import converted
+from converters.draft.draft import FLOAT32, Draft
+from converters.draft.emit import converted
 from converters.progress import Report
 from converters.tflite.unpacked import Unpacked
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from converters.draft import MIXED, W8A8, Draft, Materials
+from converters.draft.draft import MIXED, W8A8, Draft, Materials
 from converters.errors import ConversionError
 from converters.progress import Progress, Report
 from converters.quantize.edge_quantizer import with_int16_layers
@@ -21,7 +21,7 @@ from converters.quantize.float_file import float_file
 from converters.quantize.integer_file import int8_file
 from converters.quantize.layer_refusals import refuse_recurrent
 from converters.quantize.ptq import Prepared, judge_of, prepare, with_calibration
-from converters.steps import MixedW8A8
+from converters.recipe.number_steps import MixedW8A8
 from converters.tflite.unpacked import Unpacked
 
 #: What only moves numbers: it adds no noise of its own.

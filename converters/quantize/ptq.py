@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from converters.data.dataset import CALIBRATION, VALIDATION
-from converters.draft import DYNAMIC, F16, W8A8, W8A16, WEIGHT_ONLY, Draft, Materials
+from converters.draft.draft import DYNAMIC, F16, W8A8, W8A16, WEIGHT_ONLY, Draft, Materials
 from converters.quantize.bias_correction import corrected
 from converters.quantize.calibrate import Ranges, measured, warnings_about
 from converters.quantize.equalize import equalized
@@ -21,7 +21,7 @@ from converters.quantize.fidelity import Fidelity, Judge
 from converters.quantize.float_file import float_file
 from converters.quantize.integer_file import int8_file, int16_file
 from converters.quantize.layer_refusals import refuse_floats, refuse_recurrent
-from converters.steps import (
+from converters.recipe.number_steps import (
     IF_BETTER,
     PtqDynamic,
     PtqF16,

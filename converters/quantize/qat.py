@@ -14,13 +14,13 @@ from dataclasses import replace
 from typing import Any
 
 from converters.data.dataset import TRAIN, VALIDATION
-from converters.draft import W8A8, Draft, Materials
-from converters.emit import converted
+from converters.draft.draft import W8A8, Draft, Materials
+from converters.draft.emit import converted
+from converters.draft.node_statistics import measured_ranges
 from converters.errors import ConversionError
 from converters.graph.build import build_model, weights_of
+from converters.graph.keras.read import read_graph
 from converters.graph.node import with_weights
-from converters.graph.read import read_graph
-from converters.measure import measured_ranges
 from converters.progress import Progress
 from converters.quantize.divergence import Simulated, check_faithful, check_inside, difference
 from converters.quantize.fake_quant import (
@@ -30,11 +30,11 @@ from converters.quantize.fake_quant import (
     with_rounded_kernels,
 )
 from converters.quantize.ranges import rounding_of
+from converters.recipe.training_steps import QatW8A8
 from converters.training.automatic import train_on
 from converters.training.parallel import scope
 from converters.training.preserve import preserving
 from converters.training.teachers import teacher_of, told_of
-from converters.training_steps import QatW8A8
 
 
 def train(draft: Draft, step: QatW8A8, materials: Materials) -> Draft:

@@ -1,1 +1,1 @@
-"""Built-in recipes: data, read by `converters.recipe`."""
+"""Built-in recipes: data, read by `converters.recipe.recipe`."""

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from converters.conversion import TensorSpec
 from converters.data.fields import joined, part
+from converters.tflite.tensor_spec import TensorSpec
 
 Array = npt.NDArray[Any]
 

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from converters.conversion import TensorSpec
 from converters.errors import ConversionError
 from converters.tflite.kernel_needs import Operand, least_version
+from converters.tflite.tensor_spec import TensorSpec
 
 #: What a Coral compiler leaves in the place of the ops that the Edge TPU does.
 EDGETPU_OP = "edgetpu-custom-op"

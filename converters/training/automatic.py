@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from converters.data.dataset import TRAIN, VALIDATION
-from converters.draft import Materials
-from converters.step import AUTO, TrainingStep
+from converters.draft.draft import Materials
+from converters.recipe.step import AUTO, TrainingStep
 from converters.training.batches import BatchSettings
 from converters.training.fine_tune import (
     TRIAL_BATCHES,

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from converters.data.dataset import Samples
 from converters.data.fields import fed
-from converters.task import Task
+from converters.data.task import Task
 from converters.training.parallel import Share, dataset_of, rows_of
 from converters.training.teacher import Teacher
 

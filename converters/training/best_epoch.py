@@ -11,8 +11,8 @@ import tf_keras
 
 from converters.data.dataset import Samples
 from converters.data.fields import are_finite, part
-from converters.model_ends import Probabilities
-from converters.task import Task
+from converters.data.task import Task
+from converters.sources.inputs_outputs import Probabilities
 from converters.training.loss import mean_distance
 from converters.training.parallel import predictor, summed, workers_of
 from converters.training.teacher import log_probabilities

@@ -12,11 +12,11 @@ import numpy as np
 import tf_keras
 from tensorflow_model_optimization.python.core.clustering.keras import cluster, cluster_config
 
-from converters.draft import CLUSTERS, Draft, Materials
+from converters.draft.draft import CLUSTERS, Draft, Materials
 from converters.errors import ConversionError
+from converters.recipe.training_steps import ClusterWeights
 from converters.training.automatic import train_on
 from converters.training.wrapped import unwrapped, wrapped
-from converters.training_steps import ClusterWeights
 
 #: Whose kernels are clustered; TFMOT leaves depthwise kernels out too, as too much would be lost.
 _CLUSTERED = (tf_keras.layers.Conv1D, tf_keras.layers.Conv2D, tf_keras.layers.Dense)

@@ -25,9 +25,9 @@ import tf_keras
 from converters.data.fields import fed
 from converters.errors import ConversionError
 from converters.graph.build import build_model
-from converters.graph.read import read_graph
-from converters.model_ends import field_names
-from converters.model_source import LoadedModel
+from converters.graph.keras.read import read_graph
+from converters.sources.inputs_outputs import field_names
+from converters.sources.load import LoadedModel
 
 ATTENTION = "attention"
 REGRESSOR = "regressor"

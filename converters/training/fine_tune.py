@@ -17,8 +17,8 @@ import tf_keras
 
 from converters.data.dataset import Samples
 from converters.errors import ConversionError
-from converters.model_ends import Probabilities
 from converters.progress import Progress, Report, ignore
+from converters.sources.inputs_outputs import Probabilities
 from converters.training.batches import BatchSettings, batches
 from converters.training.best_epoch import BestEpoch, verdict_on
 from converters.training.checkpoint import Checkpoint, CollectEpochs, Done, KeepEpochs

@@ -11,10 +11,10 @@ import tensorflow as tf
 import tf_keras
 
 from converters.data.fields import part
-from converters.model_ends import Probabilities
-from converters.task import CLASSIFIER, HUBER, MAE, MSE, Task
+from converters.data.task import CLASSIFIER, HUBER, MAE, MSE, Task
+from converters.data.user_function import user_function
+from converters.sources.inputs_outputs import Probabilities
 from converters.training.teacher import Teacher
-from converters.user_function import user_function
 
 _SMALLEST_PROBABILITY = 1e-7
 

@@ -21,7 +21,7 @@ import tf_keras
 
 from converters.data.fields import fed, gathered
 from converters.errors import ConversionError
-from converters.training.worker import Worker, wait_for_others
+from converters.workers import Worker, wait_for_others
 
 Array = npt.NDArray[Any]
 

@@ -16,14 +16,14 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from converters.draft import CLUSTERS, ZEROS
+from converters.draft.draft import CLUSTERS, ZEROS
 
 
 def preserving(keep: str) -> list[Any]:
     """The callbacks of a training that has to keep something; none if it has not.
 
     Args:
-        keep: As in `converters.draft.Draft`.
+        keep: As in `converters.draft.draft.Draft`.
     """
     return [_Preserve(keep)] if keep else []
 

@@ -16,13 +16,13 @@ from tensorflow_model_optimization.python.core.sparsity.keras import prune, prun
 from tensorflow_model_optimization.python.core.sparsity.keras import pruning_schedule as schedules
 
 from converters.data.dataset import TRAIN
-from converters.draft import ZEROS, Draft, Materials
+from converters.draft.draft import ZEROS, Draft, Materials
 from converters.errors import ConversionError
-from converters.step import AUTO
+from converters.recipe.step import AUTO
+from converters.recipe.training_steps import BLOCKS, SINGLE, TWO_OF_FOUR, SparseWeights
 from converters.training.automatic import train_on
 from converters.training.parallel import replicas, steps_an_epoch
 from converters.training.wrapped import unwrapped, wrapped
-from converters.training_steps import BLOCKS, SINGLE, TWO_OF_FOUR, SparseWeights
 
 #: Whose kernels are pruned; the few weights of a depthwise kernel matter too much (TFMOT prunes
 #: none of them either).

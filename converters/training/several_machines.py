@@ -10,7 +10,7 @@ from typing import Any
 
 from converters.progress import Progress, Report, ignore
 from converters.training.parallel import ENDED, begin, lost_workers_told, meet
-from converters.training.worker import Worker, worker_of
+from converters.workers import Worker, worker_of
 
 
 @dataclass(frozen=True)

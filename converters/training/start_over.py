@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import tf_keras
 
-from converters.draft import Draft, Materials
-from converters.steps import StartOver
+from converters.draft.draft import Draft, Materials
+from converters.recipe.shape_steps import StartOver
 from converters.training.trainable import with_model
 
 

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.data.fields import part
-from converters.model_ends import Probabilities
+from converters.sources.inputs_outputs import Probabilities
 
 if TYPE_CHECKING:
     from converters.training.feature_distill import Features

@@ -10,17 +10,17 @@ import numpy.typing as npt
 
 from converters.data.dataset import TRAIN, Samples
 from converters.data.fields import joined, part
+from converters.data.task import Task
 from converters.digest import sha256_of
-from converters.draft import Materials
+from converters.draft.draft import Materials
 from converters.errors import ConversionError
 from converters.judge.input_range import range_warnings
-from converters.model_ends import End, Probabilities
-from converters.model_source import LoadedModel, load_model
-from converters.source_file import identify
-from converters.task import Task
+from converters.recipe.training_steps import NO_FEATURES, Taught
+from converters.sources.inputs_outputs import End, Probabilities
+from converters.sources.load import LoadedModel, load_model
+from converters.sources.source_file import identify
 from converters.training.feature_distill import features_of
 from converters.training.teacher import Teacher, ensemble, log_probabilities
-from converters.training_steps import NO_FEATURES, Taught
 
 #: So many samples show whether a teacher knows the data at all.
 _ASKED = 500

@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from converters.data.dataset import Samples
-from converters.draft import Draft, Materials
+from converters.draft.draft import Draft, Materials
+from converters.draft.node_statistics import measured_moments
 from converters.graph.build import build_model
 from converters.graph.node import Graph
 from converters.graph.unfold import Moments, normalizable, unfolded
-from converters.measure import measured_moments
 
 
 def moments_of(graph: Graph, samples: Samples, materials: Materials) -> dict[str, Moments]:

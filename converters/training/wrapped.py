@@ -8,7 +8,7 @@ from typing import Any
 
 import tf_keras
 
-from converters.draft import Draft, Materials
+from converters.draft.draft import Draft, Materials
 from converters.errors import ConversionError
 from converters.training.parallel import copy_of, scope, unshared
 from converters.training.trainable import with_model

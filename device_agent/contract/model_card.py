@@ -18,7 +18,7 @@ ARRAY = "array"
 LAYOUTS = ("NHWC", "NCHW", "NHW")
 #: Channels of each color; gray is ITU-R 601 luma, as Pillow's mode L.
 COLORS = {"RGB": 3, "BGR": 3, "gray": 1}
-#: What becomes of an image of another aspect ratio; defined in `device_agent/preprocess.py`.
+#: What becomes of an image of another aspect ratio; see `device_agent/samples/preprocess.py`.
 FITS = ("stretch", "crop", "letterbox")
 RESIZES = ("bilinear", "antialias", "area", "nearest")
 

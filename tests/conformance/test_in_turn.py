@@ -12,11 +12,11 @@ from targets.device import no_progress
 from targets.provision import open_device
 from tests.boards import BoardUnderTest
 from tests.tiny_model import relu_model
-from toolkit import tune as tune_module
-from toolkit.bench import one_process
-from toolkit.compare import interleave
+from toolkit.measure import tune as tune_module
+from toolkit.measure.bench import one_process
+from toolkit.measure.compare import interleave
+from toolkit.measure.tune import tune
 from toolkit.project import find_target
-from toolkit.tune import tune
 
 Project = tuple[Path, BoardUnderTest]
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from converters.conversion import read_conversion
-from converters.model_toml import card_text
+from converters.evidence.conversion import read_conversion
+from converters.evidence.model_toml import card_text
 from converters.tflite.reader import read_model
 from device_agent.contract.model_card import RESIZES, ImageInput, ModelCard, Output
-from device_agent.preprocess import preprocess
+from device_agent.samples.preprocess import preprocess
 from targets.device import no_progress
 from targets.provision import open_device
 from tests.boards import BoardUnderTest
@@ -19,7 +19,7 @@ from tests.conformance.conftest import add_arguments
 from tests.kedge import kedge
 from tests.resize_definition import resized
 from tests.tiny_model import pictures_model, relu_model
-from toolkit.accuracy import measure_accuracy, open_labelled
+from toolkit.measure.accuracy import measure_accuracy, open_labelled
 from toolkit.project import find_target
 
 Project = tuple[Path, BoardUnderTest]

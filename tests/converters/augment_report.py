@@ -8,10 +8,10 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from converters import pipeline
 from converters.errors import ConversionError
 from converters.request import ConversionRequest
 from converters.training import automatic
+from converters.work import pipeline
 
 KINDS = ("tune", "distill", "sparse", "cluster", "qat_w8a8")
 

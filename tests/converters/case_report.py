@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from converters import pipeline
-from converters.conversion import CONVERSION_NAME, GOLDEN_NAME
 from converters.errors import ConversionError
-from converters.judge.golden import read_golden
-from converters.model_toml import MODEL_TOML
+from converters.evidence.conversion import CONVERSION_NAME, GOLDEN_NAME
+from converters.evidence.golden import read_golden
+from converters.evidence.model_toml import MODEL_TOML
 from converters.request import ConversionRequest
+from converters.work import pipeline
 
 
 def recipe_file(text: str, path: Path) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import tf_keras
 
 from converters.data.dataset import Samples
-from converters.task import CLASSIFIER
+from converters.data.task import CLASSIFIER
 from converters.training.batches import BatchSettings
 from converters.training.fine_tune import TrainingSettings, fine_tune
 

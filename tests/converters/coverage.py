@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from converters.steps import STEP_KINDS
+from converters.recipe.step_kinds import STEP_KINDS
 from tests.converters.coverage_cases import CASES
 from tests.converters.coverage_trials import (
     CRASHED,

@@ -24,16 +24,16 @@ import tensorflow as tf
 import tf_keras
 
 from converters.data.dataset import CALIBRATION, TEST, TRAIN, VALIDATION, Samples
-from converters.draft import Materials
+from converters.draft.draft import Materials
 from converters.errors import ConversionError
 from converters.graph import build
 from converters.judge.evaluate import answers_of_file
-from converters.maker import Made, Maker
-from converters.model_source import LoadedModel, load_model
 from converters.progress import ignore
-from converters.recipe import Recipe, check_pairing
-from converters.source_file import identify
-from converters.step_keys import StepKeys
+from converters.recipe.recipe import Recipe, check_pairing
+from converters.sources.load import LoadedModel, load_model
+from converters.sources.source_file import identify
+from converters.work.maker import Made, Maker
+from converters.work.step_keys import StepKeys
 from tests.converters.coverage_cases import CASES
 from tests.converters.coverage_trials import CRASHED, TRIALS, Outcome, judged, refused
 

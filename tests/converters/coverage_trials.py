@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from converters.step import Step
-from converters.steps import (
+from converters.recipe.number_steps import (
     MixedW8A8,
-    PruneBlocks,
-    PruneChannels,
     PtqDynamic,
     PtqF16,
     PtqW8A8,
     PtqW8A16,
     PtqWeightOnly,
-    StartOver,
 )
-from converters.training_steps import ClusterWeights, Distill, FineTune, QatW8A8, SparseWeights
+from converters.recipe.shape_steps import PruneBlocks, PruneChannels, StartOver
+from converters.recipe.step import Step
+from converters.recipe.training_steps import (
+    ClusterWeights,
+    Distill,
+    FineTune,
+    QatW8A8,
+    SparseWeights,
+)
 
 WORKS, NOTHING, REFUSED, WRONG, CRASHED = "works", "nothing", "refused", "wrong", "crashed"
 

@@ -15,20 +15,20 @@ import numpy as np
 import tensorflow as tf
 
 from converters.data.dataset import TRAIN, VALIDATION, Samples
-from converters.draft import Draft, Materials
-from converters.emit import converted
-from converters.graph.read import read_graph
-from converters.maker import technique_of
-from converters.model_source import load_model
+from converters.draft.draft import Draft, Materials
+from converters.draft.emit import converted
+from converters.graph.keras.read import read_graph
 from converters.progress import ignore
-from converters.source_file import identify
-from converters.steps import PruneChannels
+from converters.recipe.shape_steps import PruneChannels
+from converters.recipe.training_steps import Distill, QatW8A8
+from converters.sources.load import load_model
+from converters.sources.source_file import identify
 from converters.tflite.reader import read_model
 from converters.training.feature_distill import FeatureLoss, Features, Pair, attention, features_of
 from converters.training.loss import Loss
 from converters.training.teacher import Teacher
 from converters.training.trainable import trainable_model, with_model
-from converters.training_steps import Distill, QatW8A8
+from converters.work.maker import technique_of
 
 ONE = Distill(epochs=1, learning_rate=1e-3)
 

@@ -22,17 +22,15 @@ import tf_keras
 from graph_cases import CASES, inputs_of, shaken
 
 from converters.data.dataset import Samples
-from converters.draft import Draft, Materials
-from converters.emit import emit
+from converters.draft.draft import Draft, Materials
+from converters.draft.emit import emit
+from converters.draft.node_statistics import measured_moments
 from converters.errors import ConversionError
 from converters.graph.build import build_model
 from converters.graph.cost import macs, parameters
+from converters.graph.keras.read import read_graph
 from converters.graph.node import ADD, CONV_TRANSPOSE, DEPTHWISE, WEIGHTED, with_weights
-from converters.graph.read import read_graph
 from converters.graph.unfold import normalizable, unfolded
-from converters.measure import measured_moments
-from converters.model_ends import End
-from converters.model_function import batch_one_function
 from converters.progress import ignore
 from converters.prune_blocks.blocks import optional_blocks, without_block
 from converters.prune_channels.channels import channels_of
@@ -48,7 +46,9 @@ from converters.prune_channels.importance import by_norm
 from converters.prune_channels.ladder import Bounds, Sizes, ladder_of
 from converters.prune_channels.reconstruct import reconstructed
 from converters.quantize import qat
-from converters.steps import QatW8A8
+from converters.recipe.step_kinds import QatW8A8
+from converters.sources.inputs_outputs import End
+from converters.sources.model_function import batch_one_function
 from converters.tflite.quantization import dequantize, quantize
 from converters.tflite.run import run_model
 

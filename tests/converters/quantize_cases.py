@@ -15,23 +15,23 @@ os.environ["TF_USE_LEGACY_KERAS"] = "1"
 import numpy as np
 import tf_keras
 
-from converters import pipeline
 from converters.data.dataset import Samples
-from converters.draft import W8A8, Draft
-from converters.emit import converted
+from converters.draft.draft import W8A8, Draft
+from converters.draft.emit import converted
+from converters.draft.node_statistics import measured_ranges
 from converters.errors import ConversionError
 from converters.graph.build import build_model
+from converters.graph.keras.read import read_graph
 from converters.graph.node import with_weights
-from converters.graph.read import read_graph
-from converters.measure import measured_ranges
-from converters.model_ends import End
-from converters.model_function import batch_one_function
 from converters.progress import ignore
 from converters.quantize import qat
 from converters.quantize.divergence import Simulated, check_faithful, difference
 from converters.quantize.fake_quant import Wrapping, with_rounded_kernels
 from converters.quantize.ranges import rounding_of
 from converters.request import ConversionRequest
+from converters.sources.inputs_outputs import End
+from converters.sources.model_function import batch_one_function
+from converters.work import pipeline
 
 layers = tf_keras.layers
 

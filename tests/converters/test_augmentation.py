@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from converters.recipe import parse_recipe
+from converters.recipe.recipe import parse_recipe
 from tests.converters.conftest import run_child
 
 

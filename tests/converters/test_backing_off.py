@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from converters.backing_off import MOST_ATTEMPTS, may_be_tried, milder_recipe
-from converters.recipe import Recipe
-from converters.steps import STEP_KINDS, MixedW8A8, PruneChannels, PtqF16, PtqW8A8
-from converters.training_steps import ClusterWeights, Distill, FineTune, QatW8A8, SparseWeights
+from converters.recipe.milder import MOST_ATTEMPTS, may_be_tried, milder_recipe
+from converters.recipe.number_steps import MixedW8A8, PtqF16, PtqW8A8
+from converters.recipe.recipe import Recipe
+from converters.recipe.shape_steps import PruneChannels
+from converters.recipe.step_kinds import STEP_KINDS
+from converters.recipe.training_steps import (
+    ClusterWeights,
+    Distill,
+    FineTune,
+    QatW8A8,
+    SparseWeights,
+)
 
 
 def names(recipe):

@@ -13,7 +13,7 @@ from converters.graph.cost import macs
 from converters.graph.node import Graph, Node
 from converters.prune_blocks.blocks import optional_blocks, without_block
 from converters.prune_blocks.choose import choose, remove_named
-from converters.recipe import RecipeError, built_in_names, load_recipe
+from converters.recipe.recipe import RecipeError, built_in_names, load_recipe
 from converters.tflite.reader import read_model
 from tests.converters.warm import convert
 

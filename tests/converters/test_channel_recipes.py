@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-from converters.recipe import RecipeError, load_recipe
+from converters.recipe.recipe import RecipeError, load_recipe
 from converters.tflite.reader import read_model
 from tests.converters.warm import convert
 

@@ -8,13 +8,13 @@ from unittest import mock
 
 import pytest
 
-from converters import comparison as module
-from converters.comparison import Row, choose, compare
-from converters.comparison_file import plain_comparison, write_comparison
+from converters.comparison import comparison as module
+from converters.comparison.comparison import Row, choose, compare
+from converters.comparison.comparison_file import plain_comparison, write_comparison
+from converters.comparison.gain import gain_note
 from converters.errors import ConversionError
-from converters.judge.measured_gain import gain_note
 from converters.judge.paired import Drop
-from converters.recipe import RecipeError
+from converters.recipe.recipe import RecipeError
 from tests.converters import warm
 
 NAMES = ("float32", "ptq_w8a8", "ptq_f16")

@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from converters.conversion import Accuracy, StepRecord, read_conversion, write_conversion
 from converters.errors import ConversionError
+from converters.evidence.conversion import StepRecord, read_conversion, write_conversion
 from converters.judge.budget import Attempt
 from converters.judge.paired import Drop
+from converters.judge.score import Accuracy
 from device_agent.contract.codes import IntegrityError
 
 

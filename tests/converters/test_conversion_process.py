@@ -16,9 +16,9 @@ from conftest import start_parent
 
 from converters import durable, process
 from converters.errors import ConversionError, HostDiskError, MissingConvertExtraError
-from converters.model_toml import card_beside
+from converters.evidence.model_toml import card_beside
 from converters.process import ConversionBugError, convert
-from converters.recipe import RecipeError
+from converters.recipe.recipe import RecipeError
 from converters.request import ConversionRequest
 from converters.tflite.reader import read_model
 from device_agent.contract.model_card import ArrayInput

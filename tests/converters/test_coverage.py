@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from converters.steps import STEP_KINDS
+from converters.recipe.step_kinds import STEP_KINDS
 from tests.converters import coverage
 from tests.converters.coverage_cases import CASES
 from tests.converters.coverage_trials import CRASHED, REFUSED, TRIALS, WRONG

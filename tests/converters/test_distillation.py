@@ -11,8 +11,8 @@ import pytest
 from conftest import HERE, run_child
 
 from converters.errors import ConversionError
-from converters.recipe import RecipeError, load_recipe
-from converters.step_keys import StepKeys
+from converters.recipe.recipe import RecipeError, load_recipe
+from converters.work.step_keys import StepKeys
 from tests.converters.warm import convert
 
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from converters.conversion import TensorSpec
 from converters.judge.evaluate import chosen_classes
 from converters.tflite.quantization import dequantize, quantize
+from converters.tflite.tensor_spec import TensorSpec
 
 INT8 = TensorSpec("x", (1, 2), "int8", 0.5, -128)
 

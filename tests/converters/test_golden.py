@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from converters.errors import ConversionError
-from converters.judge.golden import MAX_BYTES, Golden, read_golden, sample_count, write_golden
+from converters.evidence.golden import MAX_BYTES, Golden, read_golden, sample_count, write_golden
 
 
 @pytest.mark.parametrize("labels", [None, np.array([1, 2])])

@@ -10,9 +10,9 @@ from PIL import Image
 from converters.data import image_files
 from converters.data.data_source import open_dataset
 from converters.data.dataset import InputForm, Selection
+from converters.data.task import TaskWish
 from converters.errors import ConversionError
 from converters.progress import ignore
-from converters.task import TaskWish
 
 GREY = InputForm((8, 8, 1), 3)
 COLOUR = InputForm((8, 8, 3), 3)

@@ -19,7 +19,7 @@ import json, queue, sys, threading
 from pathlib import Path
 from converters import __main__ as child
 from converters.errors import ConversionError
-from converters.latency import asking
+from converters.measure import asking
 
 answer = child._answers()
 order = json.loads(sys.stdin.readline())

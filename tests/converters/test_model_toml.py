@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from converters.conversion import TensorSpec
-from converters.model_card import card_of_conversion, card_to_begin_with
-from converters.model_toml import (
+from converters.evidence.model_card import card_of_conversion, card_to_begin_with
+from converters.evidence.model_toml import (
     MODEL_TOML,
     NEW_MODEL_TOML,
     ModelTomlError,
@@ -15,6 +14,7 @@ from converters.model_toml import (
     write_model_toml,
 )
 from converters.tflite.reader import ModelFile
+from converters.tflite.tensor_spec import TensorSpec
 from device_agent.contract.model_card import (
     ImageInput,
     ModelCard,

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from converters.architecture import StoredLayer
-from converters.custom_objects import custom_objects, unknown_layers
+from converters.data.task import TaskWish
 from converters.errors import ConversionError
-from converters.task import TaskWish
+from converters.sources.architecture import StoredLayer
+from converters.sources.custom_objects import custom_objects, unknown_layers
 from tests.converters.conftest import run_child
 
 CASES = ("own layers in h5", "strange", "strange, trained", "nobody's layers", "own layers")

@@ -10,7 +10,7 @@ import pytest
 
 from converters.digest import sha256_of
 from converters.errors import ConversionError
-from converters.judge.golden import read_golden
+from converters.evidence.golden import read_golden
 from converters.tflite.reader import read_model
 from tests.converters.warm import convert
 

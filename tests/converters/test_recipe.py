@@ -2,14 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from converters.recipe import (
+from converters.recipe.number_steps import PtqW8A8
+from converters.recipe.recipe import (
     RecipeError,
     built_in_names,
     load_recipe,
     parse_recipe,
     recipe_names,
 )
-from converters.steps import STEP_KINDS, PtqW8A8, QatW8A8
+from converters.recipe.step_kinds import STEP_KINDS, QatW8A8
 
 
 @pytest.mark.parametrize("name", built_in_names())

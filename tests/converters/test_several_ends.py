@@ -6,18 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from converters.conversion import read_conversion
 from converters.data.data_source import open_dataset
 from converters.data.data_warnings import data_warnings
 from converters.data.dataset import InputForm, Selection
 from converters.data.fields import fed
 from converters.data.several_data import combined
+from converters.data.task import TaskError, TaskWish, parse_task
 from converters.errors import ConversionError
+from converters.evidence.conversion import read_conversion
 from converters.judge.paired import Drop, worst
-from converters.model_ends import names_of_ends
 from converters.progress import ignore
 from converters.quantize.calibrate import warnings_about
-from converters.task import TaskError, TaskWish, parse_task
+from converters.sources.inputs_outputs import names_of_ends
 from tests.converters.conftest import run_child
 
 INPUTS = [["picture", [1, 8, 8, 1]], ["numbers", [1, 4]]]

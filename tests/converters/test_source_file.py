@@ -5,9 +5,9 @@ import zipfile
 
 import pytest
 
-from converters.architecture import stored_layers
 from converters.errors import ConversionError
-from converters.source_file import KERAS_3, SAVED_MODEL, TF_KERAS, identify
+from converters.sources.architecture import stored_layers
+from converters.sources.source_file import KERAS_3, SAVED_MODEL, TF_KERAS, identify
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from converters.data.dataset import CALIBRATION, TRAIN, VALIDATION, Selection
-from converters.recipe import Recipe
-from converters.step_keys import StepKeys, row_digests
-from converters.steps import PruneChannels, PtqW8A8
-from converters.training_steps import FineTune, SparseWeights
+from converters.recipe.number_steps import PtqW8A8
+from converters.recipe.recipe import Recipe
+from converters.recipe.shape_steps import PruneChannels
+from converters.recipe.training_steps import FineTune, SparseWeights
+from converters.work.step_keys import StepKeys, row_digests
 
 ROWS = row_digests(
     {

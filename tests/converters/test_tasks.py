@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from converters.conversion import Conversion, read_conversion
 from converters.data.data_source import open_dataset
 from converters.data.dataset import InputForm, Selection
 from converters.data.target_data import class_weights
+from converters.data.task import Task, TaskWish, parse_task
 from converters.errors import ConversionError
+from converters.evidence.conversion import Conversion, read_conversion
 from converters.judge.metric import Judged, auc, drop_of
 from converters.progress import ignore
-from converters.recipe import load_recipe
-from converters.task import Task, TaskWish, parse_task
+from converters.recipe.recipe import load_recipe
 from tests.converters.conftest import run_child
 
 CASES = ("regression", "mixed", "anomalies", "trained", "unlabelled", "own", "pictures")

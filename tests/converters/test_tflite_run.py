@@ -8,7 +8,7 @@ import pytest
 from tflite_maker import model_object, packed
 
 from converters.errors import ConversionError
-from converters.judge.golden import read_golden
+from converters.evidence.golden import read_golden
 from converters.tflite.run import host_runtime, run_model
 
 
@@ -52,7 +52,7 @@ def test_a_file_that_the_runtime_refuses_is_named(tmp_path):
 
 def test_the_runtime_says_nothing_on_the_terminal(digits_ptq):
     code = (
-        "import sys; from pathlib import Path; from converters.judge.golden import read_golden; "
+        "import sys; from pathlib import Path; from converters.evidence.golden import read_golden; "
         "from converters.tflite.run import run_model; "
         "run_model(Path(sys.argv[1]), read_golden(Path(sys.argv[2])).inputs); "
         "assert 'tensorflow' not in sys.modules"

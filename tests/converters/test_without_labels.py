@@ -13,11 +13,11 @@ from PIL import Image
 
 from converters.data.data_source import open_dataset
 from converters.data.dataset import InputForm, Selection
+from converters.data.task import TaskWish
 from converters.errors import ConversionError
-from converters.judge.golden import read_golden
-from converters.model_ends import End, sure_probabilities
+from converters.evidence.golden import read_golden
 from converters.progress import ignore
-from converters.task import TaskWish
+from converters.sources.inputs_outputs import End, sure_probabilities
 from converters.tflite.run import run_model
 from tests.converters import warm
 from tests.converters.conftest import run_child
@@ -112,10 +112,10 @@ import json
 import numpy as np
 import tf_keras
 from converters.data.dataset import Samples
-from converters.graph.read import read_graph
+from converters.graph.keras.read import read_graph
 from converters.progress import ignore
 from converters.prune_channels.gradients import kernel_gradients
-from converters.task import Task
+from converters.data.task import Task
 
 model = tf_keras.Sequential([tf_keras.layers.Input((6,)), tf_keras.layers.Dense(4, "relu"),
                              tf_keras.layers.Dense(2)])

@@ -14,10 +14,10 @@ from dataclasses import replace
 import pytest
 from conftest import HERE, PARENT, REPOSITORY, run_child
 
-from converters.conversion import read_conversion
 from converters.errors import ConversionError
+from converters.evidence.conversion import read_conversion
 from converters.process import convert
-from converters.training.worker import Worker, wait_for_others, worker_of
+from converters.workers import Worker, wait_for_others, worker_of
 
 WITHIN_SECONDS = 300
 TRAINED, BATCH = 600, 25

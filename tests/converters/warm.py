@@ -20,9 +20,9 @@ from unittest import mock
 
 from converters import __main__ as program
 from converters import process
-from converters.conversion import Conversion
 from converters.errors import ConversionError
-from converters.latency import LatencyUs, asking
+from converters.evidence.conversion import Conversion
+from converters.measure import LatencyUs, asking
 from converters.progress import Report, ignore
 from converters.request import ConversionRequest
 

@@ -17,17 +17,23 @@ import numpy as np
 import tensorflow as tf
 
 from converters.data.dataset import TRAIN, VALIDATION, Samples
-from converters.draft import Draft, Materials
-from converters.graph.read import read_graph
-from converters.maker import technique_of
-from converters.model_source import load_model
+from converters.draft.draft import Draft, Materials
+from converters.graph.keras.read import read_graph
 from converters.progress import ignore
-from converters.source_file import identify
+from converters.recipe.training_steps import (
+    ClusterWeights,
+    Distill,
+    FineTune,
+    QatW8A8,
+    SparseWeights,
+)
+from converters.sources.load import load_model
+from converters.sources.source_file import identify
 from converters.training import batches as batches_module
 from converters.training.parallel import begin, meet
 from converters.training.trainable import trainable_model, with_model
-from converters.training.worker import worker_of
-from converters.training_steps import ClusterWeights, Distill, FineTune, QatW8A8, SparseWeights
+from converters.work.maker import technique_of
+from converters.workers import worker_of
 
 TRAINED = 600
 STEPS = {

@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from device_agent import benchmark
-from device_agent.benchmark import time_calls
 from device_agent.contract.measurement import LEAST_RUNS
+from device_agent.timing import benchmark
+from device_agent.timing.benchmark import time_calls
 
 
 class Clock:

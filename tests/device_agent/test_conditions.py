@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from device_agent import conditions as conditions_module
-from device_agent.conditions import read_conditions
+from device_agent.board import conditions as conditions_module
+from device_agent.board.conditions import read_conditions
 from device_agent.contract.conditions import Conditions, conditions_from_json
 from tests.device_agent.board_trees import (
     BIG_LITTLE,

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from device_agent import delegate
 from device_agent.contract.codes import DELEGATE, RefusalError
-from device_agent.delegate import load_delegate
-from device_agent.delegate_faults import Seen, explain, explain_model
+from device_agent.runtimes import delegate
+from device_agent.runtimes.delegate import load_delegate
+from device_agent.runtimes.delegate_faults import Seen, explain, explain_model
 from tests.device_agent.board_trees import make_tree
 
 STICK = "sys/bus/usb/devices/1-1/"

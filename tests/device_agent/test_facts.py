@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from device_agent import facts as facts_module
-from device_agent.facts import is_emulated, read_facts, userland
+from device_agent.board import facts as facts_module
+from device_agent.board.facts import is_emulated, read_facts, userland
 from tests.device_agent.board_trees import (
     BIG_LITTLE,
     BOARDS,

@@ -15,8 +15,8 @@ from targets.device import BoardRun
 from targets.local import LocalTransport
 from tests.device_agent.agents import agent_command, open_agent, put, sha256_of
 from tests.tiny_model import relu_model
-from toolkit.pace import pace_of
-from toolkit.soak import LEAKS, soak_of
+from toolkit.judge.pace import pace_of
+from toolkit.judge.soak import LEAKS, soak_of
 
 SLOW = """
 import time

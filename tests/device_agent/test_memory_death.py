@@ -1,8 +1,8 @@
 """A death by want of memory carries its figures."""
 
+from device_agent.board.memory_death import with_memory_figures
 from device_agent.contract.codes import CHILD_DIED, RefusalError
 from device_agent.contract.conditions import Conditions
-from device_agent.memory_death import with_memory_figures
 
 DEATH = RefusalError(CHILD_DIED, "it was killed\nlast words", "Free memory.")
 MIB = 1 << 20

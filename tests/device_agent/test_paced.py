@@ -6,7 +6,7 @@ from array import array
 import pytest
 
 from device_agent.contract.measurement import LEAST_RUNS
-from device_agent.paced import time_paced
+from device_agent.timing.paced import time_paced
 
 MS = 1_000_000
 

@@ -2,7 +2,7 @@
 
 from device_agent.contract.measurement import to_json
 from device_agent.contract.placement import Placement, placement_from_json
-from device_agent.placement import Node, place
+from device_agent.runtimes.placement import Node, place
 
 #: 0 -CONV-> 1 -RELU-> 2 -CONV-> 3 -SOFTMAX-> 4
 CHAIN: list[Node] = [

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from device_agent.contract.model_card import Output
-from device_agent.postprocess import answer
+from device_agent.samples.postprocess import answer
 
 
 def ask(values: list[float], **meant: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import pytest
 
 from device_agent.contract.codes import MODEL_REFUSED
 from device_agent.contract.op_times import OpTimes, op_times_from_json
-from device_agent.profile import medians, read_summary
+from device_agent.runtimes.profile import medians, read_summary
 from targets.agent_client import AgentClient, AgentError
 from tests.dense_model import dense_model
 from tests.device_agent.agents import open_agent, put

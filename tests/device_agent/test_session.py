@@ -11,7 +11,7 @@ from device_agent.contract.codes import BAD_REQUEST, BUSY, NOT_FOUND, RefusalErr
 from device_agent.contract.conditions import Conditions
 from device_agent.contract.wire import Request
 from device_agent.session import Answer, Session, Surroundings
-from device_agent.store import Store
+from device_agent.store.store import Store
 from tests.device_agent.agents import files_below, sha256_of
 
 MODEL = b"a model"

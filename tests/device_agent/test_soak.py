@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from device_agent import soak as soak_module
-from device_agent.soak import time_soak
-from device_agent.thinned import Thinned
+from device_agent.timing import soak as soak_module
+from device_agent.timing.soak import time_soak
+from device_agent.timing.thinned import Thinned
 
 MS = 1_000_000
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from device_agent import store as store_module
 from device_agent.contract.codes import (
     BAD_REQUEST,
     BUSY,
@@ -18,7 +17,8 @@ from device_agent.contract.codes import (
     NOT_FOUND,
     RefusalError,
 )
-from device_agent.store import Store, StreamLostError
+from device_agent.store import store as store_module
+from device_agent.store.store import Store, StreamLostError
 from tests.device_agent.agents import files_below, sha256_of
 
 CONTENT = bytes(range(256)) * 600

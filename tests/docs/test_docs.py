@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
-from converters.steps import STEP_KINDS
+from converters.recipe.step_kinds import STEP_KINDS
 from device_agent.contract.model_card import ImageInput, Output
 from toolkit.cli.main import COMMANDS, kedge
 

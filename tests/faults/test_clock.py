@@ -13,7 +13,7 @@ from device_agent.child import TICK_S, run_job
 from device_agent.contract.codes import CHILD_TIMEOUT, RefusalError
 from device_agent.contract.conditions import conditions_from_json
 from tests.toolkit.measurements import board_run
-from toolkit.disturbance import clock_jump
+from toolkit.judge.disturbance import clock_jump
 
 #: A job whose wall clock is an hour further back each time it is read.
 JOB = """

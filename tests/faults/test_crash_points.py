@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from device_agent.store import Store
+from device_agent.store.store import Store
 from targets.inventory import Inventory
 from tests.device_agent.agents import files_below, sha256_of
 
@@ -33,12 +33,12 @@ for name in ("fsync", "replace", "sync", "mkdir", "unlink", "rename", "ftruncate
     setattr(os, name, crashing(getattr(os, name)))
 """
 UPLOAD = """
-from device_agent.store import Store
+from device_agent.store.store import Store
 content = bytes(range(256)) * 1024
 Store(sys.argv[2]).receive(sys.argv[3], len(content), 0, io.BytesIO(content).read)
 """
 UNPACK = """
-from device_agent.store import Store
+from device_agent.store.store import Store
 Store(sys.argv[2]).unpack("a" * 64, [sys.argv[3]])
 """
 EDIT = """

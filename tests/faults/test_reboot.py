@@ -15,8 +15,8 @@ from targets.transport import UnreachableError
 from tests.faults.afterwards import assert_unharmed
 from tests.targets.loopback import cut_sessions
 from toolkit import reboot
-from toolkit.bench import BenchSettings, bench
 from toolkit.demo.sshd import LoopbackSshd
+from toolkit.measure.bench import BenchSettings, bench
 from toolkit.reboot import BoardRebootedError
 
 #: Its processes last long enough to be cut in the middle of one.

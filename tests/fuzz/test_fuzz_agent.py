@@ -21,7 +21,7 @@ from device_agent.contract.wire import (
     parse_request,
 )
 from device_agent.session import Answer, Session, Surroundings
-from device_agent.store import Store, StreamLostError
+from device_agent.store.store import Store, StreamLostError
 from tests.device_agent.agents import files_below, sha256_of
 from tests.tiny_model import relu_model
 

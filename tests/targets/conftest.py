@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from targets.ssh_secrets import SECRETS
+from targets.ssh.secrets import SECRETS
 from tests.boards import require_board_parts
 from tests.targets.loopback import Asked, start_own_sshd
 from toolkit.demo.sshd import LoopbackSshd

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from device_agent.facts import read_facts
+from device_agent.board.facts import read_facts
 from targets.board_profile import (
     ASSUMED,
     CONDITIONS,

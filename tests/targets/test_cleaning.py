@@ -14,7 +14,7 @@ from targets.agent_archive import agent_archive
 from targets.agent_client import AgentError
 from targets.inventory import Target
 from targets.provision import open_device, remove_from_board
-from targets.wheels import tree_digest
+from targets.runtimes.wheels import tree_digest
 from tests.device_agent.agents import files_below
 
 AGENT_FILE = f"agent/{agent_archive().sha256}.pyz"

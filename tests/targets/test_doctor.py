@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from device_agent.facts import read_facts
+from device_agent.board.facts import read_facts
 from targets.doctor import (
     BLOCKS,
     CAUTION,

@@ -14,7 +14,7 @@ from targets.agent_archive import agent_archive
 from targets.device import RunSettings
 from targets.inventory import Target
 from targets.provision import open_device, remove_from_board
-from targets.ssh import connect_ssh
+from targets.ssh.transport import connect_ssh
 from targets.transport import HostKeyError, LoginRefusedError, UnreachableError
 from tests.accounts import Account, dropbear, openssh
 from tests.device_agent.agents import files_below

@@ -17,7 +17,7 @@ from targets.inventory import Target
 from targets.local import LocalTransport
 from targets.probe import NoPythonError, probe
 from targets.provision import open_device, remove_from_board
-from targets.runtimes import RuntimeChoice, Wheel
+from targets.runtimes.runtime import RuntimeChoice, Wheel
 from tests.accounts import Account, openssh
 from tests.boards import require_board_parts
 from tests.device_agent.agents import files_below

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from targets.runtime_choice import choices, choose
-from targets.runtimes import NoRuntimeError
+from targets.runtimes.choice import choices, choose
+from targets.runtimes.runtime import NoRuntimeError
 from tests.targets.test_runtimes import board
 
 BOOKWORM = board("aarch64", "3.11.2", "2.36", "3.4.30", "1.24.2")

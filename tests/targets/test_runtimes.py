@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from targets.runtimes import NoRuntimeError, Wheel, choose_runtime
+from targets.runtimes.runtime import NoRuntimeError, Wheel, choose_runtime
 
 LITERT, TFLITE = "ai-edge-litert", "tflite-runtime"
 

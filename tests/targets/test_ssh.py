@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from targets.ssh import SshTransport, connect_ssh
-from targets.ssh_dial import make_transport
+from targets.ssh.dial import make_transport
+from targets.ssh.transport import SshTransport, connect_ssh
 from tests.boards import BoardUnderTest, require_board_parts
 from tests.targets.loopback import start_own_sshd, target_at, target_of
 

@@ -11,15 +11,15 @@ import pytest
 
 from targets.address import AddressError
 from targets.inventory import Target
-from targets.ssh import connect_ssh
-from targets.ssh_config import SshConfigError, read_settings
-from targets.ssh_route import route_to
+from targets.ssh.config import SshConfigError, read_settings
+from targets.ssh.route import route_to
+from targets.ssh.transport import connect_ssh
 from targets.transport import UnreachableError
 from tests.kedge import assert_refused, kedge
 from tests.targets.loopback import target_at
-from toolkit.bench import place_of
 from toolkit.demo.sshd import LoopbackSshd
 from toolkit.demo.sshd_files import SshdUnavailableError, find_program
+from toolkit.measure.bench import place_of
 
 KEY = "SHA256:" + "A" * 43
 
@@ -224,7 +224,7 @@ def test_a_user_who_has_no_name_must_be_said(home: Path, monkeypatch: pytest.Mon
     def no_name() -> str:
         raise KeyError("getpwuid(): uid not found: 12345")
 
-    monkeypatch.setattr("targets.ssh_route.getpass.getuser", no_name)
+    monkeypatch.setattr("targets.ssh.route.getpass.getuser", no_name)
     assert route_to(Target("t", "pi@board", KEY))[0].user == "pi"
     with pytest.raises(AddressError, match="as which user to log in to board") as refused:
         route_to(Target("t", "board", KEY))

@@ -10,9 +10,9 @@ import pytest
 from targets.errors import TargetError
 from targets.inventory import Inventory, Target
 from targets.provision import open_device
-from targets.ssh import connect_ssh, read_host_key
-from targets.ssh_config import SshConfigError
-from targets.ssh_route import route_to
+from targets.ssh.config import SshConfigError
+from targets.ssh.route import route_to
+from targets.ssh.transport import connect_ssh, read_host_key
 from targets.transport import HostKeyError, LoginRefusedError, UnreachableError
 from tests.accounts import Account, dropbear
 from tests.boards import require_board_parts

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from targets.inventory import Target
-from targets.ssh import connect_ssh
-from targets.ssh_secrets import SECRETS
+from targets.ssh.secrets import SECRETS
+from targets.ssh.transport import connect_ssh
 from targets.transport import LoginRefusedError
 from tests.accounts import PASSWORD, Account, dropbear, openssh
 from tests.kedge import assert_refused, kedge

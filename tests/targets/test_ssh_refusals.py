@@ -11,12 +11,12 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from targets import ssh as ssh_module
-from targets import ssh_dial
 from targets.errors import TargetError
-from targets.ssh import SshTransport, connect_ssh, read_host_key
-from targets.ssh_host_keys import HostKey
-from targets.ssh_route import route_to
+from targets.ssh import dial
+from targets.ssh import transport as ssh_module
+from targets.ssh.host_keys import HostKey
+from targets.ssh.route import route_to
+from targets.ssh.transport import SshTransport, connect_ssh, read_host_key
 from targets.transport import DeadlineError, HostKeyError, LoginRefusedError, UnreachableError
 from tests.boards import BoardUnderTest, require_board_parts
 from tests.targets.loopback import (
@@ -163,7 +163,7 @@ def test_an_identity_that_cannot_be_read(server: LoopbackSshd, tmp_path: Path, n
 
 @pytest.fixture
 def _short_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ssh_dial, "LOGIN_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(dial, "LOGIN_TIMEOUT_S", 0.5)
 
 
 def both(port: int) -> Iterator[TargetError]:

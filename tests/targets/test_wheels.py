@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from targets import wheels as wheels_module
-from targets.runtimes import Wheel
-from targets.wheels import WheelError, find_wheels, matches
+from targets.runtimes.runtime import Wheel
+from targets.runtimes.runtime import wheels as wheels_module
+from targets.runtimes.wheels import WheelError, find_wheels, matches
 
 PYTHON, REPOSITORY = sys.executable, Path(__file__).parents[2]
 LITERT = Wheel("ai-edge-litert", "2.3.0", "311", "aarch64")
@@ -179,7 +179,8 @@ def test_a_killed_download_is_not_taken_for_a_whole_one(cache: Path, pip: Path) 
     """The whole of kedge is killed while pip writes: the next run must download again."""
     pip_does(pip, f'echo half > "$DEST/{LITERT_FILE}"; kill -9 $PPID; sleep 0.2')
     program = (
-        "import sys; from targets.runtimes import Wheel; from targets.wheels import find_wheels\n"
+        "import sys; from targets.runtimes.runtime import Wheel\n"
+        "from targets.runtimes.wheels import find_wheels\n"
         f"sys.executable = {str(pip)!r}; find_wheels([{LITERT!r}], None, print)"
     )
     killed = subprocess.run([PYTHON, "-c", program], cwd=REPOSITORY, check=False)

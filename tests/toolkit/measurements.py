@@ -5,11 +5,11 @@ from pathlib import Path
 from device_agent.contract.conditions import Conditions
 from device_agent.contract.measurement import KernelClass, ProcessRun
 from targets.device import BoardRun, Staged
-from toolkit.bench import BenchSettings, Measurement
-from toolkit.parity import EQUAL, Parity
-from toolkit.row import Row
-from toolkit.statistics import latency
-from toolkit.verdict import judge
+from toolkit.judge.parity import EQUAL, Parity
+from toolkit.judge.statistics import latency
+from toolkit.judge.verdict import judge
+from toolkit.measure.bench import BenchSettings, Measurement
+from toolkit.measure.row import Row
 
 KERNELS = KernelClass("aarch64", "ai-edge-litert", "2.3.0")
 FACTS = {

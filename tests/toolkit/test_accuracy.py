@@ -9,15 +9,15 @@ import pytest
 from PIL import Image
 
 from converters.errors import ConversionError
-from converters.model_toml import MODEL_TOML, card_text
+from converters.evidence.model_toml import MODEL_TOML, card_text
 from converters.tflite.reader import read_model
 from device_agent.contract.model_card import ImageInput, ModelCard, Output
 from targets.device import Device, no_progress
 from targets.inventory import Target
 from targets.provision import open_device
 from tests.tiny_model import add_model, pictures_model, relu_model
-from toolkit import accuracy
-from toolkit.accuracy import BoardAccuracy, measure_accuracy, open_labelled
+from toolkit.measure import accuracy
+from toolkit.measure.accuracy import BoardAccuracy, measure_accuracy, open_labelled
 
 #: The channels of a picture of one pixel, in the order of the model's classes.
 COLORS = {"red": (200, 30, 40), "green": (10, 250, 0), "blue": (90, 80, 120)}

@@ -3,7 +3,7 @@
 import numpy as np
 
 from device_agent.contract.measurement import KernelClass
-from toolkit.parity import compare
+from toolkit.judge.parity import compare
 
 HOST = KernelClass("x86_64", "ai-edge-litert", "2.3.0")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from targets.runtimes import Wheel
-from targets.wheels import find_wheels
+from targets.runtimes.runtime import Wheel
+from targets.runtimes.wheels import find_wheels
 from tests.kedge import assert_refused, kedge
 from tests.tiny_model import custom_op_model, relu_model
 

@@ -7,10 +7,10 @@ import pytest
 from tests.kedge import assert_refused, kedge
 from tests.tiny_model import relu_model
 from toolkit.cli.compare import exit_code, show_comparison
-from toolkit.compare import Arm, Comparison, order_of
-from toolkit.ratio import REGRESSED, Ratio
-from toolkit.statistics import latency
-from toolkit.verdict import UNSTABLE, VALID, Verdict
+from toolkit.judge.ratio import REGRESSED, Ratio
+from toolkit.judge.statistics import latency
+from toolkit.judge.verdict import UNSTABLE, VALID, Verdict
+from toolkit.measure.compare import Arm, Comparison, order_of
 
 
 def test_every_block_has_each_arm_once_in_an_order_of_its_own() -> None:

@@ -9,8 +9,8 @@ from device_agent.contract.conditions import Conditions
 from device_agent.contract.placement import Placement
 from targets.device import BoardRun
 from tests.toolkit.measurements import board_run
-from toolkit.statistics import latency
-from toolkit.verdict import INVALID, UNSTABLE, VALID, Verdict, judge
+from toolkit.judge.statistics import latency
+from toolkit.judge.verdict import INVALID, UNSTABLE, VALID, Verdict, judge
 
 STEADY = [100_000] * 90
 FACTS = {"emulated": False, "machine": "aarch64"}

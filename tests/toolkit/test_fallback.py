@@ -6,9 +6,9 @@ import pytest
 
 from device_agent.contract.placement import Placement
 from tests.toolkit.measurements import FACTS, board_run
-from toolkit.fallback import silent_fallback
-from toolkit.statistics import latency
-from toolkit.verdict import INVALID, judge
+from toolkit.judge.fallback import silent_fallback
+from toolkit.judge.statistics import latency
+from toolkit.judge.verdict import INVALID, judge
 
 SAMPLES = [100_000] * 90
 ON_CPU = {"XNNPACK": {"CONV_2D": 9}, "builtin": {"SOFTMAX": 1}}

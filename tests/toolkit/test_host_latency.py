@@ -7,8 +7,8 @@ import pytest
 from converters.errors import ConversionError
 from targets.inventory import LOCAL, Target
 from tests.tiny_model import add_model, relu_model
-from toolkit import host_latency
-from toolkit.host_latency import latency_on
+from toolkit.measure import host_latency
+from toolkit.measure.host_latency import latency_on
 
 
 @pytest.fixture

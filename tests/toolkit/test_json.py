@@ -9,9 +9,9 @@ from tests.toolkit.measurements import measurement
 from toolkit.cli.compare import as_plain as plain_comparison
 from toolkit.cli.measurement import as_plain
 from toolkit.cli.op_times import plain_op_times
-from toolkit.compare import Arm, Comparison
-from toolkit.ratio import compare_medians
-from toolkit.results import as_document, open_results
+from toolkit.judge.ratio import compare_medians
+from toolkit.measure.compare import Arm, Comparison
+from toolkit.results.store import as_document, open_results
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "bench.md"
 

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from converters.conversion import Accuracy, Conversion
+from converters.evidence.conversion import Conversion
 from converters.judge.metric import MetricFigures
 from converters.judge.paired import Drop
+from converters.judge.score import Accuracy
 from toolkit.cli.judgement import comparison_table, judgement_rows, plain_judgement
 
 FIGURES = MetricFigures("regression", "mae", False, 0.5, 0.52, 200, ())

@@ -7,10 +7,10 @@ import pytest
 from device_agent.contract.conditions import Conditions
 from targets.device import BoardRun
 from tests.toolkit.measurements import board_run
-from toolkit.energy import energy_of
-from toolkit.pace import pace_of
-from toolkit.statistics import latency
-from toolkit.verdict import UNSTABLE, VALID, judge
+from toolkit.judge.energy import energy_of
+from toolkit.judge.pace import pace_of
+from toolkit.judge.statistics import latency
+from toolkit.judge.verdict import UNSTABLE, VALID, judge
 
 MS = 1_000_000
 FACTS = {"emulated": False, "machine": "aarch64"}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from device_agent.contract.measurement import KernelClass
-from toolkit.parity import (
+from toolkit.judge.parity import (
     AGREES,
     DIFFERS,
     EQUAL,

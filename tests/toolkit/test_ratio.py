@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from toolkit.ratio import (
+from toolkit.judge.ratio import (
     IMPROVED,
     INCONCLUSIVE,
     LEAST_PROCESSES,

@@ -14,7 +14,7 @@ import pytest
 
 from tests.targets.small_disk import small_disk
 from tests.toolkit.measurements import measurement
-from toolkit.results import (
+from toolkit.results.store import (
     FOLDER,
     NAME,
     SCHEMA,
@@ -194,7 +194,7 @@ def test_two_writers_at_once_lose_nothing(tmp_path: Path) -> None:
     code = (
         "import sys, pathlib\n"
         "from tests.toolkit.measurements import measurement\n"
-        "from toolkit.results import open_results\n"
+        "from toolkit.results.store import open_results\n"
         "for _ in range(10):\n"
         "    with open_results(pathlib.Path(sys.argv[1])) as store:\n"
         "        store.save(measurement([[1000, 2000, 3000]] * 6))\n"

@@ -7,9 +7,9 @@ import pytest
 
 from targets.device import BoardRun, Device, RunSettings, Staged
 from tests.toolkit.measurements import FACTS, board_run
-from toolkit.quality import QUALITIES
-from toolkit.row import Row, measure_row, one_process
-from toolkit.verdict import UNSTABLE, VALID
+from toolkit.judge.verdict import UNSTABLE, VALID
+from toolkit.measure.quality import QUALITIES
+from toolkit.measure.row import Row, measure_row, one_process
 
 QUIET = (100, 101, 99, 100, 102, 100)
 

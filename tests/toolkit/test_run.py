@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from converters.model_toml import card_text
+from converters.evidence.model_toml import card_text
 from device_agent.contract.model_card import ImageInput, ModelCard, Output
 from tests.kedge import assert_refused, kedge
 from tests.tiny_model import pictures_model, relu_model

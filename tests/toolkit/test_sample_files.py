@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from converters.conversion import TensorSpec
+from converters.tflite.tensor_spec import TensorSpec
 from device_agent.contract.model_card import ImageInput, ModelCard
-from toolkit.sample_files import Sample, SampleError, batched, read_picture, read_samples
+from toolkit.measure.sample_files import Sample, SampleError, batched, read_picture, read_samples
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8)
 PICTURE = (TensorSpec("image", (1, 8, 8, 3), "float32", None, None),)

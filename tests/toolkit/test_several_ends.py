@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from converters.conversion import Conversion
-from converters.judge.golden import Golden, Right, read_golden
+from converters.evidence.conversion import Conversion
+from converters.evidence.golden import Golden, Right, read_golden
 from converters.judge.metric import MetricFigures, MetricScore
 from converters.judge.paired import Drop
 from converters.tflite.reader import read_model
 from device_agent.contract.measurement import KernelClass
 from tests.kedge import Ran, kedge
 from toolkit.cli.judgement import comparison_table, judgement_rows, plain_judgement
-from toolkit.golden_parity import compare_golden
-from toolkit.parity import AGREES, DIFFERS, EQUAL
+from toolkit.judge.golden_parity import compare_golden
+from toolkit.judge.parity import AGREES, DIFFERS, EQUAL
 
 HOST = KernelClass("x86_64", "ai-edge-litert", "2.3.0")
 BOARD = KernelClass("aarch64", "ai-edge-litert", "2.3.0")

@@ -8,9 +8,9 @@ import pytest
 
 from targets.device import BoardRun
 from tests.toolkit.measurements import board_run
-from toolkit.soak import LEAKS, SLOWS, STABLE, TOO_SHORT, Soak, soak_of
-from toolkit.statistics import latency
-from toolkit.verdict import UNSTABLE, judge
+from toolkit.judge.soak import LEAKS, SLOWS, STABLE, TOO_SHORT, Soak, soak_of
+from toolkit.judge.statistics import latency
+from toolkit.judge.verdict import UNSTABLE, judge
 
 RANDOM = np.random.default_rng(11)
 MIB = 1 << 20

@@ -5,7 +5,7 @@ from statistics import stdev
 import numpy as np
 import pytest
 
-from toolkit.statistics import PERCENTILE_SAMPLES, PROCESSES, latency, median_interval
+from toolkit.judge.statistics import PERCENTILE_SAMPLES, PROCESSES, latency, median_interval
 
 MS = 1_000_000
 

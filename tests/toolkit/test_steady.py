@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from toolkit.steady import unsteadiness
+from toolkit.judge.steady import unsteadiness
 
 RANDOM = np.random.default_rng(3)
 
@@ -50,7 +50,7 @@ def test_too_few_samples_tell_of_no_drift() -> None:
 
 def test_scipy_is_loaded_only_for_a_drift_that_needs_it() -> None:
     code = (
-        "import sys; from toolkit.steady import unsteadiness\n"
+        "import sys; from toolkit.judge.steady import unsteadiness\n"
         "unsteadiness([100, 101] * 50); print('scipy' in sys.modules)\n"
         "unsteadiness([1000 + k for k in range(130)]); print('scipy' in sys.modules)\n"
     )

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from targets.execution import Execution
-from targets.runtimes import RuntimeChoice
+from targets.runtimes.runtime import RuntimeChoice
 from tests.dense_model import dense_model
 from tests.kedge import kedge
 from tests.toolkit.measurements import FACTS, board_run
-from toolkit.bench import threads_for
 from toolkit.cli.main import run
-from toolkit.row import Row, row_of
-from toolkit.tune import Setting, Trial, Tuning, choose_finalists, settings_for, tuned
+from toolkit.measure.bench import threads_for
+from toolkit.measure.row import Row, row_of
+from toolkit.measure.tune import Setting, Trial, Tuning, choose_finalists, settings_for, tuned
 
 LITERT = RuntimeChoice("ai-edge-litert", "2.3.0", ())
 TFLITE = RuntimeChoice("tflite-runtime", "2.14.0", ())
@@ -143,7 +143,7 @@ def test_only_what_is_trusted_is_kept_and_nothing_in_a_dry_run(
     kept: bool,
 ) -> None:
     monkeypatch.chdir(project)
-    monkeypatch.setattr("toolkit.tune.tune", lambda *_: found)
+    monkeypatch.setattr("toolkit.measure.tune.tune", lambda *_: found)
     before = (project / "kedge.toml").read_text()
 
     assert run(["target", "tune", "here", "--model", "m.tflite", "--json", *options]) == code

@@ -7,8 +7,8 @@ import pytest
 
 from device_agent.contract.conditions import Conditions
 from tests.toolkit.measurements import FACTS, board_run
-from toolkit.statistics import latency
-from toolkit.verdict import INVALID, UNSTABLE, VALID, Verdict, judge
+from toolkit.judge.statistics import latency
+from toolkit.judge.verdict import INVALID, UNSTABLE, VALID, Verdict, judge
 
 QUIET = Conditions(load_1min=0.1, swap_used_bytes=0)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from toolkit.cli import output
 
 if TYPE_CHECKING:
-    from toolkit.accuracy import BoardAccuracy
+    from toolkit.measure.accuracy import BoardAccuracy
 
 
 def show_accuracy(found: BoardAccuracy) -> None:

@@ -14,8 +14,8 @@ from toolkit.cli.measurement_report import show_measurement
 from toolkit.cli.options import Duration, FiniteRange, as_json, file_path, threads, wheelhouse
 
 if TYPE_CHECKING:
-    from toolkit.bench import Measurement
-    from toolkit.bench_many import BoardFailure, Outcome
+    from toolkit.measure.bench import Measurement
+    from toolkit.measure.bench_many import BoardFailure, Outcome
 
 #: Half a day; an agent takes jobs of a day at most.
 LONGEST_SOAK_S = 12 * 3600.0
@@ -83,11 +83,11 @@ def command(
     kedge bench out/model.tflite --on pi --soak 10m --profile
     kedge bench out/model.tflite --on pi --data cifar10.tar.gz
     """
-    from toolkit.bench import BenchSettings
-    from toolkit.bench_many import bench_many
+    from toolkit.measure.bench import BenchSettings
+    from toolkit.measure.bench_many import bench_many
+    from toolkit.measure.quality import QUALITIES
     from toolkit.project import open_inventory
-    from toolkit.quality import QUALITIES
-    from toolkit.results import open_results
+    from toolkit.results.store import open_results
 
     if soak_s and (rate_hz or duration_s):
         raise click.UsageError("--soak goes with neither --rate nor --duration: it has its own")
@@ -130,7 +130,7 @@ def _show(outcomes: list[Outcome], as_json: bool) -> None:
 
 def keep(project: Path, measurements: list[Measurement]) -> None:
     """Keep measurements in the project's store of results."""
-    from toolkit.results import open_results
+    from toolkit.results.store import open_results
 
     with open_results(project) as store:
         numbers = [number for one in measurements for number in store.save(one)]

@@ -14,7 +14,7 @@ from toolkit.cli.measurement import EXIT_NOT_TRUSTED, EXIT_REFUSED
 from toolkit.cli.options import Duration, Share, as_json, file_path
 
 if TYPE_CHECKING:
-    from toolkit.compare import Comparison
+    from toolkit.measure.compare import Comparison
 
 
 _MOST_PROCESSES = 200
@@ -73,9 +73,9 @@ def command(
     kedge compare old.tflite new.tflite --on pi
     kedge compare 12 new.tflite --on pi --max-regression 5%
     """
-    from toolkit.compare import CompareSettings, compare, compare_with_result
+    from toolkit.measure.compare import CompareSettings, compare, compare_with_result
     from toolkit.project import open_inventory
-    from toolkit.results import open_results
+    from toolkit.results.store import open_results
 
     settings = CompareSettings(threads, duration_s, processes, max_regression, 0, wheelhouse)
     inventory = open_inventory()

@@ -13,7 +13,7 @@ from toolkit.cli.judgement import comparison_table, drop_cell, judgement_rows
 from toolkit.cli.options import Share, as_json, converting, file_path
 
 if TYPE_CHECKING:
-    from converters.conversion import Conversion
+    from converters.evidence.conversion import Conversion
     from converters.request import ConversionRequest
     from targets.inventory import Target
 
@@ -73,7 +73,7 @@ def command(
     kedge convert model.keras --data data.npz --recipe qat_w8a8 --keep-keras --logs logs --out out
     kedge convert model.keras --data data.npz --recipe all --latency-on pi --out out
     """
-    from converters.recipe import recipe_names
+    from converters.recipe.recipe import recipe_names
     from converters.request import ConversionRequest
 
     request = ConversionRequest(
@@ -96,8 +96,8 @@ def command(
 def _do(
     request: ConversionRequest, names: tuple[str, ...], latency_on: str | None, as_json: bool
 ) -> int:
-    from toolkit.bench import place_of
-    from toolkit.host_latency import THIS_COMPUTER
+    from toolkit.measure.bench import place_of
+    from toolkit.measure.host_latency import THIS_COMPUTER
     from toolkit.project import conversion_cache, find_target
 
     measures = find_target(latency_on) if latency_on else THIS_COMPUTER
@@ -113,9 +113,9 @@ def _do(
 
 def _convert(request: ConversionRequest, measures: Target, as_json: bool) -> int:
     from converters.process import convert
-    from converters.recipe import load_recipe
+    from converters.recipe.recipe import load_recipe
     from toolkit.deploy import forward
-    from toolkit.host_latency import THIS_COMPUTER, latency_on
+    from toolkit.measure.host_latency import THIS_COMPUTER, latency_on
 
     asks = measures is not THIS_COMPUTER or load_recipe(request.recipe).asks_latency
     _note_replaced(request.out)
@@ -135,8 +135,8 @@ def _convert(request: ConversionRequest, measures: Target, as_json: bool) -> int
 
 def _note_replaced(out: Path) -> None:
     """Say it before the work: what is there is replaced when the new files are whole."""
-    from converters.conversion import read_conversion
     from converters.errors import ConversionError
+    from converters.evidence.conversion import read_conversion
     from device_agent.contract.codes import IntegrityError
 
     try:
@@ -176,10 +176,10 @@ def _plan(request: ConversionRequest, names: tuple[str, ...], as_json: bool) -> 
 def _compare(
     request: ConversionRequest, names: tuple[str, ...], measures: Target, as_json: bool
 ) -> int:
-    from converters.comparison import compare
-    from converters.comparison_file import plain_comparison, write_comparison
+    from converters.comparison.comparison import compare
+    from converters.comparison.comparison_file import plain_comparison, write_comparison
     from toolkit.deploy import forward
-    from toolkit.host_latency import THIS_COMPUTER, latency_on
+    from toolkit.measure.host_latency import THIS_COMPUTER, latency_on
 
     with output.progress() as show:
         comparison = compare(

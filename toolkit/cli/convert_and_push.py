@@ -44,8 +44,8 @@ def command(
     kedge convert-and-push model.h5 --data data.npz --recipe qat_w8a8 --to pi --out out
     """
     from converters.request import ConversionRequest
-    from toolkit.bench import BenchSettings
     from toolkit.deploy import deploy
+    from toolkit.measure.bench import BenchSettings
     from toolkit.project import conversion_cache, open_inventory
 
     request = ConversionRequest(

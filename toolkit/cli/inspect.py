@@ -12,8 +12,8 @@ from toolkit.cli import output
 from toolkit.cli.options import as_json, file_path
 
 if TYPE_CHECKING:
-    from converters.conversion import TensorSpec
     from converters.tflite.reader import ModelFile
+    from converters.tflite.tensor_spec import TensorSpec
 
 #: A tensor list longer than this is shortened for a person; `--json` has all.
 _SHOWN_TENSORS = 12

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from toolkit.cli import output
 
 if TYPE_CHECKING:
-    from converters.conversion import Conversion
+    from converters.evidence.conversion import Conversion
     from converters.judge.metric import MetricFigures
     from converters.judge.paired import Drop
 

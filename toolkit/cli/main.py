@@ -80,7 +80,7 @@ def kedge() -> None:
     With your own:            kedge target add pi user@raspberrypi
                               kedge convert-and-push model.h5 --data data.npz --to pi
     """
-    from targets.ssh_secrets import SECRETS
+    from targets.ssh.secrets import SECRETS
     from toolkit.cli.ask import ask_in_terminal
 
     SECRETS.ask_with(ask_in_terminal)

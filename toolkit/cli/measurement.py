@@ -11,11 +11,11 @@ from toolkit.cli.op_times import plain_op_times
 
 if TYPE_CHECKING:
     from device_agent.contract.placement import Placement
-    from toolkit.bench import Measurement
-    from toolkit.pace import Pace
-    from toolkit.parity import Parity
-    from toolkit.row import Row
-    from toolkit.soak import Soak
+    from toolkit.judge.pace import Pace
+    from toolkit.judge.parity import Parity
+    from toolkit.judge.soak import Soak
+    from toolkit.measure.bench import Measurement
+    from toolkit.measure.row import Row
 
 EXIT_REFUSED = 8
 EXIT_NOT_TRUSTED = 9

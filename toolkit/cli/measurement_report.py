@@ -10,14 +10,14 @@ from toolkit.cli.measurement import once_us
 from toolkit.cli.op_times import show_op_times
 
 if TYPE_CHECKING:
-    from toolkit.bench import Measurement
-    from toolkit.energy import Energy
-    from toolkit.pace import Pace
-    from toolkit.parity import Parity
-    from toolkit.row import Row
-    from toolkit.soak import Soak
-    from toolkit.statistics import Latency
-    from toolkit.trend import Trend
+    from toolkit.judge.energy import Energy
+    from toolkit.judge.pace import Pace
+    from toolkit.judge.parity import Parity
+    from toolkit.judge.soak import Soak
+    from toolkit.judge.statistics import Latency
+    from toolkit.judge.trend import Trend
+    from toolkit.measure.bench import Measurement
+    from toolkit.measure.row import Row
 
 #: A soak that lasted this share of what was asked for ended by itself.
 _WHOLE_SOAK = 0.99
@@ -132,7 +132,7 @@ def _show_paces(paced: list[tuple[Row, Pace]]) -> None:
 
 
 def _show_soak(soak: Soak) -> None:
-    from toolkit.soak import LEAKS, SLOWS
+    from toolkit.judge.soak import LEAKS, SLOWS
 
     output.say(
         f"soak of {soak.duration_s / 60:.1f} min, {soak.runs} runs: {' and '.join(soak.verdict)}"

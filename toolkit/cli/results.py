@@ -13,7 +13,7 @@ from toolkit.cli import output
 from toolkit.cli.options import as_json, file_path
 
 if TYPE_CHECKING:
-    from toolkit.results import ResultStore, StoredResult
+    from toolkit.results.store import ResultStore, StoredResult
 
 
 @click.group("results", invoke_without_command=True)
@@ -116,7 +116,7 @@ def _identity(found: StoredResult) -> list[list[str]]:
 
 
 def _accuracy(plain: dict[str, Any]) -> str:
-    """Of what was kept of `toolkit.accuracy.BoardAccuracy`."""
+    """Of what was kept of `toolkit.measure.accuracy.BoardAccuracy`."""
     board, host = output.percent(plain["board"]), output.percent(plain["host"])
     low, high = map(output.percent, plain["board_interval"])
     return (
@@ -136,7 +136,7 @@ def export(number: int, file: Path) -> None:
     """
     import json
 
-    from toolkit.results import ResultStoreError, as_document
+    from toolkit.results.store import ResultStoreError, as_document
 
     with _store() as store:
         text = json.dumps(as_document(store.load(number)), indent=1)
@@ -151,7 +151,7 @@ def export(number: int, file: Path) -> None:
 @contextmanager
 def _store() -> Iterator[ResultStore]:
     from toolkit.project import open_inventory
-    from toolkit.results import open_results
+    from toolkit.results.store import open_results
 
     with open_results(open_inventory().path.parent) as store:
         yield store

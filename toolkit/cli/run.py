@@ -13,7 +13,7 @@ from toolkit.cli.options import as_json, file_path, wheelhouse
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from toolkit.run import Run, RunSample
+    from toolkit.measure.run import Run, RunSample
 
 #: Numbers of a regression that a line has room for.
 _SHOWN_VALUES = 8
@@ -51,9 +51,9 @@ def command(
     kedge run out/model.tflite --on pi --input cat.jpg --input dog.png
     kedge run out/model.tflite --on pi --input x_test.npy --save-outputs y.npz --json
     """
+    from toolkit.measure.run import RunSettings, require_place, run
+    from toolkit.measure.run import save_outputs as save
     from toolkit.project import find_target
-    from toolkit.run import RunSettings, require_place, run
-    from toolkit.run import save_outputs as save
 
     target = find_target(name)
     if save_outputs is not None:
@@ -73,7 +73,7 @@ def command(
 
 def _plain(done: Run) -> dict[str, Any]:
     """The JSON; documented in docs/run.md."""
-    from toolkit.run import labelled
+    from toolkit.measure.run import labelled
 
     return {
         "schema": 1,
@@ -113,7 +113,7 @@ def _show(done: Run) -> None:
 
 
 def _lines(sample: RunSample, done: Run) -> list[str]:
-    from toolkit.run import labelled
+    from toolkit.measure.run import labelled
 
     source = sample.source
     lines = []

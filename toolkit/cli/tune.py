@@ -12,7 +12,7 @@ from toolkit.cli.measurement import EXIT_NOT_TRUSTED
 from toolkit.cli.options import Duration, as_json, file_path
 
 if TYPE_CHECKING:
-    from toolkit.tune import Setting, Trial, Tuning
+    from toolkit.measure.tune import Setting, Trial, Tuning
 
 
 @click.command("tune")
@@ -47,8 +47,8 @@ def tune(
     kedge target tune pi --model out/model.tflite
     kedge target tune pi --model out/model.tflite --dry-run --json
     """
+    from toolkit.measure.tune import tune, tuned
     from toolkit.project import open_inventory
-    from toolkit.tune import tune, tuned
 
     inventory = open_inventory()
     target = inventory.get(name)

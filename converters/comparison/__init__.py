@@ -1,0 +1,1 @@
+"""Several recipes on one model and one data set, in one table."""

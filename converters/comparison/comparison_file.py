@@ -1,0 +1,156 @@
+"""A comparison as plain data and as comparison.json."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from converters import durable
+from converters.comparison.comparison import Comparison, Row
+from converters.comparison.gain import gain_note
+from converters.data.task import ACCURACY, SEVERAL
+from converters.evidence.conversion import Conversion
+from converters.judge.metric import MetricScore
+from converters.judge.paired import worst
+from converters.judge.score import FILE, ORIGINAL, Score
+
+SCHEMA = 1
+COMPARISON_NAME = "comparison.json"
+
+
+def plain_comparison(comparison: Comparison) -> dict[str, Any]:
+    """What comparison.json holds: shares are 0-1, every row has every column."""
+    first = comparison.conversions()[0]
+    original: dict[str, Any] = {
+        "name": ORIGINAL,
+        "scores": _scores(first, ORIGINAL),
+        "drops": {},
+        "outputs": _outputs(first, ORIGINAL),
+        "file_bytes": first.source_bytes,
+        **dict.fromkeys(_COSTS),
+        "latency_us": None,
+        "latency_ratio": None,
+        "refused": "",
+        "notes": [],
+    }
+    float_us = next((r.latency_us for r in comparison.rows if _is_float(r)), None)
+    return {
+        "schema": SCHEMA,
+        "model": first.source,
+        "model_sha256": first.source_sha256,
+        "data": first.data,
+        "data_sha256": first.data_sha256,
+        "seed": first.seed,
+        "metric": _metric(first),
+        "splits": [asdict(split) for split in _all_splits(comparison)],
+        "max_drop": comparison.max_drop,
+        "chosen": comparison.chosen or None,
+        "held": comparison.held,
+        "reasons": list(comparison.reasons),
+        "measured_on": comparison.measured_on or None,
+        "rows": [original, *(_row(row, float_us, comparison.rows) for row in comparison.rows)],
+    }
+
+
+_COSTS = (
+    "compressed_bytes",
+    "parameters",
+    "macs",
+    "peak_tensor_bytes",
+    "sparsity",
+    "distinct_per_channel",
+)
+
+
+def write_comparison(comparison: Comparison, folder: Path) -> Path:
+    """Write comparison.json into a folder, whole or not at all.
+
+    Raises:
+        HostDiskError: The disk is full or read-only.
+    """
+    part = folder / f".{COMPARISON_NAME}.part"
+    content = json.dumps(plain_comparison(comparison), indent=2) + "\n"
+    durable.write(part, content.encode())
+    path = folder / COMPARISON_NAME
+    with durable.translated(path):
+        part.replace(path)
+    return path
+
+
+def _row(row: Row, float_us: float | None, rows: Sequence[Row]) -> dict[str, Any]:
+    conversion = row.conversion
+    gain = gain_note(row, rows)
+    cost = asdict(conversion.cost) if conversion and conversion.cost else {}
+    ratio = None
+    if row.latency_us is not None and float_us:
+        ratio = row.latency_us / float_us
+    return {
+        "name": row.name,
+        "scores": _scores(conversion, FILE) if conversion else {},
+        "drops": _drops(conversion) if conversion else {},
+        "outputs": _outputs(conversion, FILE) if conversion else {},
+        "file_bytes": conversion.model_bytes if conversion else None,
+        **{name: cost.get(name) for name in _COSTS},
+        "latency_us": row.latency_us,
+        "latency_ratio": ratio,
+        "refused": row.refused,
+        "notes": [*(conversion.warnings if conversion else ()), *([gain] if gain else [])],
+    }
+
+
+def _is_float(row: Row) -> bool:
+    return row.conversion is not None and not row.conversion.recipe_steps
+
+
+def _metric(conversion: Conversion) -> str:
+    if conversion.output_figures:
+        return SEVERAL
+    return ACCURACY if conversion.metric is None else conversion.metric.name
+
+
+def _drops(conversion: Conversion, name: str | None = None) -> dict[str, Any]:
+    """Of each split the drop of an output, or of the one that loses most."""
+    drops = [drop for drop in conversion.drops if name in (None, drop.output)]
+    found = {drop.split: worst(drops, drop.split) for drop in drops}
+    return {split: {"drop": drop.fraction, **asdict(drop)} for split, drop in found.items()}
+
+
+def _outputs(conversion: Conversion, subject: str) -> dict[str, Any]:
+    """Of several outputs what each is judged by; empty for one."""
+    return {
+        one.output: {
+            "metric": one.name,
+            "scores": {s.split: _plain_score(s) for s in one.scores if s.subject == subject},
+            "drops": _drops(conversion, one.output) if subject == FILE else {},
+        }
+        for one in conversion.output_figures
+    }
+
+
+def _scores(conversion: Conversion, subject: str) -> dict[str, Any]:
+    if conversion.output_figures:
+        return {}
+    found: Sequence[Score | MetricScore] = conversion.scores
+    if conversion.metric is not None:
+        found = conversion.metric.scores
+    return {s.split: _plain_score(s) for s in found if s.subject == subject}
+
+
+def _plain_score(score: Score | MetricScore) -> dict[str, Any]:
+    plain = asdict(score)
+    if isinstance(score, Score):
+        plain = {"accuracy": score.accuracy, **plain}
+    del plain["subject"], plain["split"]
+    return plain
+
+
+def _all_splits(comparison: Comparison) -> list[Any]:
+    """Each split once; what one recipe reads and another does not is among them."""
+    found: dict[str, Any] = {}
+    for conversion in comparison.conversions():
+        for split in conversion.splits:
+            found.setdefault(split.name, split)
+    return [found[name] for name in sorted(found)]

@@ -1,0 +1,261 @@
+"""What a model is for: what it learns from, and by what figure it is judged. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from converters.data.user_function import UserFunction, user_function
+from converters.errors import ConversionError
+
+CLASSIFICATION = "classification"
+REGRESSION = "regression"
+#: The model gives its input back: an autoencoder.
+RECONSTRUCTION = "reconstruction"
+KINDS = (CLASSIFICATION, REGRESSION, RECONSTRUCTION)
+#: The model has several outputs, each with a task of its own.
+SEVERAL = "several"
+
+CROSS_ENTROPY = "cross_entropy"
+MSE, MAE, HUBER = "mse", "mae", "huber"
+R2, AUC, ACCURACY = "r2", "auc", "accuracy"
+BALANCED = "balanced"
+
+_LOSSES = {
+    CLASSIFICATION: (CROSS_ENTROPY,),
+    REGRESSION: (MSE, MAE, HUBER),
+    RECONSTRUCTION: (MSE, MAE, HUBER),
+}
+#: Which way is better, by what a model is for and by what it is judged; the first is the default.
+_METRICS: dict[str, dict[str, bool]] = {
+    CLASSIFICATION: {ACCURACY: True},
+    REGRESSION: {MAE: False, MSE: False, R2: True},
+    RECONSTRUCTION: {MSE: False, MAE: False, R2: True, AUC: True},
+}
+
+
+class TaskError(ConversionError):
+    """The `[task]` of a recipe is wrong: nothing was started."""
+
+    exit_code = 3
+
+
+@dataclass(frozen=True)
+class TaskWish:
+    """What a recipe says about the task; "" and None are left to kedge.
+
+    Attributes:
+        kind: One of `KINDS`.
+        loss: What training lessens: a name, or `module:function`.
+        metric: By what the model is judged: a name, or `module:function`.
+        higher_is_better: Of the metric.
+        class_weights: `BALANCED`, or the number of a class to its weight in the loss.
+        custom_objects: `module:function` that gives the model's own layers by their names.
+        folder: Of the recipe's file: where modules are found.
+        outputs: Name to what is said about one of several outputs.
+    """
+
+    kind: str = ""
+    loss: str = ""
+    metric: str = ""
+    higher_is_better: bool | None = None
+    class_weights: str | Mapping[str, float] = ""
+    custom_objects: str = ""
+    folder: Path = Path()
+    outputs: Mapping[str, TaskWish] = field(default_factory=dict)
+
+    def of_output(self, name: str) -> TaskWish:
+        """What is said about one of several outputs."""
+        return self.outputs.get(name, TaskWish(folder=self.folder))
+
+    def check_outputs(self, names: Collection[str]) -> None:
+        """Refuse what does not fit the outputs of the model.
+
+        Args:
+            names: Of several outputs; empty for a single one.
+
+        Raises:
+            TaskError: An output is not there, or something is said of all of several.
+        """
+        unknown = [name for name in self.outputs if name not in names]
+        if unknown:
+            there = ", ".join(map(repr, names)) or "one, which is described in [task] itself"
+            raise TaskError(
+                f"[task.outputs.{unknown[0]}] is about no output of the model; it has {there}",
+                "name an output of the model",
+            )
+        said = [name for name in self.plain() if name not in ("custom_objects", "outputs")]
+        if names and said:
+            raise TaskError(
+                f"[task] says {said[0]}, but the model has several outputs: "
+                f"{', '.join(map(repr, names))}",
+                f"say it of one of them: [task.outputs.{next(iter(names))}]",
+            )
+
+    def task(self, kind: str) -> Task:
+        """The task, once it is known what kind it is.
+
+        Raises:
+            TaskError: The loss or the metric is not for this kind.
+        """
+        loss = self.loss or _LOSSES[kind][0]
+        metric = self.metric or next(iter(_METRICS[kind]))
+        _check_fits(loss, _LOSSES[kind], "loss", kind)
+        if kind == CLASSIFICATION and ":" in metric:
+            raise TaskError(
+                f"metric is {metric!r}: a classification is judged by its accuracy",
+                'leave metric away, or write kind = "regression"',
+            )
+        _check_fits(metric, tuple(_METRICS[kind]), "metric", kind)
+        if self.class_weights and kind != CLASSIFICATION:
+            raise TaskError(
+                f"class_weights are given, but the task is {kind}, which has no classes",
+                "leave class_weights away",
+            )
+        higher = _METRICS[kind].get(metric, False)
+        if self.higher_is_better is not None:
+            higher = self.higher_is_better
+        return Task(kind, loss, metric, higher, self.folder)
+
+    def plain(self) -> dict[str, Any]:
+        """What was said, as plain data; empty where nothing was."""
+        plain = {name: getattr(self, name) for name in _FIELDS}
+        plain["outputs"] = {name: wish.plain() for name, wish in self.outputs.items()}
+        return {name: value for name, value in plain.items() if value not in ("", None, {})}
+
+    def functions(self) -> tuple[UserFunction, ...]:
+        """The user's own functions that it names."""
+        named = (self.loss, self.metric, self.custom_objects)
+        found = (user_function(text, self.folder) for text in named)
+        own = tuple(function for function in found if function is not None)
+        return own + tuple(f for wish in self.outputs.values() for f in wish.functions())
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a model is for.
+
+    Attributes:
+        kind: One of `KINDS`.
+        loss: A name, or `module:function`.
+        metric: A name, or `module:function`.
+        higher_is_better: Of the metric.
+        folder: Where modules are found.
+        class_weights: Of each class in the loss, in the order of their numbers; empty for 1 each.
+        weight: What the loss is multiplied with, so that those of several outputs can be added.
+        parts: Name of each of several outputs to its task, in the model's order; empty for one.
+        own_answers: Whether the training samples have the model's own answers for right ones.
+    """
+
+    kind: str = CLASSIFICATION
+    loss: str = CROSS_ENTROPY
+    metric: str = ACCURACY
+    higher_is_better: bool = True
+    folder: Path = Path()
+    class_weights: tuple[float, ...] = ()
+    weight: float = 1.0
+    parts: Mapping[str, Task] = field(default_factory=dict)
+    own_answers: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of several outputs, in the model's order; empty for one."""
+        return tuple(self.parts)
+
+    @property
+    def is_classification(self) -> bool:
+        """Whether answers are right or wrong."""
+        return self.kind == CLASSIFICATION
+
+
+CLASSIFIER = Task()
+#: What may be said about a task; `folder` and `outputs` are no plain values.
+_FIELDS = ("kind", "loss", "metric", "higher_is_better", "class_weights", "custom_objects")
+
+
+def parse_task(table: Any, origin: str, folder: Path) -> TaskWish:
+    """Check the `[task]` of a recipe.
+
+    Args:
+        table: As in TOML.
+        origin: For messages.
+        folder: Where the user's modules are found.
+
+    Raises:
+        TaskError: A field is unknown or of the wrong form.
+    """
+    if not isinstance(table, dict):
+        raise TaskError(f"{origin}: task is {table!r}, expected a table", "write `[task]`")
+    table = dict(table)
+    outputs = _parse_outputs(table.pop("outputs", {}), origin, folder)
+    unknown = [name for name in table if name not in _FIELDS]
+    if unknown:
+        raise TaskError(
+            f"{origin}: task: field {unknown[0]!r} is unknown",
+            f"the fields are {', '.join(_FIELDS)}, and tables [task.outputs.NAME]",
+        )
+    for name, value in table.items():
+        wanted = "true or false" if name == "higher_is_better" else "text"
+        right = isinstance(value, bool if name == "higher_is_better" else str)
+        if name == "class_weights":
+            wanted, right = f'"{BALANCED}" or a table of class = weight', _are_weights(value)
+        if not right:
+            raise TaskError(f"{origin}: task: {name} is {value!r}, expected {wanted}", "mend it")
+    return _checked_wish(TaskWish(**table, folder=folder, outputs=outputs), origin)
+
+
+def _parse_outputs(tables: Any, origin: str, folder: Path) -> dict[str, TaskWish]:
+    if not isinstance(tables, dict):
+        raise TaskError(f"{origin}: task: outputs is {tables!r}", "write `[task.outputs.NAME]`")
+    found = {name: parse_task(table, f"{origin}: {name}", folder) for name, table in tables.items()}
+    for name, wish in found.items():
+        if wish.custom_objects or wish.outputs or wish.kind == RECONSTRUCTION:
+            raise TaskError(
+                f"{origin}: [task.outputs.{name}] has custom_objects, outputs or the kind "
+                f"{RECONSTRUCTION}, which one of several outputs cannot have",
+                "say custom_objects in [task]; one of several outputs is a classification or a "
+                "regression",
+            )
+    return found
+
+
+def _checked_wish(wish: TaskWish, origin: str) -> TaskWish:
+    folder = wish.folder
+    if wish.kind and wish.kind not in KINDS:
+        raise TaskError(f"{origin}: task: kind is {wish.kind!r}", f"use one of {', '.join(KINDS)}")
+    if wish.custom_objects and user_function(wish.custom_objects, folder) is None:
+        raise TaskError(
+            f"{origin}: task: custom_objects is {wish.custom_objects!r}",
+            "write module:function; the function returns a dict of names to layers",
+        )
+    for name, value, known in (
+        ("loss", wish.loss, sorted({x for of_kind in _LOSSES.values() for x in of_kind})),
+        ("metric", wish.metric, sorted({x for of_kind in _METRICS.values() for x in of_kind})),
+    ):
+        if value and value not in known and user_function(value, folder) is None:
+            raise TaskError(
+                f"{origin}: task: {name} is {value!r}",
+                f"use one of {', '.join(known)}, or module:function",
+            )
+    if wish.kind:
+        wish.task(wish.kind)
+    return wish
+
+
+def _are_weights(value: Any) -> bool:
+    if isinstance(value, dict):
+        return bool(value) and all(
+            isinstance(v, (int, float)) and not isinstance(v, bool) and v >= 0
+            for v in value.values()
+        )
+    return bool(value == BALANCED)
+
+
+def _check_fits(value: str, known: tuple[str, ...], name: str, kind: str) -> None:
+    if value not in known and ":" not in value:
+        raise TaskError(
+            f"{name} is {value!r}, which is not for the task {kind}",
+            f"use one of {', '.join(known)}, or module:function",
+        )

@@ -1,0 +1,165 @@
+"""Writes the .tflite, and looks into it before anybody trusts it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from converters import durable
+from converters.data.dataset import Samples
+from converters.draft.draft import DYNAMIC, F16, FLOAT32, W8A8, W8A16, WEIGHT_ONLY, Draft
+from converters.errors import ConversionError, HostDiskError
+from converters.progress import Progress, Report
+from converters.sources.inputs_outputs import INPUT_NAME
+from converters.tflite.inputs_outputs import with_end_names
+from converters.tflite.reader import ModelFile, read_model
+
+#: An integer file computes in these only.
+_INTEGER_DTYPES = ("int8", "int16", "int32", "int64", "bool", "int4")
+#: A graph as TensorFlow saves it; that of ResNet-8 takes 0.2 MB.
+_GRAPH_BYTES = 2**20
+_INTEGER = (W8A8, W8A16)
+#: In what type the weights of a file that computes in floats are stored.
+_STORED_AS = {F16: "float16", DYNAMIC: "int8", WEIGHT_ONLY: "int8"}
+_HINT = "report the model; until then the recipe float32 converts it without quantization"
+_MIXED_HINT = "use the recipe mixed_w8a8: it leaves in floats what cannot be brought to 8 bits"
+
+
+def emit(draft: Draft, path: Path, report: Report) -> ModelFile:
+    """Write a draft as a .tflite of batch 1.
+
+    Args:
+        draft: What the recipe made.
+        path: The file to write.
+        report: Told about each calibration sample.
+
+    Returns:
+        What is in the file that was written.
+
+    Raises:
+        ConversionError: The converter fails, or an integer file has floats or conversions inside.
+        HostDiskError: The disk is full.
+    """
+    report(Progress("convert", 0, 0))
+    durable.write(path, converted(draft, report) if draft.content is None else draft.content)
+    written = read_model(path)
+    if draft.numbers in _INTEGER:
+        check_integer(written, draft.io)
+    elif draft.numbers in _STORED_AS:
+        _check_stored(written, draft.numbers)
+    return written
+
+
+def _refuse_full_disk(draft: Draft) -> None:
+    """Look before the converter writes temporary files: it takes a full disk for a bad model."""
+    folder = tempfile.gettempdir()
+    variables = draft.function.graph.variables
+    # The variables as TensorFlow saves them and again in the .tflite, and the graph around them.
+    needed = 2 * sum(v.dtype.size * v.shape.num_elements() for v in variables) + _GRAPH_BYTES
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise HostDiskError(
+            f"{folder}: no space: {free} bytes are free, the converter needs about {needed}",
+            "free space on this computer's disk, or choose another folder with --out",
+        )
+
+
+def converted(draft: Draft, report: Report) -> bytes:
+    """A draft as a .tflite, by TensorFlow's converter.
+
+    Args:
+        draft: With a function.
+        report: Told about each calibration sample.
+
+    Raises:
+        ConversionError: The converter fails.
+        HostDiskError: The disk is full.
+    """
+    _refuse_full_disk(draft)
+    # The converter saves what owns the variables. Given a Keras model it would save that, layer by
+    # layer, in seconds; of a Keras 3 model it would lose the variables. A bare holder does for all.
+    holder = tf.Module()
+    holder.variables_of_function = list(draft.function.graph.variables)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([draft.function], holder)
+    _choose_numbers(converter, draft, report)
+    try:
+        return with_end_names(bytes(converter.convert()))
+    except tf.errors.ResourceExhaustedError as error:
+        raise HostDiskError(
+            f"the converter ran out of room: {_first_line(error)}", "free space or memory"
+        ) from error
+    except OSError:
+        raise  # the disk: named where every error of it is
+    except Exception as error:  # whatever MLIR raises; it has no class of its own
+        raise ConversionError(
+            f"TensorFlow's converter refuses the model: {_first_line(error)}", _HINT
+        ) from error
+
+
+def _choose_numbers(converter: Any, draft: Draft, report: Report) -> None:
+    if draft.numbers == FLOAT32:
+        return
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if draft.numbers == F16:
+        converter.target_spec.supported_types = [tf.float16]
+    if draft.numbers in _INTEGER:
+        converter.inference_input_type = tf.dtypes.as_dtype(draft.io)
+        converter.inference_output_type = tf.dtypes.as_dtype(draft.io)
+    if draft.calibration is not None:
+        calibration = draft.calibration
+        # Keyed by name: an order of inputs is nowhere promised.
+        converter.representative_dataset = lambda: _one_by_one(calibration, report)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+
+
+def _one_by_one(samples: Samples, report: Report) -> Iterator[dict[str, Any]]:
+    for done, (batch, _) in enumerate(samples.batches(1), start=1):
+        names = batch.dtype.names
+        yield {name: batch[name] for name in names} if names else {INPUT_NAME: batch}
+        if done % 50 == 0:
+            report(Progress("calibrate", done, len(samples)))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def check_integer(model: ModelFile, io: str) -> None:
+    """Refuse a file that does not compute in integers from one end to the other.
+
+    Args:
+        model: The file.
+        io: What its inputs and outputs have to be.
+
+    Raises:
+        ConversionError: Names the tensor that does not.
+    """
+    # With no float anywhere there is no DEQUANTIZE, and a QUANTIZE only changes a scale: at an end
+    # of uint8, or behind a kernel that dictates its scale (`converters.quantize.ranges`).
+    for tensor in model.tensors:
+        if tensor.dtype not in (*_INTEGER_DTYPES, io):
+            raise ConversionError(
+                f"{model.path.name}: tensor {tensor.name!r} is {tensor.dtype}: a part of the model "
+                "was not quantized",
+                _MIXED_HINT,
+            )
+    for spec in (*model.inputs, *model.outputs):
+        if spec.dtype != io or spec.scale is None:
+            raise ConversionError(
+                f"{model.path.name}: {spec.name!r} is {spec.dtype}, expected {io} at both ends",
+                _HINT,
+            )
+
+
+def _check_stored(model: ModelFile, numbers: str) -> None:
+    wanted = _STORED_AS[numbers]
+    if not any(tensor.is_constant and tensor.dtype == wanted for tensor in model.tensors):
+        raise ConversionError(
+            f"{model.path.name}: none of its weights is stored as {wanted}: they are too few",
+            "use the recipe ptq_f16, which rounds every weight, or float32",
+        )

@@ -1,0 +1,1 @@
+"""What is written beside a model file: conversion.json, model.toml, golden inputs."""

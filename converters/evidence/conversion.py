@@ -1,0 +1,271 @@
+"""A conversion: a .tflite and the evidence about it, in memory and as conversion.json."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from converters import durable
+from converters.digest import sha256_of
+from converters.errors import ConversionError
+from converters.judge.budget import Attempt, Budget
+from converters.judge.metric import MetricFigures, MetricScore
+from converters.judge.paired import Drop
+from converters.judge.score import Accuracy, Score
+from converters.tflite.cost import Cost
+from converters.tflite.tensor_spec import TensorSpec
+from device_agent.contract.codes import IntegrityError
+
+SCHEMA = 1
+MODEL_NAME = "model.tflite"
+GOLDEN_NAME = "golden.npz"
+CONVERSION_NAME = "conversion.json"
+#: The trained Keras model, where it was asked for.
+KERAS_NAME = "model.keras"
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which samples were used for what.
+
+    Attributes:
+        name: "train", "validation", "calibration" or "test".
+        samples: How many.
+        origin: Where they come from, in words.
+        use: What they were used for, in words.
+    """
+
+    name: str
+    samples: int
+    origin: str
+    use: str = ""
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """What became of one step.
+
+    Attributes:
+        kind: As in the recipe.
+        seconds: It took.
+        found: What it found out, such as the share of zeros that it left.
+        cached: Whether it was done by an earlier conversion; its seconds are of then.
+        validation_drop: Accuracy lost up to here on the validation samples, 0-1; None where only
+            the file can tell, or nothing trains.
+    """
+
+    kind: str
+    seconds: float
+    found: Mapping[str, Any]
+    cached: bool = False
+    validation_drop: float | None = None
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A .tflite that was written, and everything that is known about it.
+
+    Attributes:
+        model: The .tflite; beside it conversion.json.
+        model_sha256: Digest of the .tflite.
+        model_bytes: Its size.
+        recipe: Name that decodes to the steps, such as "qat_w8a8".
+        recipe_steps: The steps with every value used, in order.
+        seed: What decided every random choice.
+        source: The model that was given; an absolute path.
+        source_sha256: Its digest.
+        source_bytes: Its size.
+        data: The data that was given; an absolute path.
+        data_sha256: Its digest; of a folder, of its sorted relative names and contents.
+        splits: Which samples were used for what; none is in two of them.
+        versions: Package to version, of all that had a hand in it.
+        float_accuracy: Of the model that was given, on the test samples; None where the task is no
+            classification.
+        accuracy: Of the file that was written, on the same samples; None there too.
+        inputs: The file's inputs.
+        outputs: The file's outputs.
+        warnings: What the user should know; one sentence each.
+        golden: Real held-out inputs for a comparison on the board, or None.
+        image_range: As in `converters.request.ConversionRequest`.
+        step_records: What became of each step, in order.
+        scores: Of the model and of the file, on each split that was judged.
+        drops: Of accuracy, from the model to the file, on each of these splits.
+        cost: Of the file, counted from it; None in old files.
+        budget: The accuracy that it may lose, if one was set.
+        attempts: What was tried to keep it, the recipe that was asked for first; empty if none was
+            set.
+        task: What the recipe says about the task; empty if nothing.
+        metric: The figures of a task that is no classification; None for one, and where there are
+            several outputs.
+        output_figures: Of several outputs the figures of each; empty for one. The accuracies are
+            None then, and the drops are there for each output.
+        schema: Version of conversion.json.
+    """
+
+    model: Path
+    model_sha256: str
+    model_bytes: int
+    recipe: str
+    recipe_steps: tuple[Mapping[str, Any], ...]
+    seed: int
+    source: str
+    source_sha256: str
+    source_bytes: int
+    data: str
+    data_sha256: str
+    splits: tuple[Split, ...]
+    versions: Mapping[str, str]
+    float_accuracy: Accuracy | None
+    accuracy: Accuracy | None
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    warnings: tuple[str, ...] = ()
+    golden: Path | None = None
+    image_range: str = ""
+    step_records: tuple[StepRecord, ...] = ()
+    scores: tuple[Score, ...] = ()
+    drops: tuple[Drop, ...] = ()
+    cost: Cost | None = None
+    budget: Budget | None = None
+    attempts: tuple[Attempt, ...] = ()
+    task: Mapping[str, Any] = field(default_factory=dict)
+    metric: MetricFigures | None = None
+    output_figures: tuple[MetricFigures, ...] = ()
+    schema: int = field(default=SCHEMA)
+
+
+def write_conversion(conversion: Conversion) -> Path:
+    """Write conversion.json beside the model, with paths relative to that folder.
+
+    Raises:
+        HostDiskError: The disk is full or read-only.
+    """
+    folder = conversion.model.parent
+    plain = asdict(conversion)
+    plain["model"] = conversion.model.name
+    plain["golden"] = None if conversion.golden is None else conversion.golden.name
+    path = folder / CONVERSION_NAME
+    durable.write(path, (json.dumps(plain, indent=2) + "\n").encode())
+    return path
+
+
+def read_conversion(folder: Path) -> Conversion:
+    """Read conversion.json and check that it is about the model beside it.
+
+    Args:
+        folder: What `kedge convert --out` was given.
+
+    Raises:
+        ConversionError: There is no conversion, it is damaged, or a newer kedge wrote it.
+        IntegrityError: The model is not the one that the evidence is about.
+    """
+    path = folder / CONVERSION_NAME
+    plain = _read_object(path)
+    schema = plain.get("schema")
+    if not isinstance(schema, int) or schema > SCHEMA:
+        raise ConversionError(
+            f"{path}: has schema {schema!r}, this kedge reads up to {SCHEMA}",
+            "update kedge, or convert the model again",
+        )
+    try:
+        conversion = _from_plain(plain, folder)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ConversionError(
+            f"{path}: a field is missing or has the wrong form: {error}", "convert the model again"
+        ) from error
+    _check_digest(conversion)
+    return conversion
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConversionError(
+            f"{path}: not found", "convert a model into this folder with `kedge convert`"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise ConversionError(f"{path}: cannot be read: {error}", "convert again") from error
+    if not isinstance(plain, dict):
+        raise ConversionError(f"{path}: holds no JSON object", "convert the model again")
+    return plain
+
+
+def _from_plain(plain: dict[str, Any], folder: Path) -> Conversion:
+    golden = plain["golden"]
+    known = Conversion.__dataclass_fields__
+    fields = {name: value for name, value in plain.items() if name in known}
+    fields |= {
+        "model": folder / Path(plain["model"]).name,
+        "golden": None if golden is None else folder / Path(golden).name,
+        "recipe_steps": tuple(plain["recipe_steps"]),
+        "splits": tuple(Split(**split) for split in plain["splits"]),
+        "float_accuracy": _accuracy(plain["float_accuracy"]),
+        "accuracy": _accuracy(plain["accuracy"]),
+        "inputs": tuple(_spec(spec) for spec in plain["inputs"]),
+        "outputs": tuple(_spec(spec) for spec in plain["outputs"]),
+        "warnings": tuple(plain["warnings"]),
+        # What older files do not have yet.
+        "step_records": tuple(StepRecord(**r) for r in plain.get("step_records", ())),
+        "scores": tuple(_with_pair(Score, s) for s in plain.get("scores", ())),
+        "drops": tuple(_with_pair(Drop, d) for d in plain.get("drops", ())),
+        "cost": _cost(plain.get("cost")),
+        "budget": _budget(plain.get("budget")),
+        "attempts": tuple(_attempt(a) for a in plain.get("attempts", ())),
+        "metric": _metric(plain.get("metric")),
+        "output_figures": tuple(_figures(one) for one in plain.get("output_figures", ())),
+    }
+    return Conversion(**fields)
+
+
+def _spec(plain: dict[str, Any]) -> TensorSpec:
+    return TensorSpec(**{**plain, "shape": tuple(plain["shape"])})
+
+
+def _accuracy(plain: dict[str, Any] | None) -> Accuracy | None:
+    return None if plain is None else Accuracy(**plain)
+
+
+def _metric(plain: dict[str, Any] | None) -> MetricFigures | None:
+    return None if plain is None else _figures(plain)
+
+
+def _figures(plain: dict[str, Any]) -> MetricFigures:
+    scores = tuple(_with_pair(MetricScore, score) for score in plain["scores"])
+    return MetricFigures(**{**plain, "scores": scores})
+
+
+def _with_pair(kind: Any, plain: dict[str, Any]) -> Any:
+    return kind(**{**plain, "interval": tuple(plain["interval"])})
+
+
+def _cost(plain: dict[str, Any] | None) -> Cost | None:
+    return None if plain is None else Cost(**{**plain, "uncounted": tuple(plain["uncounted"])})
+
+
+def _budget(plain: dict[str, Any] | None) -> Budget | None:
+    return None if plain is None else Budget(**{**plain, "reasons": tuple(plain["reasons"])})
+
+
+def _attempt(plain: dict[str, Any]) -> Attempt:
+    drop = plain["drop"] and _with_pair(Drop, plain["drop"])
+    lists = {name: tuple(plain[name]) for name in ("steps", "drops")}
+    return Attempt(**{**plain, **lists, "drop": drop})
+
+
+def _check_digest(conversion: Conversion) -> None:
+    if not conversion.model.is_file():
+        raise IntegrityError(
+            f"{conversion.model}: not found, though {CONVERSION_NAME} beside it is about it",
+            "convert the model again",
+        )
+    found = sha256_of(conversion.model)
+    if found != conversion.model_sha256:
+        raise IntegrityError(
+            f"{conversion.model}: has digest {found[:12]}, its {CONVERSION_NAME} is about "
+            f"{conversion.model_sha256[:12]}",
+            "convert the model again, or restore the file that was converted",
+        )

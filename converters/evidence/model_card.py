@@ -1,0 +1,167 @@
+"""What a model's card says must be true of its file; and the card that a conversion knows. Pure."""
+
+from __future__ import annotations
+
+from math import prod
+
+from converters.data.fields import part
+from converters.data.task import CLASSIFIER, Task
+from converters.request import IMAGE_RANGES
+from converters.sources.inputs_outputs import Probabilities
+from converters.tflite.reader import ModelFile
+from converters.tflite.tensor_spec import TensorSpec
+from device_agent.contract.model_card import (
+    ARRAY,
+    CLASSIFICATION,
+    COLORS,
+    IMAGE,
+    MOST_VALUES,
+    RAW,
+    REGRESSION,
+    ArrayInput,
+    CardError,
+    ImageInput,
+    Input,
+    ModelCard,
+    Output,
+)
+
+_PICTURE_DTYPES = ("float32", "float16", "uint8", "int8", "int16", "int32")
+
+
+def check_card(card: ModelCard, model: ModelFile) -> None:
+    """Refuse a card that is not about this file.
+
+    Raises:
+        CardError: A tensor is not in the file, or is of another shape or meaning.
+    """
+    inputs = {spec.name: spec for spec in model.inputs}
+    outputs = {spec.name: spec for spec in model.outputs}
+    for side, named, there in (
+        ("inputs", card.inputs, inputs),
+        ("outputs", card.outputs, outputs),
+    ):
+        for name in named:
+            if name not in there:
+                known = ", ".join(map(repr, there))
+                raise CardError((side, name), f"is no tensor of the {side}; the file has {known}")
+    for name, taken in card.inputs.items():
+        if isinstance(taken, ImageInput):
+            _check_image(("inputs", name), taken, inputs[name])
+    for name, meant in card.outputs.items():
+        _check_output(("outputs", name), meant, outputs[name])
+
+
+def _check_image(where: tuple[str, str], taken: ImageInput, spec: TensorSpec) -> None:
+    sides = {"N": 1, "H": taken.height, "W": taken.width, "C": COLORS[taken.color]}
+    declared = tuple(sides[axis] for axis in taken.layout)
+    if declared != (1, *spec.shape[1:]) or spec.shape[:1] not in ((1,), (-1,)):
+        raise CardError(
+            where,
+            f"a {taken.color} picture of {taken.height} x {taken.width} (height x width) as "
+            f"{taken.layout} has the shape {list(declared)}, the file takes {list(spec.shape)}",
+        )
+    if spec.dtype not in _PICTURE_DTYPES:
+        raise CardError(where, f"the file takes {spec.dtype}, which is no picture")
+
+
+def _check_output(where: tuple[str, str], meant: Output, spec: TensorSpec) -> None:
+    values = prod(spec.shape[1:] if spec.shape[:1] in ((1,), (-1,)) else spec.shape)
+    shown = f"this output is {spec.dtype} of the shape {list(spec.shape)}"
+    counted = spec.scale is None and not spec.dtype.startswith("float")
+    if meant.task != CLASSIFICATION and meant.labels:
+        raise CardError((*where, "labels"), f"labels are for task {CLASSIFICATION}")
+    if counted and (meant.activation != "none" or meant.task == CLASSIFICATION):
+        raise CardError((*where, "task"), f"{shown}: whole numbers are no scores; use task {RAW}")
+    if meant.activation == "softmax" and spec.shape[-1:] == (1,):
+        message = f"{shown}: the softmax of one value is always 1; use sigmoid"
+        raise CardError((*where, "activation"), message)
+    if meant.task == REGRESSION and values > MOST_VALUES:
+        message = f"{shown}: more than {MOST_VALUES} values; use task {RAW}"
+        raise CardError((*where, "task"), message)
+    if meant.task != CLASSIFICATION or values < 1:
+        return
+    if max(spec.shape, default=1) != values:
+        message = f"{shown}: scores are one row; use task {RAW}"
+        raise CardError((*where, "task"), message)
+    classes = 2 if values == 1 else values
+    if meant.labels and len(meant.labels) != classes:
+        raise CardError(
+            (*where, "labels"), f"has {len(meant.labels)} labels, the file has {classes} classes"
+        )
+
+
+def card_of_conversion(
+    model: ModelFile,
+    class_names: tuple[str, ...],
+    image_range: str | None,
+    probabilities: Probabilities,
+    task: Task = CLASSIFIER,
+) -> ModelCard:
+    """The card that is true for the data of a conversion.
+
+    Args:
+        model: The file that was written.
+        class_names: Of a data set of pictures in folders of classes; empty for others.
+        image_range: Key of `IMAGE_RANGES`: what the pictures were scaled to, which a model of one
+            input takes; None for arrays, which the model was fed as they were.
+        probabilities: Whether the scores of a classifier are probabilities rather than logits.
+        task: What the model is for.
+    """
+    inputs: dict[str, Input] = {spec.name: ArrayInput() for spec in model.inputs}
+    if image_range is not None:
+        (taken,), (scale, offset) = model.inputs, IMAGE_RANGES[image_range]
+        inputs = {taken.name: _picture(taken, scale, offset)}
+    outputs = {}
+    for given in model.outputs:
+        name = given.name if task.parts else ""
+        one = task.parts.get(name, task)
+        outputs[given.name] = _meant(given, class_names, part(probabilities, name), one)
+    return ModelCard(inputs, outputs)
+
+
+def _meant(
+    given: TensorSpec, class_names: tuple[str, ...], probabilities: bool, task: Task
+) -> Output:
+    values = prod(given.shape[1:])
+    if not task.is_classification:
+        return Output(REGRESSION if values <= MOST_VALUES and task.kind == REGRESSION else RAW)
+    activation = "none" if probabilities else "softmax" if values > 1 else "sigmoid"
+    return Output(CLASSIFICATION, activation, min(5, max(values, 2)), labels=list(class_names))
+
+
+def card_to_begin_with(model: ModelFile) -> ModelCard:
+    """What can be guessed of a file that came without a card, for a person to correct.
+
+    A uint8 input is taken to store a pixel as it is, as the models of 2018 to 2021 do.
+    """
+    inputs: dict[str, Input] = {}
+    for spec in model.inputs:
+        inputs[spec.name] = ArrayInput()
+        if len(spec.shape) == 4 and spec.shape[3] in (1, 3) and spec.dtype in _PICTURE_DTYPES:
+            scale, offset = 1.0, 0.0
+            if spec.dtype == "uint8" and spec.scale is not None:
+                scale, offset = spec.scale, -spec.scale * (spec.zero_point or 0)
+            inputs[spec.name] = _picture(spec, scale, offset)
+    outputs = {}
+    for spec in model.outputs:
+        row = len(spec.shape) == 2 and spec.shape[1] > 1 and spec.dtype != "int64"
+        outputs[spec.name] = Output(CLASSIFICATION if row else RAW)
+    return ModelCard(inputs, outputs)
+
+
+def _picture(spec: TensorSpec, scale: float, offset: float) -> ImageInput:
+    height, width = spec.shape[1:3]
+    return ImageInput(
+        height,
+        width,
+        layout="NHW" if len(spec.shape) == 3 else "NHWC",
+        color="RGB" if spec.shape[3:] == (3,) else "gray",
+        scale=scale,
+        offset=offset,
+    )
+
+
+def kind_of(entry: Input) -> str:
+    """What an input is called in the file."""
+    return IMAGE if isinstance(entry, ImageInput) else ARRAY

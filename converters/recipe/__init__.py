@@ -1,0 +1,1 @@
+"""Recipes as data: steps, their fields, and what may follow what."""

@@ -1,0 +1,38 @@
+"""What a recipe asks for that a model of several inputs or outputs cannot have. Pure."""
+
+from __future__ import annotations
+
+from converters.data.fields import listed
+from converters.errors import ConversionError
+from converters.recipe.recipe import Recipe
+from converters.recipe.step import TrainingStep
+from converters.recipe.training_steps import NO_FEATURES, Taught
+from converters.sources.load import LoadedModel
+
+_NO_AUGMENT = "none"
+
+
+def check_ends(recipe: Recipe, source: LoadedModel) -> None:
+    """Refuse it before anything is read or trained.
+
+    Raises:
+        ConversionError: Names the step and the model's inputs or outputs.
+    """
+    for step in recipe.steps:
+        if (
+            isinstance(step, TrainingStep)
+            and step.augment != _NO_AUGMENT
+            and len(source.inputs) > 1
+        ):
+            raise ConversionError(
+                f"step {step.kind}: augment is {step.augment!r}, which is for a model of one input;"
+                f" {source.path} has {listed(end.name for end in source.inputs)}: kedge cannot know"
+                " which of them move together",
+                'write `augment = "none"`, and augment the data in a function of your own',
+            )
+        if isinstance(step, Taught) and step.features != NO_FEATURES and len(source.outputs) > 1:
+            raise ConversionError(
+                f"step {step.kind}: features is {step.features!r}, which is for a model of one "
+                f"output; {source.path} has {listed(end.name for end in source.outputs)}",
+                'write `features = "none"`: the answers of all outputs are learned',
+            )

@@ -1,0 +1,121 @@
+"""Steps that store numbers in fewer bits after the training: post-training quantization."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import ClassVar
+
+from converters.data.dataset import CALIBRATION, VALIDATION
+from converters.recipe.step import NUMBERS, Step, choice, number
+
+#: An improvement is made never, or where the validation samples show that it is one.
+NEVER, IF_BETTER = "never", "if_better"
+
+
+@dataclass(frozen=True)
+class PtqW8A8(Step):
+    """Post-training quantization to 8 bits: ranges are measured, weights are rounded.
+
+    Attributes:
+        calibration_samples: Samples to measure the ranges on.
+        io: Type of the file's input and output.
+        calibration: What becomes of outliers: they set the range, or are cut off by their number
+            or where that makes the least error.
+        percentile: For the calibration of this name: so many percent lie below a range's end.
+        equalize: Channels of neighbouring layers are brought to one size.
+        bias_correction: What rounding adds to a channel on average is taken from its bias.
+    """
+
+    kind: ClassVar[str] = "ptq_w8a8"
+    phase: ClassVar[str] = NUMBERS
+    function: ClassVar[str] = "converters.quantize.ptq:quantize_w8a8"
+    uses: ClassVar[tuple[str, ...]] = (CALIBRATION,)
+    calibration_samples: int = number(500, 10, 100_000)
+    io: str = choice("int8", "uint8")
+    calibration: str = choice("minmax", "percentile", "mse")
+    percentile: float = number(99.99, 50.0, 100.0)
+    equalize: str = choice(NEVER, IF_BETTER)
+    bias_correction: str = choice(NEVER, IF_BETTER)
+
+    def milder(self) -> Step | None:
+        """The layers that lose most get 16 bits, or stay floats."""
+        return MixedW8A8(**asdict(self))
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Validation samples too, where an improvement has to prove itself."""
+        improved = IF_BETTER in (self.equalize, self.bias_correction)
+        return (*self.uses, VALIDATION) if improved else self.uses
+
+    def misfit(self) -> tuple[str, str]:
+        """A percentile without the calibration that asks for it."""
+        if self.calibration != "percentile" and self.percentile != 99.99:
+            return f"percentile is given, but calibration is {self.calibration!r}", (
+                'write `calibration = "percentile"`'
+            )
+        return "", ""
+
+
+@dataclass(frozen=True)
+class MixedW8A8(PtqW8A8):
+    """The same, with 16-bit activations or floats in the layers that 8 bits ruin, as measured.
+
+    Attributes:
+        max_drop: Accuracy that may be lost on the validation samples, 0-1.
+    """
+
+    kind: ClassVar[str] = "mixed_w8a8"
+    function: ClassVar[str] = "converters.quantize.mixed:quantize_mixed"
+    uses: ClassVar[tuple[str, ...]] = (CALIBRATION, VALIDATION)
+    max_drop: float = number(0.01, 0.0, 1.0)
+
+    def milder(self) -> Step | None:
+        """Nothing between some floats and all."""
+        return None
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Validation samples in any case."""
+        return self.uses
+
+
+@dataclass(frozen=True)
+class PtqW8A16(Step):
+    """The same with activations of 16 bits; inputs and outputs are int16.
+
+    Attributes:
+        calibration_samples: Samples to measure the ranges on.
+    """
+
+    kind: ClassVar[str] = "ptq_w8a16"
+    phase: ClassVar[str] = NUMBERS
+    function: ClassVar[str] = "converters.quantize.ptq:quantize_w8a16"
+    uses: ClassVar[tuple[str, ...]] = (CALIBRATION,)
+    calibration_samples: int = number(500, 10, 100_000)
+
+
+@dataclass(frozen=True)
+class PtqF16(Step):
+    """Weights are stored as 16-bit floats; the file computes in 32 bits where nothing else is."""
+
+    kind: ClassVar[str] = "ptq_f16"
+    phase: ClassVar[str] = NUMBERS
+    function: ClassVar[str] = "converters.quantize.ptq:store_f16"
+
+
+@dataclass(frozen=True)
+class PtqDynamic(Step):
+    """Weights are stored in 8 bits, activations are rounded while the model runs."""
+
+    kind: ClassVar[str] = "ptq_dynamic"
+    phase: ClassVar[str] = NUMBERS
+    function: ClassVar[str] = "converters.quantize.ptq:quantize_dynamic"
+
+
+@dataclass(frozen=True)
+class PtqWeightOnly(Step):
+    """Weights are stored in 8 bits and become floats again when the file is loaded."""
+
+    kind: ClassVar[str] = "ptq_weight_only"
+    phase: ClassVar[str] = NUMBERS
+    function: ClassVar[str] = "converters.quantize.ptq:store_int8"

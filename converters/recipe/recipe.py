@@ -1,0 +1,272 @@
+"""A recipe: an ordered list of compression steps, as data.
+
+A recipe's name is never written in its file: it is what its steps are called, joined, so that
+`qat_w8a8` always means the same. Emitting the .tflite follows every recipe, so the empty recipe is
+the plain float model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+from tomlkit.exceptions import ParseError
+
+from converters.data.task import TaskWish, parse_task
+from converters.errors import ConversionError
+from converters.recipe.step import AUTO, NUMBERS, SHAPE, TRAINING, WEIGHTS, Step
+from converters.recipe.step_kinds import STEP_KINDS
+from converters.sources.source_file import SAVED_MODEL, TFLITE
+
+SCHEMA = 1
+RECIPES_FOLDER = Path(__file__).parents[1] / "recipes"
+FLOAT_NAME = "float32"
+ALL = "all"
+#: The recipe that takes every model and needs no training; for hints.
+SAFE_NAME = "ptq_w8a8"
+
+#: Kinds of models that cannot be trained: a .tflite has no gradients.
+_UNTRAINABLE = {
+    SAVED_MODEL: "a SavedModel that is not of Keras layers alone",
+    TFLITE: "a .tflite, whose weights can be rounded but not trained",
+}
+
+#: What cannot follow what, by what a step changes: (earlier, later) to the reason.
+IMPOSSIBLE_ORDERS: dict[tuple[str, str], str] = {
+    (NUMBERS, NUMBERS): "the weights are quantized by then, and are quantized once",
+    (NUMBERS, SHAPE): "nothing can follow quantization: its ranges hold for the layers as they are",
+    (NUMBERS, WEIGHTS): "nothing can follow quantization: its ranges hold for the weights as they "
+    "are",
+    (NUMBERS, TRAINING): "nothing can follow quantization: training would undo it",
+    (WEIGHTS, SHAPE): "the training that removing channels needs would fill the zeros, or part the "
+    "shared weights, again",
+    (WEIGHTS, TRAINING): "it would fill the zeros, or part the shared weights, again",
+    (WEIGHTS, WEIGHTS): "the second would not keep what the first made",
+}
+
+
+class RecipeError(ConversionError):
+    """The recipe is unknown, or a field of it is: nothing was started."""
+
+    exit_code = 3
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Steps in the order in which they are done.
+
+    Attributes:
+        steps: May be empty: then the float model is emitted as it is.
+        summary: One sentence for a list of recipes.
+        wish: What it says about the model's task.
+    """
+
+    steps: tuple[Step, ...]
+    summary: str
+    wish: TaskWish = TaskWish()  # noqa: RUF009 - frozen
+
+    @property
+    def name(self) -> str:
+        """The name that decodes to the steps."""
+        return "_".join(step.label for step in self.steps) or FLOAT_NAME
+
+    @property
+    def asks_latency(self) -> bool:
+        """Whether a step of it does."""
+        return any(step.asks_latency for step in self.steps)
+
+    def plain_steps(self) -> tuple[dict[str, Any], ...]:
+        """The steps with every value, defaults included, as plain data."""
+        return tuple({"kind": step.kind, **asdict(step)} for step in self.steps)
+
+
+def built_in_names() -> tuple[str, ...]:
+    """Names that `load_recipe` knows without a file."""
+    return tuple(sorted(path.stem for path in RECIPES_FOLDER.glob("*.toml")))
+
+
+def load_recipe(name: str) -> Recipe:
+    """Read a built-in recipe by its name, or one's own by the path of its TOML file.
+
+    Raises:
+        RecipeError: No such recipe, no TOML, or a field that is unknown or out of its range.
+    """
+    if name in built_in_names():
+        return _read(RECIPES_FOLDER / f"{name}.toml")
+    path = Path(name)
+    if path.suffix != ".toml" and path.name == name:
+        raise RecipeError(
+            f"recipe {name!r} is unknown",
+            f"use one of {', '.join(built_in_names())}, or the path of a .toml file",
+        )
+    return _read(path)
+
+
+def recipe_names(text: str) -> tuple[str, ...]:
+    """The recipes that a user asks for.
+
+    Args:
+        text: One name or path, several with commas between them, or "all" for every built-in one.
+    """
+    if text == ALL:
+        return built_in_names()
+    return tuple(name.strip() for name in text.split(","))
+
+
+def check_pairing(recipe: Recipe, path: Path, kind: str) -> None:
+    """Refuse a recipe that this kind of model cannot go through.
+
+    Args:
+        recipe: What is to be done.
+        path: The model, for messages.
+        kind: As in `converters.sources.source_file.SourceFile`.
+
+    Raises:
+        ConversionError: The recipe trains, and the model is no Keras model.
+    """
+    training = next((step for step in recipe.steps if step.trains), None)
+    if training is not None and kind in _UNTRAINABLE:
+        raise ConversionError(
+            f"{path}: is {_UNTRAINABLE[kind]}; the step {training.kind} trains, and takes Keras "
+            "models only",
+            f"give the model as a .keras or .h5 file, or use --recipe {SAFE_NAME}",
+        )
+
+
+def _read(path: Path) -> Recipe:
+    try:
+        plain = tomlkit.parse(path.read_text(encoding="utf-8")).unwrap()
+    except FileNotFoundError as error:
+        raise RecipeError(f"{path}: recipe not found", "check the path") from error
+    except (OSError, UnicodeDecodeError, ParseError) as error:
+        raise RecipeError(f"{path}: no TOML that can be read: {error}", "mend the file") from error
+    return parse_recipe(plain, str(path))
+
+
+def parse_recipe(plain: dict[str, Any], origin: str) -> Recipe:
+    """Check a recipe that was read.
+
+    Args:
+        plain: `schema`, `summary`, the table `task` and the list `step`, as in TOML.
+        origin: Where it was read, for messages.
+
+    Raises:
+        RecipeError: A field is unknown, missing, of the wrong type, or out of its range.
+    """
+    _refuse_unknown(plain, ("schema", "summary", "task", "step"), origin)
+    if plain.get("schema") != SCHEMA:
+        raise RecipeError(
+            f"{origin}: schema is {plain.get('schema')!r}, this kedge reads {SCHEMA}",
+            f"write `schema = {SCHEMA}`, or update kedge",
+        )
+    summary = plain.get("summary", "")
+    if not isinstance(summary, str):
+        raise RecipeError(f"{origin}: summary is {summary!r}, expected text", "mend the file")
+    tables = plain.get("step", [])
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise RecipeError(f"{origin}: step must be a list of tables", "write `[[step]]`")
+    folder = Path(origin).parent
+    steps = tuple(
+        _parse_step(t, f"{origin}: step {n}", folder) for n, t in enumerate(tables, start=1)
+    )
+    _check_order(steps, origin)
+    wish = parse_task(plain.get("task", {}), origin, Path(origin).parent)
+    return Recipe(steps, summary, wish)
+
+
+def _parse_step(table: dict[str, Any], origin: str, folder: Path) -> Step:
+    kind = table.get("kind")
+    if not isinstance(kind, str) or kind not in STEP_KINDS:
+        raise RecipeError(
+            f"{origin}: kind is {kind!r}, which is no step", f"use one of {', '.join(STEP_KINDS)}"
+        )
+    step_class = STEP_KINDS[kind]
+    known = {f.name: f for f in fields(step_class)}
+    _refuse_unknown(table, ("kind", *known), f"{origin} ({kind})")
+    values: dict[str, Any] = {}
+    for name, spec in known.items():
+        if name in table:
+            where = f"{origin} ({kind}): {name}"
+            values[name] = _value(table[name], spec, where, folder)
+    step = step_class(**values)
+    problem, hint = step.misfit()
+    if problem:
+        raise RecipeError(f"{origin} ({kind}): {problem}", hint)
+    return step
+
+
+def _value(value: Any, spec: Any, origin: str, folder: Path) -> Any:
+    if "paths" in spec.metadata:
+        return _paths(value, origin, folder)
+    return _names(value, origin) if "names" in spec.metadata else _checked(value, spec, origin)
+
+
+def _paths(value: Any, origin: str, folder: Path) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(path, str) for path in value):
+        raise RecipeError(f"{origin} is {value!r}, expected a list of files", 'such as ["a.h5"]')
+    found = [(folder / path).absolute() for path in value]
+    missing = [path for path in found if not path.exists()]
+    if missing:
+        raise RecipeError(
+            f"{origin}: {missing[0]} not found", "paths start from the recipe's folder"
+        )
+    return tuple(map(str, found))
+
+
+def _names(value: Any, origin: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(name, str) and name for name in value):
+        raise RecipeError(f"{origin} is {value!r}, expected a list of names", 'such as ["add_1"]')
+    twice = [name for name in value if value.count(name) > 1]
+    if twice:
+        raise RecipeError(f"{origin} names {twice[0]!r} twice", "name it once")
+    return tuple(map(str, value))
+
+
+def _checked(value: Any, spec: Any, origin: str) -> int | float | str:
+    if "choices" in spec.metadata:
+        choices = spec.metadata["choices"]
+        if value not in choices:
+            raise RecipeError(f"{origin} is {value!r}", f"use one of {', '.join(choices)}")
+        return str(value)
+    if "auto" in spec.metadata and value == AUTO:
+        return AUTO
+    wanted = spec.metadata.get("auto", type(spec.default))
+    # TOML's 1 is a fine learning rate, true is not, although Python calls it an integer.
+    right = isinstance(value, (int, wanted)) and not isinstance(value, bool)
+    low, high = spec.metadata["low"], spec.metadata["high"]
+    if not right or not low <= value <= high:
+        raise RecipeError(
+            f"{origin} is {value!r}, expected {'a whole number' if wanted is int else 'a number'} "
+            f"from {low:g} to {high:g}" + (f' or "{AUTO}"' if "auto" in spec.metadata else ""),
+            "mend the recipe",
+        )
+    number: int | float = wanted(value)
+    return number
+
+
+def _refuse_unknown(plain: dict[str, Any], known: tuple[str, ...], origin: str) -> None:
+    unknown = [name for name in plain if name not in known]
+    if unknown:
+        raise RecipeError(
+            f"{origin}: field {unknown[0]!r} is unknown", f"the fields are {', '.join(known)}"
+        )
+
+
+def _check_order(steps: tuple[Step, ...], origin: str) -> None:
+    for position, step in enumerate(steps):
+        for earlier in steps[:position]:
+            reason = IMPOSSIBLE_ORDERS.get((earlier.phase, step.phase))
+            if reason is not None:
+                raise RecipeError(
+                    f"{origin}: step {position + 1} ({step.kind}) cannot follow {earlier.kind}: "
+                    f"{reason}",
+                    _order_hint(earlier, step),
+                )
+
+
+def _order_hint(earlier: Step, later: Step) -> str:
+    if earlier.phase == later.phase:
+        return "keep one of the two"
+    return f"put {later.kind} before {earlier.kind}"

@@ -1,0 +1,152 @@
+"""Steps that change what a network consists of: channels, blocks, fresh weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+from converters.data.dataset import TRAIN
+from converters.recipe.step import SHAPE, TRAINING, Step, choice, names, next_of, number
+
+#: What is left of a model where a budget of accuracy does not allow less.
+_RATIOS = (0.5, 0.6, 0.75, 0.9)
+
+
+@dataclass(frozen=True)
+class PruneChannels(Step):
+    """Channel pruning: whole channels are taken out; training has to follow.
+
+    One of the three ratios is given; where somebody measures latency, it decides between choices
+    that are alike otherwise.
+
+    Attributes:
+        macs_ratio: Share of the multiply-accumulates that is to be left, 0-1; 0 if not given.
+        parameters_ratio: The same of the parameters.
+        latency_ratio: The same of the latency.
+        importance: Channels go by how much the loss would change without them (Taylor), or by the
+            norm of their weights.
+        scope: Channels go where their importance in sum is least, alike in all layers, or where the
+            loss grows least, as it is measured for each group of layers alone.
+        rounds: Channels go in so many portions, with a short training in between.
+        multiple: The channels left in a layer are a multiple of this, as kernels compute so many at
+            a time.
+    """
+
+    kind: ClassVar[str] = "channels"
+    phase: ClassVar[str] = SHAPE
+    function: ClassVar[str] = "converters.prune_channels.technique:prune"
+    uses: ClassVar[tuple[str, ...]] = (TRAIN,)
+    trains: ClassVar[bool] = True
+    macs_ratio: float = number(0.0, 0.01, 0.99)
+    parameters_ratio: float = number(0.0, 0.01, 0.99)
+    latency_ratio: float = number(0.0, 0.01, 0.99)
+    importance: str = choice("taylor", "l1", "l2")
+    scope: str = choice("global", "uniform", "sensitivity")
+    rounds: int = number(1, 1, 20)
+    multiple: int = number(8, 1, 256)
+
+    @property
+    def ratios(self) -> dict[str, float]:
+        """What is given, by what it is a share of."""
+        every = {
+            "macs": self.macs_ratio,
+            "parameters": self.parameters_ratio,
+            "latency": self.latency_ratio,
+        }
+        return {of: ratio for of, ratio in every.items() if ratio}
+
+    @property
+    def of(self) -> str:
+        """Of what a share is to be left: "macs", "parameters" or "latency"."""
+        return next(iter(self.ratios))
+
+    @property
+    def ratio(self) -> float:
+        """The share that is to be left, 0-1."""
+        return self.ratios[self.of]
+
+    @property
+    def asks_latency(self) -> bool:
+        """To leave a share of the latency it has to be measured."""
+        return self.latency_ratio > 0
+
+    @property
+    def label(self) -> str:
+        """Such as channels50, half of the MACs are gone; channels50latencyx3, in three rounds."""
+        of = "" if self.of == "macs" else self.of
+        rounds = f"x{self.rounds}" if self.rounds > 1 else ""
+        return f"channels{100 - 100 * self.ratio:.3g}{of}{rounds}"
+
+    def milder(self) -> Step | None:
+        """More is left."""
+        ratio = next_of(_RATIOS, self.ratio)
+        changed: dict[str, Any] = {f"{self.of}_ratio": ratio}
+        return None if ratio is None else replace(self, **changed)
+
+    def misfit(self) -> tuple[str, str]:
+        """One ratio decides; two could contradict each other."""
+        if len(self.ratios) == 1:
+            return "", ""
+        given = " and ".join(f"{of}_ratio" for of in self.ratios) or "no ratio"
+        return f"{given} given, expected one of macs_ratio, parameters_ratio, latency_ratio", (
+            "write one of them, such as `macs_ratio = 0.5`"
+        )
+
+
+@dataclass(frozen=True)
+class PruneBlocks(Step):
+    """Network pruning: whole blocks and layers are taken out; training has to follow.
+
+    One of the three is given.
+
+    Attributes:
+        macs_ratio: Share of the multiply-accumulates that is to be left, 0-1; 0 if not given.
+        count: Blocks to take out; 0 if not given.
+        remove: Names of the blocks to take out, in this order, as kedge tells them.
+    """
+
+    kind: ClassVar[str] = "blocks"
+    phase: ClassVar[str] = SHAPE
+    function: ClassVar[str] = "converters.prune_blocks.technique:prune"
+    uses: ClassVar[tuple[str, ...]] = (TRAIN,)
+    trains: ClassVar[bool] = True
+    macs_ratio: float = number(0.0, 0.01, 0.99)
+    count: int = number(0, 1, 1_000)
+    remove: tuple[str, ...] = names()
+
+    @property
+    def label(self) -> str:
+        """Such as blocks25, a quarter of the MACs are gone; 2blocks: two; without2blocks: these."""
+        if self.remove:
+            return f"without{len(self.remove)}blocks"
+        return f"{self.count}blocks" if self.count else f"blocks{100 - 100 * self.macs_ratio:.3g}"
+
+    def milder(self) -> Step | None:
+        """More is left."""
+        if self.remove:
+            return replace(self, remove=self.remove[:-1]) if len(self.remove) > 1 else None
+        if self.count:
+            return replace(self, count=self.count - 1) if self.count > 1 else None
+        ratio = next_of(_RATIOS, self.macs_ratio)
+        return None if ratio is None else replace(self, macs_ratio=ratio)
+
+    def misfit(self) -> tuple[str, str]:
+        """How much, how many, or which: one decides."""
+        every = {"macs_ratio": self.macs_ratio, "count": self.count, "remove": self.remove}
+        given = [name for name, value in every.items() if value]
+        if len(given) == 1:
+            return "", ""
+        return f"{' and '.join(given) or 'nothing'} given, expected one of {', '.join(every)}", (
+            "write `macs_ratio = 0.75`, `count = 1`, or names of blocks in `remove`"
+        )
+
+
+@dataclass(frozen=True)
+class StartOver(Step):
+    """The model forgets what it learned: the small model trained from scratch, to compare with."""
+
+    kind: ClassVar[str] = "scratch"
+    phase: ClassVar[str] = TRAINING
+    function: ClassVar[str] = "converters.training.start_over:forget"
+    uses: ClassVar[tuple[str, ...]] = (TRAIN,)
+    trains: ClassVar[bool] = True

@@ -1,0 +1,39 @@
+"""The kinds of step that a recipe may have. A new technique adds its line in `STEP_KINDS`."""
+
+from __future__ import annotations
+
+from converters.recipe.number_steps import (
+    MixedW8A8,
+    PtqDynamic,
+    PtqF16,
+    PtqW8A8,
+    PtqW8A16,
+    PtqWeightOnly,
+)
+from converters.recipe.shape_steps import PruneBlocks, PruneChannels, StartOver
+from converters.recipe.step import Step
+from converters.recipe.training_steps import (
+    ClusterWeights,
+    Distill,
+    FineTune,
+    QatW8A8,
+    SparseWeights,
+)
+
+#: What `kind` may be in a recipe. A new technique adds its line here.
+STEP_KINDS: dict[str, type[Step]] = {
+    "ptq_w8a8": PtqW8A8,
+    "ptq_w8a16": PtqW8A16,
+    "ptq_f16": PtqF16,
+    "ptq_dynamic": PtqDynamic,
+    "ptq_weight_only": PtqWeightOnly,
+    "mixed_w8a8": MixedW8A8,
+    "channels": PruneChannels,
+    "blocks": PruneBlocks,
+    "scratch": StartOver,
+    "tune": FineTune,
+    "distill": Distill,
+    "qat_w8a8": QatW8A8,
+    "sparse": SparseWeights,
+    "cluster": ClusterWeights,
+}

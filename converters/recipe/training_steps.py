@@ -1,0 +1,181 @@
+"""The steps of a recipe that train: what each can be told, and which function does it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from converters.recipe.step import (
+    AUTO,
+    NUMBERS,
+    TRAINING,
+    WEIGHTS,
+    Step,
+    TrainingStep,
+    choice,
+    next_of,
+    number,
+    paths,
+)
+
+#: Only the answers of a teacher are learned.
+NO_FEATURES = "none"
+
+#: Patterns in which weights become zero; blocks are rows x columns of a kernel seen as a matrix.
+SINGLE = "single"
+TWO_OF_FOUR = "2:4"
+BLOCKS = ("1x4", "4x1", "4x4", "1x16", "16x1")
+
+#: Where a budget of accuracy does not allow more.
+_SPARSITIES = (0.8, 0.6, 0.4)
+_CLUSTERS = (16, 32, 64)
+
+
+@dataclass(frozen=True)
+class FineTune(TrainingStep):
+    """Training by the data alone; the weights of the best epoch are kept.
+
+    Attributes:
+        patience: Epochs without a better accuracy on the validation samples before it ends; 0 is
+            never.
+    """
+
+    kind: ClassVar[str] = "tune"
+    phase: ClassVar[str] = TRAINING
+    function: ClassVar[str] = "converters.training.distill:tune"
+    patience: int = number(0, 0, 1_000)
+
+
+@dataclass(frozen=True)
+class Taught(TrainingStep):
+    """Training by the answers of a teacher, besides the labels.
+
+    Attributes:
+        temperature: Above 1 the teacher shows how the wrong classes compare.
+        alpha: Share of the teacher in the loss, 0-1; with 1 no label is looked at.
+        teachers: Models whose mean answer teaches; none is the model as it was given.
+        features: Whether the layers of the (first) teacher teach too: by their attention maps, or
+            by what 1x1 convolutions make of the model's own layers; none of it is exported.
+        feature_weight: What the loss of the layers is multiplied with.
+    """
+
+    temperature: float = number(4.0, 1.0, 100.0)
+    alpha: float = number(0.8, 0.0, 1.0)
+    teachers: tuple[str, ...] = paths()
+    features: str = choice(NO_FEATURES, "attention", "regressor")
+    feature_weight: float = number(1.0, 0.0, 1e6)
+
+
+@dataclass(frozen=True)
+class Distill(Taught, FineTune):
+    """Training by the answers of a teacher, besides the labels."""
+
+    kind: ClassVar[str] = "distill"
+    function: ClassVar[str] = "converters.training.distill:distill"
+
+
+@dataclass(frozen=True)
+class QatW8A8(Taught):
+    """Quantization-aware training: the weights learn to live with being rounded.
+
+    Attributes:
+        teacher: Whether the model as it was given helps to train; `teachers` help in any case.
+    """
+
+    kind: ClassVar[str] = "qat_w8a8"
+    phase: ClassVar[str] = NUMBERS
+    function: ClassVar[str] = "converters.quantize.qat:train"
+    teacher: str = choice("none", "original")
+
+    @property
+    def is_taught(self) -> bool:
+        """Whether anybody helps."""
+        return bool(self.teachers) or self.teacher != "none"
+
+    def misfit(self) -> tuple[str, str]:
+        """Layers of nobody."""
+        if self.features != NO_FEATURES and not self.is_taught:
+            return f"features is {self.features!r}, but there is no teacher", (
+                'write `teacher = "original"`, or name `teachers`'
+            )
+        return "", ""
+
+    def milder(self) -> Step | None:
+        """Trained for as long as it helps."""
+        return None if self.epochs == AUTO else replace(self, epochs=AUTO, learning_rate=AUTO)
+
+
+@dataclass(frozen=True)
+class SparseWeights(TrainingStep):
+    """Magnitude pruning of weights: the smallest become zero, the others learn to do without.
+
+    Attributes:
+        sparsity: Share of zeros in each kernel at the end, 0-1.
+        pattern: Which weights are zeroed together: each alone, two of every four, or, in Dense
+            layers only, blocks.
+        schedule: Zeros grow along a cubic curve, or are there at once.
+        scope: The share of zeros is that of each layer, or of all together, so that layers with
+            small weights lose more.
+    """
+
+    kind: ClassVar[str] = "sparse"
+    phase: ClassVar[str] = WEIGHTS
+    function: ClassVar[str] = "converters.training.prune_weights:prune_weights"
+    sparsity: float = number(0.8, 0.01, 0.99)
+    pattern: str = choice(SINGLE, TWO_OF_FOUR, *BLOCKS)
+    schedule: str = choice("polynomial", "constant")
+    scope: str = choice("layer", "global")
+
+    @property
+    def label(self) -> str:
+        """Such as sparse80, sparse80b1x4 or sparse2of4."""
+        if self.pattern == TWO_OF_FOUR:
+            return "sparse2of4"
+        return f"sparse{100 * self.sparsity:g}" + (
+            "" if self.pattern == SINGLE else f"b{self.pattern}"
+        )
+
+    def misfit(self) -> tuple[str, str]:
+        """Two of every four are half of all, in every layer and from the start."""
+        if self.pattern != TWO_OF_FOUR:
+            return "", ""
+        if self.sparsity != 0.5:
+            return f"pattern 2:4 makes half of the weights zero, not {self.sparsity:g}", (
+                "write `sparsity = 0.5`"
+            )
+        if self.schedule != "constant" or self.scope != "layer":
+            return "pattern 2:4 cannot grow, nor differ between layers", (
+                'write `schedule = "constant"` and `scope = "layer"`'
+            )
+        return "", ""
+
+    def milder(self) -> Step | None:
+        """Fewer zeros; two of every four are two of every four."""
+        sparsity = next_of(_SPARSITIES, self.sparsity)
+        if sparsity is None or self.pattern == TWO_OF_FOUR:
+            return None
+        return replace(self, sparsity=sparsity)
+
+
+@dataclass(frozen=True)
+class ClusterWeights(TrainingStep):
+    """Weight sharing: each kernel keeps a few distinct values only.
+
+    Attributes:
+        clusters: Distinct values of a kernel.
+    """
+
+    kind: ClassVar[str] = "cluster"
+    phase: ClassVar[str] = WEIGHTS
+    function: ClassVar[str] = "converters.training.cluster:share_weights"
+    clusters: int = number(16, 2, 256)
+
+    @property
+    def label(self) -> str:
+        """Such as cluster16."""
+        return f"cluster{self.clusters}"
+
+    def milder(self) -> Step | None:
+        """More distinct values."""
+        clusters = next_of(_CLUSTERS, self.clusters)
+        return None if clusters is None else replace(self, clusters=int(clusters))

@@ -1,0 +1,1 @@
+"""Kinds of model that may be given: how each is recognised and loaded."""

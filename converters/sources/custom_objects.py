@@ -1,0 +1,61 @@
+"""The user's own layers, losses and metrics, by the names that a model's file has for them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from converters.data.task import TaskWish
+from converters.data.user_function import user_function
+from converters.errors import ConversionError
+from converters.sources.architecture import StoredLayer
+
+
+def custom_objects(wish: TaskWish) -> dict[str, Any]:
+    """What the recipe's `custom_objects` gives; empty where it says nothing.
+
+    The function returns a dict of names to classes or functions. One that returns nothing has
+    registered them with Keras' own decorator when its module was imported.
+
+    Raises:
+        ConversionError: It cannot be imported, raises, or returns something else.
+    """
+    function = user_function(wish.custom_objects, wish.folder)
+    if function is None:
+        return {}
+    returned = function.call()
+    if returned is None:
+        returned = _registered()
+    right = isinstance(returned, Mapping) and all(
+        isinstance(name, str) and callable(value) for name, value in returned.items()
+    )
+    if not right or not returned:
+        raise ConversionError(
+            f"{function}: returned {type(returned).__name__}, expected a dict of names to classes",
+            "return {'MyLayer': MyLayer}, or decorate the classes with "
+            "@keras.saving.register_keras_serializable() and return nothing",
+        )
+    return dict(returned)
+
+
+def unknown_layers(
+    layers: Collection[StoredLayer], known: Mapping[str, Any]
+) -> tuple[StoredLayer, ...]:
+    """The layers that the user's own objects do not explain."""
+    names = {_plain(name) for name in known}
+    return tuple(layer for layer in layers if _plain(layer.class_name) not in names)
+
+
+def _registered() -> dict[str, Any]:
+    import keras
+    import tf_keras
+
+    return {
+        **tf_keras.saving.get_custom_objects(),
+        **keras.saving.get_custom_objects(),
+    }
+
+
+def _plain(name: str) -> str:
+    """Without the package that a registered class has before its name."""
+    return name.rpartition(">")[2]

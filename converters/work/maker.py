@@ -1,0 +1,249 @@
+"""Takes a model through the steps of a recipe to a file; what was done before is not done again."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from converters import durable
+from converters.cache import Cache
+from converters.data.dataset import TRAIN, VALIDATION
+from converters.data.fields import fed, gathered
+from converters.draft.draft import Draft, Materials, Technique
+from converters.draft.emit import emit
+from converters.draft.stored import draft_of, draft_parts, keras_bytes
+from converters.errors import ConversionError
+from converters.evidence.conversion import StepRecord
+from converters.judge.evaluate import Asked, answers_of_file, answers_of_source
+from converters.judge.paired import Drop
+from converters.progress import Progress
+from converters.recipe.recipe import Recipe
+from converters.recipe.step import NUMBERS, Step
+from converters.tflite.reader import ModelFile, read_model
+from converters.training.checkpoint import Checkpoint
+from converters.work.step_keys import StepKeys
+
+_FILE, _RECORDS, _KERAS = "model.tflite", "records.json", "model.keras"
+_JUDGE_BATCH = 250
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a recipe gave.
+
+    Attributes:
+        recipe: Its steps.
+        content: The .tflite.
+        records: What became of each step.
+        warnings: What the user should know; one sentence each.
+        keras: The trained model as the content of a .keras file, rounded nowhere inside; None where
+            nothing was trained.
+    """
+
+    recipe: Recipe
+    content: bytes
+    records: tuple[StepRecord, ...]
+    warnings: tuple[str, ...]
+    keras: bytes | None
+
+
+class Maker:
+    """One model and its data, ready to be taken through recipes."""
+
+    def __init__(
+        self, materials: Materials, keys: StepKeys, cache: Cache | None, path: Path
+    ) -> None:
+        """Begin.
+
+        Args:
+            materials: What every step may draw on; its `logs` is the folder of all steps.
+            keys: What decides each step.
+            cache: Where finished steps are kept, or None for nowhere.
+            path: The .tflite to write, again with each recipe.
+        """
+        self._materials, self._keys, self._cache = materials, keys, cache
+        self._path = path
+        self._unkept = ""
+
+    def make(self, recipe: Recipe) -> Made:
+        """Do what is not done yet.
+
+        Raises:
+            ConversionError: The model or the data does not fit.
+        """
+        keys = self._keys.of(recipe)
+        file_key = self._keys.of_file(recipe)
+        made = self._made_before(recipe, file_key)
+        if made is None:
+            made = self._made(recipe, keys)
+            self._keep(file_key, lambda: _file_parts(made))
+        self.put(made)
+        unkept = (self._unkept,) if self._unkept else ()
+        return replace(made, warnings=made.warnings + unkept)
+
+    def put(self, made: Made) -> None:
+        """Write its file."""
+        durable.write(self._path, made.content)
+
+    def drop_of_file(self) -> Drop:
+        """What the file that was made last loses on the validation samples."""
+        samples = self._materials.samples[VALIDATION]
+        answers = answers_of_file(read_model(self._path), samples, self._materials.report)
+        return self._drop_to(answers)
+
+    def written(self) -> ModelFile:
+        """The file that was made last."""
+        return read_model(self._path)
+
+    def _made_before(self, recipe: Recipe, key: str) -> Made | None:
+        parts = self._cache.get(key) if self._cache else None
+        if parts is None:
+            return None
+        plain = json.loads(parts[_RECORDS])
+        for step in recipe.steps:
+            self._report_cached(step.kind)
+        records = tuple(replace(StepRecord(**r), cached=True) for r in plain["records"])
+        return Made(recipe, parts[_FILE], records, tuple(plain["warnings"]), parts.get(_KERAS))
+
+    def _made(self, recipe: Recipe, keys: tuple[str, ...]) -> Made:
+        start, draft, records = self._latest(recipe, keys)
+        for number in range(start, len(recipe.steps)):
+            step, key = recipe.steps[number], keys[number]
+            draft, record = self._done(draft, step, number, key)
+            records.append(record)
+            if self._is_kept(step):
+                self._keep(key, lambda d=draft, r=record: _step_parts(d, r))  # type: ignore[misc]
+            if self._cache:
+                self._cache.remove(_epochs_key(key))
+        emit(draft, self._path, self._materials.report)
+        trained = any(step.trains for step in recipe.steps)
+        model = draft.keras_model if draft.plain_model is None else draft.plain_model
+        return Made(
+            recipe,
+            self._path.read_bytes(),
+            tuple(records),
+            draft.warnings,
+            keras_bytes(model) if trained else None,
+        )
+
+    def _latest(self, recipe: Recipe, keys: tuple[str, ...]) -> tuple[int, Draft, list[StepRecord]]:
+        """The step to go on with, the draft that it takes, and the records of those before it."""
+        for number in reversed(range(len(recipe.steps))):
+            if not (self._cache and self._is_kept(recipe.steps[number])):
+                continue
+            parts = self._cache.get(keys[number])
+            earlier = self._records_before(recipe, keys[:number])
+            if parts is None or earlier is None:
+                continue
+            for step in recipe.steps[: number + 1]:
+                self._report_cached(step.kind)
+            records = [*earlier, replace(_record_of(parts), cached=True)]
+            return number + 1, draft_of(parts, self._materials), records
+        return 0, self._first_draft(recipe), []
+
+    def _records_before(self, recipe: Recipe, keys: tuple[str, ...]) -> list[StepRecord] | None:
+        records = []
+        for step, key in zip(recipe.steps, keys, strict=False):
+            parts = self._cache.get(key) if self._cache and self._is_kept(step) else None
+            if parts is None:
+                return None
+            records.append(replace(_record_of(parts), cached=True))
+        return records
+
+    def _first_draft(self, recipe: Recipe) -> Draft:
+        """The model as it was given; as a tf-keras model of plain ops if it is to be trained."""
+        materials, source = self._materials, self._materials.source
+        draft = Draft(source.function, source.keras_model, content=source.content)
+        if not any(step.trains for step in recipe.steps):
+            return draft
+        from converters.graph.keras.read import read_graph
+        from converters.training.trainable import trainable_model, with_model
+
+        materials.report(Progress("prepare for training", 0, 0))
+        graph = read_graph(source.keras_model, str(source.path))
+        model = trainable_model(graph, materials.samples[TRAIN], materials)
+        return with_model(draft, model, materials)
+
+    def _done(self, draft: Draft, step: Step, number: int, key: str) -> tuple[Draft, StepRecord]:
+        checkpoint = Checkpoint(self._cache, _epochs_key(key)) if self._cache else None
+        logs = self._materials.logs
+        materials = replace(
+            self._materials,
+            checkpoint=checkpoint,
+            logs=None if logs is None else logs / f"{number + 1}_{step.label}",
+        )
+        started = time.monotonic()
+        made = technique_of(step)(replace(draft, found={}), step, materials)
+        seconds = round(time.monotonic() - started, 3)
+        drop = None
+        if self._is_kept(step) and VALIDATION in materials.samples:
+            drop = self._drop_of_draft(made).fraction
+        return made, StepRecord(step.kind, seconds, made.found, validation_drop=drop)
+
+    def _drop_of_draft(self, draft: Draft) -> Drop:
+        samples = self._materials.samples[VALIDATION]
+        answers = [
+            gathered(draft.keras_model.predict_on_batch(fed(batch)), samples.task.names)
+            for batch, _ in samples.batches(_JUDGE_BATCH)
+        ]
+        return self._drop_to(np.concatenate(answers))
+
+    def _drop_to(self, answers: npt.NDArray[Any]) -> Drop:
+        return self._source_asked.drop_to(replace(self._source_asked, answers=answers), VALIDATION)
+
+    @cached_property
+    def _source_asked(self) -> Asked:
+        source, samples = self._materials.source, self._materials.samples[VALIDATION]
+        answers = answers_of_source(source, samples, self._materials.report)
+        return Asked(samples, answers, source.probabilities)
+
+    def _is_kept(self, step: Step) -> bool:
+        """Of others the file is kept: nothing follows them, or they take no time."""
+        return step.trains and step.phase != NUMBERS
+
+    def _keep(self, key: str, parts: Callable[[], dict[str, bytes]]) -> None:
+        """A full disk costs the way back, not the conversion."""
+        if self._cache is None or self._unkept:
+            return
+        try:
+            self._cache.put(key, parts())
+        except ConversionError as error:
+            self._unkept = f"finished steps are not kept: {error}; {error.hint}"
+
+    def _report_cached(self, kind: str) -> None:
+        self._materials.report(Progress(f"{kind} is cached", 1, 1))
+
+
+def technique_of(step: Step) -> Technique:
+    """The function that does a step; imports what it needs."""
+    module, _, name = step.function.partition(":")
+    technique: Technique = getattr(import_module(module), name)
+    return technique
+
+
+def _epochs_key(key: str) -> str:
+    """Beside what the step leaves: where its training is."""
+    return key + "-epochs"
+
+
+def _step_parts(draft: Draft, record: StepRecord) -> dict[str, bytes]:
+    return {**draft_parts(draft), _RECORDS: json.dumps(asdict(record)).encode()}
+
+
+def _record_of(parts: dict[str, bytes]) -> StepRecord:
+    return StepRecord(**json.loads(parts[_RECORDS]))
+
+
+def _file_parts(made: Made) -> dict[str, bytes]:
+    plain = {"records": [asdict(r) for r in made.records], "warnings": made.warnings}
+    keras = {} if made.keras is None else {_KERAS: made.keras}
+    return {_FILE: made.content, _RECORDS: json.dumps(plain).encode(), **keras}

@@ -1,0 +1,1 @@
+"""What a board is and does now, read from /proc and /sys."""

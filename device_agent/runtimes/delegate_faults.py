@@ -1,0 +1,171 @@
+"""Why a delegate did not come: from what was seen on the board to a sentence and what to do.
+
+A runtime only says `Failed to load delegate`, for a delegate that finds no device not even that.
+Pure: `device_agent.runtimes.delegate` reads what is judged here.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Tuple
+
+#: What dlopen calls a library, or one that it needs, which is nowhere.
+_MISSING = re.compile(r"([^\s:]+): cannot open shared object file: No such file")
+
+#: Official libedgetpu is of 2021, and what a runtime hands to it changed since; third-party builds
+#: are matched to one TFLite version each (edgetpu issues 707 and 712).
+_PAIRS = (
+    "libedgetpu and the runtime must fit: libedgetpu 16.0 goes with TFLite up to 2.9.1, later "
+    "builds name their TFLite. Choose the board's own runtime with `runtime` in kedge.toml."
+)
+
+#: What a runtime raises about a model of the Edge TPU, to what it means. The texts are of
+#: libedgetpu and of TFLite.
+_MODEL_FAULTS = (
+    (
+        re.compile(r"Package requires runtime version \((\d+)\).*?runtime version \((\d+)\)", re.S),
+        "the model was compiled for Edge TPU runtime {0}, the board has runtime {1}",
+        "Compile it with --min_runtime_version {1}, or update libedgetpu on the board.",
+    ),
+    (
+        re.compile(r"unresolved custom op: edgetpu-custom-op"),
+        "the model was compiled for the Edge TPU, and no delegate takes its operator",
+        'Write delegate = "edgetpu" for this target in kedge.toml, or use the model that it was '
+        "compiled from.",
+    ),
+    (
+        re.compile(r"unresolved custom op: ([^\s]+?)\.?(?:\s|$)"),
+        "the runtime has no operator {0}, and no delegate takes it",
+        "Which library of the board has it? Name it as `delegate` of this target in kedge.toml, "
+        "or a `runtime` that has it, or build the model of TensorFlow Lite's own operators.",
+    ),
+)
+
+Explained = Tuple[str, str]
+"""What is wrong, and what to do."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was seen when a delegate did not load."""
+
+    delegate: str
+    """As the target names it: `edgetpu`, or the path of a library."""
+    library: str
+    error: str
+    """The type of what the runtime raised."""
+    said: str
+    """Its text; often empty."""
+    runtime: str
+    accelerators: List[Dict[str, Any]] = field(default_factory=list)
+    """Records of `find_accelerators`."""
+    user: str = ""
+    groups: List[str] = field(default_factory=list)
+    node_group: str = ""
+    """The group that may open the Edge TPU's device node; empty where it is not known."""
+    holder: str = ""
+    """A process that has the device open."""
+
+
+def explain(seen: Seen) -> Explained:
+    """Say why a delegate did not load."""
+    found = _library_fault(seen)
+    if found is None and seen.delegate == "edgetpu":
+        found = _edgetpu_fault(seen)
+    if found is None:
+        said = seen.said.strip() or "it gave no reason"
+        found = ("it created no delegate: " + said, "Does its device work on this board?")
+    return "the delegate {} does not load: {}".format(seen.library, found[0]), found[1]
+
+
+def explain_model(text: str) -> Explained:
+    """Say what a runtime's complaint about a model means; both empty where it speaks for itself."""
+    for pattern, what, hint in _MODEL_FAULTS:
+        match = pattern.search(text)
+        if match:
+            return what.format(*match.groups()), hint.format(*match.groups())
+    return "", ""
+
+
+def _library_fault(seen: Seen) -> Any:
+    missing = _MISSING.search(seen.said)
+    if missing and missing.group(1) == seen.library:
+        return "there is no such library on the board", _install(seen)
+    if missing:
+        return (
+            "it needs {}, which is not on the board".format(missing.group(1)),
+            "Install the package that has {}.".format(missing.group(1)),
+        )
+    if "wrong ELF class" in seen.said or "cannot open shared object" in seen.said:
+        return (
+            "it was built for another architecture: " + seen.said,
+            "Install the library for the architecture of the board's Python.",
+        )
+    if any(words in seen.said for words in ("invalid ELF header", "file too short")):
+        return "it is no shared library", "Name the delegate's .so as `delegate` in kedge.toml."
+    lacking = re.search(r"version `(\w+_[\d.]+)' not found", seen.said)
+    if lacking:
+        return (
+            "it needs {}, which the board does not have".format(lacking.group(1)),
+            "Install a build of the library for the board's operating system.",
+        )
+    if seen.error == "AttributeError" or "undefined symbol: tflite_plugin" in seen.said:
+        return (
+            "it is no TFLite delegate, it lacks tflite_plugin_create_delegate or its counterpart",
+            "Name the library that exports them as `delegate` in kedge.toml.",
+        )
+    symbol = re.search(r"undefined symbol: (\S+)", seen.said)
+    if symbol:
+        return "it needs the symbol {}, which nothing has".format(symbol.group(1)), _pair(seen)
+    return None
+
+
+def _pair(seen: Seen) -> str:
+    if seen.delegate == "edgetpu":
+        return _PAIRS
+    return "The library was built for another runtime: choose it with `runtime` in kedge.toml."
+
+
+def _install(seen: Seen) -> str:
+    if seen.delegate == "edgetpu":
+        return "Install libedgetpu on the board: sudo apt-get install libedgetpu1-std"
+    return "Name the path of the library on the board as `delegate` in kedge.toml."
+
+
+def _edgetpu_fault(seen: Seen) -> Explained:
+    tpus = [entry for entry in seen.accelerators if entry["kind"].startswith("edgetpu")]
+    if not tpus:
+        return (
+            "no Edge TPU is there, neither on USB (1a6e:089a, 18d1:9302) nor on PCIe (1ac1:089a)",
+            "Plug it in: `lsusb` or `lspci` shows it. Give a virtual machine both USB ids.",
+        )
+    tpu = next((entry for entry in tpus if entry["usable"]), tpus[0])
+    if tpu["state"] in ("no driver", "no device node"):
+        return (
+            "the Edge TPU is on PCIe, but has no /dev/apex_0 ({})".format(tpu["state"]),
+            "Install gasket-dkms built for this kernel, then: sudo modprobe apex",
+        )
+    if not tpu["usable"]:
+        group = seen.node_group or ("apex" if tpu["kind"] == "edgetpu-pcie" else "plugdev")
+        return (
+            "{} may not open the Edge TPU at {}".format(seen.user, tpu["path"])
+            + ("" if group in seen.groups else ": not in the group {}".format(group)),
+            "On the board: sudo usermod -aG {} {}, then log in again; libedgetpu1-std brings the "
+            "udev rule.".format(group, seen.user),
+        )
+    if seen.holder:
+        return (
+            "the Edge TPU is in use by {}".format(seen.holder),
+            "Only one process can have it: end the other first.",
+        )
+    if tpu["state"] == "before its first use":
+        return (
+            "the Edge TPU on USB did not take its firmware (it still shows 1a6e:089a)",
+            "Plug it in again, into a port that gives 900 mA; a virtual machine must also be given "
+            "18d1:9302.",
+        )
+    said = " It says: {}.".format(seen.said.strip()) if seen.said.strip() else ""
+    return "its device is there and free, yet it refuses with {}.{}".format(
+        seen.runtime, said
+    ), _PAIRS

@@ -1,0 +1,197 @@
+"""Asks ai-edge-litert how long each step of an inference takes.
+
+Its Python interpreter has no profiler; the C library beside it has one (`litert_profiler.h`), which
+also looks into XNNPACK. Its events are structs that changed between releases, so its summary is
+read instead, a text; each run is summarized alone, so that a median can be had.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import time
+from typing import Any, Dict, List, Tuple
+
+from device_agent.contract.codes import MODEL_REFUSED, RefusalError
+from device_agent.contract.placement import BUILTIN, XNNPACK
+from device_agent.runtimes.runtime import Runtime, Say
+
+#: The releases whose C functions take the arguments used here; others may crash on them.
+_KNOWN = ("ai-edge-litert", "2.3.")
+
+_LIBRARY = "libLiteRt.so"
+_CPU = 1  # kLiteRtHwAcceleratorCpu
+_WRITE = 1  # kLiteRtTensorBufferLockModeWrite
+_SHAPE_BYTES = 1024  # more than a LiteRtRankedTensorType takes
+
+_WARMUP_RUNS = 3
+_LEAST_RUNS, _MOST_RUNS = 5, 100
+
+#: `node type, start, first, avg ms, %, cdf %, mem KB, times called, name` of a summary.
+_ROW = re.compile(
+    r"\s*(\S.*?)\s+[\d.]+\s+[\d.]+\s+([\d.]+)\s+[\d.]+%\s+[\d.]+%\s+[\d.]+\s+\d+\s+(\S.*?)\s*\Z"
+)
+_DELEGATED = "Delegate/"
+
+
+Step = Tuple[str, str, float]
+"""Operator, executor, microseconds."""
+
+
+def profile(job: Dict[str, Any], say: Say) -> Dict[str, Any]:
+    """Do the job: run a model for a while, and tell the median of each step.
+
+    Returns:
+        The fields of `OpTimes`.
+    """
+    runtime = Runtime(job, say)
+    told = runtime.kernel_class
+    if runtime.needs_delegate(job["model"]):
+        return _none("its delegate tells no times of single operators")
+    if told["runtime"] != _KNOWN[0] or not told["version"].startswith(_KNOWN[1]):
+        name = "{} {}".format(told["runtime"], told["version"])
+        return _none("{} does not tell them; ai-edge-litert 2.3 does".format(name))
+    path = os.path.join(runtime.folder, _LIBRARY)
+    if not os.path.exists(path):
+        return _none("this build of the runtime has no {}".format(_LIBRARY))
+    say({"event": {"phase": "profile"}})
+    model = _Profiled(ctypes.CDLL(path), job["model"])
+    for _ in range(_WARMUP_RUNS):
+        model.run()
+    runs: List[List[Step]] = []
+    end = time.monotonic() + job["duration_s"]
+    while len(runs) < _LEAST_RUNS or (time.monotonic() < end and len(runs) < _MOST_RUNS):
+        runs.append(read_summary(model.summary_of_one_run()))
+    return {"steps": medians(runs), "runs": len(runs), "reason": ""}
+
+
+def read_summary(text: str) -> List[Step]:
+    """Read the steps of a summary, in the order in which they ran."""
+    _, _, table = text.partition("Run Order")
+    steps = []
+    for line in table.partition("Top by Computation Time")[0].splitlines():
+        found = _ROW.match(line)
+        if found:
+            op, milliseconds = found.group(1), float(found.group(2))
+            executor = BUILTIN
+            if op.startswith(_DELEGATED):
+                op, executor = op[len(_DELEGATED) :], XNNPACK
+            steps.append((op, executor, round(milliseconds * 1000, 3)))
+    return steps
+
+
+def medians(runs: List[List[Step]]) -> List[Dict[str, Any]]:
+    """The median of each step over the runs that have the steps of most of them."""
+    shapes = [[(op, executor) for op, executor, _ in run] for run in runs]
+    usual = max(shapes, key=shapes.count)
+    alike = [run for run, shape in zip(runs, shapes) if shape == usual]
+    steps = []
+    for position, (op, executor) in enumerate(usual):
+        times = sorted(run[position][2] for run in alike)
+        median = (times[(len(times) - 1) // 2] + times[len(times) // 2]) / 2
+        steps.append({"op": op, "executor": executor, "median_us": median})
+    return steps
+
+
+def _none(reason: str) -> Dict[str, Any]:
+    return {"steps": [], "runs": 0, "reason": reason}
+
+
+class _Profiled:
+    """A model in the C library, with its profiler on; the process ends before it is freed."""
+
+    def __init__(self, library: ctypes.CDLL, model: str) -> None:
+        self._library = library
+        self._environment = self._made("LiteRtCreateEnvironment", ctypes.c_int(0), None)
+        path = ctypes.c_char_p(os.fsencode(model))
+        self._model = self._made("LiteRtCreateModelFromFile", self._environment, path)
+        options = self._made("LiteRtCreateOptions")
+        self._call("LiteRtSetOptionsHardwareAccelerators", options, ctypes.c_int(_CPU))
+        self._call("LiteRtAddOpaqueOptions", options, self._profiling_option())
+        self._compiled = self._made(
+            "LiteRtCreateCompiledModel", self._environment, self._model, options
+        )
+        self._signature = self._made("LiteRtGetModelSignature", self._model, ctypes.c_size_t(0))
+        self._inputs, self._outputs = self._buffers("Input"), self._buffers("Output")
+        self._profiler = self._made("LiteRtCompiledModelGetProfiler", self._compiled)
+
+    def run(self) -> None:
+        """Run the model once."""
+        self._call(
+            "LiteRtRunCompiledModel",
+            self._compiled,
+            ctypes.c_size_t(0),
+            ctypes.c_size_t(len(self._inputs)),
+            self._inputs,
+            ctypes.c_size_t(len(self._outputs)),
+            self._outputs,
+        )
+
+    def summary_of_one_run(self) -> str:
+        """Run the model once; return what the profiler writes of it."""
+        self._call("LiteRtResetProfiler", self._profiler)
+        self.run()  # reading the summary before cooled the caches, which the first step would pay
+        self._call("LiteRtStartProfiler", self._profiler)
+        self.run()
+        self._call("LiteRtStopProfiler", self._profiler)
+        text = self._made("LiteRtGetProfileSummary", self._profiler, self._compiled)
+        summary = ctypes.cast(text, ctypes.c_char_p).value or b""
+        free = ctypes.CDLL(None).free
+        free.argtypes = [ctypes.c_void_p]
+        free(text)
+        return summary.decode("utf-8", "replace")
+
+    def _profiling_option(self) -> ctypes.c_void_p:
+        self._payload = ctypes.create_string_buffer(b"enable_profiling = true\n")
+        self._keep = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _: None)
+        return self._made(
+            "LiteRtCreateOpaqueOptions",
+            ctypes.c_char_p(b"runtime_options_string"),
+            ctypes.cast(self._payload, ctypes.c_void_p),
+            self._keep,
+        )
+
+    def _buffers(self, kind: str) -> Any:
+        """A buffer of zeros for each input or output."""
+        count = ctypes.c_size_t()
+        self._call("LiteRtGetNumSignature{}s".format(kind), self._signature, ctypes.byref(count))
+        buffers = (ctypes.c_void_p * count.value)()
+        for index in range(count.value):
+            number = ctypes.c_size_t(index)
+            tensor = self._made(
+                "LiteRtGetSignature{}TensorByIndex".format(kind), self._signature, number
+            )
+            shape = ctypes.create_string_buffer(_SHAPE_BYTES)
+            self._call("LiteRtGetRankedTensorType", tensor, shape)
+            needs = self._made(
+                "LiteRtGetCompiledModel{}BufferRequirements".format(kind),
+                self._compiled,
+                ctypes.c_size_t(0),
+                number,
+            )
+            buffer = self._made(
+                "LiteRtCreateManagedTensorBufferFromRequirements", self._environment, shape, needs
+            )
+            self._zero(buffer)
+            buffers[index] = buffer
+        return buffers
+
+    def _zero(self, buffer: ctypes.c_void_p) -> None:
+        size, address = ctypes.c_size_t(), ctypes.c_void_p()
+        self._call("LiteRtGetTensorBufferSize", buffer, ctypes.byref(size))
+        self._call("LiteRtLockTensorBuffer", buffer, ctypes.byref(address), ctypes.c_int(_WRITE))
+        ctypes.memset(address, 0, size.value)
+        self._call("LiteRtUnlockTensorBuffer", buffer)
+
+    def _made(self, function: str, *arguments: Any) -> ctypes.c_void_p:
+        """Call a function that hands out a pointer through its last argument."""
+        made = ctypes.c_void_p()
+        self._call(function, *arguments, ctypes.byref(made))
+        return made
+
+    def _call(self, function: str, *arguments: Any) -> None:
+        status = getattr(self._library, function)(*arguments)
+        if status != 0:
+            message = "the model cannot be profiled: {} failed with {}"
+            raise RefusalError(MODEL_REFUSED, message.format(function, status))

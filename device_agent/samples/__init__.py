@@ -1,0 +1,1 @@
+"""Real samples: from pixels to inputs, from outputs to answers."""

@@ -1,0 +1,1 @@
+"""Timed loops and what a process used meanwhile."""

@@ -1,0 +1,1 @@
+"""The runtimes that boards can load, and which one is chosen."""

@@ -1,0 +1,1 @@
+"""The way to a board over SSH; the only paramiko."""

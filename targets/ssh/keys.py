@@ -1,0 +1,170 @@
+"""The private keys to log in with: of the SSH agent, and of files, with or without a passphrase."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import paramiko
+
+from targets.ssh.route import Hop
+from targets.ssh.secrets import MOST_TRIES, SECRETS, NobodyAnswersError
+from targets.transport import LoginRefusedError
+
+#: What `ssh` tries when nothing is named; the newest kind first.
+_USUAL_FILES = ("id_ed25519", "id_ecdsa", "id_rsa")
+
+_OPENSSH_FRAME = (b"-----BEGIN OPENSSH PRIVATE KEY-----", b"-----END OPENSSH PRIVATE KEY-----")
+_OPENSSH_MAGIC = b"openssh-key-v1\0"
+_HINT = "Name the private key of a pair whose public half is on the board."
+
+
+class _LockedError(Exception):
+    """The key has a passphrase."""
+
+
+@dataclass(frozen=True)
+class PassedOver:
+    """A key that was not tried."""
+
+    path: Path
+    why: str
+    is_locked: bool = False
+    """Whether it waits for a passphrase that nobody can type."""
+
+
+def keys_for(
+    hop: Hop, passed_over: list[PassedOver]
+) -> Generator[tuple[str, paramiko.PKey], None, None]:
+    """Give the keys to try on a server, each with its name, those that cost no question first.
+
+    Args:
+        hop: The server.
+        passed_over: Gets what was not tried, and why.
+
+    Raises:
+        LoginRefusedError: The one key that kedge.toml names is none, or cannot be read.
+    """
+    agent = _agent()
+    held = {key.asbytes(): key for key in agent.get_keys()} if agent else {}
+    try:
+        yield from _in_order(hop, held, passed_over)
+    finally:
+        if agent is not None:
+            agent.close()
+
+
+def _in_order(
+    hop: Hop, held: dict[bytes, Any], passed_over: list[PassedOver]
+) -> Iterator[tuple[str, paramiko.PKey]]:
+    locked: list[Path] = []
+    for path in hop.identities or _usual_files():
+        key: paramiko.PKey | None = held.pop(_public_half(path), None)
+        try:
+            key = key or _read(path)
+        except _LockedError:
+            locked.append(path)
+        except LoginRefusedError as error:
+            if hop.identity_is_pinned:
+                raise
+            passed_over.append(PassedOver(path, str(error)))
+        if key is not None:
+            yield str(path), key
+    if not hop.identities_only:
+        for key in held.values():
+            yield f"{key.comment or key.get_name()} of the SSH agent", key
+    for path in locked:
+        key = _unlock(path, passed_over)
+        if key is not None:
+            yield str(path), key
+
+
+def _agent() -> Any:
+    try:
+        return paramiko.Agent()
+    except (paramiko.SSHException, OSError):  # what listens there is no agent
+        return None
+
+
+def _usual_files() -> list[Path]:
+    try:
+        folder = Path.home() / ".ssh"
+    except RuntimeError:
+        return []
+    return [folder / name for name in _USUAL_FILES if (folder / name).is_file()]
+
+
+def _read(path: Path, passphrase: bytes | None = None) -> paramiko.PKey:
+    try:
+        return _load(path, passphrase)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise LoginRefusedError(f"cannot read the identity {path}: {reason}", _HINT) from error
+    except (paramiko.PasswordRequiredException, TypeError) as error:
+        # TypeError: what the cryptography library raises for an encrypted key without password
+        raise _LockedError from error
+    except (ValueError, paramiko.SSHException, paramiko.UnknownKeyType) as error:
+        raise LoginRefusedError(f"the identity {path} is no private key", _HINT) from error
+
+
+def _load(path: Path, passphrase: bytes | None) -> paramiko.PKey:
+    return paramiko.PKey.from_path(path.expanduser(), passphrase)
+
+
+def _unlock(path: Path, passed_over: list[PassedOver]) -> paramiko.PKey | None:
+    """Ask for the passphrase of a key; an empty answer passes the key over."""
+    question = f"Passphrase of {path}"
+    with SECRETS.one_at_a_time:
+        for _ in range(MOST_TRIES):
+            try:
+                said = SECRETS.answer(question)
+            except NobodyAnswersError:
+                why = f"the identity {path} has a passphrase, and nobody can type it"
+                passed_over.append(PassedOver(path, why, is_locked=True))
+                return None
+            if not said:
+                break
+            try:
+                key = _load(path, said.encode())
+            except (OSError, ValueError, TypeError, paramiko.SSHException):
+                SECRETS.forget(question)
+                continue
+            SECRETS.keep(question, said)
+            return key
+    passed_over.append(PassedOver(path, f"the passphrase of the identity {path} was not given"))
+    return None
+
+
+def _public_half(path: Path) -> bytes:
+    """Return the public key of a private one without unlocking it; empty when it is not told."""
+    for read in (_from_pub_file, _from_openssh_file):
+        try:
+            return read(path.expanduser())
+        except (OSError, ValueError, IndexError, binascii.Error, paramiko.SSHException):
+            continue
+    return b""
+
+
+def _from_pub_file(path: Path) -> bytes:
+    return base64.b64decode(path.with_name(path.name + ".pub").read_bytes().split()[1])
+
+
+def _from_openssh_file(path: Path) -> bytes:
+    """Read the part of OpenSSH's own format that is never encrypted.
+
+    Source: PROTOCOL.key of OpenSSH: magic, cipher, kdf, its options, the number of keys, the key.
+    """
+    begin, end = _OPENSSH_FRAME
+    body = path.read_bytes().split(begin)[1].split(end)[0]
+    data = base64.b64decode(body)
+    if not data.startswith(_OPENSSH_MAGIC):
+        raise ValueError("another format")
+    message = paramiko.Message(data[len(_OPENSSH_MAGIC) :])
+    for _ in ("cipher", "kdf", "options"):
+        message.get_binary()
+    message.get_int()
+    return bytes(message.get_binary())

@@ -1,0 +1,129 @@
+"""A board over SSH, through as many jump hosts as it takes.
+
+The host key of every server on the way is checked, on every connection, before anything is said to
+it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from types import TracebackType
+
+import paramiko
+
+from targets.inventory import Target
+from targets.ssh.channel import SshChannel, close_quietly, link_lost
+from targets.ssh.dial import Session, no_ssh
+from targets.ssh.host_keys import HostKey, check_host_key
+from targets.ssh.login import LOGIN_TIMEOUT_S, log_in
+from targets.ssh.route import Hop, route_to
+from targets.transport import Completed
+
+KEEPALIVE_S = 15
+
+
+def read_host_key(route: Sequence[Hop], key_type: str | None = None) -> HostKey:
+    """Ask the last server of a route for its host key, without logging in to it.
+
+    Args:
+        route: The way to it; the jump hosts before it are logged in to.
+        key_type: The type of key to ask for; without it the server chooses.
+
+    Raises:
+        UnreachableError: Nothing that speaks SSH answers there.
+        HostKeyError: A jump host is not the one that is known.
+        LoginRefusedError: A jump host refuses the login.
+    """
+    sessions = _log_in_along(route[:-1])
+    try:
+        sessions.append(Session(route[-1], sessions[-1] if sessions else None, key_type))
+        return sessions[-1].host_key
+    finally:
+        _close_all(sessions)
+
+
+def connect_ssh(target: Target) -> SshTransport:
+    """Log in to a board.
+
+    Raises:
+        UnreachableError: Nothing answers, or the link broke; the message says at which server.
+        HostKeyError: A server on the way shows another host key than the one that is known.
+        LoginRefusedError: A server refuses the user or the key.
+        SshConfigError: The user's SSH configuration is wrong.
+    """
+    return SshTransport(_log_in_along(route_to(target)), target.name)
+
+
+def _log_in_along(route: Sequence[Hop]) -> list[Session]:
+    """Log in to each server on the way, through the one before it."""
+    sessions: list[Session] = []
+    try:
+        for hop in route:
+            sessions.append(Session(hop, sessions[-1] if sessions else None))
+            check_host_key(hop, sessions[-1].host_key)
+            try:
+                log_in(sessions[-1].transport, hop)
+            except (paramiko.SSHException, OSError, EOFError) as error:
+                raise no_ssh(hop, str(error) or type(error).__name__) from error
+            sessions[-1].transport.set_keepalive(KEEPALIVE_S)
+    except BaseException:
+        _close_all(sessions)
+        raise
+    return sessions
+
+
+def _close_all(sessions: Sequence[Session]) -> None:
+    for session in reversed(sessions):
+        session.close()
+
+
+class SshTransport:
+    """A logged-in connection."""
+
+    def __init__(self, sessions: list[Session], name: str) -> None:
+        """Take the open connections along the way, the last of which is the board's."""
+        self._sessions = sessions
+        self._name = name
+
+    def run(self, command: str, stdin: bytes, timeout_s: float) -> Completed:
+        """Run a shell command to its end; see `Transport.run`."""
+        deadline = time.monotonic() + timeout_s
+        channel = self.open(command)
+        try:
+            output = channel.exchange(stdin, timeout_s)
+            code = channel.exit_code(max(1.0, deadline - time.monotonic()))
+            return Completed(code, output, channel.last_words().encode())
+        finally:
+            channel.close()
+
+    def open(self, command: str) -> SshChannel:
+        """Start a shell command; see `Transport.open`."""
+        try:
+            channel = self._sessions[-1].transport.open_session(timeout=LOGIN_TIMEOUT_S)
+            # exec_command() itself would wait for ever for a server that does not answer.
+            deadline = threading.Timer(LOGIN_TIMEOUT_S, close_quietly, (channel,))
+            deadline.start()
+            try:
+                channel.exec_command(command)
+            finally:
+                deadline.cancel()
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            raise link_lost(self._name, error) from error
+        return SshChannel(channel, self._name)
+
+    def close(self) -> None:
+        """Close the connection; see `Transport.close`."""
+        _close_all(self._sessions)
+
+    def __enter__(self) -> SshTransport:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

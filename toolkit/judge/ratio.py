@@ -1,0 +1,101 @@
+"""How two latencies compare: the ratio of their medians, its interval, what it allows to say. Pure.
+
+The process medians are the observations (see `statistics.py`); they are resampled, so that no
+distribution is assumed. A verdict needs the whole interval on one side of a bound: a bare ratio
+decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+from statistics import median
+
+from toolkit.judge.statistics import PROCESSES
+
+IMPROVED = "IMPROVED"
+REGRESSED = "REGRESSED"
+UNCHANGED = "UNCHANGED"
+INCONCLUSIVE = "INCONCLUSIVE"
+
+#: Fewest processes of an arm: what a plain benchmark runs.
+LEAST_PROCESSES = PROCESSES
+
+#: Differences within this are noise on any machine (criterion's default noise threshold).
+NOISE = 0.02
+
+CONFIDENCE = 0.95
+RESAMPLES = 10_000
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """B over A: above 1, B is slower."""
+
+    value: float
+    interval: tuple[float, float]
+    """Encloses the true ratio with 95 % confidence (percentile bootstrap)."""
+    verdict: str
+    """IMPROVED, REGRESSED, UNCHANGED or INCONCLUSIVE."""
+    processes_needed: int | None
+    """When INCONCLUSIVE: about so many of each arm would settle it."""
+
+
+def compare_medians(
+    first_us: Sequence[float], second_us: Sequence[float], max_regression: float
+) -> Ratio:
+    """Compare the process medians of two arms.
+
+    Args:
+        first_us: Median of each process of A, microseconds; at least `LEAST_PROCESSES`.
+        second_us: The same of B.
+        max_regression: B may be slower by this share of A; 0-1.
+
+    Raises:
+        ValueError: There are too few processes for any interval.
+    """
+    if min(len(first_us), len(second_us)) < LEAST_PROCESSES:
+        raise ValueError(f"a comparison takes at least {LEAST_PROCESSES} processes of each arm")
+    value, interval = median(second_us) / median(first_us), _bootstrap(first_us, second_us)
+    verdict = _verdict(interval, max_regression)
+    needed = None
+    if verdict == INCONCLUSIVE:
+        needed = _needed(len(first_us), value, interval, max_regression)
+    return Ratio(value, interval, verdict, needed)
+
+
+def _bootstrap(first_us: Sequence[float], second_us: Sequence[float]) -> tuple[float, float]:
+    import numpy as np
+    from scipy import stats  # over a second to import: only who compares needs it
+
+    found = stats.bootstrap(
+        (np.asarray(first_us), np.asarray(second_us)),
+        lambda first, second, axis: np.median(second, axis=axis) / np.median(first, axis=axis),
+        n_resamples=RESAMPLES,
+        confidence_level=CONFIDENCE,
+        method="percentile",
+        rng=np.random.default_rng(0),  # the same samples, the same interval
+    ).confidence_interval
+    return float(found.low), float(found.high)
+
+
+def _verdict(interval: tuple[float, float], max_regression: float) -> str:
+    low, high = interval
+    if low > 1 + max_regression:
+        return REGRESSED
+    if high < 1 - NOISE:
+        return IMPROVED
+    return UNCHANGED if low >= 1 - NOISE and high <= 1 + max_regression else INCONCLUSIVE
+
+
+def _needed(
+    processes: int, value: float, interval: tuple[float, float], max_regression: float
+) -> int:
+    """The interval narrows with the square root of the processes, until it leaves each bound out.
+
+    A ratio that lies on a bound is never settled; half the noise away from it is near enough.
+    """
+    half = (interval[1] - interval[0]) / 2
+    nearest = min(abs(value - (1 - NOISE)), abs(value - (1 + max_regression)))
+    return max(processes + 1, ceil(processes * (half / max(nearest, NOISE / 2)) ** 2))

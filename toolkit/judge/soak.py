@@ -1,0 +1,117 @@
+"""Whether a model that runs for long leaks memory or gets slower. Pure.
+
+A trend counts when it is seen by test and interval over the whole soak, still goes on in its second
+half (a pool that fills up and then rests is no leak), and changes the figure by more than noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from targets.device import BoardRun
+from toolkit.judge.trend import Trend, trend
+
+STARTS, MEMORY = "starts", "memory"
+
+LEAKS = "LEAKS"
+SLOWS = "SLOWS"
+STABLE = "STABLE"
+TOO_SHORT = "TOO SHORT"
+
+#: Of the samples: medians of so many windows are the points of the trend of the latency.
+WINDOWS = 60
+
+#: Less growth than this over a soak is not told from none: before Linux 6.2 each thread accounts
+#: up to 64 pages of 4 KiB for itself; of four threads that is this.
+LEAST_GROWTH_BYTES = 1 << 20
+
+#: Half of what a steady process may move by (see `steady.py`).
+LEAST_SLOWING = 0.05
+
+_HOUR_S = 3600.0
+_LEAST_HOURS = 1 / 6
+
+
+@dataclass(frozen=True)
+class Soak:
+    """What a soak showed."""
+
+    duration_s: float
+    runs: int
+    kept: int
+    """Samples that were kept, evenly spread."""
+    memory_start_bytes: int
+    memory_end_bytes: int
+    memory: Trend | None
+    """Bytes an hour; `None` with too few readings."""
+    latency: Trend | None
+    """Microseconds an hour."""
+    verdict: tuple[str, ...]
+    """LEAKS, SLOWS, both, STABLE or TOO SHORT."""
+
+    @property
+    def told_by(self) -> tuple[float, str]:
+        """What a trend is told by: the hours to multiply it with, and the words behind it.
+
+        What a few minutes showed is told as it is: an hour of it would be a guess.
+        """
+        hours = self.duration_s / _HOUR_S
+        return (hours, " in all") if hours < _LEAST_HOURS else (1.0, " an hour")
+
+    @property
+    def slowing(self) -> float | None:
+        """Change of the latency an hour, as a share of what it was at first."""
+        return self.latency.slope / self.latency.start if self.latency else None
+
+
+def soak_of(run: BoardRun) -> Soak | None:
+    """Judge the run of a soak; `None` when it was none."""
+    if MEMORY not in run.series:
+        return None
+    readings = np.asarray(run.series[MEMORY], np.float64).reshape(-1, 2)
+    starts = np.asarray(run.series[STARTS], np.float64)
+    samples = np.asarray(run.samples_ns, np.float64) / 1e3
+    windows = [w for w in np.array_split(np.arange(len(samples)), WINDOWS) if len(w)]
+    seen_at = [float(np.median(starts[window])) / 1e9 / _HOUR_S for window in windows]
+    medians = [float(np.median(samples[window])) for window in windows]
+    read_at = list(readings[:, 0] / 1e9 / _HOUR_S)
+    memory, slowing = trend(read_at, list(readings[:, 1])), trend(seen_at, medians)
+    hours = run.run.wall_ns / 1e9 / _HOUR_S
+    return Soak(
+        duration_s=run.run.wall_ns / 1e9,
+        runs=run.run.runs,
+        kept=len(samples),
+        memory_start_bytes=int(readings[0, 1]),
+        memory_end_bytes=int(readings[-1, 1]),
+        memory=memory,
+        latency=slowing,
+        verdict=_verdict(
+            memory,
+            slowing,
+            _goes_on(memory, read_at, list(readings[:, 1]), LEAST_GROWTH_BYTES / hours),
+            _goes_on(slowing, seen_at, medians, LEAST_SLOWING * medians[0] / hours),
+        ),
+    )
+
+
+def _goes_on(
+    found: Trend | None, times: Sequence[float], values: Sequence[float], least_slope: float
+) -> bool:
+    """Whether a figure grows by at least so much an hour, in the second half as well."""
+    if found is None or not found.is_seen or found.slope < least_slope:
+        return False
+    half = len(values) // 2
+    later = trend(times[half:], values[half:])
+    return later is not None and later.is_seen and later.slope > 0
+
+
+def _verdict(
+    memory: Trend | None, slowing: Trend | None, leaks: bool, slows: bool
+) -> tuple[str, ...]:
+    if memory is None or slowing is None:
+        return (TOO_SHORT,)
+    found = [word for word, holds in ((LEAKS, leaks), (SLOWS, slows)) if holds]
+    return tuple(found) or (STABLE,)

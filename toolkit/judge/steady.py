@@ -1,0 +1,55 @@
+"""Whether a process had settled when it was timed. Pure.
+
+Two tests, of the samples of one process in their order:
+    The medians of three successive windows agree within 10 % (perf_analyzer's rule).
+    The medians of twelve windows show no trend of more than 10 % over the loop (Theil and Sen),
+    unless chance explains it (Mann and Kendall): an even drift of 12 % is one of 8 % between the
+    first and the last of three windows, and the first test passes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from toolkit.judge.trend import trend
+
+WINDOWS = 3
+STEADY_RATIO = 1.10
+
+TREND_WINDOWS = 12
+#: Of each of the twelve: a median of fewer is a single sample.
+LEAST_WINDOW_SAMPLES = 3
+
+
+def unsteadiness(samples_ns: Sequence[int]) -> float:
+    """Return by how much one process moves: 0 when it is steady, else a share such as 0.3.
+
+    Args:
+        samples_ns: The samples of one process in their order.
+    """
+    medians = _window_medians(samples_ns, WINDOWS)
+    spread = _ratio(medians) if len(medians) else 1.0
+    if spread > STEADY_RATIO:
+        return spread - 1
+    if len(samples_ns) < TREND_WINDOWS * LEAST_WINDOW_SAMPLES:
+        return 0.0
+    medians = _window_medians(samples_ns, TREND_WINDOWS)
+    if _ratio(medians) <= STEADY_RATIO:
+        return 0.0  # a trend cannot be larger than the spread: SciPy is not needed
+    found = trend(list(range(TREND_WINDOWS)), medians)
+    if found is None or not found.is_seen:
+        return 0.0
+    change = abs(found.slope) * (TREND_WINDOWS - 1) / max(1.0, found.start)
+    return change if change > STEADY_RATIO - 1 else 0.0
+
+
+def _window_medians(samples_ns: Sequence[int], windows: int) -> list[float]:
+    size = len(samples_ns) // windows
+    values = np.asarray(samples_ns, np.float64)
+    return [float(np.median(values[k * size : (k + 1) * size])) for k in range(windows) if size]
+
+
+def _ratio(medians: Sequence[float]) -> float:
+    return max(medians) / max(1.0, min(medians))

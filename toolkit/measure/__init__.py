@@ -1,0 +1,1 @@
+"""Acts that measure models on boards."""

@@ -1,0 +1,287 @@
+"""Measure a model on a board: bring it there, check its outputs, time it."""
+
+from __future__ import annotations
+
+import platform
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from converters.evidence.golden import Golden, read_golden
+from converters.tflite.contract import foreign_ops
+from converters.tflite.isolated import run_isolated
+from converters.tflite.reader import ModelFile, read_model
+from converters.tflite.run import host_runtime
+from device_agent.contract.cpu_features import cpu_features
+from device_agent.contract.measurement import KernelClass
+from device_agent.contract.op_times import OpTimes
+from targets.device import Device, OnProgress, RunSettings, Staged, no_progress
+from targets.execution import Execution
+from targets.inventory import Target
+from targets.provision import open_device
+from targets.transport import UnreachableError
+from toolkit.admission import admit
+from toolkit.errors import ToolkitError
+from toolkit.judge.golden_parity import compare_golden
+from toolkit.judge.parity import Parity, not_compared
+from toolkit.judge.statistics import PROCESSES
+from toolkit.judge.verdict import INVALID
+from toolkit.measure.accuracy import BoardAccuracy, LabelledData, measure_accuracy, open_labelled
+from toolkit.measure.op_times import ask_op_times
+from toolkit.measure.quality import QUALITIES
+from toolkit.measure.row import Row, measure_row, one_process
+from toolkit.reboot import why_lost
+
+GOLDEN_NAME = "golden.npz"
+
+#: How many random inputs stand in where a file has no held-out ones beside it.
+RANDOM_SAMPLES = 64
+
+_LOOPBACK = ("127.", "::1", "localhost")
+
+
+@dataclass(frozen=True)
+class BenchSettings:
+    """What is measured."""
+
+    threads: tuple[int, ...] | None = None
+    """The settings to measure, one row each; empty for 1 up to the board's cores; `None`: as
+    kedge.toml says, else 1."""
+    duration_s: float = 3.0
+    """Steady time of one row, over the processes of one round."""
+    wheelhouse: Path | None = None
+    """A folder of wheels, where there is no network."""
+    processes: int = PROCESSES
+    """Fresh processes of one row; as many again where these differ, unless the quality is quick."""
+    quality: str = "standard"
+    """What the two above follow from; see `toolkit.measure.quality`."""
+    rate_hz: float = 0.0
+    """Requests a second, at fixed times; 0 is back to back."""
+    soak_s: float = 0.0
+    """Above 0: one process for so long, and whether it leaks or gets slower."""
+    seed: int = 0
+    """Of the random inputs that are timed."""
+    profile: bool = False
+    """Whether the time of each operator is asked for, too."""
+    data: Path | None = None
+    """A labelled data set, for the accuracy on the board."""
+
+    def one_process(self, threads: int) -> RunSettings:
+        """Return how one fresh process measures."""
+        if self.soak_s:
+            return replace(one_process(threads, self.soak_s, self.seed), soak=True)
+        one = one_process(threads, self.duration_s / self.processes, self.seed)
+        return replace(one, period_ns=round(1e9 / self.rate_hz)) if self.rate_hz else one
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a board said about a model."""
+
+    target: str
+    place: str
+    """What the rows are headed with."""
+    model: Path
+    model_sha256: str
+    facts: dict[str, Any]
+    kernel_class: KernelClass
+    staged: Staged
+    parity: Parity
+    settings: BenchSettings
+    rows: tuple[Row, ...]
+    connect_s: float | None = None
+    """From the first packet to the facts of the board; `None` where others connected."""
+    push_s: float | None = None
+    """Sending the model, or finding that it is there."""
+    accuracy: BoardAccuracy | None = None
+    """Over the labelled data set, where one was given."""
+    op_times: OpTimes | None = None
+    """Of each operator, where they were asked for."""
+
+    @property
+    def best(self) -> Row:
+        """The fastest row, of those that can be trusted if there are any."""
+        trusted = [row for row in self.rows if row.verdict.kind != INVALID]
+        return min(trusted or self.rows, key=lambda row: row.latency.median_us)
+
+
+def bench(
+    model: Path,
+    target: Target,
+    settings: BenchSettings | None = None,
+    on_progress: OnProgress = no_progress,
+) -> Measurement:
+    """Measure a .tflite on a target.
+
+    Args:
+        model: The .tflite. Held-out inputs of a conversion beside it (`golden.npz`) are used to
+            compare the outputs; without them, random ones are.
+        target: Where.
+        settings: Threads, duration and the like.
+        on_progress: Called as the work goes on.
+
+    Raises:
+        ConversionError: The file is no whole .tflite, the board's runtime cannot load it, or the
+            data does not fit it.
+        TargetError: The board cannot be reached, or has no place.
+        AgentError: The board cannot load or run the model.
+        IntegrityError: Something arrived damaged.
+    """
+    contents, settings = read_model(model), settings or BenchSettings()
+    labelled = open_labelled(contents, settings.data) if settings.data else None
+    on_progress(f"connect to {target.name}", 0, 0)
+    started = time.monotonic()
+    with open_device(target) as device:
+        connect_s = time.monotonic() - started
+        try:
+            found = bench_on(contents, device, settings, on_progress, labelled)
+        except UnreachableError as lost:
+            boot_id = str(device.facts.get("boot_id", ""))
+            raise why_lost(target, boot_id, lost, on_progress) from lost
+    return replace(found, connect_s=connect_s)
+
+
+def bench_on(
+    contents: ModelFile,
+    device: Device,
+    settings: BenchSettings,
+    on_progress: OnProgress,
+    labelled: LabelledData | None = None,
+) -> Measurement:
+    """Measure a .tflite on a board that is connected already; see `bench`."""
+    admit(contents, device)
+    kernel_class = device.prepare_runtime(settings.wheelhouse, on_progress)
+    started = time.monotonic()
+    staged = device.push(contents.path, on_progress)
+    push_s = time.monotonic() - started
+    parity = _parity(contents, device, staged, kernel_class, on_progress)
+    accuracy = None
+    if labelled is not None:
+        accuracy = measure_accuracy(contents, labelled, device, staged, on_progress)
+    cores = int(device.facts["cores"])
+    threads = threads_for(settings.threads, device.target.execution, cores)
+    return Measurement(
+        target=device.target.name,
+        place=place_of(device.target),
+        model=contents.path,
+        model_sha256=contents.sha256,
+        facts=dict(device.facts),
+        kernel_class=kernel_class,
+        staged=staged,
+        parity=parity,
+        settings=settings,
+        rows=tuple(_row(device, staged, count, settings, on_progress) for count in threads),
+        push_s=push_s,
+        accuracy=accuracy,
+        op_times=_op_times(device, staged, settings, on_progress),
+    )
+
+
+def _op_times(
+    device: Device, staged: Staged, settings: BenchSettings, on_progress: OnProgress
+) -> OpTimes | None:
+    if not settings.profile:
+        return None
+    on_progress("time each operator", 0, 0)
+    return ask_op_times(device, staged)
+
+
+def place_of(target: Target) -> str:
+    """Say where a target is, so that nobody takes this computer for a board."""
+    if target.is_local:
+        return "this computer"
+    from targets.ssh.route import route_to  # paramiko takes 0.2 s to import: only who needs it
+
+    route = route_to(target)
+    if len(route) == 1 and route[0].host.startswith(_LOOPBACK):  # else it is the jump host's
+        return "this computer over SSH"
+    return f"{target.name} ({target.address})"
+
+
+def threads_for(asked: tuple[int, ...] | None, execution: Execution, cores: int) -> tuple[int, ...]:
+    """Return the numbers of threads to measure with; see `BenchSettings.threads`."""
+    if asked is None:
+        return (execution.threads or 1,)
+    return asked or tuple(range(1, cores + 1))
+
+
+def _row(
+    device: Device,
+    staged: Staged,
+    threads: int,
+    settings: BenchSettings,
+    on_progress: OnProgress,
+) -> Row:
+    one = settings.one_process(threads)
+    if settings.soak_s:
+        return measure_row(device, staged, one, 1, 1, on_progress)
+    rounds = QUALITIES[settings.quality].rounds
+    return measure_row(device, staged, one, settings.processes, rounds, on_progress)
+
+
+def _parity(
+    contents: ModelFile,
+    device: Device,
+    staged: Staged,
+    kernel_class: KernelClass,
+    on_progress: OnProgress,
+) -> Parity:
+    foreign = foreign_ops(contents)
+    if foreign:
+        reason = f"this host cannot compute {', '.join(foreign)}"
+        return not_compared(host_class(), kernel_class, reason)
+    golden = _golden(contents)
+    inputs = golden.inputs if golden else _random_inputs(contents)
+    on_progress("infer on this host", 0, 0)
+    host_outputs = run_isolated(
+        contents.path, inputs, lambda done, total: on_progress("infer on this host", done, total)
+    )
+    board, board_outputs = device.infer(staged, inputs, on_progress=on_progress)
+    here, there = (host_class(), host_outputs), (board, board_outputs)
+    return compare_golden(here, there, contents, golden)
+
+
+def host_class() -> KernelClass:
+    """Return what computes on this host."""
+    name, version = host_runtime()
+    try:
+        cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:  # no Linux
+        cpuinfo = ""
+    features = " ".join(cpu_features(cpuinfo))
+    return KernelClass(platform.machine(), name, version, cpu_features=features)
+
+
+def _golden(contents: ModelFile) -> Golden | None:
+    """Return the held-out inputs beside the file, if they were made for it."""
+    path = contents.path.parent / GOLDEN_NAME
+    if not path.is_file():
+        return None
+    golden = read_golden(path)
+    return golden if golden.model_sha256 == contents.sha256 else None
+
+
+def _random_inputs(contents: ModelFile) -> dict[str, np.ndarray[Any, Any]]:
+    random = np.random.default_rng(0)
+    inputs = {}
+    for spec in contents.inputs:
+        # An open batch (-1 in front) is 1 until somebody resizes it, and nobody does.
+        inner = spec.shape[1:] if spec.shape[:1] in ((1,), (-1,)) else spec.shape
+        if any(size < 1 for size in inner):
+            raise ToolkitError(
+                f"{contents.path}: input {spec.name} has the open shape {list(spec.shape)}",
+                "Export the model with fixed sizes.",
+            )
+        shape = (RANDOM_SAMPLES, *inner)
+        kind = np.dtype(spec.dtype)
+        if kind.kind == "f":
+            inputs[spec.name] = random.uniform(-1, 1, shape).astype(kind)
+        elif kind.kind == "b":
+            inputs[spec.name] = random.integers(0, 2, shape).astype(kind)
+        else:
+            limits = np.iinfo(kind)
+            inputs[spec.name] = random.integers(limits.min, limits.max, shape, dtype=kind)
+    return inputs

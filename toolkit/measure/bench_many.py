@@ -1,0 +1,93 @@
+"""One model on many boards at once: each on its own, none waits for another, none stops another."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from converters.errors import ConversionError
+from converters.tflite.reader import read_model
+from device_agent.contract.codes import IntegrityError
+from targets.device import OnProgress, no_progress
+from targets.errors import TargetError
+from targets.inventory import Target
+from toolkit.errors import ToolkitError
+from toolkit.measure.bench import BenchSettings, Measurement, bench
+
+#: Boards that are measured at the same time; the work is theirs, the host only waits.
+_AT_ONCE = 32
+
+#: What a board may fail with on its own; anything else is a bug and ends the whole.
+BoardFailure = ConversionError | IntegrityError | TargetError | ToolkitError
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one board."""
+
+    target: str
+    measurement: Measurement | None
+    error: BoardFailure | None
+    """Why there is no measurement."""
+
+
+def bench_many(
+    model: Path,
+    targets: Sequence[Target],
+    settings: BenchSettings | None = None,
+    on_progress: OnProgress = no_progress,
+) -> list[Outcome]:
+    """Measure a .tflite on several targets at once.
+
+    Args:
+        model: The .tflite, as for `bench`.
+        targets: Where, each once.
+        settings: As for `bench`.
+        on_progress: Called from several threads, each with its target's name.
+
+    Returns:
+        One outcome for each target, in their order.
+
+    Raises:
+        ConversionError: The file is no whole .tflite.
+    """
+    read_model(model)
+    if len(targets) == 1:  # in this thread, where Ctrl-C ends it in good order
+        return [_bench_one(model, targets[0], settings, on_progress)]
+    found: dict[str, Outcome | BaseException] = {}
+    places = threading.Semaphore(_AT_ONCE)
+
+    def work(target: Target) -> None:
+        def show(what: str, done: int, total: int) -> None:
+            on_progress(f"{target.name}: {what}", done, total)
+
+        with places:
+            try:
+                found[target.name] = _bench_one(model, target, settings, show)
+            except BaseException as error:  # a bug: it is the caller's to see, not the thread's
+                found[target.name] = error
+
+    # Daemons, so that Ctrl-C need not wait for a board: its agent ends when the connection does.
+    threads = [threading.Thread(target=work, args=(target,), daemon=True) for target in targets]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return [_outcome(found[target.name]) for target in targets]
+
+
+def _bench_one(
+    model: Path, target: Target, settings: BenchSettings | None, on_progress: OnProgress
+) -> Outcome:
+    try:
+        return Outcome(target.name, bench(model, target, settings, on_progress), None)
+    except (ConversionError, IntegrityError, TargetError, ToolkitError) as error:
+        return Outcome(target.name, None, error)
+
+
+def _outcome(found: Outcome | BaseException) -> Outcome:
+    if isinstance(found, BaseException):
+        raise found
+    return found

@@ -1,0 +1,247 @@
+"""Two models on one board, in turn: A B B A in random order, so that drift hits both alike."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from converters.tflite.reader import read_model
+from targets.device import BoardRun, Device, OnProgress, RunSettings, Staged, no_progress
+from targets.inventory import Target
+from targets.provision import open_device
+from toolkit.admission import admit
+from toolkit.errors import ToolkitError
+from toolkit.judge.parity import not_compared
+from toolkit.judge.ratio import LEAST_PROCESSES, NOISE, Ratio, compare_medians
+from toolkit.judge.statistics import Latency
+from toolkit.judge.verdict import VALID, Verdict
+from toolkit.measure.bench import BenchSettings, Measurement, host_class, place_of
+from toolkit.measure.row import one_process, row_of
+from toolkit.results.store import StoredResult
+
+#: Of each arm (Google Benchmark asks for 9 repetitions before it tests).
+PROCESSES_OF_AN_ARM = 9
+
+
+@dataclass(frozen=True)
+class CompareSettings:
+    """How two models are compared."""
+
+    threads: int | None = None
+    """`None`: as kedge.toml says, else 1."""
+    duration_s: float = 9.0
+    """Steady time of both arms together."""
+    processes: int = PROCESSES_OF_AN_ARM
+    """Of each arm."""
+    max_regression: float = NOISE
+    """B may be slower than A by this share."""
+    seed: int = 0
+    """Of the order."""
+    wheelhouse: Path | None = None
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One of the two."""
+
+    name: str
+    latency: Latency
+    verdict: Verdict
+    measured: Measurement | None = None
+    """What was measured now; `None` of an earlier result."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What may be said of B against A."""
+
+    target: str
+    place: str
+    first: Arm
+    second: Arm
+    ratio: Ratio
+    interleaved: bool
+    """Whether both ran in turn; an earlier result did not, and the board may have changed since."""
+    differences: tuple[str, ...] = ()
+    """In what else than the model the sides differ; one sentence each."""
+
+    @property
+    def trusted(self) -> bool:
+        """Whether both arms are VALID."""
+        return self.first.verdict.kind == self.second.verdict.kind == VALID
+
+
+def compare(
+    first: Path,
+    second: Path,
+    target: Target,
+    settings: CompareSettings | None = None,
+    on_progress: OnProgress = no_progress,
+) -> Comparison:
+    """Compare the latency of two .tflite files on a target.
+
+    Args:
+        first: A.
+        second: B.
+        target: Where.
+        settings: Threads, time, processes and the bound.
+        on_progress: Called as the work goes on.
+
+    Raises:
+        ConversionError: A file is no whole .tflite, or the board's runtime cannot load it.
+        TargetError: The board cannot be reached, or has no place.
+        AgentError: The board cannot load or run one of them.
+    """
+    settings = settings or CompareSettings()
+    arms = [_arm(one) for one in _measured((first, second), target, settings, on_progress)]
+    return _comparison(arms[0], arms[1], target, settings.max_regression, True)
+
+
+def compare_with_result(
+    earlier: StoredResult,
+    second: Path,
+    target: Target,
+    settings: CompareSettings | None = None,
+    on_progress: OnProgress = no_progress,
+) -> Comparison:
+    """Compare a .tflite on a target with an earlier result.
+
+    Args:
+        earlier: A: a result of `kedge bench`, of any target, of runs back to back.
+        second: B: measured now, with as many processes as a comparison takes.
+        target: Where.
+        settings: As for `compare`; without threads those of A.
+        on_progress: Called as the work goes on.
+
+    Raises:
+        ToolkitError: The earlier result has too few processes, or was no run back to back.
+        ConversionError: The file is no whole .tflite, or the board's runtime cannot load it.
+        TargetError: The board cannot be reached, or has no place.
+        AgentError: The board cannot load or run it.
+    """
+    settings = settings or CompareSettings()
+    if len(earlier.runs) < LEAST_PROCESSES:
+        raise ToolkitError(
+            f"result {earlier.line.id} has {len(earlier.runs)} processes, expected at least "
+            f"{LEAST_PROCESSES} for an interval",
+            f"Measure it anew: kedge bench {earlier.line.model} --on {earlier.line.target}",
+        )
+    if earlier.line.mode:
+        raise ToolkitError(
+            f"result {earlier.line.id} was measured as {earlier.line.mode}, a comparison runs back "
+            "to back",
+            f"Measure it so: kedge bench {earlier.line.model} --on {earlier.line.target}",
+        )
+    settings = replace(settings, threads=settings.threads or earlier.line.threads)
+    (measured,) = _measured((second,), target, settings, on_progress)
+    before = Arm(
+        f"result {earlier.line.id} ({earlier.line.model})", earlier.latency, earlier.verdict
+    )
+    found = _comparison(before, _arm(measured), target, settings.max_regression, False)
+    return replace(found, differences=_differences(earlier, measured))
+
+
+def _differences(earlier: StoredResult, now: Measurement) -> tuple[str, ...]:
+    line = earlier.line
+    told = (
+        ("target", line.target, now.target),
+        ("place", earlier.document["place"], now.place),
+        ("runtime", line.runtime, str(now.kernel_class)),
+        ("number of threads", line.threads, now.rows[0].threads),
+    )
+    return tuple(f"the {what} of A was {a}, of B it is {b}" for what, a, b in told if a != b)
+
+
+def _measured(
+    paths: Sequence[Path], target: Target, settings: CompareSettings, on_progress: OnProgress
+) -> list[Measurement]:
+    """Measure files in turn, each as many processes as a comparison takes."""
+    models = [read_model(path) for path in paths]
+    threads = settings.threads or target.execution.threads or 1
+    duration_s = settings.duration_s / len(paths)
+    on_progress(f"connect to {target.name}", 0, 0)
+    with open_device(target) as device:
+        for model in models:
+            admit(model, device)
+        kernel_class = device.prepare_runtime(settings.wheelhouse, on_progress)
+        staged = [device.push(path, on_progress) for path in paths]
+        one = one_process(threads, duration_s / settings.processes, settings.seed)
+        arms = interleave(device, staged, one, settings.processes, on_progress)
+        facts = dict(device.facts)
+    return [
+        Measurement(
+            target=target.name,
+            place=place_of(target),
+            model=model.path,
+            model_sha256=model.sha256,
+            facts=facts,
+            kernel_class=kernel_class,
+            staged=there,
+            parity=not_compared(host_class(), kernel_class, "only the latency was compared"),
+            settings=BenchSettings(
+                (threads,), duration_s, processes=settings.processes, seed=settings.seed
+            ),
+            rows=(row_of(facts, threads, tuple(runs)),),
+        )
+        for model, there, runs in zip(models, staged, arms, strict=True)
+    ]
+
+
+def _arm(measured: Measurement) -> Arm:
+    (row,) = measured.rows
+    return Arm(str(measured.model), row.latency, row.verdict, measured)
+
+
+def _comparison(
+    first: Arm, second: Arm, target: Target, max_regression: float, interleaved: bool
+) -> Comparison:
+    ratio = compare_medians(
+        first.latency.process_medians_us, second.latency.process_medians_us, max_regression
+    )
+    return Comparison(target.name, place_of(target), first, second, ratio, interleaved)
+
+
+def order_of(arms: int, processes: int, seed: int) -> list[int]:
+    """Return which arm runs when: blocks of A B or B A, drawn anew for each block.
+
+    Args:
+        arms: How many there are.
+        processes: Of each arm.
+        seed: The same seed, the same order.
+    """
+    draw = random.Random(seed)
+    order = []
+    for _ in range(processes):
+        block = list(range(arms))
+        draw.shuffle(block)
+        order += block
+    return order
+
+
+def interleave(
+    device: Device,
+    staged: Sequence[Staged],
+    one: RunSettings,
+    processes: int,
+    on_progress: OnProgress,
+) -> list[list[BoardRun]]:
+    """Measure files in turn, each process of each a fresh one.
+
+    Args:
+        device: With its runtime prepared.
+        staged: Files there that it can load.
+        one: How one process runs; its seed decides the order, too.
+        processes: Of each file.
+        on_progress: Called as it goes on.
+
+    Returns:
+        The runs of each file.
+    """
+    order = order_of(len(staged), processes, one.seed)
+    runs: list[list[BoardRun]] = [[] for _ in staged]
+    for done, arm in enumerate(order):
+        on_progress("measure in turn", done, len(order))
+        runs[arm].append(device.benchmark(staged[arm], one))
+    return runs

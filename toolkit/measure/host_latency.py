@@ -1,0 +1,51 @@
+"""Latency of .tflite files, measured by the agent: what `converters` calls `latency_us`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from converters.measure import LatencyUs
+from converters.tflite.reader import read_model
+from targets.device import OnProgress, no_progress
+from targets.inventory import LOCAL, Target
+from targets.provision import open_device
+from toolkit.admission import admit
+from toolkit.judge.statistics import PROCESSES, latency
+from toolkit.measure.compare import interleave
+from toolkit.measure.row import one_process
+
+#: One process of one file: short, as many files are asked about, and a search asks often.
+PROCESS_S = 0.2
+
+#: This computer, which every host has.
+THIS_COMPUTER = Target("this computer", LOCAL)
+
+
+def latency_on(target: Target = THIS_COMPUTER, on_progress: OnProgress = no_progress) -> LatencyUs:
+    """Return what measures files on a target: one thread, fresh processes, all files in turn.
+
+    The target is connected anew for each measurement, so that a conversion of hours does not hold
+    a board that others wait for.
+
+    Args:
+        target: Where.
+        on_progress: Called as it goes on.
+
+    Returns:
+        A callable from files to the medians of their process medians, microseconds. It raises
+        ConversionError, TargetError or AgentError as `toolkit.measure.bench.bench` does.
+    """
+
+    def latency_us(paths: Sequence[Path]) -> list[float]:
+        models = [read_model(path) for path in paths]
+        on_progress(f"connect to {target.name}", 0, 0)
+        with open_device(target) as device:
+            for model in models:
+                admit(model, device)
+            device.prepare_runtime(None, on_progress)
+            staged = [device.push(path, on_progress) for path in paths]
+            runs = interleave(device, staged, one_process(1, PROCESS_S), PROCESSES, on_progress)
+        return [latency([run.samples_ns for run in of_file]).median_us for of_file in runs]
+
+    return latency_us

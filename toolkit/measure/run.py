@@ -1,0 +1,222 @@
+"""Ask a model on a board: files in, answers with their scores and times out."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from converters import durable
+from converters.errors import ConversionError
+from converters.evidence.model_card import card_to_begin_with
+from converters.evidence.model_toml import MODEL_TOML, card_beside, card_text
+from converters.tflite.reader import ModelFile, read_model
+from device_agent.contract.measurement import KernelClass
+from device_agent.contract.model_card import ModelCard
+from targets.device import Device, OnProgress, Staged, no_progress
+from targets.inventory import Target
+from targets.provision import open_device
+from targets.sample_run import SampleAnswer, SampleRequest, SampleRun
+from toolkit.admission import admit
+from toolkit.errors import ToolkitError
+from toolkit.measure.bench import place_of
+from toolkit.measure.sample_files import Sample, batched, is_picture, read_picture, read_samples
+
+#: What one process on the board is given: little, so that a board's memory and disk hold it.
+_BATCH_BYTES = 32 << 20
+_BATCH_SAMPLES = 256
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How samples are run."""
+
+    keep_outputs: bool = False
+    """Whether the real values of all outputs come back too."""
+    wheelhouse: Path | None = None
+    """A folder of wheels, where there is no network."""
+
+
+@dataclass(frozen=True)
+class RunSample:
+    """One sample and what the board answered."""
+
+    source: str
+    notes: tuple[str, ...]
+    answer: SampleAnswer
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a board answered."""
+
+    target: str
+    place: str
+    model: Path
+    model_sha256: str
+    card: ModelCard
+    kernel_class: KernelClass
+    samples: tuple[RunSample, ...]
+    peak_rss_bytes: int
+    """Of the process that needed most."""
+    outputs: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
+    """Real values by output name, `(samples, ...)`; empty unless they were to be kept."""
+
+
+def run(
+    model: Path,
+    target: Target,
+    files: Sequence[Path],
+    settings: RunSettings | None = None,
+    on_progress: OnProgress = no_progress,
+) -> Run:
+    """Let a board answer files, each stage of the way done and timed there.
+
+    Args:
+        model: The .tflite; `model.toml` beside it says what goes in and what comes out.
+        target: Where.
+        files: Pictures, .npy or .npz; at least one.
+        settings: What is kept, and the like.
+        on_progress: Called as the work goes on.
+
+    Raises:
+        SampleError: A file is damaged or does not fit; those of a first batch before a connection.
+        ModelTomlError: `model.toml` is wrong.
+        ToolkitError: A picture was given, and there is no `model.toml`.
+        ConversionError: The file is no whole .tflite, or the board's runtime cannot load it.
+        TargetError: The board cannot be reached, or has no place.
+        AgentError: The board cannot load or run the model.
+    """
+    settings = settings or RunSettings()
+    contents = read_model(model)
+    card = card_of(contents, files)
+    batches = _batches(contents, card, files)
+    first = next(batches)
+    on_progress(f"connect to {target.name}", 0, 0)
+    with open_device(target) as device:
+        admit(contents, device)
+        device.prepare_runtime(settings.wheelhouse, on_progress)
+        staged = device.push(model, on_progress)
+        asked: list[Sample] = []
+        runs: list[SampleRun] = []
+        for batch in chain([first], batches):
+            runs.append(_asked(device, staged, card, batch, settings, on_progress))
+            asked += [Sample(sample.source, {}, sample.notes) for sample in batch]
+    answers = [answer for one in runs for answer in one.answers]
+    return Run(
+        target=target.name,
+        place=place_of(target),
+        model=model,
+        model_sha256=contents.sha256,
+        card=card,
+        kernel_class=runs[0].kernel_class,
+        samples=tuple(
+            RunSample(sample.source, sample.notes, answer)
+            for sample, answer in zip(asked, answers, strict=True)
+        ),
+        peak_rss_bytes=max(one.peak_rss_bytes for one in runs),
+        outputs={name: np.concatenate([r.outputs[name] for r in runs]) for name in runs[0].outputs},
+    )
+
+
+def card_of(contents: ModelFile, files: Sequence[Path] = ()) -> ModelCard:
+    """Read `model.toml` beside a model; without one, arrays go in and come out as they are.
+
+    Raises:
+        ModelTomlError: It is wrong.
+        ToolkitError: There is none, and one of the files is a picture.
+    """
+    card = card_beside(contents)
+    if card is not None:
+        return card
+    picture = next((file for file in files if is_picture(file)), None)
+    if picture is None:
+        return ModelCard()
+    read_picture(picture)  # what is no picture at all needs another advice
+    absent = contents.path.parent / MODEL_TOML
+    raise ToolkitError(
+        f"{picture} is a picture, and there is no {absent}, which says how the model takes one",
+        "Write it; this is one to begin with, as far as the file itself tells:\n\n"
+        + card_text(card_to_begin_with(contents)),
+    )
+
+
+def _batches(contents: ModelFile, card: ModelCard, files: Sequence[Path]) -> Iterator[list[Sample]]:
+    samples = chain.from_iterable(read_samples(file, contents.inputs, card) for file in files)
+    return batched(samples, _BATCH_BYTES, _BATCH_SAMPLES)
+
+
+def _asked(
+    device: Device,
+    staged: Staged,
+    card: ModelCard,
+    batch: list[Sample],
+    settings: RunSettings,
+    on_progress: OnProgress,
+) -> SampleRun:
+    on_progress("run on the board", 0, len(batch))
+    request = SampleRequest(card, [sample.tensors for sample in batch], settings.keep_outputs)
+    return device.run_samples(staged, request, on_progress)
+
+
+def require_place(path: Path, kept: Sequence[Path]) -> None:
+    """Refuse a file that cannot be written, before a board works for it.
+
+    Args:
+        path: Where outputs should go.
+        kept: Files that are read, and must not be lost.
+
+    Raises:
+        ConversionError: It is a folder, or its folder is absent or may not be written to; or it is
+            one of the files that are kept.
+    """
+    if any(path.exists() and one.exists() and path.samefile(one) for one in kept):
+        raise ConversionError(
+            f"{path}: is read in this run; the outputs would take its place", "name another file"
+        )
+    folder = path.parent
+    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise ConversionError(
+            f"{path}: cannot be written",
+            "name a file in a folder that is there and may be written to",
+        )
+
+
+def save_outputs(path: Path, outputs: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    """Write the real values of outputs as an .npz, by output name.
+
+    Raises:
+        HostDiskError: The disk is full or read-only.
+        ConversionError: The path cannot be written.
+    """
+    buffer = io.BytesIO()
+    arrays: dict[str, Any] = dict(outputs)
+    np.savez(buffer, **arrays)
+    durable.write(path, buffer.getvalue())
+
+
+def labelled(output: str, answer: Mapping[str, Any], card: ModelCard) -> dict[str, Any]:
+    """An answer with the names of its classes: `classes` of `label`, `number` and `score`."""
+    labels = card.output(output).labels
+    if "classes" not in answer:
+        return {"task": card.output(output).task, **answer}
+
+    def entry(found: Sequence[Any]) -> dict[str, Any]:
+        number, score = int(found[0]), found[1]
+        return {
+            "label": labels[number] if labels else str(number),
+            "number": number,
+            "score": score,
+        }
+
+    return {
+        "task": card.output(output).task,
+        "classes": [entry(found) for found in answer["classes"]],
+        "best": entry(answer["best"]),
+    }

@@ -1,0 +1,261 @@
+"""Files that a person gives a model to answer: pictures, and arrays of numbers.
+
+Pictures are decoded here, because boards have no decoder, and travel as plain red, green and blue.
+"""
+
+from __future__ import annotations
+
+import warnings
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from converters.errors import ConversionError
+from converters.tflite.tensor_spec import TensorSpec
+from device_agent.contract.model_card import ImageInput, ModelCard
+
+Array = np.ndarray[Any, Any]
+
+#: More than 8 bits of gray: Pillow would clip them to 255 without a word.
+_DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")
+_SEE_THROUGH_MODES = ("RGBA", "LA", "PA", "La", "RGBa")
+
+_NPY, _ZIP = b"\x93NUMPY", b"PK"
+_KINDS = "give a picture (JPEG, PNG, BMP, …), an .npy, or an .npz with an array for each input"
+
+
+class SampleError(ConversionError):
+    """A file to answer is damaged, or does not fit the model."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a model is asked once."""
+
+    source: str
+    """Where it comes from; a file of several samples has their numbers behind its name."""
+    tensors: Mapping[str, Array]
+    """By input name, as `targets.sample_run.SampleRequest` takes them."""
+    notes: tuple[str, ...] = ()
+    """What was done to a picture; one sentence each."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all that travels."""
+        return sum(values.nbytes for values in self.tensors.values())
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file is to be decoded as a picture: it is no file of NumPy.
+
+    Raises:
+        SampleError: It cannot be read.
+    """
+    if path.is_dir():
+        raise SampleError(
+            f"{path}: is a folder, expected a picture, .npy or .npz",
+            "name each file in it: --input may be given several times",
+        )
+    try:
+        with path.open("rb") as file:
+            head = file.read(8)
+    except OSError as error:
+        raise SampleError(f"{path}: cannot be read: {error.strerror}", "check the path") from error
+    if not head:
+        raise SampleError(f"{path}: is empty", _KINDS)
+    return not head.startswith((_NPY, _ZIP))
+
+
+def read_samples(path: Path, inputs: Sequence[TensorSpec], card: ModelCard) -> Iterator[Sample]:
+    """Read the samples of a file, one for a picture.
+
+    Args:
+        path: A picture, .npy or .npz.
+        inputs: What the model takes.
+        card: What that means.
+
+    Raises:
+        SampleError: The file is damaged or does not fit the model.
+    """
+    if not is_picture(path):
+        yield from _array_samples(path, inputs, card)
+        return
+    if len(inputs) != 1:
+        names = ", ".join(spec.name for spec in inputs)
+        raise SampleError(
+            f"{path}: is one picture, the model has {len(inputs)} inputs: {names}",
+            "give an .npz with an array for each of them",
+        )
+    if not isinstance(card.input(inputs[0].name), ImageInput):
+        raise SampleError(
+            f"{path}: is a picture, input {inputs[0].name} takes arrays", "give an .npy or .npz"
+        )
+    pixels, notes = read_picture(path)
+    yield Sample(str(path), {inputs[0].name: pixels}, notes)
+
+
+def read_picture(path: Path) -> tuple[Array, tuple[str, ...]]:
+    """Decode a picture as a person sees it: turned by its EXIF orientation, without transparency.
+
+    Returns:
+        uint8, `(height, width, 3)`, red, green and blue; and what was done to it.
+
+    Raises:
+        SampleError: It is none, cut off, too large, or has more than 8 bits of gray.
+    """
+    notes = []
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                _refuse_deep(path, image)
+                if getattr(image, "n_frames", 1) > 1:
+                    notes.append("only its first picture is taken")
+                if image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9):
+                    notes.append("turned as its EXIF orientation says")
+                if image.mode in _SEE_THROUGH_MODES or "transparency" in image.info:
+                    notes.append("its transparency is left out")
+                upright = ImageOps.exif_transpose(image).convert("RGB")
+                return np.asarray(upright, np.uint8), tuple(notes)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        most = (Image.MAX_IMAGE_PIXELS or 0) / 1e6
+        raise SampleError(
+            f"{path}: has too many pixels: {error}", f"make it smaller than {most:.0f} million"
+        ) from error
+    except UnidentifiedImageError as error:
+        raise SampleError(f"{path}: is no picture that Pillow knows", _KINDS) from error
+    # Pillow's readers raise all of these on damaged files.
+    except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as error:
+        raise SampleError(f"{path}: cannot be decoded: {error}", "mend or replace it") from error
+
+
+def _refuse_deep(path: Path, image: Any) -> None:
+    if image.mode in _DEEP_MODES:
+        raise SampleError(
+            f"{path}: has more than 8 bits of gray (mode {image.mode}), which would be clipped",
+            "save it with 8 bits, or give its numbers as .npy",
+        )
+
+
+def _array_samples(path: Path, inputs: Sequence[TensorSpec], card: ModelCard) -> Iterator[Sample]:
+    arrays = _named(path, _load(path), [spec.name for spec in inputs])
+    rows = {spec.name: _rows(path, spec, arrays[spec.name], card) for spec in inputs}
+    counts = {len(of_input) for of_input in rows.values()}
+    if len(counts) != 1 or counts == {0}:
+        found = ", ".join(f"{name}: {len(of_input)}" for name, of_input in rows.items())
+        raise SampleError(
+            f"{path}: has these numbers of samples: {found}; expected the same of each, from 1",
+            "give each input one array of as many samples",
+        )
+    (count,) = counts
+    for row in range(count):
+        source = str(path) if count == 1 else f"{path}[{row}]"
+        yield Sample(source, {name: of_input[row] for name, of_input in rows.items()})
+
+
+def _load(path: Path) -> dict[str, Array]:
+    """The arrays by name; the one of an .npy is called ""."""
+    try:
+        with path.open("rb") as stream:
+            loaded = np.load(stream, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return {"": loaded}
+            with loaded:
+                return {name: loaded[name] for name in loaded.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise SampleError(
+            f"{path}: is no whole .npy or .npz of plain numbers: {error}",
+            "save it with np.save or np.savez; arrays of objects are not loaded",
+        ) from error
+
+
+def _named(path: Path, arrays: dict[str, Array], names: list[str]) -> dict[str, Array]:
+    """The same by input name: where there is one of each, its name does not matter."""
+    if len(arrays) == len(names) == 1:
+        return {names[0]: next(iter(arrays.values()))}
+    if set(arrays) != set(names):
+        found = "is one array" if "" in arrays else f"has the arrays {', '.join(sorted(arrays))}"
+        raise SampleError(
+            f"{path}: {found}, the model takes {', '.join(sorted(names))}",
+            "save one array for each input, by its name: np.savez(file, **{name: array, …})",
+        )
+    return arrays
+
+
+def _rows(path: Path, spec: TensorSpec, values: Array, card: ModelCard) -> Array:
+    """The samples of one input, as they travel: `(samples, ...)`."""
+    if values.dtype.kind not in "biuf":
+        raise SampleError(
+            f"{path}: the array for {spec.name} is of the type {values.dtype}, expected numbers",
+            "save plain numbers",
+        )
+    if isinstance(card.input(spec.name), ImageInput):
+        return _picture_rows(path, spec, values)
+    inner = spec.shape[1:] if spec.shape[:1] in ((1,), (-1,)) else spec.shape
+    if values.shape == inner:
+        values = values[None]
+    if values.shape[1:] != inner or values.ndim < 1:
+        raise SampleError(
+            f"{path}: the array for {spec.name} has the shape {list(values.shape)}, expected "
+            f"{list(inner)}, or [samples, …] of it",
+            "shape it as the model takes it",
+        )
+    return _numbers(path, spec, values)
+
+
+def _picture_rows(path: Path, spec: TensorSpec, values: Array) -> Array:
+    pixels = values[None] if values.ndim == 3 else values
+    if values.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[3] != 3 or not pixels.size:
+        raise SampleError(
+            f"{path}: the array for {spec.name} is {values.dtype} of the shape "
+            f"{list(values.shape)}; pictures are uint8 [height, width, 3] or [samples, height, "
+            "width, 3], red, green and blue",
+            "save the pixels, or set kind to array in model.toml to feed numbers as they are",
+        )
+    return pixels
+
+
+def _numbers(path: Path, spec: TensorSpec, values: Array) -> Array:
+    """Real values as float32; those of an input that counts in its own type."""
+    if not np.isfinite(values).all():
+        row = int(np.argmin(np.isfinite(values.reshape(len(values), -1)).all(axis=1)))
+        raise SampleError(
+            f"{path}: the array for {spec.name} has NaN or infinity, first in sample {row}",
+            "remove or mend it",
+        )
+    counts = spec.scale is None and not spec.dtype.startswith("float")
+    kind = np.dtype(spec.dtype if counts else "float32")
+    with np.errstate(over="ignore", invalid="ignore"):
+        sent = values.astype(kind)
+    if counts and not np.array_equal(sent, values):
+        raise SampleError(
+            f"{path}: the array for {spec.name} has numbers that are no {spec.dtype}",
+            f"give whole numbers in the range of {spec.dtype}",
+        )
+    if not np.isfinite(sent).all():
+        raise SampleError(
+            f"{path}: the array for {spec.name} has numbers beyond {np.finfo(np.float32).max:g}",
+            "scale them as for the training",
+        )
+    return sent
+
+
+def batched(samples: Iterator[Sample], most_bytes: int, most: int) -> Iterator[list[Sample]]:
+    """Group samples so that no group is larger than a board can take; one is always taken."""
+    group: list[Sample] = []
+    room: float = most_bytes
+    for sample in samples:
+        if group and (sample.size_bytes > room or len(group) == most):
+            yield group
+            group, room = [], most_bytes
+        group.append(sample)
+        room -= sample.size_bytes
+    if group:
+        yield group

@@ -1,0 +1,292 @@
+"""Finds what runs a model fastest on a board: which runtime, how many threads, on which cores.
+
+Two rounds. In the first every setting runs in one short process, and those that are far behind the
+fastest leave. In the second the others run in fresh processes, in turn, as a comparison does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from converters.errors import ConversionError
+from converters.tflite.reader import ModelFile, read_model
+from targets.agent_client import AgentError
+from targets.device import BoardRun, Device, OnProgress, Staged, no_progress
+from targets.errors import TargetError
+from targets.execution import Execution
+from targets.inventory import Target
+from targets.provision import open_device
+from targets.runtimes.choice import choices
+from targets.runtimes.runtime import NoRuntimeError, RuntimeChoice
+from targets.runtimes.wheels import WheelError
+from toolkit.admission import admit
+from toolkit.judge.ratio import NOISE
+from toolkit.judge.statistics import PROCESSES
+from toolkit.judge.verdict import INVALID
+from toolkit.measure.bench import place_of
+from toolkit.measure.compare import order_of
+from toolkit.measure.row import Row, one_process, row_of
+
+#: How long the process of a setting measures in the first round.
+SCREENING_S = 0.2
+
+#: A setting that is slower than the fastest by more than this does not enter the second round: one
+#: process of a board that is not quiet differs by less.
+FAR_BEHIND = 1.5
+
+#: So many of the fastest enter the second round, and the one that kedge would take untuned.
+MOST_FINALISTS = 6
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One way to run a model on a board."""
+
+    choice: RuntimeChoice
+    threads: int
+    cores: tuple[int, ...] = ()
+    """Empty for all."""
+
+    @property
+    def runtime(self) -> str:
+        """The runtime in words."""
+        return f"{self.choice.distribution} {self.choice.version}"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A setting, tried."""
+
+    setting: Setting
+    screening_us: float
+    """Median of its one process of the first round."""
+    row: Row | None
+    """What the second round says of it; `None` where it did not come so far."""
+
+    @property
+    def median_us(self) -> float:
+        """Of the last round that it reached."""
+        return self.row.latency.median_us if self.row is not None else self.screening_us
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What a board said about the ways to run a model."""
+
+    target: str
+    place: str
+    model: Path
+    trials: tuple[Trial, ...]
+    """The fastest first."""
+    default: Setting
+    """What kedge takes on this board untuned: the preferred runtime, one thread, all cores."""
+    refused: Mapping[str, str]
+    """Runtimes that did not come so far, and why."""
+
+    @property
+    def chosen(self) -> Trial | None:
+        """The trial whose setting is to be kept; `None` where none can be trusted.
+
+        Of those that cannot be told from the fastest that is not INVALID (within the noise, or
+        their intervals overlap), the one with the fewest threads: the others leave less of the
+        board to everybody else, for nothing.
+        """
+        trusted = [
+            (trial, trial.row.latency)
+            for trial in self.trials
+            if trial.row is not None and trial.row.verdict.kind != INVALID
+        ]
+        if not trusted:
+            return None
+        fastest = min((figure for _, figure in trusted), key=lambda figure: figure.median_us)
+        most_us = max(fastest.median_us * (1 + NOISE), fastest.interval_us[1])
+        alike = [
+            (trial, figure.median_us)
+            for trial, figure in trusted
+            if min(figure.median_us, figure.interval_us[0]) <= most_us
+        ]
+        return min(alike, key=lambda pair: (pair[0].setting.threads, pair[1]))[0]
+
+    @property
+    def runtime_ratios(self) -> dict[str, float]:
+        """Of each runtime that ran the model: its best median over that of the chosen setting."""
+        chosen = self.chosen
+        if chosen is None or chosen.row is None:
+            return {}
+        best: dict[str, float] = {}
+        for trial in self.trials:
+            best[trial.setting.runtime] = min(
+                trial.median_us, best.get(trial.setting.runtime, trial.median_us)
+            )
+        return {name: value / chosen.row.latency.median_us for name, value in best.items()}
+
+    @property
+    def speedup(self) -> float | None:
+        """Latency of the default over that of the chosen setting; above 1 is faster."""
+        chosen = self.chosen
+        before = next((one.row for one in self.trials if one.setting == self.default), None)
+        if chosen is None or chosen.row is None or before is None:
+            return None
+        return before.latency.median_us / chosen.row.latency.median_us
+
+
+def tune(
+    model: Path,
+    target: Target,
+    duration_s: float = 1.5,
+    wheelhouse: Path | None = None,
+    on_progress: OnProgress = no_progress,
+) -> Tuning:
+    """Measure a model on a target in every way that it can run there.
+
+    Args:
+        model: The .tflite.
+        target: Where; what its entry says of runtime, threads and cores is passed over.
+        duration_s: Steady time of one setting in the second round, over all its processes.
+        wheelhouse: A folder of wheels, where there is no network.
+        on_progress: Called as the work goes on.
+
+    Raises:
+        ConversionError: The file is no whole .tflite, or no runtime of the board can load it.
+        TargetError: The board cannot be reached, has no place, or loads no runtime.
+        AgentError: The board cannot load or run the model in any way.
+    """
+    contents = read_model(model)
+    untuned = replace(target.execution, runtime=None, threads=None, cores=())
+    target = replace(target, execution=untuned)
+    on_progress(f"connect to {target.name}", 0, 0)
+    with open_device(target) as device:
+        default = Setting(device.runtime, 1)
+        ready, refused = _prepare(contents, device, wheelhouse, on_progress)
+        staged = device.push(model, on_progress)
+        wanted = settings_for(device.facts, ready)
+        screened = _screen(device, staged, wanted, refused, on_progress)
+        finalists = choose_finalists(screened, default)
+        rows = _measure(device, staged, finalists, duration_s, on_progress)
+    trials = [Trial(one, screened[one], rows.get(one)) for one in screened]
+    return Tuning(
+        target.name, place_of(target), model, tuple(sorted(trials, key=_speed)), default, refused
+    )
+
+
+def tuned(execution: Execution, setting: Setting) -> Execution:
+    """Return what an entry says of how to run models once a setting is kept."""
+    return replace(
+        execution,
+        runtime=setting.choice.distribution,
+        threads=setting.threads,
+        cores=setting.cores,
+    )
+
+
+def settings_for(facts: Mapping[str, Any], runtimes: Sequence[RuntimeChoice]) -> list[Setting]:
+    """Return all ways to run a model: each runtime on 1 to all threads, on each class of cores.
+
+    Args:
+        facts: What the agent says of the board.
+        runtimes: Those that load there.
+    """
+    classes = [tuple(entry["cores"]) for entry in facts.get("core_classes", ())]
+    places: list[tuple[tuple[int, ...], int]] = [((), int(facts["cores"]))]
+    if len(classes) > 1:
+        places += [(cores, len(cores)) for cores in classes]
+    return [
+        Setting(choice, threads, cores)
+        for choice in runtimes
+        for cores, most in places
+        for threads in range(1, most + 1)
+    ]
+
+
+def choose_finalists(screened: Mapping[Setting, float], default: Setting) -> list[Setting]:
+    """Choose who enters the second round: the fastest, and the default for comparison."""
+    fastest = min(screened.values())
+    near = sorted(
+        (one for one in screened if screened[one] <= FAR_BEHIND * fastest), key=screened.__getitem__
+    )
+    finalists = near[:MOST_FINALISTS]
+    return finalists if default in finalists or default not in screened else [*finalists, default]
+
+
+def _prepare(
+    contents: ModelFile, device: Device, wheelhouse: Path | None, on_progress: OnProgress
+) -> tuple[list[RuntimeChoice], dict[str, str]]:
+    """Bring every runtime there that loads the model; tell why of the others."""
+    ready: list[RuntimeChoice] = []
+    refused: dict[str, str] = {}
+    first_error: Exception | None = None
+    for choice in choices(device.facts):
+        device.use(choice)
+        try:
+            admit(contents, device)
+            device.prepare_runtime(wheelhouse, on_progress)
+        except (ConversionError, AgentError, WheelError, NoRuntimeError) as error:
+            first_error = first_error or error
+            refused[f"{choice.distribution} {choice.version}"] = str(error)
+            continue
+        ready.append(choice)
+    if not ready:
+        raise first_error or TargetError(f"{device.target.name} loads no runtime")
+    return ready, refused
+
+
+def _screen(
+    device: Device,
+    staged: Staged,
+    settings: Sequence[Setting],
+    refused: dict[str, str],
+    on_progress: OnProgress,
+) -> dict[Setting, float]:
+    """Run every setting once, in an order that is drawn; return the median of each."""
+    medians: dict[Setting, float] = {}
+    first_error: AgentError | None = None
+    for done, position in enumerate(order_of(len(settings), 1, seed=0)):
+        on_progress("try every setting", done, len(settings))
+        setting = settings[position]
+        if setting.runtime in refused:
+            continue
+        try:
+            run = _run(device, staged, setting, SCREENING_S)
+        except AgentError as error:  # this runtime cannot run the model: another may
+            first_error = first_error or error
+            refused[setting.runtime] = str(error)
+            medians = {one: m for one, m in medians.items() if one.runtime != setting.runtime}
+            continue
+        medians[setting] = median(run.samples_ns) / 1e3
+    if not medians:
+        assert first_error is not None
+        raise first_error
+    return medians
+
+
+def _measure(
+    device: Device,
+    staged: Staged,
+    finalists: Sequence[Setting],
+    duration_s: float,
+    on_progress: OnProgress,
+) -> dict[Setting, Row]:
+    runs: list[list[BoardRun]] = [[] for _ in finalists]
+    order = order_of(len(finalists), PROCESSES, seed=1)
+    for done, position in enumerate(order):
+        on_progress("measure the fastest in turn", done, len(order))
+        setting = finalists[position]
+        runs[position].append(_run(device, staged, setting, duration_s / PROCESSES))
+    return {
+        setting: row_of(device.facts, setting.threads, tuple(own))
+        for setting, own in zip(finalists, runs, strict=True)
+    }
+
+
+def _run(device: Device, staged: Staged, setting: Setting, duration_s: float) -> BoardRun:
+    device.use(setting.choice)
+    one = replace(one_process(setting.threads, duration_s), cores=setting.cores)
+    return device.benchmark(staged, one)
+
+
+def _speed(trial: Trial) -> tuple[bool, float]:
+    return trial.row is None, trial.median_us

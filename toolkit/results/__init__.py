@@ -1,0 +1,1 @@
+"""Every measurement of a project, kept in SQLite."""

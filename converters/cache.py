@@ -33,15 +33,12 @@ _DATE = (1980, 1, 1, 0, 0, 0)
 
 @dataclass(frozen=True)
 class Cache:
-    """A folder of entries.
-
-    Attributes:
-        folder: Made when the first entry is put.
-        limit_bytes: So much stays at most; an entry that is larger alone is not kept.
-    """
+    """A folder of entries."""
 
     folder: Path
+    """Made when the first entry is put."""
     limit_bytes: int = LIMIT_BYTES
+    """So much stays at most; an entry that is larger alone is not kept."""
 
     def get(self, key: str) -> dict[str, bytes] | None:
         """The parts of an entry; None if there is none that is whole.

@@ -19,38 +19,35 @@ _PATHS = ("model", "data", "out", "cache", "logs")
 
 @dataclass(frozen=True)
 class ConversionRequest:
-    """One conversion, as asked for.
-
-    Attributes:
-        model: Keras file (.h5, .keras) or SavedModel folder.
-        data: .npz, folder of images, or .tar(.gz) of such a folder.
-        recipe: Name of a built-in recipe, or the path of a TOML file.
-        out: Folder for model.tflite, conversion.json and golden.npz; made if absent.
-        seed: Decides every random choice; 0 or more.
-        image_range: How images of an image folder are scaled before the model sees them; a key of
-            `IMAGE_RANGES`. Arrays of an .npz are fed as they are.
-        max_drop: Accuracy that the file may lose against the model, 0-1; None for any.
-        judge_all: Whether the training and the validation samples are judged too, not the test
-            samples alone: for a comparison of recipes.
-        cache: Folder where finished steps are kept, so that they need not be done again; None for
-            nowhere.
-        measured_on: Where latency is measured, in words: steps that go by it go by that place.
-        logs: Folder for the figures of each epoch, for TensorBoard; None for none.
-        keep_keras: Whether the trained Keras model is put beside the .tflite.
-    """
+    """One conversion, as asked for."""
 
     model: Path
+    """Keras file (.h5, .keras) or SavedModel folder."""
     data: Path
+    """.npz, folder of images, or .tar(.gz) of such a folder."""
     recipe: str
+    """Name of a built-in recipe, or the path of a TOML file."""
     out: Path
+    """Folder for model.tflite, conversion.json and golden.npz; made if absent."""
     seed: int = 0
+    """Decides every random choice; 0 or more."""
     image_range: str = "0..255"
+    """How images of an image folder are scaled before the model sees them; a key of `IMAGE_RANGES`.
+    Arrays of an .npz are fed as they are."""
     max_drop: float | None = None
+    """Accuracy that the file may lose against the model, 0-1; None for any."""
     judge_all: bool = False
+    """Whether the training and the validation samples are judged too, not the test samples alone:
+    for a comparison of recipes."""
     cache: Path | None = None
+    """Folder where finished steps are kept, so that they need not be done again; None for nowhere.
+    """
     measured_on: str = ""
+    """Where latency is measured, in words: steps that go by it go by that place."""
     logs: Path | None = None
+    """Folder for the figures of each epoch, for TensorBoard; None for none."""
     keep_keras: bool = False
+    """Whether the trained Keras model is put beside the .tflite."""
 
     def to_json(self) -> str:
         """The request as one line of JSON."""

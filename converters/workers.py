@@ -29,15 +29,12 @@ class WorkerDoneError(ConversionError):
 
 @dataclass(frozen=True)
 class Worker:
-    """One of the processes that train a model together.
-
-    Attributes:
-        number: Its own, from 0; worker 0 leads: it alone reports and writes.
-        addresses: Of all of them, `host:port`, by number.
-    """
+    """One of the processes that train a model together."""
 
     number: int
+    """Its own, from 0; worker 0 leads: it alone reports and writes."""
     addresses: tuple[str, ...]
+    """Of all of them, `host:port`, by number."""
 
     @property
     def leads(self) -> bool:

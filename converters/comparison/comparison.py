@@ -27,41 +27,34 @@ from device_agent.contract.codes import IntegrityError
 
 @dataclass(frozen=True)
 class Row:
-    """One recipe of a comparison.
-
-    Attributes:
-        name: Of the recipe, and of its folder.
-        conversion: What came of it, or None.
-        refused: Why nothing came of it, and what to do; "" where something did.
-        latency_us: Of one inference on this computer; None where nobody measured it.
-    """
+    """One recipe of a comparison."""
 
     name: str
+    """Of the recipe, and of its folder."""
     conversion: Conversion | None
+    """What came of it, or None."""
     refused: str = ""
+    """Why nothing came of it, and what to do; "" where something did."""
     latency_us: float | None = None
+    """Of one inference on this computer; None where nobody measured it."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What each recipe gives.
-
-    Attributes:
-        rows: In the order that was asked for; at least one has a conversion.
-        max_drop: Accuracy that may be lost, 0-1; None for any.
-        chosen: The strongest recipe that loses no more than that; "" for none.
-        reasons: Why it was chosen or why none was; empty without `max_drop`.
-        held: Whether the chosen one keeps the budget on the test samples too; True without
-            `max_drop`.
-        measured_on: Where latency was measured, in words; "" where nobody did.
-    """
+    """What each recipe gives."""
 
     rows: tuple[Row, ...]
+    """In the order that was asked for; at least one has a conversion."""
     max_drop: float | None
+    """Accuracy that may be lost, 0-1; None for any."""
     chosen: str
+    """The strongest recipe that loses no more than that; "" for none."""
     reasons: tuple[str, ...]
+    """Why it was chosen or why none was; empty without `max_drop`."""
     held: bool
+    """Whether the chosen one keeps the budget on the test samples too; True without `max_drop`."""
     measured_on: str = ""
+    """Where latency was measured, in words; "" where nobody did."""
 
     def conversions(self) -> tuple[Conversion, ...]:
         """Of the rows that have one."""

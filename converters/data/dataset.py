@@ -32,29 +32,26 @@ MIN_TRAIN_SAMPLES = 10
 
 @dataclass(frozen=True)
 class InputForm:
-    """What a model takes and tells apart: what its data must look like.
-
-    Attributes:
-        shape: Of one sample, without the batch axis.
-        classes: Labels run from 0 to this, without it.
-        outputs: Shape of an answer, without the batch axis; None where only classifiers are taken.
-        wish: What the recipe says about the task.
-        trains: Whether training samples have to be there too; else only test samples.
-        inputs: Name to the shape of each of several inputs; empty for one. Then `shape` is ().
-        answers: Name to the shape of the answers of each of several outputs; empty for one. Then
-            `classes` and `outputs` say nothing.
-        probabilities: Whether its answers are probabilities, of several outputs by their names:
-            then its own answers can stand in for labels. None where data must have labels.
-    """
+    """What a model takes and tells apart: what its data must look like."""
 
     shape: tuple[int, ...]
+    """Of one sample, without the batch axis."""
     classes: int
+    """Labels run from 0 to this, without it."""
     outputs: tuple[int, ...] | None = None
+    """Shape of an answer, without the batch axis; None where only classifiers are taken."""
     wish: TaskWish = TaskWish()  # noqa: RUF009 - frozen
+    """What the recipe says about the task."""
     trains: bool = True
+    """Whether training samples have to be there too; else only test samples."""
     inputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Name to the shape of each of several inputs; empty for one. Then `shape` is ()."""
     answers: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Name to the shape of the answers of each of several outputs; empty for one. Then `classes`
+    and `outputs` say nothing."""
     probabilities: bool | Mapping[str, bool] | None = None
+    """Whether its answers are probabilities, of several outputs by their names: then its own
+    answers can stand in for labels. None where data must have labels."""
 
     def of_output(self, name: str) -> InputForm:
         """The same with this output alone."""
@@ -74,26 +71,23 @@ class InputForm:
 
 @dataclass(frozen=True)
 class Samples:
-    """Samples in memory, in the type that they were stored in.
-
-    Attributes:
-        stored: Shape (n, *shape): pixels as uint8, or an .npz's own numbers; of several inputs
-            shape (n,), a field for each (`converters.data.fields`).
-        labels: int64, shape (n,); of what is no classification 0, but for anomalies, which are 1;
-            of several outputs one number for each combination of their classes.
-        factor: What a stored number is multiplied with before the model sees it.
-        offset: What is added then.
-        task: What the samples teach.
-        targets: The right answers of a regression, float32, shape (n, *outputs); of several outputs
-            a field for each: classes, int64, or answers of a regression. None for others.
-    """
+    """Samples in memory, in the type that they were stored in."""
 
     stored: Array
+    """Shape (n, *shape): pixels as uint8, or an .npz's own numbers; of several inputs shape (n,), a
+    field for each (`converters.data.fields`)."""
     labels: Labels
+    """int64, shape (n,); of what is no classification 0, but for anomalies, which are 1; of several
+    outputs one number for each combination of their classes."""
     factor: float = 1.0
+    """What a stored number is multiplied with before the model sees it."""
     offset: float = 0.0
+    """What is added then."""
     task: Task = CLASSIFIER
+    """What the samples teach."""
     targets: Array | None = None
+    """The right answers of a regression, float32, shape (n, *outputs); of several outputs a field
+    for each: classes, int64, or answers of a regression. None for others."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -138,15 +132,12 @@ class Samples:
 
 @dataclass(frozen=True)
 class Selection:
-    """Samples that somebody wants.
-
-    Attributes:
-        split: `TRAIN` or `TEST`.
-        rows: Of that split.
-    """
+    """Samples that somebody wants."""
 
     split: str
+    """`TRAIN` or `TEST`."""
     rows: Rows
+    """Of that split."""
 
 
 #: Use (`TRAIN`, `CALIBRATION`, …) to what is wanted for it; reads it in one pass.
@@ -155,30 +146,27 @@ Read = Callable[[Mapping[str, Selection], Report], dict[str, Samples]]
 
 @dataclass(frozen=True)
 class Dataset:
-    """Data that was looked through, but not read.
-
-    Attributes:
-        path: File or folder.
-        labels: Of `TRAIN` and `TEST`: int64, shape (n,).
-        origins: Of `TRAIN` and `TEST`: where the samples come from, in words.
-        read: Reads what is wanted for each use.
-        class_names: In the order of their numbers; empty where the data has numbers only.
-        task: What the data teaches.
-        content_sha256: Digest of the arrays, where no file tells them; else "".
-        unlabelled: Which of `TRAIN` and `TEST` have no labels: what the model itself answers stands
-            in for them. Until then `labels` has zeros there.
-        pictures: Whether the samples are decoded pictures rather than arrays as they are.
-    """
+    """Data that was looked through, but not read."""
 
     path: Path
+    """File or folder."""
     labels: Mapping[str, Labels]
+    """Of `TRAIN` and `TEST`: int64, shape (n,)."""
     origins: Mapping[str, str]
+    """Of `TRAIN` and `TEST`: where the samples come from, in words."""
     read: Read
+    """Reads what is wanted for each use."""
     class_names: tuple[str, ...] = ()
+    """In the order of their numbers; empty where the data has numbers only."""
     task: Task = CLASSIFIER
+    """What the data teaches."""
     content_sha256: str = ""
+    """Digest of the arrays, where no file tells them; else ""."""
     unlabelled: frozenset[str] = frozenset()
+    """Which of `TRAIN` and `TEST` have no labels: what the model itself answers stands in for them.
+    Until then `labels` has zeros there."""
     pictures: bool = False
+    """Whether the samples are decoded pictures rather than arrays as they are."""
 
 
 def divided(

@@ -40,19 +40,16 @@ class _WholeTarInfo(tarfile.TarInfo):
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """What a folder or a tar holds.
-
-    Attributes:
-        path: The folder or the tar.
-        folders: Every folder in it, relative, with "/" between the parts.
-        images: Every image in it, likewise.
-        kept: Bytes of all images, where they were small enough to keep; else empty.
-    """
+    """What a folder or a tar holds."""
 
     path: Path
+    """The folder or the tar."""
     folders: frozenset[str]
+    """Every folder in it, relative, with "/" between the parts."""
     images: frozenset[str]
+    """Every image in it, likewise."""
     kept: dict[str, bytes] = field(default_factory=dict, repr=False)
+    """Bytes of all images, where they were small enough to keep; else empty."""
 
     def read(self, wanted: frozenset[str]) -> Iterator[tuple[str, bytes]]:
         """Name and bytes of each wanted image, in the order that is quickest.

@@ -22,20 +22,17 @@ MAX_JUDGED = 5_000
 
 @dataclass(frozen=True)
 class Partition:
-    """The training samples, divided by what they are used for; rows in ascending order.
-
-    Attributes:
-        train: What learns.
-        validation: What chooses.
-        calibration: What measures ranges; none of the others.
-        judged: Some of `train`, to judge the accuracy on what was learned. They are the same for
-            all recipes that calibrate on up to 500 samples, so that recipes can be compared.
-    """
+    """The training samples, divided by what they are used for; rows in ascending order."""
 
     train: Rows
+    """What learns."""
     validation: Rows
+    """What chooses."""
     calibration: Rows
+    """What measures ranges; none of the others."""
     judged: Rows
+    """Some of `train`, to judge the accuracy on what was learned. They are the same for all recipes
+    that calibrate on up to 500 samples, so that recipes can be compared."""
 
 
 def partition(labels: Labels, calibration_samples: int, seed: int) -> Partition:

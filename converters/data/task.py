@@ -44,27 +44,24 @@ class TaskError(ConversionError):
 
 @dataclass(frozen=True)
 class TaskWish:
-    """What a recipe says about the task; "" and None are left to kedge.
-
-    Attributes:
-        kind: One of `KINDS`.
-        loss: What training lessens: a name, or `module:function`.
-        metric: By what the model is judged: a name, or `module:function`.
-        higher_is_better: Of the metric.
-        class_weights: `BALANCED`, or the number of a class to its weight in the loss.
-        custom_objects: `module:function` that gives the model's own layers by their names.
-        folder: Of the recipe's file: where modules are found.
-        outputs: Name to what is said about one of several outputs.
-    """
+    """What a recipe says about the task; "" and None are left to kedge."""
 
     kind: str = ""
+    """One of `KINDS`."""
     loss: str = ""
+    """What training lessens: a name, or `module:function`."""
     metric: str = ""
+    """By what the model is judged: a name, or `module:function`."""
     higher_is_better: bool | None = None
+    """Of the metric."""
     class_weights: str | Mapping[str, float] = ""
+    """`BALANCED`, or the number of a class to its weight in the loss."""
     custom_objects: str = ""
+    """`module:function` that gives the model's own layers by their names."""
     folder: Path = Path()
+    """Of the recipe's file: where modules are found."""
     outputs: Mapping[str, TaskWish] = field(default_factory=dict)
+    """Name to what is said about one of several outputs."""
 
     def of_output(self, name: str) -> TaskWish:
         """What is said about one of several outputs."""
@@ -135,29 +132,26 @@ class TaskWish:
 
 @dataclass(frozen=True)
 class Task:
-    """What a model is for.
-
-    Attributes:
-        kind: One of `KINDS`.
-        loss: A name, or `module:function`.
-        metric: A name, or `module:function`.
-        higher_is_better: Of the metric.
-        folder: Where modules are found.
-        class_weights: Of each class in the loss, in the order of their numbers; empty for 1 each.
-        weight: What the loss is multiplied with, so that those of several outputs can be added.
-        parts: Name of each of several outputs to its task, in the model's order; empty for one.
-        own_answers: Whether the training samples have the model's own answers for right ones.
-    """
+    """What a model is for."""
 
     kind: str = CLASSIFICATION
+    """One of `KINDS`."""
     loss: str = CROSS_ENTROPY
+    """A name, or `module:function`."""
     metric: str = ACCURACY
+    """A name, or `module:function`."""
     higher_is_better: bool = True
+    """Of the metric."""
     folder: Path = Path()
+    """Where modules are found."""
     class_weights: tuple[float, ...] = ()
+    """Of each class in the loss, in the order of their numbers; empty for 1 each."""
     weight: float = 1.0
+    """What the loss is multiplied with, so that those of several outputs can be added."""
     parts: Mapping[str, Task] = field(default_factory=dict)
+    """Name of each of several outputs to its task, in the model's order; empty for one."""
     own_answers: bool = False
+    """Whether the training samples have the model's own answers for right ones."""
 
     @property
     def names(self) -> tuple[str, ...]:

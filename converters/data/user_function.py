@@ -26,17 +26,14 @@ _SHOWN_LINES = 20
 
 @dataclass(frozen=True)
 class UserFunction:
-    """Where a function is.
-
-    Attributes:
-        folder: Where its module is looked for first.
-        module: Its name, with dots.
-        name: Of the function.
-    """
+    """Where a function is."""
 
     folder: Path
+    """Where its module is looked for first."""
     module: str
+    """Its name, with dots."""
     name: str
+    """Of the function."""
 
     def __str__(self) -> str:
         return f"{self.module}:{self.name}"

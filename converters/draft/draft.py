@@ -31,63 +31,55 @@ CLUSTERS = "clusters"
 
 @dataclass(frozen=True)
 class Draft:
-    """What the .tflite will be made of.
-
-    Attributes:
-        function: Concrete function of batch 1, its input named `model_source.INPUT_NAME`; None
-            where the source is a .tflite.
-        keras_model: The Keras object, which owns its variables; None for a graph, whose variables
-            the source owns.
-        numbers: What the file is to compute with, or store its weights in: `FLOAT32`, `F16`,
-            `DYNAMIC`, `WEIGHT_ONLY`, `W8A8`, `W8A16` or `MIXED`.
-        io: Type of the input and output of a `W8A8` or `MIXED` file.
-        calibration: What the activations' ranges are measured on, or None where training has
-            found them already.
-        keep: What a later training has to keep: `ZEROS`, `CLUSTERS` or nothing.
-        warnings: What the user should know; one sentence each.
-        found: What the last step found out, as plain data for conversion.json.
-        plain_model: Where `keras_model` rounds inside: a tf-keras model of the same weights that
-            does not.
-        content: The .tflite itself, once there is one: the source was one, or a step wrote it.
-    """
+    """What the .tflite will be made of."""
 
     function: Any
+    """Concrete function of batch 1, its input named `model_source.INPUT_NAME`; None where the
+    source is a .tflite."""
     keras_model: Any
+    """The Keras object, which owns its variables; None for a graph, whose variables the source
+    owns."""
     numbers: str = FLOAT32
+    """What the file is to compute with, or store its weights in: `FLOAT32`, `F16`, `DYNAMIC`,
+    `WEIGHT_ONLY`, `W8A8`, `W8A16` or `MIXED`."""
     io: str = "int8"
+    """Type of the input and output of a `W8A8` or `MIXED` file."""
     calibration: Samples | None = None
+    """What the activations' ranges are measured on, or None where training has found them already.
+    """
     keep: str = ""
+    """What a later training has to keep: `ZEROS`, `CLUSTERS` or nothing."""
     warnings: tuple[str, ...] = ()
+    """What the user should know; one sentence each."""
     found: Mapping[str, Any] = field(default_factory=dict)
+    """What the last step found out, as plain data for conversion.json."""
     plain_model: Any = None
+    """Where `keras_model` rounds inside: a tf-keras model of the same weights that does not."""
     content: bytes | None = None
+    """The .tflite itself, once there is one: the source was one, or a step wrote it."""
 
 
 @dataclass(frozen=True)
 class Materials:
-    """What every step may draw on.
-
-    Attributes:
-        source: The model as it was given; never changed.
-        samples: By use: "train", "validation", "calibration", "test"; only those that the recipe
-            needs.
-        seed: Decides every random choice.
-        report: Where progress goes.
-        latency_us: Measures .tflite files, all in turn; None where nobody measures. Its error is a
-            ConversionError.
-        checkpoint: Where the training of the step that is being done keeps its epochs, or None.
-        logs: Folder for the figures of that training, for TensorBoard, or None.
-        strategy: Of `tf.distribute`, where several devices train together; else None.
-    """
+    """What every step may draw on."""
 
     source: LoadedModel
+    """The model as it was given; never changed."""
     samples: Mapping[str, Samples]
+    """By use: "train", "validation", "calibration", "test"; only those that the recipe needs."""
     seed: int
+    """Decides every random choice."""
     report: Report
+    """Where progress goes."""
     latency_us: LatencyUs | None = None
+    """Measures .tflite files, all in turn; None where nobody measures. Its error is a
+    ConversionError."""
     checkpoint: Checkpoint | None = None
+    """Where the training of the step that is being done keeps its epochs, or None."""
     logs: Path | None = None
+    """Folder for the figures of that training, for TensorBoard, or None."""
     strategy: Any = None
+    """Of `tf.distribute`, where several devices train together; else None."""
 
 
 #: One step of a recipe: takes a draft, returns the next.

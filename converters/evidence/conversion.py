@@ -29,112 +29,102 @@ KERAS_NAME = "model.keras"
 
 @dataclass(frozen=True)
 class Split:
-    """Which samples were used for what.
-
-    Attributes:
-        name: "train", "validation", "calibration" or "test".
-        samples: How many.
-        origin: Where they come from, in words.
-        use: What they were used for, in words.
-    """
+    """Which samples were used for what."""
 
     name: str
+    """"train", "validation", "calibration" or "test"."""
     samples: int
+    """How many."""
     origin: str
+    """Where they come from, in words."""
     use: str = ""
+    """What they were used for, in words."""
 
 
 @dataclass(frozen=True)
 class StepRecord:
-    """What became of one step.
-
-    Attributes:
-        kind: As in the recipe.
-        seconds: It took.
-        found: What it found out, such as the share of zeros that it left.
-        cached: Whether it was done by an earlier conversion; its seconds are of then.
-        validation_drop: Accuracy lost up to here on the validation samples, 0-1; None where only
-            the file can tell, or nothing trains.
-    """
+    """What became of one step."""
 
     kind: str
+    """As in the recipe."""
     seconds: float
+    """It took."""
     found: Mapping[str, Any]
+    """What it found out, such as the share of zeros that it left."""
     cached: bool = False
+    """Whether it was done by an earlier conversion; its seconds are of then."""
     validation_drop: float | None = None
+    """Accuracy lost up to here on the validation samples, 0-1; None where only the file can tell,
+    or nothing trains."""
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """A .tflite that was written, and everything that is known about it.
-
-    Attributes:
-        model: The .tflite; beside it conversion.json.
-        model_sha256: Digest of the .tflite.
-        model_bytes: Its size.
-        recipe: Name that decodes to the steps, such as "qat_w8a8".
-        recipe_steps: The steps with every value used, in order.
-        seed: What decided every random choice.
-        source: The model that was given; an absolute path.
-        source_sha256: Its digest.
-        source_bytes: Its size.
-        data: The data that was given; an absolute path.
-        data_sha256: Its digest; of a folder, of its sorted relative names and contents.
-        splits: Which samples were used for what; none is in two of them.
-        versions: Package to version, of all that had a hand in it.
-        float_accuracy: Of the model that was given, on the test samples; None where the task is no
-            classification.
-        accuracy: Of the file that was written, on the same samples; None there too.
-        inputs: The file's inputs.
-        outputs: The file's outputs.
-        warnings: What the user should know; one sentence each.
-        golden: Real held-out inputs for a comparison on the board, or None.
-        image_range: As in `converters.request.ConversionRequest`.
-        step_records: What became of each step, in order.
-        scores: Of the model and of the file, on each split that was judged.
-        drops: Of accuracy, from the model to the file, on each of these splits.
-        cost: Of the file, counted from it; None in old files.
-        budget: The accuracy that it may lose, if one was set.
-        attempts: What was tried to keep it, the recipe that was asked for first; empty if none was
-            set.
-        task: What the recipe says about the task; empty if nothing.
-        metric: The figures of a task that is no classification; None for one, and where there are
-            several outputs.
-        output_figures: Of several outputs the figures of each; empty for one. The accuracies are
-            None then, and the drops are there for each output.
-        schema: Version of conversion.json.
-    """
+    """A .tflite that was written, and everything that is known about it."""
 
     model: Path
+    """The .tflite; beside it conversion.json."""
     model_sha256: str
+    """Digest of the .tflite."""
     model_bytes: int
+    """Its size."""
     recipe: str
+    """Name that decodes to the steps, such as "qat_w8a8"."""
     recipe_steps: tuple[Mapping[str, Any], ...]
+    """The steps with every value used, in order."""
     seed: int
+    """What decided every random choice."""
     source: str
+    """The model that was given; an absolute path."""
     source_sha256: str
+    """Its digest."""
     source_bytes: int
+    """Its size."""
     data: str
+    """The data that was given; an absolute path."""
     data_sha256: str
+    """Its digest; of a folder, of its sorted relative names and contents."""
     splits: tuple[Split, ...]
+    """Which samples were used for what; none is in two of them."""
     versions: Mapping[str, str]
+    """Package to version, of all that had a hand in it."""
     float_accuracy: Accuracy | None
+    """Of the model that was given, on the test samples; None where the task is no classification.
+    """
     accuracy: Accuracy | None
+    """Of the file that was written, on the same samples; None there too."""
     inputs: tuple[TensorSpec, ...]
+    """The file's inputs."""
     outputs: tuple[TensorSpec, ...]
+    """The file's outputs."""
     warnings: tuple[str, ...] = ()
+    """What the user should know; one sentence each."""
     golden: Path | None = None
+    """Real held-out inputs for a comparison on the board, or None."""
     image_range: str = ""
+    """As in `converters.request.ConversionRequest`."""
     step_records: tuple[StepRecord, ...] = ()
+    """What became of each step, in order."""
     scores: tuple[Score, ...] = ()
+    """Of the model and of the file, on each split that was judged."""
     drops: tuple[Drop, ...] = ()
+    """Of accuracy, from the model to the file, on each of these splits."""
     cost: Cost | None = None
+    """Of the file, counted from it; None in old files."""
     budget: Budget | None = None
+    """The accuracy that it may lose, if one was set."""
     attempts: tuple[Attempt, ...] = ()
+    """What was tried to keep it, the recipe that was asked for first; empty if none was set."""
     task: Mapping[str, Any] = field(default_factory=dict)
+    """What the recipe says about the task; empty if nothing."""
     metric: MetricFigures | None = None
+    """The figures of a task that is no classification; None for one, and where there are several
+    outputs."""
     output_figures: tuple[MetricFigures, ...] = ()
+    """Of several outputs the figures of each; empty for one. The accuracies are None then, and the
+    drops are there for each output."""
     schema: int = field(default=SCHEMA)
+    """Version of conversion.json."""
 
 
 def write_conversion(conversion: Conversion) -> Path:

@@ -32,39 +32,33 @@ _DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError, zlib.error, zipfi
 
 @dataclass(frozen=True)
 class Right:
-    """The right classes of one output.
-
-    Attributes:
-        labels: int64, shape (n,), or None.
-        threshold: As in `Golden`.
-    """
+    """The right classes of one output."""
 
     labels: npt.NDArray[np.int64] | None
+    """int64, shape (n,), or None."""
     threshold: float | None = None
+    """As in `Golden`."""
 
 
 @dataclass(frozen=True)
 class Golden:
-    """Inputs for one model file.
-
-    Attributes:
-        model_sha256: Digest of the .tflite that the inputs were quantized for.
-        inputs: Tensor name to array of shape (n, ...), of exactly the dtype and the shape past the
-            batch axis that the file's input takes.
-        labels: int64, shape (n,): the right class of each sample, or None.
-        threshold: Above this real value a single output tells class 1 from class 0 (0.5 of a
-            probability, 0 of a logit); None where each class has an output of its own.
-        outputs: Of several outputs the right classes of those that are classifiers, by name; None
-            for a model of one output.
-        own_labels: Whether labels are what the original model answers: the data had none.
-    """
+    """Inputs for one model file."""
 
     model_sha256: str
+    """Digest of the .tflite that the inputs were quantized for."""
     inputs: dict[str, Array]
+    """Tensor name to array of shape (n, ...), of exactly the dtype and the shape past the batch
+    axis that the file's input takes."""
     labels: npt.NDArray[np.int64] | None
+    """int64, shape (n,): the right class of each sample, or None."""
     threshold: float | None = None
+    """Above this real value a single output tells class 1 from class 0 (0.5 of a probability, 0 of
+    a logit); None where each class has an output of its own."""
     outputs: dict[str, Right] | None = None
+    """Of several outputs the right classes of those that are classifiers, by name; None for a model
+    of one output."""
     own_labels: bool = False
+    """Whether labels are what the original model answers: the data had none."""
 
 
 def sample_count(available: int, sample_bytes: int) -> int:

@@ -32,42 +32,36 @@ ELEMENTWISE = (ADD, "subtract", "multiply", "maximum", "minimum")
 
 @dataclass(frozen=True)
 class Node:
-    """One op.
-
-    Attributes:
-        name: Unique in its graph; the Keras layer's own name where that is unique.
-        op: What it does; a key of `converters.graph.build.LAYERS`.
-        inputs: Names of the nodes whose outputs it takes.
-        shape: Of its output, without the batch axis.
-        attributes: What the op needs to know besides, as plain data.
-        weights: Key of its weights in the graph; "" if it has none. Two nodes with the same key are
-            a layer that is used twice.
-    """
+    """One op."""
 
     name: str
+    """Unique in its graph; the Keras layer's own name where that is unique."""
     op: str
+    """What it does; a key of `converters.graph.build.LAYERS`."""
     inputs: tuple[str, ...]
+    """Names of the nodes whose outputs it takes."""
     shape: tuple[int, ...]
+    """Of its output, without the batch axis."""
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    """What the op needs to know besides, as plain data."""
     weights: str = ""
+    """Key of its weights in the graph; "" if it has none. Two nodes with the same key are a layer
+    that is used twice."""
 
 
 @dataclass(frozen=True)
 class Graph:
-    """A model.
-
-    Attributes:
-        name: Of the model.
-        nodes: Every node stands after those that it takes from.
-        outputs: Names of the nodes that the model gives.
-        weights: Key to the arrays of one set: `kernel` as Keras shapes it and `bias`, or
-            `scale` and `offset`, or `alpha`, or what a BatchNormalization has; float32.
-    """
+    """A model."""
 
     name: str
+    """Of the model."""
     nodes: tuple[Node, ...]
+    """Every node stands after those that it takes from."""
     outputs: tuple[str, ...]
+    """Names of the nodes that the model gives."""
     weights: Mapping[str, Weights]
+    """Key to the arrays of one set: `kernel` as Keras shapes it and `bias`, or `scale` and
+    `offset`, or `alpha`, or what a BatchNormalization has; float32."""
 
     @property
     def inputs(self) -> tuple[str, ...]:

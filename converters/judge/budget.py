@@ -11,41 +11,35 @@ from converters.judge.paired import Drop
 
 @dataclass(frozen=True)
 class Budget:
-    """An accuracy budget and what became of it.
-
-    Attributes:
-        max_drop: Accuracy that may be lost, 0-1; of another metric the share of the model's figure.
-        split: The samples it was judged on.
-        held: Whether the file lost no more than that on these samples.
-        reasons: One sentence each; also where it is held, but the samples leave room for doubt.
-    """
+    """An accuracy budget and what became of it."""
 
     max_drop: float
+    """Accuracy that may be lost, 0-1; of another metric the share of the model's figure."""
     split: str
+    """The samples it was judged on."""
     held: bool
+    """Whether the file lost no more than that on these samples."""
     reasons: tuple[str, ...]
+    """One sentence each; also where it is held, but the samples leave room for doubt."""
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One recipe that was tried to keep a budget.
-
-    Attributes:
-        recipe: Its name.
-        steps: The steps with every value used, in order.
-        drops: Accuracy lost up to the end of each step, on the validation samples; None where only
-            the file can tell.
-        drop: Of the file, on the validation samples; None where there is no file.
-        held: Whether that is no more than is allowed.
-        refused: Why there is no file; "" where there is one.
-    """
+    """One recipe that was tried to keep a budget."""
 
     recipe: str
+    """Its name."""
     steps: tuple[Mapping[str, Any], ...]
+    """The steps with every value used, in order."""
     drops: tuple[float | None, ...]
+    """Accuracy lost up to the end of each step, on the validation samples; None where only the file
+    can tell."""
     drop: Drop | None
+    """Of the file, on the validation samples; None where there is no file."""
     held: bool
+    """Whether that is no more than is allowed."""
     refused: str = ""
+    """Why there is no file; "" where there is one."""
 
 
 def judge_budget(drop: Drop, max_drop: float) -> Budget:

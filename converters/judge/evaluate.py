@@ -38,19 +38,16 @@ _JUDGED = {JUDGED_TRAIN: TRAIN, VALIDATION: VALIDATION, TEST: TEST}
 
 @dataclass(frozen=True)
 class Judgement:
-    """How the model and the file did on the same samples.
-
-    Attributes:
-        scores: Of both, on each split; empty where the task is no classification.
-        drops: From the one to the other, on each split, of several outputs for each.
-        metric: By what else they are judged; None for a classification, and for several outputs.
-        outputs: Of several outputs the figures of each; empty for one.
-    """
+    """How the model and the file did on the same samples."""
 
     scores: tuple[Score, ...]
+    """Of both, on each split; empty where the task is no classification."""
     drops: tuple[Drop, ...]
+    """From the one to the other, on each split, of several outputs for each."""
     metric: MetricFigures | None = None
+    """By what else they are judged; None for a classification, and for several outputs."""
     outputs: tuple[MetricFigures, ...] = ()
+    """Of several outputs the figures of each; empty for one."""
 
     def accuracy(self, subject: str) -> Accuracy | None:
         """Of `ORIGINAL` or `FILE`, on the test samples; None where the task has none."""

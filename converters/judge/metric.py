@@ -32,48 +32,42 @@ _DRAWN = 400
 
 @dataclass(frozen=True)
 class MetricScore:
-    """One model on one split.
-
-    Attributes:
-        subject: `ORIGINAL`, the model that was given, or `FILE`, the .tflite that was written.
-        split: "train", "validation" or "test".
-        samples: How many.
-        value: Of the metric.
-        interval: 95 % interval of the value.
-        output: Which of several; "" for a single one.
-    """
+    """One model on one split."""
 
     subject: str
+    """`ORIGINAL`, the model that was given, or `FILE`, the .tflite that was written."""
     split: str
+    """"train", "validation" or "test"."""
     samples: int
+    """How many."""
     value: float
+    """Of the metric."""
     interval: tuple[float, float]
+    """95 % interval of the value."""
     output: str = ""
+    """Which of several; "" for a single one."""
 
 
 @dataclass(frozen=True)
 class MetricFigures:
-    """What conversion.json says in the place of an accuracy.
-
-    Attributes:
-        kind: Of the task.
-        name: Of the metric.
-        higher_is_better: Whether more of it is better.
-        given: Of the model that was given, on the test samples.
-        file: Of the file that was written, on the same samples.
-        samples: How many these are.
-        scores: Of both, on each split that was judged.
-        output: Which of several; "" for a single one.
-    """
+    """What conversion.json says in the place of an accuracy."""
 
     kind: str
+    """Of the task."""
     name: str
+    """Of the metric."""
     higher_is_better: bool
+    """Whether more of it is better."""
     given: float
+    """Of the model that was given, on the test samples."""
     file: float
+    """Of the file that was written, on the same samples."""
     samples: int
+    """How many these are."""
     scores: tuple[MetricScore, ...]
+    """Of both, on each split that was judged."""
     output: str = ""
+    """Which of several; "" for a single one."""
 
 
 class Judged:

@@ -22,31 +22,29 @@ class Drop:
 
     Of another metric than accuracy it is a share of the model's own figure: 0.05 of a mean error
     says that the error grew by 5 %.
-
-    Attributes:
-        split: Which samples: "validation" or "test".
-        samples: How many.
-        lost: Samples that the model had right and the file has wrong; of another metric those on
-            which the file does worse.
-        won: The other way round.
-        interval: 95 % interval of the drop, paired.
-        metric: What dropped.
-        before: The model's figure; None for accuracy.
-        after: The file's.
-        higher_is_better: Of the metric.
-        output: Which of several; "" for a single one.
     """
 
     split: str
+    """Which samples: "validation" or "test"."""
     samples: int
+    """How many."""
     lost: int
+    """Samples that the model had right and the file has wrong; of another metric those on which the
+    file does worse."""
     won: int
+    """The other way round."""
     interval: tuple[float, float]
+    """95 % interval of the drop, paired."""
     metric: str = ACCURACY
+    """What dropped."""
     before: float | None = None
+    """The model's figure; None for accuracy."""
     after: float | None = None
+    """The file's."""
     higher_is_better: bool = True
+    """Of the metric."""
     output: str = ""
+    """Which of several; "" for a single one."""
 
     @property
     def fraction(self) -> float:

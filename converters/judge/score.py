@@ -31,29 +31,26 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Score:
-    """One classifier on one split.
-
-    Attributes:
-        subject: `ORIGINAL`, the model that was given, or `FILE`, the .tflite that was written.
-        split: "train", "validation" or "test".
-        samples: How many.
-        correct: How many were classified rightly.
-        interval: 95 % interval of the accuracy, 0-1.
-        precision: Mean over the classes, 0-1.
-        recall: Mean over the classes, 0-1.
-        f1: Mean over the classes, 0-1.
-        output: Which of several; "" for a single one.
-    """
+    """One classifier on one split."""
 
     subject: str
+    """`ORIGINAL`, the model that was given, or `FILE`, the .tflite that was written."""
     split: str
+    """"train", "validation" or "test"."""
     samples: int
+    """How many."""
     correct: int
+    """How many were classified rightly."""
     interval: tuple[float, float]
+    """95 % interval of the accuracy, 0-1."""
     precision: float
+    """Mean over the classes, 0-1."""
     recall: float
+    """Mean over the classes, 0-1."""
     f1: float
+    """Mean over the classes, 0-1."""
     output: str = ""
+    """Which of several; "" for a single one."""
 
     @property
     def accuracy(self) -> float:

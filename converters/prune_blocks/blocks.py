@@ -27,19 +27,16 @@ _IDEMPOTENT = ("relu", "relu6")
 
 @dataclass(frozen=True)
 class Block:
-    """A part that is optional.
-
-    Attributes:
-        name: Of the node whose output something else can stand in for.
-        stand_in: Name of the node that then gives it.
-        nodes: Names of those that nobody needs any more.
-        macs: Of those, for one sample.
-    """
+    """A part that is optional."""
 
     name: str
+    """Of the node whose output something else can stand in for."""
     stand_in: str
+    """Name of the node that then gives it."""
     nodes: tuple[str, ...]
+    """Names of those that nobody needs any more."""
     macs: int
+    """Of those, for one sample."""
 
 
 def optional_blocks(graph: Graph) -> tuple[Block, ...]:

@@ -17,17 +17,14 @@ _TOO_FAR = 0.05
 
 @dataclass(frozen=True)
 class Removal:
-    """A part that went.
-
-    Attributes:
-        block: The part.
-        loss: Of the model without it and without those that went before, in nats.
-        considered: How many parts could have gone.
-    """
+    """A part that went."""
 
     block: Block
+    """The part."""
     loss: float
+    """Of the model without it and without those that went before, in nats."""
     considered: int
+    """How many parts could have gone."""
 
 
 def choose(

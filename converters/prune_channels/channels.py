@@ -37,17 +37,14 @@ PRODUCERS = (CONV, CONV_TRANSPOSE, DENSE)
 
 @dataclass(frozen=True)
 class Channels:
-    """The channels of a graph.
-
-    Attributes:
-        of: Name of each node to the channel that each number on the last axis of its output
-            belongs to.
-        groups: Channels that may be removed; those of a group are of the same layers, so that how
-            many are left of it is how wide these layers are.
-    """
+    """The channels of a graph."""
 
     of: Mapping[str, Symbols]
+    """Name of each node to the channel that each number on the last axis of its output belongs to.
+    """
     groups: tuple[tuple[int, ...], ...]
+    """Channels that may be removed; those of a group are of the same layers, so that how many are
+    left of it is how wide these layers are."""
 
 
 def channels_of(graph: Graph) -> Channels:

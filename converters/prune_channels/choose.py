@@ -50,33 +50,27 @@ Shares = Callable[[Levels], Doubles]
 
 @dataclass(frozen=True)
 class Target:
-    """What is aimed at.
-
-    Attributes:
-        ratio: Share that is to be left, 0-1.
-        of: Of what: `MACS`, `PARAMETERS` or `LATENCY`.
-        scope: `UNIFORM` takes the same share of every group, `GLOBAL` takes first where the gain
-            costs the least importance.
-    """
+    """What is aimed at."""
 
     ratio: float
+    """Share that is to be left, 0-1."""
     of: str = MACS
+    """Of what: `MACS`, `PARAMETERS` or `LATENCY`."""
     scope: str = GLOBAL
+    """`UNIFORM` takes the same share of every group, `GLOBAL` takes first where the gain costs the
+    least importance."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What was chosen.
-
-    Attributes:
-        levels: Of each group, as in `Ladder`.
-        latency: As a share of the whole model's, or None where nobody measured.
-        measured: How many choices were measured.
-    """
+    """What was chosen."""
 
     levels: tuple[int, ...]
+    """Of each group, as in `Ladder`."""
     latency: float | None = None
+    """As a share of the whole model's, or None where nobody measured."""
     measured: int = 0
+    """How many choices were measured."""
 
 
 def lost_by_importance(ladder: Ladder, importance: Importance) -> tuple[Doubles, ...]:

@@ -28,31 +28,24 @@ _MOST_LEVELS, _MOST_TOGETHER, _FEWEST_LEVELS = 16, 240, 4
 
 @dataclass(frozen=True)
 class Bounds:
-    """How far a group may shrink.
-
-    Attributes:
-        multiple: The channels that are left are a multiple of this: kernels compute so many at a
-            time.
-        least: Never fewer channels than this.
-        most_of_a_group: No group loses a larger share of its channels, 0-1.
-    """
+    """How far a group may shrink."""
 
     multiple: int = 8
+    """The channels that are left are a multiple of this: kernels compute so many at a time."""
     least: int = 8
+    """Never fewer channels than this."""
     most_of_a_group: float = 0.75
+    """No group loses a larger share of its channels, 0-1."""
 
 
 @dataclass(frozen=True)
 class Ladder:
-    """The levels of every group.
-
-    Attributes:
-        orders: Of each group its channels, the least important first.
-        counts: Of each group how many channels each level keeps; the first is all of them.
-    """
+    """The levels of every group."""
 
     orders: tuple[tuple[int, ...], ...]
+    """Of each group its channels, the least important first."""
     counts: tuple[tuple[int, ...], ...]
+    """Of each group how many channels each level keeps; the first is all of them."""
 
     def removed(self, levels: Sequence[int] | Levels) -> frozenset[int]:
         """The channels that a choice takes out."""

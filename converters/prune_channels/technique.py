@@ -54,21 +54,18 @@ _BETWEEN = Distill(epochs=1, learning_rate=1e-3)
 
 @dataclass(frozen=True)
 class _Cut:
-    """One removal.
-
-    Attributes:
-        graph: What is left, mended.
-        left: Share of what is aimed at that is left of the graph before.
-        latency_us: Before and after; empty where nobody measures.
-        measured: Files that were measured.
-        losses: Of each group what its levels add to the loss, if that was measured.
-    """
+    """One removal."""
 
     graph: Graph
+    """What is left, mended."""
     left: float
+    """Share of what is aimed at that is left of the graph before."""
     latency_us: tuple[float, ...] = ()
+    """Before and after; empty where nobody measures."""
     measured: int = 0
+    """Files that were measured."""
     losses: tuple[dict[str, Any], ...] = ()
+    """Of each group what its levels add to the loss, if that was measured."""
 
 
 def prune(draft: Draft, step: PruneChannels, materials: Materials) -> Draft:

@@ -52,40 +52,34 @@ _PREFIX = "rounded_"
 
 @dataclass(frozen=True)
 class Simulated:
-    """A model that rounds as the file is to round.
-
-    Attributes:
-        graph: Of its nodes.
-        rounding: Where it rounds.
-        bounds: With which ranges.
-        model: Built of the graph, its layers wrapped.
-    """
+    """A model that rounds as the file is to round."""
 
     graph: Graph
+    """Of its nodes."""
     rounding: Rounding
+    """Where it rounds."""
     bounds: Bounds
+    """With which ranges."""
     model: Any
+    """Built of the graph, its layers wrapped."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How far the file is from the simulation.
-
-    Attributes:
-        samples: That were asked about.
-        interval: 95 % interval of the file's accuracy minus the simulation's, paired.
-        agreed: Share of the samples for which both chose the same class, 0-1; of what is no
-            classifier of the numbers that differ by no more than a step of the output.
-        steps: Name of each layer whose range was learned, in order, to the root mean square of the
-            difference of what it gives, in steps of its rounding.
-        allowed: How far the interval may reach.
-    """
+    """How far the file is from the simulation."""
 
     samples: int
+    """That were asked about."""
     interval: tuple[float, float]
+    """95 % interval of the file's accuracy minus the simulation's, paired."""
     agreed: float
+    """Share of the samples for which both chose the same class, 0-1; of what is no classifier of
+    the numbers that differ by no more than a step of the output."""
     steps: Mapping[str, float]
+    """Name of each layer whose range was learned, in order, to the root mean square of the
+    difference of what it gives, in steps of its rounding."""
     allowed: float = ALLOWED
+    """How far the interval may reach."""
 
     @property
     def farthest(self) -> float:

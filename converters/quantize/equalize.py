@@ -33,15 +33,12 @@ _TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class Pair:
-    """Two layers with channels in between that nobody else takes.
-
-    Attributes:
-        first: Position of the operator before.
-        second: Position of the operator behind.
-    """
+    """Two layers with channels in between that nobody else takes."""
 
     first: int
+    """Position of the operator before."""
     second: int
+    """Position of the operator behind."""
 
 
 def pairs_of(model: Unpacked) -> tuple[Pair, ...]:

@@ -174,13 +174,13 @@ class NodeConfig(quantize_config.QuantizeConfig):  # type: ignore[misc]
 class Wrapping:
     """Wraps the layers of a graph that is being built; the ranges outlive the model.
 
-    Attributes:
-        rounding: Where what is rounded.
-        sizes: Key of weights to what their kernel was divided by; those that are not here are not
-            rounded.
-
     With `twice`, what a kernel with a range of its own puts out is rounded with that too. The
     converter adds it by itself, and cannot be given it.
+
+    Attributes:
+        rounding: Where what is rounded.
+        sizes: Key of weights to what their kernel was divided by; those that are not
+            here are not rounded.
     """
 
     def __init__(

@@ -30,18 +30,15 @@ _NO_NOISE_DB = 120.0
 
 @dataclass(frozen=True)
 class Fidelity:
-    """A file against the float one.
-
-    Attributes:
-        accuracy: On the samples, 0-1; of what is no classifier what is left of the float file's
-            figure, so that 0.95 is an error that grew by 5 %; of several outputs what is left of
-            the one that loses most, of the float file's accuracy or figure.
-        sqnr_db: Signal to quantization noise of the outputs, in decibels; 6 are one bit; of several
-            outputs of the noisiest.
-    """
+    """A file against the float one."""
 
     accuracy: float
+    """On the samples, 0-1; of what is no classifier what is left of the float file's figure, so
+    that 0.95 is an error that grew by 5 %; of several outputs what is left of the one that loses
+    most, of the float file's accuracy or figure."""
     sqnr_db: float
+    """Signal to quantization noise of the outputs, in decibels; 6 are one bit; of several outputs
+    of the noisiest."""
 
     def is_better_than(self, other: Fidelity) -> bool:
         """Whether its outputs are truer, and no sample was lost for it."""

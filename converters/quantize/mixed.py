@@ -34,36 +34,30 @@ _TINY = 1e-9
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """A layer that was quantized alone.
-
-    Attributes:
-        layer: Name of the tensor that it gives.
-        op: Such as "CONV_2D".
-        accuracy: Of the model then, 0-1.
-        sqnr_db: Signal to quantization noise of the model's output then.
-    """
+    """A layer that was quantized alone."""
 
     layer: str
+    """Name of the tensor that it gives."""
     op: str
+    """Such as "CONV_2D"."""
     accuracy: float
+    """Of the model then, 0-1."""
     sqnr_db: float
+    """Signal to quantization noise of the model's output then."""
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """What was chosen.
-
-    Attributes:
-        content: The file.
-        floats: Layers that compute in floats.
-        int16: Layers whose activations are of 16 bits.
-        reached: How the file does.
-    """
+    """What was chosen."""
 
     content: bytes
+    """The file."""
     floats: tuple[str, ...]
+    """Layers that compute in floats."""
     int16: tuple[str, ...]
+    """Layers whose activations are of 16 bits."""
     reached: Fidelity
+    """How the file does."""
 
 
 def quantize_mixed(draft: Draft, step: MixedW8A8, materials: Materials) -> Draft:

@@ -33,17 +33,14 @@ from converters.recipe.number_steps import (
 
 @dataclass(frozen=True)
 class Prepared:
-    """A float file and its ranges, ready to be rounded.
-
-    Attributes:
-        content: The float .tflite.
-        ranges: Of its activations.
-        found: What was tried to improve it, as plain data.
-    """
+    """A float file and its ranges, ready to be rounded."""
 
     content: bytes
+    """The float .tflite."""
     ranges: Ranges
+    """Of its activations."""
     found: dict[str, Any]
+    """What was tried to improve it, as plain data."""
 
 
 def quantize_w8a8(draft: Draft, step: PtqW8A8, materials: Materials) -> Draft:

@@ -66,16 +66,13 @@ _LEARNED_OPS = (
 
 @dataclass(frozen=True)
 class Rounding:
-    """What is rounded with which range.
-
-    Attributes:
-        ranges: Name of each node whose output is rounded, to the name of the node whose range it
-            is rounded with: its own, or the concatenation's that it goes into.
-        fixed: Name of a node whose range its kernel dictates, to lowest and highest number.
-    """
+    """What is rounded with which range."""
 
     ranges: Mapping[str, str]
+    """Name of each node whose output is rounded, to the name of the node whose range it is rounded
+    with: its own, or the concatenation's that it goes into."""
     fixed: Mapping[str, tuple[float, float]]
+    """Name of a node whose range its kernel dictates, to lowest and highest number."""
 
     @property
     def learned(self) -> tuple[str, ...]:

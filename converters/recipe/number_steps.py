@@ -14,28 +14,25 @@ NEVER, IF_BETTER = "never", "if_better"
 
 @dataclass(frozen=True)
 class PtqW8A8(Step):
-    """Post-training quantization to 8 bits: ranges are measured, weights are rounded.
-
-    Attributes:
-        calibration_samples: Samples to measure the ranges on.
-        io: Type of the file's input and output.
-        calibration: What becomes of outliers: they set the range, or are cut off by their number
-            or where that makes the least error.
-        percentile: For the calibration of this name: so many percent lie below a range's end.
-        equalize: Channels of neighbouring layers are brought to one size.
-        bias_correction: What rounding adds to a channel on average is taken from its bias.
-    """
+    """Post-training quantization to 8 bits: ranges are measured, weights are rounded."""
 
     kind: ClassVar[str] = "ptq_w8a8"
     phase: ClassVar[str] = NUMBERS
     function: ClassVar[str] = "converters.quantize.ptq:quantize_w8a8"
     uses: ClassVar[tuple[str, ...]] = (CALIBRATION,)
     calibration_samples: int = number(500, 10, 100_000)
+    """Samples to measure the ranges on."""
     io: str = choice("int8", "uint8")
+    """Type of the file's input and output."""
     calibration: str = choice("minmax", "percentile", "mse")
+    """What becomes of outliers: they set the range, or are cut off by their number or where that
+    makes the least error."""
     percentile: float = number(99.99, 50.0, 100.0)
+    """For the calibration of this name: so many percent lie below a range's end."""
     equalize: str = choice(NEVER, IF_BETTER)
+    """Channels of neighbouring layers are brought to one size."""
     bias_correction: str = choice(NEVER, IF_BETTER)
+    """What rounding adds to a channel on average is taken from its bias."""
 
     def milder(self) -> Step | None:
         """The layers that lose most get 16 bits, or stay floats."""
@@ -58,16 +55,13 @@ class PtqW8A8(Step):
 
 @dataclass(frozen=True)
 class MixedW8A8(PtqW8A8):
-    """The same, with 16-bit activations or floats in the layers that 8 bits ruin, as measured.
-
-    Attributes:
-        max_drop: Accuracy that may be lost on the validation samples, 0-1.
-    """
+    """The same, with 16-bit activations or floats in the layers that 8 bits ruin, as measured."""
 
     kind: ClassVar[str] = "mixed_w8a8"
     function: ClassVar[str] = "converters.quantize.mixed:quantize_mixed"
     uses: ClassVar[tuple[str, ...]] = (CALIBRATION, VALIDATION)
     max_drop: float = number(0.01, 0.0, 1.0)
+    """Accuracy that may be lost on the validation samples, 0-1."""
 
     def milder(self) -> Step | None:
         """Nothing between some floats and all."""
@@ -81,17 +75,14 @@ class MixedW8A8(PtqW8A8):
 
 @dataclass(frozen=True)
 class PtqW8A16(Step):
-    """The same with activations of 16 bits; inputs and outputs are int16.
-
-    Attributes:
-        calibration_samples: Samples to measure the ranges on.
-    """
+    """The same with activations of 16 bits; inputs and outputs are int16."""
 
     kind: ClassVar[str] = "ptq_w8a16"
     phase: ClassVar[str] = NUMBERS
     function: ClassVar[str] = "converters.quantize.ptq:quantize_w8a16"
     uses: ClassVar[tuple[str, ...]] = (CALIBRATION,)
     calibration_samples: int = number(500, 10, 100_000)
+    """Samples to measure the ranges on."""
 
 
 @dataclass(frozen=True)

@@ -55,17 +55,14 @@ class RecipeError(ConversionError):
 
 @dataclass(frozen=True)
 class Recipe:
-    """Steps in the order in which they are done.
-
-    Attributes:
-        steps: May be empty: then the float model is emitted as it is.
-        summary: One sentence for a list of recipes.
-        wish: What it says about the model's task.
-    """
+    """Steps in the order in which they are done."""
 
     steps: tuple[Step, ...]
+    """May be empty: then the float model is emitted as it is."""
     summary: str
+    """One sentence for a list of recipes."""
     wish: TaskWish = TaskWish()  # noqa: RUF009 - frozen
+    """What it says about the model's task."""
 
     @property
     def name(self) -> str:

@@ -18,18 +18,6 @@ class PruneChannels(Step):
 
     One of the three ratios is given; where somebody measures latency, it decides between choices
     that are alike otherwise.
-
-    Attributes:
-        macs_ratio: Share of the multiply-accumulates that is to be left, 0-1; 0 if not given.
-        parameters_ratio: The same of the parameters.
-        latency_ratio: The same of the latency.
-        importance: Channels go by how much the loss would change without them (Taylor), or by the
-            norm of their weights.
-        scope: Channels go where their importance in sum is least, alike in all layers, or where the
-            loss grows least, as it is measured for each group of layers alone.
-        rounds: Channels go in so many portions, with a short training in between.
-        multiple: The channels left in a layer are a multiple of this, as kernels compute so many at
-            a time.
     """
 
     kind: ClassVar[str] = "channels"
@@ -38,12 +26,21 @@ class PruneChannels(Step):
     uses: ClassVar[tuple[str, ...]] = (TRAIN,)
     trains: ClassVar[bool] = True
     macs_ratio: float = number(0.0, 0.01, 0.99)
+    """Share of the multiply-accumulates that is to be left, 0-1; 0 if not given."""
     parameters_ratio: float = number(0.0, 0.01, 0.99)
+    """The same of the parameters."""
     latency_ratio: float = number(0.0, 0.01, 0.99)
+    """The same of the latency."""
     importance: str = choice("taylor", "l1", "l2")
+    """Channels go by how much the loss would change without them (Taylor), or by the norm of their
+    weights."""
     scope: str = choice("global", "uniform", "sensitivity")
+    """Channels go where their importance in sum is least, alike in all layers, or where the loss
+    grows least, as it is measured for each group of layers alone."""
     rounds: int = number(1, 1, 20)
+    """Channels go in so many portions, with a short training in between."""
     multiple: int = number(8, 1, 256)
+    """The channels left in a layer are a multiple of this, as kernels compute so many at a time."""
 
     @property
     def ratios(self) -> dict[str, float]:
@@ -98,11 +95,6 @@ class PruneBlocks(Step):
     """Network pruning: whole blocks and layers are taken out; training has to follow.
 
     One of the three is given.
-
-    Attributes:
-        macs_ratio: Share of the multiply-accumulates that is to be left, 0-1; 0 if not given.
-        count: Blocks to take out; 0 if not given.
-        remove: Names of the blocks to take out, in this order, as kedge tells them.
     """
 
     kind: ClassVar[str] = "blocks"
@@ -111,8 +103,11 @@ class PruneBlocks(Step):
     uses: ClassVar[tuple[str, ...]] = (TRAIN,)
     trains: ClassVar[bool] = True
     macs_ratio: float = number(0.0, 0.01, 0.99)
+    """Share of the multiply-accumulates that is to be left, 0-1; 0 if not given."""
     count: int = number(0, 1, 1_000)
+    """Blocks to take out; 0 if not given."""
     remove: tuple[str, ...] = names()
+    """Names of the blocks to take out, in this order, as kedge tells them."""
 
     @property
     def label(self) -> str:

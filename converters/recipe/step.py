@@ -87,22 +87,19 @@ class Step:
 
 @dataclass(frozen=True)
 class TrainingStep(Step):
-    """A step that trains.
-
-    Attributes:
-        epochs: Passes over the training samples, at most; "auto" goes on until the validation
-            samples show no gain any more.
-        learning_rate: Adam's at the beginning; "auto" tries a few on the validation samples.
-        batch_size: Samples a step.
-        augment: Whether images are mirrored and moved at random.
-    """
+    """A step that trains."""
 
     uses: ClassVar[tuple[str, ...]] = (TRAIN,)
     trains: ClassVar[bool] = True
     epochs: int | str = number_or_auto(int, 1, 1_000)
+    """Passes over the training samples, at most; "auto" goes on until the validation samples show
+    no gain any more."""
     learning_rate: float | str = number_or_auto(float, 1e-8, 1.0)
+    """Adam's at the beginning; "auto" tries a few on the validation samples."""
     batch_size: int = number(64, 1, 65_536)
+    """Samples a step."""
     augment: str = choice("none", "flip", "shift", "flip_shift")
+    """Whether images are mirrored and moved at random."""
 
 
 def next_of(ladder: tuple[float, ...], value: float) -> float | None:

@@ -33,37 +33,30 @@ _CLUSTERS = (16, 32, 64)
 
 @dataclass(frozen=True)
 class FineTune(TrainingStep):
-    """Training by the data alone; the weights of the best epoch are kept.
-
-    Attributes:
-        patience: Epochs without a better accuracy on the validation samples before it ends; 0 is
-            never.
-    """
+    """Training by the data alone; the weights of the best epoch are kept."""
 
     kind: ClassVar[str] = "tune"
     phase: ClassVar[str] = TRAINING
     function: ClassVar[str] = "converters.training.distill:tune"
     patience: int = number(0, 0, 1_000)
+    """Epochs without a better accuracy on the validation samples before it ends; 0 is never."""
 
 
 @dataclass(frozen=True)
 class Taught(TrainingStep):
-    """Training by the answers of a teacher, besides the labels.
-
-    Attributes:
-        temperature: Above 1 the teacher shows how the wrong classes compare.
-        alpha: Share of the teacher in the loss, 0-1; with 1 no label is looked at.
-        teachers: Models whose mean answer teaches; none is the model as it was given.
-        features: Whether the layers of the (first) teacher teach too: by their attention maps, or
-            by what 1x1 convolutions make of the model's own layers; none of it is exported.
-        feature_weight: What the loss of the layers is multiplied with.
-    """
+    """Training by the answers of a teacher, besides the labels."""
 
     temperature: float = number(4.0, 1.0, 100.0)
+    """Above 1 the teacher shows how the wrong classes compare."""
     alpha: float = number(0.8, 0.0, 1.0)
+    """Share of the teacher in the loss, 0-1; with 1 no label is looked at."""
     teachers: tuple[str, ...] = paths()
+    """Models whose mean answer teaches; none is the model as it was given."""
     features: str = choice(NO_FEATURES, "attention", "regressor")
+    """Whether the layers of the (first) teacher teach too: by their attention maps, or by what 1x1
+    convolutions make of the model's own layers; none of it is exported."""
     feature_weight: float = number(1.0, 0.0, 1e6)
+    """What the loss of the layers is multiplied with."""
 
 
 @dataclass(frozen=True)
@@ -76,16 +69,13 @@ class Distill(Taught, FineTune):
 
 @dataclass(frozen=True)
 class QatW8A8(Taught):
-    """Quantization-aware training: the weights learn to live with being rounded.
-
-    Attributes:
-        teacher: Whether the model as it was given helps to train; `teachers` help in any case.
-    """
+    """Quantization-aware training: the weights learn to live with being rounded."""
 
     kind: ClassVar[str] = "qat_w8a8"
     phase: ClassVar[str] = NUMBERS
     function: ClassVar[str] = "converters.quantize.qat:train"
     teacher: str = choice("none", "original")
+    """Whether the model as it was given helps to train; `teachers` help in any case."""
 
     @property
     def is_taught(self) -> bool:
@@ -107,24 +97,21 @@ class QatW8A8(Taught):
 
 @dataclass(frozen=True)
 class SparseWeights(TrainingStep):
-    """Magnitude pruning of weights: the smallest become zero, the others learn to do without.
-
-    Attributes:
-        sparsity: Share of zeros in each kernel at the end, 0-1.
-        pattern: Which weights are zeroed together: each alone, two of every four, or, in Dense
-            layers only, blocks.
-        schedule: Zeros grow along a cubic curve, or are there at once.
-        scope: The share of zeros is that of each layer, or of all together, so that layers with
-            small weights lose more.
-    """
+    """Magnitude pruning of weights: the smallest become zero, the others learn to do without."""
 
     kind: ClassVar[str] = "sparse"
     phase: ClassVar[str] = WEIGHTS
     function: ClassVar[str] = "converters.training.prune_weights:prune_weights"
     sparsity: float = number(0.8, 0.01, 0.99)
+    """Share of zeros in each kernel at the end, 0-1."""
     pattern: str = choice(SINGLE, TWO_OF_FOUR, *BLOCKS)
+    """Which weights are zeroed together: each alone, two of every four, or, in Dense layers only,
+    blocks."""
     schedule: str = choice("polynomial", "constant")
+    """Zeros grow along a cubic curve, or are there at once."""
     scope: str = choice("layer", "global")
+    """The share of zeros is that of each layer, or of all together, so that layers with small
+    weights lose more."""
 
     @property
     def label(self) -> str:
@@ -159,16 +146,13 @@ class SparseWeights(TrainingStep):
 
 @dataclass(frozen=True)
 class ClusterWeights(TrainingStep):
-    """Weight sharing: each kernel keeps a few distinct values only.
-
-    Attributes:
-        clusters: Distinct values of a kernel.
-    """
+    """Weight sharing: each kernel keeps a few distinct values only."""
 
     kind: ClassVar[str] = "cluster"
     phase: ClassVar[str] = WEIGHTS
     function: ClassVar[str] = "converters.training.cluster:share_weights"
     clusters: int = number(16, 2, 256)
+    """Distinct values of a kernel."""
 
     @property
     def label(self) -> str:

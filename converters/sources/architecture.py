@@ -18,17 +18,14 @@ _MODELS = {"Functional", "Sequential", "Model"}
 
 @dataclass(frozen=True)
 class StoredLayer:
-    """A layer as a file describes it.
-
-    Attributes:
-        name: Its name in the model.
-        class_name: Its class.
-        module: Where the class lives; "" where the file does not say.
-    """
+    """A layer as a file describes it."""
 
     name: str
+    """Its name in the model."""
     class_name: str
+    """Its class."""
     module: str
+    """Where the class lives; "" where the file does not say."""
 
 
 def stored_layers(config: Any) -> Iterator[StoredLayer]:

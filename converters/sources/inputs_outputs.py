@@ -26,15 +26,12 @@ _STRANGE = re.compile(r"[^A-Za-z0-9_.-]+")
 
 @dataclass(frozen=True)
 class End:
-    """One input or output of a model.
-
-    Attributes:
-        name: That data, golden inputs and the .tflite know it by.
-        shape: Without the batch axis.
-    """
+    """One input or output of a model."""
 
     name: str
+    """That data, golden inputs and the .tflite know it by."""
     shape: tuple[int, ...]
+    """Without the batch axis."""
 
 
 def names_of_ends(names: Sequence[str], alone: str) -> tuple[str, ...]:

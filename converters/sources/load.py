@@ -48,35 +48,32 @@ _SHAPES_HINT = (
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model that can be asked for answers.
-
-    Attributes:
-        path: Where it came from.
-        kind: As in `SourceFile`.
-        keras_model: The Keras object, or None for a graph.
-        predict: float32 batch (n, *shape) to float32 answers (n, *shape), of several inputs or
-            outputs with a field for each; keeps the model and its variables alive.
-        function: Concrete function of a batch of one, its inputs and outputs called as the ends
-            are; None for a .tflite.
-        inputs: In the order in which the Keras model takes a list of them.
-        outputs: In the order in which it gives them.
-        probabilities: Whether a classifier's scores are probabilities rather than logits.
-        sha256: Of the file or folder.
-        size_bytes: Of the file or folder.
-        content: Of a .tflite, made for a batch of one; None for the others.
-    """
+    """A model that can be asked for answers."""
 
     path: Path
+    """Where it came from."""
     kind: str
+    """As in `SourceFile`."""
     keras_model: Any
+    """The Keras object, or None for a graph."""
     predict: Callable[[Array], Array]
+    """float32 batch (n, *shape) to float32 answers (n, *shape), of several inputs or outputs with a
+    field for each; keeps the model and its variables alive."""
     function: Any
+    """Concrete function of a batch of one, its inputs and outputs called as the ends are; None for
+    a .tflite."""
     inputs: tuple[End, ...]
+    """In the order in which the Keras model takes a list of them."""
     outputs: tuple[End, ...]
+    """In the order in which it gives them."""
     probabilities: Probabilities
+    """Whether a classifier's scores are probabilities rather than logits."""
     sha256: str
+    """Of the file or folder."""
     size_bytes: int
+    """Of the file or folder."""
     content: bytes | None = None
+    """Of a .tflite, made for a batch of one; None for the others."""
 
     def form(self, wish: TaskWish) -> InputForm:
         """What its data must look like.

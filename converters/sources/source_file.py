@@ -29,17 +29,14 @@ _STORED_DTYPES = ("float16", "bfloat16")
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A model's file or folder, before anything of it is loaded.
-
-    Attributes:
-        path: File or folder.
-        kind: `TF_KERAS`, `KERAS_3`, `SAVED_MODEL` (a graph without Keras layers) or `TFLITE`.
-        layers: The layers it says it has; empty for a graph.
-    """
+    """A model's file or folder, before anything of it is loaded."""
 
     path: Path
+    """File or folder."""
     kind: str
+    """`TF_KERAS`, `KERAS_3`, `SAVED_MODEL` (a graph without Keras layers) or `TFLITE`."""
     layers: tuple[StoredLayer, ...]
+    """The layers it says it has; empty for a graph."""
 
 
 def identify(path: Path) -> SourceFile:

@@ -40,17 +40,14 @@ _BUNDLED_CUSTOM_OPS = frozenset(
 
 @dataclass(frozen=True)
 class RuntimeRequirement:
-    """The oldest runtime that loads a model, and the op that asks for it.
-
-    Attributes:
-        version: Of TFLite, such as (2, 17).
-        operator: The op that needs it.
-        operator_version: Its version.
-    """
+    """The oldest runtime that loads a model, and the op that asks for it."""
 
     version: tuple[int, ...]
+    """Of TFLite, such as (2, 17)."""
     operator: str
+    """The op that needs it."""
     operator_version: int
+    """Its version."""
 
 
 def minimum_runtime(model: ModelFile) -> RuntimeRequirement:

@@ -60,29 +60,26 @@ _LEVEL = 9
 
 @dataclass(frozen=True)
 class Cost:
-    """What a .tflite costs.
-
-    Attributes:
-        parameters: Numbers that were learned: kernels, biases and other operands that are stored.
-        macs: Multiply-accumulates of one inference, in convolutions and products of matrices.
-        uncounted: Ops that multiply too, but are not in `macs`.
-        peak_tensor_bytes: The most bytes of activations that are held at one time, when each is
-            freed after its last use, and inputs and outputs are kept as TFLite's arena keeps them;
-            without alignment and without what kernels take for themselves.
-        compressed_bytes: Of the file, by zlib at level 9: what an update over the air costs.
-        sparsity: Share of zeros in the kernels of convolutions and Dense layers, 0-1.
-        distinct_weights: Distinct values in the kernel that has the most.
-        distinct_per_channel: The same in a single channel, as each channel has its own scale.
-    """
+    """What a .tflite costs."""
 
     parameters: int
+    """Numbers that were learned: kernels, biases and other operands that are stored."""
     macs: int
+    """Multiply-accumulates of one inference, in convolutions and products of matrices."""
     uncounted: tuple[str, ...]
+    """Ops that multiply too, but are not in `macs`."""
     peak_tensor_bytes: int
+    """The most bytes of activations that are held at one time, when each is freed after its last
+    use, and inputs and outputs are kept as TFLite's arena keeps them; without alignment and without
+    what kernels take for themselves."""
     compressed_bytes: int
+    """Of the file, by zlib at level 9: what an update over the air costs."""
     sparsity: float
+    """Share of zeros in the kernels of convolutions and Dense layers, 0-1."""
     distinct_weights: int
+    """Distinct values in the kernel that has the most."""
     distinct_per_channel: int
+    """The same in a single channel, as each channel has its own scale."""
 
 
 def cost_of(path: Path) -> Cost:

@@ -11,15 +11,12 @@ from converters.tflite.unpacked import Unpacked
 
 @dataclass(frozen=True)
 class FileEnds:
-    """What the inputs and outputs of a file are called, in the file's order.
-
-    Attributes:
-        inputs: By its signature, where it has one, else by its tensors.
-        outputs: The same.
-    """
+    """What the inputs and outputs of a file are called, in the file's order."""
 
     inputs: tuple[str, ...]
+    """By its signature, where it has one, else by its tensors."""
     outputs: tuple[str, ...]
+    """The same."""
 
 
 def ends_of(model: Unpacked) -> FileEnds:

@@ -18,15 +18,12 @@ from typing import NamedTuple
 
 
 class Operand(NamedTuple):
-    """A tensor that an op takes.
-
-    Attributes:
-        dtype: Such as "float32".
-        scales: How many it has: 0 for none, 1 per tensor, more per channel.
-    """
+    """A tensor that an op takes."""
 
     dtype: str
+    """Such as "float32"."""
     scales: int
+    """How many it has: 0 for none, 1 per tensor, more per channel."""
 
 
 #: Ops that take floats and int8 weights (the second operand): the version for weights of one scale,

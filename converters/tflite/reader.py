@@ -47,79 +47,70 @@ _DAMAGE = (struct.error, IndexError, KeyError, ValueError, TypeError, OverflowEr
 
 @dataclass(frozen=True)
 class Operator:
-    """All uses of one version of one op.
-
-    Attributes:
-        name: The builtin's name, such as "CONV_2D", or the custom op's own.
-        version: From 1, as the file claims.
-        count: How often it is used, in all subgraphs.
-        custom: Whether it is not a builtin.
-        least_version: What its tensors call for, whatever the file claims; as in `kernel_needs`.
-    """
+    """All uses of one version of one op."""
 
     name: str
+    """The builtin's name, such as "CONV_2D", or the custom op's own."""
     version: int
+    """From 1, as the file claims."""
     count: int
+    """How often it is used, in all subgraphs."""
     custom: bool
+    """Whether it is not a builtin."""
     least_version: int = 1
+    """What its tensors call for, whatever the file claims; as in `kernel_needs`."""
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """One tensor of the file.
-
-    Attributes:
-        name: As in the file; may be empty.
-        shape: -1 where it is dynamic.
-        dtype: NumPy's name, or the schema's where NumPy has none ("int4").
-        scales: How many scales it has: 0 for none, 1 per tensor, more per channel.
-        scale: Of a tensor with one scale, else None.
-        zero_point: Of a tensor with one scale, else None.
-        is_constant: Whether its values are in the file.
-        bytes: Of its values; 0 where the shape is dynamic.
-    """
+    """One tensor of the file."""
 
     name: str
+    """As in the file; may be empty."""
     shape: tuple[int, ...]
+    """-1 where it is dynamic."""
     dtype: str
+    """NumPy's name, or the schema's where NumPy has none ("int4")."""
     scales: int
+    """How many scales it has: 0 for none, 1 per tensor, more per channel."""
     scale: float | None
+    """Of a tensor with one scale, else None."""
     zero_point: int | None
+    """Of a tensor with one scale, else None."""
     is_constant: bool
+    """Whether its values are in the file."""
     bytes: int
+    """Of its values; 0 where the shape is dynamic."""
 
 
 @dataclass(frozen=True)
 class ModelFile:
-    """What is inside a .tflite.
-
-    Attributes:
-        path: The file.
-        size_bytes: Its size.
-        sha256: Its digest.
-        description: What its maker wrote in it.
-        schema_version: Of the .tflite format; 3 everywhere today.
-        operators: Each op and version with its number of uses, most used first.
-        tensors: Of all subgraphs.
-        inputs: Of the first subgraph, in the file's order.
-        outputs: Of the first subgraph, in the file's order.
-        subgraphs: How many.
-        recorded_min_runtime: The TFLite runtime that its maker says it needs, or None.
-        edgetpu: Whether it was compiled for the Edge TPU.
-    """
+    """What is inside a .tflite."""
 
     path: Path
+    """The file."""
     size_bytes: int
+    """Its size."""
     sha256: str
+    """Its digest."""
     description: str
+    """What its maker wrote in it."""
     schema_version: int
+    """Of the .tflite format; 3 everywhere today."""
     operators: tuple[Operator, ...]
+    """Each op and version with its number of uses, most used first."""
     tensors: tuple[Tensor, ...]
+    """Of all subgraphs."""
     inputs: tuple[TensorSpec, ...]
+    """Of the first subgraph, in the file's order."""
     outputs: tuple[TensorSpec, ...]
+    """Of the first subgraph, in the file's order."""
     subgraphs: int
+    """How many."""
     recorded_min_runtime: str | None
+    """The TFLite runtime that its maker says it needs, or None."""
     edgetpu: bool
+    """Whether it was compiled for the Edge TPU."""
 
 
 def read_model(path: Path) -> ModelFile:

@@ -28,19 +28,16 @@ from converters.training.teacher import Teacher
 
 @dataclass(frozen=True)
 class Automatic:
-    """What is chosen where a step leaves it open.
-
-    Attributes:
-        learning_rates: Those that are tried.
-        epochs: At most.
-        patience: Epochs without a gain before the learning rate falls, or the training ends.
-        validates: Whether the best epoch is kept also where both are given.
-    """
+    """What is chosen where a step leaves it open."""
 
     learning_rates: tuple[float, ...]
+    """Those that are tried."""
     epochs: int
+    """At most."""
     patience: int
+    """Epochs without a gain before the learning rate falls, or the training ends."""
     validates: bool = False
+    """Whether the best epoch is kept also where both are given."""
 
 
 #: Of a float model, that lost much or nothing.

@@ -25,19 +25,16 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class BatchSettings:
-    """How samples become batches.
-
-    Attributes:
-        size: Samples a batch.
-        seed: Decides the order of the samples and their augmentation.
-        flip: Whether images are mirrored left to right, half of them.
-        shift: Images are moved by up to so many pixels each way, the rim filled with 0.
-    """
+    """How samples become batches."""
 
     size: int = 64
+    """Samples a batch."""
     seed: int = 0
+    """Decides the order of the samples and their augmentation."""
     flip: bool = False
+    """Whether images are mirrored left to right, half of them."""
     shift: int = 0
+    """Images are moved by up to so many pixels each way, the rim filled with 0."""
 
 
 def batches(

@@ -27,15 +27,12 @@ _MODEL, _OPTIMIZER, _BEST = "model.npz", "optimizer.npz", "best.npz"
 
 @dataclass(frozen=True)
 class Done:
-    """What of a training is done.
-
-    Attributes:
-        epochs: The figures of each finished epoch, such as "loss"; grows.
-        tried: Learning rate to the validation loss after its trial.
-    """
+    """What of a training is done."""
 
     epochs: list[dict[str, float]]
+    """The figures of each finished epoch, such as "loss"; grows."""
     tried: dict[float, float]
+    """Learning rate to the validation loss after its trial."""
 
     def learning_rate(self, given: Sequence[float]) -> float:
         """That which did best, or the first that was given."""
@@ -44,15 +41,12 @@ class Done:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The place of one training.
-
-    Attributes:
-        cache: Where it is kept.
-        key: Digest of all that decides the training.
-    """
+    """The place of one training."""
 
     cache: Cache
+    """Where it is kept."""
     key: str
+    """Digest of all that decides the training."""
 
     def forget(self) -> None:
         """The training is done."""

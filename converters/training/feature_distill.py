@@ -37,21 +37,18 @@ _SMALLEST = 1e-12
 
 @dataclass(frozen=True)
 class Pair:
-    """Two layers that are to see the same.
-
-    Attributes:
-        student: Name of the student's layer.
-        teacher: Name of the teacher's.
-        height: Of both.
-        width: Of both.
-        channels: Of the teacher's.
-    """
+    """Two layers that are to see the same."""
 
     student: str
+    """Name of the student's layer."""
     teacher: str
+    """Name of the teacher's."""
     height: int
+    """Of both."""
     width: int
+    """Of both."""
     channels: int
+    """Of the teacher's."""
 
     def columns(self, kind: str) -> int:
         """Numbers by which they are compared."""
@@ -60,21 +57,18 @@ class Pair:
 
 @dataclass(frozen=True)
 class Features:
-    """What of a teacher's layers a student learns.
-
-    Attributes:
-        kind: `ATTENTION` or `REGRESSOR`.
-        weight: What their loss is multiplied with.
-        pairs: At least one.
-        ask: Batch to the teacher's activations, one array a pair.
-        names: Of the teacher's inputs, where it has several.
-    """
+    """What of a teacher's layers a student learns."""
 
     kind: str
+    """`ATTENTION` or `REGRESSOR`."""
     weight: float
+    """What their loss is multiplied with."""
     pairs: tuple[Pair, ...]
+    """At least one."""
     ask: Callable[[Any], Sequence[Any]]
+    """Batch to the teacher's activations, one array a pair."""
     names: tuple[str, ...] = ()
+    """Of the teacher's inputs, where it has several."""
 
     @property
     def columns(self) -> int:

@@ -35,77 +35,68 @@ TRIAL_BATCHES = 200
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How to train.
-
-    Attributes:
-        epochs: Passes over the samples, at most.
-        learning_rates: Adam's, at the beginning; of several, that which does best on the validation
-            samples after a short trial.
-        batches: How samples become batches.
-        probabilities: Whether the model's scores are probabilities rather than logits.
-        cosine: Whether the learning rate falls to 0 along a cosine; else it is constant, or falls
-            where nothing is gained any more.
-        patience: With validation samples: epochs that gain nothing before the training ends, or the
-            learning rate falls; 0 is never.
-        reduces: Whether the learning rate falls, twice, before patience ends the training.
-        first_epoch: The first whose weights may be kept, from 0.
-        stage: What the progress calls it.
-    """
+    """How to train."""
 
     epochs: int
+    """Passes over the samples, at most."""
     learning_rates: tuple[float, ...]
+    """Adam's, at the beginning; of several, that which does best on the validation samples after a
+    short trial."""
     batches: BatchSettings = BatchSettings()  # noqa: RUF009 - frozen
+    """How samples become batches."""
     probabilities: Probabilities = True
+    """Whether the model's scores are probabilities rather than logits."""
     cosine: bool = False
+    """Whether the learning rate falls to 0 along a cosine; else it is constant, or falls where
+    nothing is gained any more."""
     patience: int = 0
+    """With validation samples: epochs that gain nothing before the training ends, or the learning
+    rate falls; 0 is never."""
     reduces: bool = False
+    """Whether the learning rate falls, twice, before patience ends the training."""
     first_epoch: int = 0
+    """The first whose weights may be kept, from 0."""
     stage: str = "train"
+    """What the progress calls it."""
 
 
 @dataclass(frozen=True)
 class History:
-    """How the training went.
-
-    Attributes:
-        losses: After each epoch, of the training samples.
-        accuracies: The same, 0-1; empty where the task is no classification or there are several
-            outputs, as the next.
-        validation_accuracies: After each epoch, 0-1; empty without validation samples.
-        kept_epoch: Whose weights the model has now, from 0.
-        learning_rate: At the beginning.
-        tried: Learning rate to the validation loss after its trial; empty if one was given.
-        validation_losses: After each epoch; empty without validation samples.
-        steps_an_epoch: In each of them every device takes a batch.
-        devices: That trained together.
-    """
+    """How the training went."""
 
     losses: tuple[float, ...]
+    """After each epoch, of the training samples."""
     accuracies: tuple[float, ...]
+    """The same, 0-1; empty where the task is no classification or there are several outputs, as the
+    next."""
     validation_accuracies: tuple[float, ...]
+    """After each epoch, 0-1; empty without validation samples."""
     kept_epoch: int
+    """Whose weights the model has now, from 0."""
     learning_rate: float
+    """At the beginning."""
     tried: dict[float, float]
+    """Learning rate to the validation loss after its trial; empty if one was given."""
     validation_losses: tuple[float, ...] = ()
+    """After each epoch; empty without validation samples."""
     steps_an_epoch: int = 0
+    """In each of them every device takes a batch."""
     devices: int = 1
+    """That trained together."""
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a training has around it.
-
-    Attributes:
-        report: Told every few batches.
-        checkpoint: Where each epoch is kept, to go on from after an interruption; None for nowhere.
-        logs: Folder for TensorBoard; None for none.
-        callbacks: Of tf-keras, such as TFMOT's `UpdatePruningStep`.
-    """
+    """What a training has around it."""
 
     report: Report = ignore
+    """Told every few batches."""
     checkpoint: Checkpoint | None = None
+    """Where each epoch is kept, to go on from after an interruption; None for nowhere."""
     logs: Path | None = None
+    """Folder for TensorBoard; None for none."""
     callbacks: Sequence[Any] = ()
+    """Of tf-keras, such as TFMOT's `UpdatePruningStep`."""
 
 
 def fine_tune(

@@ -41,17 +41,14 @@ ENDED = (
 
 @dataclass(frozen=True)
 class Share:
-    """What of each epoch the devices of one worker take.
-
-    Attributes:
-        first: Number of its first device, from 0.
-        count: Its devices.
-        of: All devices.
-    """
+    """What of each epoch the devices of one worker take."""
 
     first: int = 0
+    """Number of its first device, from 0."""
     count: int = 1
+    """Its devices."""
     of: int = 1
+    """All devices."""
 
 
 def begin(worker: Worker | None, start_seconds: float = START_SECONDS) -> Any:

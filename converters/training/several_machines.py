@@ -15,17 +15,14 @@ from converters.workers import Worker, worker_of
 
 @dataclass(frozen=True)
 class Together:
-    """Whom a conversion is done with.
-
-    Attributes:
-        strategy: Of `tf.distribute`; None where there is one device.
-        worker: Who this is, if there are several.
-        report: Where progress goes: nowhere but from worker 0.
-    """
+    """Whom a conversion is done with."""
 
     strategy: Any
+    """Of `tf.distribute`; None where there is one device."""
     worker: Worker | None
+    """Who this is, if there are several."""
     report: Report
+    """Where progress goes: nowhere but from worker 0."""
 
     @property
     def leads(self) -> bool:

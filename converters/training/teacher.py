@@ -34,23 +34,20 @@ _SMALLEST_PROBABILITY = 1e-7
 
 @dataclass(frozen=True)
 class Teacher:
-    """Whom a model learns from, and how much.
-
-    Attributes:
-        predict: float32 batch (n, ...) to scores (n, outputs); such as `LoadedModel.predict`, of
-            several outputs with a field for each. Asked about the very batch, augmented or not,
-            that the student sees.
-        probabilities: Whether those scores are probabilities rather than logits.
-        temperature: Above 1 it shows how the wrong classes compare; 1 or more.
-        alpha: Share of the teacher in the loss, 0-1; with 1 no label is looked at.
-        features: What its layers teach besides, or None.
-    """
+    """Whom a model learns from, and how much."""
 
     predict: Callable[[Array], Array]
+    """float32 batch (n, ...) to scores (n, outputs); such as `LoadedModel.predict`, of several
+    outputs with a field for each. Asked about the very batch, augmented or not, that the student
+    sees."""
     probabilities: Probabilities
+    """Whether those scores are probabilities rather than logits."""
     temperature: float = 4.0
+    """Above 1 it shows how the wrong classes compare; 1 or more."""
     alpha: float = 0.8
+    """Share of the teacher in the loss, 0-1; with 1 no label is looked at."""
     features: Features | None = None
+    """What its layers teach besides, or None."""
 
     def log_probabilities(self, batch: Array) -> Floats:
         """What the teacher answers at temperature 1: logarithms, shape (n, classes)."""

@@ -38,22 +38,19 @@ _JUDGE_BATCH = 250
 
 @dataclass(frozen=True)
 class Made:
-    """What a recipe gave.
-
-    Attributes:
-        recipe: Its steps.
-        content: The .tflite.
-        records: What became of each step.
-        warnings: What the user should know; one sentence each.
-        keras: The trained model as the content of a .keras file, rounded nowhere inside; None where
-            nothing was trained.
-    """
+    """What a recipe gave."""
 
     recipe: Recipe
+    """Its steps."""
     content: bytes
+    """The .tflite."""
     records: tuple[StepRecord, ...]
+    """What became of each step."""
     warnings: tuple[str, ...]
+    """What the user should know; one sentence each."""
     keras: bytes | None
+    """The trained model as the content of a .keras file, rounded nowhere inside; None where nothing
+    was trained."""
 
 
 class Maker:

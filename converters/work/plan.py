@@ -9,37 +9,31 @@ from typing import Any
 
 @dataclass(frozen=True)
 class PlannedStep:
-    """A step that would be done.
-
-    Attributes:
-        kind: As in the recipe.
-        values: Every field, defaults included.
-        seconds: About how long it takes, at most where its epochs are left open; post-training
-            quantization is done while the file is written, and takes none of its own.
-    """
+    """A step that would be done."""
 
     kind: str
+    """As in the recipe."""
     values: Mapping[str, Any]
+    """Every field, defaults included."""
     seconds: float
+    """About how long it takes, at most where its epochs are left open; post-training quantization
+    is done while the file is written, and takes none of its own."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A conversion that would be done.
-
-    Attributes:
-        recipe: Its name.
-        steps: In order.
-        samples: By use, how many there are.
-        seconds: About how long everything takes but the reading of the data.
-        memory_bytes: About how much the conversion's process takes at its peak.
-    """
+    """A conversion that would be done."""
 
     recipe: str
+    """Its name."""
     steps: tuple[PlannedStep, ...]
+    """In order."""
     samples: Mapping[str, int]
+    """By use, how many there are."""
     seconds: float
+    """About how long everything takes but the reading of the data."""
     memory_bytes: int
+    """About how much the conversion's process takes at its peak."""
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Plan:

@@ -22,25 +22,22 @@ _SOURCES = (".py", ".toml")
 
 @dataclass(frozen=True)
 class StepKeys:
-    """What all steps of a conversion have in common.
-
-    Attributes:
-        model_sha256: Digest of the model that was given.
-        data_sha256: Digest of the data.
-        image_range: As in `converters.request.ConversionRequest`.
-        seed: As there.
-        measured_on: As there.
-        rows: Digest of the rows of each use of the samples.
-        task: What the recipe says about the task, and the digests of the user's own code.
-    """
+    """What all steps of a conversion have in common."""
 
     model_sha256: str
+    """Digest of the model that was given."""
     data_sha256: str
+    """Digest of the data."""
     image_range: str
+    """As in `converters.request.ConversionRequest`."""
     seed: int
+    """As there."""
     measured_on: str
+    """As there."""
     rows: Mapping[str, str]
+    """Digest of the rows of each use of the samples."""
     task: Mapping[str, Any] = field(default_factory=dict)
+    """What the recipe says about the task, and the digests of the user's own code."""
 
     def of(self, recipe: Recipe) -> tuple[str, ...]:
         """The digest of what each step leaves, in order; each knows those before it."""

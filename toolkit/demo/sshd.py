@@ -38,33 +38,30 @@ class _PortTakenError(Exception):
 
 @dataclass(frozen=True)
 class LoopbackSshd:
-    """A running server, and all that a client must know of it.
-
-    Attributes:
-        host: Always the loopback address.
-        port: Where it listens.
-        user: The only user who can log in: the one who started it.
-        identity: The client's private key.
-        host_key: The server's public key, type and key, as in a `known_hosts` line.
-        host_key_type: As in `ssh-ed25519`.
-        host_key_fingerprint: `SHA256:` and the digest.
-        log: What the server wrote.
-        folder: Where its keys and its configuration lie.
-        with_sftp: Whether it offers SFTP.
-        extra_config: The lines that were added to its configuration.
-    """
+    """A running server, and all that a client must know of it."""
 
     host: str
+    """Always the loopback address."""
     port: int
+    """Where it listens."""
     user: str
+    """The only user who can log in: the one who started it."""
     identity: Path
+    """The client's private key."""
     host_key: str
+    """The server's public key, type and key, as in a `known_hosts` line."""
     host_key_type: str
+    """As in `ssh-ed25519`."""
     host_key_fingerprint: str
+    """`SHA256:` and the digest."""
     log: Path
+    """What the server wrote."""
     folder: Path
+    """Where its keys and its configuration lie."""
     with_sftp: bool
+    """Whether it offers SFTP."""
     extra_config: tuple[str, ...]
+    """The lines that were added to its configuration."""
     _keeper: "subprocess.Popen[bytes]" = field(repr=False, compare=False)
 
     @property

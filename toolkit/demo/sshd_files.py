@@ -22,19 +22,16 @@ class SshdUnavailableError(ToolkitError):
 
 @dataclass(frozen=True)
 class KeyPair:
-    """An SSH key pair on the disk.
-
-    Attributes:
-        private: The private key; its public half lies beside it and ends in `.pub`.
-        kind: The key's type, as in `ssh-ed25519`.
-        public_key: Type and key, as in a line of `authorized_keys`, without the comment.
-        fingerprint: `SHA256:` and the digest, as OpenSSH prints it.
-    """
+    """An SSH key pair on the disk."""
 
     private: Path
+    """The private key; its public half lies beside it and ends in `.pub`."""
     kind: str
+    """The key's type, as in `ssh-ed25519`."""
     public_key: str
+    """Type and key, as in a line of `authorized_keys`, without the comment."""
     fingerprint: str
+    """`SHA256:` and the digest, as OpenSSH prints it."""
 
 
 def find_program(name: str) -> str:

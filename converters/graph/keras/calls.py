@@ -16,38 +16,32 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Ref:
-    """The output of a node that is in the graph already.
-
-    Attributes:
-        name: Of the node.
-        shape: Without the batch axis.
-    """
+    """The output of a node that is in the graph already."""
 
     name: str
+    """Of the node."""
     shape: tuple[int, ...]
+    """Without the batch axis."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a layer or of a function.
-
-    Attributes:
-        name: What Keras calls the layer or the operation.
-        kind: Class of the layer; TensorFlow's symbol or Keras 3's class of a function.
-        layer: The layer, or the Keras 3 operation, itself.
-        is_function: Whether it is a function rather than a layer.
-        args: As called, every symbolic tensor a `Ref` and every constant one a NumPy array.
-        kwargs: The same.
-        shape: Of the output, without the batch axis.
-    """
+    """One call of a layer or of a function."""
 
     name: str
+    """What Keras calls the layer or the operation."""
     kind: str
+    """Class of the layer; TensorFlow's symbol or Keras 3's class of a function."""
     layer: Any
+    """The layer, or the Keras 3 operation, itself."""
     is_function: bool
+    """Whether it is a function rather than a layer."""
     args: tuple[Any, ...]
+    """As called, every symbolic tensor a `Ref` and every constant one a NumPy array."""
     kwargs: dict[str, Any]
+    """The same."""
     shape: tuple[int, ...]
+    """Of the output, without the batch axis."""
 
     @property
     def sources(self) -> tuple[Ref, ...]:

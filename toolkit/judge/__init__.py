@@ -1,1 +1,1 @@
-"""What may be said about figures: statistics, verdicts, parity. Pure."""
+"""What may be said about figures, decided without I/O: statistics, verdicts, parity."""

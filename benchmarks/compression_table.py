@@ -15,7 +15,7 @@ from converters.evidence.conversion import Conversion
 from converters.judge.paired import paired_interval
 from converters.judge.score import Accuracy
 from converters.progress import ignore
-from converters.tflite.quantization import dequantize, quantize
+from converters.tensor_spec import dequantize, quantize
 from converters.tflite.run import run_model
 from toolkit.judge.ratio import Ratio, compare_medians
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from converters.errors import ConversionError
-from converters.tflite.contract import refusals
-from converters.tflite.reader import ModelFile
+from converters.formats import FORMATS
+from converters.model_file import ModelFile
 from device_agent.contract.runtimes import BOARD_PREFIX, distribution_of
 from targets.device import Device
 from targets.inventory import Target
@@ -38,7 +38,8 @@ def admit(model: ModelFile, device: Device) -> None:
         return
     if _may_know_more(choice, device.target):
         model = replace(model, operators=tuple(one for one in model.operators if not one.custom))
-    reasons = refusals(model, distribution_of(choice.distribution), choice.version)
+    runtime = distribution_of(choice.distribution)
+    reasons = FORMATS[model.format].refusals(model, runtime, choice.version)
     if reasons:
         raise ModelRefusedError(
             f"{device.target.name} cannot load {model.path}:"

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from converters.evidence.conversion import Conversion
+from converters.formats import read_model_file
 from converters.process import convert
 from converters.progress import Progress
 from converters.request import ConversionRequest
-from converters.tflite.reader import read_model
 from targets.device import OnProgress, Staged, no_progress
 from targets.inventory import Target
 from targets.provision import open_device
@@ -58,7 +58,7 @@ def deploy(
     on_progress(f"connect to {target.name}", 0, 0)
     with open_device(target) as device:
         measurement = bench_on(
-            read_model(conversion.model), device, settings or BenchSettings(), on_progress
+            read_model_file(conversion.model), device, settings or BenchSettings(), on_progress
         )
     return Deployment(conversion, measurement)
 
@@ -71,7 +71,7 @@ def push(path: Path, target: Target, on_progress: OnProgress = no_progress) -> S
         TargetError: The board cannot be reached, or has no place.
         IntegrityError: It arrived damaged.
     """
-    contents = read_model(path)
+    contents = read_model_file(path)
     on_progress(f"connect to {target.name}", 0, 0)
     with open_device(target) as device:
         admit(contents, device)

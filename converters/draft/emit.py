@@ -14,10 +14,11 @@ from converters import durable
 from converters.data.dataset import Samples
 from converters.draft.draft import DYNAMIC, F16, FLOAT32, W8A8, W8A16, WEIGHT_ONLY, Draft
 from converters.errors import ConversionError, HostDiskError
+from converters.model_file import ModelFile
 from converters.progress import Progress, Report
 from converters.sources.inputs_outputs import INPUT_NAME
 from converters.tflite.inputs_outputs import with_end_names
-from converters.tflite.reader import ModelFile, read_model
+from converters.tflite.reader import read_model
 
 #: An integer file computes in these only.
 _INTEGER_DTYPES = ("int8", "int16", "int32", "int64", "bool", "int4")

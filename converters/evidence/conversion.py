@@ -15,8 +15,8 @@ from converters.judge.budget import Attempt, Budget
 from converters.judge.metric import MetricFigures, MetricScore
 from converters.judge.paired import Drop
 from converters.judge.score import Accuracy, Score
+from converters.tensor_spec import TensorSpec
 from converters.tflite.cost import Cost
-from converters.tflite.tensor_spec import TensorSpec
 from device_agent.contract.codes import IntegrityError
 
 SCHEMA = 1

@@ -6,10 +6,10 @@ from math import prod
 
 from converters.data.fields import part
 from converters.data.task import CLASSIFIER, Task
+from converters.model_file import ModelFile
 from converters.request import IMAGE_RANGES
 from converters.sources.inputs_outputs import Probabilities
-from converters.tflite.reader import ModelFile
-from converters.tflite.tensor_spec import TensorSpec
+from converters.tensor_spec import TensorSpec
 from device_agent.contract.model_card import (
     ARRAY,
     CLASSIFICATION,

@@ -14,7 +14,7 @@ from tomlkit.exceptions import ParseError, TOMLKitError
 from converters import durable
 from converters.errors import ConversionError
 from converters.evidence.model_card import check_card, kind_of
-from converters.tflite.reader import ModelFile
+from converters.model_file import ModelFile
 from device_agent.contract.model_card import (
     ACTIVATIONS,
     COLORS,

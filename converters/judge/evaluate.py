@@ -20,11 +20,11 @@ from converters.evidence.golden import Golden, Right, sample_count
 from converters.judge.metric import Judged, MetricFigures, MetricScore, drop_of, score_of
 from converters.judge.paired import Drop, drop_between, worst
 from converters.judge.score import FILE, ORIGINAL, Accuracy, Score, score
+from converters.model_file import ModelFile
 from converters.progress import Progress, Report
 from converters.sources.inputs_outputs import Probabilities
 from converters.sources.load import LoadedModel
 from converters.tflite.quantization import given_by, taken_by
-from converters.tflite.reader import ModelFile
 from converters.tflite.run import run_model
 
 Array = npt.NDArray[Any]

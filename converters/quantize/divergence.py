@@ -27,7 +27,8 @@ from converters.judge.metric import Judged, drop_of
 from converters.judge.paired import paired_interval
 from converters.quantize.ranges import Rounding
 from converters.sources.inputs_outputs import Probabilities
-from converters.tflite.quantization import dequantize, given_by, taken_by
+from converters.tensor_spec import dequantize
+from converters.tflite.quantization import given_by, taken_by
 from converters.tflite.reader import read_model
 from converters.tflite.run import run_inside, run_model
 from converters.tflite.unpacked import Unpacked

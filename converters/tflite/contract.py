@@ -7,14 +7,14 @@ the whole model fail to load. So this is known before a byte goes to a board.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import tomlkit
 
 from converters.errors import ConversionError
-from converters.tflite.reader import EDGETPU_OP, ModelFile, Operator
+from converters.model_file import ModelFile, Operator, RuntimeRequirement
+from converters.tflite.reader import EDGETPU_OP
 
 _TABLE = Path(__file__).with_name("op_versions.toml")
 
@@ -36,18 +36,6 @@ _LITERT_CONTAINS = (
 _BUNDLED_CUSTOM_OPS = frozenset(
     {"TFLite_Detection_PostProcess", "Mfcc", "AudioSpectrogram", "NumericVerify"}
 )
-
-
-@dataclass(frozen=True)
-class RuntimeRequirement:
-    """The oldest runtime that loads a model, and the op that asks for it."""
-
-    version: tuple[int, ...]
-    """Of TFLite, such as (2, 17)."""
-    operator: str
-    """The op that needs it."""
-    operator_version: int
-    """Its version."""
 
 
 def minimum_runtime(model: ModelFile) -> RuntimeRequirement:

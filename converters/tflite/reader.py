@@ -11,14 +11,15 @@ import struct
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from converters.errors import ConversionError
+from converters.model_file import ModelFile, Operator, Tensor
+from converters.tensor_spec import TensorSpec
 from converters.tflite.kernel_needs import Operand, least_version
-from converters.tflite.tensor_spec import TensorSpec
 
 #: What a Coral compiler leaves in the place of the ops that the Edge TPU does.
 EDGETPU_OP = "edgetpu-custom-op"
@@ -46,74 +47,22 @@ _DAMAGE = (struct.error, IndexError, KeyError, ValueError, TypeError, OverflowEr
 
 
 @dataclass(frozen=True)
-class Operator:
-    """All uses of one version of one op."""
+class TFLiteFile(ModelFile):
+    """A .tflite: what every format shares, and what only a .tflite has."""
 
-    name: str
-    """The builtin's name, such as "CONV_2D", or the custom op's own."""
-    version: int
-    """From 1, as the file claims."""
-    count: int
-    """How often it is used, in all subgraphs."""
-    custom: bool
-    """Whether it is not a builtin."""
-    least_version: int = 1
-    """What its tensors call for, whatever the file claims; as in `kernel_needs`."""
+    format: ClassVar[str] = "tflite"
 
-
-@dataclass(frozen=True)
-class Tensor:
-    """One tensor of the file."""
-
-    name: str
-    """As in the file; may be empty."""
-    shape: tuple[int, ...]
-    """-1 where it is dynamic."""
-    dtype: str
-    """NumPy's name, or the schema's where NumPy has none ("int4")."""
-    scales: int
-    """How many scales it has: 0 for none, 1 per tensor, more per channel."""
-    scale: float | None
-    """Of a tensor with one scale, else None."""
-    zero_point: int | None
-    """Of a tensor with one scale, else None."""
-    is_constant: bool
-    """Whether its values are in the file."""
-    bytes: int
-    """Of its values; 0 where the shape is dynamic."""
-
-
-@dataclass(frozen=True)
-class ModelFile:
-    """What is inside a .tflite."""
-
-    path: Path
-    """The file."""
-    size_bytes: int
-    """Its size."""
-    sha256: str
-    """Its digest."""
     description: str
-    """What its maker wrote in it."""
+    """Text that its maker wrote in it."""
     schema_version: int
-    """Of the .tflite format; 3 everywhere today."""
-    operators: tuple[Operator, ...]
-    """Each op and version with its number of uses, most used first."""
-    tensors: tuple[Tensor, ...]
-    """Of all subgraphs."""
-    inputs: tuple[TensorSpec, ...]
-    """Of the first subgraph, in the file's order."""
-    outputs: tuple[TensorSpec, ...]
-    """Of the first subgraph, in the file's order."""
+    """Version of the .tflite format; 3 everywhere today."""
     subgraphs: int
-    """How many."""
+    """Number of subgraphs."""
     recorded_min_runtime: str | None
     """The TFLite runtime that its maker says it needs, or None."""
-    edgetpu: bool
-    """Whether it was compiled for the Edge TPU."""
 
 
-def read_model(path: Path) -> ModelFile:
+def read_model(path: Path) -> TFLiteFile:
     """Read a .tflite.
 
     Args:
@@ -178,7 +127,7 @@ class _Parser:
         # never need more than this; one that points at the same bytes again and again can.
         self.budget = len(content)
 
-    def model_file(self) -> ModelFile:
+    def model_file(self) -> TFLiteFile:
         model = schema.Model.GetRootAs(self.content, 0)
         buffers = self._buffers(model)
         codes = self._operator_codes(model)
@@ -195,7 +144,7 @@ class _Parser:
         operators = tuple(
             Operator(*code[:2], count, code[2], least[code]) for code, count in counts.most_common()
         )
-        return ModelFile(
+        return TFLiteFile(
             path=self.path,
             size_bytes=len(self.content),
             sha256=hashlib.sha256(self.content).hexdigest(),

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
+from converters.tensor_spec import TensorSpec
 from converters.tflite.kernel_needs import Operand, least_version
-from converters.tflite.tensor_spec import TensorSpec
 
 Array = npt.NDArray[Any]
 

@@ -25,10 +25,11 @@ from converters.errors import ConversionError
 from converters.evidence.conversion import StepRecord
 from converters.judge.evaluate import Asked, answers_of_file, answers_of_source
 from converters.judge.paired import Drop
+from converters.model_file import ModelFile
 from converters.progress import Progress
 from converters.recipe.recipe import Recipe
 from converters.recipe.step import NUMBERS, Step
-from converters.tflite.reader import ModelFile, read_model
+from converters.tflite.reader import read_model
 from converters.training.checkpoint import Checkpoint
 from converters.work.step_keys import StepKeys
 

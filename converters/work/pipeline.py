@@ -45,6 +45,7 @@ from converters.judge.own_answers import with_own_answers
 from converters.judge.paired import worst
 from converters.judge.score import FILE, ORIGINAL
 from converters.measure import LatencyUs
+from converters.model_file import ModelFile
 from converters.progress import Progress, Report
 from converters.recipe.fits_model import check_ends
 from converters.recipe.milder import may_be_tried
@@ -54,7 +55,6 @@ from converters.sources.custom_objects import custom_objects
 from converters.sources.load import LoadedModel, load_model
 from converters.sources.source_file import identify
 from converters.tflite.cost import cost_of
-from converters.tflite.reader import ModelFile
 from converters.training.several_machines import Together, together
 from converters.versions import installed_versions
 from converters.work.budget_loop import make_within

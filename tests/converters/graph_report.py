@@ -49,7 +49,7 @@ from converters.quantize import qat
 from converters.recipe.step_kinds import QatW8A8
 from converters.sources.inputs_outputs import End
 from converters.sources.model_function import batch_one_function
-from converters.tflite.quantization import dequantize, quantize
+from converters.tensor_spec import dequantize, quantize
 from converters.tflite.run import run_model
 
 KERAS = {"keras2": tf_keras, "keras3": keras3}

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from converters.judge.evaluate import chosen_classes
-from converters.tflite.quantization import dequantize, quantize
-from converters.tflite.tensor_spec import TensorSpec
+from converters.tensor_spec import TensorSpec, dequantize, quantize
 
 INT8 = TensorSpec("x", (1, 2), "int8", 0.5, -128)
 

@@ -11,8 +11,8 @@ import pytest
 
 from converters.errors import ConversionError
 from converters.request import ConversionRequest
+from converters.tensor_spec import quantize
 from converters.tflite.contract import refusals
-from converters.tflite.quantization import quantize
 from converters.tflite.reader import read_model
 from converters.tflite.unpacked import Unpacked
 from tests.converters.warm import convert

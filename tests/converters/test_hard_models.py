@@ -12,8 +12,8 @@ from conftest import HERE, run_child
 
 from converters.quantize.equalize import equalized
 from converters.quantize.fidelity import sqnr_db
+from converters.tensor_spec import dequantize, quantize
 from converters.tflite.contract import refusals
-from converters.tflite.quantization import dequantize, quantize
 from converters.tflite.reader import read_model
 from converters.tflite.run import run_model
 from tests.converters.warm import convert

@@ -11,8 +11,8 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from conftest import HERE, run_child
 
+from converters.tensor_spec import dequantize, quantize
 from converters.tflite.contract import minimum_runtime, refusals
-from converters.tflite.quantization import dequantize, quantize
 from converters.tflite.reader import read_model
 from converters.tflite.unpacked import Unpacked
 from tests.converters.warm import convert

@@ -13,8 +13,8 @@ from converters.evidence.model_toml import (
     read_model_toml,
     write_model_toml,
 )
-from converters.tflite.reader import ModelFile
-from converters.tflite.tensor_spec import TensorSpec
+from converters.tensor_spec import TensorSpec
+from converters.tflite.reader import TFLiteFile
 from device_agent.contract.model_card import (
     ImageInput,
     ModelCard,
@@ -47,8 +47,8 @@ labels = [
 
 def model(
     taken: tuple[int, ...] = (1, 8, 6, 3), given: tuple[int, ...] = (1, 3), dtype: str = "int8"
-) -> ModelFile:
-    return ModelFile(
+) -> TFLiteFile:
+    return TFLiteFile(
         path=Path("model.tflite"), size_bytes=1, sha256="", description="", schema_version=3,
         operators=(), tensors=(), subgraphs=1, recorded_min_runtime=None, edgetpu=False,
         inputs=(TensorSpec("image:0", taken, dtype, 0.5, 0),),
@@ -56,7 +56,7 @@ def model(
     )  # fmt: skip
 
 
-def read(folder: Path, text: str, file: ModelFile | None = None) -> ModelCard:
+def read(folder: Path, text: str, file: TFLiteFile | None = None) -> ModelCard:
     (folder / MODEL_TOML).write_text(text)
     return read_model_toml(folder / MODEL_TOML, file or model())
 
@@ -140,7 +140,7 @@ def test_labels_may_have_a_file_of_their_own(key: str, tmp_path: Path) -> None:
     ],
 )
 def test_what_an_output_cannot_mean_is_said(
-    tmp_path: Path, text: str, file: ModelFile, said: str
+    tmp_path: Path, text: str, file: TFLiteFile, said: str
 ) -> None:
     with pytest.raises(ModelTomlError, match=said):
         read(tmp_path, f"schema = 1\n[outputs.scores]\n{text}\n", file)

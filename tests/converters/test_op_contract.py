@@ -12,12 +12,8 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from tflite_maker import model_object, op_model, packed
 
 from converters.errors import ConversionError
-from converters.tflite.contract import (
-    RuntimeRequirement,
-    minimum_runtime,
-    refusals,
-    tflite_version,
-)
+from converters.model_file import RuntimeRequirement
+from converters.tflite.contract import minimum_runtime, refusals, tflite_version
 from converters.tflite.reader import read_model
 
 TABLE = Path(__file__).parents[2] / "converters" / "tflite" / "op_versions.toml"

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from tflite_maker import model_object, op_model, packed, tensor
 
 from converters.errors import ConversionError
-from converters.tflite.reader import Operator, read_model
+from converters.model_file import Operator
+from converters.tflite.reader import read_model
 
 
 def refused(path):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from converters.tflite.tensor_spec import TensorSpec
+from converters.tensor_spec import TensorSpec
 from device_agent.contract.model_card import ImageInput, ModelCard
 from toolkit.measure.sample_files import Sample, SampleError, batched, read_picture, read_samples
 

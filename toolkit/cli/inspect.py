@@ -12,8 +12,8 @@ from toolkit.cli import output
 from toolkit.cli.options import as_json, file_path
 
 if TYPE_CHECKING:
-    from converters.tflite.reader import ModelFile
-    from converters.tflite.tensor_spec import TensorSpec
+    from converters.model_file import ModelFile
+    from converters.tensor_spec import TensorSpec
 
 #: A tensor list longer than this is shortened for a person; `--json` has all.
 _SHOWN_TENSORS = 12
@@ -32,14 +32,14 @@ def command(file: Path, as_json: bool) -> None:
     kedge inspect model.tflite
     kedge inspect model.tflite --json | jq .minimum_runtime
     """
-    from converters.tflite.contract import foreign_ops, minimum_runtime
-    from converters.tflite.reader import read_model
+    from converters.formats import FORMATS, read_model_file
 
-    model = read_model(file)
-    needed = minimum_runtime(model)
+    model = read_model_file(file)
+    model_format = FORMATS[model.format]
+    needed = model_format.minimum_runtime(model)
     version = ".".join(str(part) for part in needed.version)
     reason = f"{needed.operator} version {needed.operator_version}" if needed.operator else ""
-    foreign = foreign_ops(model)
+    foreign = model_format.foreign_ops(model)
     if as_json:
         plain: dict[str, Any] = {"schema": 1, **asdict(model), "path": str(model.path)}
         plain["minimum_runtime"] = {"version": version, "because_of": reason}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from converters.evidence.golden import Golden, Right
-from converters.tflite.reader import ModelFile
+from converters.model_file import ModelFile
 from device_agent.contract.measurement import KernelClass
 from toolkit.judge.parity import AGREES, DIFFERS, EQUAL, INCONCLUSIVE, Parity, Tensors, compare
 

@@ -17,13 +17,12 @@ from converters.data.user_function import function_of_path
 from converters.errors import ConversionError
 from converters.evidence.conversion import CONVERSION_NAME, read_conversion
 from converters.evidence.model_toml import card_beside
+from converters.formats import FORMATS
 from converters.judge.paired import Drop, drop_between
 from converters.judge.score import wilson
+from converters.model_file import ModelFile
 from converters.request import UNSCALED
-from converters.tflite.isolated import run_isolated
-from converters.tflite.quantization import dequantize, quantize
-from converters.tflite.reader import ModelFile
-from converters.tflite.tensor_spec import TensorSpec
+from converters.tensor_spec import TensorSpec, dequantize, quantize
 from device_agent.contract.model_card import ImageInput, ModelCard
 from targets.device import Device, OnProgress, Staged
 
@@ -108,7 +107,7 @@ def measure_accuracy(
     board, host = [], []
     for done, inputs in _batches(samples, model.inputs, card):
         on_progress("accuracy on the board", done, len(samples))
-        here = run_isolated(model.path, inputs)[given.name]
+        here = FORMATS[model.format].run(model.path, inputs)[given.name]
         there = device.infer(staged, inputs)[1][given.name]
         host.append(_classes(here, given, decides))
         board.append(_classes(there, given, decides))

@@ -11,10 +11,8 @@ from typing import Any
 import numpy as np
 
 from converters.evidence.golden import Golden, read_golden
-from converters.tflite.contract import foreign_ops
-from converters.tflite.isolated import run_isolated
-from converters.tflite.reader import ModelFile, read_model
-from converters.tflite.run import host_runtime
+from converters.formats import FORMATS, read_model_file
+from converters.model_file import ModelFile
 from device_agent.contract.cpu_features import cpu_features
 from device_agent.contract.measurement import KernelClass
 from device_agent.contract.op_times import OpTimes
@@ -130,7 +128,7 @@ def bench(
         AgentError: The board cannot load or run the model.
         IntegrityError: Something arrived damaged.
     """
-    contents, settings = read_model(model), settings or BenchSettings()
+    contents, settings = read_model_file(model), settings or BenchSettings()
     labelled = open_labelled(contents, settings.data) if settings.data else None
     on_progress(f"connect to {target.name}", 0, 0)
     started = time.monotonic()
@@ -229,24 +227,25 @@ def _parity(
     kernel_class: KernelClass,
     on_progress: OnProgress,
 ) -> Parity:
-    foreign = foreign_ops(contents)
+    model_format, host = FORMATS[contents.format], host_class(contents.format)
+    foreign = model_format.foreign_ops(contents)
     if foreign:
         reason = f"this host cannot compute {', '.join(foreign)}"
-        return not_compared(host_class(), kernel_class, reason)
+        return not_compared(host, kernel_class, reason)
     golden = _golden(contents)
     inputs = golden.inputs if golden else _random_inputs(contents)
     on_progress("infer on this host", 0, 0)
-    host_outputs = run_isolated(
+    host_outputs = model_format.run(
         contents.path, inputs, lambda done, total: on_progress("infer on this host", done, total)
     )
     board, board_outputs = device.infer(staged, inputs, on_progress=on_progress)
-    here, there = (host_class(), host_outputs), (board, board_outputs)
+    here, there = (host, host_outputs), (board, board_outputs)
     return compare_golden(here, there, contents, golden)
 
 
-def host_class() -> KernelClass:
-    """Return what computes on this host."""
-    name, version = host_runtime()
+def host_class(model_format: str) -> KernelClass:
+    """Return what computes files of a format (a key of `FORMATS`) on this host."""
+    name, version = FORMATS[model_format].host_runtime()
     try:
         cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:  # no Linux

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from converters.errors import ConversionError
-from converters.tflite.reader import read_model
+from converters.formats import read_model_file
 from device_agent.contract.codes import IntegrityError
 from targets.device import OnProgress, no_progress
 from targets.errors import TargetError
@@ -53,7 +53,7 @@ def bench_many(
     Raises:
         ConversionError: The file is no whole .tflite.
     """
-    read_model(model)
+    read_model_file(model)
     if len(targets) == 1:  # in this thread, where Ctrl-C ends it in good order
         return [_bench_one(model, targets[0], settings, on_progress)]
     found: dict[str, Outcome | BaseException] = {}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from converters.tflite.reader import read_model
+from converters.formats import read_model_file
 from targets.device import BoardRun, Device, OnProgress, RunSettings, Staged, no_progress
 from targets.inventory import Target
 from targets.provision import open_device
@@ -158,7 +158,7 @@ def _measured(
     paths: Sequence[Path], target: Target, settings: CompareSettings, on_progress: OnProgress
 ) -> list[Measurement]:
     """Measure files in turn, each as many processes as a comparison takes."""
-    models = [read_model(path) for path in paths]
+    models = [read_model_file(path) for path in paths]
     threads = settings.threads or target.execution.threads or 1
     duration_s = settings.duration_s / len(paths)
     on_progress(f"connect to {target.name}", 0, 0)
@@ -179,7 +179,9 @@ def _measured(
             facts=facts,
             kernel_class=kernel_class,
             staged=there,
-            parity=not_compared(host_class(), kernel_class, "only the latency was compared"),
+            parity=not_compared(
+                host_class(model.format), kernel_class, "only the latency was compared"
+            ),
             settings=BenchSettings(
                 (threads,), duration_s, processes=settings.processes, seed=settings.seed
             ),

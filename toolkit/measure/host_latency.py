@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from converters.formats import read_model_file
 from converters.measure import LatencyUs
-from converters.tflite.reader import read_model
 from targets.device import OnProgress, no_progress
 from targets.inventory import LOCAL, Target
 from targets.provision import open_device
@@ -38,7 +38,7 @@ def latency_on(target: Target = THIS_COMPUTER, on_progress: OnProgress = no_prog
     """
 
     def latency_us(paths: Sequence[Path]) -> list[float]:
-        models = [read_model(path) for path in paths]
+        models = [read_model_file(path) for path in paths]
         on_progress(f"connect to {target.name}", 0, 0)
         with open_device(target) as device:
             for model in models:

@@ -16,7 +16,8 @@ from converters import durable
 from converters.errors import ConversionError
 from converters.evidence.model_card import card_to_begin_with
 from converters.evidence.model_toml import MODEL_TOML, card_beside, card_text
-from converters.tflite.reader import ModelFile, read_model
+from converters.formats import read_model_file
+from converters.model_file import ModelFile
 from device_agent.contract.measurement import KernelClass
 from device_agent.contract.model_card import ModelCard
 from targets.device import Device, OnProgress, Staged, no_progress
@@ -94,7 +95,7 @@ def run(
         AgentError: The board cannot load or run the model.
     """
     settings = settings or RunSettings()
-    contents = read_model(model)
+    contents = read_model_file(model)
     card = card_of(contents, files)
     batches = _batches(contents, card, files)
     first = next(batches)

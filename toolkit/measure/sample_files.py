@@ -17,7 +17,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from converters.errors import ConversionError
-from converters.tflite.tensor_spec import TensorSpec
+from converters.tensor_spec import TensorSpec
 from device_agent.contract.model_card import ImageInput, ModelCard
 
 Array = np.ndarray[Any, Any]

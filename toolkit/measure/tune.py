@@ -13,7 +13,8 @@ from statistics import median
 from typing import Any
 
 from converters.errors import ConversionError
-from converters.tflite.reader import ModelFile, read_model
+from converters.formats import read_model_file
+from converters.model_file import ModelFile
 from targets.agent_client import AgentError
 from targets.device import BoardRun, Device, OnProgress, Staged, no_progress
 from targets.errors import TargetError
@@ -155,7 +156,7 @@ def tune(
         TargetError: The board cannot be reached, has no place, or loads no runtime.
         AgentError: The board cannot load or run the model in any way.
     """
-    contents = read_model(model)
+    contents = read_model_file(model)
     untuned = replace(target.execution, runtime=None, threads=None, cores=())
     target = replace(target, execution=untuned)
     on_progress(f"connect to {target.name}", 0, 0)

@@ -1,0 +1,134 @@
+"""What every format of model file shares: what a file says of itself, and what is done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import numpy.typing as npt
+
+from converters.tensor_spec import TensorSpec
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Operator:
+    """All uses of one version of one op."""
+
+    name: str
+    """The op's name in its format, such as "CONV_2D", or the custom op's own."""
+    version: int
+    """From 1, as the file claims."""
+    count: int
+    """Number of uses, in all subgraphs."""
+    custom: bool
+    """Whether it is no op of the format."""
+    least_version: int = 1
+    """The version that its tensors call for, whatever the file claims."""
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One tensor of a file."""
+
+    name: str
+    """Its name in the file; may be empty."""
+    shape: tuple[int, ...]
+    """Its shape, with -1 where it is dynamic."""
+    dtype: str
+    """NumPy's name of its type, or the format's where NumPy has none ("int4")."""
+    scales: int
+    """Number of its scales: 0 for none, 1 per tensor, more per channel."""
+    scale: float | None
+    """Real value of one step, of a tensor with one scale; else None."""
+    zero_point: int | None
+    """The integer that stands for 0.0, of a tensor with one scale; else None."""
+    is_constant: bool
+    """Whether its values are in the file."""
+    bytes: int
+    """Size of its values; 0 where the shape is dynamic."""
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """What a model file says of itself, whatever its format."""
+
+    format: ClassVar[str]
+    """Name of the format; a key of `converters.formats.FORMATS`."""
+
+    path: Path
+    """The file."""
+    size_bytes: int
+    """Its size."""
+    sha256: str
+    """Its digest."""
+    operators: tuple[Operator, ...]
+    """Each op and version with its number of uses, most used first."""
+    tensors: tuple[Tensor, ...]
+    """Its tensors, those of all subgraphs."""
+    inputs: tuple[TensorSpec, ...]
+    """Its inputs, in the file's order."""
+    outputs: tuple[TensorSpec, ...]
+    """Its outputs, in the file's order."""
+    edgetpu: bool
+    """Whether it was compiled for the Edge TPU."""
+
+
+@dataclass(frozen=True)
+class RuntimeRequirement:
+    """The oldest runtime that loads a model, and the op that needs it."""
+
+    version: tuple[int, ...]
+    """Version of the format's reference runtime; for a .tflite of TFLite, such as (2, 17)."""
+    operator: str
+    """The op that needs it; empty where none does."""
+    operator_version: int
+    """That op's version."""
+
+
+class RunOnHost(Protocol):
+    """Runs a model file on this host."""
+
+    def __call__(
+        self,
+        path: Path,
+        inputs: Mapping[str, Array],
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> dict[str, Array]:
+        """Run it one sample at a time, in a process of its own: a runtime may crash on a file.
+
+        Args:
+            path: The file.
+            inputs: Name of each input, as in the file, to an array of shape (n, ...) whose dtype
+                and shape past the batch axis are those of the input.
+            on_progress: Called with samples done and samples in all, now and then.
+
+        Returns:
+            Name of each output, as in the file, to an array of shape (n, ...) and its dtype.
+
+        Raises:
+            ConversionError: The runtime refuses the file, fails on it or crashes on it.
+        """
+
+
+@dataclass(frozen=True)
+class Format:
+    """What kedge does with the files of one format on this host."""
+
+    read: Callable[[Path], ModelFile]
+    """Reads a file, which nobody has to trust. Raises ConversionError where it is no whole file
+    of this format."""
+    minimum_runtime: Callable[[ModelFile], RuntimeRequirement]
+    """The oldest runtime that knows every op of a file; custom ops do not count."""
+    refusals: Callable[[ModelFile, str, str], tuple[str, ...]]
+    """Reasons why a runtime (name, version) cannot load a file: one sentence for each op, none if
+    it can. Raises ConversionError where the runtime is unknown."""
+    foreign_ops: Callable[[ModelFile], tuple[str, ...]]
+    """Names of the custom ops of a file that no runtime package brings."""
+    run: RunOnHost
+    """Runs a file on this host."""
+    host_runtime: Callable[[], tuple[str, str]]
+    """Name and version of the runtime that `run` uses."""

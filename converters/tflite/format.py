@@ -1,0 +1,24 @@
+"""The format .tflite, as `converters.formats.FORMATS` lists it."""
+
+from __future__ import annotations
+
+from converters.model_file import Format
+from converters.tflite.contract import foreign_ops, minimum_runtime, refusals
+from converters.tflite.isolated import run_isolated
+from converters.tflite.reader import read_model
+
+
+def _host_runtime() -> tuple[str, str]:
+    from converters.tflite.run import host_runtime  # imports the runtime: only who runs a file
+
+    return host_runtime()
+
+
+TFLITE = Format(
+    read=read_model,
+    minimum_runtime=minimum_runtime,
+    refusals=refusals,
+    foreign_ops=foreign_ops,
+    run=run_isolated,
+    host_runtime=_host_runtime,
+)

@@ -5,7 +5,7 @@
 
     request = toolkit.ConversionRequest(Path("model.h5"), Path("data.npz"), "qat_w8a8", Path("out"))
     conversion = toolkit.convert(request)
-    measurement = toolkit.measure.bench(conversion.model, toolkit.find_target("pi"))
+    measurement = toolkit.bench(conversion.model, toolkit.find_target("pi"))
     print(measurement.best.latency.median_us, measurement.parity.verdict)
 
 Every error that a caller may meet has `hint`, what to do next, and `exit_code`.

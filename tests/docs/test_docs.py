@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
+import toolkit
 from converters.recipe.step_kinds import STEP_KINDS
 from device_agent.contract.model_card import ImageInput, Output
 from toolkit.cli.main import COMMANDS, kedge
@@ -76,6 +77,13 @@ def _command(words: list[str]) -> click.Command:
         command = command.get_command(context, words[1])
     assert command is not None, words
     return command
+
+
+@pytest.mark.parametrize("text", [README, toolkit.__doc__ or ""], ids=["README.md", "toolkit"])
+def test_every_name_of_the_python_example_exists(text: str) -> None:
+    names = re.findall(r"\btoolkit\.([\w.]+)\(", text)
+    assert names
+    assert set(names) <= set(toolkit.__all__)
 
 
 def test_no_command_has_more_than_twelve_options() -> None:

@@ -108,3 +108,26 @@ class Cache:
                 break
             path.unlink(missing_ok=True)
             room += size
+
+
+@dataclass(frozen=True)
+class CacheEntry:
+    """The place of one entry."""
+
+    cache: Cache
+    """The cache that holds it."""
+    key: str
+    """Digest of all that decides its content, in hex digits."""
+
+    def get(self) -> dict[str, bytes] | None:
+        """Return the entry's parts; None if there is none that is whole."""
+        return self.cache.get(self.key)
+
+    def put(self, parts: Mapping[str, bytes]) -> None:
+        """Keep parts in the place of those that are there.
+
+        Raises:
+            HostDiskError: The disk is full or read-only; nothing is left of it.
+            ConversionError: The folder cannot be written.
+        """
+        self.cache.put(self.key, parts)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from converters.cache import CacheEntry
 from converters.data.dataset import Samples
 from converters.measure import LatencyUs
 from converters.progress import Report
 from converters.sources.load import LoadedModel
-
-if TYPE_CHECKING:
-    from converters.training.checkpoint import Checkpoint
 
 #: Numbers that a file computes with or stores its weights in.
 FLOAT32 = "float32"
@@ -34,8 +32,8 @@ class Draft:
     """What the .tflite will be made of."""
 
     function: Any
-    """Concrete function of batch 1, its input named `model_source.INPUT_NAME`; None where the
-    source is a .tflite."""
+    """Concrete function of batch 1, its input named `INPUT_NAME` of `converters.data.names`; None
+    where the source is a .tflite."""
     keras_model: Any
     """The Keras object, which owns its variables; None for a graph, whose variables the source
     owns."""
@@ -74,7 +72,7 @@ class Materials:
     latency_us: LatencyUs | None = None
     """Measures .tflite files, all in turn; None where nobody measures. Its error is a
     ConversionError."""
-    checkpoint: Checkpoint | None = None
+    checkpoint: CacheEntry | None = None
     """Where the training of the step that is being done keeps its epochs, or None."""
     logs: Path | None = None
     """Folder for the figures of that training, for TensorBoard, or None."""
@@ -84,3 +82,9 @@ class Materials:
 
 #: One step of a recipe: takes a draft, returns the next.
 Technique = Callable[[Draft, Any, Materials], Draft]
+
+
+def with_model(draft: Draft, model: Any, materials: Materials) -> Draft:
+    """Return a draft with another Keras model."""
+    function = materials.source.function_of(lambda x: model(x, training=False))
+    return replace(draft, function=function, keras_model=model)

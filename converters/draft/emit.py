@@ -12,11 +12,11 @@ import tensorflow as tf
 
 from converters import durable
 from converters.data.dataset import Samples
+from converters.data.names import INPUT_NAME
 from converters.draft.draft import DYNAMIC, F16, FLOAT32, W8A8, W8A16, WEIGHT_ONLY, Draft
 from converters.errors import ConversionError, HostDiskError
 from converters.model_file import ModelFile
 from converters.progress import Progress, Report
-from converters.sources.inputs_outputs import INPUT_NAME
 from converters.tflite.inputs_outputs import with_end_names
 from converters.tflite.reader import read_model
 

@@ -12,9 +12,8 @@ from typing import Any
 import tf_keras
 
 from converters import durable
-from converters.draft.draft import Draft, Materials
+from converters.draft.draft import Draft, Materials, with_model
 from converters.graph import build
-from converters.training.trainable import with_model
 
 _PLAIN, _MODEL = "draft.json", "model.keras"
 #: What is no plain data; none of it outlives a step that trains, but the model.

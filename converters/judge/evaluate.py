@@ -13,10 +13,9 @@ import numpy.typing as npt
 
 from converters.data.dataset import JUDGED_TRAIN, TEST, TRAIN, VALIDATION, Samples
 from converters.data.fields import are_finite, numbers_of, part
-from converters.data.split import Labels, balanced_choice
+from converters.data.split import Labels
 from converters.data.task import AUC, R2, Task
 from converters.errors import ConversionError
-from converters.evidence.golden import Golden, Right, sample_count
 from converters.judge.metric import Judged, MetricFigures, MetricScore, drop_of, score_of
 from converters.judge.paired import Drop, drop_between, worst
 from converters.judge.score import FILE, ORIGINAL, Accuracy, Score, score
@@ -249,32 +248,6 @@ def _figures(task: Task, scores: list[MetricScore]) -> MetricFigures | None:
 def _after(before: int, total: int, report: Report) -> Callable[[int, int], None]:
     """Reports one chunk of samples as a part of all."""
     return lambda done, _: report(Progress("evaluate file", before + done, total))
-
-
-def golden_inputs(source: LoadedModel, model: ModelFile, test: Samples, seed: int) -> Golden:
-    """Real held-out samples as the file takes them, for a comparison on a board.
-
-    Args:
-        source: The model that was given, which knows what its outputs mean.
-        model: The file.
-        test: Held-out samples.
-        seed: Decides which are taken.
-    """
-    sample_bytes = sum(
-        int(np.prod(spec.shape[1:])) * np.dtype(spec.dtype).itemsize for spec in model.inputs
-    )
-    rows = balanced_choice(test.labels, sample_count(len(test), sample_bytes), seed)
-    inputs = taken_by(model.inputs, test.batch(rows))
-    right: dict[str, Right] = {}
-    for name, samples in test.of_outputs().items():
-        shape = next(end.shape for end in source.outputs if name in ("", end.name))
-        decides = threshold(part(source.probabilities, name)) if np.prod(shape) == 1 else None
-        if samples.task.is_classification:
-            right[name] = Right(samples.labels[rows], decides)
-    if test.task.parts:
-        return Golden(model.sha256, inputs, None, None, right)
-    alone = right.get("", Right(None))
-    return Golden(model.sha256, inputs, alone.labels, alone.threshold)
 
 
 def warnings_of(source: LoadedModel, judgement: Judgement, path: Path) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from converters.data.dataset import TRAIN
-from converters.draft.draft import Draft, Materials
+from converters.draft.draft import Draft, Materials, with_model
 from converters.draft.trial_file import write_trial
 from converters.errors import ConversionError
 from converters.graph.cost import macs, parameters
@@ -21,7 +21,7 @@ from converters.prune_blocks.choose import Removal, choose, remove_named
 from converters.prune_channels.reconstruct import reconstructed
 from converters.recipe.shape_steps import PruneBlocks
 from converters.training.effect import judged_samples, loss_of_graph
-from converters.training.trainable import trainable_model, with_model
+from converters.training.trainable import trainable_model
 
 
 def prune(draft: Draft, step: PruneBlocks, materials: Materials) -> Draft:

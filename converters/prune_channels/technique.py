@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from converters.data.dataset import TRAIN
-from converters.draft.draft import Draft, Materials
+from converters.draft.draft import Draft, Materials, with_model
 from converters.errors import ConversionError
 from converters.graph.cost import macs, parameters
 from converters.graph.keras.read import read_graph
@@ -41,7 +41,7 @@ from converters.prune_channels.trials import Trials
 from converters.recipe.shape_steps import PruneChannels
 from converters.recipe.training_steps import Distill
 from converters.training.distill import distill
-from converters.training.trainable import trainable_model, with_model
+from converters.training.trainable import trainable_model
 
 #: A scope: losses that were measured decide, in the place of importance.
 SENSITIVITY = "sensitivity"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,12 +15,8 @@ Array = npt.NDArray[Any]
 #: Whether scores are probabilities rather than logits; of several outputs by their names.
 Probabilities = bool | Mapping[str, bool]
 
-#: What a single input and a single output are called.
-INPUT_NAME, OUTPUT_NAME = "input", "output"
 #: Rows of probabilities add up to 1 within this; logits of random inputs do not.
 _SUM_TOLERANCE = 1e-3
-#: What a name must not have, so that TensorFlow and the .tflite keep it as it is.
-_STRANGE = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
 @dataclass(frozen=True)
@@ -32,28 +27,6 @@ class End:
     """That data, golden inputs and the .tflite know it by."""
     shape: tuple[int, ...]
     """Without the batch axis."""
-
-
-def names_of_ends(names: Sequence[str], alone: str) -> tuple[str, ...]:
-    """Names as the data and the .tflite have them.
-
-    Args:
-        names: Of the inputs, or the outputs, as the model has them: of Keras those of its layers,
-            of a SavedModel those of the signature, of a .tflite those of the signature or tensors.
-        alone: What a single one is called, whatever its name.
-    """
-    if len(names) == 1:
-        return (alone,)
-    found: list[str] = []
-    for name in names:
-        plain = name.removeprefix("serving_default_").partition(":")[0]
-        plain = base = _STRANGE.sub("_", plain).lstrip("_.-") or "unnamed"
-        number = 0
-        while plain in found:
-            number += 1
-            plain = f"{base}_{number}"
-        found.append(plain)
-    return tuple(found)
 
 
 def field_names(ends: Sequence[End]) -> tuple[str, ...]:

@@ -12,19 +12,17 @@ import numpy.typing as npt
 
 from converters.data.dataset import InputForm
 from converters.data.fields import gathered, part
+from converters.data.names import INPUT_NAME, OUTPUT_NAME, plain_names
 from converters.data.task import TaskWish
 from converters.digest import bytes_of, sha256_of
 from converters.errors import ConversionError
 from converters.sources.architecture import StoredLayer, find_custom, find_lambda
 from converters.sources.custom_objects import unknown_layers
 from converters.sources.inputs_outputs import (
-    INPUT_NAME,
-    OUTPUT_NAME,
     End,
     Probabilities,
     field_names,
     gives_probabilities,
-    names_of_ends,
     sure_probabilities,
 )
 from converters.sources.model_function import batch_one_function, predictor_of
@@ -256,7 +254,7 @@ def _load_tflite(source: SourceFile) -> LoadedModel:
         for position, spec in enumerate(model.inputs)
     ]
     inputs = _inputs(path, takes)
-    names = names_of_ends(of_file.outputs, OUTPUT_NAME)
+    names = plain_names(of_file.outputs, OUTPUT_NAME)
     for output in model.outputs:
         if len(output.shape) < 2 or min(output.shape[1:]) < 1:
             raise _wrong_output(path, output.shape)
@@ -328,7 +326,7 @@ def _checked(
         output_names: In the order of the flattened outputs.
     """
     inputs = _inputs(source.path, takes)
-    names = names_of_ends(output_names, OUTPUT_NAME)
+    names = plain_names(output_names, OUTPUT_NAME)
     function = batch_one_function(call, inputs, [End(name, ()) for name in names])
     shapes = [tuple(tensor.shape) for tensor in _in_order(function.structured_outputs, names)]
     for shape in shapes:
@@ -361,7 +359,7 @@ def _in_order(given: Any, names: Sequence[str]) -> list[Any]:
 def _inputs(
     path: Path, takes: Sequence[tuple[str, tuple[int | None, ...], str]]
 ) -> tuple[End, ...]:
-    names = names_of_ends([name for name, _, _ in takes], INPUT_NAME)
+    names = plain_names([name for name, _, _ in takes], INPUT_NAME)
     return tuple(
         End(
             name, _fixed_shape(path, f"input {name!r}" if len(takes) > 1 else "input", shape, dtype)

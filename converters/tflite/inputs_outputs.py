@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from converters.sources.inputs_outputs import INPUT_NAME, OUTPUT_NAME, names_of_ends
+from converters.data.names import INPUT_NAME, OUTPUT_NAME, plain_names
 from converters.tflite.unpacked import Unpacked
 
 
@@ -46,7 +46,7 @@ def with_end_names(content: bytes) -> bytes:
         (model.inputs, found.inputs, INPUT_NAME),
         (model.outputs, found.outputs, OUTPUT_NAME),
     ):
-        for tensor, name in zip(tensors, names_of_ends(names, alone), strict=True):
+        for tensor, name in zip(tensors, plain_names(names, alone), strict=True):
             model.tensors[tensor].name = name.encode()
     for signature in (model.model.signatureDefs or [])[:1]:
         for entry in (*signature.inputs, *signature.outputs):

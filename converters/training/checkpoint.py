@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import tf_keras
 
-from converters.cache import Cache
+from converters.cache import CacheEntry
 from converters.errors import ConversionError
 from converters.training.best_epoch import BestEpoch
 
@@ -39,66 +39,62 @@ class Done:
         return min(self.tried, key=lambda rate: self.tried[rate]) if self.tried else given[0]
 
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """The place of one training."""
+def restore_training(entry: CacheEntry, model: Any, best: BestEpoch | None) -> Done | None:
+    """Bring a model to where its training was after its last finished epoch.
 
-    cache: Cache
-    """Where it is kept."""
-    key: str
-    """Digest of all that decides the training."""
+    Args:
+        entry: The place of this training, by the digest of all that decides it.
+        model: A compiled tf-keras model; its weights and its optimizer's are changed in place.
+        best: The judge of its epochs, or None.
 
-    def forget(self) -> None:
-        """The training is done."""
-        self.cache.remove(self.key)
+    Returns:
+        The finished part of the training; None if there is nothing to go on from.
+    """
+    parts = entry.get()
+    if parts is None:
+        return None
+    plain = json.loads(parts[_PLAIN])
+    weights, optimizer = _arrays(parts[_MODEL]), _arrays(parts[_OPTIMIZER])
+    if [w.shape for w in weights] != [tuple(w.shape) for w in model.weights]:
+        return None
+    model.set_weights(weights)
+    model.optimizer.build(model.trainable_variables)
+    model.optimizer.set_weights(optimizer)
+    if plain["learning_rate"] is not None:
+        model.optimizer.learning_rate.assign(plain["learning_rate"])
+    if best is not None:
+        best.restore(plain["best"], _arrays(parts[_BEST]))
+    return Done(plain["epochs"], {float(rate): loss for rate, loss in plain["tried"].items()})
 
-    def restore(self, model: Any, best: BestEpoch | None) -> Done | None:
-        """Bring a model to where it was.
 
-        Args:
-            model: Of tf-keras, compiled; its weights and its optimizer's are changed in place.
-            best: What judges its epochs.
+def keep_training(entry: CacheEntry, model: Any, best: BestEpoch | None, done: Done) -> None:
+    """Keep where the training of a model is.
 
-        Returns:
-            What is done; None if there is nothing to go on from.
-        """
-        parts = self.cache.get(self.key)
-        if parts is None:
-            return None
-        plain = json.loads(parts[_PLAIN])
-        weights, optimizer = _arrays(parts[_MODEL]), _arrays(parts[_OPTIMIZER])
-        if [w.shape for w in weights] != [tuple(w.shape) for w in model.weights]:
-            return None
-        model.set_weights(weights)
-        model.optimizer.build(model.trainable_variables)
-        model.optimizer.set_weights(optimizer)
-        if plain["learning_rate"] is not None:
-            model.optimizer.learning_rate.assign(plain["learning_rate"])
-        if best is not None:
-            best.restore(plain["best"], _arrays(parts[_BEST]))
-        return Done(plain["epochs"], {float(rate): loss for rate, loss in plain["tried"].items()})
+    Args:
+        entry: The place of this training.
+        model: The tf-keras model that is trained.
+        best: The judge of its epochs, or None.
+        done: The finished part of the training.
 
-    def keep(self, model: Any, best: BestEpoch | None, done: Done) -> None:
-        """Remember where a model is; arguments as for `restore`.
-
-        Raises:
-            HostDiskError: The disk is full or read-only.
-        """
-        state, weights = best.state() if best is not None else ({}, [])
-        rate = model.optimizer.learning_rate  # a number, where it follows a schedule
-        plain = {
-            "best": state,
-            "epochs": done.epochs,
-            "tried": done.tried,
-            "learning_rate": float(rate) if hasattr(rate, "assign") else None,
-        }
-        parts = {
-            _PLAIN: json.dumps(plain).encode(),
-            _MODEL: _packed(model.get_weights()),
-            _OPTIMIZER: _packed([np.asarray(v) for v in model.optimizer.variables]),
-            _BEST: _packed(weights),
-        }
-        self.cache.put(self.key, parts)
+    Raises:
+        HostDiskError: The disk is full or read-only.
+        ConversionError: The folder cannot be written.
+    """
+    state, weights = best.state() if best is not None else ({}, [])
+    rate = model.optimizer.learning_rate  # a number, where it follows a schedule
+    plain = {
+        "best": state,
+        "epochs": done.epochs,
+        "tried": done.tried,
+        "learning_rate": float(rate) if hasattr(rate, "assign") else None,
+    }
+    parts = {
+        _PLAIN: json.dumps(plain).encode(),
+        _MODEL: _packed(model.get_weights()),
+        _OPTIMIZER: _packed([np.asarray(v) for v in model.optimizer.variables]),
+        _BEST: _packed(weights),
+    }
+    entry.put(parts)
 
 
 class CollectEpochs(tf_keras.callbacks.Callback):  # type: ignore[misc]
@@ -116,7 +112,7 @@ class CollectEpochs(tf_keras.callbacks.Callback):  # type: ignore[misc]
 class KeepEpochs(tf_keras.callbacks.Callback):  # type: ignore[misc]
     """Keeps a checkpoint after each epoch, or as often as its cost allows."""
 
-    def __init__(self, checkpoint: Checkpoint, best: BestEpoch | None, done: Done) -> None:
+    def __init__(self, checkpoint: CacheEntry, best: BestEpoch | None, done: Done) -> None:
         super().__init__()
         self._checkpoint, self._best, self._done = checkpoint, best, done
         self._not_before = 0.0
@@ -127,7 +123,7 @@ class KeepEpochs(tf_keras.callbacks.Callback):  # type: ignore[misc]
         if started < self._not_before or not np.isfinite(self._done.epochs[-1]["loss"]):
             return
         try:
-            self._checkpoint.keep(self.model, self._best, self._done)
+            keep_training(self._checkpoint, self.model, self._best, self._done)
         except ConversionError:
             self._not_before = float("inf")
             return

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from converters.draft.draft import Draft, Materials
+from converters.draft.draft import Draft, Materials, with_model
 from converters.recipe.training_steps import Distill, FineTune
 from converters.training.automatic import train_on
 from converters.training.parallel import shared, unshared
 from converters.training.preserve import preserving
 from converters.training.teacher import Teacher
 from converters.training.teachers import teacher_of, told_of
-from converters.training.trainable import with_model
 
 
 def distill(draft: Draft, step: Distill, materials: Materials) -> Draft:

@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 import tf_keras
 
+from converters.cache import CacheEntry
 from converters.data.dataset import Samples
 from converters.errors import ConversionError
 from converters.progress import Progress, Report, ignore
 from converters.sources.inputs_outputs import Probabilities
 from converters.training.batches import BatchSettings, batches
 from converters.training.best_epoch import BestEpoch, verdict_on
-from converters.training.checkpoint import Checkpoint, CollectEpochs, Done, KeepEpochs
+from converters.training.checkpoint import CollectEpochs, Done, KeepEpochs, restore_training
 from converters.training.feature_distill import FeatureLoss
 from converters.training.loss import losses_of, trained_part
 from converters.training.parallel import agreement, replicas, steps_an_epoch
@@ -91,7 +92,7 @@ class Surroundings:
 
     report: Report = ignore
     """Told every few batches."""
-    checkpoint: Checkpoint | None = None
+    checkpoint: CacheEntry | None = None
     """Where each epoch is kept, to go on from after an interruption; None for nowhere."""
     logs: Path | None = None
     """Folder for TensorBoard; None for none."""
@@ -147,7 +148,7 @@ def _trained(
             settings.reduces,
             settings.first_epoch,
         )
-    done = around.checkpoint.restore(trained, best) if around.checkpoint else None
+    done = restore_training(around.checkpoint, trained, best) if around.checkpoint else None
     if done is None:
         done = Done([], fit.trials(validation) if validation is not None else {})
         fit.set_learning_rate(done.learning_rate(settings.learning_rates))

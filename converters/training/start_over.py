@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import tf_keras
 
-from converters.draft.draft import Draft, Materials
+from converters.draft.draft import Draft, Materials, with_model
 from converters.recipe.shape_steps import StartOver
-from converters.training.trainable import with_model
 
 
 def forget(draft: Draft, step: StartOver, materials: Materials) -> Draft:  # noqa: ARG001

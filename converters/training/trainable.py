@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from converters.data.dataset import Samples
-from converters.draft.draft import Draft, Materials
+from converters.draft.draft import Materials
 from converters.draft.node_statistics import measured_moments
 from converters.graph.build import build_model
 from converters.graph.node import Graph
@@ -17,12 +16,6 @@ def moments_of(graph: Graph, samples: Samples, materials: Materials) -> dict[str
     """Moments of everything that can have a normalization behind it."""
     names = normalizable(graph)
     return measured_moments(graph, names, samples, materials.seed, materials.report)
-
-
-def with_model(draft: Draft, model: Any, materials: Materials) -> Draft:
-    """The draft with another Keras model."""
-    function = materials.source.function_of(lambda x: model(x, training=False))
-    return replace(draft, function=function, keras_model=model)
 
 
 def trainable_model(graph: Graph, samples: Samples, materials: Materials) -> Any:

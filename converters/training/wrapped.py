@@ -8,10 +8,9 @@ from typing import Any
 
 import tf_keras
 
-from converters.draft.draft import Draft, Materials
+from converters.draft.draft import Draft, Materials, with_model
 from converters.errors import ConversionError
 from converters.training.parallel import copy_of, scope, unshared
-from converters.training.trainable import with_model
 
 
 def wrapped(model: Any, wrap: Callable[[Any], Any], materials: Materials, purpose: str) -> Any:

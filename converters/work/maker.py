@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from converters import durable
-from converters.cache import Cache
+from converters.cache import Cache, CacheEntry
 from converters.data.dataset import TRAIN, VALIDATION
 from converters.data.fields import fed, gathered
 from converters.draft.draft import Draft, Materials, Technique
@@ -30,7 +30,6 @@ from converters.progress import Progress
 from converters.recipe.recipe import Recipe
 from converters.recipe.step import NUMBERS, Step
 from converters.tflite.reader import read_model
-from converters.training.checkpoint import Checkpoint
 from converters.work.step_keys import StepKeys
 
 _FILE, _RECORDS, _KERAS = "model.tflite", "records.json", "model.keras"
@@ -163,8 +162,9 @@ class Maker:
         draft = Draft(source.function, source.keras_model, content=source.content)
         if not any(step.trains for step in recipe.steps):
             return draft
+        from converters.draft.draft import with_model
         from converters.graph.keras.read import read_graph
-        from converters.training.trainable import trainable_model, with_model
+        from converters.training.trainable import trainable_model
 
         materials.report(Progress("prepare for training", 0, 0))
         graph = read_graph(source.keras_model, str(source.path))
@@ -172,7 +172,7 @@ class Maker:
         return with_model(draft, model, materials)
 
     def _done(self, draft: Draft, step: Step, number: int, key: str) -> tuple[Draft, StepRecord]:
-        checkpoint = Checkpoint(self._cache, _epochs_key(key)) if self._cache else None
+        checkpoint = CacheEntry(self._cache, _epochs_key(key)) if self._cache else None
         logs = self._materials.logs
         materials = replace(
             self._materials,

@@ -36,10 +36,11 @@ from converters.evidence.conversion import (
     write_conversion,
 )
 from converters.evidence.golden import write_golden
+from converters.evidence.golden_inputs import golden_inputs
 from converters.evidence.model_card import card_of_conversion
 from converters.evidence.model_toml import write_model_toml
 from converters.judge.budget import judge_budget
-from converters.judge.evaluate import Judgement, golden_inputs, judge, warnings_of
+from converters.judge.evaluate import Judgement, judge, warnings_of
 from converters.judge.input_range import range_warnings
 from converters.judge.own_answers import with_own_answers
 from converters.judge.paired import worst

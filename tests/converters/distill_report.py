@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from converters.data.dataset import TRAIN, VALIDATION, Samples
-from converters.draft.draft import Draft, Materials
+from converters.draft.draft import Draft, Materials, with_model
 from converters.draft.emit import converted
 from converters.graph.keras.read import read_graph
 from converters.progress import ignore
@@ -27,7 +27,7 @@ from converters.tflite.reader import read_model
 from converters.training.feature_distill import FeatureLoss, Features, Pair, attention, features_of
 from converters.training.loss import Loss
 from converters.training.teacher import Teacher
-from converters.training.trainable import trainable_model, with_model
+from converters.training.trainable import trainable_model
 from converters.work.maker import technique_of
 
 ONE = Distill(epochs=1, learning_rate=1e-3)

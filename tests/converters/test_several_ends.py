@@ -10,6 +10,7 @@ from converters.data.data_source import open_dataset
 from converters.data.data_warnings import data_warnings
 from converters.data.dataset import InputForm, Selection
 from converters.data.fields import fed
+from converters.data.names import plain_names
 from converters.data.several_data import combined
 from converters.data.task import TaskError, TaskWish, parse_task
 from converters.errors import ConversionError
@@ -17,7 +18,6 @@ from converters.evidence.conversion import read_conversion
 from converters.judge.paired import Drop, worst
 from converters.progress import ignore
 from converters.quantize.calibrate import warnings_about
-from converters.sources.inputs_outputs import names_of_ends
 from tests.converters.conftest import run_child
 
 INPUTS = [["picture", [1, 8, 8, 1]], ["numbers", [1, 4]]]
@@ -223,9 +223,9 @@ def test_the_worst_output_is_the_one_that_loses_most():
 
 
 def test_names_are_stable_whatever_made_them():
-    assert names_of_ends(["serving_default_left:0", "right"], "input") == ("left", "right")
-    assert names_of_ends(["a/b", "a b"], "input") == ("a_b", "a_b_1")
-    assert names_of_ends(["whatever"], "input") == ("input",)
+    assert plain_names(["serving_default_left:0", "right"], "input") == ("left", "right")
+    assert plain_names(["a/b", "a b"], "input") == ("a_b", "a_b_1")
+    assert plain_names(["whatever"], "input") == ("input",)
 
 
 def test_a_recipe_may_describe_each_output(tmp_path):

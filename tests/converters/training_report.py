@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import tf_keras
 
-from converters.cache import Cache
+from converters.cache import Cache, CacheEntry
 from converters.data.dataset import Samples
 from converters.training.batches import BatchSettings
-from converters.training.checkpoint import Checkpoint
+from converters.training.checkpoint import restore_training
 from converters.training.fine_tune import Surroundings, TrainingSettings, fine_tune
 
 RATES = (1e-6, 3e-3, 1e-2)
@@ -84,7 +84,7 @@ def main():
         around = Surroundings(callbacks=[rates])
         report = {"whole": plain(fine_tune(whole, data, SETTINGS, None, validation, around))}
         report["rates"] = rates.seen[len(RATES) :]  # those before were trials
-        checkpoint = Checkpoint(cache, "0" * 64)
+        checkpoint = CacheEntry(cache, "0" * 64)
         try:
             around = Surroundings(checkpoint=checkpoint, callbacks=[Interrupt()])
             fine_tune(model(), data, SETTINGS, None, validation, around)
@@ -96,8 +96,8 @@ def main():
         report["rates_after"] = rates.seen
         pairs = zip(whole.get_weights(), resumed.get_weights(), strict=True)
         report["same_weights"] = all((one == other).all() for one, other in pairs)
-        checkpoint.forget()
-        report["forgotten"] = checkpoint.restore(resumed, None) is None
+        cache.remove(checkpoint.key)
+        report["forgotten"] = restore_training(checkpoint, resumed, None) is None
     Path(sys.argv[1]).write_text(json.dumps(report))
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from converters.data.dataset import TRAIN, VALIDATION, Samples
-from converters.draft.draft import Draft, Materials
+from converters.draft.draft import Draft, Materials, with_model
 from converters.graph.keras.read import read_graph
 from converters.progress import ignore
 from converters.recipe.training_steps import (
@@ -31,7 +31,7 @@ from converters.sources.load import load_model
 from converters.sources.source_file import identify
 from converters.training import batches as batches_module
 from converters.training.parallel import begin, meet
-from converters.training.trainable import trainable_model, with_model
+from converters.training.trainable import trainable_model
 from converters.work.maker import technique_of
 from converters.workers import worker_of
 

@@ -1,0 +1,40 @@
+"""Chooses the golden inputs of a file from held-out samples."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from converters.data.dataset import Samples
+from converters.data.fields import part
+from converters.data.split import balanced_choice
+from converters.evidence.golden import Golden, Right, sample_count
+from converters.judge.evaluate import threshold
+from converters.model_file import ModelFile
+from converters.sources.load import LoadedModel
+from converters.tflite.quantization import taken_by
+
+
+def golden_inputs(source: LoadedModel, model: ModelFile, test: Samples, seed: int) -> Golden:
+    """Choose held-out samples and quantize them for a file, for a comparison on a board.
+
+    Args:
+        source: The original model, which knows what its outputs mean.
+        model: The file.
+        test: Held-out samples.
+        seed: Seed of the choice.
+    """
+    sample_bytes = sum(
+        int(np.prod(spec.shape[1:])) * np.dtype(spec.dtype).itemsize for spec in model.inputs
+    )
+    rows = balanced_choice(test.labels, sample_count(len(test), sample_bytes), seed)
+    inputs = taken_by(model.inputs, test.batch(rows))
+    right: dict[str, Right] = {}
+    for name, samples in test.of_outputs().items():
+        shape = next(end.shape for end in source.outputs if name in ("", end.name))
+        decides = threshold(part(source.probabilities, name)) if np.prod(shape) == 1 else None
+        if samples.task.is_classification:
+            right[name] = Right(samples.labels[rows], decides)
+    if test.task.parts:
+        return Golden(model.sha256, inputs, None, None, right)
+    alone = right.get("", Right(None))
+    return Golden(model.sha256, inputs, alone.labels, alone.threshold)

@@ -29,30 +29,34 @@ LONGEST_SOAK_S = 12 * 3600.0
     type=click.Choice(["quick", "standard", "thorough"]),
     default="standard",
     show_default=True,
-    help="2, 6 or 12 fresh processes; 1s, 10s or 60s.",
+    help="Fresh processes and time for each row: 2 in 1s, 6 in 10s, or 12 in 60s.",
 )
 @click.option(
-    "--duration", "duration_s", type=Duration(), help="How long each row is measured, such as 3s."
+    "--duration", "duration_s", type=Duration(), help="Time to measure each row, such as 3s."
 )
 @click.option(
     "--rate",
     "rate_hz",
     type=FiniteRange(0.1, 10_000),
     metavar="HZ",
-    help="Requests at fixed times, so many a second, instead of back to back.",
+    help="Send this many requests a second at fixed times, instead of back to back.",
 )
 @click.option(
     "--soak",
     "soak_s",
     type=Duration(LONGEST_SOAK_S),
-    help="One process for so long, such as 10m: does it leak, does it get slower?",
+    help="Run one process this long, such as 10m, to see whether it leaks or gets slower.",
 )
 @click.option(
     "--data",
     type=file_path(),
     help="Labelled .npz, image folder or .tar: also measure the accuracy on the board.",
 )
-@click.option("--profile", is_flag=True, help="Also the time of each operator, where it is told.")
+@click.option(
+    "--profile",
+    is_flag=True,
+    help="Also show the time of each operator, if the runtime reports it.",
+)
 @threads
 @wheelhouse
 @as_json
@@ -71,9 +75,9 @@ def command(
 ) -> int:
     """Measure a .tflite on a board, or on many, and compare its outputs with this host's.
 
-    Each row is several fresh processes; the interval encloses the median with the confidence that
-    their number allows. Every result is kept (`kedge results list`). Exits with 9 when a figure
-    cannot be trusted, with 8 when the outputs are not the host's or the board is right less often.
+    Each row consists of several fresh processes; their number sets the confidence of the interval.
+    Every result is kept (`kedge results list`). The exit code is 9 if a figure cannot be trusted,
+    and 8 if the outputs differ from the host's or the board is right less often.
 
     \b
     kedge bench out/model.tflite --on pi

@@ -27,7 +27,8 @@ _MOST_PROCESSES = 200
 @click.option(
     "--threads",
     type=click.IntRange(1, 256),
-    help="Without it those of an earlier A, else as kedge.toml says, else 1.",
+    help="Threads of the runtime. The default is that of an earlier A, otherwise the number in "
+    "kedge.toml, otherwise 1.",
 )
 @click.option(
     "--duration",
@@ -35,21 +36,21 @@ _MOST_PROCESSES = 200
     type=Duration(),
     default="9s",
     show_default=True,
-    help="How long both are measured together.",
+    help="Time to measure both together.",
 )
 @click.option(
     "--processes",
     type=click.IntRange(9, _MOST_PROCESSES),
     default=9,
     show_default=True,
-    help="Fresh processes of each.",
+    help="Number of fresh processes for each model.",
 )
 @click.option(
     "--max-regression",
     type=Share(0, 10),
     default=0.02,
     show_default=True,
-    help="B may be slower by this share, such as 0.05 or 5%.",
+    help="Share by which B may be slower, such as 0.05 or 5%.",
 )
 @click.option("--wheelhouse", type=file_path(), envvar="KEDGE_WHEELHOUSE", hidden=True)
 @as_json
@@ -66,8 +67,9 @@ def command(
 ) -> int:
     """Compare the latency of B with that of A, in turn on one board.
 
-    A is a .tflite, or the number of an earlier result (`kedge results list`). Exits with 8 when B
-    is slower by more than --max-regression, with 9 when that cannot be told or a side is not VALID.
+    A is a .tflite, or the number of an earlier result (`kedge results list`). The exit code
+    is 8 if B is slower by more than --max-regression, and 9 if the figures cannot decide that or a
+    side is not VALID.
 
     \b
     kedge compare old.tflite new.tflite --on pi

@@ -30,15 +30,17 @@ _COST = ("recipe", "file", "compressed", "parameters", "MACs", "peak tensors", "
 @click.option(
     "--max-drop",
     type=Share(0, 1, max_open=True),
-    help="Accuracy that may be lost, such as 1% (of an error: its growth); exit code 8 if more.",
+    help="Largest loss of accuracy, such as 1% (for an error: its growth); exit code 8 if more.",
 )
 @click.option(
     "--latency-on",
     metavar="NAME",
-    help="Target that measures latency, where it is asked for; else this computer does.",
+    help="Target that measures latency where a recipe needs it, instead of this computer.",
 )
-@click.option("--keep-keras", is_flag=True, help="Put the trained Keras model beside the .tflite.")
-@click.option("--logs", type=file_path(), help="Folder for the figures of each epoch: TensorBoard.")
+@click.option("--keep-keras", is_flag=True, help="Also write the trained Keras model.")
+@click.option(
+    "--logs", type=file_path(), help="Folder for the figures of each epoch, for TensorBoard."
+)
 @click.option("--dry-run", is_flag=True, help="Show the steps and an estimate; write nothing.")
 @as_json
 def command(
@@ -57,15 +59,15 @@ def command(
 ) -> int:
     """Convert a Keras model to a .tflite, and prove its accuracy on the file that ships.
 
-    MODEL is a .h5 or .keras file, a SavedModel folder or a float .tflite. Writes OUT/model.tflite,
-    OUT/conversion.json (the evidence), OUT/golden.npz (inputs to compare a board with) and
-    OUT/model.toml (what goes in and comes out; an edited one is kept). Several recipes, with
-    commas between them, or `all`, are compared: each has its folder in OUT, and OUT/comparison.json
-    has the table.
+    MODEL is a .h5 or .keras file, a SavedModel folder or a float .tflite. The command writes
+    OUT/model.tflite, OUT/conversion.json (the evidence), OUT/golden.npz (inputs for the comparison
+    with a board) and OUT/model.toml (what goes in and comes out; an edited file is kept). It
+    compares several recipes, separated by commas, or `all`: each has its own folder in OUT, and
+    OUT/comparison.json has the table.
 
-    Finished steps are kept in the project's .kedge folder, or in ~/.cache/kedge: the same command
-    goes on where it was interrupted, and does not train again what is trained. With --max-drop the
-    step that lost too much is made milder, or left out, until the file keeps the budget.
+    Finished steps are kept in the project's .kedge folder, or in ~/.cache/kedge. After an
+    interruption the same command continues, and does not repeat finished training. With --max-drop
+    the step that lost most is made milder, or left out, until the file keeps the budget.
 
     \b
     kedge convert resnet8.h5 --data cifar10.tar.gz --out out

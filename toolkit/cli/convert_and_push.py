@@ -37,7 +37,7 @@ def command(
     wheelhouse: Path | None,
     as_json: bool,
 ) -> int:
-    """Convert a model, bring it to a board, check its outputs there and measure it.
+    """Convert a model, send it to a board, check its outputs there and measure it.
 
     \b
     kedge convert-and-push resnet8.h5 --data cifar10.tar.gz --to pi

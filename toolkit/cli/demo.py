@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     type=file_path(),
     default="kedge-demo",
     show_default=True,
-    help="Where its files go.",
+    help="Folder for its files.",
 )
 def command(folder: Path) -> None:
-    """Train a small model on handwritten digits, and take it all the way to a board.
+    """Train a small model on handwritten digits, and take it through every step to a board.
 
-    Takes about a minute. The board is this computer, behind an SSH server that the demo starts
+    This takes about a minute. The board is this computer, behind an SSH server that the demo starts
     and ends. Every step is a command that you can repeat with your own model.
 
     \b

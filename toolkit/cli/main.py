@@ -23,15 +23,15 @@ COMMANDS = {
     "inspect": ("toolkit.cli.inspect", "Show what is inside a .tflite and which runtime it needs."),
     "target": ("toolkit.cli.target", "Add, list, check and remove boards."),
     "push": ("toolkit.cli.push", "Send a .tflite to a board."),
-    "run": ("toolkit.cli.run", "Let a board answer pictures or arrays."),
+    "run": ("toolkit.cli.run", "Run a model on a board with pictures or arrays."),
     "bench": ("toolkit.cli.bench", "Measure a .tflite on a board, and check its outputs there."),
     "compare": ("toolkit.cli.compare", "Compare the latency of two models on one board."),
-    "results": ("toolkit.cli.results", "List, show and export what was measured."),
+    "results": ("toolkit.cli.results", "List, show and export stored measurements."),
     "convert-and-push": (
         "toolkit.cli.convert_and_push",
-        "All of it: convert, push, check, measure.",
+        "Convert, push, check and measure in one command.",
     ),
-    "demo": ("toolkit.cli.demo", "Show the whole way on a small model that is trained for it."),
+    "demo": ("toolkit.cli.demo", "Show every step on a small model that it trains."),
 }
 
 EXIT_BUG = 1
@@ -73,7 +73,7 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version("kedge"), prog_name="kedge")
 def kedge() -> None:
-    """Shrink a trained model, put it on boards over SSH, prove there that it is right and fast.
+    """Shrink a trained model, put it on boards over SSH, and prove there that it is right and fast.
 
     \b
     Try it without a board:   kedge demo

@@ -106,8 +106,8 @@ threads = click.option(
     "--threads",
     type=Threads(),
     metavar="N|sweep",
-    help="Threads of the runtime; sweep tries 1 to the board's cores. Without it, as kedge.toml "
-    "says, else 1.",
+    help="Threads of the runtime; sweep tries 1 up to the number of the board's cores. The default "
+    "is the number in kedge.toml, otherwise 1.",
 )
 
 _duration = click.option(
@@ -116,7 +116,7 @@ _duration = click.option(
     type=Duration(),
     default="3s",
     show_default=True,
-    help="How long each row is measured, such as 3s or 500ms.",
+    help="Time to measure each row, such as 3s or 500ms.",
 )
 
 
@@ -133,9 +133,15 @@ def converting(command: Command) -> Command:
             type=click.Choice(["0..255", "0..1", "-1..1"]),
             default="0..255",
             show_default=True,
-            help="What the model was trained on; for image folders.",
+            help="Range of the pixels that the model was trained on; for image folders.",
         ),
-        click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True),
+        click.option(
+            "--seed",
+            type=click.IntRange(0, 2**31 - 1),
+            default=0,
+            show_default=True,
+            help="Seed of the split of the data and of all training.",
+        ),
         click.option(
             "--recipe",
             default="ptq_w8a8",
@@ -148,8 +154,8 @@ def converting(command: Command) -> Command:
             "--data",
             required=True,
             type=file_path(),
-            help=".npz (x_train, y_train, x_test, y_test), a folder or .tar of images, one "
-            "sub-folder a class, or module:function; labels may be left away.",
+            help=".npz (x_train, y_train, x_test, y_test), a folder or .tar of images with "
+            "one sub-folder for each class, or module:function; labels are optional.",
         ),
     ):
         command = option(command)

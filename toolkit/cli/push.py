@@ -18,8 +18,8 @@ from toolkit.cli.options import as_json, file_path
 def command(file: Path, name: str, as_json: bool) -> None:
     """Send a .tflite into the scratch area of a board.
 
-    What is there already is not sent again; what was cut off goes on where it stopped. A model that
-    the board's runtime cannot load is refused before anything is sent.
+    A file that is already there is not sent again, and an interrupted transfer continues where it
+    stopped. A model that the board's runtime cannot load is refused before anything is sent.
 
     \b
     kedge push out/model.tflite --to pi

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 @as_json
 @click.pass_context
 def command(context: click.Context, as_json: bool) -> None:
-    """List, show and export what was measured in this project (kept in .kedge/results.db).
+    """List, show and export the measurements of this project (stored in .kedge/results.db).
 
-    Without a command, lists.
+    Without a command, it lists them.
 
     \b
     kedge results
@@ -35,7 +35,7 @@ def command(context: click.Context, as_json: bool) -> None:
 
 
 @command.command("list")
-@click.option("--on", "name", help="Only of this target.")
+@click.option("--on", "name", help="Show only results of this target.")
 @click.option("--last", type=click.IntRange(1, 100_000), default=20, show_default=True)
 @as_json
 def list_results(name: str | None, last: int, as_json: bool) -> None:
@@ -73,7 +73,7 @@ def list_results(name: str | None, last: int, as_json: bool) -> None:
 @click.argument("number", type=int)
 @as_json
 def show(number: int, as_json: bool) -> None:
-    """Show one result, its figures and its verdict computed again from the samples.
+    """Show one result, with figures and verdict computed again from its samples.
 
     \b
     kedge results show 12
@@ -129,7 +129,7 @@ def _accuracy(plain: dict[str, Any]) -> str:
 @click.argument("number", type=int)
 @click.argument("file", type=file_path())
 def export(number: int, file: Path) -> None:
-    """Write one result, all its samples included, to a JSON file.
+    """Write one result with all its samples to a JSON file.
 
     \b
     kedge results export 12 result12.json

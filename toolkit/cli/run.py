@@ -28,9 +28,11 @@ _SHOWN_VALUES = 8
     type=file_path(),
     multiple=True,
     required=True,
-    help="A picture, .npy or .npz; may be given several times.",
+    help="Picture, .npy or .npz; may be repeated.",
 )
-@click.option("--save-outputs", type=file_path(), help="Write the outputs' real values as .npz.")
+@click.option(
+    "--save-outputs", type=file_path(), help="Write the real values of all outputs to this .npz."
+)
 @wheelhouse
 @as_json
 def command(
@@ -41,11 +43,11 @@ def command(
     wheelhouse: Path | None,
     as_json: bool,
 ) -> None:
-    """Let a board answer pictures or arrays, and say how long each stage took there.
+    """Run a model on a board with pictures or arrays, and time each stage there.
 
-    model.toml beside FILE says how a picture becomes an input and what the outputs mean; `kedge
-    convert` writes one, docs/run.md describes it. This computer only decodes pictures: resizing,
-    scaling, quantizing and all the rest are done on the board.
+    model.toml beside FILE says how a picture becomes an input and what the outputs mean. `kedge
+    convert` writes it, and docs/run.md describes it. This computer only decodes pictures; the board
+    resizes, scales, quantizes and does all the rest.
 
     \b
     kedge run out/model.tflite --on pi --input cat.jpg --input dog.png

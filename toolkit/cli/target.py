@@ -34,9 +34,20 @@ command.add_command(tune)
 @click.argument("name")
 @click.argument("address", metavar="[USER@]HOST[:PORT]|local")
 @click.option("--identity", type=file_path(), help="Private key to log in with.")
-@click.option("--host-key", help="SHA256:… that the board must show; asked for if not given.")
-@click.option("--jump", metavar="USER@HOST[:PORT],…", help="Jump hosts on the way, or none.")
-@click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="May be repeated.")
+@click.option(
+    "--host-key",
+    help="Fingerprint (SHA256:…) that the board must show; kedge asks if it is not given.",
+)
+@click.option(
+    "--jump", metavar="USER@HOST[:PORT],…", help="Jump hosts on the way to the board, or none."
+)
+@click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Label of the target; may be repeated.",
+)
 @click.option("--root", help="Folder on the board for kedge's files.")
 def add(
     name: str,
@@ -47,9 +58,9 @@ def add(
     labels: tuple[str, ...],
     root: str | None,
 ) -> None:
-    """Add a board, after its host key was accepted and a login worked.
+    """Add a board, once its host key is accepted and a login works.
 
-    What is not said here (user, port, key, jump hosts) comes from ~/.ssh/config, if it is there.
+    A user, port, key or jump host that is not given here comes from ~/.ssh/config, if it is there.
 
     \b
     kedge target add pi pi@raspberrypi --label room=lab
@@ -147,7 +158,7 @@ def _labels(target: Target) -> str:
 
 @command.command("remove")
 @click.argument("name")
-@click.option("--forget", is_flag=True, help="Leave the board as it is; it may be gone.")
+@click.option("--forget", is_flag=True, help="Do not touch the board, which may be gone.")
 def remove(name: str, forget: bool) -> None:
     """Remove kedge's files from a board, and the board from this project.
 

@@ -26,14 +26,14 @@ EXIT_NOT_READY = 6
     "--wheelhouse",
     type=file_path(),
     envvar="KEDGE_WHEELHOUSE",
-    help="Folder of wheels, to tell what will be sent.",
+    help="Folder with wheels, used to say what will be sent.",
 )
 @as_json
 def check(name: str, wheelhouse: Path | None, as_json: bool) -> int:
-    """Tell what a board is, which runtime it will use, and what stands in the way.
+    """Show what a board is, which runtime it will use, and what prevents its use.
 
-    The board is only read: nothing is written there, and no agent is placed. Ends with 0 when it is
-    READY or READY WITH CAUTION, with 6 when it is NOT READY.
+    The command only reads the board: it writes nothing there and places no agent. The exit code is
+    0 for READY and READY WITH CAUTION, and 6 for NOT READY.
 
     \b
     kedge target check pi

@@ -17,16 +17,18 @@ if TYPE_CHECKING:
 
 @click.command("tune")
 @click.argument("name")
-@click.option("--model", required=True, type=file_path(), help="The .tflite to tune for.")
+@click.option(
+    "--model", required=True, type=file_path(), help="The .tflite for which the settings are tuned."
+)
 @click.option(
     "--duration",
     "duration_s",
     type=Duration(),
     default="1500ms",
     show_default=True,
-    help="How long each of the fastest settings is measured.",
+    help="Time to measure each of the fastest settings.",
 )
-@click.option("--dry-run", is_flag=True, help="Only measure: leave kedge.toml as it is.")
+@click.option("--dry-run", is_flag=True, help="Only measure; do not change kedge.toml.")
 @click.option("--wheelhouse", type=file_path(), envvar="KEDGE_WHEELHOUSE", hidden=True)
 @as_json
 def tune(
@@ -37,11 +39,12 @@ def tune(
     wheelhouse: Path | None,
     as_json: bool,
 ) -> int:
-    """Find what runs a model fastest on a board, and keep it in kedge.toml.
+    """Find the fastest settings for a model on a board, and keep them in kedge.toml.
 
-    Tries every runtime that loads there, 1 thread to one for each core, and the classes of cores of
-    a big.LITTLE board. `bench`, `run` and `compare` then use what was found, unless their options
-    say otherwise. Exits with 9, and keeps nothing, when every figure is INVALID.
+    The command tries every runtime that loads, every number of threads up to the number of cores,
+    and each class of cores of a big.LITTLE board. `bench`, `run` and `compare` then use the fastest
+    settings, unless their options say otherwise. If every figure is INVALID, nothing is kept and
+    the exit code is 9.
 
     \b
     kedge target tune pi --model out/model.tflite

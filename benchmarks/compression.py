@@ -35,7 +35,7 @@ from targets.device import no_progress
 from targets.provision import open_device
 from toolkit.measure.compare import interleave
 from toolkit.measure.host_latency import THIS_COMPUTER, latency_on
-from toolkit.measure.row import one_process
+from toolkit.measure.rows import one_process
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"

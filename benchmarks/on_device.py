@@ -39,7 +39,7 @@ from targets.inventory import Target
 from targets.provision import open_device
 from toolkit.demo.sshd import start_sshd
 from toolkit.measure.compare import order_of
-from toolkit.measure.row import one_process
+from toolkit.measure.rows import one_process
 
 #: Odd, so that a median is one of the ratios. Of 41 the interval of the median leaves out 13 on
 #: each side: a process that the machine disturbed does not decide.

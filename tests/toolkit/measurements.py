@@ -9,7 +9,7 @@ from toolkit.judge.parity import EQUAL, Parity
 from toolkit.judge.statistics import latency
 from toolkit.judge.verdict import judge
 from toolkit.measure.bench import BenchSettings, Measurement
-from toolkit.measure.row import Row
+from toolkit.judge.row import Row
 
 KERNELS = KernelClass("aarch64", "ai-edge-litert", "2.3.0")
 FACTS = {

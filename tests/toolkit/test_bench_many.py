@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.kedge import assert_refused, kedge
 from tests.tiny_model import relu_model
-from toolkit.cli.measurement import gravest
+from toolkit.report.measurement import gravest
 
 DOWN = """
 [targets.down]

@@ -17,9 +17,9 @@ import pytest
 from tests.kedge import assert_refused, kedge
 from tests.tiny_model import relu_model
 from tests.toolkit.measurements import measurement
-from toolkit.cli.measurement import as_plain
+from toolkit.report.measurement import as_plain
 from toolkit.measure.bench import BenchSettings
-from toolkit.measure.row import row_of
+from toolkit.judge.row import row_of
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "bench.md"
 

@@ -7,8 +7,8 @@ from typing import Any
 from device_agent.contract.op_times import OpTime, OpTimes
 from tests.toolkit.measurements import measurement
 from toolkit.cli.compare import as_plain as plain_comparison
-from toolkit.cli.measurement import as_plain
-from toolkit.cli.op_times import plain_op_times
+from toolkit.report.measurement import as_plain
+from toolkit.report.op_times import plain_op_times
 from toolkit.judge.ratio import compare_medians
 from toolkit.measure.compare import Arm, Comparison
 from toolkit.results.store import as_document, open_results

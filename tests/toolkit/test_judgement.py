@@ -6,7 +6,7 @@ from converters.evidence.conversion import Conversion
 from converters.judge.metric import MetricFigures
 from converters.judge.paired import Drop
 from converters.judge.score import Accuracy
-from toolkit.cli.judgement import comparison_table, judgement_rows, plain_judgement
+from toolkit.report.conversion import comparison_table, judgement_rows, plain_judgement
 
 FIGURES = MetricFigures("regression", "mae", False, 0.5, 0.52, 200, ())
 GREW = Drop("test", 200, 120, 80, (0.01, 0.07), "mae", 0.5, 0.52, False)

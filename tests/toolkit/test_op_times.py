@@ -7,7 +7,7 @@ import pytest
 
 from device_agent.contract.op_times import OpTime, OpTimes
 from targets.agent_client import AgentError
-from toolkit.cli.op_times import MOST_SHOWN, plain_op_times, show_op_times
+from toolkit.report.op_times import MOST_SHOWN, plain_op_times, show_op_times
 from toolkit.measure.op_times import ask_op_times
 
 TIMES = OpTimes([OpTime("CONV", "XNNPACK", 90.0), OpTime("SOFTMAX", "builtin", 10.0)], 100)

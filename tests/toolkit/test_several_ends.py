@@ -15,7 +15,7 @@ from converters.judge.paired import Drop
 from converters.tflite.reader import read_model
 from device_agent.contract.measurement import KernelClass
 from tests.kedge import Ran, kedge
-from toolkit.cli.judgement import comparison_table, judgement_rows, plain_judgement
+from toolkit.report.conversion import comparison_table, judgement_rows, plain_judgement
 from toolkit.judge.golden_parity import compare_golden
 from toolkit.judge.parity import AGREES, DIFFERS, EQUAL
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from toolkit.cli import output
-from toolkit.cli.accuracy import show_accuracy
-from toolkit.cli.measurement import as_plain, exit_code, gravest
-from toolkit.cli.measurement_report import show_measurement
+from toolkit.report.accuracy import show_accuracy
+from toolkit.report.measurement import as_plain, exit_code, gravest
+from toolkit.report.measurement_text import show_measurement
 from toolkit.cli.options import Duration, FiniteRange, as_json, file_path, threads, wheelhouse
 
 if TYPE_CHECKING:

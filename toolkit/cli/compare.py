@@ -10,7 +10,7 @@ import click
 
 from toolkit.cli import output
 from toolkit.cli.bench import keep
-from toolkit.cli.measurement import EXIT_NOT_TRUSTED, EXIT_REFUSED
+from toolkit.report.measurement import EXIT_NOT_TRUSTED, EXIT_REFUSED
 from toolkit.cli.options import Duration, Share, as_json, file_path
 
 if TYPE_CHECKING:

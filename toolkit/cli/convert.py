@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from toolkit.cli import output
-from toolkit.cli.judgement import comparison_table, drop_cell, judgement_rows
+from toolkit.report.conversion import comparison_table, drop_cell, judgement_rows
 from toolkit.cli.options import Share, as_json, converting, file_path
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ import click
 from toolkit.cli import output
 from toolkit.cli.bench import keep
 from toolkit.cli.convert import show_conversion
-from toolkit.cli.judgement import plain_judgement
-from toolkit.cli.measurement import EXIT_NOT_TRUSTED, as_plain, exit_code
-from toolkit.cli.measurement_report import show_measurement
+from toolkit.report.conversion import plain_judgement
+from toolkit.report.measurement import EXIT_NOT_TRUSTED, as_plain, exit_code
+from toolkit.report.measurement_text import show_measurement
 from toolkit.cli.options import as_json, converting, file_path, measuring
 
 

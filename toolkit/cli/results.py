@@ -78,8 +78,8 @@ def show(number: int, as_json: bool) -> None:
     \b
     kedge results show 12
     """
-    from toolkit.cli.measurement import plain_row
-    from toolkit.cli.measurement_report import show_row_details, show_rows, show_verdict
+    from toolkit.report.measurement import plain_row
+    from toolkit.report.measurement_text import show_row_details, show_rows, show_verdict
 
     with _store() as store:
         found = store.load(number)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from toolkit.cli import output
-from toolkit.cli.measurement import EXIT_NOT_TRUSTED
+from toolkit.report.measurement import EXIT_NOT_TRUSTED
 from toolkit.cli.options import Duration, as_json, file_path
 
 if TYPE_CHECKING:

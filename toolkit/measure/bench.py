@@ -30,7 +30,8 @@ from toolkit.judge.verdict import INVALID
 from toolkit.measure.accuracy import BoardAccuracy, LabelledData, measure_accuracy, open_labelled
 from toolkit.measure.op_times import ask_op_times
 from toolkit.measure.quality import QUALITIES
-from toolkit.measure.row import Row, measure_row, one_process
+from toolkit.judge.row import Row
+from toolkit.measure.rows import measure_row, one_process
 from toolkit.reboot import why_lost
 
 GOLDEN_NAME = "golden.npz"

@@ -18,7 +18,8 @@ from toolkit.judge.ratio import LEAST_PROCESSES, NOISE, Ratio, compare_medians
 from toolkit.judge.statistics import Latency
 from toolkit.judge.verdict import VALID, Verdict
 from toolkit.measure.bench import BenchSettings, Measurement, host_class, place_of
-from toolkit.measure.row import one_process, row_of
+from toolkit.judge.row import row_of
+from toolkit.measure.rows import one_process
 from toolkit.results.store import StoredResult
 
 #: Of each arm (Google Benchmark asks for 9 repetitions before it tests).

@@ -13,7 +13,7 @@ from targets.provision import open_device
 from toolkit.admission import admit
 from toolkit.judge.statistics import PROCESSES, latency
 from toolkit.measure.compare import interleave
-from toolkit.measure.row import one_process
+from toolkit.measure.rows import one_process
 
 #: One process of one file: short, as many files are asked about, and a search asks often.
 PROCESS_S = 0.2

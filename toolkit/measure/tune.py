@@ -30,7 +30,8 @@ from toolkit.judge.statistics import PROCESSES
 from toolkit.judge.verdict import INVALID
 from toolkit.measure.bench import place_of
 from toolkit.measure.compare import order_of
-from toolkit.measure.row import Row, one_process, row_of
+from toolkit.judge.row import Row, row_of
+from toolkit.measure.rows import one_process
 
 #: How long the process of a setting measures in the first round.
 SCREENING_S = 0.2

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from typing import Any
 
 from toolkit.measure.bench import Measurement
-from toolkit.measure.row import Row
+from toolkit.judge.row import Row
 
 
 def document_of(measurement: Measurement, row: Row) -> dict[str, Any]:

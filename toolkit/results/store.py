@@ -27,7 +27,7 @@ from toolkit.errors import ToolkitError
 from toolkit.judge.statistics import Latency, latency
 from toolkit.judge.verdict import Verdict
 from toolkit.measure.bench import Measurement
-from toolkit.measure.row import Row, row_of
+from toolkit.judge.row import Row, row_of
 from toolkit.project import FOLDER
 from toolkit.results.document import document_of, mode_of
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from toolkit.cli.op_times import plain_op_times
+from toolkit.report.op_times import plain_op_times
 
 if TYPE_CHECKING:
     from device_agent.contract.placement import Placement
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from toolkit.judge.parity import Parity
     from toolkit.judge.soak import Soak
     from toolkit.measure.bench import Measurement
-    from toolkit.measure.row import Row
+    from toolkit.judge.row import Row
 
 EXIT_REFUSED = 8
 EXIT_NOT_TRUSTED = 9

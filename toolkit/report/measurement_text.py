@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from toolkit.cli import output
-from toolkit.cli.accuracy import show_accuracy
-from toolkit.cli.measurement import once_us
-from toolkit.cli.op_times import show_op_times
+from toolkit.report.accuracy import show_accuracy
+from toolkit.report.measurement import once_us
+from toolkit.report.op_times import show_op_times
 
 if TYPE_CHECKING:
     from toolkit.judge.energy import Energy
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from toolkit.judge.statistics import Latency
     from toolkit.judge.trend import Trend
     from toolkit.measure.bench import Measurement
-    from toolkit.measure.row import Row
+    from toolkit.judge.row import Row
 
 #: A soak that lasted this share of what was asked for ended by itself.
 _WHOLE_SOAK = 0.99

@@ -1,0 +1,1 @@
+"""Plain forms of results, for a program and for a person: data, words and tables."""

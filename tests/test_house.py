@@ -33,7 +33,6 @@ SAME_BY_DESIGN = {
 }
 # Names that still mean several things. Only ever gets shorter: a name that is clean has to go.
 NOT_YET_ONE_MEANING = {
-    "Comparison",
     "Pair",
     "Row",
     "RunSettings",
@@ -43,12 +42,10 @@ NOT_YET_ONE_MEANING = {
     "Surroundings",
     "Target",
     "Verdict",
-    "as_plain",
     "choose",
     "compare",
     "dataset_of",
     "dequantize",
-    "exit_code",
     "judge",
     "plan",
     "prune",

@@ -6,10 +6,10 @@ from device_agent.contract.conditions import Conditions
 from device_agent.contract.measurement import KernelClass, ProcessRun
 from targets.device import BoardRun, Staged
 from toolkit.judge.parity import EQUAL, Parity
+from toolkit.judge.row import Row
 from toolkit.judge.statistics import latency
 from toolkit.judge.verdict import judge
 from toolkit.measure.bench import BenchSettings, Measurement
-from toolkit.judge.row import Row
 
 KERNELS = KernelClass("aarch64", "ai-edge-litert", "2.3.0")
 FACTS = {

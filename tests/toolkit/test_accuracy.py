@@ -18,6 +18,7 @@ from targets.provision import open_device
 from tests.tiny_model import add_model, pictures_model, relu_model
 from toolkit.measure import accuracy
 from toolkit.measure.accuracy import BoardAccuracy, measure_accuracy, open_labelled
+from toolkit.report.accuracy import plain_accuracy
 
 #: The channels of a picture of one pixel, in the order of the model's classes.
 COLORS = {"red": (200, 30, 40), "green": (10, 250, 0), "blue": (90, 80, 120)}
@@ -64,7 +65,7 @@ def test_right_answers_are_counted_over_every_batch(
     assert found.board_interval[0] < 43 / 50 < found.board_interval[1]
     assert found.drop.interval[0] < 0 < found.drop.interval[1]
     assert not found.board_is_worse
-    assert found.as_plain()["board"] == 43 / 50
+    assert plain_accuracy(found)["board"] == 43 / 50
 
 
 @pytest.mark.parametrize("color", ["RGB", "BGR"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.kedge import assert_refused, kedge
 from tests.tiny_model import relu_model
-from toolkit.report.measurement import gravest
+from toolkit.report.exit_code import gravest_exit_code
 
 DOWN = """
 [targets.down]
@@ -80,9 +80,9 @@ def test_an_unknown_label_or_name_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_gravest_code_wins() -> None:
-    assert gravest([0, 9, 6, 7, 8, 5]) == 5
-    assert gravest([0, 9, 6, 7, 8]) == 8
-    assert gravest([9, 6, 7]) == 7
-    assert gravest([9, 0, 6]) == 6
-    assert gravest([0, 9]) == 9
-    assert gravest([0]) == 0
+    assert gravest_exit_code([0, 9, 6, 7, 8, 5]) == 5
+    assert gravest_exit_code([0, 9, 6, 7, 8]) == 8
+    assert gravest_exit_code([9, 6, 7]) == 7
+    assert gravest_exit_code([9, 0, 6]) == 6
+    assert gravest_exit_code([0, 9]) == 9
+    assert gravest_exit_code([0]) == 0

@@ -17,9 +17,9 @@ import pytest
 from tests.kedge import assert_refused, kedge
 from tests.tiny_model import relu_model
 from tests.toolkit.measurements import measurement
-from toolkit.report.measurement import as_plain
-from toolkit.measure.bench import BenchSettings
 from toolkit.judge.row import row_of
+from toolkit.measure.bench import BenchSettings
+from toolkit.report.measurement import plain_measurement
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "bench.md"
 
@@ -165,7 +165,7 @@ def test_a_result_that_is_not_there_is_named(project: Path) -> None:
 def test_every_key_of_the_json_is_documented() -> None:
     taken = measurement([[1_000_000 + k for k in range(60)]] * 6)
     text = DOCUMENT.read_text(encoding="utf-8")
-    entry = as_plain(taken)
+    entry = plain_measurement(taken)
     for name in [*entry, *entry["rows"][0], *entry["outliers"]]:
         assert f"`{name}`" in text, name
 
@@ -176,7 +176,7 @@ def test_the_keys_of_pace_and_soak_are_documented() -> None:
     starts, memory = tuple(range(60)), tuple(range(120))
     series = {"responses": (1_000_000,) * 60, "starts": starts, "memory": memory}
     runs = tuple(replace(one, run=run, series=series) for one in taken.rows[0].runs)
-    entry = as_plain(replace(taken, rows=(row_of(taken.facts, 1, runs),)))
+    entry = plain_measurement(replace(taken, rows=(row_of(taken.facts, 1, runs),)))
     text = DOCUMENT.read_text(encoding="utf-8")
     for name in [*entry["pace"], *entry["soak"]]:
         assert f"`{name}`" in text, name

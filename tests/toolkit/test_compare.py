@@ -6,11 +6,12 @@ import pytest
 
 from tests.kedge import assert_refused, kedge
 from tests.tiny_model import relu_model
-from toolkit.cli.compare import exit_code, show_comparison
 from toolkit.judge.ratio import REGRESSED, Ratio
 from toolkit.judge.statistics import latency
 from toolkit.judge.verdict import UNSTABLE, VALID, Verdict
-from toolkit.measure.compare import Arm, Comparison, order_of
+from toolkit.measure.compare import Arm, LatencyComparison, order_of
+from toolkit.report.comparison import describe_comparison
+from toolkit.report.exit_code import exit_code_of_comparison
 
 
 def test_every_block_has_each_arm_once_in_an_order_of_its_own() -> None:
@@ -24,17 +25,14 @@ def test_every_block_has_each_arm_once_in_an_order_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("verdict", "code", "told"), [(VALID, 8, "REGRESSED"), (UNSTABLE, 9, "NOT TRUSTED, REGRESSED")]
 )
-def test_a_side_that_cannot_be_trusted_decides_nothing(
-    verdict: str, code: int, told: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_side_that_cannot_be_trusted_decides_nothing(verdict: str, code: int, told: str) -> None:
     figure = latency([[1000, 1001, 1002]] * 9)
     sides = [Arm(name, figure, Verdict(verdict, ())) for name in ("a.tflite", "b.tflite")]
     ratio = Ratio(2.0, (1.9, 2.1), REGRESSED, None)
-    found = Comparison("pi", "pi", sides[0], sides[1], ratio, True)
+    found = LatencyComparison("pi", "pi", sides[0], sides[1], ratio, True)
 
-    show_comparison(found)
-    assert capsys.readouterr().out.startswith(told)
-    assert exit_code(found) == code
+    assert str(describe_comparison(found)[0]).startswith(told)
+    assert exit_code_of_comparison(found) == code
 
 
 def test_a_model_is_compared_with_itself_and_with_an_earlier_result(tmp_path: Path) -> None:

@@ -6,12 +6,14 @@ from typing import Any
 
 from device_agent.contract.op_times import OpTime, OpTimes
 from tests.toolkit.measurements import measurement
-from toolkit.cli.compare import as_plain as plain_comparison
-from toolkit.report.measurement import as_plain
-from toolkit.report.op_times import plain_op_times
 from toolkit.judge.ratio import compare_medians
-from toolkit.measure.compare import Arm, Comparison
-from toolkit.results.store import as_document, open_results
+from toolkit.measure.compare import Arm, LatencyComparison
+from toolkit.report.comparison import plain_latency_comparison
+from toolkit.report.measurement import plain_measurement
+from toolkit.report.op_times import plain_op_times
+from toolkit.report.record import records_of_measurement
+from toolkit.report.stored_result import plain_samples
+from toolkit.results.store import open_results
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "bench.md"
 
@@ -33,7 +35,7 @@ def assert_documented(found: Any) -> None:
 
 
 def test_of_parity_and_of_the_times_of_operators() -> None:
-    assert_documented(as_plain(measurement(SAMPLES))["parity"])
+    assert_documented(plain_measurement(measurement(SAMPLES))["parity"])
     assert_documented(plain_op_times(OpTimes(steps=[OpTime("ADD", "builtin", 3.0)], runs=9)))
 
 
@@ -41,8 +43,8 @@ def test_of_a_comparison() -> None:
     row = measurement(SAMPLES).rows[0]
     medians = row.latency.process_medians_us
     arm = Arm("a.tflite", row.latency, row.verdict)
-    found = Comparison("pi", "pi", arm, arm, compare_medians(medians, medians, 0.02), True)
-    plain = plain_comparison(found)
+    found = LatencyComparison("pi", "pi", arm, arm, compare_medians(medians, medians, 0.02), True)
+    plain = plain_latency_comparison(found)
 
     assert_documented({name: plain[name] for name in ("ratio", "arms")})
     text = DOCUMENT.read_text(encoding="utf-8")
@@ -51,9 +53,9 @@ def test_of_a_comparison() -> None:
 
 def test_of_results(tmp_path: Path) -> None:
     with open_results(tmp_path) as store:
-        store.save(measurement(SAMPLES))
+        store.save(records_of_measurement(measurement(SAMPLES)))
         (line,) = store.lines()
-        exported = as_document(store.load(line.id))
+        exported = plain_samples(store.load(line.id))
 
     assert_documented([vars(line)])
     assert_documented([dict.fromkeys(exported["runs"][0])])

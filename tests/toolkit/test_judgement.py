@@ -6,7 +6,8 @@ from converters.evidence.conversion import Conversion
 from converters.judge.metric import MetricFigures
 from converters.judge.paired import Drop
 from converters.judge.score import Accuracy
-from toolkit.report.conversion import comparison_table, judgement_rows, plain_judgement
+from toolkit.report.conversion import judgement_rows, plain_judgement
+from toolkit.report.recipe_comparison import judgement_table
 
 FIGURES = MetricFigures("regression", "mae", False, 0.5, 0.52, 200, ())
 GREW = Drop("test", 200, 120, 80, (0.01, 0.07), "mae", 0.5, 0.52, False)
@@ -56,10 +57,10 @@ def test_a_comparison_by_a_metric_has_columns_of_its_own() -> None:
             "drops": {"test": {"drop": 0.04, "interval": (0.01, 0.07)}},
         },
     ]
-    title, heads, cells = comparison_table({"metric": "mae", "rows": rows})
-    assert title == "mae"
-    assert all(len(row) == len(heads) for row in cells)
-    assert cells[1] == ["ptq_w8a8", "–", "0.52", "0.52 (0.5–0.54)", "4.00 (+1.00 to +7.00)"]
+    table = judgement_table({"metric": "mae", "rows": rows})
+    assert table.title == "mae"
+    assert all(len(row) == len(table.columns) for row in table.rows)
+    assert table.rows[1] == ["ptq_w8a8", "–", "0.52", "0.52 (0.5–0.54)", "4.00 (+1.00 to +7.00)"]
 
 
 def test_a_drop_of_an_error_is_a_share_of_it() -> None:

@@ -3,12 +3,11 @@
 from types import SimpleNamespace
 from typing import Any
 
-import pytest
-
 from device_agent.contract.op_times import OpTime, OpTimes
 from targets.agent_client import AgentError
-from toolkit.report.op_times import MOST_SHOWN, plain_op_times, show_op_times
 from toolkit.measure.op_times import ask_op_times
+from toolkit.report.op_times import MOST_SHOWN, describe_op_times, plain_op_times
+from toolkit.report.tables import Table
 
 TIMES = OpTimes([OpTime("CONV", "XNNPACK", 90.0), OpTime("SOFTMAX", "builtin", 10.0)], 100)
 
@@ -23,24 +22,26 @@ def test_a_board_that_fails_to_profile_costs_nothing_but_the_profile() -> None:
     assert found.reason == "pi: the inference process died: it crashed"
 
 
-def test_the_slowest_are_shown_first_with_their_share(capsys: pytest.CaptureFixture[str]) -> None:
-    show_op_times(TIMES)
-    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+def test_the_slowest_are_shown_first_with_their_share() -> None:
+    (table,) = describe_op_times(TIMES)
 
-    assert ["1:", "CONV", "XNNPACK", "90.0", "us", "90.00", "%"] in lines
-    assert ["2:", "SOFTMAX", "builtin", "10.0", "us", "10.00", "%"] in lines
-
-
-def test_a_long_table_is_cut_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    show_op_times(OpTimes([OpTime("CONV", "XNNPACK", 1.0)] * (MOST_SHOWN + 3), 5))
-
-    assert "the other 3 are in --json" in capsys.readouterr().out
+    assert isinstance(table, Table)
+    assert table.rows == [
+        ["1: CONV", "XNNPACK", "90.0 us", "90.00 %"],
+        ["2: SOFTMAX", "builtin", "10.0 us", "10.00 %"],
+    ]
 
 
-def test_a_reason_is_shown_instead(capsys: pytest.CaptureFixture[str]) -> None:
-    show_op_times(OpTimes(reason="it does not tell them"))
+def test_a_long_table_is_cut_and_says_so() -> None:
+    (table,) = describe_op_times(OpTimes([OpTime("CONV", "XNNPACK", 1.0)] * (MOST_SHOWN + 3), 5))
 
-    assert "no per-operator times: it does not tell them" in capsys.readouterr().out
+    assert isinstance(table, Table)
+    assert "the other 3 are in --json" in table.title
+
+
+def test_a_reason_is_shown_instead() -> None:
+    reason = OpTimes(reason="it does not tell them")
+    assert describe_op_times(reason) == ["no per-operator times: it does not tell them"]
 
 
 def test_a_program_gets_all_steps_or_the_reason() -> None:

@@ -14,13 +14,14 @@ import pytest
 
 from tests.targets.small_disk import small_disk
 from tests.toolkit.measurements import measurement
+from toolkit.report.record import records_of_measurement
+from toolkit.report.stored_result import plain_samples
 from toolkit.results.store import (
     FOLDER,
     NAME,
     SCHEMA,
     ResultDiskError,
     ResultStoreError,
-    as_document,
     open_results,
 )
 
@@ -30,7 +31,7 @@ SAMPLES = [[100_000 + 7 * process + sample for sample in range(60)] for process 
 def test_a_result_comes_back_with_every_sample(tmp_path: Path) -> None:
     taken = measurement(SAMPLES)
     with open_results(tmp_path) as store:
-        (number,) = store.save(taken)
+        (number,) = store.save(records_of_measurement(taken))
     with open_results(tmp_path) as store:
         found = store.load(number)
     assert [list(run.samples_ns) for run in found.runs] == SAMPLES
@@ -45,15 +46,17 @@ def test_what_paced_runs_and_soaks_recorded_comes_back(tmp_path: Path) -> None:
     series = {"responses": (3, 2, 1), "memory": (0, 4096)}
     runs = tuple(replace(run, series=series) for run in taken.rows[0].runs)
     with open_results(tmp_path) as store:
-        (number,) = store.save(replace(taken, rows=(replace(taken.rows[0], runs=runs),)))
+        (number,) = store.save(
+            records_of_measurement(replace(taken, rows=(replace(taken.rows[0], runs=runs),)))
+        )
         found = store.load(number)
     assert found.runs == runs
-    assert as_document(found)["runs"][5]["series"]["responses"] == [3, 2, 1]
+    assert plain_samples(found)["runs"][5]["series"]["responses"] == [3, 2, 1]
 
 
 def test_a_result_says_by_whom_and_how_it_was_taken(tmp_path: Path) -> None:
     with open_results(tmp_path) as store:
-        (number,) = store.save(measurement(SAMPLES))
+        (number,) = store.save(records_of_measurement(measurement(SAMPLES)))
         told = store.load(number).document
     assert told["host"]["name"] == platform.node()
     assert told["settings"]["seed"] == 0
@@ -87,7 +90,7 @@ def test_a_store_of_schema_1_is_read_and_computed_again(first_store: Path) -> No
 
 def test_new_results_go_beside_those_of_schema_1(first_store: Path) -> None:
     with open_results(first_store) as store:
-        (number,) = store.save(measurement(SAMPLES))
+        (number,) = store.save(records_of_measurement(measurement(SAMPLES)))
     with open_results(first_store) as store:
         assert [line.id for line in store.lines()] == [number, 2, 1]
         assert store.load(1).line.target == "here"
@@ -96,7 +99,7 @@ def test_new_results_go_beside_those_of_schema_1(first_store: Path) -> None:
 def test_the_newest_result_is_listed_first_and_by_target(tmp_path: Path) -> None:
     with open_results(tmp_path) as store:
         for target in ("pi", "jetson", "pi"):
-            store.save(measurement(SAMPLES, target))
+            store.save(records_of_measurement(measurement(SAMPLES, target)))
         assert [line.id for line in store.lines()] == [3, 2, 1]
         assert [line.id for line in store.lines("pi")] == [3, 1]
         assert [line.id for line in store.lines(limit=1)] == [3]
@@ -104,7 +107,7 @@ def test_the_newest_result_is_listed_first_and_by_target(tmp_path: Path) -> None
 
 def test_a_store_of_a_newer_kedge_is_refused_and_left_alone(tmp_path: Path) -> None:
     with open_results(tmp_path) as store:
-        store.save(measurement(SAMPLES))
+        store.save(records_of_measurement(measurement(SAMPLES)))
     path = tmp_path / FOLDER / NAME
     database = sqlite3.connect(path)
     database.execute(f"PRAGMA user_version = {SCHEMA + 1}")
@@ -150,7 +153,7 @@ def test_a_number_that_no_result_has_is_told(number: int, tmp_path: Path) -> Non
 def test_a_damaged_result_is_named_and_the_others_stay(harm: str, tmp_path: Path) -> None:
     with open_results(tmp_path) as store:
         for samples in (SAMPLES, [[*one, 1] for one in SAMPLES]):
-            store.save(measurement(samples))
+            store.save(records_of_measurement(measurement(samples)))
     with sqlite3.connect(tmp_path / FOLDER / NAME) as database:
         database.execute(harm)
     with open_results(tmp_path) as store:
@@ -169,7 +172,7 @@ def test_a_full_disk_is_named_and_what_was_kept_stays(tmp_path: Path) -> None:
             while kept < 100:
                 samples = random.integers(1_000_000, 2_000_000, (6, 1000)).tolist()
                 with open_results(project) as store:
-                    store.save(measurement(samples))
+                    store.save(records_of_measurement(measurement(samples)))
                 kept += 1
         assert refused.value.exit_code == 6
         with open_results(project) as store:
@@ -181,12 +184,12 @@ def test_a_store_that_cannot_be_written_is_read(tmp_path: Path) -> None:
     project = tmp_path / "disk"
     with small_disk(project, "size=4000000"):
         with open_results(project) as store:
-            store.save(measurement(SAMPLES))
+            store.save(records_of_measurement(measurement(SAMPLES)))
         subprocess.run(["mount", "-o", "remount,ro", project], check=True)
         with open_results(project) as store:
             assert len(store.load(1).runs) == 6
             with pytest.raises(ResultStoreError, match="readonly") as refused:
-                store.save(measurement(SAMPLES))
+                store.save(records_of_measurement(measurement(SAMPLES)))
         assert "writable" in refused.value.hint
 
 
@@ -194,10 +197,11 @@ def test_two_writers_at_once_lose_nothing(tmp_path: Path) -> None:
     code = (
         "import sys, pathlib\n"
         "from tests.toolkit.measurements import measurement\n"
+        "from toolkit.report.record import records_of_measurement\n"
         "from toolkit.results.store import open_results\n"
         "for _ in range(10):\n"
         "    with open_results(pathlib.Path(sys.argv[1])) as store:\n"
-        "        store.save(measurement([[1000, 2000, 3000]] * 6))\n"
+        "        store.save(records_of_measurement(measurement([[1000, 2000, 3000]] * 6)))\n"
     )
     root = Path(__file__).resolve().parents[2]
     command = [sys.executable, "-c", code, str(tmp_path)]
@@ -210,8 +214,8 @@ def test_two_writers_at_once_lose_nothing(tmp_path: Path) -> None:
 
 def test_an_export_is_json_with_the_samples(tmp_path: Path) -> None:
     with open_results(tmp_path) as store:
-        (number,) = store.save(measurement(SAMPLES))
-        document = json.loads(json.dumps(as_document(store.load(number))))
+        (number,) = store.save(records_of_measurement(measurement(SAMPLES)))
+        document = json.loads(json.dumps(plain_samples(store.load(number))))
     assert document["schema"] == SCHEMA
     assert document["runs"][5]["samples_ns"] == SAMPLES[5]
     assert document["runs"][0]["conditions"][0]["load_1min"] == 0.5

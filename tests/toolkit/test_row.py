@@ -7,9 +7,9 @@ import pytest
 
 from targets.device import BoardRun, Device, RunSettings, Staged
 from tests.toolkit.measurements import FACTS, board_run
+from toolkit.judge.row import Row
 from toolkit.judge.verdict import UNSTABLE, VALID
 from toolkit.measure.quality import QUALITIES
-from toolkit.judge.row import Row
 from toolkit.measure.rows import measure_row, one_process
 
 QUIET = (100, 101, 99, 100, 102, 100)

@@ -15,9 +15,10 @@ from converters.judge.paired import Drop
 from converters.tflite.reader import read_model
 from device_agent.contract.measurement import KernelClass
 from tests.kedge import Ran, kedge
-from toolkit.report.conversion import comparison_table, judgement_rows, plain_judgement
 from toolkit.judge.golden_parity import compare_golden
 from toolkit.judge.parity import AGREES, DIFFERS, EQUAL
+from toolkit.report.conversion import judgement_rows, plain_judgement
+from toolkit.report.recipe_comparison import judgement_table
 
 HOST = KernelClass("x86_64", "ai-edge-litert", "2.3.0")
 BOARD = KernelClass("aarch64", "ai-edge-litert", "2.3.0")
@@ -145,7 +146,7 @@ def test_a_comparison_has_a_line_for_each_recipe_and_output() -> None:
         {"name": "ptq_w8a8", "outputs": outputs},
         {"name": "qat_w8a8", "outputs": {}},
     ]
-    title, heads, cells = comparison_table({"metric": "several", "rows": rows})
-    assert title == "Outputs" and len(cells) == 5
-    assert all(len(row) == len(heads) for row in cells)
-    assert cells[2][:3] == ["ptq_w8a8", "kind", "accuracy"]
+    table = judgement_table({"metric": "several", "rows": rows})
+    assert table.title == "Outputs" and len(table.rows) == 5
+    assert all(len(row) == len(table.columns) for row in table.rows)
+    assert table.rows[2][:3] == ["ptq_w8a8", "kind", "accuracy"]

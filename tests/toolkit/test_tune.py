@@ -13,8 +13,8 @@ from tests.dense_model import dense_model
 from tests.kedge import kedge
 from tests.toolkit.measurements import FACTS, board_run
 from toolkit.cli.main import run
-from toolkit.measure.bench import threads_for
 from toolkit.judge.row import Row, row_of
+from toolkit.measure.bench import threads_for
 from toolkit.measure.tune import Setting, Trial, Tuning, choose_finalists, settings_for, tuned
 
 LITERT = RuntimeChoice("ai-edge-litert", "2.3.0", ())

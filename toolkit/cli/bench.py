@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from toolkit.cli import output
-from toolkit.report.accuracy import show_accuracy
-from toolkit.report.measurement import as_plain, exit_code, gravest
-from toolkit.report.measurement_text import show_measurement
 from toolkit.cli.options import Duration, FiniteRange, as_json, file_path, threads, wheelhouse
+from toolkit.cli.results import keep
+from toolkit.report import words
+from toolkit.report.accuracy import describe_accuracy
+from toolkit.report.exit_code import exit_code_of_measurement, gravest_exit_code
+from toolkit.report.measurement import plain_measurement
+from toolkit.report.measurement_text import describe_measurement
 
 if TYPE_CHECKING:
-    from toolkit.measure.bench import Measurement
     from toolkit.measure.bench_many import BoardFailure, Outcome
+    from toolkit.results.record import ResultRecord
 
 #: Half a day; an agent takes jobs of a day at most.
 LONGEST_SOAK_S = 12 * 3600.0
@@ -118,8 +121,15 @@ def command(
     try:
         _show(outcomes, as_json)
     finally:
-        keep(project, [one.measurement for one in outcomes if one.measurement])
-    return gravest(_code(outcome) for outcome in outcomes)
+        keep(project, _records(outcomes))
+    return gravest_exit_code(_code(outcome) for outcome in outcomes)
+
+
+def _records(outcomes: list[Outcome]) -> list[ResultRecord]:
+    from toolkit.report.record import records_of_measurement
+
+    measurements = [outcome.measurement for outcome in outcomes if outcome.measurement]
+    return [record for one in measurements for record in records_of_measurement(one)]
 
 
 def _show(outcomes: list[Outcome], as_json: bool) -> None:
@@ -127,30 +137,20 @@ def _show(outcomes: list[Outcome], as_json: bool) -> None:
         entries = [_entry(outcome) for outcome in outcomes]
         output.print_json({"schema": 1, "targets": entries})
     elif len(outcomes) == 1 and outcomes[0].measurement is not None:
-        show_measurement(outcomes[0].measurement)
+        output.print_blocks(describe_measurement(outcomes[0].measurement))
     else:
         _show_all(outcomes)
 
 
-def keep(project: Path, measurements: list[Measurement]) -> None:
-    """Keep measurements in the project's store of results."""
-    from toolkit.results.store import open_results
-
-    with open_results(project) as store:
-        numbers = [number for one in measurements for number in store.save(one)]
-    if numbers:
-        output.note("kept as result " + ", ".join(map(str, numbers)))
-
-
 def _code(outcome: Outcome) -> int:
     if outcome.measurement is not None:
-        return exit_code(outcome.measurement)
+        return exit_code_of_measurement(outcome.measurement)
     return outcome.error.exit_code if outcome.error is not None else 1
 
 
 def _entry(outcome: Outcome) -> dict[str, Any]:
     if outcome.measurement is not None:
-        return as_plain(outcome.measurement)
+        return plain_measurement(outcome.measurement)
     assert outcome.error is not None
     return {
         "name": outcome.target,
@@ -178,8 +178,8 @@ def _show_all(outcomes: list[Outcome]) -> None:
             [
                 outcome.target,
                 best.verdict.kind,
-                output.duration(best.latency.median_us),
-                f"{output.duration(low)} to {output.duration(high)}",
+                words.duration(best.latency.median_us),
+                f"{words.duration(low)} to {words.duration(high)}",
                 outcome.measurement.parity.verdict,
                 "; ".join(best.verdict.reasons),
             ]
@@ -191,4 +191,4 @@ def _show_all(outcomes: list[Outcome]) -> None:
             output.note(f"{outcome.target}: {outcome.error.hint}")
         if outcome.measurement is not None and outcome.measurement.accuracy is not None:
             output.say(f"{outcome.target}:")
-            show_accuracy(outcome.measurement.accuracy)
+            output.print_blocks(describe_accuracy(outcome.measurement.accuracy))

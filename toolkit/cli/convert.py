@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from toolkit.cli import output
-from toolkit.report.conversion import comparison_table, drop_cell, judgement_rows
 from toolkit.cli.options import Share, as_json, converting, file_path
+from toolkit.report import words
+from toolkit.report.conversion import describe_budget, describe_conversion
+from toolkit.report.exit_code import EXIT_REFUSED
+from toolkit.report.recipe_comparison import describe_recipe_comparison
 
 if TYPE_CHECKING:
-    from converters.evidence.conversion import Conversion
     from converters.request import ConversionRequest
     from targets.inventory import Target
-
-#: The accuracy that may be lost was lost: a decision, not an error.
-EXIT_BEYOND_BUDGET = 8
-
-_COST = ("recipe", "file", "compressed", "parameters", "MACs", "peak tensors", "latency", "ratio")
 
 
 @click.command("convert")
@@ -130,9 +127,9 @@ def _convert(request: ConversionRequest, measures: Target, as_json: bool) -> int
     if as_json:
         output.say((request.out / "conversion.json").read_text(encoding="utf-8").rstrip())
     else:
-        show_conversion(conversion)
-        _show_budget(conversion)
-    return EXIT_BEYOND_BUDGET if budget is not None and not budget.held else 0
+        output.print_blocks(describe_conversion(conversion))
+        output.print_blocks(describe_budget(conversion))
+    return EXIT_REFUSED if budget is not None and not budget.held else 0
 
 
 def _note_replaced(out: Path) -> None:
@@ -145,7 +142,7 @@ def _note_replaced(out: Path) -> None:
         earlier = read_conversion(out).recipe
     except (ConversionError, IntegrityError):
         return
-    output.note(f"{output.path(out)} holds a conversion by {earlier}, which will be replaced")
+    output.note(f"{words.path(out)} holds a conversion by {earlier}, which will be replaced")
 
 
 def _plan(request: ConversionRequest, names: tuple[str, ...], as_json: bool) -> int:
@@ -169,7 +166,7 @@ def _plan(request: ConversionRequest, names: tuple[str, ...], as_json: bool) -> 
             ]
             for step in planned.steps
         ]
-        total = f"about {planned.seconds:g} s and {output.size(planned.memory_bytes)} of memory"
+        total = f"about {planned.seconds:g} s and {words.size(planned.memory_bytes)} of memory"
         output.table(f"{planned.recipe}: {total}", ["step", "values", "about"], rows)
         output.say(", ".join(f"{use} {count}" for use, count in planned.samples.items()))
     return 0
@@ -202,75 +199,5 @@ def _compare(
     if as_json:
         output.print_json(plain)
     else:
-        _show_comparison(plain, path)
-    return 0 if comparison.held else EXIT_BEYOND_BUDGET
-
-
-def show_conversion(conversion: Conversion) -> None:
-    """Print what a conversion made."""
-    rows = [
-        *judgement_rows(conversion),
-        ["size", output.size(conversion.source_bytes), output.size(conversion.model_bytes)],
-    ]
-    if conversion.cost is not None:
-        rows += [
-            ["compressed", "", output.size(conversion.cost.compressed_bytes)],
-            ["zero weights", "", output.percent(conversion.cost.sparsity)],
-            ["multiply-accumulates", "", f"{conversion.cost.macs:,}"],
-            ["peak of tensors", "", output.size(conversion.cost.peak_tensor_bytes)],
-        ]
-    output.table(
-        f"{output.path(conversion.model)} by {conversion.recipe}", ["", "given", "the file"], rows
-    )
-
-
-def _show_budget(conversion: Conversion) -> None:
-    budget = conversion.budget
-    if budget is not None and budget.held:
-        allowed = f"at most {budget.max_drop:.2%} lost"
-        output.say(f"--max-drop: held, {allowed} on the {budget.split} samples")
-    if len(conversion.attempts) < 2:
-        return
-    rows = []
-    for attempt in conversion.attempts:
-        drop = attempt.drop
-        lost = "–" if drop is None else drop_cell(drop)
-        rows.append([attempt.recipe, lost, attempt.refused or ("yes" if attempt.held else "no")])
-    output.table(
-        "Tried for --max-drop, on the validation samples",
-        ["recipe", "drop, points or % (95 %)", "within"],
-        rows,
-    )
-
-
-def _show_comparison(plain: dict[str, Any], path: Path) -> None:
-    output.table(*comparison_table(plain))
-    output.table(
-        f"Cost; latency on {plain['measured_on']}, one thread; ratio to float32",
-        _COST,
-        [_cost_cells(row) for row in plain["rows"]],
-    )
-    for row in plain["rows"]:
-        if row["refused"]:
-            output.say(f"{row['name']}: {row['refused']}")
-    if plain["chosen"]:
-        output.say(f"chosen: {plain['chosen']} ({path.parent / plain['chosen']})")
-    elif plain["max_drop"] is not None:
-        output.say("chosen: none, every recipe loses more than is allowed")
-    output.say(f"written: {path}")
-
-
-def _cost_cells(row: dict[str, Any]) -> list[str]:
-    def cell(name: str, form: Any) -> str:
-        return "–" if row[name] is None else str(form(row[name]))
-
-    return [
-        row["name"],
-        cell("file_bytes", output.size),
-        cell("compressed_bytes", output.size),
-        cell("parameters", "{:,}".format),
-        cell("macs", "{:,}".format),
-        cell("peak_tensor_bytes", output.size),
-        cell("latency_us", output.duration),
-        cell("latency_ratio", "{:.2f}".format),
-    ]
+        output.print_blocks(describe_recipe_comparison(plain, path))
+    return 0 if comparison.held else EXIT_REFUSED

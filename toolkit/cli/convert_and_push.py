@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 
 from toolkit.cli import output
-from toolkit.cli.bench import keep
-from toolkit.cli.convert import show_conversion
-from toolkit.report.conversion import plain_judgement
-from toolkit.report.measurement import EXIT_NOT_TRUSTED, as_plain, exit_code
-from toolkit.report.measurement_text import show_measurement
 from toolkit.cli.options import as_json, converting, file_path, measuring
+from toolkit.cli.results import keep
+from toolkit.report.conversion import describe_conversion, plain_judgement
+from toolkit.report.exit_code import EXIT_NOT_TRUSTED, exit_code_of_measurement
+from toolkit.report.measurement import plain_measurement
+from toolkit.report.measurement_text import describe_measurement
 
 
 @click.command("convert-and-push")
@@ -47,6 +47,7 @@ def command(
     from toolkit.deploy import deploy
     from toolkit.measure.bench import BenchSettings
     from toolkit.project import conversion_cache, open_inventory
+    from toolkit.report.record import records_of_measurement
 
     request = ConversionRequest(
         model, data, recipe, out, seed, image_range, cache=conversion_cache()
@@ -63,12 +64,12 @@ def command(
             "model": str(done.conversion.model),
             **plain_judgement(done.conversion),
         }
-        targets = [as_plain(done.measurement)]
+        targets = [plain_measurement(done.measurement)]
         output.print_json({"schema": 1, "conversion": conversion, "targets": targets})
     else:
-        show_conversion(done.conversion)
-        show_measurement(done.measurement)
-    keep(inventory.path.parent, [done.measurement])
+        output.print_blocks(describe_conversion(done.conversion))
+        output.print_blocks(describe_measurement(done.measurement))
+    keep(inventory.path.parent, records_of_measurement(done.measurement))
     if done.measurement.parity.verdict == "INCONCLUSIVE":
         return EXIT_NOT_TRUSTED
-    return exit_code(done.measurement)
+    return exit_code_of_measurement(done.measurement)

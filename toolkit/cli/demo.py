@@ -9,6 +9,7 @@ import click
 
 from toolkit.cli import output
 from toolkit.cli.options import file_path
+from toolkit.report import words
 
 if TYPE_CHECKING:
     from toolkit.demo.demo import DemoRow
@@ -65,10 +66,10 @@ def _shown(row: DemoRow) -> list[str]:
     low, high = row.measured["invoke_ci_us"]
     return [
         row.recipe,
-        output.percent(accuracy["correct"] / accuracy["samples"]),
+        words.percent(accuracy["correct"] / accuracy["samples"]),
         str(accuracy["samples"]),
-        output.size(row.conversion["model_bytes"]),
-        output.duration(row.measured["invoke_median_us"]),
-        f"{output.duration(low)} to {output.duration(high)}",
+        words.size(row.conversion["model_bytes"]),
+        words.duration(row.measured["invoke_median_us"]),
+        f"{words.duration(low)} to {words.duration(high)}",
         row.measured["parity"]["verdict"],
     ]

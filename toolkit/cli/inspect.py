@@ -10,6 +10,7 @@ import click
 
 from toolkit.cli import output
 from toolkit.cli.options import as_json, file_path
+from toolkit.report import words
 
 if TYPE_CHECKING:
     from converters.model_file import ModelFile
@@ -46,7 +47,7 @@ def command(file: Path, as_json: bool) -> None:
         plain["foreign_operators"] = list(foreign)
         output.print_json(plain)
         return
-    output.say(f"{file}: {output.size(model.size_bytes)}, sha256 {model.sha256}")
+    output.say(f"{file}: {words.size(model.size_bytes)}, sha256 {model.sha256}")
     if reason:
         output.say(f"needs a TFLite runtime of {version} or newer, because of {reason}")
     if foreign:
@@ -69,7 +70,7 @@ def _show(model: ModelFile) -> None:
     total = sum(tensor.is_constant for tensor in model.tensors)
     title = f"constants: the first {len(shown)} of {total} (--json shows all)"
     rows = [
-        [_end_of(tensor.name), str(list(tensor.shape)), tensor.dtype, output.size(tensor.bytes)]
+        [_end_of(tensor.name), str(list(tensor.shape)), tensor.dtype, words.size(tensor.bytes)]
         for tensor in shown
     ]
     output.table(title, ["constant", "shape", "type", "size"], rows)

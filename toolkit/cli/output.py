@@ -9,12 +9,12 @@ import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Protocol, TextIO
 
 import click
 
 from toolkit.errors import ToolkitError
+from toolkit.report.tables import Block, Note, Table
 
 #: Wider than any table, so that its own width can be asked for.
 _WIDEST = 10_000
@@ -134,6 +134,17 @@ def print_json(value: Any) -> None:
     say(json.dumps(value, indent=2))
 
 
+def print_blocks(blocks: Iterable[Block]) -> None:
+    """Print a report: lines and tables on standard output, notes on standard error."""
+    for block in blocks:
+        if isinstance(block, Table):
+            table(block.title, block.columns, block.rows)
+        elif isinstance(block, Note):
+            warn(block.text)
+        else:
+            say(block)
+
+
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table; the first column names the row, the others are figures.
 
@@ -142,11 +153,11 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
     """
     from rich import box
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Table as RichTable
 
     if title:
         say(title)  # a line of its own: a table would break it at its own width
-    drawn, kept = Table(box=box.SIMPLE_HEAD), list(rows)
+    drawn, kept = RichTable(box=box.SIMPLE_HEAD), list(rows)
     for position, column in enumerate(columns):
         drawn.add_column(column, justify="left" if position == 0 else "right")
     for row in kept:
@@ -189,35 +200,3 @@ def _writing(stream: TextIO) -> Iterator[None]:
 def silence(stream: TextIO) -> None:
     """Let what is still to be written into a stream go nowhere."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-def path(location: Path) -> str:
-    """Write a path as a person would type it here."""
-    try:
-        return str(location.relative_to(Path.cwd()))
-    except ValueError:
-        return str(location)
-
-
-def percent(fraction: float) -> str:
-    """Write a share as a percentage."""
-    return f"{100 * fraction:.2f} %"
-
-
-def size(count: int) -> str:
-    """Write a number of bytes."""
-    if count < 10_000:
-        return f"{count:,} bytes"
-    for unit, scale in (("KiB", 2**10), ("MiB", 2**20)):
-        if count < 1000 * scale:
-            return f"{count / scale:.1f} {unit}"
-    return f"{count / 2**30:.1f} GiB"
-
-
-def duration(microseconds: float) -> str:
-    """Write a latency with the unit that reads best."""
-    if microseconds < 10:
-        return f"{microseconds:.3g} us"
-    if microseconds < 1000:
-        return f"{microseconds:.1f} us"
-    return f"{microseconds / 1000:.3g} ms" if microseconds < 1e6 else f"{microseconds / 1e6:.3g} s"

@@ -9,6 +9,7 @@ import click
 
 from toolkit.cli import output
 from toolkit.cli.options import as_json, file_path
+from toolkit.report import words
 
 
 @click.command("push")
@@ -33,6 +34,6 @@ def command(file: Path, name: str, as_json: bool) -> None:
     if as_json:
         output.print_json({"schema": 1, "target": name, **asdict(staged)})
     else:
-        sent = output.size(staged.sent_bytes)
-        output.say(f"{file} ({output.size(staged.size_bytes)}) is on {name}, {sent} were sent")
+        sent = words.size(staged.sent_bytes)
+        output.say(f"{file} ({words.size(staged.size_bytes)}) is on {name}, {sent} were sent")
         output.say(f"there: {staged.path}")

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from toolkit.cli import output
 from toolkit.cli.options import as_json, file_path
+from toolkit.report import words
 
 if TYPE_CHECKING:
-    from toolkit.results.store import ResultStore, StoredResult
+    from toolkit.results.record import ResultRecord
+    from toolkit.results.store import ResultStore
 
 
 @click.group("results", invoke_without_command=True)
@@ -60,7 +62,7 @@ def list_results(name: str | None, last: int, as_json: bool) -> None:
             f"{Path(line.model).name} {line.model_sha256[:8]}",
             str(line.threads),
             line.mode or "–",
-            output.duration(line.median_us),
+            words.duration(line.median_us),
             line.verdict,
         ]
         for line in lines
@@ -78,51 +80,14 @@ def show(number: int, as_json: bool) -> None:
     \b
     kedge results show 12
     """
-    from toolkit.report.measurement import plain_row
-    from toolkit.report.measurement_text import show_row_details, show_rows, show_verdict
+    from toolkit.report.stored_result import describe_result, plain_result
 
     with _store() as store:
-        found = store.load(number)
-    row = found.row
+        result = store.load(number)
     if as_json:
-        known = {**vars(found.line), **found.document}
-        output.print_json({"schema": 1, **known, **plain_row(row), "then": vars(found.verdict)})
-        return
-    show_verdict(row)
-    if found.verdict.kind != row.verdict.kind:
-        output.say(f"    note: when it was taken it was called {found.verdict.kind}")
-    output.say("")
-    output.table(f"result {number}, {found.line.taken_at}", ["", "found"], _identity(found))
-    show_rows("computed again from the samples", (row,))
-    show_row_details(row, found.document.get("model_bytes"))
-
-
-def _identity(found: StoredResult) -> list[list[str]]:
-    line, told = found.line, found.document
-    facts, settings, parity = told["facts"], told["settings"], told["parity"]
-    host = told.get("host", {})
-    asked = [f"{name} {value}" for name, value in settings.items() if value or name == "seed"]
-    return [
-        ["model", f"{line.model} (sha256 {line.model_sha256})"],
-        ["target", f"{line.target}, {told['place']}"],
-        ["board", f"{facts['model']}, {facts['os']}, kernel {facts.get('kernel', 'unknown')}"],
-        ["runtime", line.runtime],
-        ["agent", str(facts.get("agent_sha256", "unknown"))],
-        ["settings", ", ".join(asked)],
-        ["kedge", f"{told['kedge']} on {host.get('name', 'an unknown host')}"],
-        ["outputs", f"{parity['verdict']}: {parity['reason']}"],
-        *([["accuracy", _accuracy(told["accuracy"])]] if told.get("accuracy") else []),
-    ]
-
-
-def _accuracy(plain: dict[str, Any]) -> str:
-    """Of what was kept of `toolkit.measure.accuracy.BoardAccuracy`."""
-    board, host = output.percent(plain["board"]), output.percent(plain["host"])
-    low, high = map(output.percent, plain["board_interval"])
-    return (
-        f"{board} on the board (95 % interval {low} to {high}), {host} on the host, "
-        f"{plain['samples']:,} samples of {plain['data']}"
-    )
+        output.print_json({"schema": 1, **plain_result(result)})
+    else:
+        output.print_blocks(describe_result(result))
 
 
 @command.command("export")
@@ -136,16 +101,31 @@ def export(number: int, file: Path) -> None:
     """
     import json
 
-    from toolkit.results.store import ResultStoreError, as_document
+    from toolkit.report.stored_result import plain_samples
+    from toolkit.results.store import ResultStoreError
 
     with _store() as store:
-        text = json.dumps(as_document(store.load(number)), indent=1)
+        text = json.dumps(plain_samples(store.load(number)), indent=1)
     try:
         file.write_text(text + "\n", encoding="utf-8")
     except OSError as error:
         message = f"cannot write {file}: {error.strerror or error}"
         raise ResultStoreError(message, "Name a file that can be written.") from error
     output.say(f"wrote result {number} to {file}")
+
+
+def keep(project: Path, records: Sequence[ResultRecord]) -> None:
+    """Keep results in the project's store, and say their numbers.
+
+    Raises:
+        ResultStoreError: The store cannot be written; nothing was kept.
+    """
+    from toolkit.results.store import open_results
+
+    with open_results(project) as store:
+        numbers = store.save(records)
+    if numbers:
+        output.note("kept as result " + ", ".join(map(str, numbers)))
 
 
 @contextmanager

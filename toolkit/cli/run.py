@@ -9,6 +9,7 @@ import click
 
 from toolkit.cli import output
 from toolkit.cli.options import as_json, file_path, wheelhouse
+from toolkit.report import words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,7 +71,7 @@ def command(
         return
     _show(done)
     if save_outputs is not None:
-        output.say(f"written: {output.path(save_outputs)}")
+        output.say(f"written: {words.path(save_outputs)}")
 
 
 def _plain(done: Run) -> dict[str, Any]:
@@ -107,11 +108,11 @@ def _show(done: Run) -> None:
         for note in sample.notes:
             output.warn(f"{sample.source}: {note}")
     output.table(
-        f"{output.path(done.model)} on {done.place}: {done.kernel_class}",
+        f"{words.path(done.model)} on {done.place}: {done.kernel_class}",
         ["stage", "first sample", *(["median of the others"] if done.samples[1:] else [])],
         _times([sample.answer.times_us for sample in done.samples]),
     )
-    output.say(f"peak memory of the process {output.size(done.peak_rss_bytes)}")
+    output.say(f"peak memory of the process {words.size(done.peak_rss_bytes)}")
 
 
 def _lines(sample: RunSample, done: Run) -> list[str]:
@@ -160,6 +161,6 @@ def _times(times_us: list[Mapping[str, float]]) -> list[list[str]]:
     rows = []
     for stage in (*times_us[0], "all"):
         taken = [sum(of.values()) if stage == "all" else of[stage] for of in times_us]
-        row = [stage, output.duration(taken[0])]
-        rows.append(row + ([output.duration(median(taken[1:]))] if taken[1:] else []))
+        row = [stage, words.duration(taken[0])]
+        rows.append(row + ([words.duration(median(taken[1:]))] if taken[1:] else []))
     return rows

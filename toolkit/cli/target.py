@@ -12,6 +12,7 @@ from toolkit.cli import output
 from toolkit.cli.options import as_json, file_path
 from toolkit.cli.target_check import check
 from toolkit.cli.tune import tune
+from toolkit.report import words
 
 if TYPE_CHECKING:
     from targets.inventory import Target
@@ -87,7 +88,7 @@ def add(
             f"recognised: {added.profile.name}; what to know of it: kedge target check {name}"
         )
     if added.free_bytes is not None:
-        output.say(f"{output.size(added.free_bytes)} are free for kedge at {added.root}")
+        output.say(f"{words.size(added.free_bytes)} are free for kedge at {added.root}")
         if added.free_bytes < LEAST_ROOM_BYTES:
             output.warn(
                 "that is too little for any runtime; what it needs: kedge target check "

@@ -10,6 +10,7 @@ import click
 
 from toolkit.cli import output
 from toolkit.cli.options import as_json, file_path
+from toolkit.report import words
 
 if TYPE_CHECKING:
     from targets.doctor import Diagnosis, Finding, FirstUse
@@ -78,7 +79,7 @@ def _mark(finding: Finding) -> str:
 
 def _rows(seen: Probe, found: Diagnosis) -> list[list[str]]:
     facts = found.facts
-    free = output.size(seen.free_bytes) if seen.free_bytes is not None else "unknown"
+    free = words.size(seen.free_bytes) if seen.free_bytes is not None else "unknown"
     libraries = ", ".join(
         filter(None, [facts.get("libc") or "no known C library", _glibcxx(facts)])
     )
@@ -124,7 +125,7 @@ def _cores(facts: Mapping[str, Any]) -> str:
 def _memory(facts: Mapping[str, Any]) -> str:
     size = int(facts.get("memory_bytes", 0))
     page = int(facts.get("page_bytes", 0))
-    told = output.size(size) if size else "unknown"
+    told = words.size(size) if size else "unknown"
     return f"{told}, pages of {page // 1024} KiB" if page else told
 
 
@@ -143,15 +144,15 @@ def _accelerator(entry: Mapping[str, Any]) -> str:
 
 
 def _first_use_line(first_use: FirstUse) -> str:
-    parts = [] if first_use.has_agent else [f"agent {output.size(first_use.agent_bytes)}"]
+    parts = [] if first_use.has_agent else [f"agent {words.size(first_use.agent_bytes)}"]
     parts += [
-        f"{wheel.name} {'' if wheel.is_exact else 'about '}{output.size(wheel.size_bytes)}"
+        f"{wheel.name} {'' if wheel.is_exact else 'about '}{words.size(wheel.size_bytes)}"
         for wheel in first_use.wheels
     ]
     if not parts:
         return "first use sends nothing: agent and runtime are there"
     unsure = " (less if the runtime is there already)" if first_use.has_runtime is None else ""
-    return f"first use sends {output.size(first_use.total_bytes)}: {', '.join(parts)}{unsure}"
+    return f"first use sends {words.size(first_use.total_bytes)}: {', '.join(parts)}{unsure}"
 
 
 def _plain(checked: Checked) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""One setting of a model on a board: measured in fresh processes, its figures and its verdict."""
+"""One setting of a model on a board: the figures of its processes and their verdict. Pure."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from device_agent.contract.placement import Placement
-from targets.device import BoardRun, Device, OnProgress, RunSettings, Staged, no_progress
+from targets.device import BoardRun
 from toolkit.judge.energy import Energy, energy_of
 from toolkit.judge.pace import Pace, pace_of
 from toolkit.judge.soak import Soak, soak_of
 from toolkit.judge.statistics import Latency, latency
-from toolkit.judge.verdict import Verdict, is_settled, judge
-
-#: Untimed runs at the start of each process last so long, or as long as the timed ones if shorter.
-LONGEST_WARMUP_S = 0.5
+from toolkit.judge.verdict import Verdict, judge
 
 
 @dataclass(frozen=True)
@@ -55,47 +52,6 @@ class Row:
         """CPU time over time of the timed loops: how many cores really worked."""
         wall_ns = sum(run.run.wall_ns for run in self.runs)
         return sum(run.run.cpu_ns for run in self.runs) / max(1, wall_ns)
-
-
-def one_process(threads: int, duration_s: float, seed: int = 0) -> RunSettings:
-    """Return how one fresh process measures for `duration_s`."""
-    return RunSettings(threads, min(LONGEST_WARMUP_S, duration_s), duration_s, seed)
-
-
-def measure_row(
-    device: Device,
-    staged: Staged,
-    one: RunSettings,
-    processes: int,
-    rounds: int,
-    on_progress: OnProgress,
-) -> Row:
-    """Measure fresh processes, and as many again while their interval is too wide.
-
-    More processes narrow the interval: of twelve it leaves out the two wildest on each side, so
-    that one disturbed process does not spoil a board that is quiet otherwise.
-
-    Args:
-        device: With its runtime prepared.
-        staged: The model.
-        one: How each process runs.
-        processes: Of one round.
-        rounds: At most so many.
-        on_progress: Called as it goes on.
-    """
-    what = f"measure with {one.threads} thread{'s' if one.threads > 1 else ''}"
-    # A soak tells its seconds; the phases of a short process pass too quickly to be shown.
-    within = on_progress if one.soak else no_progress
-    runs: list[BoardRun] = []
-    for again in range(rounds):
-        if again and is_settled(latency([run.samples_ns for run in runs])):
-            break
-        told = f"{what} again, as the processes differ" if again else what
-        for number in range(processes):
-            on_progress(told, number, processes)
-            runs.append(device.benchmark(staged, one, within))
-        on_progress(told, processes, processes)
-    return row_of(device.facts, one.threads, tuple(runs))
 
 
 def row_of(facts: Mapping[str, Any], threads: int, runs: tuple[BoardRun, ...]) -> Row:

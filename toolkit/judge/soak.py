@@ -53,10 +53,10 @@ class Soak:
     """LEAKS, SLOWS, both, STABLE or TOO SHORT."""
 
     @property
-    def told_by(self) -> tuple[float, str]:
-        """What a trend is told by: the hours to multiply it with, and the words behind it.
+    def trend_unit(self) -> tuple[float, str]:
+        """Hours that a trend is multiplied with to be reported, and the words behind the figure.
 
-        What a few minutes showed is told as it is: an hour of it would be a guess.
+        A trend of a few minutes is reported over the whole soak: an hour of it would be a guess.
         """
         hours = self.duration_s / _HOUR_S
         return (hours, " in all") if hours < _LEAST_HOURS else (1.0, " an hour")

@@ -145,7 +145,7 @@ def _trends(runs: Sequence[BoardRun]) -> list[str]:
     reasons = []
     for soak in filter(None, map(soak_of, runs)):
         if LEAKS in soak.verdict and soak.memory is not None:
-            hours, each = soak.told_by
+            hours, each = soak.trend_unit
             slope, low, high = (
                 hours * figure / 1024 for figure in (soak.memory.slope, *soak.memory.interval)
             )
@@ -153,7 +153,7 @@ def _trends(runs: Sequence[BoardRun]) -> list[str]:
                 f"leaks memory: {slope:,.0f} KiB{each} (95 % interval {low:,.0f} to {high:,.0f})"
             )
         if SLOWS in soak.verdict and soak.slowing is not None:
-            hours, each = soak.told_by
+            hours, each = soak.trend_unit
             reasons.append(f"gets slower by {hours * soak.slowing:.1%}{each}")
     return reasons
 

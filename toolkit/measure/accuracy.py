@@ -63,23 +63,6 @@ class BoardAccuracy:
         """Whether the whole interval says that the board loses accuracy."""
         return self.drop.interval[0] > 0
 
-    def as_plain(self) -> dict[str, Any]:
-        """Return what the JSON calls `accuracy`; documented in docs/run.md."""
-        return {
-            "data": str(self.data),
-            "origin": self.origin,
-            "samples": self.samples,
-            "board": self.board_correct / self.samples,
-            "board_interval": list(self.board_interval),
-            "host": self.host_correct / self.samples,
-            "host_interval": list(self.host_interval),
-            "agreement": self.agreement,
-            "drop": self.drop.fraction,
-            "drop_interval": list(self.drop.interval),
-            "only_host_right": self.drop.lost,
-            "only_board_right": self.drop.won,
-        }
-
 
 def measure_accuracy(
     model: ModelFile,

@@ -25,12 +25,12 @@ from toolkit.admission import admit
 from toolkit.errors import ToolkitError
 from toolkit.judge.golden_parity import compare_golden
 from toolkit.judge.parity import Parity, not_compared
+from toolkit.judge.row import Row
 from toolkit.judge.statistics import PROCESSES
 from toolkit.judge.verdict import INVALID
 from toolkit.measure.accuracy import BoardAccuracy, LabelledData, measure_accuracy, open_labelled
 from toolkit.measure.op_times import ask_op_times
 from toolkit.measure.quality import QUALITIES
-from toolkit.judge.row import Row
 from toolkit.measure.rows import measure_row, one_process
 from toolkit.reboot import why_lost
 

@@ -6,21 +6,22 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from converters.formats import read_model_file
+from device_agent.contract.measurement import KernelClass
 from targets.device import BoardRun, Device, OnProgress, RunSettings, Staged, no_progress
 from targets.inventory import Target
 from targets.provision import open_device
 from toolkit.admission import admit
 from toolkit.errors import ToolkitError
-from toolkit.judge.parity import not_compared
+from toolkit.judge.earlier import EarlierResult
 from toolkit.judge.ratio import LEAST_PROCESSES, NOISE, Ratio, compare_medians
+from toolkit.judge.row import Row, row_of
 from toolkit.judge.statistics import Latency
 from toolkit.judge.verdict import VALID, Verdict
-from toolkit.measure.bench import BenchSettings, Measurement, host_class, place_of
-from toolkit.judge.row import row_of
+from toolkit.measure.bench import host_class, place_of
 from toolkit.measure.rows import one_process
-from toolkit.results.store import StoredResult
 
 #: Of each arm (Google Benchmark asks for 9 repetitions before it tests).
 PROCESSES_OF_AN_ARM = 9
@@ -44,18 +45,38 @@ class CompareSettings:
 
 
 @dataclass(frozen=True)
+class ArmMeasurement:
+    """Processes of one model, measured in turn with those of the other arm."""
+
+    model: Path
+    model_sha256: str
+    staged: Staged
+    facts: dict[str, Any]
+    """Facts of the board."""
+    kernel_class: KernelClass
+    """Kernels that computed on the board."""
+    host: KernelClass
+    """Kernels that compute files of this format on the host."""
+    row: Row
+    duration_s: float
+    """Steady time of this arm, over all its processes."""
+    processes: int
+    seed: int
+
+
+@dataclass(frozen=True)
 class Arm:
-    """One of the two."""
+    """One of the two models of a comparison."""
 
     name: str
     latency: Latency
     verdict: Verdict
-    measured: Measurement | None = None
-    """What was measured now; `None` of an earlier result."""
+    measurement: ArmMeasurement | None = None
+    """Processes that ran for the comparison; `None` of an earlier result."""
 
 
 @dataclass(frozen=True)
-class Comparison:
+class LatencyComparison:
     """What may be said of B against A."""
 
     target: str
@@ -66,7 +87,7 @@ class Comparison:
     interleaved: bool
     """Whether both ran in turn; an earlier result did not, and the board may have changed since."""
     differences: tuple[str, ...] = ()
-    """In what else than the model the sides differ; one sentence each."""
+    """Differences of the sides beside the model; one sentence each."""
 
     @property
     def trusted(self) -> bool:
@@ -74,19 +95,19 @@ class Comparison:
         return self.first.verdict.kind == self.second.verdict.kind == VALID
 
 
-def compare(
+def compare_models(
     first: Path,
     second: Path,
     target: Target,
     settings: CompareSettings | None = None,
     on_progress: OnProgress = no_progress,
-) -> Comparison:
+) -> LatencyComparison:
     """Compare the latency of two .tflite files on a target.
 
     Args:
-        first: A.
-        second: B.
-        target: Where.
+        first: Model A.
+        second: Model B.
+        target: Board.
         settings: Threads, time, processes and the bound.
         on_progress: Called as the work goes on.
 
@@ -96,24 +117,24 @@ def compare(
         AgentError: The board cannot load or run one of them.
     """
     settings = settings or CompareSettings()
-    arms = [_arm(one) for one in _measured((first, second), target, settings, on_progress)]
+    arms = [_arm(one) for one in _measure_arms((first, second), target, settings, on_progress)]
     return _comparison(arms[0], arms[1], target, settings.max_regression, True)
 
 
 def compare_with_result(
-    earlier: StoredResult,
+    earlier: EarlierResult,
     second: Path,
     target: Target,
     settings: CompareSettings | None = None,
     on_progress: OnProgress = no_progress,
-) -> Comparison:
+) -> LatencyComparison:
     """Compare a .tflite on a target with an earlier result.
 
     Args:
         earlier: A: a result of `kedge bench`, of any target, of runs back to back.
         second: B: measured now, with as many processes as a comparison takes.
-        target: Where.
-        settings: As for `compare`; without threads those of A.
+        target: Board.
+        settings: Threads (without them those of A), time, processes and the bound.
         on_progress: Called as the work goes on.
 
     Raises:
@@ -123,42 +144,40 @@ def compare_with_result(
         AgentError: The board cannot load or run it.
     """
     settings = settings or CompareSettings()
-    if len(earlier.runs) < LEAST_PROCESSES:
+    processes = len(earlier.latency.process_medians_us)
+    if processes < LEAST_PROCESSES:
         raise ToolkitError(
-            f"result {earlier.line.id} has {len(earlier.runs)} processes, expected at least "
+            f"result {earlier.number} has {processes} processes, expected at least "
             f"{LEAST_PROCESSES} for an interval",
-            f"Measure it anew: kedge bench {earlier.line.model} --on {earlier.line.target}",
+            f"Measure it anew: kedge bench {earlier.model} --on {earlier.target}",
         )
-    if earlier.line.mode:
+    if earlier.mode:
         raise ToolkitError(
-            f"result {earlier.line.id} was measured as {earlier.line.mode}, a comparison runs back "
+            f"result {earlier.number} was measured as {earlier.mode}, a comparison runs back "
             "to back",
-            f"Measure it so: kedge bench {earlier.line.model} --on {earlier.line.target}",
+            f"Measure it so: kedge bench {earlier.model} --on {earlier.target}",
         )
-    settings = replace(settings, threads=settings.threads or earlier.line.threads)
-    (measured,) = _measured((second,), target, settings, on_progress)
-    before = Arm(
-        f"result {earlier.line.id} ({earlier.line.model})", earlier.latency, earlier.verdict
+    settings = replace(settings, threads=settings.threads or earlier.threads)
+    (now,) = _measure_arms((second,), target, settings, on_progress)
+    before = Arm(f"result {earlier.number} ({earlier.model})", earlier.latency, earlier.verdict)
+    comparison = _comparison(before, _arm(now), target, settings.max_regression, False)
+    return replace(comparison, differences=_differences(earlier, target, now))
+
+
+def _differences(earlier: EarlierResult, target: Target, now: ArmMeasurement) -> tuple[str, ...]:
+    pairs = (
+        ("target", earlier.target, target.name),
+        ("place", earlier.place, place_of(target)),
+        ("runtime", earlier.runtime, str(now.kernel_class)),
+        ("number of threads", earlier.threads, now.row.threads),
     )
-    found = _comparison(before, _arm(measured), target, settings.max_regression, False)
-    return replace(found, differences=_differences(earlier, measured))
+    return tuple(f"the {what} of A was {a}, of B it is {b}" for what, a, b in pairs if a != b)
 
 
-def _differences(earlier: StoredResult, now: Measurement) -> tuple[str, ...]:
-    line = earlier.line
-    told = (
-        ("target", line.target, now.target),
-        ("place", earlier.document["place"], now.place),
-        ("runtime", line.runtime, str(now.kernel_class)),
-        ("number of threads", line.threads, now.rows[0].threads),
-    )
-    return tuple(f"the {what} of A was {a}, of B it is {b}" for what, a, b in told if a != b)
-
-
-def _measured(
+def _measure_arms(
     paths: Sequence[Path], target: Target, settings: CompareSettings, on_progress: OnProgress
-) -> list[Measurement]:
-    """Measure files in turn, each as many processes as a comparison takes."""
+) -> list[ArmMeasurement]:
+    """Measure files in turn, each in as many processes as a comparison takes."""
     models = [read_model_file(path) for path in paths]
     threads = settings.threads or target.execution.threads or 1
     duration_s = settings.duration_s / len(paths)
@@ -172,38 +191,34 @@ def _measured(
         arms = interleave(device, staged, one, settings.processes, on_progress)
         facts = dict(device.facts)
     return [
-        Measurement(
-            target=target.name,
-            place=place_of(target),
+        ArmMeasurement(
             model=model.path,
             model_sha256=model.sha256,
+            staged=on_board,
             facts=facts,
             kernel_class=kernel_class,
-            staged=there,
-            parity=not_compared(
-                host_class(model.format), kernel_class, "only the latency was compared"
-            ),
-            settings=BenchSettings(
-                (threads,), duration_s, processes=settings.processes, seed=settings.seed
-            ),
-            rows=(row_of(facts, threads, tuple(runs)),),
+            host=host_class(model.format),
+            row=row_of(facts, threads, tuple(runs)),
+            duration_s=duration_s,
+            processes=settings.processes,
+            seed=settings.seed,
         )
-        for model, there, runs in zip(models, staged, arms, strict=True)
+        for model, on_board, runs in zip(models, staged, arms, strict=True)
     ]
 
 
-def _arm(measured: Measurement) -> Arm:
-    (row,) = measured.rows
-    return Arm(str(measured.model), row.latency, row.verdict, measured)
+def _arm(measurement: ArmMeasurement) -> Arm:
+    row = measurement.row
+    return Arm(str(measurement.model), row.latency, row.verdict, measurement)
 
 
 def _comparison(
     first: Arm, second: Arm, target: Target, max_regression: float, interleaved: bool
-) -> Comparison:
+) -> LatencyComparison:
     ratio = compare_medians(
         first.latency.process_medians_us, second.latency.process_medians_us, max_regression
     )
-    return Comparison(target.name, place_of(target), first, second, ratio, interleaved)
+    return LatencyComparison(target.name, place_of(target), first, second, ratio, interleaved)
 
 
 def order_of(arms: int, processes: int, seed: int) -> list[int]:

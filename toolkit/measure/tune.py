@@ -26,11 +26,11 @@ from targets.runtimes.runtime import NoRuntimeError, RuntimeChoice
 from targets.runtimes.wheels import WheelError
 from toolkit.admission import admit
 from toolkit.judge.ratio import NOISE
+from toolkit.judge.row import Row, row_of
 from toolkit.judge.statistics import PROCESSES
 from toolkit.judge.verdict import INVALID
 from toolkit.measure.bench import place_of
 from toolkit.measure.compare import order_of
-from toolkit.judge.row import Row, row_of
 from toolkit.measure.rows import one_process
 
 #: How long the process of a setting measures in the first round.

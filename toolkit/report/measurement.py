@@ -1,44 +1,24 @@
-"""What a measurement is for a program: JSON, and an exit code."""
+"""The plain form of a measurement: what its JSON holds, and what is kept of it in SQLite. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import asdict
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from toolkit.report.accuracy import plain_accuracy
 from toolkit.report.op_times import plain_op_times
 
 if TYPE_CHECKING:
     from device_agent.contract.placement import Placement
     from toolkit.judge.pace import Pace
     from toolkit.judge.parity import Parity
+    from toolkit.judge.row import Row
     from toolkit.judge.soak import Soak
     from toolkit.measure.bench import Measurement
-    from toolkit.judge.row import Row
-
-EXIT_REFUSED = 8
-EXIT_NOT_TRUSTED = 9
-
-#: Over many targets the first of these that occurs is the exit code: what needs a person first.
-_GRAVEST_FIRST = (1, 5, 8, 7, 6, 4, 3, 9, 0)
 
 
-def gravest(codes: Iterable[int]) -> int:
-    """Return the exit code of many targets together."""
-    return min(codes, key=_GRAVEST_FIRST.index)
-
-
-def exit_code(measurement: Measurement) -> int:
-    """Return what a measurement means for a script."""
-    if measurement.parity.verdict == "DIFFERS":
-        return EXIT_REFUSED
-    if measurement.accuracy is not None and measurement.accuracy.board_is_worse:
-        return EXIT_REFUSED
-    return 0 if measurement.best.verdict.kind == "VALID" else EXIT_NOT_TRUSTED
-
-
-def as_plain(measurement: Measurement) -> dict[str, Any]:
+def plain_measurement(measurement: Measurement) -> dict[str, Any]:
     """Return one entry of `targets` in the JSON; documented in docs/bench.md."""
     best = measurement.best
     return {
@@ -53,8 +33,8 @@ def as_plain(measurement: Measurement) -> dict[str, Any]:
         "seed": measurement.settings.seed,
         "connect_us": _microseconds(measurement.connect_s),
         "push_us": _microseconds(measurement.push_s),
-        "parity": _plain_parity(measurement.parity),
-        "accuracy": measurement.accuracy.as_plain() if measurement.accuracy else None,
+        "parity": plain_parity(measurement.parity),
+        "accuracy": plain_accuracy(measurement.accuracy),
         "op_times": plain_op_times(measurement.op_times),
         "rows": [plain_row(row) for row in measurement.rows],
     }
@@ -115,7 +95,7 @@ def _plain_placement(placement: Placement | None) -> dict[str, Any] | None:
 def _phases(row: Row) -> dict[str, Any]:
     """What each fresh process does once: the median over them."""
     names = ("import", "load", "allocate", "first_invoke", "warmup")
-    phases = {f"{name}_us": once_us(row, f"{name}_ns") for name in names}
+    phases = {f"{name}_us": median_us(row, f"{name}_ns") for name in names}
     return {**phases, "steady_us": sum(run.run.wall_ns for run in row.runs) / 1e3}
 
 
@@ -161,15 +141,21 @@ def _plain_soak(soak: Soak) -> dict[str, Any]:
     }
 
 
-def _plain_parity(parity: Parity) -> dict[str, Any]:
+def plain_parity(parity: Parity) -> dict[str, Any]:
+    """Return what the JSON and a stored result call `parity`."""
     plain = dict(vars(parity), host=str(parity.host), board=str(parity.board))
     if parity.accuracy_interval is not None:
         plain["accuracy_interval"] = list(parity.accuracy_interval)
     return plain
 
 
-def once_us(row: Row, field: str) -> float:
-    """Return the median over the fresh processes of what each does once; microseconds."""
+def median_us(row: Row, field: str) -> float:
+    """Return the median of a phase that each fresh process has once, in microseconds.
+
+    Args:
+        row: Row of a measurement.
+        field: Field of `ProcessRun` in nanoseconds, such as `load_ns`.
+    """
     return float(median(getattr(run.run, field) for run in row.runs)) / 1e3
 
 

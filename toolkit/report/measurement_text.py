@@ -1,100 +1,101 @@
-"""What a measurement is for a person: the verdict first, then the figures, then how it was."""
+"""A measurement in words and tables: the verdict first, then the figures, then how it was."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from toolkit.cli import output
-from toolkit.report.accuracy import show_accuracy
-from toolkit.report.measurement import once_us
-from toolkit.report.op_times import show_op_times
+from toolkit.report import words
+from toolkit.report.accuracy import describe_accuracy
+from toolkit.report.measurement import median_us
+from toolkit.report.op_times import describe_op_times
+from toolkit.report.tables import Block, Table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from toolkit.judge.energy import Energy
     from toolkit.judge.pace import Pace
     from toolkit.judge.parity import Parity
+    from toolkit.judge.row import Row
     from toolkit.judge.soak import Soak
     from toolkit.judge.statistics import Latency
     from toolkit.judge.trend import Trend
     from toolkit.measure.bench import Measurement
-    from toolkit.judge.row import Row
 
-#: A soak that lasted this share of what was asked for ended by itself.
+#: A soak shorter than this share of the requested time was ended by a person.
 _WHOLE_SOAK = 0.99
 
 
-def show_measurement(measurement: Measurement) -> None:
-    """Print a measurement: the verdict first."""
-    for row in measurement.rows:
-        show_verdict(row)
-    output.say("")
-    show_rows(
-        f"{output.path(measurement.model)} on {measurement.place}: {measurement.kernel_class}",
-        measurement.rows,
-    )
-    asked_s, soak = measurement.settings.soak_s, measurement.best.soak
-    if soak is not None and soak.duration_s < _WHOLE_SOAK * asked_s:
-        output.say(f"the soak was ended early: {output.duration(1e6 * asked_s)} were asked for")
-    if len(measurement.rows) > 1:
-        output.say(f"best setting: --threads {measurement.best.threads}")
-    show_row_details(measurement.best, measurement.staged.size_bytes, _host_phases(measurement))
+def describe_measurement(measurement: Measurement) -> list[Block]:
+    """Return a measurement for a person."""
+    rows, best = measurement.rows, measurement.best
+    title = f"{words.path(measurement.model)} on {measurement.place}: {measurement.kernel_class}"
+    blocks = [line for row in rows for line in describe_verdict(row)]
+    blocks += ["", *describe_rows(title, rows)]
+    requested_s, soak = measurement.settings.soak_s, best.soak
+    if soak is not None and soak.duration_s < _WHOLE_SOAK * requested_s:
+        requested = words.duration(1e6 * requested_s)
+        blocks.append(f"the soak was ended early: {requested} were asked for")
+    if len(rows) > 1:
+        blocks.append(f"best setting: --threads {best.threads}")
+    blocks += describe_details(best, measurement.staged.size_bytes, _host_phases(measurement))
     if measurement.op_times is not None:
-        show_op_times(measurement.op_times)
-    show_parity(measurement.parity)
+        blocks += describe_op_times(measurement.op_times)
+    blocks += _parity_lines(measurement.parity)
     if measurement.accuracy is not None:
-        show_accuracy(measurement.accuracy)
+        blocks += describe_accuracy(measurement.accuracy)
+    return blocks
 
 
-def show_verdict(row: Row) -> None:
-    """Print whether a row can be trusted."""
+def describe_verdict(row: Row) -> list[Block]:
+    """Return whether a row can be trusted, and why not."""
     threads = f"{row.threads} thread" + ("s" if row.threads > 1 else "")
-    output.say(f"{row.verdict.kind} with {threads}")
-    for reason in row.verdict.reasons:
-        output.say(f"    {reason}")
-    for warning in row.verdict.warnings:
-        output.say(f"    note: {warning}")
+    return [
+        f"{row.verdict.kind} with {threads}",
+        *(f"    {reason}" for reason in row.verdict.reasons),
+        *(f"    note: {warning}" for warning in row.verdict.warnings),
+    ]
 
 
-def show_rows(title: str, rows: tuple[Row, ...]) -> None:
-    """Print the figures, one line for each setting."""
+def describe_rows(title: str, rows: Sequence[Row]) -> list[Block]:
+    """Return the figures, one line for each setting."""
     confidence = rows[0].latency.confidence
     interval = f"{100 * confidence:.0f} % interval" if confidence else "interval"
     columns = ["threads", "invoke", interval, "p90", "p99", "largest seen", "n/processes"]
-    output.table(title, [*columns, "end to end", "cores"], [_shown_row(row) for row in rows])
+    table = Table(title, [*columns, "end to end", "cores"], [_row_cells(row) for row in rows])
     paced = [(row, pace) for row in rows if (pace := row.pace) is not None]
-    if paced:
-        _show_paces(paced)
+    return [table, _pace_table(paced)] if paced else [table]
 
 
-def show_row_details(row: Row, model_bytes: int | None, phases: str = "") -> None:
-    """Print what lies beside the figures of a row.
+def describe_details(row: Row, model_bytes: int | None, phases: str = "") -> list[Block]:
+    """Return the facts beside the figures of a row.
 
     Args:
-        row: Which.
+        row: Row of a measurement.
         model_bytes: Size of the model, where it is known.
-        phases: What came before the process, as words.
+        phases: Time that passed before the process, in words.
     """
-    soak = row.soak
-    if soak is not None:
-        _show_soak(soak)
-    _show_outliers(row.latency)
     placement = row.runs[0].run.placement
-    output.say(f"placement: {placement or 'not told by this runtime'}")
-    output.say(phases + _process_phases(row))
-    output.say(_memory(row, model_bytes))
-    output.say(_energy(row.energy))
+    return [
+        *(_soak_lines(row.soak) if row.soak is not None else ()),
+        _outlier_line(row.latency),
+        f"placement: {placement or 'not told by this runtime'}",
+        phases + _process_phases(row),
+        _memory_line(row, model_bytes),
+        _energy_line(row.energy),
+    ]
 
 
-def _shown_row(row: Row) -> list[str]:
+def _row_cells(row: Row) -> list[str]:
     figure = row.latency
     return [
         str(row.threads),
-        output.duration(figure.median_us),
+        words.duration(figure.median_us),
         _interval(figure),
         *_percentiles(figure),
-        output.duration(figure.slowest_us),
+        words.duration(figure.slowest_us),
         f"{figure.samples}/{len(row.runs)}",
-        output.duration(row.end_to_end.median_us),
+        words.duration(row.end_to_end.median_us),
         f"{row.effective_cores:.2f}",
     ]
 
@@ -103,115 +104,117 @@ def _interval(figure: Latency) -> str:
     if not figure.confidence:
         return "one process"
     low, high = figure.interval_us
-    return f"{output.duration(low)} to {output.duration(high)}"
+    return f"{words.duration(low)} to {words.duration(high)}"
 
 
 def _percentiles(figure: Latency) -> list[str]:
     return [
-        output.duration(value) if value is not None else "too few samples"
+        words.duration(value) if value is not None else "too few samples"
         for value in (figure.percentiles_us[90], figure.percentiles_us[99])
     ]
 
 
-def _show_paces(paced: list[tuple[Row, Pace]]) -> None:
+def _pace_table(paced: Sequence[tuple[Row, Pace]]) -> Table:
     columns = ["threads", "response", "p90", "p99", "largest seen", "missed", "back to back"]
     rows = [
         [
             str(row.threads),
-            output.duration(pace.response.median_us),
+            words.duration(pace.response.median_us),
             *_percentiles(pace.response),
-            output.duration(pace.response.slowest_us),
+            words.duration(pace.response.slowest_us),
             f"{pace.missed} of {pace.requests}",
-            output.duration(pace.back_to_back_us),
+            words.duration(pace.back_to_back_us),
         ]
         for row, pace in paced
     ]
     pace = paced[0][1]
     title = f"at {pace.rate_hz:g} requests a second, from the intended start of each"
-    output.table(f"{title} (deadline {output.duration(pace.period_us)})", columns, rows)
+    return Table(f"{title} (deadline {words.duration(pace.period_us)})", columns, rows)
 
 
-def _show_soak(soak: Soak) -> None:
-    from toolkit.judge.soak import LEAKS, SLOWS
-
-    output.say(
-        f"soak of {soak.duration_s / 60:.1f} min, {soak.runs} runs: {' and '.join(soak.verdict)}"
+def _soak_lines(soak: Soak) -> list[str]:
+    from toolkit.judge.soak import (  # NumPy takes 0.1 s to import: `--help` need not wait
+        LEAKS,
+        SLOWS,
     )
-    hours, each = soak.told_by
+
+    lines = [
+        f"soak of {soak.duration_s / 60:.1f} min, {soak.runs} runs: {' and '.join(soak.verdict)}"
+    ]
+    hours, each = soak.trend_unit
     if soak.memory is not None:
         slope, low, high = (
             hours * bound / 1024 for bound in (soak.memory.slope, *soak.memory.interval)
         )
-        output.say(
-            f"    memory {output.size(soak.memory_start_bytes)} at first, "
-            f"{output.size(soak.memory_end_bytes)} at last: {slope:+,.0f} KiB{each} "
-            f"(95 % interval {low:+,.0f} to {high:+,.0f}){_not_counted(soak, soak.memory, LEAKS)}"
+        lines.append(
+            f"    memory {words.size(soak.memory_start_bytes)} at first, "
+            f"{words.size(soak.memory_end_bytes)} at last: {slope:+,.0f} KiB{each} "
+            f"(95 % interval {low:+,.0f} to {high:+,.0f}){_why_ignored(soak, soak.memory, LEAKS)}"
         )
     if soak.latency is not None:
         slope, low, high = (
             hours * 100 * bound / soak.latency.start
             for bound in (soak.latency.slope, *soak.latency.interval)
         )
-        output.say(
-            f"    latency {output.duration(soak.latency.start)} at first: {slope:+,.1f} %{each} "
-            f"(95 % interval {low:+,.1f} to {high:+,.1f}){_not_counted(soak, soak.latency, SLOWS)}"
+        lines.append(
+            f"    latency {words.duration(soak.latency.start)} at first: {slope:+,.1f} %{each} "
+            f"(95 % interval {low:+,.1f} to {high:+,.1f}){_why_ignored(soak, soak.latency, SLOWS)}"
         )
+    return lines
 
 
-def _not_counted(soak: Soak, found: Trend, word: str) -> str:
+def _why_ignored(soak: Soak, trend: Trend, word: str) -> str:
     """Say why a trend that is seen does not make the verdict."""
-    if word in soak.verdict or not found.is_seen:
+    if word in soak.verdict or not trend.is_seen:
         return ""
     return ", not counted: too small, or not in the second half"
 
 
-def _show_outliers(figure: Latency) -> None:
-    found = figure.outliers
-    if not found.count:
-        output.say(f"outliers: none of {figure.samples} samples")
-        return
-    output.say(
-        f"outliers, all kept: {found.count} of {figure.samples} samples; "
-        f"high {found.high_mild} mild, {found.high_severe} severe; "
-        f"low {found.low_mild} mild, {found.low_severe} severe"
+def _outlier_line(figure: Latency) -> str:
+    counts = figure.outliers
+    if not counts.count:
+        return f"outliers: none of {figure.samples} samples"
+    return (
+        f"outliers, all kept: {counts.count} of {figure.samples} samples; "
+        f"high {counts.high_mild} mild, {counts.high_severe} severe; "
+        f"low {counts.low_mild} mild, {counts.low_severe} severe"
     )
 
 
 def _host_phases(measurement: Measurement) -> str:
     seconds = {"connect": measurement.connect_s, "push": measurement.push_s}
-    told = [
-        f"{name} {output.duration(1e6 * value)} · "
+    return "".join(
+        f"{name} {words.duration(1e6 * value)} · "
         for name, value in seconds.items()
         if value is not None
-    ]
-    return "".join(told)
+    )
 
 
 def _process_phases(row: Row) -> str:
-    names = {
+    fields = {
         "import": "import_ns",
         "load": "load_ns",
         "allocate": "allocate_ns",
         "first inference": "first_invoke_ns",
         "warm-up": "warmup_ns",
     }
-    told = [f"{name} {output.duration(once_us(row, field))}" for name, field in names.items()]
+    phases = [f"{name} {words.duration(median_us(row, field))}" for name, field in fields.items()]
     steady = sum(run.run.wall_ns for run in row.runs) / 1e3
-    return " · ".join([*told, f"steady {output.duration(steady)} in all"])
+    return " · ".join([*phases, f"steady {words.duration(steady)} in all"])
 
 
-def _memory(row: Row, model_bytes: int | None) -> str:
+def _memory_line(row: Row, model_bytes: int | None) -> str:
     before = max(run.run.before_load_rss_bytes for run in row.runs)
     load = max(run.run.load_peak_rss_bytes for run in row.runs)
     peak = max(run.run.peak_rss_bytes for run in row.runs)
-    told = [f"model {output.size(model_bytes)}"] if model_bytes is not None else []
+    parts = [f"model {words.size(model_bytes)}"] if model_bytes is not None else []
     if before:
-        told.append(f"loading it adds {output.size(max(0, load - before))}")
-    told.append(f"peak memory of the process {output.size(peak)}")
-    return "memory: " + " · ".join([*told, "arena: the runtime does not tell"])
+        parts.append(f"loading it adds {words.size(max(0, load - before))}")
+    parts.append(f"peak memory of the process {words.size(peak)}")
+    return "memory: " + " · ".join([*parts, "arena: the runtime does not tell"])
 
 
-def _energy(energy: Energy | None) -> str:
+def _energy_line(energy: Energy | None) -> str:
     if energy is None:
         return "energy: not measured (the board has no power sensor that is read)"
     net = "" if energy.net_uj is None else f", {energy.net_uj / 1e3:.3g} mJ above idle"
@@ -221,21 +224,21 @@ def _energy(energy: Energy | None) -> str:
     )
 
 
-def show_parity(parity: Parity) -> None:
-    """Print how a board's outputs compare with the host's."""
+def _parity_lines(parity: Parity) -> list[str]:
+    """How a board's outputs compare with the host's."""
     if not parity.samples:
-        output.say(f"outputs {parity.verdict}: {parity.reason}")
-        return
+        return [f"outputs {parity.verdict}: {parity.reason}"]
     kind = "held-out" if parity.real_inputs else "random"
-    output.say(f"outputs {parity.verdict} over {parity.samples} {kind} inputs: {parity.reason}")
-    output.say(
+    lines = [
+        f"outputs {parity.verdict} over {parity.samples} {kind} inputs: {parity.reason}",
         f"    largest difference {parity.largest_difference:g}, beyond 1 step "
-        f"{output.percent(parity.beyond_one)}"
-        + ("" if parity.numbers else f", same decision {output.percent(parity.agreement)}")
-    )
+        f"{words.percent(parity.beyond_one)}"
+        + ("" if parity.numbers else f", same decision {words.percent(parity.agreement)}"),
+    ]
     if parity.board_accuracy is not None and parity.host_accuracy is not None:
         figure = "decisions of the original model kept" if parity.own_labels else "accuracy"
-        output.say(
-            f"    {figure} on the board {output.percent(parity.board_accuracy)}, "
-            f"on this host {output.percent(parity.host_accuracy)}"
+        lines.append(
+            f"    {figure} on the board {words.percent(parity.board_accuracy)}, "
+            f"on this host {words.percent(parity.host_accuracy)}"
         )
+    return lines

@@ -1,20 +1,21 @@
-"""How the times of the operators are shown."""
+"""Times of the operators: their plain form and their table."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from toolkit.cli import output
+from toolkit.report import words
+from toolkit.report.tables import Block, Table
 
 if TYPE_CHECKING:
     from device_agent.contract.op_times import OpTimes
 
-#: The slowest steps are shown; all are in the JSON.
+#: Number of the slowest steps that are shown; all are in the JSON.
 MOST_SHOWN = 20
 
 
 def plain_op_times(times: OpTimes | None) -> dict[str, Any] | None:
-    """Return the times for a program; `None` where nobody asked for them."""
+    """Return the times for a program; `None` where they were not requested."""
     if times is None:
         return None
     steps = [
@@ -24,23 +25,22 @@ def plain_op_times(times: OpTimes | None) -> dict[str, Any] | None:
     return {"runs": times.runs, "reason": times.reason or None, "steps": steps}
 
 
-def show_op_times(times: OpTimes) -> None:
-    """Print the slowest steps, or why there are none."""
+def describe_op_times(times: OpTimes) -> list[Block]:
+    """Return the slowest steps, or why there are none."""
     if times.reason:
-        output.say(f"no per-operator times: {times.reason}")
-        return
+        return [f"no per-operator times: {times.reason}"]
     numbered = sorted(enumerate(times.steps, 1), key=lambda pair: -pair[1].median_us)
     total = times.total_us or 1.0
     rows = [
         [
             f"{number}: {step.op}",
             step.executor,
-            output.duration(step.median_us) if step.median_us else "below 1 us",
-            output.percent(step.median_us / total),
+            words.duration(step.median_us) if step.median_us else "below 1 us",
+            words.percent(step.median_us / total),
         ]
         for number, step in numbered[:MOST_SHOWN]
     ]
     rest = len(times.steps) - len(rows)
     more = f", the other {rest} are in --json" if rest > 0 else ""
     title = f"operators with 1 thread, medians of {times.runs} profiled runs, slowest first{more}"
-    output.table(title, ["step", "executor", "time", "share"], rows)
+    return [Table(title, ["step", "executor", "time", "share"], rows)]

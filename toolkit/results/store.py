@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import sys
 import zlib
-from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
@@ -22,14 +20,16 @@ from typing import Any
 
 from device_agent.contract.conditions import conditions_from_json
 from device_agent.contract.measurement import process_run_from_json, to_json
+from device_agent.contract.packed import pack_times, unpack_times
 from targets.device import BoardRun
 from toolkit.errors import ToolkitError
+from toolkit.judge.earlier import EarlierResult
+from toolkit.judge.row import Row, row_of
 from toolkit.judge.statistics import Latency, latency
 from toolkit.judge.verdict import Verdict
-from toolkit.measure.bench import Measurement
-from toolkit.judge.row import Row, row_of
 from toolkit.project import FOLDER
-from toolkit.results.document import document_of, mode_of
+from toolkit.results.document import mode_of
+from toolkit.results.record import ResultRecord
 
 SCHEMA = 2
 NAME = "results.db"
@@ -138,6 +138,22 @@ class StoredResult:
         return row_of(self.document["facts"], self.line.threads, self.runs)
 
     @property
+    def figures(self) -> EarlierResult:
+        """What a comparison takes of it."""
+        line = self.line
+        return EarlierResult(
+            number=line.id,
+            model=line.model,
+            target=line.target,
+            place=self.document["place"],
+            runtime=line.runtime,
+            threads=line.threads,
+            mode=line.mode,
+            latency=self.latency,
+            verdict=self.verdict,
+        )
+
+    @property
     def verdict(self) -> Verdict:
         """What was said of it when it was taken."""
         told = self.document
@@ -151,14 +167,14 @@ class ResultStore:
         self._database = database
         self._path = path
 
-    def save(self, measurement: Measurement) -> list[int]:
-        """Keep a measurement; return the number of each of its rows.
+    def save(self, records: Sequence[ResultRecord]) -> list[int]:
+        """Keep all results or none; return the number of each.
 
         Raises:
             ResultStoreError: The file cannot be written.
         """
         with _translated(self._path), self._database:
-            return [self._save_row(measurement, row) for row in measurement.rows]
+            return [self._save_record(record) for record in records]
 
     def lines(self, target: str | None = None, limit: int = 50) -> list[ResultLine]:
         """List the newest results first.
@@ -210,20 +226,26 @@ class ResultStore:
             f"there is no result {number} in {self._path}", "List them: kedge results"
         )
 
-    def _save_row(self, measurement: Measurement, row: Row) -> int:
+    def _save_record(self, record: ResultRecord) -> int:
+        row, verdict = record.row, record.row.verdict
+        document = {
+            **record.document,
+            "reasons": list(verdict.reasons),
+            "warnings": list(verdict.warnings),
+        }
         cursor = self._database.execute(
             "INSERT INTO result (taken_at, target, model, model_sha256, runtime, threads, verdict, "
             "median_us, document) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 datetime.now(timezone.utc).isoformat(timespec="seconds"),
-                measurement.target,
-                str(measurement.model),
-                measurement.model_sha256,
-                str(measurement.kernel_class),
+                record.target,
+                record.model,
+                record.model_sha256,
+                record.runtime,
                 row.threads,
-                row.verdict.kind,
+                verdict.kind,
                 row.latency.median_us,
-                json.dumps(document_of(measurement, row)),
+                json.dumps(document),
             ),
         )
         assert cursor.lastrowid is not None
@@ -239,13 +261,13 @@ class ResultStore:
                 position,
                 json.dumps(to_json(run.run)),
                 json.dumps([entry._asdict() for entry in run.conditions]),
-                _packed(run.samples_ns),
-                _packed(run.end_to_end_ns),
+                _compress(run.samples_ns),
+                _compress(run.end_to_end_ns),
             ),
         )
         self._database.executemany(
             "INSERT INTO series VALUES (?, ?, ?, ?)",
-            [(result, position, name, _packed(data)) for name, data in run.series.items()],
+            [(result, position, name, _compress(data)) for name, data in run.series.items()],
         )
 
 
@@ -267,25 +289,6 @@ def open_results(project: Path) -> Iterator[ResultStore]:
         with _translated(path):
             _prepare(database, path)
         yield ResultStore(database, path)
-
-
-def as_document(result: StoredResult) -> dict[str, Any]:
-    """Return a result as one JSON document, samples included, for another program."""
-    return {
-        "schema": SCHEMA,
-        **asdict(result.line),
-        **result.document,
-        "runs": [
-            {
-                "record": to_json(run.run),
-                "conditions": [entry._asdict() for entry in run.conditions],
-                "samples_ns": list(run.samples_ns),
-                "end_to_end_ns": list(run.end_to_end_ns),
-                "series": {name: list(values) for name, values in run.series.items()},
-            }
-            for run in result.runs
-        ],
-    }
 
 
 def _prepare(database: sqlite3.Connection, path: Path) -> None:
@@ -342,28 +345,21 @@ def _runs_of(
         raise ValueError("its runs are missing")
     more: list[dict[str, tuple[int, ...]]] = [{} for _ in rows]
     for position, name, data in series:
-        more[position][name] = _unpacked(data)
+        more[position][name] = _decompress(data)
     return tuple(map(_run_of, rows, more))
 
 
 def _run_of(row: tuple[str, str, bytes, bytes], series: Mapping[str, tuple[int, ...]]) -> BoardRun:
     conditions = tuple(conditions_from_json(entry) for entry in json.loads(row[1]))
-    run, samples = process_run_from_json(json.loads(row[0])), _unpacked(row[2])
+    run, samples = process_run_from_json(json.loads(row[0])), _decompress(row[2])
     if len(samples) != run.sample_count:
         raise ValueError(f"{len(samples)} samples are left of {run.sample_count}")
-    return BoardRun(run, samples, conditions, _unpacked(row[3]), series)
+    return BoardRun(run, samples, conditions, _decompress(row[3]), series)
 
 
-def _packed(samples_ns: Sequence[int]) -> bytes:
-    samples = array("Q", samples_ns)
-    if sys.byteorder == "big":
-        samples.byteswap()
-    return zlib.compress(samples.tobytes())
+def _compress(times_ns: Sequence[int]) -> bytes:
+    return zlib.compress(pack_times(times_ns))
 
 
-def _unpacked(data: bytes) -> tuple[int, ...]:
-    samples = array("Q")
-    samples.frombytes(zlib.decompress(data))
-    if sys.byteorder == "big":
-        samples.byteswap()
-    return tuple(samples)
+def _decompress(data: bytes) -> tuple[int, ...]:
+    return unpack_times(zlib.decompress(data))

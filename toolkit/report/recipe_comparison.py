@@ -1,0 +1,125 @@
+"""A comparison of recipes in tables: how well each file does, and what it costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from toolkit.report import words
+from toolkit.report.conversion import interval_cell
+from toolkit.report.tables import Block, Table
+
+_ACCURACY_HEADS = (
+    "recipe",
+    "train %",
+    "valid. %",
+    "test % (95 %)",
+    "drop, points (95 %)",
+    "precision",
+    "recall",
+    "F1",
+)
+_METRIC_HEADS = ("recipe", "train", "validation", "test (95 %)", "worse by, % (95 %)")
+_OUTPUT_HEADS = ("recipe", "output", "metric", "train", "validation", "test (95 %)", "drop, %")
+_COST_HEADS = (
+    "recipe",
+    "file",
+    "compressed",
+    "parameters",
+    "MACs",
+    "peak tensors",
+    "latency",
+    "ratio",
+)
+_NONE = "–"
+
+
+def describe_recipe_comparison(plain: dict[str, Any], path: Path) -> list[Block]:
+    """Return a comparison of recipes for a person.
+
+    Args:
+        plain: Contents of comparison.json.
+        path: File that they are written to.
+    """
+    title = f"Cost; latency on {plain['measured_on']}, one thread; ratio to float32"
+    blocks: list[Block] = [
+        judgement_table(plain),
+        Table(title, _COST_HEADS, [_cost_cells(row) for row in plain["rows"]]),
+    ]
+    blocks += [f"{row['name']}: {row['refused']}" for row in plain["rows"] if row["refused"]]
+    if plain["chosen"]:
+        blocks.append(f"chosen: {plain['chosen']} ({path.parent / plain['chosen']})")
+    elif plain["max_drop"] is not None:
+        blocks.append("chosen: none, every recipe loses more than is allowed")
+    return [*blocks, f"written: {path}"]
+
+
+def judgement_table(plain: dict[str, Any]) -> Table:
+    """Return the table of how well the file of each recipe does; by the metric of the task.
+
+    Args:
+        plain: Contents of comparison.json.
+    """
+    rows = plain["rows"]
+    if plain["metric"] == "accuracy":
+        return Table("Accuracy", _ACCURACY_HEADS, [_accuracy_cells(row) for row in rows])
+    if rows[0].get("outputs"):
+        cells = [
+            [row["name"], name, of_output["metric"], *_metric_cells({**row, **of_output})[1:]]
+            for row in rows
+            for name, of_output in row["outputs"].items()
+        ]
+        refused = [[row["name"], *[_NONE] * 6] for row in rows if not row["outputs"]]
+        return Table("Outputs", _OUTPUT_HEADS, cells + refused)
+    return Table(plain["metric"], _METRIC_HEADS, [_metric_cells(row) for row in rows])
+
+
+def _accuracy_cells(row: dict[str, Any]) -> list[str]:
+    scores = row["scores"]
+    if not scores:
+        return [row["name"], *[_NONE] * 7]
+    shares = [
+        f"{100 * scores[split]['accuracy']:.2f}" if split in scores else _NONE
+        for split in ("train", "validation", "test")
+    ]
+    test = scores["test"]
+    low, high = test["interval"]
+    shares[2] += f" ({100 * low:.2f}–{100 * high:.2f})"
+    means = [f"{test[name]:.4f}" for name in ("precision", "recall", "f1")]
+    return [row["name"], *shares, _drop_cell(row), *means]
+
+
+def _metric_cells(row: dict[str, Any]) -> list[str]:
+    scores = row["scores"]
+    if not scores:
+        return [row["name"], *[_NONE] * 4]
+    values = [
+        f"{scores[split]['value']:.4g}" if split in scores else _NONE
+        for split in ("train", "validation", "test")
+    ]
+    low, high = scores["test"]["interval"]
+    values[2] += f" ({low:.4g}–{high:.4g})"
+    return [row["name"], *values, _drop_cell(row)]
+
+
+def _drop_cell(row: dict[str, Any]) -> str:
+    drop = row["drops"].get("test")
+    if drop is None:
+        return _NONE
+    return f"{100 * drop['drop']:.2f} ({interval_cell(drop['interval'])})"
+
+
+def _cost_cells(row: dict[str, Any]) -> list[str]:
+    def cell(name: str, form: Any) -> str:
+        return _NONE if row[name] is None else str(form(row[name]))
+
+    return [
+        row["name"],
+        cell("file_bytes", words.size),
+        cell("compressed_bytes", words.size),
+        cell("parameters", "{:,}".format),
+        cell("macs", "{:,}".format),
+        cell("peak_tensor_bytes", words.size),
+        cell("latency_us", words.duration),
+        cell("latency_ratio", "{:.2f}".format),
+    ]

@@ -1,0 +1,37 @@
+"""Figures in words: percentages, sizes, durations, paths. Pure but for the current folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def path(location: Path) -> str:
+    """Write a path as a person would type it in the current folder."""
+    try:
+        return str(location.relative_to(Path.cwd()))
+    except ValueError:
+        return str(location)
+
+
+def percent(fraction: float) -> str:
+    """Write a share as a percentage."""
+    return f"{100 * fraction:.2f} %"
+
+
+def size(count: int) -> str:
+    """Write a number of bytes."""
+    if count < 10_000:
+        return f"{count:,} bytes"
+    for unit, scale in (("KiB", 2**10), ("MiB", 2**20)):
+        if count < 1000 * scale:
+            return f"{count / scale:.1f} {unit}"
+    return f"{count / 2**30:.1f} GiB"
+
+
+def duration(microseconds: float) -> str:
+    """Write a latency with the unit that reads best."""
+    if microseconds < 10:
+        return f"{microseconds:.3g} us"
+    if microseconds < 1000:
+        return f"{microseconds:.1f} us"
+    return f"{microseconds / 1000:.3g} ms" if microseconds < 1e6 else f"{microseconds / 1e6:.3g} s"

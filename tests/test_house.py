@@ -63,8 +63,6 @@ NOT_YET = {
     "converters/data",
     "converters/draft",
     "converters/evidence",
-    "converters/graph",
-    "converters/graph/keras",
     "converters/judge",
     "converters/prune_blocks",
     "converters/prune_channels",

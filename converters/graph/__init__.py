@@ -1,1 +1,1 @@
-"""One op-level graph of a Keras model, flattened, with BatchNormalization folded into it."""
+"""A model as one graph of ops, flattened, with BatchNormalization folded into it."""

@@ -29,7 +29,7 @@ from converters.graph.unfold import EPSILON
 
 layers = tf_keras.layers
 
-#: Of the statistics of BatchNormalization: quick enough for the few batches of a fine-tuning.
+#: Momentum of the statistics of BatchNormalization: quick enough for a short fine-tuning.
 _MOMENTUM = 0.95
 
 #: Given a node and its plain layer: the layer to use in its place.
@@ -43,7 +43,7 @@ def hard_sigmoid(x: Any) -> Any:
 
 
 def hard_swish(x: Any) -> Any:
-    """Of x, x * relu6(x + 3) / 6; TFLite has an op for it."""
+    """Hard swish, x * relu6(x + 3) / 6; TFLite has an op for it."""
     return x * tf.nn.relu6(x + 3.0) / 6.0
 
 
@@ -61,7 +61,7 @@ def build_model(graph: Graph, wrap: Wrap | None = None) -> Any:
     """Make a tf-keras model of a graph; its layers are called what the nodes are called.
 
     Args:
-        graph: What to build.
+        graph: A graph without `affine`: folded, or unfolded again.
         wrap: Changes a layer before it is used, such as by fake quantization; an input's is an
             identity that stands behind it.
 
@@ -74,11 +74,11 @@ def build_model(graph: Graph, wrap: Wrap | None = None) -> Any:
         if node.op == INPUT
     }
     values: dict[str, Any] = dict(inputs)
-    made: dict[str, Any] = {}
+    layers_by_key: dict[str, Any] = {}
     for node in graph.nodes:
-        taken = [values[name] for name in node.inputs or (node.name,)]
+        arguments = [values[name] for name in node.inputs or (node.name,)]
         try:
-            values[node.name] = _applied(node, graph, taken, made, wrap)
+            values[node.name] = _apply(node, graph, arguments, layers_by_key, wrap)
         except (ValueError, TypeError) as error:
             first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise ConversionError(
@@ -86,9 +86,9 @@ def build_model(graph: Graph, wrap: Wrap | None = None) -> Any:
                 "report the model",
             ) from error
     # A model of one input or output is not one of a list of one.
-    ends = [list(inputs.values()), [values[name] for name in graph.outputs]]
-    model = tf_keras.Model(*(end if len(end) > 1 else end[0] for end in ends), name=graph.name)
-    _set_weights(graph, made)
+    sides = [list(inputs.values()), [values[name] for name in graph.outputs]]
+    model = tf_keras.Model(*(x if len(x) > 1 else x[0] for x in sides), name=graph.name)
+    _set_weights(graph, layers_by_key)
     return model
 
 
@@ -96,7 +96,7 @@ def weights_of(graph: Graph, model: Any) -> Graph:
     """The graph with the weights that a model built from it has now.
 
     Args:
-        graph: What the model was built from, by `build_model`, with or without wrapping.
+        graph: Graph that `build_model` made the model of, with or without wrapping.
         model: The model, trained on meanwhile.
     """
     weights = {}
@@ -113,33 +113,33 @@ def variables_of(graph: Graph, model: Any, key: str) -> dict[str, Any]:
     """The model's variables for one set of the graph's weights, by name.
 
     Args:
-        graph: What the model was built from.
+        graph: Graph that the model was built from.
         model: The model.
-        key: Of the weights.
+        key: Key of the weights.
     """
     node = graph.uses()[key][0]
     layer = next(x for x in model.layers if getattr(x, "layer", x).name == node.name)
     return _variables(layer, node.op, graph.weights[key])
 
 
-def _applied(
-    node: Node, graph: Graph, taken: list[Any], made: dict[str, Any], wrap: Wrap | None
+def _apply(
+    node: Node, graph: Graph, arguments: list[Any], by_key: dict[str, Any], wrap: Wrap | None
 ) -> Any:
     if node.op == INPUT and wrap is None:
-        return taken[0]
+        return arguments[0]
     if node.op == "slice":
-        return taken[0][tuple(slice(*part) for part in node.attributes["slices"])]
+        return arguments[0][tuple(slice(*part) for part in node.attributes["slices"])]
     key = node.weights or node.name
-    if key not in made:
+    if key not in by_key:
         layer = LAYERS[node.op](node, graph.weights.get(node.weights, {}))
-        made[key] = wrap(node, layer) if wrap else layer
-    return made[key](taken if len(taken) > 1 else taken[0])
+        by_key[key] = wrap(node, layer) if wrap else layer
+    return by_key[key](arguments if len(arguments) > 1 else arguments[0])
 
 
-def _set_weights(graph: Graph, made: Mapping[str, Any]) -> None:
+def _set_weights(graph: Graph, by_key: Mapping[str, Any]) -> None:
     uses = graph.uses()
     for key, arrays in graph.weights.items():
-        for name, variable in _variables(made[key], uses[key][0].op, arrays).items():
+        for name, variable in _variables(by_key[key], uses[key][0].op, arrays).items():
             variable.assign(arrays[name].reshape(variable.shape))
 
 
@@ -156,7 +156,7 @@ def variable_names(op: str, arrays: Iterable[str]) -> dict[str, str]:
 
 
 def _window(node: Node) -> dict[str, Any]:
-    """What layers of kernels that are moved over an image are told alike."""
+    """Arguments that all layers with a kernel that moves over an image have."""
     plain = node.attributes
     return {
         "strides": plain["strides"],

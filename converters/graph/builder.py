@@ -1,16 +1,16 @@
-"""A graph while it is being read: nodes are added one after another."""
+"""A graph while a model is being read: nodes are added one after another. Knows no source."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from converters.errors import ConversionError
-from converters.graph.keras.calls import Call, Ref
-from converters.graph.node import AFFINE, INPUT, Graph, Node, Weights
+from converters.graph.node import ACTIVATION, AFFINE, INPUT, Graph, Node, Weights
 
 _HINT = (
     "replace the layer by layers that kedge represents (docs/coverage.md), or use a recipe that "
@@ -18,14 +18,46 @@ _HINT = (
 )
 
 
-class Sheet:
-    """Nodes and weights so far."""
+@dataclass(frozen=True)
+class Ref:
+    """The output of a node that is in the graph already."""
+
+    name: str
+    """Name of the node."""
+    shape: tuple[int, ...]
+    """Shape of the output, without the batch axis."""
+
+
+@dataclass(frozen=True)
+class SourceLayer:
+    """A layer, or an operation, of the model that is being read."""
+
+    name: str
+    """Name of the layer in the source; messages use it, and its nodes are called after it."""
+    kind: str
+    """Kind of layer in words of the source, such as "Conv2D"; messages use it."""
+    owner: Hashable
+    """Owner of the weights. Two layers of one owner are one layer that is used twice. The builder
+    keeps a reference to the owner, so that an identity is never used again."""
+
+
+class GraphBuilder:
+    """Nodes and weights that were read so far."""
 
     def __init__(self, origin: str) -> None:
+        """Begin with nothing.
+
+        Args:
+            origin: Name of the model in messages.
+        """
         self.origin = origin
         self._nodes: dict[str, Node] = {}
         self._weights: dict[str, Weights] = {}
-        self._keys: dict[tuple[int, str], str] = {}
+        self._keys: dict[tuple[Hashable, str], str] = {}
+
+    def __contains__(self, name: str) -> bool:
+        """Whether a node of this name was added."""
+        return name in self._nodes
 
     def add(
         self,
@@ -36,7 +68,16 @@ class Sheet:
         attributes: Mapping[str, Any] | None = None,
         weights: str = "",
     ) -> Ref:
-        """Add a node, under its name or, where that is taken, one like it."""
+        """Add a node.
+
+        Args:
+            name: Name of the node. Where another node has it, a number is appended.
+            op: Kind of node, as listed in `converters.graph.node`.
+            inputs: Outputs that the node takes.
+            shape: Shape of its own output, without the batch axis.
+            attributes: Settings of the op, as listed in `converters.graph.node`.
+            weights: Key of its weights, from `add_weights`; "" where it has none.
+        """
         name = self._free(name)
         names = tuple(ref.name for ref in inputs)
         self._nodes[name] = Node(name, op, names, shape, dict(attributes or {}), weights)
@@ -46,17 +87,21 @@ class Sheet:
         """Add an input of the model."""
         return self.add(name, INPUT, (), shape)
 
-    def keep(self, call: Call, part: str = "", **arrays: Any) -> str:
-        """Keep the weights of a layer, once however often it is called; their key.
+    def add_weights(self, layer: SourceLayer, part: str = "", **arrays: Any) -> str:
+        """Add the weights of a layer, once however often the layer is used.
 
         Args:
-            call: Of the layer.
-            part: Which of several sets of weights of the layer it is.
-            arrays: By name.
+            layer: Layer that has the weights.
+            part: Name of one of several sets of weights of the layer.
+            arrays: Arrays by name, in the order of axes that `converters.graph.node` lists for the
+                op; stored as float32.
+
+        Returns:
+            The key of the weights.
         """
-        owner = (id(call.layer), part)
+        owner = (layer.owner, part)
         if owner not in self._keys:
-            key = call.name + (f"_{part}" if part else "")
+            key = layer.name + (f"_{part}" if part else "")
             while key in self._weights:
                 key += "_x"
             self._keys[owner] = key
@@ -65,53 +110,71 @@ class Sheet:
             }
         return self._keys[owner]
 
-    def activation(self, call: Call, source: Ref, function: str, **attributes: Any) -> Ref:
-        """Add an activation function; none for "linear"."""
+    def activation(self, name: str, source: Ref, function: str, **attributes: Any) -> Ref:
+        """Add an activation function; "linear" adds nothing.
+
+        Args:
+            name: Name of the node.
+            source: Numbers that it is applied to.
+            function: Name of the function.
+            attributes: Parameters of the function.
+        """
         if function == "linear":
             return source
-        taken = source.name == call.name or call.name in self._nodes
-        name = f"{call.name}_{function}" if taken and not call.is_function else call.name
         plain = {"function": function, **attributes}
-        return self.add(name, "activation", (source,), source.shape, plain)
+        return self.add(name, ACTIVATION, (source,), source.shape, plain)
 
-    def affine(self, call: Call, source: Ref, scale: Any, offset: Any) -> Ref:
+    def affine(self, layer: SourceLayer, source: Ref, scale: Any, offset: Any) -> Ref:
         """Add x * scale + offset.
 
         Args:
-            call: Whose it is.
-            source: x.
-            scale: A number or one for each channel.
-            offset: The same.
+            layer: Layer that multiplies and adds.
+            source: x; its last axis are the channels.
+            scale: One number, or one for each channel.
+            offset: One number, or one for each channel.
+
+        Raises:
+            ConversionError: A constant has another shape.
         """
         channels = source.shape[-1]
         arrays = {
-            name: np.broadcast_to(self._per_channel(call, value, channels), (channels,))
+            name: np.broadcast_to(self._by_channel(layer, value, channels), (channels,))
             for name, value in (("scale", scale), ("offset", offset))
         }
-        weights = self.keep(call, scale=arrays["scale"], offset=arrays["offset"])
-        return self.add(call.name, AFFINE, (source,), source.shape, weights=weights)
+        weights = self.add_weights(layer, scale=arrays["scale"], offset=arrays["offset"])
+        return self.add(layer.name, AFFINE, (source,), source.shape, weights=weights)
 
-    def _per_channel(self, call: Call, value: Any, channels: int) -> npt.NDArray[np.float32]:
+    def _by_channel(self, layer: SourceLayer, value: Any, channels: int) -> npt.NDArray[np.float32]:
         array = np.asarray(value, np.float32)
         if array.size > 1 and array.shape[-1:] == (array.size,):
             array = array.reshape(-1)
         elif array.size == 1:
             array = array.reshape(())
         if array.shape not in ((), (channels,)):
-            raise self.refusal(call, f"with a constant of the shape {array.shape}")
+            raise self.refusal(layer, f"with a constant of the shape {array.shape}")
         return array
 
-    def refusal(self, call: Call, why: str = "") -> ConversionError:
-        """What to raise about a call that cannot be represented."""
-        what = f"{call.kind} {why}".strip()
+    def refusal(self, layer: SourceLayer, why: str = "") -> ConversionError:
+        """The error to raise about a layer that cannot be represented.
+
+        Args:
+            layer: The layer.
+            why: Words that follow its kind, such as "with causal padding".
+        """
+        what = f"{layer.kind} {why}".strip()
         return ConversionError(
-            f"{self.origin}: layer {call.name!r} ({what}) cannot be brought to kedge's graph, in "
+            f"{self.origin}: layer {layer.name!r} ({what}) cannot be brought to kedge's graph, in "
             "which it trains and prunes",
             _HINT,
         )
 
     def graph(self, name: str, outputs: list[Ref]) -> Graph:
-        """What was added."""
+        """The graph of all that was added.
+
+        Args:
+            name: Name of the model.
+            outputs: Outputs of the model, in their order.
+        """
         return Graph(
             name, tuple(self._nodes.values()), tuple(ref.name for ref in outputs), self._weights
         )

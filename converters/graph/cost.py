@@ -13,7 +13,7 @@ def macs(graph: Graph) -> int:
 
 
 def macs_by_node(graph: Graph) -> dict[str, int]:
-    """The same by node; those without a kernel are left out."""
+    """Multiplications with a weight of each node that has a kernel, by name, for one sample."""
     nodes = graph.by_name()
     return {
         node.name: positions(node, nodes) * int(graph.weights[node.weights]["kernel"].size)

@@ -23,7 +23,7 @@ from converters.graph.node import (
     Graph,
     Node,
     Weights,
-    replaced,
+    replace_node,
     with_weights,
     without,
 )
@@ -34,8 +34,8 @@ Doubles = npt.NDArray[np.float64]
 _LINEAR = ("global_average_pool", "flatten")
 
 
-def folded(graph: Graph) -> Graph:
-    """The same model without any AFFINE."""
+def fold_graph(graph: Graph) -> Graph:
+    """Make a graph of the same answers without any AFFINE."""
     for name in [node.name for node in graph.nodes if node.op == AFFINE]:
         node = graph.by_name()[name]
         graph = _into_the_one_before(graph, node) or _into_the_one_behind(graph, node) or graph
@@ -117,11 +117,11 @@ def _as_depthwise(graph: Graph, affine: Node) -> Graph:
         graph = with_weights(graph, {**graph.weights, affine.weights: new})
     ones = (1, 1)
     plain = {"strides": ones, "padding": "valid", "dilation": ones}
-    made = replace(affine, op=DEPTHWISE, attributes=plain)
+    depthwise = replace(affine, op=DEPTHWISE, attributes=plain)
     if len(affine.shape) == 3:
-        return replaced(graph, affine.name, [made])
+        return replace_node(graph, affine.name, [depthwise])
     image = (*affine.shape[:-1], *(1,) * (3 - len(affine.shape)), affine.shape[-1])
     before = Node(f"{affine.name}_as_image", "reshape", affine.inputs, image)
-    made = replace(made, inputs=(before.name,), shape=image)
-    after = Node(f"{affine.name}_back", "reshape", (made.name,), affine.shape)
-    return replaced(graph, affine.name, [before, made, after])
+    depthwise = replace(depthwise, inputs=(before.name,), shape=image)
+    after = Node(f"{affine.name}_back", "reshape", (depthwise.name,), affine.shape)
+    return replace_node(graph, affine.name, [before, depthwise, after])

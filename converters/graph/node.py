@@ -1,4 +1,54 @@
-"""A model as plain data: nodes, and the weights that they use. NumPy only."""
+"""A model as plain immutable data: nodes, and the weights that they use. NumPy only.
+
+Every reader of a source fills the same graph, and every technique reads it; so this is what a graph
+means, whatever the source means by the same words.
+
+Tensors are float32 and have their channels last: (batch, height, width, channels), (batch, length,
+channels) or (batch, channels). Shapes leave the batch axis out and are fixed. Where an attribute
+counts axes, the batch is axis 0: the channels of an image are axis 3. Every node has one output; a
+layer of several outputs becomes several nodes. Nodes stand in an order in which they can be
+computed. Two nodes with one key of weights are a layer that is used twice.
+
+Ops with a kernel: the axes of the kernel, and its other arrays.
+
+- `conv`: (height, width, inputs / groups, outputs), bias (outputs,). Attributes `strides`,
+  `padding`, `dilation` and `groups`. A convolution of one dimension is one of an image that is one
+  pixel high, between two `reshape`.
+- `conv_transpose`: (height, width, outputs, inputs), bias (outputs,). Attributes `strides`,
+  `padding` and `dilation`.
+- `depthwise`: (height, width, inputs, multiplier), bias (inputs * multiplier,): output channel
+  i * multiplier + m is made of input channel i. Attributes as of `conv`, without `groups`.
+- `dense`: (inputs, outputs), bias (outputs,); applied to the last axis.
+
+`padding` is "valid" (none) or "same". "same" gives ceil(size / stride) places; where the total of
+zeros is odd, the one more is at the end. Any other padding, symmetric or not, is a `zero_pad` node
+with ((top, bottom), (left, right)) before a node with "valid". `strides`, `dilation` and `pool` are
+(height, width).
+
+Ops with other weights: `affine` is x * scale + offset, both (channels,). `norm` is a
+BatchNormalization: gamma, beta, moving_mean and moving_variance, all (channels,), and the epsilon
+of `converters.graph.unfold.EPSILON`. `prelu` has alpha, of the output's rank without the batch
+axis, 1 along the axes that share it.
+
+Readers hand over a BatchNormalization as `affine`. `converters.graph.fold` then puts every `affine`
+into the kernel before or behind it, or makes a depthwise convolution of it: a folded graph has
+neither `affine` nor `norm`. `converters.graph.unfold` puts a `norm` behind convolutions again, for
+training.
+
+Ops without weights: `activation` (attribute `function`, and its parameters); `add`, `subtract`,
+`multiply`, `maximum` and `minimum` of two inputs; `concat` (`axis`); `max_pool` and `average_pool`
+(`pool`, `strides`, `padding`; an average leaves padding out of the count); `global_average_pool`
+and `global_max_pool` (`rank`: number of axes between batch and channels; `keepdims`); `zero_pad`
+(`padding`); `crop` (`cropping`, as `padding`); `upsample` (`size`, `interpolation`); `resize`
+(`height`, `width`, `interpolation`, between the centres of pixels); `flatten` (channels run
+fastest); `reshape` (to the node's shape); `permute` (`dims`, from 1); `slice` (`slices`: start,
+stop and step of each axis, the batch first).
+
+Activations: `relu`, `relu6`, `relu_of` (`max_value`, `slope`, `threshold`), `leaky_relu` (`slope`),
+`elu` (`alpha`), `selu`, `sigmoid`, `tanh`, `softmax` (`axis`), `swish`, `gelu` (`approximate`: by
+tanh), `softplus`, `softsign`, `exponential`, `hard_swish` (x * relu6(x + 3) / 6), `hard_sigmoid`
+(relu6(x + 3) / 6) and `hard_sigmoid_5` (x / 5 + 0.5, limited to 0-1).
+"""
 
 from __future__ import annotations
 
@@ -16,10 +66,10 @@ CONV = "conv"
 CONV_TRANSPOSE = "conv_transpose"
 DEPTHWISE = "depthwise"
 DENSE = "dense"
-#: x * scale + offset on the last axis: what a BatchNormalization is once it is trained.
+#: x * scale + offset on the last axis: a BatchNormalization of a trained model.
 AFFINE = "affine"
 ACTIVATION = "activation"
-#: A BatchNormalization as it is trained; folded graphs have none.
+#: A BatchNormalization of a model that trains; folded graphs have none.
 NORM = "norm"
 ADD = "add"
 CONCAT = "concat"
@@ -35,15 +85,15 @@ class Node:
     """One op."""
 
     name: str
-    """Unique in its graph; the Keras layer's own name where that is unique."""
+    """Name, unique in its graph; the name of the source's layer where that is unique."""
     op: str
-    """What it does; a key of `converters.graph.build.LAYERS`."""
+    """Kind of operation, as listed in the docstring of this module."""
     inputs: tuple[str, ...]
     """Names of the nodes whose outputs it takes."""
     shape: tuple[int, ...]
-    """Of its output, without the batch axis."""
+    """Shape of its output, without the batch axis."""
     attributes: Mapping[str, Any] = field(default_factory=dict)
-    """What the op needs to know besides, as plain data."""
+    """Settings of the op, as plain data: numbers, text, None, and tuples of these."""
     weights: str = ""
     """Key of its weights in the graph; "" if it has none. Two nodes with the same key are a layer
     that is used twice."""
@@ -54,18 +104,18 @@ class Graph:
     """A model."""
 
     name: str
-    """Of the model."""
+    """Name of the model."""
     nodes: tuple[Node, ...]
     """Every node stands after those that it takes from."""
     outputs: tuple[str, ...]
-    """Names of the nodes that the model gives."""
+    """Names of the nodes whose outputs are the model's."""
     weights: Mapping[str, Weights]
-    """Key to the arrays of one set: `kernel` as Keras shapes it and `bias`, or `scale` and
-    `offset`, or `alpha`, or what a BatchNormalization has; float32."""
+    """Arrays of each set by name, float32, in the shapes that the docstring of this module lists:
+    `kernel` and `bias`; `scale` and `offset`; `alpha`; or the four of a `norm`."""
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """Names of the nodes that the model is fed through."""
+        """Names of the model's inputs."""
         return tuple(node.name for node in self.nodes if node.op == INPUT)
 
     def by_name(self) -> dict[str, Node]:
@@ -74,23 +124,29 @@ class Graph:
 
     def consumers(self) -> dict[str, list[Node]]:
         """Name of each node to the nodes that take its output, once for each time."""
-        found: dict[str, list[Node]] = {node.name: [] for node in self.nodes}
+        consumers: dict[str, list[Node]] = {node.name: [] for node in self.nodes}
         for node in self.nodes:
             for name in node.inputs:
-                found[name].append(node)
-        return found
+                consumers[name].append(node)
+        return consumers
 
     def uses(self) -> dict[str, list[Node]]:
         """Key of each set of weights to the nodes that use it."""
-        found: dict[str, list[Node]] = {}
+        uses: dict[str, list[Node]] = {}
         for node in self.nodes:
             if node.weights:
-                found.setdefault(node.weights, []).append(node)
-        return found
+                uses.setdefault(node.weights, []).append(node)
+        return uses
 
 
 def with_weights(graph: Graph, weights: Mapping[str, Weights]) -> Graph:
-    """The same graph with other values in its weights; those that no node uses are left out."""
+    """Give a graph other values in its weights.
+
+    Args:
+        graph: The graph.
+        weights: Arrays of each set, by its key, in the shapes that `Graph.weights` has; sets that
+            no node uses are left out.
+    """
     used = {node.weights for node in graph.nodes}
     return replace(graph, weights={key: value for key, value in weights.items() if key in used})
 
@@ -108,8 +164,8 @@ def without(graph: Graph, name: str) -> Graph:
     return with_weights(slim, graph.weights)
 
 
-def replaced(graph: Graph, name: str, nodes: Iterable[Node]) -> Graph:
-    """The graph with other nodes in the place of one; the last of them gives its output."""
+def replace_node(graph: Graph, name: str, nodes: Iterable[Node]) -> Graph:
+    """Put other nodes in the place of one node; the last of them gives its output."""
     chain = tuple(nodes)
     last = chain[-1].name
     return replace(

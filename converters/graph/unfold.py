@@ -1,4 +1,4 @@
-"""Puts BatchNormalization behind convolutions, for training: the opposite of folding. NumPy only.
+"""Puts BatchNormalization behind convolutions, for training: the reverse of folding. NumPy only.
 
 Kernels into which a BatchNormalization was folded are of any size, from 1e-4 up where a model takes
 0-255; an optimizer whose steps are all of one size ruins the small ones. Behind a normalization the
@@ -21,7 +21,7 @@ from converters.graph.node import (
     NORM,
     Graph,
     Node,
-    replaced,
+    replace_node,
     with_weights,
 )
 
@@ -48,13 +48,13 @@ def normalizable(graph: Graph) -> tuple[str, ...]:
     )
 
 
-def unfolded(graph: Graph, moments: Mapping[str, Moments]) -> Graph:
-    """The same model with a normalization behind some nodes.
+def unfold_graph(graph: Graph, moments: Mapping[str, Moments]) -> Graph:
+    """Make a graph of the same answers with a normalization behind some nodes.
 
     Args:
-        graph: What was folded.
-        moments: Name of each such node to the moments of its output, which the normalization gives
-            it again.
+        graph: A folded graph.
+        moments: Mean and variance of the output of each such node, by its name: float64, shape
+            (channels,). The normalization gives its output these moments again.
     """
     weights = dict(graph.weights)
     for name, (mean, variance) in moments.items():
@@ -75,23 +75,24 @@ def unfolded(graph: Graph, moments: Mapping[str, Moments]) -> Graph:
         key = f"{name}_norm"
         weights[key] = {part: array.astype(np.float32) for part, array in of_norm.items()}
         norm = Node(key, NORM, (name,), node.shape, weights=key)
-        graph = replaced(graph, name, [node, norm])
+        graph = replace_node(graph, name, [node, norm])
     return with_weights(graph, weights)
 
 
 def kernel_factor(node: Node, kernel: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """What brings each output channel of a kernel to the size that He et al. begin with.
+    """Compute the factors that bring output channels of a kernel to the size of He et al.
 
     Args:
-        node: Whose kernel it is.
-        kernel: Shaped as Keras shapes it.
+        node: Node that has the kernel.
+        kernel: Kernel of the shape that `converters.graph.node` lists for the op, float32.
 
     Returns:
-        A shape that a product with the kernel takes; the factors of the channels in their order.
+        One factor for each output channel, in their order: float64, in a shape that broadcasts to
+        that of the kernel.
     """
     last = (-2, -1) if node.op == DEPTHWISE else (-2,) if node.op == CONV_TRANSPOSE else (-1,)
     others = tuple(axis for axis in range(kernel.ndim) if axis - kernel.ndim not in last)
     sizes = np.sqrt(np.mean(kernel.astype(np.float64) ** 2, axis=others, keepdims=True))
-    wanted = np.sqrt(2 / prod(kernel.shape[axis] for axis in others))
+    target = np.sqrt(2 / prod(kernel.shape[axis] for axis in others))
     # A channel of zeros stays one.
-    return np.where(sizes > 0, wanted / np.maximum(sizes, 1e-30), 1.0)
+    return np.where(sizes > 0, target / np.maximum(sizes, 1e-30), 1.0)

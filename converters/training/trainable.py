@@ -9,7 +9,7 @@ from converters.draft.draft import Materials
 from converters.draft.node_statistics import measured_moments
 from converters.graph.build import build_model
 from converters.graph.node import Graph
-from converters.graph.unfold import Moments, normalizable, unfolded
+from converters.graph.unfold import Moments, normalizable, unfold_graph
 
 
 def moments_of(graph: Graph, samples: Samples, materials: Materials) -> dict[str, Moments]:
@@ -26,4 +26,4 @@ def trainable_model(graph: Graph, samples: Samples, materials: Materials) -> Any
         samples: Real ones, to measure what the normalizations begin with.
         materials: With a seed and whom to report to.
     """
-    return build_model(unfolded(graph, moments_of(graph, samples, materials)))
+    return build_model(unfold_graph(graph, moments_of(graph, samples, materials)))

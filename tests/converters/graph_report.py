@@ -30,7 +30,7 @@ from converters.graph.build import build_model
 from converters.graph.cost import macs, parameters
 from converters.graph.keras.read import read_graph
 from converters.graph.node import ADD, CONV_TRANSPOSE, DEPTHWISE, WEIGHTED, with_weights
-from converters.graph.unfold import normalizable, unfolded
+from converters.graph.unfold import normalizable, unfold_graph
 from converters.progress import ignore
 from converters.prune_blocks.blocks import optional_blocks, without_block
 from converters.prune_channels.channels import channels_of
@@ -144,7 +144,7 @@ def normalized(model, graph, x):
     """The model with BatchNormalization behind its convolutions, for training."""
     samples = Samples(x, np.arange(len(x)) % 4)
     moments = measured_moments(graph, normalizable(graph), samples, 0, ignore)
-    made = build_model(unfolded(graph, moments))
+    made = build_model(unfold_graph(graph, moments))
     return {
         "difference": float(np.abs(answers(made, x) - answers(model, x)).max()),
         "norms": sum(isinstance(x, tf_keras.layers.BatchNormalization) for x in made.layers),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from converters.graph.builder import Sheet
-from converters.graph.keras.calls import Call, Ref
+from converters.graph.builder import GraphBuilder, Ref
+from converters.graph.keras.calls import Call
 
 #: Name of a function of either Keras to its name here and its parameters.
 _FUNCTIONS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -29,51 +29,78 @@ _FUNCTIONS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def add_activation(sheet: Sheet, call: Call, source: Ref, activation: Any) -> Ref:
-    """Add what a layer or function does to each number.
+def add_activation(builder: GraphBuilder, call: Call, source: Ref, activation: Any) -> Ref:
+    """Add the activation of a layer, or an activation that is a function.
 
     Args:
-        sheet: The graph so far.
-        call: Whose activation it is.
-        source: What it is done to.
-        activation: A function of Keras or TensorFlow, a layer, or None.
+        builder: The graph so far.
+        call: Call that has the activation.
+        source: Output that the activation is applied to.
+        activation: A function of Keras or TensorFlow, its name, a layer, or None.
 
     Raises:
-        ConversionError: It is none that the graph knows.
+        ConversionError: The graph knows no such activation; the message names the layer.
     """
     if activation is None:
         return source
     if hasattr(activation, "get_config"):
-        return _of_layer(sheet, call, source, activation)
+        return _from_layer(builder, call, source, activation)
     name = getattr(activation, "__name__", str(activation))
     if name == "hard_sigmoid":
         # Keras 2 means clip(0.2 x + 0.5), Keras 3 relu6(x + 3) / 6.
         is_keras_3 = type(call.layer).__module__.startswith("keras.")
-        return sheet.activation(call, source, "hard_sigmoid" if is_keras_3 else "hard_sigmoid_5")
+        return _add(builder, call, source, "hard_sigmoid" if is_keras_3 else "hard_sigmoid_5")
     if name not in _FUNCTIONS:
-        raise sheet.refusal(call, f"with the activation {name}")
+        raise builder.refusal(call.source_layer, f"with the activation {name}")
     function, attributes = _FUNCTIONS[name]
-    return sheet.activation(call, source, function, **attributes)
+    return _add(builder, call, source, function, **attributes)
 
 
-def _of_layer(sheet: Sheet, call: Call, source: Ref, layer: Any) -> Ref:
+def add_relu(
+    builder: GraphBuilder,
+    call: Call,
+    source: Ref,
+    most: float | None,
+    slope: float,
+    threshold: float,
+) -> Ref:
+    """Add a ReLU by its simplest name: `relu`, `relu6`, or `relu_of` with parameters.
+
+    Args:
+        builder: The graph so far.
+        call: Call that has the activation.
+        source: Output that the activation is applied to.
+        most: Largest number that it gives, or None.
+        slope: Slope below the threshold.
+        threshold: Input from which on it gives its input.
+    """
+    if slope == threshold == 0 and most in (None, 6):
+        return _add(builder, call, source, "relu" if most is None else "relu6")
+    plain = {"max_value": most, "slope": slope, "threshold": threshold}
+    return _add(builder, call, source, "relu_of", **plain)
+
+
+def _from_layer(builder: GraphBuilder, call: Call, source: Ref, layer: Any) -> Ref:
     config, kind = layer.get_config(), type(layer).__name__
     if kind == "ReLU":
-        most = config.get("max_value")
         slope = float(config.get("negative_slope") or 0)
         threshold = float(config.get("threshold") or 0)
-        if slope == threshold == 0 and most in (None, 6):
-            return sheet.activation(call, source, "relu" if most is None else "relu6")
-        plain = {"max_value": most, "slope": slope, "threshold": threshold}
-        return sheet.activation(call, source, "relu_of", **plain)
+        return add_relu(builder, call, source, config.get("max_value"), slope, threshold)
     if kind == "LeakyReLU":
         slope = config["alpha"] if "alpha" in config else config["negative_slope"]
-        return sheet.activation(call, source, "leaky_relu", slope=float(slope))
+        return _add(builder, call, source, "leaky_relu", slope=float(slope))
     if kind == "ELU":
-        return sheet.activation(call, source, "elu", alpha=float(config["alpha"]))
+        return _add(builder, call, source, "elu", alpha=float(config["alpha"]))
     if kind == "Softmax":
-        axis = config["axis"]
-        return sheet.activation(call, source, "softmax", axis=axis)
+        return _add(builder, call, source, "softmax", axis=config["axis"])
     if kind == "Activation":
-        return add_activation(sheet, call, source, layer.activation)
-    raise sheet.refusal(call, f"with the activation {kind}")
+        return add_activation(builder, call, source, layer.activation)
+    raise builder.refusal(call.source_layer, f"with the activation {kind}")
+
+
+def _add(builder: GraphBuilder, call: Call, source: Ref, function: str, **attributes: Any) -> Ref:
+    """Add it under the layer's name, or under one of its own behind the layer's kernel."""
+    name = call.name
+    if name in builder and not call.is_function:
+        name = f"{name}_{function}"
+    return builder.activation(name, source, function, **attributes)

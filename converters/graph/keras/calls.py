@@ -1,8 +1,8 @@
-"""What a Keras model calls, one call after another, whichever Keras it is of.
+"""The calls that a Keras model makes, one after another, for Keras 2 and Keras 3.
 
-Keras 2 and 3 keep the same facts under different names: a node of the model's graph is one call of
-a layer, or of a plain function, on symbolic tensors. Models inside of the model are walked through
-as well, once for each time they are called.
+Both keep the same facts under different names: a node of the model's graph is one call of a layer,
+or of a plain function, on symbolic tensors. The calls of models inside of the model are handed over
+as well, once for each time such a model is called.
 """
 
 from __future__ import annotations
@@ -13,15 +13,7 @@ from typing import Any
 
 import numpy as np
 
-
-@dataclass(frozen=True)
-class Ref:
-    """The output of a node that is in the graph already."""
-
-    name: str
-    """Of the node."""
-    shape: tuple[int, ...]
-    """Without the batch axis."""
+from converters.graph.builder import Ref, SourceLayer
 
 
 @dataclass(frozen=True)
@@ -29,7 +21,7 @@ class Call:
     """One call of a layer or of a function."""
 
     name: str
-    """What Keras calls the layer or the operation."""
+    """Name that Keras gives the layer or the operation."""
     kind: str
     """Class of the layer; TensorFlow's symbol or Keras 3's class of a function."""
     layer: Any
@@ -37,44 +29,49 @@ class Call:
     is_function: bool
     """Whether it is a function rather than a layer."""
     args: tuple[Any, ...]
-    """As called, every symbolic tensor a `Ref` and every constant one a NumPy array."""
+    """Positional arguments, each symbolic tensor as a `Ref`, each constant one as a NumPy array."""
     kwargs: dict[str, Any]
-    """The same."""
+    """Keyword arguments, each symbolic tensor as a `Ref`, each constant one as a NumPy array."""
     shape: tuple[int, ...]
-    """Of the output, without the batch axis."""
+    """Shape of the output, without the batch axis."""
 
     @property
     def sources(self) -> tuple[Ref, ...]:
         """The tensors among the arguments, in their order."""
         return tuple(_refs((self.args, tuple(self.kwargs.values()))))
 
+    @property
+    def source_layer(self) -> SourceLayer:
+        """The layer as the builder knows it."""
+        return SourceLayer(self.name, self.kind, self.layer)
+
 
 #: Adds one call to the graph; returns its output.
 Add = Callable[[Call], Ref]
 
 
-def walk(model: Any, inputs: list[Ref], add: Add) -> list[Ref]:
+def hand_over_calls(model: Any, inputs: list[Ref], add: Add) -> list[Ref]:
     """Hand every call of a model to `add`, in an order in which they can be done.
 
     Args:
-        model: Of either Keras, Functional or Sequential, built.
-        inputs: What the model is fed, in the order of `model.inputs`.
-        add: Is told of each call.
+        model: Model of Keras 2 or 3, Functional or Sequential, built.
+        inputs: Inputs of the model, in the order of `model.inputs`.
+        add: Function that gets each call.
 
     Returns:
-        What the model gives, in the order of `model.outputs`.
+        Outputs of the model, in the order of `model.outputs`.
     """
     functional = _functional(model)
-    found = {id(t): ref for t, ref in zip(functional.inputs, inputs, strict=True)}
+    outputs_by_id = {id(t): ref for t, ref in zip(functional.inputs, inputs, strict=True)}
     for node in _nodes(functional):
         layer = getattr(node, "layer", None) or node.operation
         if type(layer).__name__ == "InputLayer":
             continue
-        args, kwargs, outputs = _ends(node)
-        resolve = _resolver(found)
+        args, kwargs, outputs = _arguments_and_outputs(node)
+        resolve = _resolver(outputs_by_id)
         if is_model(layer):
-            given = list(_refs((resolve(args), resolve(kwargs))))
-            answers = walk(layer, given, add)
+            arguments = list(_refs((resolve(args), resolve(kwargs))))
+            answers = hand_over_calls(layer, arguments, add)
         else:
             answers = [
                 add(
@@ -89,17 +86,17 @@ def walk(model: Any, inputs: list[Ref], add: Add) -> list[Ref]:
                     )
                 )
             ] * len(outputs)
-        found |= {id(t): ref for t, ref in zip(outputs, answers, strict=True)}
-    return [found[id(t)] for t in functional.outputs]
+        outputs_by_id |= {id(t): ref for t, ref in zip(outputs, answers, strict=True)}
+    return [outputs_by_id[id(t)] for t in functional.outputs]
 
 
 def is_model(layer: Any) -> bool:
-    """Whether it is a model of layers that can be walked through."""
+    """Whether it is a model whose layers Keras knows."""
     return hasattr(_functional(layer), "_nodes_by_depth")
 
 
 def shape_of(tensor: Any) -> tuple[int, ...]:
-    """Of a symbolic tensor, without the batch axis; 0 stands for an axis that is not known."""
+    """Shape of a symbolic tensor without its batch axis; 0 stands for an axis that is not known."""
     return tuple(int(axis or 0) for axis in tuple(tensor.shape)[1:])
 
 
@@ -114,7 +111,7 @@ def _nodes(model: Any) -> Iterator[Any]:
         yield from depths[depth]
 
 
-def _ends(node: Any) -> tuple[tuple[Any, ...], dict[str, Any], list[Any]]:
+def _arguments_and_outputs(node: Any) -> tuple[tuple[Any, ...], dict[str, Any], list[Any]]:
     """Arguments, keyword arguments and output tensors of a node of either Keras."""
     if hasattr(node, "arguments"):  # Keras 3
         return node.arguments.args, node.arguments.kwargs, list(node.output_tensors)
@@ -132,10 +129,10 @@ def _is_function(layer: Any) -> bool:
     )
 
 
-def _resolver(found: dict[int, Ref]) -> Callable[[Any], Any]:
+def _resolver(refs: dict[int, Ref]) -> Callable[[Any], Any]:
     def resolve(value: Any) -> Any:
-        if id(value) in found:
-            return found[id(value)]
+        if id(value) in refs:
+            return refs[id(value)]
         if isinstance(value, dict):
             return {key: resolve(inner) for key, inner in value.items()}
         if _is_list(value):

@@ -1,4 +1,4 @@
-"""What functions on Keras tensors are in the graph: `x + y`, `tf.nn.relu(x)`, `ops.mean(x)`."""
+"""Readers of functions on Keras tensors: `x + y`, `tf.nn.relu(x)`, `ops.mean(x)`."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from converters.graph.builder import Sheet
-from converters.graph.keras.activations import add_activation
-from converters.graph.keras.calls import Call, Ref
+from converters.graph.builder import GraphBuilder, Ref
+from converters.graph.keras.activations import add_activation, add_relu
+from converters.graph.keras.calls import Call
 from converters.graph.node import CONCAT
 
-FunctionReader = Callable[[Sheet, Call], Ref]
+FunctionReader = Callable[[GraphBuilder, Call], Ref]
 
 
-def _identity(_: Sheet, call: Call) -> Ref:
+def _identity(_: GraphBuilder, call: Call) -> Ref:
     return call.sources[0]
 
 
@@ -30,29 +30,33 @@ def _argument(call: Call, position: int, *names: str, default: Any = None) -> An
 
 
 def _operands(call: Call) -> list[Any]:
-    found = [value for value in call.args if value is not None]
-    found += [call.kwargs[name] for name in ("x", "y", "x1", "x2") if name in call.kwargs]
-    return found[:2]
+    operands = [value for value in call.args if value is not None]
+    operands += [call.kwargs[name] for name in ("x", "y", "x1", "x2") if name in call.kwargs]
+    return operands[:2]
 
 
 def _binary(op: str) -> FunctionReader:
-    def read(sheet: Sheet, call: Call) -> Ref:
+    def read(builder: GraphBuilder, call: Call) -> Ref:
         first, second = _operands(call)
         if isinstance(first, Ref) and isinstance(second, Ref):
             if op == "divide":
-                raise sheet.refusal(call, "of two tensors")
-            return sheet.add(call.name, op, (first, second), call.shape)
+                raise builder.refusal(call.source_layer, "of two tensors")
+            return builder.add(call.name, op, (first, second), call.shape)
         is_reversed = isinstance(second, Ref)
         source: Ref = second if is_reversed else first
         if source.shape != call.shape:
-            raise sheet.refusal(call, "with a constant that is larger than the tensor")
-        scale, offset = _constant(sheet, call, op, first if is_reversed else second, is_reversed)
-        return sheet.affine(call, source, scale, offset)
+            raise builder.refusal(
+                call.source_layer, "with a constant that is larger than the tensor"
+            )
+        scale, offset = _constant(builder, call, op, first if is_reversed else second, is_reversed)
+        return builder.affine(call.source_layer, source, scale, offset)
 
     return read
 
 
-def _constant(sheet: Sheet, call: Call, op: str, value: Any, is_reversed: bool) -> tuple[Any, Any]:
+def _constant(
+    builder: GraphBuilder, call: Call, op: str, value: Any, is_reversed: bool
+) -> tuple[Any, Any]:
     """Scale and offset that do the same as an op with a constant."""
     number = np.asarray(value, np.float64)
     if op == "add":
@@ -63,73 +67,72 @@ def _constant(sheet: Sheet, call: Call, op: str, value: Any, is_reversed: bool) 
         return number, 0.0
     if op == "divide" and not is_reversed:
         return 1 / number, 0.0
-    raise sheet.refusal(call, "with a constant")
+    raise builder.refusal(call.source_layer, "with a constant")
 
 
 def _activation(name: str) -> FunctionReader:
-    def read(sheet: Sheet, call: Call) -> Ref:
+    def read(builder: GraphBuilder, call: Call) -> Ref:
         (source,) = call.sources
         if name == "softmax":
             axis = _argument(call, 1, "axis", default=-1)
-            return sheet.activation(call, source, "softmax", axis=axis)
+            return builder.activation(call.name, source, "softmax", axis=axis)
         if name == "leaky_relu":
             slope = _argument(call, 1, "alpha", "negative_slope", default=0.2)
-            return sheet.activation(call, source, "leaky_relu", slope=float(slope))
+            return builder.activation(call.name, source, "leaky_relu", slope=float(slope))
         if name == "gelu":
             approximate = bool(_argument(call, 1, "approximate", default=False))
-            return sheet.activation(call, source, "gelu", approximate=approximate)
+            return builder.activation(call.name, source, "gelu", approximate=approximate)
         if name == "hard_sigmoid":
-            return sheet.activation(call, source, "hard_sigmoid")
-        return add_activation(sheet, call, source, name)
+            return builder.activation(call.name, source, "hard_sigmoid")
+        return add_activation(builder, call, source, name)
 
     return read
 
 
-def _clip(sheet: Sheet, call: Call) -> Ref:
+def _clip(builder: GraphBuilder, call: Call) -> Ref:
     low = float(_argument(call, 1, "clip_value_min", "x_min"))
     high = float(_argument(call, 2, "clip_value_max", "x_max"))
     (source,) = call.sources
     if low != 0:
-        raise sheet.refusal(call, f"from {low:g}; from 0 it would be a ReLU")
-    plain = {"max_value": high, "slope": 0.0, "threshold": 0.0}
-    return sheet.activation(call, source, "relu_of", **plain)
+        raise builder.refusal(call.source_layer, f"from {low:g}; from 0 it would be a ReLU")
+    return add_relu(builder, call, source, high, 0.0, 0.0)
 
 
-def _concat(sheet: Sheet, call: Call) -> Ref:
+def _concat(builder: GraphBuilder, call: Call) -> Ref:
     axis = _argument(call, 1, "axis", default=-1)
     plain = {"axis": int(axis) % (len(call.shape) + 1)}
-    return sheet.add(call.name, CONCAT, call.sources, call.shape, plain)
+    return builder.add(call.name, CONCAT, call.sources, call.shape, plain)
 
 
 def _reduce(op: str) -> FunctionReader:
-    def read(sheet: Sheet, call: Call) -> Ref:
+    def read(builder: GraphBuilder, call: Call) -> Ref:
         (source,) = call.sources
         axes = _argument(call, 1, "axis", default=())
         keepdims = bool(_argument(call, 2, "keepdims", "keep_dims", default=False))
         rank = len(source.shape) + 1
-        wanted = {int(axis) % rank for axis in np.atleast_1d(np.asarray(axes, np.int64))}
-        if rank not in (3, 4) or wanted != set(range(1, rank - 1)):
-            raise sheet.refusal(call, "over other axes than height and width")
+        reduced = {int(axis) % rank for axis in np.atleast_1d(np.asarray(axes, np.int64))}
+        if rank not in (3, 4) or reduced != set(range(1, rank - 1)):
+            raise builder.refusal(call.source_layer, "over other axes than height and width")
         plain = {"keepdims": keepdims, "rank": rank - 2}
-        return sheet.add(call.name, op, (source,), call.shape, plain)
+        return builder.add(call.name, op, (source,), call.shape, plain)
 
     return read
 
 
-def _reshape(sheet: Sheet, call: Call) -> Ref:
-    return sheet.add(call.name, "reshape", call.sources[:1], call.shape)
+def _reshape(builder: GraphBuilder, call: Call) -> Ref:
+    return builder.add(call.name, "reshape", call.sources[:1], call.shape)
 
 
-def _slice(sheet: Sheet, call: Call) -> Ref:
+def _slice(builder: GraphBuilder, call: Call) -> Ref:
     key = _argument(call, 1, "slice_spec", "key")  # Keras 2 names it when it was loaded
     rank = len(call.sources[0].shape) + 1
     keys = key if isinstance(key, (list, tuple)) else (key,)
     parts = [_part(part) for part in _without_ellipsis(keys, rank)]
     if None in parts or len(parts) > rank:
-        raise sheet.refusal(call, "with other keys than slices")
+        raise builder.refusal(call.source_layer, "with other keys than slices")
     if parts[:1] != [(None, None, None)]:
-        raise sheet.refusal(call, "along the batch axis")
-    return sheet.add(call.name, "slice", call.sources, call.shape, {"slices": tuple(parts)})
+        raise builder.refusal(call.source_layer, "along the batch axis")
+    return builder.add(call.name, "slice", call.sources, call.shape, {"slices": tuple(parts)})
 
 
 def _without_ellipsis(keys: Sequence[Any], rank: int) -> list[Any]:
@@ -145,15 +148,15 @@ def _part(key: Any) -> tuple[Any, Any, Any] | None:
     return (key.start, key.stop, key.step) if isinstance(key, slice) else None
 
 
-def _pad(sheet: Sheet, call: Call) -> Ref:
+def _pad(builder: GraphBuilder, call: Call) -> Ref:
     widths = np.asarray(_argument(call, 1, "paddings", "pad_width"))
     mode = str(_argument(call, 2, "mode", default="constant")).lower()
     value = _argument(call, 3, "constant_values", default=0) or 0
     is_image = widths.shape == (4, 2) and not widths[[0, 3]].any()
     if mode != "constant" or value or not is_image:
-        raise sheet.refusal(call, "that is no padding of an image with 0")
+        raise builder.refusal(call.source_layer, "that is no padding of an image with 0")
     plain = {"padding": tuple((int(a), int(b)) for a, b in widths[1:3])}
-    return sheet.add(call.name, "zero_pad", call.sources, call.shape, plain)
+    return builder.add(call.name, "zero_pad", call.sources, call.shape, plain)
 
 
 _ACTIVATIONS = {
@@ -182,7 +185,7 @@ _BINARY = {
     "minimum": ("math.minimum", "Minimum"),
 }
 
-#: TensorFlow's symbol or Keras 3's class of a function to what brings it to the graph.
+#: Readers by TensorFlow's symbol, or Keras 3's class, of a function.
 FUNCTION_READERS: dict[str, FunctionReader] = {
     **{name: _activation(key) for key, names in _ACTIVATIONS.items() for name in names},
     **{name: _binary(op) for op, names in _BINARY.items() for name in names},

@@ -1,4 +1,4 @@
-"""What each Keras layer is in the graph. Keras 2 and 3 name them, and their settings, alike."""
+"""Readers of Keras layers. Keras 2 and 3 name layers, and their settings, alike."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from typing import Any
 
 import numpy as np
 
-from converters.graph.builder import Sheet
+from converters.graph.builder import GraphBuilder, Ref
 from converters.graph.keras.activations import add_activation
-from converters.graph.keras.calls import Call, Ref
+from converters.graph.keras.calls import Call
 from converters.graph.node import CONCAT, CONV, CONV_TRANSPOSE, DENSE, DEPTHWISE
 
-LayerReader = Callable[[Sheet, Call], Ref]
+LayerReader = Callable[[GraphBuilder, Call], Ref]
 
 
-def _identity(_: Sheet, call: Call) -> Ref:
+def _identity(_: GraphBuilder, call: Call) -> Ref:
     return call.sources[0]
 
 
-def _window(sheet: Sheet, call: Call) -> dict[str, Any]:
-    """Where a kernel is applied; refuses what TFLite has no kernels for."""
+def _window(builder: GraphBuilder, call: Call) -> dict[str, Any]:
+    """Strides, padding and dilation of a layer; refuses those that TFLite has no kernels for."""
     layer = call.layer
     if getattr(layer, "data_format", "channels_last") != "channels_last":
-        raise sheet.refusal(call, "with its channels first")
+        raise builder.refusal(call.source_layer, "with its channels first")
     if layer.padding == "causal":
-        raise sheet.refusal(call, "with causal padding")
+        raise builder.refusal(call.source_layer, "with causal padding")
     return {
         "strides": tuple(layer.strides),
         "padding": layer.padding,
@@ -40,185 +40,193 @@ def _with_bias(layer: Any, kernel: Any, channels: int) -> dict[str, Any]:
     return {"kernel": kernel, "bias": zeros if bias is None else np.asarray(bias)}
 
 
-def _conv_1d(sheet: Sheet, call: Call) -> Ref:
-    """As a convolution of an image that is one pixel high: TFLite has no other."""
-    layer, window = call.layer, _window(sheet, call)
+def _conv_1d(builder: GraphBuilder, call: Call) -> Ref:
+    """Read a convolution of an image that is one pixel high: TFLite has no other."""
+    layer, window = call.layer, _window(builder, call)
     (source,) = call.sources
     kernel = np.asarray(layer.get_weights()[0])[None]
     for name in ("strides", "dilation"):
         window[name] = (1, *window[name])
     window["groups"] = int(getattr(layer, "groups", 1))
-    weights = sheet.keep(call, **_with_bias(layer, kernel, kernel.shape[-1]))
-    image = sheet.add(f"{call.name}_as_image", "reshape", (source,), (1, *source.shape))
-    made = sheet.add(call.name, CONV, (image,), (1, *call.shape), window, weights)
-    back = sheet.add(f"{call.name}_back", "reshape", (made,), call.shape)
-    return add_activation(sheet, call, back, layer.activation)
+    weights = builder.add_weights(call.source_layer, **_with_bias(layer, kernel, kernel.shape[-1]))
+    image = builder.add(f"{call.name}_as_image", "reshape", (source,), (1, *source.shape))
+    convolution = builder.add(call.name, CONV, (image,), (1, *call.shape), window, weights)
+    back = builder.add(f"{call.name}_back", "reshape", (convolution,), call.shape)
+    return add_activation(builder, call, back, layer.activation)
 
 
 def _conv(op: str) -> LayerReader:
-    def read(sheet: Sheet, call: Call) -> Ref:
-        layer, window = call.layer, _window(sheet, call)
+    def read(builder: GraphBuilder, call: Call) -> Ref:
+        layer, window = call.layer, _window(builder, call)
         kernel = np.asarray(layer.get_weights()[0])
         if op == CONV:
             window["groups"] = int(getattr(layer, "groups", 1))
         elif getattr(layer, "output_padding", None) is not None:
-            raise sheet.refusal(call, "with output_padding")
+            raise builder.refusal(call.source_layer, "with output_padding")
         channels = kernel.shape[-1] if op == CONV else kernel.shape[-2]
-        weights = sheet.keep(call, **_with_bias(layer, kernel, channels))
-        made = sheet.add(call.name, op, call.sources, call.shape, window, weights)
-        return add_activation(sheet, call, made, layer.activation)
+        weights = builder.add_weights(call.source_layer, **_with_bias(layer, kernel, channels))
+        output = builder.add(call.name, op, call.sources, call.shape, window, weights)
+        return add_activation(builder, call, output, layer.activation)
 
     return read
 
 
-def _depthwise(sheet: Sheet, call: Call) -> Ref:
+def _depthwise(builder: GraphBuilder, call: Call) -> Ref:
     kernel = np.asarray(call.layer.get_weights()[0])
     arrays = _with_bias(call.layer, kernel, kernel.shape[-1] * kernel.shape[-2])
-    made = sheet.add(
+    output = builder.add(
         call.name,
         DEPTHWISE,
         call.sources,
         call.shape,
-        _window(sheet, call),
-        sheet.keep(call, **arrays),
+        _window(builder, call),
+        builder.add_weights(call.source_layer, **arrays),
     )
-    return add_activation(sheet, call, made, call.layer.activation)
+    return add_activation(builder, call, output, call.layer.activation)
 
 
-def _separable(sheet: Sheet, call: Call) -> Ref:
-    layer, window = call.layer, _window(sheet, call)
+def _separable(builder: GraphBuilder, call: Call) -> Ref:
+    layer, window = call.layer, _window(builder, call)
     depthwise, pointwise = (np.asarray(array) for array in layer.get_weights()[:2])
     middle = depthwise.shape[-1] * depthwise.shape[-2]
-    first = sheet.add(
+    first = builder.add(
         f"{call.name}_depthwise",
         DEPTHWISE,
         call.sources,
         (*call.shape[:-1], middle),
         window,
-        sheet.keep(call, "depthwise", kernel=depthwise, bias=np.zeros(middle, np.float32)),
+        builder.add_weights(
+            call.source_layer, "depthwise", kernel=depthwise, bias=np.zeros(middle, np.float32)
+        ),
     )
     ones = (1,) * len(window["strides"])
     plain = {"strides": ones, "padding": "valid", "dilation": ones, "groups": 1}
-    weights = sheet.keep(call, **_with_bias(layer, pointwise, pointwise.shape[-1]))
-    made = sheet.add(call.name, CONV, (first,), call.shape, plain, weights)
-    return add_activation(sheet, call, made, layer.activation)
+    weights = builder.add_weights(
+        call.source_layer, **_with_bias(layer, pointwise, pointwise.shape[-1])
+    )
+    output = builder.add(call.name, CONV, (first,), call.shape, plain, weights)
+    return add_activation(builder, call, output, layer.activation)
 
 
-def _dense(sheet: Sheet, call: Call) -> Ref:
+def _dense(builder: GraphBuilder, call: Call) -> Ref:
     kernel = np.asarray(call.layer.get_weights()[0])
-    weights = sheet.keep(call, **_with_bias(call.layer, kernel, kernel.shape[-1]))
-    made = sheet.add(call.name, DENSE, call.sources, call.shape, weights=weights)
-    return add_activation(sheet, call, made, call.layer.activation)
+    weights = builder.add_weights(
+        call.source_layer, **_with_bias(call.layer, kernel, kernel.shape[-1])
+    )
+    output = builder.add(call.name, DENSE, call.sources, call.shape, weights=weights)
+    return add_activation(builder, call, output, call.layer.activation)
 
 
-def _batch_norm(sheet: Sheet, call: Call) -> Ref:
+def _batch_norm(builder: GraphBuilder, call: Call) -> Ref:
     layer, (source,) = call.layer, call.sources
     axis = layer.axis[0] if isinstance(layer.axis, (list, tuple)) else layer.axis
     if axis not in (-1, len(source.shape)):
-        raise sheet.refusal(call, f"on axis {axis}, not on the last")
+        raise builder.refusal(call.source_layer, f"on axis {axis}, not on the last")
     mean, variance = np.asarray(layer.moving_mean), np.asarray(layer.moving_variance)
     gamma = 1.0 if layer.gamma is None else np.asarray(layer.gamma)
     beta = 0.0 if layer.beta is None else np.asarray(layer.beta)
     scale = gamma / np.sqrt(variance.astype(np.float64) + layer.epsilon)
-    return sheet.affine(call, source, scale, beta - mean * scale)
+    return builder.affine(call.source_layer, source, scale, beta - mean * scale)
 
 
-def _normalization(sheet: Sheet, call: Call) -> Ref:
+def _normalization(builder: GraphBuilder, call: Call) -> Ref:
     layer, (source,) = call.layer, call.sources
     if getattr(layer, "invert", False):
-        raise sheet.refusal(call, "with invert")
+        raise builder.refusal(call.source_layer, "with invert")
     # As the layer guards itself against a variance of 0 (backend epsilon).
     scale = 1 / np.maximum(np.sqrt(np.asarray(layer.variance, np.float64)), 1e-7)
-    return sheet.affine(call, source, scale, -np.asarray(layer.mean, np.float64) * scale)
+    return builder.affine(
+        call.source_layer, source, scale, -np.asarray(layer.mean, np.float64) * scale
+    )
 
 
-def _rescaling(sheet: Sheet, call: Call) -> Ref:
-    return sheet.affine(call, call.sources[0], call.layer.scale, call.layer.offset)
+def _rescaling(builder: GraphBuilder, call: Call) -> Ref:
+    return builder.affine(call.source_layer, call.sources[0], call.layer.scale, call.layer.offset)
 
 
-def _activation(sheet: Sheet, call: Call) -> Ref:
-    return add_activation(sheet, call, call.sources[0], call.layer.activation)
+def _activation(builder: GraphBuilder, call: Call) -> Ref:
+    return add_activation(builder, call, call.sources[0], call.layer.activation)
 
 
-def _activation_layer(sheet: Sheet, call: Call) -> Ref:
-    return add_activation(sheet, call, call.sources[0], call.layer)
+def _activation_layer(builder: GraphBuilder, call: Call) -> Ref:
+    return add_activation(builder, call, call.sources[0], call.layer)
 
 
-def _prelu(sheet: Sheet, call: Call) -> Ref:
+def _prelu(builder: GraphBuilder, call: Call) -> Ref:
     alpha = np.asarray(call.layer.alpha)
-    weights = sheet.keep(call, alpha=alpha)
-    return sheet.add(call.name, "prelu", call.sources, call.shape, weights=weights)
+    weights = builder.add_weights(call.source_layer, alpha=alpha)
+    return builder.add(call.name, "prelu", call.sources, call.shape, weights=weights)
 
 
 def _plain(op: str) -> LayerReader:
-    """An op that needs to know nothing besides its input."""
-    return lambda sheet, call: sheet.add(call.name, op, call.sources, call.shape)
+    """Read an op that needs nothing besides its input."""
+    return lambda builder, call: builder.add(call.name, op, call.sources, call.shape)
 
 
 def _elementwise(op: str) -> LayerReader:
-    """Two inputs at a time, as TFLite's ops take them."""
+    """Read an op of several inputs as ops of two: TFLite's take two."""
 
-    def read(sheet: Sheet, call: Call) -> Ref:
+    def read(builder: GraphBuilder, call: Call) -> Ref:
         first, *others = call.sources
         for number, other in enumerate(others, start=2):
             name = call.name if number == len(call.sources) else f"{call.name}_of_{number}"
             shape = tuple(map(max, first.shape, other.shape))
-            first = sheet.add(name, op, (first, other), shape)
+            first = builder.add(name, op, (first, other), shape)
         return first
 
     return read
 
 
-def _average(sheet: Sheet, call: Call) -> Ref:
-    total = _elementwise("add")(sheet, replace(call, name=f"{call.name}_sum"))
-    return sheet.affine(call, total, 1 / len(call.sources), 0.0)
+def _average(builder: GraphBuilder, call: Call) -> Ref:
+    total = _elementwise("add")(builder, replace(call, name=f"{call.name}_sum"))
+    return builder.affine(call.source_layer, total, 1 / len(call.sources), 0.0)
 
 
-def _concat(sheet: Sheet, call: Call) -> Ref:
+def _concat(builder: GraphBuilder, call: Call) -> Ref:
     axis = call.layer.axis % (len(call.shape) + 1)
-    return sheet.add(call.name, CONCAT, call.sources, call.shape, {"axis": axis})
+    return builder.add(call.name, CONCAT, call.sources, call.shape, {"axis": axis})
 
 
 def _pool(op: str) -> LayerReader:
-    def read(sheet: Sheet, call: Call) -> Ref:
-        window = _window(sheet, call)
+    def read(builder: GraphBuilder, call: Call) -> Ref:
+        window = _window(builder, call)
         size = {"pool": tuple(call.layer.pool_size)}
         plain = {**size, "strides": window["strides"], "padding": window["padding"]}
-        return sheet.add(call.name, op, call.sources, call.shape, plain)
+        return builder.add(call.name, op, call.sources, call.shape, plain)
 
     return read
 
 
 def _global_pool(op: str) -> LayerReader:
-    def read(sheet: Sheet, call: Call) -> Ref:
+    def read(builder: GraphBuilder, call: Call) -> Ref:
         if call.layer.data_format != "channels_last":
-            raise sheet.refusal(call, "with its channels first")
+            raise builder.refusal(call.source_layer, "with its channels first")
         rank = len(call.sources[0].shape) - 1
         plain = {"keepdims": bool(call.layer.keepdims), "rank": rank}
-        return sheet.add(call.name, op, call.sources, call.shape, plain)
+        return builder.add(call.name, op, call.sources, call.shape, plain)
 
     return read
 
 
 def _by_config(op: str, *names: str) -> LayerReader:
-    """An op that needs to know some of the layer's settings, as they are."""
+    """Read an op that takes some of the layer's settings unchanged."""
 
-    def read(sheet: Sheet, call: Call) -> Ref:
+    def read(builder: GraphBuilder, call: Call) -> Ref:
         config = call.layer.get_config()
         if config.get("data_format", "channels_last") not in ("channels_last", None):
-            raise sheet.refusal(call, "with its channels first")
+            raise builder.refusal(call.source_layer, "with its channels first")
         plain = {name: config[name] for name in names}
-        return sheet.add(call.name, op, call.sources, call.shape, plain)
+        return builder.add(call.name, op, call.sources, call.shape, plain)
 
     return read
 
 
-def _resizing(sheet: Sheet, call: Call) -> Ref:
+def _resizing(builder: GraphBuilder, call: Call) -> Ref:
     config = call.layer.get_config()
     odd = [name for name in ("crop_to_aspect_ratio", "pad_to_aspect_ratio") if config.get(name)]
     if odd or config["interpolation"] not in ("bilinear", "nearest"):
-        raise sheet.refusal(call, f"with {(odd or [config['interpolation']])[0]}")
-    return _by_config("resize", "height", "width", "interpolation")(sheet, call)
+        raise builder.refusal(call.source_layer, f"with {(odd or [config['interpolation']])[0]}")
+    return _by_config("resize", "height", "width", "interpolation")(builder, call)
 
 
 _DROPPED = (
@@ -227,7 +235,7 @@ _DROPPED = (
     "RandomTranslation RandomContrast RandomBrightness"
 )
 
-#: Class of a layer to what brings it to the graph. What is active in training alone is dropped.
+#: Readers by class of the layer. Layers that are active in training alone are dropped.
 LAYER_READERS: dict[str, LayerReader] = {
     **dict.fromkeys(_DROPPED.split(), _identity),
     "Conv1D": _conv_1d,

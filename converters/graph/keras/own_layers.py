@@ -1,11 +1,12 @@
-"""A layer of the user's own as the calls that it makes, where these are known ones."""
+"""Reads a layer of the user's own as the calls that it makes."""
 
 from __future__ import annotations
 
 import inspect
 from typing import Any
 
-from converters.graph.keras.calls import Call, Ref
+from converters.graph.builder import Ref
+from converters.graph.keras.calls import Call
 
 _OF_KERAS = ("keras", "tf_keras")
 
@@ -15,17 +16,17 @@ def is_own(layer: Any) -> bool:
     return type(layer).__module__.split(".")[0] not in _OF_KERAS
 
 
-def traced(call: Call) -> Any:
-    """A model of what a layer calls inside, on inputs of the shapes that it is called with.
+def trace_call(call: Call) -> Any:
+    """Make a model of what a layer calls inside, on inputs of the shapes that it is called with.
 
-    Its inner layers are the very ones, so that they share their weights with it.
+    The model holds the inner layers themselves, not copies, so that weights are shared.
 
     Args:
-        call: Of a layer that is no function.
+        call: Call of a layer, not of a function.
 
     Returns:
-        Its inputs are the call's sources, in their order; None where the layer does something that
-        cannot be traced.
+        A Keras model whose inputs are the call's sources, in their order; None where the layer does
+        something that cannot be traced.
     """
     keras = _keras_of(call.layer)
     inputs: list[Any] = []

@@ -17,7 +17,7 @@ from targets.transport import Transport
 #: Every Python of a slow board may be started, and each shim of a version manager is slow.
 PROBE_TIMEOUT_S = 60.0
 
-#: The agent's floor; ARCHITECTURE.md says why.
+#: The agent's floor; docs/decisions.md says why.
 OLDEST_PYTHON = (3, 7)
 
 _PYTHON = re.compile(

@@ -13,8 +13,6 @@ import hashlib
 import io
 import json
 import socket
-import sys
-from array import array
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,6 +28,7 @@ from device_agent.contract.measurement import (
     process_run_from_json,
 )
 from device_agent.contract.op_times import OpTimes, op_times_from_json
+from device_agent.contract.packed import unpack_times
 from targets.agent_client import ANSWER_TIMEOUT_S, AgentClient, AgentError, BoardDiskError
 from targets.errors import TargetError
 from targets.inventory import Target
@@ -253,10 +252,10 @@ class Device:
         steady, end_to_end, conditions, *series = self._fetch(files)
         return BoardRun(
             run,
-            _samples(steady),
+            unpack_times(steady),
             tuple(conditions_from_json(entry) for entry in json.loads(conditions)),
-            _samples(end_to_end),
-            dict(zip(run.series, map(_samples, series), strict=True)),
+            unpack_times(end_to_end),
+            dict(zip(run.series, map(unpack_times, series), strict=True)),
         )
 
     def profile(self, model: Staged, duration_s: float) -> OpTimes:
@@ -379,15 +378,6 @@ class Device:
         args = {**runtime, **args, "timeout_s": timeout_s}
         ask = self._client.call_stoppable if stoppable else self._client.call
         return ask(op, args, timeout_s + ANSWER_TIMEOUT_S, on_event)
-
-
-def _samples(data: bytes) -> tuple[int, ...]:
-    """Read unsigned 64-bit little-endian values."""
-    values = array("Q")
-    values.frombytes(data)
-    if sys.byteorder == "big":
-        values.byteswap()
-    return tuple(values)
 
 
 def _digest_of(file: BinaryIO) -> str:

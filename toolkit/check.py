@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from targets.agent_archive import agent_archive
+from targets.device import OnProgress
 from targets.doctor import Diagnosis, FirstUse, WheelToSend, diagnose, require_space
 from targets.inventory import Target
 from targets.probe import Probe, probe
 from targets.provision import connect
 from targets.runtimes.runtime import RuntimeChoice, about_wheel_bytes
 from targets.runtimes.wheels import tree_digest, wheel_here
-
-OnProgress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)

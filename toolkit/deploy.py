@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from converters.evidence.conversion import Conversion
 from converters.formats import read_model_file
 from converters.process import convert
-from converters.progress import Progress
 from converters.request import ConversionRequest
 from targets.device import OnProgress, Staged, no_progress
 from targets.inventory import Target
-from targets.provision import open_device
 from toolkit.admission import admit, admit_conversion
 from toolkit.measure.bench import BenchSettings, Measurement, bench_on, place_of
 from toolkit.measure.host_latency import latency_on
+from toolkit.measure.ready import open_board
+from toolkit.progress import forward
 
 
 @dataclass(frozen=True)
@@ -49,14 +48,12 @@ def deploy(
         AgentError: The board cannot load or run the model.
         IntegrityError: Something arrived damaged.
     """
-    on_progress(f"connect to {target.name}", 0, 0)
-    with open_device(target) as device:
+    with open_board(target, on_progress) as device:
         _ = device.runtime  # a board that loads none is refused before the work begins
         admit_conversion(target)
     request = replace(request, measured_on=place_of(target))
     conversion = convert(request, forward(on_progress), latency_on(target, on_progress))
-    on_progress(f"connect to {target.name}", 0, 0)
-    with open_device(target) as device:
+    with open_board(target, on_progress) as device:
         measurement = bench_on(
             read_model_file(conversion.model), device, settings or BenchSettings(), on_progress
         )
@@ -72,17 +69,6 @@ def push(path: Path, target: Target, on_progress: OnProgress = no_progress) -> S
         IntegrityError: It arrived damaged.
     """
     contents = read_model_file(path)
-    on_progress(f"connect to {target.name}", 0, 0)
-    with open_device(target) as device:
+    with open_board(target, on_progress) as device:
         admit(contents, device)
         return device.push(path, on_progress)
-
-
-def forward(on_progress: OnProgress) -> Callable[[Progress], None]:
-    """Show a conversion's progress where the rest of the arrow's is shown."""
-
-    def report(progress: Progress) -> None:
-        detail = f" ({progress.detail})" if progress.detail else ""
-        on_progress(progress.stage + detail, progress.done, progress.total)
-
-    return report

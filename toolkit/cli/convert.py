@@ -113,8 +113,8 @@ def _do(
 def _convert(request: ConversionRequest, measures: Target, as_json: bool) -> int:
     from converters.process import convert
     from converters.recipe.recipe import load_recipe
-    from toolkit.deploy import forward
     from toolkit.measure.host_latency import THIS_COMPUTER, latency_on
+    from toolkit.progress import forward
 
     asks = measures is not THIS_COMPUTER or load_recipe(request.recipe).asks_latency
     _note_replaced(request.out)
@@ -147,7 +147,7 @@ def _note_replaced(out: Path) -> None:
 
 def _plan(request: ConversionRequest, names: tuple[str, ...], as_json: bool) -> int:
     from converters.process import plan
-    from toolkit.deploy import forward
+    from toolkit.progress import forward
 
     with output.progress() as show:
         plans = [
@@ -177,8 +177,8 @@ def _compare(
 ) -> int:
     from converters.comparison.comparison import compare
     from converters.comparison.comparison_file import plain_comparison, write_comparison
-    from toolkit.deploy import forward
     from toolkit.measure.host_latency import THIS_COMPUTER, latency_on
+    from toolkit.progress import forward
 
     with output.progress() as show:
         comparison = compare(

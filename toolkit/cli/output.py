@@ -9,12 +9,15 @@ import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from toolkit.errors import ToolkitError
 from toolkit.report.tables import Block, Note, Table
+
+if TYPE_CHECKING:
+    from targets.device import OnProgress
 
 #: Wider than any table, so that its own width can be asked for.
 _WIDEST = 10_000
@@ -30,13 +33,6 @@ class OutputError(ToolkitError):
     """Standard output takes nothing more: the disk that it goes to is full."""
 
     exit_code = 6
-
-
-class OnProgress(Protocol):
-    """Shows what is being done, how much is done and how much there is (0 of 0: unknown)."""
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        """Show it."""
 
 
 @contextmanager

@@ -99,18 +99,11 @@ def export(number: int, file: Path) -> None:
     \b
     kedge results export 12 result12.json
     """
-    import json
-
     from toolkit.report.stored_result import plain_samples
-    from toolkit.results.store import ResultStoreError
+    from toolkit.results.export import write_export
 
     with _store() as store:
-        text = json.dumps(plain_samples(store.load(number)), indent=1)
-    try:
-        file.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        message = f"cannot write {file}: {error.strerror or error}"
-        raise ResultStoreError(message, "Name a file that can be written.") from error
+        write_export(file, plain_samples(store.load(number)))
     output.say(f"wrote result {number} to {file}")
 
 

@@ -2,42 +2,30 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from converters.evidence.golden import Golden, read_golden
-from converters.formats import FORMATS, read_model_file
+from converters.formats import read_model_file
 from converters.model_file import ModelFile
-from device_agent.contract.cpu_features import cpu_features
 from device_agent.contract.measurement import KernelClass
 from device_agent.contract.op_times import OpTimes
 from targets.device import Device, OnProgress, RunSettings, Staged, no_progress
 from targets.execution import Execution
 from targets.inventory import Target
-from targets.provision import open_device
 from targets.transport import UnreachableError
-from toolkit.admission import admit
-from toolkit.errors import ToolkitError
-from toolkit.judge.golden_parity import compare_golden
-from toolkit.judge.parity import Parity, not_compared
+from toolkit.judge.parity import Parity
 from toolkit.judge.row import Row
 from toolkit.judge.statistics import PROCESSES
 from toolkit.judge.verdict import INVALID
 from toolkit.measure.accuracy import BoardAccuracy, LabelledData, measure_accuracy, open_labelled
 from toolkit.measure.op_times import ask_op_times
+from toolkit.measure.outputs import check_outputs
 from toolkit.measure.quality import QUALITIES
+from toolkit.measure.ready import open_board, ready
 from toolkit.measure.rows import measure_row, one_process
 from toolkit.reboot import why_lost
-
-GOLDEN_NAME = "golden.npz"
-
-#: How many random inputs stand in where a file has no held-out ones beside it.
-RANDOM_SAMPLES = 64
 
 _LOOPBACK = ("127.", "::1", "localhost")
 
@@ -131,9 +119,8 @@ def bench(
     """
     contents, settings = read_model_file(model), settings or BenchSettings()
     labelled = open_labelled(contents, settings.data) if settings.data else None
-    on_progress(f"connect to {target.name}", 0, 0)
     started = time.monotonic()
-    with open_device(target) as device:
+    with open_board(target, on_progress) as device:
         connect_s = time.monotonic() - started
         try:
             found = bench_on(contents, device, settings, on_progress, labelled)
@@ -151,12 +138,9 @@ def bench_on(
     labelled: LabelledData | None = None,
 ) -> Measurement:
     """Measure a .tflite on a board that is connected already; see `bench`."""
-    admit(contents, device)
-    kernel_class = device.prepare_runtime(settings.wheelhouse, on_progress)
-    started = time.monotonic()
-    staged = device.push(contents.path, on_progress)
-    push_s = time.monotonic() - started
-    parity = _parity(contents, device, staged, kernel_class, on_progress)
+    board = ready(device, (contents,), settings.wheelhouse, on_progress)
+    (staged,) = board.staged
+    parity = check_outputs(contents, device, staged, board.kernel_class, on_progress)
     accuracy = None
     if labelled is not None:
         accuracy = measure_accuracy(contents, labelled, device, staged, on_progress)
@@ -168,12 +152,12 @@ def bench_on(
         model=contents.path,
         model_sha256=contents.sha256,
         facts=dict(device.facts),
-        kernel_class=kernel_class,
+        kernel_class=board.kernel_class,
         staged=staged,
         parity=parity,
         settings=settings,
         rows=tuple(_row(device, staged, count, settings, on_progress) for count in threads),
-        push_s=push_s,
+        push_s=board.push_s,
         accuracy=accuracy,
         op_times=_op_times(device, staged, settings, on_progress),
     )
@@ -219,69 +203,3 @@ def _row(
         return measure_row(device, staged, one, 1, 1, on_progress)
     rounds = QUALITIES[settings.quality].rounds
     return measure_row(device, staged, one, settings.processes, rounds, on_progress)
-
-
-def _parity(
-    contents: ModelFile,
-    device: Device,
-    staged: Staged,
-    kernel_class: KernelClass,
-    on_progress: OnProgress,
-) -> Parity:
-    model_format, host = FORMATS[contents.format], host_class(contents.format)
-    foreign = model_format.foreign_ops(contents)
-    if foreign:
-        reason = f"this host cannot compute {', '.join(foreign)}"
-        return not_compared(host, kernel_class, reason)
-    golden = _golden(contents)
-    inputs = golden.inputs if golden else _random_inputs(contents)
-    on_progress("infer on this host", 0, 0)
-    host_outputs = model_format.run(
-        contents.path, inputs, lambda done, total: on_progress("infer on this host", done, total)
-    )
-    board, board_outputs = device.infer(staged, inputs, on_progress=on_progress)
-    here, there = (host, host_outputs), (board, board_outputs)
-    return compare_golden(here, there, contents, golden)
-
-
-def host_class(model_format: str) -> KernelClass:
-    """Return what computes files of a format (a key of `FORMATS`) on this host."""
-    name, version = FORMATS[model_format].host_runtime()
-    try:
-        cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:  # no Linux
-        cpuinfo = ""
-    features = " ".join(cpu_features(cpuinfo))
-    return KernelClass(platform.machine(), name, version, cpu_features=features)
-
-
-def _golden(contents: ModelFile) -> Golden | None:
-    """Return the held-out inputs beside the file, if they were made for it."""
-    path = contents.path.parent / GOLDEN_NAME
-    if not path.is_file():
-        return None
-    golden = read_golden(path)
-    return golden if golden.model_sha256 == contents.sha256 else None
-
-
-def _random_inputs(contents: ModelFile) -> dict[str, np.ndarray[Any, Any]]:
-    random = np.random.default_rng(0)
-    inputs = {}
-    for spec in contents.inputs:
-        # An open batch (-1 in front) is 1 until somebody resizes it, and nobody does.
-        inner = spec.shape[1:] if spec.shape[:1] in ((1,), (-1,)) else spec.shape
-        if any(size < 1 for size in inner):
-            raise ToolkitError(
-                f"{contents.path}: input {spec.name} has the open shape {list(spec.shape)}",
-                "Export the model with fixed sizes.",
-            )
-        shape = (RANDOM_SAMPLES, *inner)
-        kind = np.dtype(spec.dtype)
-        if kind.kind == "f":
-            inputs[spec.name] = random.uniform(-1, 1, shape).astype(kind)
-        elif kind.kind == "b":
-            inputs[spec.name] = random.integers(0, 2, shape).astype(kind)
-        else:
-            limits = np.iinfo(kind)
-            inputs[spec.name] = random.integers(limits.min, limits.max, shape, dtype=kind)
-    return inputs

@@ -12,15 +12,15 @@ from converters.formats import read_model_file
 from device_agent.contract.measurement import KernelClass
 from targets.device import BoardRun, Device, OnProgress, RunSettings, Staged, no_progress
 from targets.inventory import Target
-from targets.provision import open_device
-from toolkit.admission import admit
 from toolkit.errors import ToolkitError
 from toolkit.judge.earlier import EarlierResult
 from toolkit.judge.ratio import LEAST_PROCESSES, NOISE, Ratio, compare_medians
 from toolkit.judge.row import Row, row_of
 from toolkit.judge.statistics import Latency
 from toolkit.judge.verdict import VALID, Verdict
-from toolkit.measure.bench import host_class, place_of
+from toolkit.measure.bench import place_of
+from toolkit.measure.outputs import host_class
+from toolkit.measure.ready import open_board, ready
 from toolkit.measure.rows import one_process
 
 #: Of each arm (Google Benchmark asks for 9 repetitions before it tests).
@@ -181,14 +181,10 @@ def _measure_arms(
     models = [read_model_file(path) for path in paths]
     threads = settings.threads or target.execution.threads or 1
     duration_s = settings.duration_s / len(paths)
-    on_progress(f"connect to {target.name}", 0, 0)
-    with open_device(target) as device:
-        for model in models:
-            admit(model, device)
-        kernel_class = device.prepare_runtime(settings.wheelhouse, on_progress)
-        staged = [device.push(path, on_progress) for path in paths]
+    with open_board(target, on_progress) as device:
+        board = ready(device, models, settings.wheelhouse, on_progress)
         one = one_process(threads, duration_s / settings.processes, settings.seed)
-        arms = interleave(device, staged, one, settings.processes, on_progress)
+        arms = interleave(device, board.staged, one, settings.processes, on_progress)
         facts = dict(device.facts)
     return [
         ArmMeasurement(
@@ -196,14 +192,14 @@ def _measure_arms(
             model_sha256=model.sha256,
             staged=on_board,
             facts=facts,
-            kernel_class=kernel_class,
+            kernel_class=board.kernel_class,
             host=host_class(model.format),
             row=row_of(facts, threads, tuple(runs)),
             duration_s=duration_s,
             processes=settings.processes,
             seed=settings.seed,
         )
-        for model, on_board, runs in zip(models, staged, arms, strict=True)
+        for model, on_board, runs in zip(models, board.staged, arms, strict=True)
     ]
 
 

@@ -9,10 +9,9 @@ from converters.formats import read_model_file
 from converters.measure import LatencyUs
 from targets.device import OnProgress, no_progress
 from targets.inventory import LOCAL, Target
-from targets.provision import open_device
-from toolkit.admission import admit
 from toolkit.judge.statistics import PROCESSES, latency
 from toolkit.measure.compare import interleave
+from toolkit.measure.ready import open_board, ready
 from toolkit.measure.rows import one_process
 
 #: One process of one file: short, as many files are asked about, and a search asks often.
@@ -39,13 +38,11 @@ def latency_on(target: Target = THIS_COMPUTER, on_progress: OnProgress = no_prog
 
     def latency_us(paths: Sequence[Path]) -> list[float]:
         models = [read_model_file(path) for path in paths]
-        on_progress(f"connect to {target.name}", 0, 0)
-        with open_device(target) as device:
-            for model in models:
-                admit(model, device)
-            device.prepare_runtime(None, on_progress)
-            staged = [device.push(path, on_progress) for path in paths]
-            runs = interleave(device, staged, one_process(1, PROCESS_S), PROCESSES, on_progress)
+        with open_board(target, on_progress) as device:
+            board = ready(device, models, None, on_progress)
+            runs = interleave(
+                device, board.staged, one_process(1, PROCESS_S), PROCESSES, on_progress
+            )
         return [latency([run.samples_ns for run in of_file]).median_us for of_file in runs]
 
     return latency_us

@@ -22,11 +22,10 @@ from device_agent.contract.measurement import KernelClass
 from device_agent.contract.model_card import ModelCard
 from targets.device import Device, OnProgress, Staged, no_progress
 from targets.inventory import Target
-from targets.provision import open_device
 from targets.sample_run import SampleAnswer, SampleRequest, SampleRun
-from toolkit.admission import admit
 from toolkit.errors import ToolkitError
 from toolkit.measure.bench import place_of
+from toolkit.measure.ready import open_board, ready
 from toolkit.measure.sample_files import Sample, batched, is_picture, read_picture, read_samples
 
 #: What one process on the board is given: little, so that a board's memory and disk hold it.
@@ -99,11 +98,8 @@ def run(
     card = card_of(contents, files)
     batches = _batches(contents, card, files)
     first = next(batches)
-    on_progress(f"connect to {target.name}", 0, 0)
-    with open_device(target) as device:
-        admit(contents, device)
-        device.prepare_runtime(settings.wheelhouse, on_progress)
-        staged = device.push(model, on_progress)
+    with open_board(target, on_progress) as device:
+        (staged,) = ready(device, (contents,), settings.wheelhouse, on_progress).staged
         asked: list[Sample] = []
         runs: list[SampleRun] = []
         for batch in chain([first], batches):

@@ -20,17 +20,16 @@ from targets.device import BoardRun, Device, OnProgress, Staged, no_progress
 from targets.errors import TargetError
 from targets.execution import Execution
 from targets.inventory import Target
-from targets.provision import open_device
 from targets.runtimes.choice import choices
 from targets.runtimes.runtime import NoRuntimeError, RuntimeChoice
 from targets.runtimes.wheels import WheelError
-from toolkit.admission import admit
 from toolkit.judge.ratio import NOISE
 from toolkit.judge.row import Row, row_of
 from toolkit.judge.statistics import PROCESSES
 from toolkit.judge.verdict import INVALID
 from toolkit.measure.bench import place_of
 from toolkit.measure.compare import order_of
+from toolkit.measure.ready import open_board, prepare_for
 from toolkit.measure.rows import one_process
 
 #: How long the process of a setting measures in the first round.
@@ -160,12 +159,11 @@ def tune(
     contents = read_model_file(model)
     untuned = replace(target.execution, runtime=None, threads=None, cores=())
     target = replace(target, execution=untuned)
-    on_progress(f"connect to {target.name}", 0, 0)
-    with open_device(target) as device:
+    with open_board(target, on_progress) as device:
         default = Setting(device.runtime, 1)
-        ready, refused = _prepare(contents, device, wheelhouse, on_progress)
+        runtimes, refused = _prepare(contents, device, wheelhouse, on_progress)
         staged = device.push(model, on_progress)
-        wanted = settings_for(device.facts, ready)
+        wanted = settings_for(device.facts, runtimes)
         screened = _screen(device, staged, wanted, refused, on_progress)
         finalists = choose_finalists(screened, default)
         rows = _measure(device, staged, finalists, duration_s, on_progress)
@@ -218,22 +216,21 @@ def _prepare(
     contents: ModelFile, device: Device, wheelhouse: Path | None, on_progress: OnProgress
 ) -> tuple[list[RuntimeChoice], dict[str, str]]:
     """Bring every runtime there that loads the model; tell why of the others."""
-    ready: list[RuntimeChoice] = []
+    runtimes: list[RuntimeChoice] = []
     refused: dict[str, str] = {}
     first_error: Exception | None = None
     for choice in choices(device.facts):
         device.use(choice)
         try:
-            admit(contents, device)
-            device.prepare_runtime(wheelhouse, on_progress)
+            prepare_for(device, (contents,), wheelhouse, on_progress)
         except (ConversionError, AgentError, WheelError, NoRuntimeError) as error:
             first_error = first_error or error
             refused[f"{choice.distribution} {choice.version}"] = str(error)
             continue
-        ready.append(choice)
-    if not ready:
+        runtimes.append(choice)
+    if not runtimes:
         raise first_error or TargetError(f"{device.target.name} loads no runtime")
-    return ready, refused
+    return runtimes, refused
 
 
 def _screen(

@@ -1,0 +1,86 @@
+"""Makes a board ready: connected, with a runtime that loads the models, and the files on it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from converters.model_file import ModelFile
+from device_agent.contract.measurement import KernelClass
+from targets.device import Device, OnProgress, Staged
+from targets.inventory import Target
+from targets.provision import open_device
+from toolkit.admission import admit
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What a board computes with, and the models on it."""
+
+    kernel_class: KernelClass
+    staged: tuple[Staged, ...]
+    """The models, in the order in which they were given."""
+    push_s: float
+    """Seconds for sending the models, or finding that they are there."""
+
+
+@contextmanager
+def open_board(target: Target, on_progress: OnProgress) -> Iterator[Device]:
+    """Connect to a target while the block runs.
+
+    Raises:
+        TargetError: The board cannot be reached, or has no place.
+    """
+    on_progress(f"connect to {target.name}", 0, 0)
+    with open_device(target) as device:
+        yield device
+
+
+def prepare_for(
+    device: Device, models: Sequence[ModelFile], wheelhouse: Path | None, on_progress: OnProgress
+) -> KernelClass:
+    """Admit models to a board, and bring its runtime there.
+
+    Args:
+        device: Board.
+        models: Files that its runtime is to load; at least one.
+        wheelhouse: Folder of wheels, where there is no network.
+        on_progress: Called as the work goes on.
+
+    Returns:
+        Kernels that will compute there.
+
+    Raises:
+        ConversionError: The board's runtime cannot load one of the models.
+        TargetError: The board loads no runtime, or has no room for it.
+        AgentError: The runtime is there, but does not load.
+    """
+    for model in models:
+        admit(model, device)
+    return device.prepare_runtime(wheelhouse, on_progress)
+
+
+def ready(
+    device: Device, models: Sequence[ModelFile], wheelhouse: Path | None, on_progress: OnProgress
+) -> Ready:
+    """Admit models to a board, bring its runtime there, and then the models.
+
+    Args:
+        device: Board.
+        models: Files to send; at least one.
+        wheelhouse: Folder of wheels, where there is no network.
+        on_progress: Called as the work goes on.
+
+    Raises:
+        ConversionError: The board's runtime cannot load one of the models.
+        TargetError: The board loads no runtime, or has no room.
+        AgentError: The runtime is there, but does not load.
+        IntegrityError: A file arrived damaged.
+    """
+    kernel_class = prepare_for(device, models, wheelhouse, on_progress)
+    started = time.monotonic()
+    staged = tuple(device.push(model.path, on_progress) for model in models)
+    return Ready(kernel_class, staged, time.monotonic() - started)

@@ -21,7 +21,7 @@ from toolkit.judge.row import row_of
 from toolkit.measure.bench import BenchSettings
 from toolkit.report.measurement import plain_measurement
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "bench.md"
+DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "bench.md"
 
 
 @pytest.fixture(scope="module")

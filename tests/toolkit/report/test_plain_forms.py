@@ -15,7 +15,7 @@ from toolkit.report.record import records_of_measurement
 from toolkit.report.stored_result import plain_samples
 from toolkit.results.store import open_results
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "bench.md"
+DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "bench.md"
 
 SAMPLES = [[1_000_000 + k for k in range(60)]] * 6
 

@@ -54,7 +54,7 @@ def test_scipy_is_loaded_only_for_a_drift_that_needs_it() -> None:
         "unsteadiness([100, 101] * 50); print('scipy' in sys.modules)\n"
         "unsteadiness([1000 + k for k in range(130)]); print('scipy' in sys.modules)\n"
     )
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
     )

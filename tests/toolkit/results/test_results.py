@@ -203,7 +203,7 @@ def test_two_writers_at_once_lose_nothing(tmp_path: Path) -> None:
         "    with open_results(pathlib.Path(sys.argv[1])) as store:\n"
         "        store.save(records_of_measurement(measurement([[1000, 2000, 3000]] * 6)))\n"
     )
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     command = [sys.executable, "-c", code, str(tmp_path)]
     writers = [subprocess.Popen(command, cwd=root) for _ in range(3)]
     assert [writer.wait(timeout=120) for writer in writers] == [0, 0, 0]

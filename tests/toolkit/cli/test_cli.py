@@ -208,10 +208,10 @@ def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
 def test_a_bug_shows_its_traceback_and_exits_with_1(tmp_path: Path) -> None:
     code = (
         "import sys, toolkit.cli.main as m\n"
-        "m.COMMANDS['bug'] = ('tests.toolkit.broken_command', '')\n"
+        "m.COMMANDS['bug'] = ('tests.toolkit.cli.broken_command', '')\n"
         "sys.exit(m.run(['bug']))"
     )
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False
     )

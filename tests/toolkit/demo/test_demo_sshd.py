@@ -20,7 +20,7 @@ from toolkit.demo.keeper import descendants, end_kept, start_kept
 from toolkit.demo.sshd import LoopbackSshd, free_port, start_sshd
 from toolkit.demo.sshd_files import SshdUnavailableError
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 
 
 @pytest.fixture(autouse=True)

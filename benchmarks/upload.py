@@ -98,7 +98,7 @@ def _by_agent(target: Target, file: Path) -> float:
 def _by_unsynced_agent(target: Target, file: Path) -> float:
     with open_device(target) as device:  # the agent is there from now on
         archive = f"{target.root}/agent/{agent_archive().sha256}.pyz"
-        python = str(device.facts["python_executable"])
+        python = device.facts.python_executable
     command = [python, "-I", "-c", _UNSYNCED, archive, "serve", target.root]
     with connect(target) as transport:
         client = AgentClient(transport.open("exec " + shlex.join(command)), target.name)

@@ -14,6 +14,8 @@ from typing import Any
 
 import tomlkit
 
+from device_agent.contract.facts import Facts
+
 #: A fact with this source is general knowledge that was not yet compared with the vendor's page.
 ASSUMED = "assumed"
 
@@ -57,11 +59,9 @@ class BoardProfile:
 
 
 #: Of a caveat's `when`: its key to whether the facts of a board meet its value.
-CONDITIONS: dict[str, Callable[[Mapping[str, Any], Any], bool]] = {
-    "page_bytes_above": lambda facts, value: int(facts.get("page_bytes", 0)) > value,
-    "accelerator": lambda facts, value: any(
-        entry.get("kind") == value for entry in facts.get("accelerators", ())
-    ),
+CONDITIONS: dict[str, Callable[[Facts, Any], bool]] = {
+    "page_bytes_above": lambda facts, value: facts.page_bytes > value,
+    "accelerator": lambda facts, value: any(entry.kind == value for entry in facts.accelerators),
 }
 
 
@@ -77,7 +77,7 @@ def board_profiles() -> Mapping[str, BoardProfile]:
     return found
 
 
-def recognise(facts: Mapping[str, Any]) -> BoardProfile | None:
+def recognise(facts: Facts) -> BoardProfile | None:
     """Find the profile of a board by its device tree, or `None`.
 
     The most special of its compatible names that any profile lists decides, then its model; a board
@@ -87,18 +87,17 @@ def recognise(facts: Mapping[str, Any]) -> BoardProfile | None:
         facts: What the agent, or the probe, says of the board.
     """
     profiles = [entry for entry in board_profiles().values() if _has_its_cores(entry, facts)]
-    for name in facts.get("compatible", ()):
+    for name in facts.compatible:
         for profile in profiles:
             if name in profile.compatible:
                 return profile
-    model = str(facts.get("model", ""))
     for profile in profiles:
-        if any(model.startswith(known) for known in profile.models):
+        if any(facts.model.startswith(known) for known in profile.models):
             return profile
     return None
 
 
-def caveats_of(profile: BoardProfile, facts: Mapping[str, Any]) -> tuple[Caveat, ...]:
+def caveats_of(profile: BoardProfile, facts: Facts) -> tuple[Caveat, ...]:
     """Return the caveats of a profile that apply to a board."""
     return tuple(
         caveat
@@ -107,13 +106,9 @@ def caveats_of(profile: BoardProfile, facts: Mapping[str, Any]) -> tuple[Caveat,
     )
 
 
-def _has_its_cores(profile: BoardProfile, facts: Mapping[str, Any]) -> bool:
-    told = {
-        f"{entry['implementer']}:{entry['part']}"
-        for entry in facts.get("core_classes", ())
-        if entry.get("part")
-    }
-    return told <= set(profile.parts)
+def _has_its_cores(profile: BoardProfile, facts: Facts) -> bool:
+    parts = {f"{kind.implementer}:{kind.part}" for kind in facts.core_classes if kind.part}
+    return parts <= set(profile.parts)
 
 
 def _profile(name: str, table: Mapping[str, Any]) -> BoardProfile:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from device_agent.contract.conditions import Conditions, conditions_from_json
+from device_agent.contract.facts import facts_from_json
 from device_agent.contract.measurement import (
     LEAST_RUNS,
     KernelClass,
@@ -124,8 +125,8 @@ class Device:
         self.target = target
         self.probe = seen
         self._client = client
-        self.facts: Mapping[str, Any] = client.call("hello", {})
-        """What the agent says of its board; keys as in `device_agent.board.facts`."""
+        self.facts = facts_from_json(client.call("hello", {}))
+        """Facts about the board, as its agent reports them."""
         self._trees: dict[RuntimeChoice, str] = {}
         """What was brought there for a runtime; nothing for one that the board has."""
 

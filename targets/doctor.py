@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from device_agent.contract.facts import Facts
 from device_agent.contract.runtimes import distribution_of
 from targets.board_profile import BoardProfile, caveats_of, recognise
 from targets.probe import NoPythonError, Probe, Python
@@ -90,8 +89,8 @@ class Diagnosis:
     """All that is said of a board."""
 
     findings: tuple[Finding, ...]
-    facts: Mapping[str, Any]
-    """Of the board with the Python that was chosen."""
+    facts: Facts
+    """Facts about the board, with the Python that was chosen."""
     python: Python | None
     runtimes: tuple[RuntimeVerdict, ...]
     """Every runtime with that Python; empty where there is none."""
@@ -113,7 +112,7 @@ def diagnose(seen: Probe, wanted_runtime: str | None = None) -> Diagnosis:
         wanted_runtime: The runtime that kedge.toml names for this target; the best if not given.
     """
     python, findings = _python_of(seen)
-    facts = seen.facts_with(python) if python else dict(seen.facts)
+    facts = seen.facts_with(python) if python else seen.facts
     runtimes: tuple[RuntimeVerdict, ...] = ()
     choice = None
     if python is not None:
@@ -156,9 +155,7 @@ def _python_of(seen: Probe) -> tuple[Python | None, list[Finding]]:
         return None, [Finding(BLOCKS, str(error), error.hint)]
 
 
-def _runtime_of(
-    facts: Mapping[str, Any], wanted: str | None
-) -> tuple[RuntimeChoice | None, list[Finding]]:
+def _runtime_of(facts: Facts, wanted: str | None) -> tuple[RuntimeChoice | None, list[Finding]]:
     try:
         choice = choose(facts, wanted)
     except NoRuntimeError as error:
@@ -184,37 +181,36 @@ def _about_the_root(seen: Probe) -> list[Finding]:
     return found
 
 
-def _about_the_system(facts: Mapping[str, Any], choice: RuntimeChoice | None) -> list[Finding]:
+def _about_the_system(facts: Facts, choice: RuntimeChoice | None) -> list[Finding]:
     found = []
-    if facts.get("emulated"):
+    if facts.emulated:
         cause = "the board is emulated: its latency is never VALID"
         found.append(Finding(WARNS, cause, "Measure on real hardware."))
-    if choice and facts["machine"] == "armv7l" and is_64_bit_cpu(facts):
+    if choice and facts.machine == "armv7l" and is_64_bit_cpu(facts):
         cause = "a 32-bit system on a 64-bit CPU: int8 models run without XNNPACK's int8 kernels"
         found.append(Finding(WARNS, cause, "Use the 64-bit image of its operating system."))
-    memory = int(facts.get("memory_bytes", 0))
+    memory = facts.memory_bytes
     if 0 < memory < TIGHT_MEMORY_BYTES:
         cause = f"{memory / 2**20:.0f} MiB of memory are tight for a runtime and a model"
         found.append(Finding(WARNS, cause, "End what else runs there; prefer small models."))
     return found
 
 
-def _about_accelerators(facts: Mapping[str, Any]) -> list[Finding]:
+def _about_accelerators(facts: Facts) -> list[Finding]:
     found = []
-    accelerators: Sequence[Mapping[str, Any]] = facts.get("accelerators", ())
-    for entry in accelerators:
-        name = f"the accelerator {entry['kind']} at {entry['path']}"
-        if entry.get("state") in ("no driver", "no device node"):
+    for entry in facts.accelerators:
+        name = f"the accelerator {entry.kind} at {entry.path}"
+        if entry.state in ("no driver", "no device node"):
             fix = "Install the kernel module: gasket-dkms (apex), then: sudo modprobe apex"
-            found.append(Finding(WARNS, f"{name} has {entry['state']}", fix))
-        elif not entry.get("usable"):
-            fix = f"Add the user to the group of its node: ls -l {entry['path']}; then log in anew."
-            if str(entry["kind"]).startswith("edgetpu"):
+            found.append(Finding(WARNS, f"{name} has {entry.state}", fix))
+        elif not entry.usable:
+            fix = f"Add the user to the group of its node: ls -l {entry.path}; then log in anew."
+            if entry.kind.startswith("edgetpu"):
                 fix = "Add the user to the group plugdev or apex, then log in anew."
-            user = facts.get("user") or "this user"
+            user = facts.user or "this user"
             found.append(Finding(WARNS, f"{user} may not open {name}", fix))
-        if 0 < int(entry.get("usb_mbits", 0)) <= USB_2_MBITS:
-            cause = f"{name} runs at {entry['usb_mbits']} Mbit/s: transfers take longer"
+        if 0 < entry.usb_mbits <= USB_2_MBITS:
+            cause = f"{name} runs at {entry.usb_mbits} Mbit/s: transfers take longer"
             found.append(
                 Finding(WARNS, cause, "Plug it into a USB 3 port, where the board has one.")
             )

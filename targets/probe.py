@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from device_agent.contract.facts import Facts, facts_from_json
 from targets.errors import TargetError
 from targets.probe_script import COMMAND, probe_script
 from targets.runtimes.runtime import rank, unbeatable_pythons
@@ -66,8 +67,8 @@ class Probe:
     has_agent: bool
     pythons: tuple[Python, ...]
     """Those that were asked, each once; the asking may end at one that no other can beat."""
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    """Keys as in `device_agent.board.facts`; fewer of them where no Python could tell."""
+    facts: Facts = Facts()
+    """Facts about the board; fewer of them where no Python could report them."""
     mount_options: tuple[str, ...] = ()
     """Of the file system of `root`."""
     trees: tuple[str, ...] = ()
@@ -127,18 +128,19 @@ class Probe:
             "Install one on the board, such as: sudo apt-get install python3",
         )
 
-    def facts_with(self, python: Python) -> dict[str, Any]:
+    def facts_with(self, python: Python) -> Facts:
         """Return the facts of the board as they are for one of its Pythons."""
-        told = str(self.facts.get("python", ""))
-        same = told.split(".")[:2] == _dotted(python).split(".")
-        version = told if same else _dotted(python)
-        return {
-            **self.facts,
-            "python": version,
-            "python_executable": python.executable,
-            "installed": dict(python.installed),
-            "board_runtimes": [dict(runtime) for runtime in python.runtimes],
-        }
+        whole = self.facts.python
+        is_this = whole.split(".")[:2] == _dotted(python).split(".")
+        return facts_from_json(
+            {
+                **self.facts.plain,
+                "python": whole if is_this else _dotted(python),
+                "python_executable": python.executable,
+                "installed": dict(python.installed),
+                "board_runtimes": [dict(runtime) for runtime in python.runtimes],
+            }
+        )
 
 
 def probe(
@@ -213,7 +215,7 @@ def read_probe(output: str, complaint: str = "") -> Probe:
         free_bytes=free * 1024 if free is not None else None,
         has_agent=told.get("agent") == "yes",
         pythons=tuple(Python(**fields) for fields in pythons.values()),
-        facts=_json_object(told.get("facts", "")) or _facts_of_sh(told),
+        facts=facts_from_json(_json_object(told.get("facts", "")) or _facts_of_sh(told)),
         mount_options=_options(several["mounted"], told.get("mount", "")),
         refused_python=told.get("refused", ""),
         trees=tuple(several["tree"]),

@@ -99,7 +99,7 @@ def open_device(target: Target) -> Iterator[Device]:
         if not seen.has_agent:
             _upload(transport, seen, archive, target)
         device = _start(transport, seen, target, stack)
-        if device.facts["agent_sha256"] != archive.sha256:
+        if device.facts.agent_sha256 != archive.sha256:
             raise IntegrityError(
                 f"the agent on {target.name} is not what was sent",
                 "Check the board's storage.",

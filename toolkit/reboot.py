@@ -37,7 +37,7 @@ def why_lost(
     while True:
         try:
             with open_device(target) as device:
-                now = str(device.facts.get("boot_id", ""))
+                now = device.facts.boot_id
             break
         except TargetError:
             if time.monotonic() + _RETRY_S > end:

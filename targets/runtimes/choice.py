@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from device_agent.contract.facts import Facts
 from device_agent.contract.runtimes import BOARD_PREFIX, distribution_of
 from targets.runtimes.runtime import (
     NoRuntimeError,
@@ -15,7 +13,7 @@ from targets.runtimes.runtime import (
 )
 
 
-def choices(facts: Mapping[str, Any]) -> list[RuntimeChoice]:
+def choices(facts: Facts) -> list[RuntimeChoice]:
     """Return every runtime that a board can use, the preferred one first.
 
     Of each distribution the newest that loads; then those that the board's own Python has, for a
@@ -35,7 +33,7 @@ def choices(facts: Mapping[str, Any]) -> list[RuntimeChoice]:
     return [*brought.values(), *_of_the_board(facts)]
 
 
-def choose(facts: Mapping[str, Any], wanted: str | None = None) -> RuntimeChoice:
+def choose(facts: Facts, wanted: str | None = None) -> RuntimeChoice:
     """Choose the runtime for a board.
 
     Args:
@@ -73,19 +71,16 @@ def choose(facts: Mapping[str, Any], wanted: str | None = None) -> RuntimeChoice
     )
 
 
-def _of_the_board(facts: Mapping[str, Any]) -> list[RuntimeChoice]:
-    return [
-        RuntimeChoice(BOARD_PREFIX + str(found["name"]), str(found["version"]), ())
-        for found in facts.get("board_runtimes", ())
-    ]
+def _of_the_board(facts: Facts) -> list[RuntimeChoice]:
+    return [RuntimeChoice(BOARD_PREFIX + own.name, own.version, ()) for own in facts.board_runtimes]
 
 
-def _the_boards(wanted: str, facts: Mapping[str, Any]) -> RuntimeChoice:
+def _the_boards(wanted: str, facts: Facts) -> RuntimeChoice:
     for choice in _of_the_board(facts):
         if choice.distribution != wanted:
             continue
         if not _numpy_fits(choice, facts):
-            numpy = facts["installed"].get("numpy")
+            numpy = facts.installed.get("numpy")
             raise NoRuntimeError(
                 f"the board's own {distribution_of(wanted)} needs numpy 1, its Python has "
                 + (f"numpy {numpy}" if numpy else "no numpy"),
@@ -93,21 +88,21 @@ def _the_boards(wanted: str, facts: Mapping[str, Any]) -> RuntimeChoice:
             )
         return choice
     raise NoRuntimeError(
-        f"the Python of this board ({facts['python_executable']}) has no "
+        f"the Python of this board ({facts.python_executable}) has no "
         f"{distribution_of(wanted)} of its own",
         "Name the Python that has it as `python` of this target in kedge.toml, such as that of a "
         f"virtual environment. {_usable(facts)}",
     )
 
 
-def _numpy_fits(choice: RuntimeChoice, facts: Mapping[str, Any]) -> bool:
+def _numpy_fits(choice: RuntimeChoice, facts: Facts) -> bool:
     """Every tflite-runtime was built against numpy 1, and dies with numpy 2 when it is imported."""
-    numpy = str(facts["installed"].get("numpy") or "")
+    numpy = facts.installed.get("numpy", "")
     if distribution_of(choice.distribution) != "tflite-runtime":
         return bool(numpy)
     return numpy.startswith(("1.", "unknown"))
 
 
-def _usable(facts: Mapping[str, Any]) -> str:
+def _usable(facts: Facts) -> str:
     names = ", ".join(f"{one.distribution} {one.version}" for one in choices(facts))
     return f"This board can use: {names or 'none'}."

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from device_agent.contract.facts import Facts
 from targets.errors import TargetError
 
 Version = tuple[int, ...]
@@ -125,7 +125,7 @@ def about_wheel_bytes(wheel: Wheel) -> int:
     return round(_ABOUT_WHEEL_BYTES[wheel.distribution] * larger)
 
 
-def judge_runtimes(facts: Mapping[str, Any]) -> tuple[RuntimeVerdict, ...]:
+def judge_runtimes(facts: Facts) -> tuple[RuntimeVerdict, ...]:
     """Tell of every runtime whether it will load on a board, the preferred one first.
 
     Args:
@@ -134,7 +134,7 @@ def judge_runtimes(facts: Mapping[str, Any]) -> tuple[RuntimeVerdict, ...]:
     return tuple(RuntimeVerdict(runtime, _refusal(runtime, facts)) for runtime in RUNTIMES)
 
 
-def choose_runtime(facts: Mapping[str, Any]) -> RuntimeChoice:
+def choose_runtime(facts: Facts) -> RuntimeChoice:
     """Choose the best runtime that loads on a board.
 
     Args:
@@ -159,7 +159,7 @@ def choose_runtime(facts: Mapping[str, Any]) -> RuntimeChoice:
     )
 
 
-def rank(facts: Mapping[str, Any]) -> int:
+def rank(facts: Facts) -> int:
     """Tell how good the runtime is that a board gets: 0 is the best, the last is none at all."""
     for position, verdict in enumerate(judge_runtimes(facts)):
         if verdict.refusal is None:
@@ -180,18 +180,18 @@ def unbeatable_pythons() -> frozenset[int]:
     return frozenset(set.intersection(*covered))
 
 
-def why_none(facts: Mapping[str, Any]) -> tuple[str, str]:
+def why_none(facts: Facts) -> tuple[str, str]:
     """Say in one sentence each why no runtime loads on a board, and what helps.
 
     Args:
         facts: Of a board for which `choose_runtime` finds none.
     """
-    machine, python = str(facts["machine"]), str(facts["python"])
+    machine, python = facts.machine, facts.python
     built = [runtime for runtime in RUNTIMES if machine in runtime.machines]
     if not built:
         return f"{machine}: no runtime is built for it", _other_machine(facts)
-    if not str(facts["libc"]).startswith("glibc"):
-        cause = f"its C library is {facts['libc'] or 'unknown'}, the runtimes need glibc"
+    if not facts.libc.startswith("glibc"):
+        cause = f"its C library is {facts.libc or 'unknown'}, the runtimes need glibc"
         return cause, "Use a Debian, Ubuntu or Yocto image with glibc, not musl."
     if all(_missing_features(runtime, facts) for runtime in built):
         missing = " and ".join(_missing_features(built[0], facts))
@@ -201,52 +201,51 @@ def why_none(facts: Mapping[str, Any]) -> tuple[str, str]:
         )
     first = min(runtime.pythons[0] for runtime in built)
     last = max(runtime.pythons[1] for runtime in built)
-    if not first <= _minor(facts) <= last:
+    if not first <= facts.python_minor <= last:
         return (
             f"{machine} with Python {python}: no runtime exists",
             _other_python(facts, f"3.{first} to 3.{last}"),
         )
     if _numpy_is_the_boards(facts) and _board_numpy(facts)[:1] != (1,):
-        found = f"numpy {facts['installed'].get('numpy')}" if _board_numpy(facts) else "no numpy"
+        found = f"numpy {facts.installed['numpy']}" if _board_numpy(facts) else "no numpy"
         return (
             f"{machine} needs the board's own numpy 1, and Python {python} has {found}",
             "Install numpy 1 on the board: sudo apt-get install python3-numpy",
         )
     return (
-        f"Python {python}, {facts['libc']} and GLIBCXX {facts.get('glibcxx') or 'none'} "
+        f"Python {python}, {facts.libc} and GLIBCXX {facts.glibcxx or 'none'} "
         "together fit no release",
         "Use an operating system image with a newer glibc, or Python 3.9 to 3.13.",
     )
 
 
-def is_64_bit_cpu(facts: Mapping[str, Any]) -> bool:
+def is_64_bit_cpu(facts: Facts) -> bool:
     """Tell whether the CPU could run a 64-bit image, whatever runs on it now."""
-    parts = [str(entry["part"]) for entry in facts.get("core_classes", ())]
     # Of ARM's own cores those from 0xd00 on are 64-bit (Linux, arch/arm64/include/asm/cputype.h).
-    return str(facts.get("kernel_machine", "")) in ("aarch64", "armv8l") or any(
-        part.startswith("0xd") for part in parts
+    return facts.kernel_machine in ("aarch64", "armv8l") or any(
+        kind.part.startswith("0xd") for kind in facts.core_classes
     )
 
 
-def _other_machine(facts: Mapping[str, Any]) -> str:
+def _other_machine(facts: Facts) -> str:
     if is_64_bit_cpu(facts):
         return "Use the 64-bit image of the board's operating system: its CPU can run one."
     return "Use a board with a 64-bit ARM CPU and a 64-bit image (Raspberry Pi Zero 2 W or newer)."
 
 
-def _other_python(facts: Mapping[str, Any], range_text: str) -> str:
-    if facts["machine"] == "armv7l" and is_64_bit_cpu(facts):
+def _other_python(facts: Facts, range_text: str) -> str:
+    if facts.machine == "armv7l" and is_64_bit_cpu(facts):
         return "Use the 64-bit image of the board's operating system: its CPU can run one."
-    if facts["machine"] == "armv7l":
+    if facts.machine == "armv7l":
         return f"Use an image with Python {range_text}, or a board that runs a 64-bit image."
     return f"Install Python {range_text} on the board, beside the one that is there."
 
 
-def _refusal(runtime: Runtime, facts: Mapping[str, Any]) -> str | None:
+def _refusal(runtime: Runtime, facts: Facts) -> str | None:
     """Say why a runtime does not load, or `None` when it does."""
-    minor = _minor(facts)
-    if facts["machine"] not in runtime.machines:
-        return f"no build for {facts['machine']} that kedge uses"
+    minor = facts.python_minor
+    if facts.machine not in runtime.machines:
+        return f"no build for {facts.machine} that kedge uses"
     if not runtime.pythons[0] <= minor <= runtime.pythons[1]:
         return "builds for Python 3.{} to 3.{} only".format(*runtime.pythons)
     library = _library_refusal(runtime, facts)
@@ -258,7 +257,7 @@ def _refusal(runtime: Runtime, facts: Mapping[str, Any]) -> str | None:
     if not runtime.numpy_2 and _NUMPY[minor].startswith("2."):
         return "needs numpy 1, which has no build for this Python"
     if _numpy_is_the_boards(facts) and not _board_numpy_fits(runtime, facts):
-        found = facts["installed"].get("numpy") or "none"
+        found = facts.installed.get("numpy") or "none"
         return (
             "needs the board's own numpy (no wheel is published for armv7l), version 1; "
             f"found: {found}"
@@ -266,50 +265,48 @@ def _refusal(runtime: Runtime, facts: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _library_refusal(runtime: Runtime, facts: Mapping[str, Any]) -> str | None:
-    libc = str(facts["libc"])
+def _library_refusal(runtime: Runtime, facts: Facts) -> str | None:
+    libc = facts.libc
     glibc = _version(libc.replace("glibc", "")) if libc.startswith("glibc") else ()
     if glibc < runtime.glibc:
         return f"needs glibc {_text(runtime.glibc)}, the board has {libc or 'none'}"
-    if runtime.glibcxx and _version(str(facts.get("glibcxx") or "")) < runtime.glibcxx:
-        found = facts.get("glibcxx") or "no libstdc++"
+    if runtime.glibcxx and _version(facts.glibcxx) < runtime.glibcxx:
+        found = facts.glibcxx or "no libstdc++"
         return f"needs GLIBCXX_{_text(runtime.glibcxx)}, the board has {found}"
     return None
 
 
-def _missing_features(runtime: Runtime, facts: Mapping[str, Any]) -> list[str]:
+def _missing_features(runtime: Runtime, facts: Facts) -> list[str]:
     """What the CPU lacks; nothing where it did not tell, or where another CPU plays its part."""
-    told = facts.get("cpu_features") or ()
-    if not told or facts.get("emulated"):
+    present = facts.cpu_features
+    if not present or facts.emulated:
         return []
-    needed = runtime.cpu_features.get(str(facts["machine"]), ())
-    return [name for name in needed if name not in told and _64_BIT_NAMES.get(name) not in told]
+    needed = runtime.cpu_features.get(facts.machine, ())
+    return [
+        name for name in needed if name not in present and _64_BIT_NAMES.get(name) not in present
+    ]
 
 
-def wheels_of(runtime: Runtime, facts: Mapping[str, Any]) -> tuple[Wheel, ...]:
+def wheels_of(runtime: Runtime, facts: Facts) -> tuple[Wheel, ...]:
     """Return what must be brought to a board for a runtime that loads there."""
-    python, machine = f"3{_minor(facts)}", str(facts["machine"])
+    python, machine = f"3{facts.python_minor}", facts.machine
     wheels = [Wheel(runtime.distribution, runtime.version, python, machine)]
     if not _numpy_is_the_boards(facts):
-        wheels.append(Wheel("numpy", _NUMPY[_minor(facts)], python, machine))
+        wheels.append(Wheel("numpy", _NUMPY[facts.python_minor], python, machine))
     return tuple(wheels)
 
 
-def _numpy_is_the_boards(facts: Mapping[str, Any]) -> bool:
-    return str(facts["machine"]) == "armv7l"
+def _numpy_is_the_boards(facts: Facts) -> bool:
+    return facts.machine == "armv7l"
 
 
-def _board_numpy_fits(runtime: Runtime, facts: Mapping[str, Any]) -> bool:
+def _board_numpy_fits(runtime: Runtime, facts: Facts) -> bool:
     found = _board_numpy(facts)
     return found >= (1,) if runtime.numpy_2 else (1,) <= found < (2,)
 
 
-def _board_numpy(facts: Mapping[str, Any]) -> Version:
-    return _version(str(facts["installed"].get("numpy") or ""))
-
-
-def _minor(facts: Mapping[str, Any]) -> int:
-    return int(str(facts["python"]).split(".")[1])
+def _board_numpy(facts: Facts) -> Version:
+    return _version(facts.installed.get("numpy", ""))
 
 
 def _version(text: str) -> Version:

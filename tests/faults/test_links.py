@@ -171,7 +171,7 @@ def test_a_cut_while_the_agent_arrives_leaves_no_half_agent(
     left = list(tmp_path.glob("root/agent/*.pyz"))
     assert all(path.read_bytes() == AGENT.content for path in left)
     with open_device(target) as device:
-        assert device.facts["agent_sha256"] == AGENT.sha256
+        assert device.facts.agent_sha256 == AGENT.sha256
 
 
 def test_an_agent_that_is_killed_is_told(target: Target, tmp_path: Path) -> None:

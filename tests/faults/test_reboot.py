@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,7 @@ def test_a_board_that_started_anew_is_named(
     @contextmanager
     def after_a_new_start(which: Target) -> Iterator[Device]:
         with open_device(which) as device:
-            device.facts = {**device.facts, "boot_id": "another"}
+            device.facts = replace(device.facts, boot_id="another")
             yield device
 
     monkeypatch.setattr(reboot, "open_device", after_a_new_start)

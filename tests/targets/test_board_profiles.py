@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from device_agent.board.facts import read_facts
+from device_agent.contract.facts import facts_from_json
 from targets.board_profile import (
     ASSUMED,
     CONDITIONS,
@@ -46,7 +47,7 @@ def test_no_two_profiles_claim_one_board() -> None:
 
 @pytest.mark.parametrize("name", BOARDS)
 def test_a_board_is_recognised(tmp_path: Path, name: str) -> None:
-    found = recognise(read_facts(make_tree(tmp_path, BOARDS[name])))
+    found = recognise(facts_from_json(read_facts(make_tree(tmp_path, BOARDS[name]))))
 
     assert found is not None
     assert found.id == name
@@ -54,7 +55,7 @@ def test_a_board_is_recognised(tmp_path: Path, name: str) -> None:
 
 def test_a_board_is_recognised_by_its_model_alone(tmp_path: Path) -> None:
     tree = {**BOARDS["raspberry-pi-4"], "proc/device-tree/compatible": "\0"}
-    found = recognise(read_facts(make_tree(tmp_path, tree)))
+    found = recognise(facts_from_json(read_facts(make_tree(tmp_path, tree))))
 
     assert found is not None
     assert found.id == "raspberry-pi-4"
@@ -63,7 +64,7 @@ def test_a_board_is_recognised_by_its_model_alone(tmp_path: Path) -> None:
 def test_a_board_that_no_profile_names_is_known_by_its_chip(tmp_path: Path) -> None:
     compatible = ["friendlyarm,nanopc-t6", "rockchip,rk3588"]
     tree = device_tree("FriendlyElec NanoPC-T6", compatible, [("0x41", "0xd0b")])
-    found = recognise(read_facts(make_tree(tmp_path, tree)))
+    found = recognise(facts_from_json(read_facts(make_tree(tmp_path, tree))))
 
     assert found is not None
     assert found.id == "rk3588"
@@ -80,11 +81,12 @@ def test_a_board_that_no_profile_names_is_known_by_its_chip(tmp_path: Path) -> N
     ids=["nothing", "unknown", "another's cores"],
 )
 def test_what_is_no_known_board_has_no_profile(tmp_path: Path, tree: dict[str, str]) -> None:
-    assert recognise(read_facts(make_tree(tmp_path, tree))) is None
+    assert recognise(facts_from_json(read_facts(make_tree(tmp_path, tree)))) is None
 
 
 def causes(tmp_path: Path, tree: dict[str, str], **more: object) -> str:
-    facts = {**read_facts(make_tree(tmp_path, tree)), "machine": "aarch64", **more}
+    seen = read_facts(make_tree(tmp_path, tree))
+    facts = facts_from_json({**seen, "machine": "aarch64", **more})
     profile = recognise(facts)
     assert profile is not None
     return "\n".join(caveat.cause for caveat in caveats_of(profile, facts))

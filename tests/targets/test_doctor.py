@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from device_agent.board.facts import read_facts
+from device_agent.contract.facts import facts_from_json
 from targets.doctor import (
     BLOCKS,
     CAUTION,
@@ -42,7 +43,7 @@ def board(tree: Path, *pythons: Python, machine: str = "aarch64", **facts: Any) 
         free_bytes=8 << 30,
         has_agent=False,
         pythons=pythons or (python(11),),
-        facts={**told, "page_bytes": 4096, "memory_bytes": 4 << 30, **facts},
+        facts=facts_from_json({**told, "page_bytes": 4096, "memory_bytes": 4 << 30, **facts}),
     )
 
 
@@ -270,9 +271,9 @@ def test_what_a_shell_alone_tells_is_enough_to_say_why() -> None:
     )
     found = diagnose(seen)
 
-    assert found.facts["machine"] == "armv7l"
-    assert found.facts["libc"] == "musl 1.2.4"
-    assert found.facts["memory_bytes"] == 440000 * 1024
+    assert found.facts.machine == "armv7l"
+    assert found.facts.libc == "musl 1.2.4"
+    assert found.facts.memory_bytes == 440000 * 1024
     assert found.profile is not None
     assert found.profile.id == "raspberry-pi-zero-2-w"
     assert found.verdict == NOT_READY
@@ -286,4 +287,4 @@ def test_garbage_from_a_board_is_no_crash(value: str) -> None:
     seen = read_probe(lines)
 
     assert seen.python.version == (3, 9)
-    assert json.dumps(seen.facts_with(seen.python))
+    assert json.dumps(seen.facts_with(seen.python).plain)

@@ -293,8 +293,8 @@ def test_what_a_python_has_installed_is_told(look: Look, programs: Path) -> None
     assert seen.python.installed["ai_edge_litert"]
     assert {runtime["name"] for runtime in seen.python.runtimes} >= {"ai-edge-litert"}
     facts = seen.facts_with(seen.python)
-    assert facts["machine"] == platform.machine()
-    assert facts["python"] == platform.python_version()
+    assert facts.machine == platform.machine()
+    assert facts.python == platform.python_version()
 
 
 def test_a_python_without_parts_of_its_library_cannot_run_the_agent(

@@ -72,7 +72,7 @@ def write(folder: Path, size: int, name: str = "model.tflite") -> Path:
 def test_the_agent_is_sent_once(target: Target, uploads: list[str]) -> None:
     for _ in range(2):
         with open_device(target) as device:
-            assert device.facts["agent_sha256"] == AGENT.sha256
+            assert device.facts.agent_sha256 == AGENT.sha256
     root = Path(target.root)
 
     assert uploads == ["agent"]
@@ -88,7 +88,7 @@ def test_a_damaged_agent_is_replaced(here: Target, uploads: list[str], damage: b
     agent.parent.mkdir(parents=True)
     agent.write_bytes(damage)
     with open_device(here) as device:
-        assert device.facts["agent_sha256"] == AGENT.sha256
+        assert device.facts.agent_sha256 == AGENT.sha256
 
     assert uploads == ["agent"]
     assert agent.read_bytes() == AGENT.content

@@ -1,9 +1,11 @@
 """Which runtime is used where several load, where the user names one, or where none loads."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from device_agent.contract.facts import Facts, facts_from_json
 from targets.runtimes.choice import choices, choose
 from targets.runtimes.runtime import NoRuntimeError
 from tests.targets.test_runtimes import board
@@ -13,14 +15,16 @@ BOOKWORM = board("aarch64", "3.11.2", "2.36", "3.4.30", "1.24.2")
 TRIXIE_32 = board("armv7l", "3.13.5", "2.41", "3.4.33", "2.2.4")
 
 
-def with_own(facts: dict[str, Any], name: str, version: str, numpy: str) -> dict[str, Any]:
+def with_own(facts: Facts, name: str, version: str, numpy: str) -> Facts:
     own = {"name": name, "version": version, "path": "/usr/lib/python3/dist-packages/x"}
-    return {
-        **facts,
-        "board_runtimes": [own],
-        "installed": {**facts["installed"], "numpy": numpy},
-        "python_executable": "/usr/bin/python3",
-    }
+    return facts_from_json(
+        {
+            **facts.plain,
+            "board_runtimes": [own],
+            "installed": {"numpy": numpy},
+            "python_executable": "/usr/bin/python3",
+        }
+    )
 
 
 def names(found: list[Any]) -> list[str]:
@@ -86,10 +90,10 @@ def test_what_the_user_names_is_used(wanted: str, expected: str) -> None:
     ],
 )
 def test_what_cannot_be_used_is_told_with_what_can(
-    facts: dict[str, Any], wanted: str, said: str, hint: str
+    facts: Facts, wanted: str, said: str, hint: str
 ) -> None:
     with pytest.raises(NoRuntimeError) as refused:
-        choose({"python_executable": "/usr/bin/python3", **facts}, wanted)
+        choose(replace(facts, python_executable="/usr/bin/python3"), wanted)
 
     assert said in str(refused.value)
     assert hint in refused.value.hint

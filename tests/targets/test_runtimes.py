@@ -1,24 +1,23 @@
 """Which runtime each operating system gets, and what is said where there is none."""
 
-from typing import Any
-
 import pytest
 
+from device_agent.contract.facts import Facts, facts_from_json
 from targets.runtimes.runtime import NoRuntimeError, Wheel, choose_runtime
 
 LITERT, TFLITE = "ai-edge-litert", "tflite-runtime"
 
 
-def board(
-    machine: str, python: str, glibc: str, glibcxx: str, numpy: str | None = None
-) -> dict[str, Any]:
-    return {
-        "machine": machine,
-        "python": python,
-        "libc": f"glibc {glibc}" if glibc else "",
-        "glibcxx": glibcxx,
-        "installed": {"numpy": numpy, "ai_edge_litert": None, "tflite_runtime": None},
-    }
+def board(machine: str, python: str, glibc: str, glibcxx: str, numpy: str | None = None) -> Facts:
+    return facts_from_json(
+        {
+            "machine": machine,
+            "python": python,
+            "libc": f"glibc {glibc}" if glibc else "",
+            "glibcxx": glibcxx,
+            "installed": {"numpy": numpy, "ai_edge_litert": None, "tflite_runtime": None},
+        }
+    )
 
 
 SYSTEMS = [
@@ -82,10 +81,10 @@ def test_a_32_bit_system_uses_its_own_numpy(
         (board("riscv64", "3.12.3", "2.39", "3.4.33"), "no build for riscv64", ""),
         (board("aarch64", "3.15.0", "2.42", "3.4.34"), "3.10 to 3.14 only", "Python 3.7 to 3.14"),
     ],
-    ids=lambda value: value["machine"] if isinstance(value, dict) else None,
+    ids=lambda value: value.machine if isinstance(value, Facts) else None,
 )
 def test_where_none_loads_the_reason_and_the_way_out_are_told(
-    facts: dict[str, Any], reason: str, hint: str
+    facts: Facts, reason: str, hint: str
 ) -> None:
     with pytest.raises(NoRuntimeError) as refused:
         choose_runtime(facts)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from device_agent.contract.conditions import Conditions
+from device_agent.contract.facts import facts_from_json
 from device_agent.contract.measurement import KernelClass, ProcessRun
 from targets.device import BoardRun, Staged
 from toolkit.judge.parity import EQUAL, Parity
@@ -12,13 +13,15 @@ from toolkit.judge.verdict import judge
 from toolkit.measure.bench import BenchSettings, Measurement
 
 KERNELS = KernelClass("aarch64", "ai-edge-litert", "2.3.0")
-FACTS = {
-    "emulated": False,
-    "machine": "aarch64",
-    "model": "Raspberry Pi 5",
-    "os": "Debian 13",
-    "python": "3.13.5",
-}
+FACTS = facts_from_json(
+    {
+        "emulated": False,
+        "machine": "aarch64",
+        "model": "Raspberry Pi 5",
+        "os": "Debian 13",
+        "python": "3.13.5",
+    }
+)
 
 
 def board_run(samples_ns: list[int], conditions: tuple[Conditions, ...] = ()) -> BoardRun:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from toolkit.cli.options import as_json, file_path
 from toolkit.report import words
 
 if TYPE_CHECKING:
+    from device_agent.contract.facts import Accelerator, Facts
     from targets.doctor import Diagnosis, Finding, FirstUse
     from targets.probe import Probe
     from toolkit.check import Checked
@@ -62,7 +62,7 @@ def _print(title: str, checked: Checked) -> None:
             [f"{entry.runtime.distribution} {entry.runtime.version}", entry.refusal or "will load"]
             for entry in found.runtimes
         ]
-        output.table("", [f"runtime with Python {found.facts['python']}", ""], rows)
+        output.table("", [f"runtime with Python {found.facts.python}", ""], rows)
     if found.choice is not None:
         output.say(_first_use_line(checked.first_use))
     output.say(found.verdict)
@@ -80,53 +80,49 @@ def _mark(finding: Finding) -> str:
 def _rows(seen: Probe, found: Diagnosis) -> list[list[str]]:
     facts = found.facts
     free = words.size(seen.free_bytes) if seen.free_bytes is not None else "unknown"
-    libraries = ", ".join(
-        filter(None, [facts.get("libc") or "no known C library", _glibcxx(facts)])
-    )
+    libraries = ", ".join(filter(None, [facts.libc or "no known C library", _glibcxx(facts)]))
     rows = [
         ["board", _board(found)],
-        ["system", f"{facts.get('os') or 'unknown'}, kernel {facts.get('kernel') or 'unknown'}"],
-        ["programs are", f"{facts.get('machine') or 'unknown'}, {libraries}"],
+        ["system", f"{facts.os or 'unknown'}, kernel {facts.kernel or 'unknown'}"],
+        ["programs are", f"{facts.machine or 'unknown'}, {libraries}"],
         ["cores", _cores(facts)],
-        ["CPU features", " ".join(facts.get("cpu_features", ())) or "unknown"],
+        ["CPU features", " ".join(facts.cpu_features) or "unknown"],
         ["memory", _memory(facts)],
         ["free for kedge", f"{free} at {seen.root}"],
         ["pythons", ", ".join(_python_text(seen, found)) or "none"],
     ]
-    rows += [["accelerator", _accelerator(entry)] for entry in facts.get("accelerators", ())]
-    if "sftp" in facts:
-        rows.append(["SFTP", "yes" if facts["sftp"] else "no, and kedge needs none"])
-    runs_in = [facts.get("container") and f"container of {facts['container']}"]
-    runs_in += ["emulation"] if facts.get("emulated") else []
-    if any(runs_in):
-        rows.append(["runs in", ", ".join(filter(None, runs_in))])
+    rows += [["accelerator", _accelerator(entry)] for entry in facts.accelerators]
+    if facts.sftp is not None:
+        rows.append(["SFTP", "yes" if facts.sftp else "no, and kedge needs none"])
+    runs_in = [f"container of {facts.container}"] if facts.container else []
+    runs_in += ["emulation"] if facts.emulated else []
+    if runs_in:
+        rows.append(["runs in", ", ".join(runs_in)])
     return rows
 
 
 def _board(found: Diagnosis) -> str:
-    model = str(found.facts.get("model") or "unknown")
+    model = found.facts.model or "unknown"
     return f"{model} ({found.profile.id})" if found.profile else model
 
 
-def _glibcxx(facts: Mapping[str, Any]) -> str:
-    return f"GLIBCXX {facts['glibcxx']}" if facts.get("glibcxx") else ""
+def _glibcxx(facts: Facts) -> str:
+    return f"GLIBCXX {facts.glibcxx}" if facts.glibcxx else ""
 
 
-def _cores(facts: Mapping[str, Any]) -> str:
+def _cores(facts: Facts) -> str:
     kinds = [
-        f"{len(entry['cores'])} {entry['name'] or entry['part']}"
-        + (f" at {entry['max_khz'] / 1000:.0f} MHz" if entry["max_khz"] else "")
-        for entry in facts.get("core_classes", ())
-        if entry["name"] or entry["part"]
+        f"{len(kind.cores)} {kind.name or kind.part}"
+        + (f" at {kind.max_khz / 1000:.0f} MHz" if kind.max_khz else "")
+        for kind in facts.core_classes
+        if kind.name or kind.part
     ]
-    return " + ".join(kinds) or str(facts.get("cores", "unknown"))
+    return " + ".join(kinds) or str(facts.cores or "unknown")
 
 
-def _memory(facts: Mapping[str, Any]) -> str:
-    size = int(facts.get("memory_bytes", 0))
-    page = int(facts.get("page_bytes", 0))
-    told = words.size(size) if size else "unknown"
-    return f"{told}, pages of {page // 1024} KiB" if page else told
+def _memory(facts: Facts) -> str:
+    size = words.size(facts.memory_bytes) if facts.memory_bytes else "unknown"
+    return f"{size}, pages of {facts.page_bytes // 1024} KiB" if facts.page_bytes else size
 
 
 def _python_text(seen: Probe, found: Diagnosis) -> list[str]:
@@ -138,9 +134,9 @@ def _python_text(seen: Probe, found: Diagnosis) -> list[str]:
     ]
 
 
-def _accelerator(entry: Mapping[str, Any]) -> str:
-    speed = f"{entry['usb_mbits']} Mbit/s" if entry.get("usb_mbits") else ""
-    return ", ".join(filter(None, [entry["kind"], entry["path"], entry.get("state", ""), speed]))
+def _accelerator(entry: Accelerator) -> str:
+    speed = f"{entry.usb_mbits} Mbit/s" if entry.usb_mbits else ""
+    return ", ".join(filter(None, [entry.kind, entry.path, entry.state, speed]))
 
 
 def _first_use_line(first_use: FirstUse) -> str:
@@ -166,7 +162,7 @@ def _plain(checked: Checked) -> dict[str, Any]:
             for entry in found.findings
         ],
         "board": {"id": found.profile.id, "name": found.profile.name} if found.profile else None,
-        "facts": dict(found.facts),
+        "facts": found.facts.plain,
         "pythons": [
             {
                 "version": "{}.{}".format(*entry.version),

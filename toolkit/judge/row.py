@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from device_agent.contract.facts import Facts
 from device_agent.contract.placement import Placement
 from targets.device import BoardRun
 from toolkit.judge.energy import Energy, energy_of
@@ -54,7 +53,7 @@ class Row:
         return sum(run.run.cpu_ns for run in self.runs) / max(1, wall_ns)
 
 
-def row_of(facts: Mapping[str, Any], threads: int, runs: tuple[BoardRun, ...]) -> Row:
+def row_of(facts: Facts, threads: int, runs: tuple[BoardRun, ...]) -> Row:
     """Compute the figures and the verdict of the processes of one setting."""
     figure = latency([run.samples_ns for run in runs])
     whole = latency([run.end_to_end_ns for run in runs])

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
+from device_agent.contract.facts import Facts
 from device_agent.contract.measurement import LEAST_RUNS
 from targets.device import BoardRun
 from toolkit.judge.disturbance import clock_jump, disturbances, warnings
@@ -35,7 +35,7 @@ class Verdict:
     """What a person should know although the figure stands."""
 
 
-def judge(facts: Mapping[str, Any], runs: Sequence[BoardRun], figure: Latency) -> Verdict:
+def judge(facts: Facts, runs: Sequence[BoardRun], figure: Latency) -> Verdict:
     """Judge a measurement.
 
     Args:
@@ -45,8 +45,8 @@ def judge(facts: Mapping[str, Any], runs: Sequence[BoardRun], figure: Latency) -
     """
     notes = tuple(warnings(runs) + _weak_interval(runs, figure))
     invalid = silent_fallback(runs) + disturbances(runs)
-    if facts["emulated"]:
-        invalid.insert(0, f"emulated: {facts['machine']} on an x86 CPU, its speed means nothing")
+    if facts.emulated:
+        invalid.insert(0, f"emulated: {facts.machine} on an x86 CPU, its speed means nothing")
     if invalid:
         return Verdict(INVALID, tuple(invalid), notes)
     unstable = _unstable(runs, figure)

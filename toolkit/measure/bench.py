@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from converters.formats import read_model_file
 from converters.model_file import ModelFile
+from device_agent.contract.facts import Facts
 from device_agent.contract.measurement import KernelClass
 from device_agent.contract.op_times import OpTimes
 from targets.device import Device, OnProgress, RunSettings, Staged, no_progress
@@ -73,7 +73,7 @@ class Measurement:
     """What the rows are headed with."""
     model: Path
     model_sha256: str
-    facts: dict[str, Any]
+    facts: Facts
     kernel_class: KernelClass
     staged: Staged
     parity: Parity
@@ -125,8 +125,7 @@ def bench(
         try:
             found = bench_on(contents, device, settings, on_progress, labelled)
         except UnreachableError as lost:
-            boot_id = str(device.facts.get("boot_id", ""))
-            raise why_lost(target, boot_id, lost, on_progress) from lost
+            raise why_lost(target, device.facts.boot_id, lost, on_progress) from lost
     return replace(found, connect_s=connect_s)
 
 
@@ -144,14 +143,14 @@ def bench_on(
     accuracy = None
     if labelled is not None:
         accuracy = measure_accuracy(contents, labelled, device, staged, on_progress)
-    cores = int(device.facts["cores"])
+    cores = device.facts.cores
     threads = threads_for(settings.threads, device.target.execution, cores)
     return Measurement(
         target=device.target.name,
         place=place_of(device.target),
         model=contents.path,
         model_sha256=contents.sha256,
-        facts=dict(device.facts),
+        facts=device.facts,
         kernel_class=board.kernel_class,
         staged=staged,
         parity=parity,

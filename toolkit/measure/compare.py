@@ -6,9 +6,9 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from converters.formats import read_model_file
+from device_agent.contract.facts import Facts
 from device_agent.contract.measurement import KernelClass
 from targets.device import BoardRun, Device, OnProgress, RunSettings, Staged, no_progress
 from targets.inventory import Target
@@ -51,7 +51,7 @@ class ArmMeasurement:
     model: Path
     model_sha256: str
     staged: Staged
-    facts: dict[str, Any]
+    facts: Facts
     """Facts of the board."""
     kernel_class: KernelClass
     """Kernels that computed on the board."""
@@ -185,16 +185,15 @@ def _measure_arms(
         board = ready(device, models, settings.wheelhouse, on_progress)
         one = one_process(threads, duration_s / settings.processes, settings.seed)
         arms = interleave(device, board.staged, one, settings.processes, on_progress)
-        facts = dict(device.facts)
     return [
         ArmMeasurement(
             model=model.path,
             model_sha256=model.sha256,
             staged=on_board,
-            facts=facts,
+            facts=device.facts,
             kernel_class=board.kernel_class,
             host=host_class(model.format),
-            row=row_of(facts, threads, tuple(runs)),
+            row=row_of(device.facts, threads, tuple(runs)),
             duration_s=duration_s,
             processes=settings.processes,
             seed=settings.seed,

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from converters.errors import ConversionError
 from converters.formats import read_model_file
 from converters.model_file import ModelFile
+from device_agent.contract.facts import Facts
 from targets.agent_client import AgentError
 from targets.device import BoardRun, Device, OnProgress, Staged, no_progress
 from targets.errors import TargetError
@@ -183,15 +183,15 @@ def tuned(execution: Execution, setting: Setting) -> Execution:
     )
 
 
-def settings_for(facts: Mapping[str, Any], runtimes: Sequence[RuntimeChoice]) -> list[Setting]:
+def settings_for(facts: Facts, runtimes: Sequence[RuntimeChoice]) -> list[Setting]:
     """Return all ways to run a model: each runtime on 1 to all threads, on each class of cores.
 
     Args:
         facts: What the agent says of the board.
         runtimes: Those that load there.
     """
-    classes = [tuple(entry["cores"]) for entry in facts.get("core_classes", ())]
-    places: list[tuple[tuple[int, ...], int]] = [((), int(facts["cores"]))]
+    classes = [kind.cores for kind in facts.core_classes]
+    places: list[tuple[tuple[int, ...], int]] = [((), facts.cores)]
     if len(classes) > 1:
         places += [(cores, len(cores)) for cores in classes]
     return [

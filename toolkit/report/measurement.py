@@ -43,10 +43,15 @@ def plain_measurement(measurement: Measurement) -> dict[str, Any]:
 def _identity(measurement: Measurement) -> dict[str, Any]:
     facts = measurement.facts
     return {
-        "board": {key: facts[key] for key in ("model", "machine", "os", "python")},
-        "board_kernel": facts.get("kernel"),
-        "boot_id": facts.get("boot_id"),
-        "agent_sha256": facts.get("agent_sha256"),
+        "board": {
+            "model": facts.model,
+            "machine": facts.machine,
+            "os": facts.os,
+            "python": facts.python,
+        },
+        "board_kernel": facts.kernel,
+        "boot_id": facts.boot_id,
+        "agent_sha256": facts.agent_sha256,
         "model_bytes": measurement.staged.size_bytes,
     }
 

@@ -20,7 +20,7 @@ def records_of_measurement(measurement: Measurement) -> list[ResultRecord]:
     document = {
         **_origin(),
         "place": measurement.place,
-        "facts": measurement.facts,
+        "facts": measurement.facts.plain,
         "model_bytes": measurement.staged.size_bytes,
         "connect_s": measurement.connect_s,
         "push_s": measurement.push_s,
@@ -58,7 +58,7 @@ def _record_of_arm(comparison: LatencyComparison, arm: ArmMeasurement) -> Result
         document={
             **_origin(),
             "place": comparison.place,
-            "facts": arm.facts,
+            "facts": arm.facts.plain,
             "model_bytes": arm.staged.size_bytes,
             "connect_s": None,
             "push_s": None,

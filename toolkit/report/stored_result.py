@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from device_agent.contract.facts import facts_from_json
 from toolkit.report import words
 from toolkit.report.measurement import plain_row
 from toolkit.report.measurement_text import describe_details, describe_rows, describe_verdict
@@ -64,7 +65,8 @@ def describe_result(result: StoredResult) -> list[Block]:
 
 def _identity_rows(result: StoredResult) -> list[list[str]]:
     line, document = result.line, result.document
-    facts, settings, parity = document["facts"], document["settings"], document["parity"]
+    settings, parity = document["settings"], document["parity"]
+    facts = facts_from_json(document["facts"])
     host = document.get("host", {})
     words_of_settings = [
         f"{name} {value}" for name, value in settings.items() if value or name == "seed"
@@ -72,9 +74,9 @@ def _identity_rows(result: StoredResult) -> list[list[str]]:
     rows = [
         ["model", f"{line.model} (sha256 {line.model_sha256})"],
         ["target", f"{line.target}, {document['place']}"],
-        ["board", f"{facts['model']}, {facts['os']}, kernel {facts.get('kernel', 'unknown')}"],
+        ["board", f"{facts.model}, {facts.os}, kernel {facts.kernel or 'unknown'}"],
         ["runtime", line.runtime],
-        ["agent", str(facts.get("agent_sha256", "unknown"))],
+        ["agent", facts.agent_sha256 or "unknown"],
         ["settings", ", ".join(words_of_settings)],
         ["kedge", f"{document['kedge']} on {host.get('name', 'an unknown host')}"],
         ["outputs", f"{parity['verdict']}: {parity['reason']}"],

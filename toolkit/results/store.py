@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from device_agent.contract.conditions import conditions_from_json
+from device_agent.contract.facts import facts_from_json
 from device_agent.contract.measurement import process_run_from_json, to_json
 from device_agent.contract.packed import pack_times, unpack_times
 from targets.device import BoardRun
@@ -135,7 +136,7 @@ class StoredResult:
     @cached_property
     def row(self) -> Row:
         """Figures and verdict as this kedge computes them from what was kept."""
-        return row_of(self.document["facts"], self.line.threads, self.runs)
+        return row_of(facts_from_json(self.document["facts"]), self.line.threads, self.runs)
 
     @property
     def figures(self) -> EarlierResult:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from device_agent.contract.conditions import Conditions
+from device_agent.contract.facts import Facts
 from device_agent.contract.placement import Placement
 from targets.device import BoardRun
 from tests.toolkit.measurements import board_run
@@ -13,7 +14,7 @@ from toolkit.judge.statistics import latency
 from toolkit.judge.verdict import INVALID, UNSTABLE, VALID, Verdict, judge
 
 STEADY = [100_000] * 90
-FACTS = {"emulated": False, "machine": "aarch64"}
+FACTS = Facts(machine="aarch64")
 SECOND = 1_000_000_000
 
 

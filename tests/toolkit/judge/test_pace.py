@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from device_agent.contract.conditions import Conditions
+from device_agent.contract.facts import Facts
 from targets.device import BoardRun
 from tests.toolkit.measurements import board_run
 from toolkit.judge.energy import energy_of
@@ -13,7 +14,7 @@ from toolkit.judge.statistics import latency
 from toolkit.judge.verdict import UNSTABLE, VALID, judge
 
 MS = 1_000_000
-FACTS = {"emulated": False, "machine": "aarch64"}
+FACTS = Facts(machine="aarch64")
 
 
 def paced(services: list[int], responses: list[int], requests: int) -> BoardRun:

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from device_agent.contract.facts import Facts
 from targets.device import BoardRun
 from tests.toolkit.measurements import board_run
 from toolkit.judge.soak import LEAKS, SLOWS, STABLE, TOO_SHORT, Soak, soak_of
@@ -15,7 +16,7 @@ from toolkit.judge.verdict import UNSTABLE, judge
 RANDOM = np.random.default_rng(11)
 MIB = 1 << 20
 Values = npt.NDArray[np.float64]
-FACTS = {"emulated": False, "machine": "aarch64"}
+FACTS = Facts(machine="aarch64")
 
 
 def soaked(memory_bytes: Values, latency_us: Values, seconds: float = 600.0) -> Soak:

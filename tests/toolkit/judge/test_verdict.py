@@ -17,7 +17,7 @@ def verdict(
     samples: list[list[int]], conditions: tuple[Conditions, ...] = (QUIET, QUIET), **facts: Any
 ) -> Verdict:
     runs = [board_run(one, conditions) for one in samples]
-    return judge({**FACTS, **facts}, runs, latency(samples))
+    return judge(replace(FACTS, **facts), runs, latency(samples))
 
 
 STEADY = [[100_000] * 90] * 6

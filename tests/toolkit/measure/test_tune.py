@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from device_agent.contract.facts import CoreClass, Facts
 from targets.execution import Execution
 from targets.runtimes.runtime import RuntimeChoice
 from tests.dense_model import dense_model
@@ -22,7 +23,9 @@ TFLITE = RuntimeChoice("tflite-runtime", "2.14.0", ())
 
 
 def test_every_runtime_is_tried_with_one_to_all_threads() -> None:
-    assert settings_for({"cores": 2, "core_classes": [{"cores": [0, 1]}]}, [LITERT, TFLITE]) == [
+    assert settings_for(
+        Facts(cores=2, core_classes=(CoreClass(cores=(0, 1)),)), [LITERT, TFLITE]
+    ) == [
         Setting(LITERT, 1),
         Setting(LITERT, 2),
         Setting(TFLITE, 1),
@@ -31,7 +34,7 @@ def test_every_runtime_is_tried_with_one_to_all_threads() -> None:
 
 
 def test_on_big_little_each_class_of_cores_is_tried_alone_too() -> None:
-    facts = {"cores": 3, "core_classes": [{"cores": [2]}, {"cores": [0, 1]}]}
+    facts = Facts(cores=3, core_classes=(CoreClass(cores=(2,)), CoreClass(cores=(0, 1))))
 
     assert settings_for(facts, [LITERT]) == [
         *(Setting(LITERT, threads) for threads in (1, 2, 3)),
@@ -49,7 +52,7 @@ def test_who_is_far_behind_leaves_but_the_default_stays_for_comparison() -> None
 
 def row(median_us: float, threads: int, *, emulated: bool = False) -> Row:
     runs = tuple(board_run([int(1000 * median_us)] * 90) for _ in range(6))
-    return row_of({**FACTS, "emulated": emulated}, threads, runs)
+    return row_of(replace(FACTS, emulated=emulated), threads, runs)
 
 
 def tuning(*trials: Trial) -> Tuning:

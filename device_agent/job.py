@@ -15,9 +15,10 @@ import time
 from typing import Any, Callable, Dict
 
 from device_agent.contract.codes import CHILD_DIED, INTERNAL, RefusalError
+from device_agent.contract.measurement import to_json
 from device_agent.os_errors import named_os_errors
+from device_agent.runtimes.driver import import_driver, name_runtime_errors, run_once
 from device_agent.runtimes.profile import profile
-from device_agent.runtimes.runtime import Runtime, allocate, invoke, refusals
 from device_agent.samples.inputs import feeds_of, fill_inputs
 from device_agent.samples.sample_run import PROGRESS_INTERVAL_S, run_samples, sample_shape
 from device_agent.timing.steady import steady_phase
@@ -63,74 +64,74 @@ def _end_with_the_agent() -> None:
 
 
 def _describe(job: Dict[str, Any], say: Say) -> Dict[str, Any]:
-    runtime = Runtime(job, say)
-    runtime.prepare_delegate()
-    return {"kernel_class": runtime.kernel_class, "numpy": runtime.numpy.__version__}
+    driver = import_driver(job, say)
+    driver.prepare_delegate()
+    return {"kernel_class": driver.kernel_class, "numpy": driver.numpy.__version__}
 
 
 def _benchmark(job: Dict[str, Any], say: Say) -> Dict[str, Any]:
-    runtime = Runtime(job, say)
+    driver = import_driver(job, say)
     before_load = rss_bytes()
     started = time.perf_counter_ns()
-    interpreter = runtime.open(job["model"], job["threads"])
+    model = driver.open(job["model"], job["threads"])
     loaded = time.perf_counter_ns()
-    allocate(interpreter)
-    allocated = time.perf_counter_ns()
-    fill_inputs(runtime.numpy, interpreter, job["seed"])
+    model.prepare()
+    prepared = time.perf_counter_ns()
+    fill_inputs(driver.numpy, model, job["seed"])
     say({"event": {"phase": "first inference"}})
     before_first = time.perf_counter_ns()
-    invoke(interpreter)
+    run_once(model)
     after_first = time.perf_counter_ns()
     load_peak = peak_rss_bytes()
-    with refusals():
-        whole = whole_inference(runtime.numpy, interpreter, job["seed"])
-        steady = steady_phase(job, say, interpreter.invoke, whole)
+    with name_runtime_errors():
+        whole = whole_inference(driver.numpy, model, job["seed"])
+        steady = steady_phase(job, say, model.run, whole)
+    placement = model.placement()
     return {
-        "kernel_class": runtime.kernel_class,
-        "numpy_version": runtime.numpy.__version__,
+        "kernel_class": driver.kernel_class,
+        "numpy_version": driver.numpy.__version__,
         "threads": job["threads"],
-        "import_ns": runtime.import_ns,
+        "import_ns": driver.import_ns,
         "load_ns": loaded - started,
-        "allocate_ns": allocated - loaded,
+        "allocate_ns": prepared - loaded,
         "first_invoke_ns": after_first - before_first,
         "before_load_rss_bytes": before_load,
         "load_peak_rss_bytes": load_peak,
         "cores": job.get("cores") or [],
-        "placement": runtime.placement(interpreter),
+        "placement": None if placement is None else to_json(placement),
         **steady,
     }
 
 
 def _infer(job: Dict[str, Any], say: Say) -> Dict[str, Any]:
-    runtime = Runtime(job, say)
-    numpy = runtime.numpy
-    interpreter = runtime.open(job["model"], job["threads"])
-    allocate(interpreter)
-    feeds = feeds_of(numpy, interpreter, job["inputs"])
+    driver = import_driver(job, say)
+    model = driver.open(job["model"], job["threads"])
+    model.prepare()
+    feeds = feeds_of(driver.numpy, model, job["inputs"])
     count = len(next(iter(feeds.values())))
-    details = interpreter.get_output_details()
-    results = [numpy.empty([count] + sample_shape(d["shape"]), d["dtype"]) for d in details]
-    told = time.monotonic()
+    tensors = model.outputs
+    results = [driver.numpy.empty([count] + sample_shape(t.shape), t.dtype) for t in tensors]
+    reported = time.monotonic()
     for index in range(count):
-        for tensor, values in feeds.items():
-            interpreter.set_tensor(tensor, values[index])
-        invoke(interpreter)
-        with refusals("an output changes its shape from one sample to the next"):
-            for detail, values in zip(details, results):
-                values[index] = interpreter.get_tensor(detail["index"]).reshape(values.shape[1:])
-        if time.monotonic() - told > PROGRESS_INTERVAL_S:
-            told = time.monotonic()
+        for position, values in feeds.items():
+            model.put(position, values[index])
+        run_once(model)
+        with name_runtime_errors("an output changes its shape from one sample to the next"):
+            for tensor, values in zip(tensors, results):
+                values[index] = model.take(tensor.position).reshape(values.shape[1:])
+        if time.monotonic() - reported > PROGRESS_INTERVAL_S:
+            reported = time.monotonic()
             say({"event": {"phase": "infer", "done": index + 1, "total": count}})
     outputs = []
-    for position, (detail, values) in enumerate(zip(details, results)):
-        path = "{}.{}".format(job["outputs"], position)
+    for number, (tensor, values) in enumerate(zip(tensors, results)):
+        path = "{}.{}".format(job["outputs"], number)
         with open(path, "wb") as file:  # unlike tofile(), it says why it cannot be written
             file.write(values.astype(values.dtype.newbyteorder("<")).data)
         shape = [int(size) for size in values.shape]
         outputs.append(
-            {"name": detail["name"], "dtype": values.dtype.name, "shape": shape, "path": path}
+            {"name": tensor.name, "dtype": values.dtype.name, "shape": shape, "path": path}
         )
-    return {"kernel_class": runtime.kernel_class, "samples": count, "outputs": outputs}
+    return {"kernel_class": driver.kernel_class, "samples": count, "outputs": outputs}
 
 
 _JOBS = {

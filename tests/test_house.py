@@ -22,7 +22,7 @@ EMPTY_NAMES = {"util", "utils", "helper", "helpers", "common", "misc", "manager"
 # The small Python API: the only __init__ that hands on what others define.
 RE_EXPORTS = {"toolkit/__init__.py"}
 # The board's own packages, imported late, in the child process that runs the model.
-RUNTIME_MODULE = "device_agent/runtimes/runtime.py"
+RUNTIME_MODULE = "device_agent/runtimes/tflite.py"
 RUNTIMES = {"numpy", "ai_edge_litert", "tflite_runtime"}
 TENSORFLOW = {"tensorflow", "tf_keras", "keras", "tensorflow_model_optimization"}
 
@@ -36,7 +36,6 @@ NOT_YET_ONE_MEANING = {
     "Pair",
     "Row",
     "RunSettings",
-    "Runtime",
     "Session",
     "Share",
     "Surroundings",
@@ -45,12 +44,9 @@ NOT_YET_ONE_MEANING = {
     "choose",
     "compare",
     "dataset_of",
-    "dequantize",
     "judge",
     "plan",
     "prune",
-    "quantize",
-    "refusals",
     "run",
     "train",
     "tune",

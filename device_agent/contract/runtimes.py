@@ -9,6 +9,9 @@ RUNTIME_MODULES = {
     "tensorflow": "tensorflow.lite.python.interpreter",
 }
 
+#: Format of the model files that each runtime runs.
+RUNTIME_FORMATS = {name: "tflite" for name in RUNTIME_MODULES}
+
 #: In front of the name of a runtime that the board's own Python has: a vendor may have built it
 #: otherwise than the wheel of the same name and version.
 BOARD_PREFIX = "board:"

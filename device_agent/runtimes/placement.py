@@ -1,4 +1,4 @@
-"""Which executor computes which operators, read from the nodes of a prepared interpreter.
+"""Which executor computes which operators, from the nodes of a prepared TFLite model. Pure.
 
 A delegate appends a node of its own to the graph and leaves those that it replaces where they are.
 So a tensor that a replaced node writes is written a second time, by the delegate's node: that tells
@@ -7,7 +7,7 @@ delegates from operators, and the way back from its outputs to its inputs tells 
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
+from typing import Dict, Sequence, Set, Tuple
 
 from device_agent.contract.placement import BUILTIN, XNNPACK
 
@@ -16,30 +16,6 @@ Node = Tuple[str, Sequence[int], Sequence[int]]
 
 #: What the runtimes call the node of a delegate that has no name of its own, as XNNPACK's.
 _NAMELESS = "DELEGATE"
-
-
-def node_count(interpreter: Any) -> int:
-    """How many nodes the main graph has now; 0 where the runtime does not tell."""
-    try:
-        return int(interpreter._interpreter.NumNodes())
-    except AttributeError:
-        return 0
-
-
-def nodes_of(interpreter: Any) -> Optional[List[Node]]:
-    """All nodes of the main graph, delegates' included; `None` where the runtime does not tell."""
-    try:
-        inner = interpreter._interpreter
-        return [
-            (
-                str(inner.NodeName(index)),
-                [int(tensor) for tensor in inner.NodeInputs(index)],
-                [int(tensor) for tensor in inner.NodeOutputs(index)],
-            )
-            for index in range(inner.NumNodes())
-        ]
-    except AttributeError:
-        return None
 
 
 def place(nodes: Sequence[Node], opened: int, delegate: str) -> Dict[str, Dict[str, int]]:

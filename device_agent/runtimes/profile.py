@@ -15,7 +15,7 @@ from typing import Any, Dict, List, Tuple
 
 from device_agent.contract.codes import MODEL_REFUSED, RefusalError
 from device_agent.contract.placement import BUILTIN, XNNPACK
-from device_agent.runtimes.runtime import Runtime, Say
+from device_agent.runtimes.driver import Say, import_driver
 
 #: The releases whose C functions take the arguments used here; others may crash on them.
 _KNOWN = ("ai-edge-litert", "2.3.")
@@ -45,14 +45,14 @@ def profile(job: Dict[str, Any], say: Say) -> Dict[str, Any]:
     Returns:
         The fields of `OpTimes`.
     """
-    runtime = Runtime(job, say)
-    told = runtime.kernel_class
-    if runtime.needs_delegate(job["model"]):
+    driver = import_driver(job, say)
+    told = driver.kernel_class
+    if driver.needs_delegate(job["model"]):
         return _none("its delegate tells no times of single operators")
     if told["runtime"] != _KNOWN[0] or not told["version"].startswith(_KNOWN[1]):
         name = "{} {}".format(told["runtime"], told["version"])
         return _none("{} does not tell them; ai-edge-litert 2.3 does".format(name))
-    path = os.path.join(runtime.folder, _LIBRARY)
+    path = os.path.join(driver.folder, _LIBRARY)
     if not os.path.exists(path):
         return _none("this build of the runtime has no {}".format(_LIBRARY))
     say({"event": {"phase": "profile"}})

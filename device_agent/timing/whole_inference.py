@@ -1,54 +1,52 @@
-"""The whole way of one inference, as an application walks it: real values in, real values out."""
+"""The whole of one inference as an application does it: real values in, real values out."""
 
 from __future__ import annotations
 
-from typing import Any, Callable, Tuple
+from typing import Any, Callable
+
+from device_agent.runtimes.driver import Array, BoardModel, TensorInfo
 
 
-def whole_inference(numpy: Any, interpreter: Any, seed: int) -> Callable[[], None]:
-    """Return a call that quantizes, sets the inputs, invokes, gets the outputs and dequantizes.
+def whole_inference(numpy: Any, model: BoardModel, seed: int) -> Callable[[], None]:
+    """Return a call that quantizes, puts the inputs, runs, takes the outputs and dequantizes.
 
-    A quantized input is made anew from float32 in every call, ``q = round(real / scale) + zero``,
-    and a quantized output becomes float32, ``real = scale * (q - zero)``; others are set and got.
+    Each call quantizes the inputs again from float32, ``q = round(real / scale) + zero_point``, and
+    turns quantized outputs into float32, ``real = scale * (q - zero_point)``. Tensors that are not
+    quantized are put and taken as they are.
 
     Args:
         numpy: The module.
-        interpreter: With its tensors allocated.
-        seed: Of the values.
+        model: A prepared model.
+        seed: Seed of the random real values.
     """
     random = numpy.random.RandomState(seed)
-    feeds = [_feed(numpy, random, detail) for detail in interpreter.get_input_details()]
-    fetches = [_quantization(detail) for detail in interpreter.get_output_details()]
+    feeds = [(tensor.position, _feed(numpy, random, tensor)) for tensor in model.inputs]
+    fetches = [(tensor.position, tensor.scale, tensor.zero_point) for tensor in model.outputs]
+    put, run, take = model.put, model.run, model.take
 
     def call() -> None:
-        for index, make in feeds:
-            interpreter.set_tensor(index, make())
-        interpreter.invoke()
-        for index, scale, zero in fetches:
-            values = interpreter.get_tensor(index)
+        for position, make in feeds:
+            put(position, make())
+        run()
+        for position, scale, zero_point in fetches:
+            values = take(position)
             if scale:
-                _ = scale * (values.astype(numpy.float32) - zero)
+                _ = scale * (values.astype(numpy.float32) - zero_point)
 
     return call
 
 
-def _feed(numpy: Any, random: Any, detail: Any) -> Tuple[int, Callable[[], Any]]:
-    index, scale, zero = _quantization(detail)
-    kind = numpy.dtype(detail["dtype"])
+def _feed(numpy: Any, random: Any, tensor: TensorInfo) -> Callable[[], Array]:
+    kind, scale, zero_point = tensor.dtype, tensor.scale, tensor.zero_point
     if not scale or kind.kind not in "iu":
-        values = numpy.zeros(detail["shape"], kind)
-        return index, lambda: values
+        values = numpy.zeros(tensor.shape, kind)
+        return lambda: values
     limits = numpy.iinfo(kind)
-    low, high = scale * (limits.min - zero), scale * (limits.max - zero)
-    real = random.uniform(low, high, detail["shape"]).astype(numpy.float32)
+    low, high = scale * (limits.min - zero_point), scale * (limits.max - zero_point)
+    real = random.uniform(low, high, tensor.shape).astype(numpy.float32)
 
-    def quantize() -> Any:
-        return numpy.clip(numpy.round(real / scale) + zero, limits.min, limits.max).astype(kind)
+    def quantize() -> Array:
+        steps = numpy.round(real / scale) + zero_point
+        return numpy.clip(steps, limits.min, limits.max).astype(kind)
 
-    return index, quantize
-
-
-def _quantization(detail: Any) -> Tuple[int, float, int]:
-    """Index, scale and zero point; a scale of 0 stands for a tensor that is not quantized."""
-    scale, zero = detail["quantization"]
-    return int(detail["index"]), float(scale), int(zero)
+    return quantize

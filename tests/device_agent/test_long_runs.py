@@ -25,6 +25,8 @@ class Interpreter:
     def allocate_tensors(self): pass
     def get_input_details(self): return []
     get_output_details = get_input_details
+    def set_tensor(self, index, values): pass
+    get_tensor = None
     def invoke(self):
         time.sleep({seconds})
         {more}

@@ -1,60 +1,52 @@
-"""The TFLite runtime of this process: imported here, and nowhere else.
+"""The driver of .tflite files: a TFLite runtime of this process, imported here and nowhere else.
 
 Only an inference process imports this module, late: a runtime may abort, crash or be killed.
 """
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import os
 import sys
 import time
-from typing import Any, Callable, Dict, Iterator, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 from device_agent.board.facts import userland
 from device_agent.board.pseudo_files import text_of
-from device_agent.contract.codes import BAD_REQUEST, MODEL_REFUSED, RUNTIME_IMPORT, RefusalError
+from device_agent.contract.codes import BAD_REQUEST, RUNTIME_IMPORT, RefusalError
 from device_agent.contract.cpu_features import cpu_features
-from device_agent.contract.measurement import to_json
 from device_agent.contract.placement import Placement
 from device_agent.contract.runtimes import RUNTIME_MODULES, distribution_of
 from device_agent.runtimes.board_runtimes import package_version
 from device_agent.runtimes.delegate import EDGETPU, is_compiled_for_edgetpu, load_delegate
-from device_agent.runtimes.delegate_faults import explain_model
-from device_agent.runtimes.placement import node_count, nodes_of, place
+from device_agent.runtimes.driver import (
+    Array,
+    BoardModel,
+    ModelDriver,
+    Say,
+    TensorInfo,
+    name_runtime_errors,
+)
+from device_agent.runtimes.placement import Node, place
 
-_FAILS_WHEN_RUN = "the model loads, but fails when it is run"
 
-Say = Callable[[Dict[str, Any]], None]
-
-
-class Runtime:
+class Driver(ModelDriver):
     """An imported TFLite runtime, and the delegate that goes with it."""
 
-    def __init__(self, job: Dict[str, Any], say: Optional[Say] = None) -> None:
-        """Import the runtime that a job names.
-
-        Args:
-            job: `runtime`, the `tree` of its wheels (empty for the board's own), and where they
-                are given `delegate`, `allow_cpu` and `cores`.
-            say: Takes an event when something begins that may crash.
+    def __init__(self, job: Dict[str, Any], say: Say) -> None:
+        """Import the runtime that a job names; see `import_driver`.
 
         Raises:
-            RefusalError: It does not load here.
+            RefusalError: The runtime does not load on this board.
         """
-        self._say = say or (lambda _: None)
+        self._say = say
         self._name = job["runtime"]
         self._wanted_delegate = job.get("delegate", "")
         self._delegate_name = os.path.basename(self._wanted_delegate)
         self._allow_cpu = bool(job.get("allow_cpu"))
         self._delegate: Any = None
-        self._opened = 0
-        distribution = distribution_of(self._name)
-        if distribution not in RUNTIME_MODULES:
-            raise RefusalError(BAD_REQUEST, "unknown runtime {!r}".format(self._name))
         _keep_to(job.get("cores") or [])
-        self._module = RUNTIME_MODULES[distribution]
+        self._module = RUNTIME_MODULES[distribution_of(self._name)]
         if job["tree"]:
             sys.path.insert(0, job["tree"])
         started = time.perf_counter_ns()
@@ -72,7 +64,7 @@ class Runtime:
 
     @property
     def kernel_class(self) -> Dict[str, str]:
-        """The fields of `KernelClass`."""
+        """The fields of `device_agent.contract.measurement.KernelClass`."""
         machine = userland(os.uname().machine, 64 if sys.maxsize > 2**32 else 32)
         return {
             "machine": machine,
@@ -84,7 +76,7 @@ class Runtime:
 
     @property
     def folder(self) -> str:
-        """Where the package of the runtime lies."""
+        """Folder of the runtime's package."""
         package = sys.modules[self._module.split(".")[0]]
         return os.path.dirname(getattr(package, "__file__", None) or "")
 
@@ -100,7 +92,7 @@ class Runtime:
         """Load the delegate that the job names, if it names one.
 
         Raises:
-            RefusalError: It does not load; says why.
+            RefusalError: The delegate does not load; the message says why.
         """
         if not self._wanted_delegate or self._delegate is not None:
             return
@@ -111,7 +103,7 @@ class Runtime:
         name = "{} {}".format(self._name, self._version())
         self._delegate = load_delegate(self._load_delegate, self._wanted_delegate, name)
 
-    def open(self, model: str, threads: int) -> Any:
+    def open(self, model: str, threads: int) -> BoardModel:
         """Build an interpreter, which reads and verifies the model; on the delegate, if any.
 
         Raises:
@@ -121,23 +113,94 @@ class Runtime:
             self.prepare_delegate()
         self._say({"event": {"phase": "load the model"}})
         more = {} if self._delegate is None else {"experimental_delegates": [self._delegate]}
-        with refusals("the runtime refuses the model"):
+        with name_runtime_errors("the runtime refuses the model"):
             interpreter = self._interpreter(model_path=model, num_threads=threads, **more)
-        self._opened = node_count(interpreter)
-        return interpreter
-
-    def placement(self, interpreter: Any) -> Optional[Dict[str, Any]]:
-        """The fields of `Placement` of a prepared interpreter; `None` where it is not told."""
-        nodes = nodes_of(interpreter)
-        if nodes is None:
-            return None
         delegate = self._delegate_name if self._delegate is not None else ""
-        return to_json(Placement(place(nodes, self._opened, delegate), delegate))
+        return _Model(self.numpy, interpreter, delegate)
 
     def needs_delegate(self, model: str) -> bool:
         """Whether a model runs on the delegate that the job names, or may run without it."""
         on_cpu = self._allow_cpu and self._wanted_delegate == EDGETPU
         return bool(self._wanted_delegate) and not (on_cpu and not is_compiled_for_edgetpu(model))
+
+
+class _Model(BoardModel):
+    """An interpreter with a model."""
+
+    def __init__(self, numpy: Any, interpreter: Any, delegate: str) -> None:
+        self._numpy = numpy
+        self._interpreter = interpreter
+        self._delegate = delegate
+        self._opened = _node_count(interpreter)
+
+    @property
+    def inputs(self) -> List[TensorInfo]:
+        return [_tensor_info(self._numpy, d) for d in self._interpreter.get_input_details()]
+
+    @property
+    def outputs(self) -> List[TensorInfo]:
+        return [_tensor_info(self._numpy, d) for d in self._interpreter.get_output_details()]
+
+    def prepare(self) -> None:
+        with name_runtime_errors("the runtime cannot prepare the model"):
+            self._interpreter.allocate_tensors()
+
+    @property
+    def put(self) -> Callable[[int, Array], object]:
+        function: Callable[[int, Array], object] = self._interpreter.set_tensor
+        return function
+
+    @property
+    def run(self) -> Callable[[], object]:
+        function: Callable[[], object] = self._interpreter.invoke
+        return function
+
+    @property
+    def take(self) -> Callable[[int], Array]:
+        function: Callable[[int], Array] = self._interpreter.get_tensor
+        return function
+
+    def placement(self) -> Optional[Placement]:
+        nodes = _nodes_of(self._interpreter)
+        if nodes is None:
+            return None
+        return Placement(place(nodes, self._opened, self._delegate), self._delegate)
+
+
+def _tensor_info(numpy: Any, detail: Dict[str, Any]) -> TensorInfo:
+    scale, zero_point = detail["quantization"]
+    return TensorInfo(
+        name=detail["name"],
+        dtype=numpy.dtype(detail["dtype"]),
+        shape=tuple(int(size) for size in detail["shape"]),
+        scale=float(scale),
+        zero_point=int(zero_point),
+        position=int(detail["index"]),
+    )
+
+
+def _node_count(interpreter: Any) -> int:
+    """Number of nodes in the main graph now; 0 where the runtime does not report it."""
+    try:
+        return int(interpreter._interpreter.NumNodes())
+    except AttributeError:
+        return 0
+
+
+def _nodes_of(interpreter: Any) -> Optional[List[Node]]:
+    """All nodes of the main graph, delegates' included; `None` where the runtime hides them."""
+    try:
+        inner = interpreter._interpreter
+        return [
+            (
+                str(inner.NodeName(index)),
+                [int(tensor) for tensor in inner.NodeInputs(index)],
+                [int(tensor) for tensor in inner.NodeOutputs(index)],
+            )
+            for index in range(inner.NumNodes())
+        ]
+    except AttributeError:
+        return None
 
 
 def _keep_to(cores: List[int]) -> None:
@@ -168,27 +231,3 @@ def _import_hint(error: Exception) -> str:
             "Name another folder as `root` of this target in kedge.toml."
         )
     return "Run `kedge target check` for what this board can load."
-
-
-def allocate(interpreter: Any) -> None:
-    """Give the tensors memory, which also prepares the operators."""
-    with refusals("the runtime cannot prepare the model"):
-        interpreter.allocate_tensors()
-
-
-def invoke(interpreter: Any) -> None:
-    """Run the model once."""
-    with refusals():
-        interpreter.invoke()
-
-
-@contextlib.contextmanager
-def refusals(what: str = _FAILS_WHEN_RUN) -> Iterator[None]:
-    """Name what a runtime raises while it works on a model."""
-    try:
-        yield
-    except (RuntimeError, ValueError) as error:
-        said = str(error).strip()
-        known, hint = explain_model(said)
-        message = "{}: {}".format(what, "{} ({})".format(known, said) if known else said)
-        raise RefusalError(MODEL_REFUSED, message, hint) from error

@@ -1,0 +1,179 @@
+"""The driver of a format: the code that runs its model files on the board.
+
+A driver is a module of this folder with a class `Driver`. `DRIVERS` names the module of each
+format. Nobody but the driver sees an object of the runtime behind it. Jobs see a `ModelDriver`, the
+imported runtime, and a `BoardModel`, a model that it opened.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
+
+from device_agent.contract.codes import BAD_REQUEST, MODEL_REFUSED, RefusalError
+from device_agent.contract.placement import Placement
+from device_agent.contract.runtimes import RUNTIME_FORMATS, distribution_of
+from device_agent.runtimes.delegate_faults import explain_model
+
+#: Module of the driver of each format.
+DRIVERS = {"tflite": "device_agent.runtimes.tflite"}
+
+#: A numpy array; numpy itself comes from the driver, because only a job may import it.
+Array = Any
+
+#: Sends an event to the agent.
+Say = Callable[[Dict[str, Any]], None]
+
+
+class TensorInfo(NamedTuple):
+    """Description of one input or output of a loaded model."""
+
+    name: str
+    dtype: Any
+    """The `numpy.dtype` of its values."""
+    shape: Tuple[int, ...]
+    """Sizes of its axes, the batch axis included."""
+    scale: float
+    """Real value of one step of a quantized tensor; 0 for a tensor that is not quantized."""
+    zero_point: int
+    """Stored value that stands for the real value 0."""
+    position: int
+    """Number by which `BoardModel.put` and `BoardModel.take` know the tensor."""
+
+
+class BoardModel:
+    """Model that a driver opened; the seven members that every driver implements.
+
+    `run`, `put` and `take` are properties that give a function of the runtime itself, so that a
+    timed loop calls it without a Python function in between. Bind them once, before the loop. They
+    raise what the runtime raises; `name_runtime_errors` turns that into a refusal.
+    """
+
+    @property
+    def inputs(self) -> List[TensorInfo]:
+        """Inputs, in the model's order."""
+        raise NotImplementedError
+
+    @property
+    def outputs(self) -> List[TensorInfo]:
+        """Outputs, in the model's order; shapes are those of now."""
+        raise NotImplementedError
+
+    def prepare(self) -> None:
+        """Allocate the tensors and prepare the operators; comes once, before `put` and `run`.
+
+        Raises:
+            RefusalError: The runtime cannot prepare the model.
+        """
+        raise NotImplementedError
+
+    @property
+    def put(self) -> Callable[[int, Array], object]:
+        """Function that copies an array into the input at a position; dtype and shape must fit."""
+        raise NotImplementedError
+
+    @property
+    def run(self) -> Callable[[], object]:
+        """Function that runs one inference and returns when its outputs are ready.
+
+        A timed call of it is the latency that `bench` reports. It reads the inputs that `put` left
+        and leaves the outputs for `take`. It neither copies inputs in nor outputs out: a driver
+        whose runtime copies on each call binds its inputs and outputs in `prepare`.
+        """
+        raise NotImplementedError
+
+    @property
+    def take(self) -> Callable[[int], Array]:
+        """Function that returns a copy of the output at a position."""
+        raise NotImplementedError
+
+    def placement(self) -> Optional[Placement]:
+        """Executor of each operator of a prepared model; `None` where the runtime hides it."""
+        raise NotImplementedError
+
+
+class ModelDriver:
+    """Imported runtime, and the delegate that goes with it."""
+
+    numpy: Any
+    """The numpy module that the runtime was imported with."""
+    import_ns: int
+    """Duration of the import of numpy and of the runtime."""
+
+    @property
+    def kernel_class(self) -> Dict[str, str]:
+        """The fields of `device_agent.contract.measurement.KernelClass`."""
+        raise NotImplementedError
+
+    @property
+    def folder(self) -> str:
+        """Folder of the runtime's package."""
+        raise NotImplementedError
+
+    def prepare_delegate(self) -> None:
+        """Load the delegate that the job names, if it names one.
+
+        Raises:
+            RefusalError: The delegate does not load; the message says why.
+        """
+        raise NotImplementedError
+
+    def needs_delegate(self, model: str) -> bool:
+        """Whether the model at a path must run on the delegate that the job names."""
+        raise NotImplementedError
+
+    def open(self, model: str, threads: int) -> BoardModel:
+        """Read and verify the model at a path; on the delegate, if the job names one.
+
+        Raises:
+            RefusalError: The runtime refuses the model, or the delegate does not load.
+        """
+        raise NotImplementedError
+
+
+def import_driver(job: Dict[str, Any], say: Optional[Say] = None) -> ModelDriver:
+    """Import the runtime that a job names, behind the driver of its format.
+
+    Args:
+        job: `runtime`, the `tree` of its wheels (empty for the board's own), and where they
+            are given `delegate`, `allow_cpu` and `cores`.
+        say: Receiver of an event before each step that may crash.
+
+    Raises:
+        RefusalError: No driver knows the runtime, or it does not load on this board.
+    """
+    format_name = RUNTIME_FORMATS.get(distribution_of(job["runtime"]))
+    if format_name is None:
+        raise RefusalError(BAD_REQUEST, "unknown runtime {!r}".format(job["runtime"]))
+    module = importlib.import_module(DRIVERS[format_name])
+    driver: ModelDriver = module.Driver(job, say or (lambda _: None))
+    return driver
+
+
+def run_once(model: BoardModel) -> None:
+    """Run one inference.
+
+    Raises:
+        RefusalError: The model fails.
+    """
+    with name_runtime_errors():
+        model.run()
+
+
+@contextlib.contextmanager
+def name_runtime_errors(
+    what: str = "the model loads, but fails when it is run",
+) -> Iterator[None]:
+    """Turn the errors that a runtime raises while it works on a model into refusals.
+
+    Raises:
+        RefusalError: The runtime refused the model; begins with `what`.
+    """
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        said = str(error).strip()
+        meaning, hint = explain_model(said)
+        message = "{}: {}".format(what, "{} ({})".format(meaning, said) if meaning else said)
+        raise RefusalError(MODEL_REFUSED, message, hint) from error

@@ -34,7 +34,7 @@ from converters.request import ConversionRequest
 from targets.device import no_progress
 from targets.provision import open_device
 from toolkit.measure.compare import interleave
-from toolkit.measure.host_latency import THIS_COMPUTER, latency_on
+from toolkit.measure.host_latency import THIS_COMPUTER, measure_on
 from toolkit.measure.rows import one_process
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -156,8 +156,8 @@ def _converted(
         subject.model, subject.data, str(recipe), folder, row.seed, cache=work / "steps"
     )
     started = time.monotonic()
-    latency_us = latency_on() if plan.by_latency else None
-    conversion = convert(request, _Printed(row.name), latency_us=latency_us)
+    measure = measure_on() if plan.by_latency else None
+    conversion = convert(request, _Printed(row.name), measure=measure)
     seconds = time.monotonic() - started
     print(f"   {row.name}: {right_share(conversion.accuracy):.2%}, {seconds:.0f} s", flush=True)
     return conversion

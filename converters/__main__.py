@@ -19,7 +19,7 @@ from typing import IO, Any
 
 from converters import durable
 from converters.errors import ConversionError
-from converters.measure import LatencyUs, asking
+from converters.measure import Measure, measure_in_parent
 from converters.progress import Progress
 from converters.request import ConversionRequest
 
@@ -34,8 +34,8 @@ def main() -> None:
     said: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_follow_parent, args=(sys.stdin, work, said), daemon=True).start()
     request = ConversionRequest.from_json(order["request"])
-    latency_us = asking(answer, said) if order["measures"] else None
-    answer(_outcome(request, work, order["task"], answer, latency_us))
+    measure = measure_in_parent(answer, said) if order["measures"] else None
+    answer(_outcome(request, work, order["task"], answer, measure))
     # TensorFlow's own goodbye takes a while and may even crash; all that matters is on the disk.
     os._exit(0)
 
@@ -65,7 +65,7 @@ def _outcome(
     work: Path,
     task: str,
     answer: Answer,
-    latency_us: LatencyUs | None,
+    measure: Measure | None,
 ) -> dict[str, Any]:
     def report(progress: Progress) -> None:
         answer(
@@ -86,7 +86,7 @@ def _outcome(
             return {"event": "done", "plan": asdict(plan(request, report))}
         from converters.work import pipeline
 
-        pipeline.run(request, work, report, latency_us)
+        pipeline.run(request, work, report, measure)
     except OSError as error:
         return _error(durable.error_of(error, f"{error.filename or work}: cannot be used"))
     except MemoryError:

@@ -1,57 +1,144 @@
-"""Latency of .tflite files: asked for here, measured by whoever asked for the conversion."""
+"""What is measured of model files: requested in the child, measured by whoever converts."""
 
 from __future__ import annotations
 
 import json
 import queue
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from converters.errors import ConversionError
 
-#: Median latency of each of some .tflite files, in microseconds, in their order; measured in turn,
-#: so that drift hits all of them alike.
-LatencyUs = Callable[[Sequence[Path]], list[float]]
-
+#: Name of the event by which the child requests a measurement.
 MEASURE = "measure"
 
 
-def answer_measure(event: dict[str, Any], latency_us: LatencyUs | None) -> str:
-    """In the parent: measure what the child asks about; one line of JSON for it.
+@dataclass(frozen=True)
+class Figure:
+    """A measured value and its uncertainty."""
 
-    An error that knows what the user should do next (`hint`, `exit_code`) is the child's to handle;
-    anything else is a bug, and raised here.
+    value: float
+    """Median of several fresh processes."""
+    low: float
+    """Lower bound of the interval that encloses the true median."""
+    high: float
+    """Upper bound of that interval."""
+
+
+@dataclass(frozen=True)
+class FileFigures:
+    """What was measured of one file."""
+
+    latency_us: Figure
+    """Time of one inference, microseconds."""
+    memory_bytes: Figure
+    """Peak resident memory of the process that runs the file."""
+    energy_uj: Figure | None = None
+    """Energy of one inference, microjoules: all that the board drew while it ran. None where the
+    board has no sensor."""
+
+
+@dataclass(frozen=True)
+class FileRefusal:
+    """Why one file could not be measured; the others were."""
+
+    reason: str
+    """What is wrong with the file, one sentence."""
+    hint: str
+    """What the user should do next."""
+    exit_code: int = ConversionError.exit_code
+    """Exit code of a command that cannot do without the figures of this file."""
+
+
+#: Measures files in turn, so that drift hits all of them alike: figures or a refusal for each, in
+#: the order of the files. An error that it raises (one with `hint` and `exit_code`) concerns all.
+Measure = Callable[[Sequence[Path]], Sequence[FileFigures | FileRefusal]]
+
+
+def latencies_us(measure: Measure, paths: Sequence[Path]) -> list[float]:
+    """Measure files of which all are needed.
+
+    Args:
+        measure: Measures files.
+        paths: The files.
+
+    Returns:
+        Latency of each file, microseconds.
+
+    Raises:
+        ConversionError: A file was refused, with the hint and the exit code of the refusal, or
+            nothing could be measured.
     """
-    if latency_us is None:
-        raise ValueError("the child asked for a latency though it was told that nobody measures")
+    latencies = []
+    for answer in measure(paths):
+        if isinstance(answer, FileRefusal):
+            raise _no_latency(answer)
+        latencies.append(answer.latency_us.value)
+    return latencies
+
+
+def answer_measure(event: dict[str, Any], measure: Measure | None) -> str:
+    """In the parent: measure the files that the child names.
+
+    Args:
+        event: The child's request.
+        measure: Measures files. What it raises with an `exit_code` is the child's to handle.
+
+    Returns:
+        The answer for the child: one line of JSON.
+
+    Raises:
+        ValueError: The child requested a measurement though nobody measures: a bug.
+    """
+    if measure is None:
+        raise ValueError("the child requested a measurement though it knows that nobody measures")
     try:
-        found = latency_us([Path(path) for path in event["paths"]])
+        answers = measure([Path(path) for path in event["paths"]])
     except Exception as error:
         if not hasattr(error, "exit_code"):
             raise
-        hint = getattr(error, "hint", "")
-        return json.dumps({"error": str(error), "hint": hint, "exit_code": error.exit_code}) + "\n"
-    return json.dumps({"latency_us": found}) + "\n"
+        refusal = FileRefusal(str(error), getattr(error, "hint", ""), error.exit_code)
+        return json.dumps({"error": asdict(refusal)}) + "\n"
+    return json.dumps({"files": [asdict(answer) for answer in answers]}) + "\n"
 
 
-def asking(
-    ask: Callable[[dict[str, Any]], None], answers: queue.SimpleQueue[dict[str, Any]]
-) -> LatencyUs:
-    """In the child: what asks the parent.
+def measure_in_parent(
+    send: Callable[[dict[str, Any]], None], answers: queue.SimpleQueue[dict[str, Any]]
+) -> Measure:
+    """In the child: return what lets the parent measure files.
 
     Args:
-        ask: Sends an event to the parent.
-        answers: What the parent sends, one object for each event.
+        send: Sends an event to the parent.
+        answers: Answers of the parent, one object for each event.
+
+    Returns:
+        A `Measure`, which raises ConversionError where the parent could measure nothing.
     """
 
-    def latency_us(paths: Sequence[Path]) -> list[float]:
-        ask({"event": MEASURE, "paths": [str(path) for path in paths]})
+    def measure(paths: Sequence[Path]) -> list[FileFigures | FileRefusal]:
+        send({"event": MEASURE, "paths": [str(path) for path in paths]})
         answer = answers.get()
         if "error" in answer:
-            error = ConversionError(f"no latency: {answer['error']}", answer["hint"])
-            error.exit_code = answer["exit_code"]
-            raise error
-        return [float(value) for value in answer["latency_us"]]
+            raise _no_latency(FileRefusal(**answer["error"]))
+        return [_from_plain(plain) for plain in answer["files"]]
 
-    return latency_us
+    return measure
+
+
+def _from_plain(plain: dict[str, Any]) -> FileFigures | FileRefusal:
+    if "reason" in plain:
+        return FileRefusal(**plain)
+    energy = plain["energy_uj"]
+    return FileFigures(
+        Figure(**plain["latency_us"]),
+        Figure(**plain["memory_bytes"]),
+        None if energy is None else Figure(**energy),
+    )
+
+
+def _no_latency(refusal: FileRefusal) -> ConversionError:
+    error = ConversionError(f"no latency: {refusal.reason}", refusal.hint)
+    error.exit_code = refusal.exit_code
+    return error

@@ -33,7 +33,7 @@ from converters.evidence.conversion import (
     read_conversion,
 )
 from converters.evidence.model_toml import MODEL_TOML, NEW_MODEL_TOML
-from converters.measure import MEASURE, LatencyUs, answer_measure
+from converters.measure import MEASURE, Measure, answer_measure
 from converters.progress import Progress, Report, ignore
 from converters.recipe.recipe import RecipeError, check_pairing, load_recipe
 from converters.request import IMAGE_RANGES, ConversionRequest
@@ -70,15 +70,15 @@ class ConversionBugError(RuntimeError):
 def convert(
     request: ConversionRequest,
     on_progress: Report = ignore,
-    latency_us: LatencyUs | None = None,
+    measure: Measure | None = None,
 ) -> Conversion:
     """Convert a model: check what is cheap to check, then do it in a child process.
 
     Args:
         request: What to convert and where to; relative paths start from the current folder.
         on_progress: Called with each report of the child, in this thread.
-        latency_us: Called, in this thread, when a step asks how long files take; its errors that
-            have a `hint` become the child's.
+        measure: Called, in this thread, when a step has files measured; its errors that have a
+            `hint` become the child's.
 
     Returns:
         The conversion, whose files are whole and on the disk.
@@ -94,7 +94,7 @@ def convert(
     request = request.resolved()
     check_request(request)
     with _workspace(request.out) as work:
-        _run_child("convert", request, work, on_progress, latency_us)
+        _run_child("convert", request, work, on_progress, measure)
         worker = worker_of(os.environ)
         if worker is not None and not worker.leads:
             raise WorkerDoneError(
@@ -205,7 +205,7 @@ def _run_child(
     request: ConversionRequest,
     work: Path,
     on_progress: Report,
-    latency_us: LatencyUs | None = None,
+    measure: Measure | None = None,
 ) -> dict[str, Any]:
     with tempfile.TemporaryFile() as log:
         child = _start(work, log)
@@ -214,9 +214,9 @@ def _run_child(
                 "task": task,
                 "request": request.to_json(),
                 "work": str(work),
-                "measures": latency_us is not None,
+                "measures": measure is not None,
             }
-            answer = _talk(child, order, on_progress, latency_us)
+            answer = _talk(child, order, on_progress, measure)
             child.wait()
         finally:
             _end(child)
@@ -259,7 +259,7 @@ def _talk(
     child: subprocess.Popen[str],
     order: dict[str, Any],
     on_progress: Report,
-    latency_us: LatencyUs | None,
+    measure: Measure | None,
 ) -> dict[str, Any] | None:
     """Hand over the order, follow the progress; the last answer, or None if there was none."""
     assert child.stdout is not None
@@ -267,7 +267,7 @@ def _talk(
     for line in child.stdout:
         event: dict[str, Any] = json.loads(line)
         if event["event"] == MEASURE:
-            _say(child, answer_measure(event, latency_us))
+            _say(child, answer_measure(event, measure))
         elif event["event"] == "progress":
             on_progress(
                 Progress(event["stage"], event["done"], event["total"], event.get("detail", ""))

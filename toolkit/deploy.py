@@ -13,7 +13,7 @@ from targets.device import OnProgress, Staged, no_progress
 from targets.inventory import Target
 from toolkit.admission import admit, admit_conversion
 from toolkit.measure.bench import BenchSettings, Measurement, bench_on, place_of
-from toolkit.measure.host_latency import latency_on
+from toolkit.measure.host_latency import measure_on
 from toolkit.measure.ready import open_board
 from toolkit.progress import forward
 
@@ -52,7 +52,7 @@ def deploy(
         _ = device.runtime  # a board that loads none is refused before the work begins
         admit_conversion(target)
     request = replace(request, measured_on=place_of(target))
-    conversion = convert(request, forward(on_progress), latency_on(target, on_progress))
+    conversion = convert(request, forward(on_progress), measure_on(target, on_progress))
     with open_board(target, on_progress) as device:
         measurement = bench_on(
             read_model_file(conversion.model), device, settings or BenchSettings(), on_progress

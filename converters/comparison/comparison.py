@@ -15,7 +15,7 @@ from converters.evidence.conversion import CONVERSION_NAME, KERAS_NAME, Conversi
 from converters.judge.budget import judge_budget
 from converters.judge.paired import Drop, worst
 from converters.judge.score import FILE
-from converters.measure import LatencyUs
+from converters.measure import FileRefusal, Measure
 from converters.process import check_request, convert
 from converters.progress import Progress, Report, ignore
 from converters.recipe.recipe import RecipeError, load_recipe
@@ -36,7 +36,9 @@ class Row:
     refused: str = ""
     """Why nothing came of it, and what to do; "" where something did."""
     latency_us: float | None = None
-    """Of one inference on this computer; None where nobody measured it."""
+    """Latency of one inference; None where it was not measured."""
+    unmeasured: str = ""
+    """Reason why the file could not be measured; "" where it was, or where nobody measures."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def compare(
     request: ConversionRequest,
     names: Sequence[str],
     on_progress: Report = ignore,
-    latency_us: LatencyUs | None = None,
+    measure: Measure | None = None,
     latency_decides: bool = True,
 ) -> Comparison:
     """Convert by several recipes, each into a folder of its own, and choose.
@@ -77,8 +79,9 @@ def compare(
         request: Model, data and folder; its recipe is not looked at.
         names: Of recipes, as for `converters.recipe.recipe.load_recipe`.
         on_progress: Told how far it is; the stage is preceded by the recipe's name.
-        latency_us: Measures files; asked about all of them together at the end, and by the steps
-            that go by latency.
+        measure: Measures files: all of them together at the end, and those of the steps that go by
+            latency. A file that it refuses has no latency; it is not chosen where latency
+            decides.
         latency_decides: Whether the fastest is the strongest. Leave it to the bytes where another
             computer than the board measures.
 
@@ -98,7 +101,7 @@ def compare(
         try:
             decides = latency_decides or load_recipe(name).asks_latency
             conversion = _converted(
-                wanted, _named(folder, on_progress), latency_us if decides else None
+                wanted, _named(folder, on_progress), measure if decides else None
             )
             rows.append(Row(folder, conversion))
         except ConversionError as error:
@@ -109,26 +112,39 @@ def compare(
             rows.append(Row(folder, None, f"{error}; {error.hint}"))
     if len(errors) == len(rows):
         raise errors[0]
-    unmeasured = ""
-    if latency_us is not None:
+    unmeasured: tuple[str, ...] = ()
+    if measure is not None:
         try:
-            rows = _measured(rows, latency_us)
+            rows = _measured(rows, measure, latency_decides)
         except Exception as error:
             # The table is worth having without this column, unless the column decides.
             if latency_decides or not hasattr(error, "exit_code"):
                 raise
-            unmeasured = f"latency was not measured: {error}"
+            unmeasured = (f"latency was not measured: {error}",)
     found = choose(tuple(rows), request.max_drop, latency_decides)
-    return replace(found, reasons=(*found.reasons, unmeasured)) if unmeasured else found
+    unmeasured += tuple(
+        f"{row.name}: latency was not measured: {row.unmeasured}" for row in rows if row.unmeasured
+    )
+    return replace(found, reasons=(*found.reasons, *unmeasured))
 
 
-def _measured(rows: Sequence[Row], latency_us: LatencyUs) -> list[Row]:
+def _measured(rows: Sequence[Row], measure: Measure, all_refused_is_error: bool) -> list[Row]:
     files = [row.conversion.model for row in rows if row.conversion is not None]
-    found = dict(zip(files, latency_us(files), strict=True))
-    return [
-        replace(row, latency_us=found[row.conversion.model]) if row.conversion else row
-        for row in rows
-    ]
+    answers = dict(zip(files, measure(files), strict=True))
+    refusals = [answer for answer in answers.values() if isinstance(answer, FileRefusal)]
+    if all_refused_is_error and len(refusals) == len(answers):
+        error = ConversionError(refusals[0].reason, refusals[0].hint)
+        error.exit_code = refusals[0].exit_code
+        raise error
+    rows_measured = []
+    for row in rows:
+        answer = answers[row.conversion.model] if row.conversion else None
+        if isinstance(answer, FileRefusal):
+            row = replace(row, unmeasured=answer.reason)
+        elif answer is not None:
+            row = replace(row, latency_us=answer.latency_us.value)
+        rows_measured.append(row)
+    return rows_measured
 
 
 def choose(rows: Sequence[Row], max_drop: float | None, latency_decides: bool = True) -> Comparison:
@@ -152,7 +168,8 @@ def choose(rows: Sequence[Row], max_drop: float | None, latency_decides: bool = 
         if row.conversion is None or not row.conversion.recipe_steps:
             continue
         verdict = judge_budget(drop_on(row.conversion, VALIDATION), max_drop)
-        if verdict.held:
+        # Where a board measures, it says by a refusal that it cannot run the file.
+        if verdict.held and not (latency_decides and row.unmeasured):
             candidates.append(row)
         reasons += [f"{row.name}: {reason}" for reason in verdict.reasons if not verdict.held]
     if not candidates:
@@ -211,11 +228,11 @@ def _named(folder: str, on_progress: Report) -> Report:
 
 
 def _converted(
-    request: ConversionRequest, on_progress: Report, latency_us: LatencyUs | None
+    request: ConversionRequest, on_progress: Report, measure: Measure | None
 ) -> Conversion:
     check_request(request)
     there = _there_already(request)
-    return convert(request, on_progress, latency_us) if there is None else there
+    return convert(request, on_progress, measure) if there is None else there
 
 
 def _there_already(request: ConversionRequest) -> Conversion | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from converters.cache import CacheEntry
 from converters.data.dataset import Samples
-from converters.measure import LatencyUs
+from converters.measure import Measure
 from converters.progress import Report
 from converters.sources.load import LoadedModel
 
@@ -69,9 +69,8 @@ class Materials:
     """Decides every random choice."""
     report: Report
     """Where progress goes."""
-    latency_us: LatencyUs | None = None
-    """Measures .tflite files, all in turn; None where nobody measures. Its error is a
-    ConversionError."""
+    measure: Measure | None = None
+    """Measures files; None where nobody does. Its error is a ConversionError."""
     checkpoint: CacheEntry | None = None
     """Where the training of the step that is being done keeps its epochs, or None."""
     logs: Path | None = None

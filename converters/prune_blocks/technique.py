@@ -15,6 +15,7 @@ from converters.errors import ConversionError
 from converters.graph.cost import macs, parameters
 from converters.graph.keras.read import read_graph
 from converters.graph.node import Graph
+from converters.measure import latencies_us
 from converters.progress import Progress
 from converters.prune_blocks.blocks import optional_blocks
 from converters.prune_blocks.choose import Removal, choose, remove_named
@@ -101,14 +102,14 @@ class _Judge:
 
 def _latency_us(graph: Graph, pruned: Graph, materials: Materials) -> list[float]:
     """Before and after; empty where nobody measures."""
-    if materials.latency_us is None:
+    if materials.measure is None:
         return []
     with TemporaryDirectory(prefix="kedge-blocks-") as folder:
         paths = [Path(folder) / name for name in ("whole.tflite", "pruned.tflite")]
         for path, one in zip(paths, (graph, pruned), strict=True):
             write_trial(one, path, materials)
         materials.report(Progress("measure with and without", 0, len(paths)))
-        return materials.latency_us(paths)
+        return latencies_us(materials.measure, paths)
 
 
 def _plain(removal: Removal) -> dict[str, object]:

@@ -141,12 +141,12 @@ def _cut(graph: Graph, ratio: float, step: PruneChannels, materials: Materials) 
     if step.scope == SENSITIVITY:
         lost = measured_losses(graph, channels, ladder, materials)
         losses = _curves(graph, channels, ladder, lost)
-    sizes, measures = Sizes(graph, channels, ladder), materials.latency_us
+    sizes, measure = Sizes(graph, channels, ladder), materials.measure
     target = Target(ratio, step.of, UNIFORM if step.scope == UNIFORM else GLOBAL)
     with Trials(graph, channels, ladder, materials) as trials:
         materials.report(Progress("choose widths", 0, 0))
-        measure = None if measures is None else lambda rows: trials.measured(rows, measures)
-        choice = choose(ladder, sizes, lost, target, measure)
+        by_files = None if measure is None else lambda rows: trials.measured(rows, measure)
+        choice = choose(ladder, sizes, lost, target, by_files)
         kept_all = tuple(map(int, ladder.whole))
         latency_us = tuple(trials.us[row] for row in (kept_all, choice.levels) if trials.us)
     if choice.levels == kept_all:
@@ -166,7 +166,7 @@ def _cut(graph: Graph, ratio: float, step: PruneChannels, materials: Materials) 
 def _most_levels(channels: Channels, step: PruneChannels, materials: Materials) -> int | None:
     """Levels of a group that there is time for; None where only the search takes any."""
     groups = max(1, len(channels.groups))
-    if step.scope == SENSITIVITY or materials.latency_us and step.scope != UNIFORM:
+    if step.scope == SENSITIVITY or materials.measure and step.scope != UNIFORM:
         return max(2, 1 + _MOST_TRIALS // groups)
     if step.scope == UNIFORM and step.of != LATENCY:
         return max(map(len, channels.groups), default=0) + 1
@@ -223,7 +223,7 @@ def _widths(graph: Graph, pruned: Graph) -> dict[str, list[int]]:
 
 
 def _warnings(step: PruneChannels, left: float, materials: Materials) -> tuple[str, ...]:
-    if step.of == LATENCY and materials.latency_us is None:
+    if step.of == LATENCY and materials.measure is None:
         return ("nobody measures the latency here: the MACs stand in for it",)
     if abs(left - step.ratio) < 0.05:
         return ()

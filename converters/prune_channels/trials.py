@@ -11,7 +11,7 @@ import numpy as np
 from converters.draft.draft import Materials
 from converters.draft.trial_file import write_trial
 from converters.graph.node import Graph
-from converters.measure import LatencyUs
+from converters.measure import Measure, latencies_us
 from converters.progress import Progress
 from converters.prune_channels.channels import Channels
 from converters.prune_channels.cut import without_channels
@@ -45,15 +45,15 @@ class Trials:
     ) -> None:
         self._folder.cleanup()
 
-    def measured(self, levels: Levels, latency_us: LatencyUs) -> Doubles:
+    def measured(self, levels: Levels, measure: Measure) -> Doubles:
         """Latency of choices, as shares of that of the whole model in the same measurement.
 
         Args:
             levels: Shape (choices, groups).
-            latency_us: Measures files in turn.
+            measure: Measures files.
 
         Raises:
-            ConversionError: A file cannot be written, or nothing could be measured.
+            ConversionError: A file cannot be written or measured.
         """
         rows = [tuple(map(int, row)) for row in (self._ladder.whole, *levels)]
         report = self._materials.report
@@ -62,7 +62,7 @@ class Trials:
             paths.append(self._path(row))
             report(Progress("write widths", done, len(rows)))
         report(Progress("measure widths", 0, len(rows)))
-        found = latency_us(paths)
+        found = latencies_us(measure, paths)
         report(Progress("measure widths", len(rows), len(rows)))
         self.us |= dict(zip(rows, found, strict=True))
         return np.array(found[1:]) / found[0]

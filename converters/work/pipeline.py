@@ -45,7 +45,7 @@ from converters.judge.input_range import range_warnings
 from converters.judge.own_answers import with_own_answers
 from converters.judge.paired import worst
 from converters.judge.score import FILE, ORIGINAL
-from converters.measure import LatencyUs
+from converters.measure import Measure
 from converters.model_file import ModelFile
 from converters.progress import Progress, Report
 from converters.recipe.fits_model import check_ends
@@ -73,7 +73,7 @@ _USES = {
 
 
 def run(
-    request: ConversionRequest, work: Path, report: Report, latency_us: LatencyUs | None = None
+    request: ConversionRequest, work: Path, report: Report, measure: Measure | None = None
 ) -> Conversion | None:
     """Do a conversion, with every file of it in `work`.
 
@@ -81,7 +81,7 @@ def run(
         request: What to convert, with absolute paths.
         work: An empty folder.
         report: Where progress goes.
-        latency_us: Measures .tflite files for the steps that ask; None where nobody measures.
+        measure: Measures files for the steps that go by figures; None where nobody measures.
 
     Returns:
         None where another worker has written the files.
@@ -90,11 +90,11 @@ def run(
         ConversionError: The model or the data does not fit.
     """
     with together(report) as crew:
-        return _converted(request, work, crew, latency_us)
+        return _converted(request, work, crew, measure)
 
 
 def _converted(
-    request: ConversionRequest, work: Path, crew: Together, latency_us: LatencyUs | None
+    request: ConversionRequest, work: Path, crew: Together, measure: Measure | None
 ) -> Conversion | None:
     report = crew.report
     recipe = load_recipe(request.recipe)
@@ -111,7 +111,7 @@ def _converted(
         row_digests(wanted),
         _plain_task(recipe.wish),
     )
-    maker = _maker(request, source, keys, samples, work, crew, latency_us)
+    maker = _maker(request, source, keys, samples, work, crew, measure)
     made, attempts = make_within(maker, recipe, request.max_drop, report)
     if not crew.leads:
         return None
@@ -150,7 +150,7 @@ def _maker(
     samples: Mapping[str, Samples],
     work: Path,
     crew: Together,
-    latency_us: LatencyUs | None,
+    measure: Measure | None,
 ) -> Maker:
     """What takes the model through recipes."""
     materials = Materials(
@@ -158,7 +158,7 @@ def _maker(
         samples,
         request.seed,
         crew.report,
-        latency_us,
+        measure,
         logs=request.logs if crew.leads else None,
         strategy=crew.strategy,
     )

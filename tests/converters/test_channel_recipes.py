@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
+from converters.measure import Figure, FileFigures
 from converters.recipe.recipe import RecipeError, load_recipe
 from converters.tflite.reader import read_model
 from tests.converters.warm import convert
@@ -86,7 +87,10 @@ class Measured:
         self.paths |= set(paths)
         self.inputs |= {read_model(path).inputs[0].dtype for path in paths}
         self.answers += [self._median_us(path) for path in paths]
-        return self.answers[-len(paths) :]
+        return [
+            FileFigures(Figure(us, us, us), Figure(1e6, 1e6, 1e6))
+            for us in self.answers[-len(paths) :]
+        ]
 
     @staticmethod
     def _median_us(path):
@@ -103,14 +107,14 @@ class Measured:
 def test_files_are_measured_before_one_is_chosen(recipe, digits_request, tmp_path):
     fields = "macs_ratio = 0.6\nmultiple = 16\n"
     request = replace(digits_request, recipe=recipe(fields), out=tmp_path / "out")
-    latency_us = Measured()
-    conversion = convert(request, latency_us=latency_us)
+    measure = Measured()
+    conversion = convert(request, measure=measure)
     found = conversion.step_records[0].found
     assert found["chosen_by"] == "latency"
-    assert set(found["latency_us"]) <= set(latency_us.answers)
-    assert 1 <= found["measured_files"] < len(latency_us.answers)
-    assert latency_us.inputs == {"int8"}
-    assert not any(path.exists() for path in latency_us.paths)
+    assert set(found["latency_us"]) <= set(measure.answers)
+    assert 1 <= found["measured_files"] < len(measure.answers)
+    assert measure.inputs == {"int8"}
+    assert not any(path.exists() for path in measure.paths)
 
 
 def test_without_a_board_macs_stand_in_for_latency(recipe, digits_request, tmp_path):

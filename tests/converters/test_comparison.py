@@ -14,6 +14,7 @@ from converters.comparison.comparison_file import plain_comparison, write_compar
 from converters.comparison.gain import gain_note
 from converters.errors import ConversionError
 from converters.judge.paired import Drop
+from converters.measure import Figure, FileFigures, FileRefusal
 from converters.recipe.recipe import RecipeError
 from tests.converters import warm
 
@@ -88,11 +89,15 @@ def test_another_seed_is_another_conversion(compared, monkeypatch):
     assert again.conversions()[1] == comparison.conversions()[0]
 
 
+def figures(latency_us):
+    return FileFigures(Figure(latency_us, latency_us, latency_us), Figure(1e6, 1e6, 1e6))
+
+
 def test_latency_is_what_the_caller_measures(compared):
     request, _ = compared
     times = {"float32": 30.0, "ptq_w8a8": 20.0, "ptq_f16": 15.0}
     comparison = compare(
-        request, NAMES, latency_us=lambda paths: [times[p.parent.name] for p in paths]
+        request, NAMES, measure=lambda paths: [figures(times[p.parent.name]) for p in paths]
     )
     rows = {row["name"]: row for row in plain_comparison(comparison)["rows"]}
     assert rows["ptq_f16"]["latency_us"] == 15.0
@@ -106,11 +111,44 @@ def test_this_computers_latency_is_told_but_a_board_is_not_chosen_for_by_it(comp
     comparison = compare(
         request,
         NAMES,
-        latency_us=lambda paths: [times[p.parent.name] for p in paths],
+        measure=lambda paths: [figures(times[p.parent.name]) for p in paths],
         latency_decides=False,
     )
     assert [row.latency_us for row in comparison.rows] == [30.0, 20.0, 15.0]
     assert comparison.chosen == "ptq_w8a8"
+
+
+@pytest.mark.parametrize("decides", [True, False])
+def test_a_file_that_cannot_be_measured_spares_the_others(compared, decides):
+    request, _ = compared
+    answers = {"float32": figures(30.0), "ptq_w8a8": figures(20.0)}
+    refusal = FileRefusal("ptq_f16: its op is unknown", "Convert it anew.")
+    comparison = compare(
+        request,
+        NAMES,
+        measure=lambda paths: [answers.get(p.parent.name, refusal) for p in paths],
+        latency_decides=decides,
+    )
+    assert [row.latency_us for row in comparison.rows] == [30.0, 20.0, None]
+    assert comparison.chosen == "ptq_w8a8"
+    reason = "ptq_f16: latency was not measured: ptq_f16: its op is unknown"
+    assert reason in comparison.reasons
+
+
+def test_a_file_that_the_board_refuses_is_not_chosen_for_it(compared):
+    request, _ = compared
+    answers = {"float32": figures(30.0), "ptq_f16": figures(20.0)}
+    refusal = FileRefusal("ptq_w8a8: its op is unknown", "Convert it anew.", exit_code=7)
+
+    def measure(paths):
+        return [answers.get(p.parent.name, refusal) for p in paths]
+
+    assert compare(request, NAMES, measure=measure).chosen == "ptq_f16"
+    assert compare(request, NAMES, measure=measure, latency_decides=False).chosen == "ptq_w8a8"
+    answers.clear()
+    with pytest.raises(ConversionError, match="its op is unknown") as error:
+        compare(request, NAMES, measure=measure)
+    assert error.value.exit_code == 7
 
 
 def test_a_table_without_latency_is_still_a_table_unless_latency_decides(compared):
@@ -119,11 +157,11 @@ def test_a_table_without_latency_is_still_a_table_unless_latency_decides(compare
     def refuse(paths):
         raise ConversionError("no runtime")
 
-    comparison = compare(request, NAMES, latency_us=refuse, latency_decides=False)
+    comparison = compare(request, NAMES, measure=refuse, latency_decides=False)
     assert comparison.chosen == "ptq_w8a8"
     assert "latency was not measured: no runtime" in comparison.reasons
     with pytest.raises(ConversionError, match="no runtime"):
-        compare(request, NAMES, latency_us=refuse)
+        compare(request, NAMES, measure=refuse)
 
 
 def by(row, name, microseconds, *kinds):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from converters import process
 from converters.errors import ConversionError
+from converters.measure import Figure, FileFigures, FileRefusal, measure_in_parent
 
 #: Asks as the steps of a conversion do, and tells what it was answered.
 CHILD = """
@@ -19,7 +22,7 @@ import json, queue, sys, threading
 from pathlib import Path
 from converters import __main__ as child
 from converters.errors import ConversionError
-from converters.measure import asking
+from converters.measure import latencies_us, measure_in_parent
 
 answer = child._answers()
 order = json.loads(sys.stdin.readline())
@@ -27,12 +30,19 @@ said = queue.SimpleQueue()
 threading.Thread(
     target=child._follow_parent, args=(sys.stdin, Path(order["work"]), said), daemon=True
 ).start()
-ask = asking(answer, said)
+measure = measure_in_parent(answer, said)
 try:
-    answer({"event": "done", "found": ask([Path("a"), Path("b")]) + ask([Path("c")])})
+    found = latencies_us(measure, [Path("a"), Path("b")]) + latencies_us(measure, [Path("c")])
+    answer({"event": "done", "found": found})
 except ConversionError as error:
     answer(child._error(error))
 """
+
+
+def figures(latency_us):
+    return FileFigures(
+        Figure(latency_us, 0.9 * latency_us, 1.1 * latency_us), Figure(1e6, 1e6, 2e6)
+    )
 
 
 class BoardError(Exception):
@@ -68,7 +78,7 @@ def test_files_are_measured_where_the_conversion_was_asked_for(ask):
 
     def measure(paths):
         asked.append(list(paths))
-        return [10.5 * len(path.name) for path in paths]
+        return [figures(10.5 * len(path.name)) for path in paths]
 
     assert ask(measure) == {"event": "done", "found": [10.5, 10.5, 10.5]}
     assert asked == [[Path("a"), Path("b")], [Path("c")]]
@@ -90,7 +100,23 @@ def test_a_bug_of_whoever_measures_is_theirs(ask):
         ask(lambda paths: [1 / 0])
 
 
-def test_an_answer_is_one_line():
-    line = process.answer_measure({"paths": ["a"]}, lambda paths: [1.0])
-    assert json.loads(line) == {"latency_us": [1.0]}
+def test_a_file_that_is_needed_and_refused_is_an_error_of_the_conversion(ask):
+    answer = ask(lambda paths: [figures(1.0), FileRefusal("b: is no model", "Look at it.", 7)])
+    error = process._error_of(answer)
+    assert str(error) == "no latency: b: is no model"
+    assert (error.hint, error.exit_code) == ("Look at it.", 7)
+
+
+def test_figures_and_refusals_arrive_as_they_were_sent():
+    answers = [
+        figures(1.0),
+        FileRefusal("b: is no model", "Look at it."),
+        replace(figures(2.0), energy_uj=Figure(5.0, 4.0, 6.0)),
+    ]
+    line = process.answer_measure({"paths": ["a", "b", "c"]}, lambda paths: answers)
     assert line.count("\n") == 1
+    events, said = [], queue.SimpleQueue()
+    said.put(json.loads(line))
+    paths = [Path("a"), Path("b"), Path("c")]
+    assert measure_in_parent(events.append, said)(paths) == answers
+    assert events == [{"event": "measure", "paths": ["a", "b", "c"]}]

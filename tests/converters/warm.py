@@ -22,7 +22,7 @@ from converters import __main__ as program
 from converters import process
 from converters.errors import ConversionError
 from converters.evidence.conversion import Conversion
-from converters.measure import LatencyUs, asking
+from converters.measure import Measure, measure_in_parent
 from converters.progress import Report, ignore
 from converters.request import ConversionRequest
 
@@ -69,7 +69,7 @@ _children: list[_Staying] = []
 
 
 def convert(
-    request: ConversionRequest, on_progress: Report = ignore, latency_us: LatencyUs | None = None
+    request: ConversionRequest, on_progress: Report = ignore, measure: Measure | None = None
 ) -> Conversion:
     """As `converters.process.convert`."""
     with (
@@ -77,7 +77,7 @@ def convert(
         mock.patch.object(process, "_end", lambda child: None),
     ):
         try:
-            return process.convert(request, on_progress, latency_us)
+            return process.convert(request, on_progress, measure)
         except ConversionError:
             raise
         except BaseException:  # it may still be at work, for nobody
@@ -113,8 +113,8 @@ def main() -> None:
         order = said.get()
         tempfile.tempdir = os.environ["TMPDIR"] = order["work"]
         request = ConversionRequest.from_json(order["request"])
-        latency_us = asking(answer, said) if order["measures"] else None
-        ended = program._outcome(request, Path(order["work"]), order["task"], answer, latency_us)
+        measure = measure_in_parent(answer, said) if order["measures"] else None
+        ended = program._outcome(request, Path(order["work"]), order["task"], answer, measure)
         tf_keras.backend.clear_session()
         keras.utils.clear_session()
         answer(ended)

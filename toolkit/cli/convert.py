@@ -113,14 +113,14 @@ def _do(
 def _convert(request: ConversionRequest, measures: Target, as_json: bool) -> int:
     from converters.process import convert
     from converters.recipe.recipe import load_recipe
-    from toolkit.measure.host_latency import THIS_COMPUTER, latency_on
+    from toolkit.measure.host_latency import THIS_COMPUTER, measure_on
     from toolkit.progress import forward
 
     asks = measures is not THIS_COMPUTER or load_recipe(request.recipe).asks_latency
     _note_replaced(request.out)
     with output.progress() as show:
-        latency_us = latency_on(measures, show) if asks else None
-        conversion = convert(request, forward(show), latency_us)
+        measure = measure_on(measures, show) if asks else None
+        conversion = convert(request, forward(show), measure)
     budget = conversion.budget
     for warning in (*conversion.warnings, *(budget.reasons if budget else ())):
         output.warn(warning)
@@ -177,7 +177,7 @@ def _compare(
 ) -> int:
     from converters.comparison.comparison import compare
     from converters.comparison.comparison_file import plain_comparison, write_comparison
-    from toolkit.measure.host_latency import THIS_COMPUTER, latency_on
+    from toolkit.measure.host_latency import THIS_COMPUTER, measure_on
     from toolkit.progress import forward
 
     with output.progress() as show:
@@ -185,7 +185,7 @@ def _compare(
             request,
             names,
             forward(show),
-            latency_on(measures, show),
+            measure_on(measures, show),
             # This computer is fast at other things than a board: only a board's figures decide.
             latency_decides=measures is not THIS_COMPUTER,
         )

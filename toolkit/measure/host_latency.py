@@ -1,27 +1,37 @@
-"""Latency of .tflite files, measured by the agent: what `converters` calls `latency_us`."""
+"""What the agent measures of files for a conversion: `Measure` of `converters.measure`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 
+from converters.errors import ConversionError
 from converters.formats import read_model_file
-from converters.measure import LatencyUs
-from targets.device import OnProgress, no_progress
+from converters.measure import Figure, FileFigures, FileRefusal, Measure
+from device_agent.contract.codes import CHILD_DIED, CHILD_TIMEOUT, MODEL_REFUSED
+from targets.agent_client import AgentError
+from targets.device import BoardRun, Device, OnProgress, Staged, no_progress
 from targets.inventory import LOCAL, Target
-from toolkit.judge.statistics import PROCESSES, latency
-from toolkit.measure.compare import interleave
+from toolkit.admission import admit
+from toolkit.judge.energy import energy_of
+from toolkit.judge.statistics import PROCESSES, latency, median_interval
+from toolkit.measure.compare import order_of
 from toolkit.measure.ready import open_board, ready
 from toolkit.measure.rows import one_process
 
-#: One process of one file: short, as many files are asked about, and a search asks often.
+#: One process of one file: short, as a conversion has many files measured, and a search often.
 PROCESS_S = 0.2
 
 #: This computer, which every host has.
 THIS_COMPUTER = Target("this computer", LOCAL)
 
+#: Codes by which the agent refuses one file; all other codes concern every file.
+_CODES_OF_A_FILE = (MODEL_REFUSED, CHILD_DIED, CHILD_TIMEOUT)
 
-def latency_on(target: Target = THIS_COMPUTER, on_progress: OnProgress = no_progress) -> LatencyUs:
+
+def measure_on(target: Target = THIS_COMPUTER, on_progress: OnProgress = no_progress) -> Measure:
     """Return what measures files on a target: one thread, fresh processes, all files in turn.
 
     The target is connected anew for each measurement, so that a conversion of hours does not hold
@@ -32,17 +42,78 @@ def latency_on(target: Target = THIS_COMPUTER, on_progress: OnProgress = no_prog
         on_progress: Called as it goes on.
 
     Returns:
-        A callable from files to the medians of their process medians, microseconds. It raises
-        ConversionError, TargetError or AgentError as `toolkit.measure.bench.bench` does.
+        A `Measure`. A file that is no model, that the target's runtime cannot load or that ends its
+        process is refused, and the others are measured. It raises TargetError or AgentError as
+        `toolkit.measure.bench.bench` does.
     """
 
-    def latency_us(paths: Sequence[Path]) -> list[float]:
-        models = [read_model_file(path) for path in paths]
+    def measure(paths: Sequence[Path]) -> list[FileFigures | FileRefusal]:
+        refusals: dict[int, FileRefusal] = {}
+        models = {}
+        for number, path in enumerate(paths):
+            with _refuse_file(refusals, number):
+                models[number] = read_model_file(path)
+        if not models:
+            return [refusals[number] for number in range(len(paths))]
+        runs: dict[int, list[BoardRun]] = {}
         with open_board(target, on_progress) as device:
-            board = ready(device, models, None, on_progress)
-            runs = interleave(
-                device, board.staged, one_process(1, PROCESS_S), PROCESSES, on_progress
-            )
-        return [latency([run.samples_ns for run in of_file]).median_us for of_file in runs]
+            for number, model in models.items():
+                with _refuse_file(refusals, number):
+                    admit(model, device)
+            admitted = {n: model for n, model in models.items() if n not in refusals}
+            if admitted:
+                board = ready(device, list(admitted.values()), None, on_progress)
+                staged = dict(zip(admitted, board.staged, strict=True))
+                runs = _run_in_turn(device, staged, refusals, on_progress)
+        return [
+            refusals[number] if number in refusals else _figures(runs[number])
+            for number in range(len(paths))
+        ]
 
-    return latency_us
+    return measure
+
+
+@contextmanager
+def _refuse_file(refusals: dict[int, FileRefusal], number: int) -> Iterator[None]:
+    """Note an error that concerns one file; let all others through."""
+    try:
+        yield
+    except (ConversionError, AgentError) as error:
+        if isinstance(error, AgentError) and error.code not in _CODES_OF_A_FILE:
+            raise
+        refusals[number] = FileRefusal(str(error), error.hint, error.exit_code)
+
+
+def _run_in_turn(
+    device: Device,
+    staged: Mapping[int, Staged],
+    refusals: dict[int, FileRefusal],
+    on_progress: OnProgress,
+) -> dict[int, list[BoardRun]]:
+    """Run fresh processes of all files in turn; a file that is refused is run no more."""
+    one, numbers = one_process(1, PROCESS_S), list(staged)
+    runs: dict[int, list[BoardRun]] = {number: [] for number in numbers}
+    order = order_of(len(numbers), PROCESSES, one.seed)
+    for done, arm in enumerate(order):
+        on_progress("measure in turn", done, len(order))
+        number = numbers[arm]
+        if number not in refusals:
+            with _refuse_file(refusals, number):
+                runs[number].append(device.benchmark(staged[number], one))
+    return runs
+
+
+def _figures(runs: Sequence[BoardRun]) -> FileFigures:
+    time = latency([run.samples_ns for run in runs])
+    energies = [energy.gross_uj for run in runs if (energy := energy_of([run])) is not None]
+    return FileFigures(
+        Figure(time.median_us, *time.interval_us),
+        _figure([float(run.run.peak_rss_bytes) for run in runs]),
+        _figure(energies) if len(energies) == len(runs) else None,
+    )
+
+
+def _figure(values: Sequence[float]) -> Figure:
+    """One value of each process."""
+    low, high, _ = median_interval(values)
+    return Figure(median(values), low, high)

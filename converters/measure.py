@@ -29,7 +29,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class FileFigures:
-    """What was measured of one file."""
+    """Figures of one file."""
 
     latency_us: Figure
     """Time of one inference, microseconds."""
@@ -45,9 +45,9 @@ class FileRefusal:
     """Why one file could not be measured; the others were."""
 
     reason: str
-    """What is wrong with the file, one sentence."""
+    """Reason, one sentence."""
     hint: str
-    """What the user should do next."""
+    """Next step for the user, one sentence."""
     exit_code: int = ConversionError.exit_code
     """Exit code of a command that cannot do without the figures of this file."""
 

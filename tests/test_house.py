@@ -34,7 +34,6 @@ SAME_BY_DESIGN = {
 # Names that still mean several things. Only ever gets shorter: a name that is clean has to go.
 NOT_YET_ONE_MEANING = {
     "Pair",
-    "Row",
     "RunSettings",
     "Session",
     "Share",
@@ -42,7 +41,6 @@ NOT_YET_ONE_MEANING = {
     "Target",
     "Verdict",
     "choose",
-    "compare",
     "dataset_of",
     "judge",
     "plan",
@@ -55,13 +53,10 @@ NOT_YET_ONE_MEANING = {
 # shorter: what is clean has to go from here.
 NOT_YET = {
     "converters",
-    "converters/comparison",
-    "converters/data",
     "converters/draft",
     "converters/evidence",
     "converters/judge",
     "converters/prune_blocks",
-    "converters/prune_channels",
     "converters/quantize",
     "converters/recipe",
     "converters/sources",
@@ -79,7 +74,6 @@ NOT_YET = {
     "targets/runtimes",
     "targets/ssh",
     "toolkit",
-    "toolkit/cli",
     "toolkit/demo",
     "toolkit/judge",
     "toolkit/measure",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from converters import durable
-from converters.comparison.comparison import Comparison, Row
+from converters.comparison.comparison import RecipeComparison, RecipeRow
 from converters.comparison.gain import gain_note
 from converters.data.task import ACCURACY, SEVERAL
 from converters.evidence.conversion import Conversion
@@ -21,8 +21,8 @@ SCHEMA = 1
 COMPARISON_NAME = "comparison.json"
 
 
-def plain_comparison(comparison: Comparison) -> dict[str, Any]:
-    """What comparison.json holds: shares are 0-1, every row has every column."""
+def plain_comparison(comparison: RecipeComparison) -> dict[str, Any]:
+    """Return the content of comparison.json: shares are 0-1, every row has every column."""
     first = comparison.conversions()[0]
     original: dict[str, Any] = {
         "name": ORIGINAL,
@@ -65,8 +65,15 @@ _COSTS = (
 )
 
 
-def write_comparison(comparison: Comparison, folder: Path) -> Path:
+def write_comparison(comparison: RecipeComparison, folder: Path) -> Path:
     """Write comparison.json into a folder, whole or not at all.
+
+    Args:
+        comparison: The comparison.
+        folder: An existing folder.
+
+    Returns:
+        Path of the file.
 
     Raises:
         HostDiskError: The disk is full or read-only.
@@ -80,7 +87,7 @@ def write_comparison(comparison: Comparison, folder: Path) -> Path:
     return path
 
 
-def _row(row: Row, float_us: float | None, rows: Sequence[Row]) -> dict[str, Any]:
+def _row(row: RecipeRow, float_us: float | None, rows: Sequence[RecipeRow]) -> dict[str, Any]:
     conversion = row.conversion
     gain = gain_note(row, rows)
     cost = asdict(conversion.cost) if conversion and conversion.cost else {}
@@ -101,7 +108,7 @@ def _row(row: Row, float_us: float | None, rows: Sequence[Row]) -> dict[str, Any
     }
 
 
-def _is_float(row: Row) -> bool:
+def _is_float(row: RecipeRow) -> bool:
     return row.conversion is not None and not row.conversion.recipe_steps
 
 
@@ -112,14 +119,14 @@ def _metric(conversion: Conversion) -> str:
 
 
 def _drops(conversion: Conversion, name: str | None = None) -> dict[str, Any]:
-    """Of each split the drop of an output, or of the one that loses most."""
+    """Name of a split to the drop of an output, or without a name of the one that loses most."""
     drops = [drop for drop in conversion.drops if name in (None, drop.output)]
-    found = {drop.split: worst(drops, drop.split) for drop in drops}
-    return {split: {"drop": drop.fraction, **asdict(drop)} for split, drop in found.items()}
+    by_split = {drop.split: worst(drops, drop.split) for drop in drops}
+    return {split: {"drop": drop.fraction, **asdict(drop)} for split, drop in by_split.items()}
 
 
 def _outputs(conversion: Conversion, subject: str) -> dict[str, Any]:
-    """Of several outputs what each is judged by; empty for one."""
+    """Name of each of several outputs to its figures; empty for a single output."""
     return {
         one.output: {
             "metric": one.name,
@@ -133,10 +140,10 @@ def _outputs(conversion: Conversion, subject: str) -> dict[str, Any]:
 def _scores(conversion: Conversion, subject: str) -> dict[str, Any]:
     if conversion.output_figures:
         return {}
-    found: Sequence[Score | MetricScore] = conversion.scores
+    scores: Sequence[Score | MetricScore] = conversion.scores
     if conversion.metric is not None:
-        found = conversion.metric.scores
-    return {s.split: _plain_score(s) for s in found if s.subject == subject}
+        scores = conversion.metric.scores
+    return {s.split: _plain_score(s) for s in scores if s.subject == subject}
 
 
 def _plain_score(score: Score | MetricScore) -> dict[str, Any]:
@@ -147,10 +154,10 @@ def _plain_score(score: Score | MetricScore) -> dict[str, Any]:
     return plain
 
 
-def _all_splits(comparison: Comparison) -> list[Any]:
+def _all_splits(comparison: RecipeComparison) -> list[Any]:
     """Each split once; what one recipe reads and another does not is among them."""
-    found: dict[str, Any] = {}
+    splits: dict[str, Any] = {}
     for conversion in comparison.conversions():
         for split in conversion.splits:
-            found.setdefault(split.name, split)
-    return [found[name] for name in sorted(found)]
+            splits.setdefault(split.name, split)
+    return [splits[name] for name in sorted(splits)]

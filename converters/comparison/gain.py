@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from converters.comparison.comparison import Row
+from converters.comparison.comparison import RecipeRow
 from converters.recipe.step import WEIGHTS
 from converters.recipe.step_kinds import STEP_KINDS
 
@@ -12,13 +12,16 @@ from converters.recipe.step_kinds import STEP_KINDS
 _NO_GAIN = 0.95
 
 
-def gain_note(row: Row, rows: Sequence[Row]) -> str:
-    """What to say about the latency of a file with zero or shared weights; "" for nothing.
+def gain_note(row: RecipeRow, rows: Sequence[RecipeRow]) -> str:
+    """Say whether zero or shared weights made a file no faster.
 
     Args:
         row: The file.
-        rows: All of the comparison: the one with the same steps but for these is what it is held
-            against.
+        rows: All rows of the comparison; the one whose steps are those of the file, without the
+            steps that make weights zero or equal, is the peer.
+
+    Returns:
+        One sentence; "" where the file is faster than its peer, or where that is unknown.
     """
     kinds = _kinds(row)
     others = tuple(kind for kind in kinds if STEP_KINDS[kind].phase != WEIGHTS)
@@ -36,6 +39,6 @@ def gain_note(row: Row, rows: Sequence[Row]) -> str:
     )
 
 
-def _kinds(row: Row) -> tuple[str, ...]:
+def _kinds(row: RecipeRow) -> tuple[str, ...]:
     steps = row.conversion.recipe_steps if row.conversion is not None else ()
     return tuple(str(step["kind"]) for step in steps)

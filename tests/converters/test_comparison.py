@@ -8,8 +8,9 @@ from unittest import mock
 
 import pytest
 
-from converters.comparison import comparison as module
-from converters.comparison.comparison import Row, choose, compare
+from converters.comparison import compare as module
+from converters.comparison.compare import compare_recipes
+from converters.comparison.comparison import RecipeRow, choose_recipe
 from converters.comparison.comparison_file import plain_comparison, write_comparison
 from converters.comparison.gain import gain_note
 from converters.errors import ConversionError
@@ -32,7 +33,7 @@ def one_process():
 def compared(digits_request, tmp_path_factory):
     """The request of a comparison and what came of it."""
     request = replace(digits_request, out=tmp_path_factory.mktemp("compared"), max_drop=0.02)
-    return request, compare(request, NAMES)
+    return request, compare_recipes(request, NAMES)
 
 
 def test_every_row_has_accuracies_on_three_splits_and_its_cost(compared):
@@ -78,14 +79,14 @@ def test_the_strongest_that_keeps_the_budget_is_chosen(compared):
 def test_what_is_there_already_is_not_made_again(compared, monkeypatch):
     request, comparison = compared
     monkeypatch.setattr(module, "convert", lambda *_: pytest.fail("it was converted again"))
-    again = compare(request, NAMES)
+    again = compare_recipes(request, NAMES)
     assert again.conversions() == comparison.conversions()
 
 
 def test_another_seed_is_another_conversion(compared, monkeypatch):
     request, comparison = compared
     monkeypatch.setattr(module, "convert", lambda *_: comparison.conversions()[0])
-    again = compare(replace(request, seed=7), ("float32", "ptq_f16"))
+    again = compare_recipes(replace(request, seed=7), ("float32", "ptq_f16"))
     assert again.conversions()[1] == comparison.conversions()[0]
 
 
@@ -96,7 +97,7 @@ def figures(latency_us):
 def test_latency_is_what_the_caller_measures(compared):
     request, _ = compared
     times = {"float32": 30.0, "ptq_w8a8": 20.0, "ptq_f16": 15.0}
-    comparison = compare(
+    comparison = compare_recipes(
         request, NAMES, measure=lambda paths: [figures(times[p.parent.name]) for p in paths]
     )
     rows = {row["name"]: row for row in plain_comparison(comparison)["rows"]}
@@ -108,7 +109,7 @@ def test_latency_is_what_the_caller_measures(compared):
 def test_this_computers_latency_is_told_but_a_board_is_not_chosen_for_by_it(compared):
     request, _ = compared
     times = {"float32": 30.0, "ptq_w8a8": 20.0, "ptq_f16": 15.0}
-    comparison = compare(
+    comparison = compare_recipes(
         request,
         NAMES,
         measure=lambda paths: [figures(times[p.parent.name]) for p in paths],
@@ -123,7 +124,7 @@ def test_a_file_that_cannot_be_measured_spares_the_others(compared, decides):
     request, _ = compared
     answers = {"float32": figures(30.0), "ptq_w8a8": figures(20.0)}
     refusal = FileRefusal("ptq_f16: its op is unknown", "Convert it anew.")
-    comparison = compare(
+    comparison = compare_recipes(
         request,
         NAMES,
         measure=lambda paths: [answers.get(p.parent.name, refusal) for p in paths],
@@ -143,11 +144,13 @@ def test_a_file_that_the_board_refuses_is_not_chosen_for_it(compared):
     def measure(paths):
         return [answers.get(p.parent.name, refusal) for p in paths]
 
-    assert compare(request, NAMES, measure=measure).chosen == "ptq_f16"
-    assert compare(request, NAMES, measure=measure, latency_decides=False).chosen == "ptq_w8a8"
+    assert compare_recipes(request, NAMES, measure=measure).chosen == "ptq_f16"
+    assert (
+        compare_recipes(request, NAMES, measure=measure, latency_decides=False).chosen == "ptq_w8a8"
+    )
     answers.clear()
     with pytest.raises(ConversionError, match="its op is unknown") as error:
-        compare(request, NAMES, measure=measure)
+        compare_recipes(request, NAMES, measure=measure)
     assert error.value.exit_code == 7
 
 
@@ -157,11 +160,11 @@ def test_a_table_without_latency_is_still_a_table_unless_latency_decides(compare
     def refuse(paths):
         raise ConversionError("no runtime")
 
-    comparison = compare(request, NAMES, measure=refuse, latency_decides=False)
+    comparison = compare_recipes(request, NAMES, measure=refuse, latency_decides=False)
     assert comparison.chosen == "ptq_w8a8"
     assert "latency was not measured: no runtime" in comparison.reasons
     with pytest.raises(ConversionError, match="no runtime"):
-        compare(request, NAMES, measure=refuse)
+        compare_recipes(request, NAMES, measure=refuse)
 
 
 def by(row, name, microseconds, *kinds):
@@ -196,10 +199,10 @@ def with_drop(row, lost):
 def test_what_loses_too_much_is_not_chosen(compared):
     rows = {row.name: row for row in compared[1].rows}
     weak, strong = with_drop(rows["ptq_f16"], 2), with_drop(rows["ptq_w8a8"], 40)
-    comparison = choose((rows["float32"], strong, weak), 0.01)
+    comparison = choose_recipe((rows["float32"], strong, weak), 0.01)
     assert (comparison.chosen, comparison.held) == ("ptq_f16", True)
     assert any(reason.startswith("ptq_w8a8: ") for reason in comparison.reasons)
-    none = choose((rows["float32"], strong), 0.01)
+    none = choose_recipe((rows["float32"], strong), 0.01)
     assert (none.chosen, none.held) == ("", False)
     assert "a drop of 4.00%" in none.reasons[0]
 
@@ -209,7 +212,7 @@ def test_the_test_samples_have_the_last_word(compared):
     kind = with_drop(row, 2).conversion.drops[0]
     cruel = with_drop(row, 40).conversion.drops[1]
     lucky = replace(row, conversion=replace(row.conversion, drops=(kind, cruel)))
-    comparison = choose((lucky,), 0.01)
+    comparison = choose_recipe((lucky,), 0.01)
     assert (comparison.chosen, comparison.held) == ("ptq_w8a8", False)
 
 
@@ -217,21 +220,21 @@ def test_a_recipe_that_does_not_take_the_model_is_a_row_with_the_reason(
     zoo, digits_request, tmp_path
 ):
     request = replace(digits_request, model=zoo / "keras3_export", out=tmp_path)
-    comparison = compare(request, ("qat_w8a8", "ptq_w8a8"))
+    comparison = compare_recipes(request, ("qat_w8a8", "ptq_w8a8"))
     refused, made = comparison.rows
     assert refused.conversion is None
     assert "qat_w8a8" in refused.refused
     assert made.conversion is not None
     with pytest.raises(ConversionError):
-        compare(replace(request, out=tmp_path / "other"), ("qat_w8a8",))
+        compare_recipes(replace(request, out=tmp_path / "other"), ("qat_w8a8",))
 
 
 @pytest.mark.parametrize("names", [("ptq_w8a8", "ptq_w8a8"), ("ptq_w8a8", "magic")])
 def test_wrong_lists_are_refused_before_anything_is_done(digits_request, tmp_path, names):
     with pytest.raises(RecipeError):
-        compare(replace(digits_request, out=tmp_path / "out"), names)
+        compare_recipes(replace(digits_request, out=tmp_path / "out"), names)
     assert not (tmp_path / "out").exists()
 
 
 def test_a_row_says_why_nothing_came_of_it():
-    assert Row("qat_w8a8", None, "no layers").refused == "no layers"
+    assert RecipeRow("qat_w8a8", None, "no layers").refused == "no layers"

@@ -175,13 +175,13 @@ def _plan(request: ConversionRequest, names: tuple[str, ...], as_json: bool) -> 
 def _compare(
     request: ConversionRequest, names: tuple[str, ...], measures: Target, as_json: bool
 ) -> int:
-    from converters.comparison.comparison import compare
+    from converters.comparison.compare import compare_recipes
     from converters.comparison.comparison_file import plain_comparison, write_comparison
     from toolkit.measure.host_latency import THIS_COMPUTER, measure_on
     from toolkit.progress import forward
 
     with output.progress() as show:
-        comparison = compare(
+        comparison = compare_recipes(
             request,
             names,
             forward(show),

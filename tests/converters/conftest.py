@@ -16,8 +16,7 @@ import pytest
 from converters.process import convert
 from converters.request import ConversionRequest
 
-HERE = Path(__file__).parent
-REPOSITORY = HERE.parent.parent
+REPOSITORY = Path(__file__).parents[2]
 
 
 PARENT = """
@@ -68,7 +67,7 @@ def digits(tmp_path_factory) -> Path:
 def zoo(tmp_path_factory, digits) -> Path:
     """Folder with small models of every kind; see model_zoo.py."""
     folder = tmp_path_factory.mktemp("zoo")
-    run_child(HERE / "model_zoo.py", folder, digits / "digits.npz")
+    run_child("-m", "tests.converters.programs.model_zoo", folder, digits / "digits.npz")
     return folder
 
 
@@ -113,7 +112,11 @@ def images(tmp_path):
 @pytest.fixture(scope="session")
 def graph_report(tmp_path_factory, digits) -> dict:
     """What becomes of each model of graph_cases.py; see graph_report.py."""
-    folder, program = tmp_path_factory.mktemp("graph"), HERE / "graph_report.py"
+    folder, program = (
+        tmp_path_factory.mktemp("graph"),
+        "-m",
+        "tests.converters.programs.graph_report",
+    )
     paths = {version: folder / f"{version}.json" for version in ("keras2", "keras3")}
     with ThreadPoolExecutor() as pool:  # a core each
         for done in [

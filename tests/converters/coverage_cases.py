@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from tests.converters import graph_cases
+from tests.converters.programs import graph_cases
 
 Make = Callable[[], Any]
 TF_KERAS = ", tf-keras"

@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import start_parent
 
 from converters import durable, process
 from converters.errors import ConversionError, HostDiskError, MissingConvertExtraError
@@ -22,6 +21,7 @@ from converters.recipe.recipe import RecipeError
 from converters.request import ConversionRequest
 from converters.tflite.reader import read_model
 from device_agent.contract.model_card import ArrayInput
+from tests.converters.conftest import start_parent
 
 
 def test_a_request_survives_the_pipe(digits_request):

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tflite_maker import model_object, op_model, packed
 
 from converters.errors import ConversionError
 from converters.formats import FORMATS, read_model_file
+from tests.converters.tflite.tflite_maker import model_object, op_model, packed
 
 #: Name of a format to a file of it that holds one RELU: input "x", output "y", float32, shape (1,).
 RELU: dict[str, Callable[[], bytes]] = {

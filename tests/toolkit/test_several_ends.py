@@ -27,7 +27,7 @@ BOARD = KernelClass("aarch64", "ai-edge-litert", "2.3.0")
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("several")
-    command = [sys.executable, "-m", "tests.converters.several_models", str(folder)]
+    command = [sys.executable, "-m", "tests.converters.programs.several_models", str(folder)]
     environment = {"TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "PATH": "/usr/bin"}
     subprocess.run(command, check=True, capture_output=True, env=environment)
     ran = kedge("target", "add", "here", "local", "--root", str(folder / "board"), cwd=folder)

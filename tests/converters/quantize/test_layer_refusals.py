@@ -1,0 +1,57 @@
+"""A layer that a recipe cannot take is named as its user named it, with a recipe that takes it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from converters.errors import ConversionError
+from tests.converters.conftest import run_child
+from tests.converters.warm import convert
+
+QAT = """
+schema = 1
+[[step]]
+kind = "qat_w8a8"
+epochs = 1
+learning_rate = 1e-5
+"""
+
+
+@pytest.fixture(scope="module")
+def layer_models(tmp_path_factory):
+    """Folder of layer_cases.py."""
+    folder = tmp_path_factory.mktemp("layers")
+    run_child("-m", "tests.converters.programs.layer_cases", folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("model", "recipe", "named", "instead"),
+    [
+        ("elu", "ptq_w8a8", r"layer 'bent' \(ELU\) stays in floats", "mixed_w8a8"),
+        ("layer_norm", "ptq_w8a8", r"layer 'normed' \(LayerNormalization\)", "mixed_w8a8"),
+        ("conv3d", "ptq_w8a8", r"layer 'volume' \(Conv3D\) stays in floats", "mixed_w8a8"),
+        ("lstm", "ptq_w8a8", r"layer 'memory' \(LSTM\) is recurrent", "ptq_dynamic"),
+        ("gru", "mixed_w8a8", r"layer 'gated' \(GRU\) is recurrent", "ptq_dynamic"),
+        ("layer_norm", "qat_w8a8", r"layer 'normed' \(LayerNormalization\)", "mixed_w8a8"),
+    ],
+)
+def test_a_layer_that_8_bits_cannot_hold_is_named(
+    layer_models, digits_request, tmp_path, model, recipe, named, instead
+):
+    request = replace(digits_request, model=layer_models / f"{model}.keras", recipe=recipe)
+    with pytest.raises(ConversionError, match=named) as caught:
+        convert(replace(request, out=tmp_path / "out"))
+    assert instead in caught.value.hint
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_transposed_can_be_trained_with_8_bits(layer_models, digits_request, tmp_path):
+    recipe = tmp_path / "short.toml"
+    recipe.write_text(QAT)
+    request = replace(digits_request, model=layer_models / "permute.keras", recipe=str(recipe))
+    found = convert(replace(request, out=tmp_path / "out")).step_records[0].found
+    assert found["farthest_layer_steps"] < 1
+    assert found["same_class"] > 0.98

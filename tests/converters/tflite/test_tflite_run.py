@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from converters.errors import ConversionError
+from converters.evidence.golden import read_golden
+from converters.tflite.run import host_runtime, run_model
+from tests.converters.tflite.tflite_maker import model_object, packed
+
+
+def test_samples_come_back_one_row_each(digits_ptq):
+    golden = read_golden(digits_ptq.golden)
+    seen = []
+    results = run_model(digits_ptq.model, golden.inputs, on_progress=lambda *a: seen.append(a))
+    (scores,) = results.values()
+    assert list(results) == [digits_ptq.outputs[0].name]
+    assert (scores.shape, scores.dtype) == ((359, 10), np.int8)
+    assert (scores.argmax(axis=1) == golden.labels).mean() == digits_ptq.accuracy.fraction
+    assert seen == [(250, 359)]
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (lambda x: x.astype(np.float32), r"takes int8 \(1, 8, 8, 1\).*given float32"),
+        (lambda x: x[:, :4], r"given int8 \(359, 4, 8, 1\)"),
+    ],
+)
+def test_an_input_that_does_not_fit_is_named(digits_ptq, changed, message):
+    inputs = {name: changed(x) for name, x in read_golden(digits_ptq.golden).inputs.items()}
+    with pytest.raises(ConversionError, match=message):
+        run_model(digits_ptq.model, inputs)
+
+
+def test_an_input_of_another_name_is_named(digits_ptq):
+    with pytest.raises(ConversionError, match="was given .'other'."):
+        run_model(digits_ptq.model, {"other": np.zeros((1, 8, 8, 1), np.int8)})
+
+
+def test_a_file_that_the_runtime_refuses_is_named(tmp_path):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(packed(model_object("CUSTOM", 1, "my_op", use=True)))
+    with pytest.raises(ConversionError, match="model.tflite: ai-edge-litert .* cannot run it"):
+        run_model(path, {"x": np.zeros((1,), np.float32)})
+    with pytest.raises(ConversionError, match="cannot run it"):
+        run_model(tmp_path / "absent.tflite", {})
+
+
+def test_the_runtime_says_nothing_on_the_terminal(digits_ptq):
+    code = (
+        "import sys; from pathlib import Path; from converters.evidence.golden import read_golden; "
+        "from converters.tflite.run import run_model; "
+        "run_model(Path(sys.argv[1]), read_golden(Path(sys.argv[2])).inputs); "
+        "assert 'tensorflow' not in sys.modules"
+    )
+    paths = [str(digits_ptq.model), str(digits_ptq.golden)]
+    done = subprocess.run([sys.executable, "-c", code, *paths], capture_output=True, check=True)
+    assert (done.stdout, done.stderr) == (b"", b"")
+
+
+def test_the_host_runtime_has_a_version():
+    name, version = host_runtime()
+    assert name == "ai-edge-litert"
+    assert version.startswith("2.")

@@ -1,0 +1,59 @@
+"""Training that is left to kedge: its learning rate, its end, and its way back."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.converters.conftest import run_child
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """See training_report.py."""
+    path = tmp_path_factory.mktemp("training") / "report.json"
+    run_child("-m", "tests.converters.programs.training_report", path)
+    return json.loads(path.read_text())
+
+
+def test_the_learning_rate_is_the_one_that_did_best_in_a_trial(report):
+    tried = {float(rate): loss for rate, loss in report["whole"]["tried"].items()}
+    assert set(tried) == {1e-6, 3e-3, 1e-2}
+    assert report["whole"]["learning_rate"] == min(tried, key=lambda rate: tried[rate])
+    assert report["whole"]["learning_rate"] > 1e-6  # which learns nothing
+    assert report["rates"][0] == pytest.approx(report["whole"]["learning_rate"])
+
+
+def test_it_ends_when_nothing_is_gained_and_keeps_the_best_epoch(report):
+    whole = report["whole"]
+    epochs = len(whole["losses"])
+    assert epochs < 30
+    best = max(whole["accuracies"])
+    assert whole["accuracies"][whole["kept_epoch"]] == best
+    assert epochs >= 1 + 3 * 2  # twice more, with a smaller learning rate, each two epochs
+    steps = sorted(set(report["rates"]), reverse=True)
+    assert len(steps) == 3
+    assert [steps[1] / steps[0], steps[2] / steps[1]] == pytest.approx([0.3, 0.3])
+
+
+def test_an_interrupted_training_ends_at_the_very_same_weights(report):
+    assert report["interrupted"]
+    assert report["resumed"] == report["whole"]
+    assert report["same_weights"]
+    assert 0 < len(report["rates_after"]) < len(report["rates"])
+    assert report["rates_after"] == report["rates"][-len(report["rates_after"]) :]
+
+
+def test_a_training_that_is_done_is_forgotten(report):
+    assert report["forgotten"]
+
+
+def test_what_was_chosen_is_in_the_record(digits_qat):
+    (record,) = digits_qat[0].step_records
+    found = record.found
+    assert found["chosen_by"] == "kedge"
+    assert f"{found['learning_rate']:g}" in found["tried"]
+    assert len(found["losses"]) == found["epochs"] == len(found["validation_accuracies"])
+    kept = found["validation_accuracies"][found["kept_epoch"]]
+    assert kept == max(found["validation_accuracies"])

@@ -1,0 +1,165 @@
+"""A step that was done is not done again, however the conversion before ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from converters import process
+from tests.converters import warm
+from tests.converters.conftest import start_parent
+
+RECIPE = """
+schema = 1
+[[step]]
+kind = "tune"
+epochs = 2
+learning_rate = 1e-3
+[[step]]
+kind = "qat_w8a8"
+epochs = {epochs}
+learning_rate = {rate}
+"""
+
+
+class Reports(list):
+    """What a conversion told about its progress."""
+
+    @property
+    def stages(self):
+        return {report.stage for report in self}
+
+    def first_epoch(self, stage):
+        return next(int(r.detail.split()[1].split("/")[0]) for r in self if r.stage == stage)
+
+
+def made(request, convert=warm.convert, **changes):
+    """A conversion and what it told."""
+    reports = Reports()
+    return convert(replace(request, **changes), reports.append), reports
+
+
+def recipe(folder, epochs=4, rate=1e-4):
+    path = folder / "mine.toml"
+    path.write_text(RECIPE.format(epochs=epochs, rate=rate))
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def asked(digits_request, tmp_path_factory):
+    """A request with a cache of its own."""
+    folder = tmp_path_factory.mktemp("cached")
+    return replace(
+        digits_request, recipe=recipe(folder), out=folder / "out", cache=folder / "cache"
+    )
+
+
+@pytest.fixture(scope="module")
+def first(asked):
+    return made(asked, process.convert)
+
+
+def test_what_was_done_is_not_done_again_and_the_file_is_the_same(asked, first, tmp_path):
+    before, reports = first
+    assert {"prepare for training", "tune", "train"} <= reports.stages
+    again, told = made(asked, out=tmp_path / "out")
+    assert {"tune is cached", "qat_w8a8 is cached"} <= told.stages
+    assert not {"prepare for training", "tune", "train", "convert"} & told.stages
+    assert again.model.read_bytes() == before.model.read_bytes()
+    assert [record.cached for record in before.step_records] == [False, False]
+    assert [record.cached for record in again.step_records] == [True, True]
+    assert [r.found for r in again.step_records] == [r.found for r in before.step_records]
+    assert again.accuracy == before.accuracy
+
+
+def test_only_what_a_changed_value_decides_is_done_again(asked, first, tmp_path):
+    changed, told = made(asked, recipe=recipe(tmp_path, rate=2e-4), out=tmp_path / "out")
+    assert "tune is cached" in told.stages
+    assert "train" in told.stages
+    assert not {"tune", "qat_w8a8 is cached"} & told.stages
+    assert changed.model_sha256 != first[0].model_sha256
+
+
+def test_damaged_entries_are_never_trusted(asked, first, tmp_path):
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    for path in asked.cache.iterdir():
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        (cache / path.name).write_bytes(content)
+    again, told = made(asked, cache=cache, out=tmp_path / "out")
+    assert {"tune", "train"} <= told.stages
+    assert again.model_sha256 == first[0].model_sha256
+
+
+def test_a_killed_training_goes_on_after_its_last_epoch_to_the_same_file(asked, first, tmp_path):
+    request = replace(asked, cache=tmp_path / "cache", out=tmp_path / "out")
+    with start_parent(request) as parent:
+        for line in parent.stdout:
+            if line.startswith("train epoch 3/"):
+                parent.send_signal(signal.SIGKILL)
+                break
+    resumed, told = made(request)
+    assert "tune is cached" in told.stages
+    assert 2 <= told.first_epoch("train") <= 4
+    assert resumed.model_sha256 == first[0].model_sha256
+    record = resumed.step_records[1].found
+    assert record["losses"] == first[0].step_records[1].found["losses"]
+    assert len(list(request.cache.iterdir())) == 2  # no epoch is left: the step is done
+
+
+def test_a_full_disk_of_the_cache_costs_nothing_but_the_way_back(asked, tmp_path, tiny_disk):
+    conversion, _ = made(
+        asked,
+        recipe=recipe(tmp_path, epochs=1),
+        cache=tiny_disk / "cache",
+        out=tmp_path / "out",
+    )
+    assert conversion.accuracy.fraction > 0.9
+    assert any("finished steps are not kept" in warning for warning in conversion.warnings)
+    assert list((tiny_disk / "cache").iterdir()) == []
+
+
+COMPARE = """
+import sys
+from pathlib import Path
+import numpy as np
+import tf_keras
+from converters.tflite.run import run_model
+
+data = np.load(sys.argv[2])["x_test"][:100].astype(np.float32)
+file = Path(sys.argv[1])
+answers = next(iter(run_model(file, {sys.argv[3]: data}).values()))
+model = tf_keras.models.load_model(file.with_name("model.keras"), compile=False)
+print(abs(model.predict(data, verbose=0) - answers).max())
+"""
+
+
+def test_the_trained_keras_model_is_what_the_file_was_made_of(asked, tmp_path):
+    path = tmp_path / "tuned.toml"
+    path.write_text(RECIPE.format(epochs=1, rate=1e-4).split('[[step]]\nkind = "qat')[0])
+    out = tmp_path / "out"
+    request = replace(asked, recipe=str(path), out=out, keep_keras=True)
+    conversion = warm.convert(replace(request, logs=tmp_path / "logs", cache=None))
+    assert conversion.inputs[0].dtype == "float32"
+    done = subprocess.run(
+        [sys.executable, "-c", COMPARE, conversion.model, asked.data, conversion.inputs[0].name],
+        capture_output=True, text=True, check=False, cwd=Path(__file__).parents[3],
+        env={**os.environ, "TF_USE_LEGACY_KERAS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert float(done.stdout) < 1e-4
+    (events,) = (tmp_path / "logs" / "1_tune").iterdir()
+    written = events.read_bytes()
+    for figure in (b"loss", b"accuracy", b"validation_accuracy", b"learning_rate"):
+        assert figure in written
+    plain = warm.convert(replace(request, keep_keras=False))
+    assert not (out / "model.keras").exists()  # it was not of this file
+    assert json.loads((out / "conversion.json").read_text())["recipe"] == plain.recipe

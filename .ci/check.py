@@ -1,7 +1,8 @@
 """Runs every check and every test of kedge, stage by stage, and says how long each took.
 
 `check.py` runs all stages, `check.py unit docs` only those named. All stages run, also after one
-has failed; the failed ones are listed at the end.
+has failed; the failed ones are listed at the end. Stages of one line of `plan` run at the same
+time, since each of them keeps one core busy; tests run on all cores, a file on one of them.
 """
 
 # ruff: noqa: T201 - it prints, that is its work
@@ -10,8 +11,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,26 +50,25 @@ class Outcome:
     last_line: str
 
 
-def stages() -> list[Stage]:
-    """All stages, in the order in which they run: the quick ones first."""
-    static = [
-        Stage("format", (_tool("ruff"), "format", "--check", ".")),
-        Stage("lint", (_tool("ruff"), "check", ".")),
-        Stage("types", (_tool("mypy"),)),
-        Stage("layers", (_tool("lint-imports"),)),
-        Stage("agent runs on Python 3.7", (_tool("vermin"), *_vermin_options(), "device_agent")),
-    ]
+def plan() -> list[list[Stage]]:
+    """All stages in order, the quick ones first; the stages of one entry run at the same time."""
     elsewhere = [path for paths in TEST_STAGES.values() for path in paths]
     unit = _pytest(["tests", *(f"--ignore={path}" for path in elsewhere)])
-    tests = [Stage("unit", unit)]
-    for name, paths in TEST_STAGES.items():
-        if name == "boards":
-            tests.append(Stage("arm64 root", (sys.executable, "-m", "tests.arm64_root")))
-        tests.append(Stage(name, _pytest(paths)))
-        if name == "converters":
-            quick = (sys.executable, "-m", "benchmarks.compression", "--quick")
-            tests.append(Stage("compression, quick", quick))
-    return [*static, *tests]
+    tests = {name: Stage(name, _pytest(paths)) for name, paths in TEST_STAGES.items()}
+    quick = (sys.executable, "-m", "benchmarks.compression", "--quick")
+    return [
+        [Stage("format", (_tool("ruff"), "format", "--check", "."))],
+        [Stage("lint", (_tool("ruff"), "check", "."))],
+        [Stage("layers", (_tool("lint-imports"),))],
+        [Stage("agent runs on Python 3.7", (_tool("vermin"), *_vermin_options(), "device_agent"))],
+        [
+            Stage("types", (_tool("mypy"),)),
+            Stage("arm64 root", (sys.executable, "-m", "tests.arm64_root")),
+            Stage("compression, quick", quick),
+        ],
+        [Stage("unit", unit)],
+        *([tests[name]] for name in TEST_STAGES),
+    ]
 
 
 def _tool(name: str) -> str:
@@ -80,12 +82,40 @@ def _vermin_options() -> tuple[str, ...]:
 
 def _pytest(arguments: Sequence[str]) -> tuple[str, ...]:
     # A test that hangs shows where, well before the stage is ended.
-    return (_tool("pytest"), "-o", "faulthandler_timeout=600", *arguments)
+    workers = str(min(4, len(os.sched_getaffinity(0))))
+    parallel = ("-n", workers, "--dist", "loadgroup")
+    return (_tool("pytest"), "-o", "faulthandler_timeout=600", *parallel, *arguments)
 
 
-def run(stage: Stage) -> Outcome:
-    """Runs a stage; its output is shown as it comes."""
-    print(f"== stage {stage.name}", flush=True)
+def run(stages: Sequence[Stage]) -> list[Outcome]:
+    """Runs stages at the same time; the output of the first is shown as it comes."""
+    with ThreadPoolExecutor() as pool:
+        first, *others = [
+            pool.submit(_run, stage, show=number == 0) for number, stage in enumerate(stages)
+        ]
+        try:
+            outcomes = [first.result()[0]]
+            for other in others:
+                outcome, lines = other.result()
+                print("".join(lines), end="", flush=True)
+                outcomes.append(outcome)
+        except BaseException:
+            for process in list(_running):
+                _end(process, signal.SIGTERM)
+            raise
+    return outcomes
+
+
+def _run(stage: Stage, show: bool) -> tuple[Outcome, list[str]]:
+    lines: list[str] = []
+
+    def say(line: str) -> None:
+        if show:
+            print(line, end="", flush=True)
+        else:
+            lines.append(line)
+
+    say(f"== stage {stage.name}\n")
     started = time.monotonic()
     process = subprocess.Popen(
         stage.command,
@@ -98,42 +128,53 @@ def run(stage: Stage) -> Outcome:
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
         start_new_session=True,  # so that a stage that hangs can be ended with all its children
     )
+    _running.append(process)
+    # A timer, as a stage that hangs in silence never returns from the reading.
+    limit = threading.Timer(STAGE_WITHIN_SECONDS, _end, (process, signal.SIGKILL))
+    limit.daemon = True
+    limit.start()
     last = ""
-    # An alarm, as a stage that hangs in silence never returns from the reading.
-    signal.signal(signal.SIGALRM, lambda *_: os.killpg(process.pid, signal.SIGKILL))
-    signal.alarm(STAGE_WITHIN_SECONDS)
-    try:
-        assert process.stdout is not None
+    assert process.stdout is not None
+    with process.stdout:
         for line in process.stdout:
-            print(line, end="", flush=True)
+            say(line)
             last = line.strip(" =\n") or last
-        code = process.wait()
-    except BaseException:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait()
-        raise
-    finally:
-        signal.alarm(0)
-        process.stdout.close() if process.stdout else None
+    code = process.wait()
+    limit.cancel()
+    _running.remove(process)
     seconds = time.monotonic() - started
-    print(f"== stage {stage.name}: {seconds:.0f} s\n", flush=True)
-    return Outcome(stage.name, code, seconds, last)
+    say(f"== stage {stage.name}: {seconds:.0f} s\n\n")
+    return Outcome(stage.name, code, seconds, last), lines
+
+
+_running: list["subprocess.Popen[str]"] = []
+
+
+def _end(process: "subprocess.Popen[str]", number: int) -> None:
+    if process.poll() is None:
+        os.killpg(process.pid, number)
 
 
 def main(names: Sequence[str]) -> int:
     """Runs the stages and prints one line for each at the end."""
-    chosen = [stage for stage in stages() if not names or stage.name in names]
-    unknown = set(names) - {stage.name for stage in chosen}
+    groups = plan()
+    known = [stage.name for group in groups for stage in group]
+    unknown = set(names) - set(known)
     if unknown:
-        known = ", ".join(stage.name for stage in stages())
-        print(f"no stage {', '.join(sorted(unknown))}; there are: {known}", file=sys.stderr)
+        words = ", ".join(sorted(unknown))
+        print(f"no stage {words}; there are: {', '.join(known)}", file=sys.stderr)
         return 2
-    outcomes = [run(stage) for stage in chosen]
+    started = time.monotonic()
+    outcomes: list[Outcome] = []
+    for group in groups:
+        chosen = [stage for stage in group if not names or stage.name in names]
+        if chosen:
+            outcomes += run(chosen)
     failed = [outcome for outcome in outcomes if outcome.code != 0]
     for outcome in outcomes:
         word = "FAILED" if outcome in failed else "ok"
         print(f"{word:<7}{outcome.seconds:5.0f} s  {outcome.name:<26}{outcome.last_line}")
-    total = sum(outcome.seconds for outcome in outcomes)
+    total = time.monotonic() - started
     print(f"{len(outcomes) - len(failed)} of {len(outcomes)} stages passed in {total:.0f} s")
     if failed:
         print("failed:", ", ".join(outcome.name for outcome in failed))

@@ -55,6 +55,11 @@ def run_child(*arguments: str | Path) -> str:
     return done.stdout
 
 
+def run_program(name: str, *arguments: str | Path) -> str:
+    """Run a program of `tests/converters/programs`; return what it printed."""
+    return run_child("-m", f"tests.converters.programs.{name}", *arguments)
+
+
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory) -> Path:
     """Folder with digits.keras and digits.npz, as `kedge demo` makes them."""
@@ -67,7 +72,7 @@ def digits(tmp_path_factory) -> Path:
 def zoo(tmp_path_factory, digits) -> Path:
     """Folder with small models of every kind; see model_zoo.py."""
     folder = tmp_path_factory.mktemp("zoo")
-    run_child("-m", "tests.converters.programs.model_zoo", folder, digits / "digits.npz")
+    run_program("model_zoo", folder, digits / "digits.npz")
     return folder
 
 
@@ -112,15 +117,11 @@ def images(tmp_path):
 @pytest.fixture(scope="session")
 def graph_report(tmp_path_factory, digits) -> dict:
     """What becomes of each model of graph_cases.py; see graph_report.py."""
-    folder, program = (
-        tmp_path_factory.mktemp("graph"),
-        "-m",
-        "tests.converters.programs.graph_report",
-    )
+    folder = tmp_path_factory.mktemp("graph")
     paths = {version: folder / f"{version}.json" for version in ("keras2", "keras3")}
     with ThreadPoolExecutor() as pool:  # a core each
         for done in [
-            pool.submit(run_child, program, path, digits / "digits.npz", version)
+            pool.submit(run_program, "graph_report", path, digits / "digits.npz", version)
             for version, path in paths.items()
         ]:
             done.result()

@@ -15,7 +15,7 @@ from converters.evidence.conversion import Conversion, read_conversion
 from converters.judge.metric import Judged, auc, drop_of
 from converters.progress import ignore
 from converters.recipe.recipe import load_recipe
-from tests.converters.conftest import run_child
+from tests.converters.conftest import run_program
 
 CASES = ("regression", "mixed", "anomalies", "trained", "unlabelled", "own", "pictures")
 
@@ -23,7 +23,7 @@ CASES = ("regression", "mixed", "anomalies", "trained", "unlabelled", "own", "pi
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("tasks")
-    run_child("-m", "tests.converters.programs.task_models", path, "regression", "autoencoder")
+    run_program("task_models", path, "regression", "autoencoder")
     return path
 
 
@@ -31,7 +31,7 @@ def folder(tmp_path_factory) -> Path:
 def report(folder):
     """What became of each; see task_report.py."""
     path = folder / "report.json"
-    run_child("-m", "tests.converters.programs.task_report", folder, path, *CASES)
+    run_program("task_report", folder, path, *CASES)
     return json.loads(path.read_text())
 
 
@@ -291,7 +291,7 @@ def test_the_weights_of_a_recipe_reach_the_samples_that_train(tmp_path):
 
 
 def test_training_gives_a_class_of_nine_times_the_weight_nine_times_the_say(tmp_path):
-    run_child("-m", "tests.converters.programs.class_weights_report", tmp_path / "report.json")
+    run_program("class_weights_report", tmp_path / "report.json")
     shares = json.loads((tmp_path / "report.json").read_text())
     # One sample in ten is of the class, and there is nothing to tell it by.
     assert shares["plain"] == pytest.approx(0.1, abs=0.05)

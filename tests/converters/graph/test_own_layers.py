@@ -9,7 +9,7 @@ from converters.data.task import TaskWish
 from converters.errors import ConversionError
 from converters.sources.architecture import StoredLayer
 from converters.sources.custom_objects import custom_objects, unknown_layers
-from tests.converters.conftest import run_child
+from tests.converters.conftest import run_program
 
 CASES = ("own layers in h5", "strange", "strange, trained", "nobody's layers", "own layers")
 
@@ -17,13 +17,13 @@ CASES = ("own layers in h5", "strange", "strange, trained", "nobody's layers", "
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("own")
-    run_child("-m", "tests.converters.programs.task_models", path, "own_layers")
+    run_program("task_models", path, "own_layers")
     return path
 
 
 @pytest.fixture(scope="module")
 def report(folder):
-    run_child("-m", "tests.converters.programs.task_report", folder, folder / "report.json", *CASES)
+    run_program("task_report", folder, folder / "report.json", *CASES)
     return json.loads((folder / "report.json").read_text())
 
 

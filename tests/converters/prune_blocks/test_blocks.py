@@ -14,7 +14,7 @@ from converters.prune_blocks.blocks import optional_blocks, without_block
 from converters.prune_blocks.choose import choose, remove_named
 from converters.recipe.recipe import RecipeError, built_in_names, load_recipe
 from converters.tflite.reader import read_model
-from tests.converters.conftest import run_child
+from tests.converters.conftest import run_program
 from tests.converters.warm import convert
 
 PLAIN = {"strides": (1, 1), "padding": "same", "dilation": (1, 1), "groups": 1}
@@ -141,7 +141,7 @@ def test_a_name_that_is_none_is_answered_with_those_that_are(residual, names, sa
 @pytest.fixture(scope="module")
 def residual_digits(digits, tmp_path_factory):
     path = tmp_path_factory.mktemp("residual") / "residual.keras"
-    run_child("-m", "tests.converters.programs.residual_digits", path, digits / "digits.npz")
+    run_program("residual_digits", path, digits / "digits.npz")
     return path
 
 

@@ -15,7 +15,7 @@ from converters.tensor_spec import dequantize, quantize
 from converters.tflite.contract import refusals
 from converters.tflite.reader import read_model
 from converters.tflite.run import run_model
-from tests.converters.conftest import run_child
+from tests.converters.conftest import run_program
 from tests.converters.warm import convert
 
 BADLY_SCALED = ("badly_scaled", "badly_scaled_depthwise")
@@ -25,9 +25,8 @@ BADLY_SCALED = ("badly_scaled", "badly_scaled_depthwise")
 def hard(tmp_path_factory, digits) -> Path:
     """Folder of quantize_cases.py."""
     folder = tmp_path_factory.mktemp("hard")
-    run_child(
-        "-m",
-        "tests.converters.programs.quantize_cases",
+    run_program(
+        "quantize_cases",
         folder,
         digits / "digits.keras",
         digits / "digits.npz",

@@ -14,7 +14,7 @@ from converters.tensor_spec import dequantize, quantize
 from converters.tflite.contract import minimum_runtime, refusals
 from converters.tflite.reader import read_model
 from converters.tflite.unpacked import Unpacked
-from tests.converters.conftest import run_child
+from tests.converters.conftest import run_program
 from tests.converters.warm import convert
 
 BUILTIN = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
@@ -24,7 +24,7 @@ BUILTIN = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
 def cases(tmp_path_factory, digits) -> Path:
     """Folder of int16_cases.py."""
     folder = tmp_path_factory.mktemp("int16")
-    run_child("-m", "tests.converters.programs.int16_cases", folder, digits / "digits.npz")
+    run_program("int16_cases", folder, digits / "digits.npz")
     return folder
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from converters.errors import ConversionError
-from tests.converters.conftest import run_child
+from tests.converters.conftest import run_program
 from tests.converters.warm import convert
 
 QAT = """
@@ -23,7 +23,7 @@ learning_rate = 1e-5
 def layer_models(tmp_path_factory):
     """Folder of layer_cases.py."""
     folder = tmp_path_factory.mktemp("layers")
-    run_child("-m", "tests.converters.programs.layer_cases", folder)
+    run_program("layer_cases", folder)
     return folder
 
 

@@ -18,7 +18,7 @@ from converters.evidence.conversion import read_conversion
 from converters.judge.paired import Drop, worst
 from converters.progress import ignore
 from converters.quantize.calibrate import warnings_about
-from tests.converters.conftest import run_child
+from tests.converters.conftest import run_program
 
 INPUTS = [["picture", [1, 8, 8, 1]], ["numbers", [1, 4]]]
 
@@ -26,14 +26,14 @@ INPUTS = [["picture", [1, 8, 8, 1]], ["numbers", [1, 4]]]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("several")
-    run_child("-m", "tests.converters.programs.several_models", path)
+    run_program("several_models", path)
     return path
 
 
 @pytest.fixture(scope="module")
 def report(folder) -> dict:
     path = folder / "report.json"
-    run_child("-m", "tests.converters.programs.several_report", folder, path)
+    run_program("several_report", folder, path)
     return json.loads(path.read_text())
 
 

@@ -5,13 +5,13 @@ import json
 import pytest
 
 from converters.recipe.recipe import parse_recipe
-from tests.converters.conftest import run_child
+from tests.converters.conftest import run_program
 
 
 @pytest.fixture(scope="module")
 def seen(digits, tmp_path_factory):
     path = tmp_path_factory.mktemp("augment") / "report.json"
-    run_child("-m", "tests.converters.programs.augment_report", digits, path)
+    run_program("augment_report", digits, path)
     return json.loads(path.read_text())
 
 

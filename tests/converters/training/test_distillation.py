@@ -12,7 +12,7 @@ import pytest
 from converters.errors import ConversionError
 from converters.recipe.recipe import RecipeError, load_recipe
 from converters.work.step_keys import StepKeys
-from tests.converters.conftest import run_child
+from tests.converters.conftest import run_program
 from tests.converters.warm import convert
 
 
@@ -20,9 +20,8 @@ from tests.converters.warm import convert
 def report(digits, tmp_path_factory):
     """See distill_report.py."""
     path = tmp_path_factory.mktemp("distill") / "report.json"
-    run_child(
-        "-m",
-        "tests.converters.programs.distill_report",
+    run_program(
+        "distill_report",
         digits / "digits.keras",
         digits / "digits.npz",
         path,
@@ -96,7 +95,7 @@ def test_with_alpha_1_no_label_is_looked_at(report):
 @pytest.fixture(scope="module")
 def teachers(digits, tmp_path_factory):
     folder = tmp_path_factory.mktemp("teachers")
-    run_child("-m", "tests.converters.programs.teacher_models", digits / "digits.keras", folder)
+    run_program("teacher_models", digits / "digits.keras", folder)
     return folder
 
 

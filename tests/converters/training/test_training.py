@@ -6,14 +6,14 @@ import json
 
 import pytest
 
-from tests.converters.conftest import run_child
+from tests.converters.conftest import run_program
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     """See training_report.py."""
     path = tmp_path_factory.mktemp("training") / "report.json"
-    run_child("-m", "tests.converters.programs.training_report", path)
+    run_program("training_report", path)
     return json.loads(path.read_text())
 
 

@@ -17,7 +17,7 @@ from converters.errors import ConversionError
 from converters.evidence.conversion import read_conversion
 from converters.process import convert
 from converters.workers import Worker, wait_for_others, worker_of
-from tests.converters.conftest import PARENT, REPOSITORY, run_child
+from tests.converters.conftest import PARENT, REPOSITORY, run_program
 
 WITHIN_SECONDS = 300
 TRAINED, BATCH = 600, 25
@@ -112,9 +112,8 @@ def test_what_is_trained_together_is_rounded_pruned_and_shared_as_alone(together
 
 def test_two_devices_of_one_machine_train_together(digits, tmp_path):
     inputs = (digits / "digits.keras", digits / "digits.npz")
-    run_child(
-        "-m",
-        "tests.converters.programs.worker_report",
+    run_program(
+        "worker_report",
         *inputs,
         tmp_path / "report.json",
         "qat_w8a8",

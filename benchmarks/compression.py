@@ -54,15 +54,17 @@ FULL = Plan(
     qat_seeds=(0, 1, 2),
     by_latency=True,
     rounds=12,
+    ptq_rounds=3,
 )
 QUICK = Plan(
-    pruned_epochs=3,
-    gently_pruned_epochs=2,
+    pruned_epochs=1,
+    gently_pruned_epochs=1,
     qat_epochs=1,
     has_blocks=False,
     qat_seeds=(0,),
     by_latency=False,
     rounds=6,
+    ptq_rounds=1,
 )
 
 
@@ -109,7 +111,7 @@ def run(subject: Subject, plan: Plan, work: Path, minutes: float) -> str:
     """
     work.mkdir(parents=True, exist_ok=True)
     made = _made(subject, plan, work, time.monotonic() + 60 * minutes)
-    times = ptq_times(subject.model, subject.data, work)
+    times = ptq_times(subject.model, subject.data, work, plan.ptq_rounds)
     figures = Figures(
         rows=tuple(made.items()),
         latency_us=_latency_us(list(made.values()), plan.rounds),

@@ -64,6 +64,8 @@ class Plan:
     """Whether measured latency decides which channels go; else their MACs do."""
     rounds: int
     """Fresh processes of each file in the comparison of latencies."""
+    ptq_rounds: int
+    """Number of times that a whole post-training quantization is timed."""
 
 
 @dataclass(frozen=True)

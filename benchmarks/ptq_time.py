@@ -9,8 +9,6 @@ import tempfile
 import time
 from pathlib import Path
 
-ROUNDS = 3
-
 #: The plain way: Keras, TFLiteConverter, a representative data set, and the accuracy of the model
 #: and of the file on the test images, without which nobody ships it.
 _BARE = """
@@ -62,20 +60,21 @@ print(right / len(y))
 """
 
 
-def ptq_times(model: Path, data: Path, work: Path) -> tuple[tuple[float, float], ...]:
+def ptq_times(model: Path, data: Path, work: Path, rounds: int) -> tuple[tuple[float, float], ...]:
     """Both ways in turn, each a fresh process from nothing to the judged file.
 
     Args:
         model: A Keras model.
         data: A tar of images, or an .npz.
         work: Folder for what they write.
+        rounds: Number of times that each way runs.
 
     Returns:
         Of each round: seconds of kedge, seconds of the bare script.
     """
     bare = [sys.executable, "-c", _BARE, str(model), str(data), str(work / "bare.tflite")]
     found = []
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         with tempfile.TemporaryDirectory(dir=work) as folder:
             ours = [sys.executable, "-m", "toolkit.cli", "convert", str(model)]
             ours += ["--data", str(data), "--out", f"{folder}/out"]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from targets.runtimes import wheels as wheels_module
 from targets.runtimes.runtime import Wheel
-from targets.runtimes.runtime import wheels as wheels_module
 from targets.runtimes.wheels import WheelError, find_wheels, matches
 
 PYTHON, REPOSITORY = sys.executable, Path(__file__).parents[2]

@@ -44,7 +44,7 @@ def parse_address(text: str) -> Address:
     port = int(found["port"]) if found and found["port"] else None
     if not found or (port is not None and not 0 < port < 65536):
         raise AddressError(
-            f"{text!r} is no address of a board",
+            f"{text!r} is not the address of a board",
             "Write USER@HOST, USER@HOST:PORT, a Host of ~/.ssh/config, or `local`.",
         )
     return Address(found["user"], found["host"].strip("[]"), port)

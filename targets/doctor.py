@@ -204,9 +204,9 @@ def _about_accelerators(facts: Facts) -> list[Finding]:
             fix = "Install the kernel module: gasket-dkms (apex), then: sudo modprobe apex"
             found.append(Finding(WARNS, f"{name} has {entry.state}", fix))
         elif not entry.usable:
-            fix = f"Add the user to the group of its node: ls -l {entry.path}; then log in anew."
+            fix = f"Add the user to the group of its node: ls -l {entry.path}; then log in again."
             if entry.kind.startswith("edgetpu"):
-                fix = "Add the user to the group plugdev or apex, then log in anew."
+                fix = "Add the user to the group plugdev or apex, then log in again."
             user = facts.user or "this user"
             found.append(Finding(WARNS, f"{user} may not open {name}", fix))
         if 0 < entry.usb_mbits <= USB_2_MBITS:

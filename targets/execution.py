@@ -92,7 +92,7 @@ def read_execution(where: str, entry: Mapping[str, Any]) -> Execution:
     if not isinstance(cores, list) or not all(_is_count(core, 0) for core in cores):
         raise ExecutionError(
             f"{where}: cores must be a list of core numbers, found {cores!r}",
-            "Write cores = [4, 5, 6, 7], or leave it away.",
+            "Write cores = [4, 5, 6, 7], or leave it out.",
         )
     return Execution(
         runtime, python, delegate, allow_cpu, threads and int(threads), tuple(map(int, cores))

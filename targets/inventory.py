@@ -138,7 +138,7 @@ class Inventory:
         name = target.name
         if not _NAME.match(name):
             raise InventoryError(
-                f"{name!r} is no name for a target",
+                f"{name!r} is not a name for a target",
                 "Use up to 63 letters, digits, dots, dashes and underscores, the first no sign.",
             )
         if name in self.targets:
@@ -330,7 +330,7 @@ def _read(path: Path) -> tomlkit.TOMLDocument:
         # What tomlkit calls a character \x00, or an end at column 0, is the end of the file.
         cut = r"'\x00'" in str(error) or "end of file" in str(error)
         told = "it ends in the middle of a value" if cut else str(error)
-        raise InventoryError(f"{path} is no TOML: {told}", "Mend it there.") from error
+        raise InventoryError(f"{path} is not valid TOML: {told}", "Correct it there.") from error
     except OSError as error:
         raise InventoryError(
             f"cannot read {path}: {error.strerror or error}", "Make it readable for you."
@@ -355,7 +355,7 @@ def _check_root(where: str, root: str) -> None:
     if not _ROOT.match(root):
         raise InventoryError(
             f"{where}: root must be an absolute path or begin with ~/, found {root!r}",
-            f'Write root = "{DEFAULT_ROOT}", or leave it away.',
+            f'Write root = "{DEFAULT_ROOT}", or leave it out.',
         )
 
 

@@ -80,7 +80,7 @@ class Probe:
     asked_python: str = ""
     """The only Python that was asked, as kedge.toml names it."""
     blocked: str = ""
-    """What is no folder, though `root` is it or should be below it."""
+    """What is not a folder, though `root` is it or should be below it."""
 
     @property
     def root_refusal(self) -> str:
@@ -88,7 +88,7 @@ class Probe:
         if not self.keeps_files:
             return f"{self.root} lies in a file system that keeps no files (such as /proc)"
         if self.blocked:
-            return f"{self.blocked} is no folder"
+            return f"{self.blocked} is not a folder"
         return "" if self.writable else f"{self.root} cannot be written"
 
     @cached_property
@@ -120,7 +120,7 @@ class Probe:
             raise NoPythonError(
                 f"kedge.toml names the Python {self.asked_python} for this target, which is not "
                 "there, or is none",
-                "Mend `python` of the target in kedge.toml, or leave it away: all are asked then.",
+                "Correct `python` of the target in kedge.toml, or leave it out: all are tried.",
             )
         seen = ", ".join(map(_dotted, self.pythons)) or "none"
         raise NoPythonError(

@@ -15,7 +15,7 @@ _RETRY_S = 3.0
 
 
 class BoardRebootedError(TargetError):
-    """The board started anew while it worked."""
+    """The board restarted while it worked."""
 
 
 def why_lost(
@@ -46,7 +46,7 @@ def why_lost(
     if not boot_id or not now or now == boot_id:
         return lost
     return BoardRebootedError(
-        f"{target.name} started anew while it was measured (its boot id changed)",
+        f"{target.name} restarted while it was measured (its boot id changed)",
         "A weak power supply, heat, a watchdog or a crash of its kernel do that: look into its "
         "log, then measure again.",
     )

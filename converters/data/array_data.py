@@ -47,14 +47,14 @@ def open_arrays(path: Path, form: InputForm) -> Dataset:
         form: What the model takes.
 
     Raises:
-        ConversionError: As for `dataset_of`; or it is no whole .npz.
+        ConversionError: As for `dataset_of`; or it is not a complete .npz.
     """
     arrays, others = _load(path)
     dataset = dataset_of(path, arrays, form)
     if dataset.unlabelled and others:
         raise ConversionError(
             f"{path}: has no y_train, but arrays that kedge does not know: {', '.join(others)}",
-            "call labels y_train and y_test; if these are none, leave them away",
+            "call labels y_train and y_test; if these are none, leave them out",
         )
     return dataset
 
@@ -231,7 +231,7 @@ def _load(path: Path) -> tuple[dict[str, Array], list[str]]:
             ours = {name: _array(path, name, file) for name in file.files if is_ours(name)}
             return ours, [name for name in file.files if name not in ours][:8]
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ConversionError(f"{path}: is no whole .npz: {error}", _EXPECTED) from error
+        raise ConversionError(f"{path}: is not a complete .npz: {error}", _EXPECTED) from error
 
 
 def _array(path: Path, name: str, file: Any) -> Array:
@@ -262,7 +262,7 @@ def _inputs(path: Path, name: str, array: Array, shape: tuple[int, ...]) -> Arra
             raise ConversionError(
                 f"{path}: {name} has NaN or infinity in {len(wrong)} of {len(array)} samples, the "
                 f"first is sample {wrong[0]}",
-                "remove or mend these samples",
+                "remove or correct these samples",
             )
     return array
 

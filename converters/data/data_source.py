@@ -20,7 +20,7 @@ _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")
 _TAR_MAGIC = slice(257, 262)
 _EXPECTED = (
     "give an .npz (x_train, y_train, x_test, y_test), a folder of images with one sub-folder a "
-    "class, a .tar(.gz) of such a folder, or module:function; labels may be left away"
+    "class, a .tar(.gz) of such a folder, or module:function; labels are optional"
 )
 
 
@@ -53,7 +53,7 @@ def open_dataset(path: Path, form: InputForm, image_range: str, seed: int) -> Da
         _refuse_several(path, form)
         return checked(open_images(path, list_tar(path), form, image_range, seed))
     found = f"begins with {head[:8]!r}" if head else "is empty"
-    raise ConversionError(f"{path}: is no data that kedge knows: it {found}", _EXPECTED)
+    raise ConversionError(f"{path}: is not data that kedge knows: it {found}", _EXPECTED)
 
 
 def _refuse_several(path: Path, form: InputForm) -> None:
@@ -71,5 +71,5 @@ def _refuse_range(path: Path, image_range: str) -> None:
         raise ConversionError(
             f"{path}: holds arrays, which are fed as they are; the image range {image_range} is "
             "for images",
-            "scale the arrays as for the training, and leave --image-range away",
+            "scale the arrays as for the training, and leave out --image-range",
         )

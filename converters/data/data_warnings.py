@@ -21,7 +21,7 @@ def data_warnings(
     Args:
         dataset: That was looked through.
         samples: By use, those that were read.
-        classes: That the model tells apart; of several outputs by their names.
+        classes: That the model distinguishes; of several outputs by their names.
     """
     warnings = _unlabelled(dataset)
     labelled = [split for split in (TRAIN, TEST) if split not in dataset.unlabelled]

@@ -134,7 +134,7 @@ def _labelled_task(path: Path, layout: _Layout, form: InputForm) -> Task:
             f"{path}: holds images of classes, which are for one output; the model has the outputs "
             f"{listed(form.answers)}",
             f"give an .npz with {', '.join(expected_names(form))}, or module:function; or images "
-            "in no folders of classes, and the model's own answers are kept to",
+            "in no folders of classes, and the model's own answers count as right",
         )
     outputs = form.outputs
     kind = form.wish.kind or (RECONSTRUCTION if outputs == form.shape else CLASSIFICATION)
@@ -146,12 +146,12 @@ def _labelled_task(path: Path, layout: _Layout, form: InputForm) -> Task:
             f"{path}: the model gives {outputs} for each image of {form.shape}: that is neither a "
             "row of scores nor the image",
             "give the data as .npz or by module:function, with y_train and y_test; or the images "
-            "in no folders of classes, and the model's own answers are kept to",
+            "in no folders of classes, and the model's own answers count as right",
         )
     if kind == CLASSIFICATION and len(layout.classes) != form.classes:
         found = ", ".join(layout.classes[:5]) or "none"
         raise ConversionError(
-            f"{path}: has {len(layout.classes)} class folders ({found}), the model tells apart "
+            f"{path}: has {len(layout.classes)} class folders ({found}), the model distinguishes "
             f"{form.classes} classes",
             _LAYOUT,
         )
@@ -275,11 +275,13 @@ def _decode(what: str, content: bytes, pixels: _Pixels) -> npt.NDArray[np.uint8]
             return np.asarray(image.convert(pixels.mode), np.uint8)
     except UnidentifiedImageError as error:
         raise ConversionError(
-            f"{what}: cannot be decoded: no picture that Pillow knows", "mend or remove it"
+            f"{what}: cannot be decoded: not a picture that Pillow knows", "repair or remove it"
         ) from error
     # Pillow's readers raise all of these on damaged files.
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        raise ConversionError(f"{what}: cannot be decoded: {error}", "mend or remove it") from error
+        raise ConversionError(
+            f"{what}: cannot be decoded: {error}", "repair or remove it"
+        ) from error
 
 
 def _check(what: str, image: Any, pixels: _Pixels) -> None:

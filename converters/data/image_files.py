@@ -136,7 +136,7 @@ def _member_bytes(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 
 def _damaged_tar(path: Path, error: BaseException) -> ConversionError:
     return ConversionError(
-        f"{path}: is no whole tar: {error or type(error).__name__}", "copy or pack it again"
+        f"{path}: is not a complete tar: {error or type(error).__name__}", "copy or pack it again"
     )
 
 

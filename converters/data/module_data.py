@@ -79,7 +79,7 @@ def _of_dataset(
 ) -> dict[str, Array]:
     if int(dataset.cardinality()) == _ENDLESS:
         raise ConversionError(
-            f"{function}: the dataset {split} is endless", "leave repeat() away, or use take(n)"
+            f"{function}: the dataset {split} is endless", "leave out repeat(), or use take(n)"
         )
     found: dict[str, list[Array]] = {}
     try:
@@ -95,7 +95,7 @@ def _of_dataset(
         raise
     except Exception as error:  # whatever the user's own map functions raise
         raise ConversionError(
-            f"{function}: the dataset {split} fails: {error}", "mend the dataset"
+            f"{function}: the dataset {split} fails: {error}", "correct the dataset"
         ) from error
     if not found:
         raise ConversionError(f"{function}: the dataset {split} is empty", "give samples")

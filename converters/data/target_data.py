@@ -97,7 +97,7 @@ def _task_by_own_answers(path: Path, kind: str, form: InputForm) -> Task:
         if needs_labels:
             raise ConversionError(
                 f"{path}: has no labels to train with, which {what} of the recipe needs",
-                "give labels; or leave that away: then the model's own answers are kept to, "
+                "give labels; or leave that out: then the model's own answers count as right, "
                 "judged by accuracy or r2, or by a metric of your own with higher_is_better = true",
             )
     return replace(wish.task(kind), own_answers=True)
@@ -178,7 +178,7 @@ def targets_of(
         raise ConversionError(
             f"{path}: {name} has NaN or infinity in {len(wrong)} of {len(array)} samples, the "
             f"first is sample {wrong[0]}",
-            "remove or mend these samples",
+            "remove or correct these samples",
         )
     return targets
 
@@ -212,7 +212,7 @@ def class_weights(
     unknown = [name for name in wished if name not in numbers]
     if unknown:
         raise ConversionError(
-            f"class_weights: {unknown[0]!r} is no class",
+            f"class_weights: {unknown[0]!r} is not a class",
             f"name classes by their folder or their number, 0 to {classes - 1}",
         )
     weights = [1.0] * classes

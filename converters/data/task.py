@@ -103,13 +103,13 @@ class TaskWish:
         if kind == CLASSIFICATION and ":" in metric:
             raise TaskError(
                 f"metric is {metric!r}: a classification is judged by its accuracy",
-                'leave metric away, or write kind = "regression"',
+                'leave out metric, or write kind = "regression"',
             )
         _check_fits(metric, tuple(_METRICS[kind]), "metric", kind)
         if self.class_weights and kind != CLASSIFICATION:
             raise TaskError(
                 f"class_weights are given, but the task is {kind}, which has no classes",
-                "leave class_weights away",
+                "leave out class_weights",
             )
         higher = _METRICS[kind].get(metric, False)
         if self.higher_is_better is not None:

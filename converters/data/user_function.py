@@ -46,7 +46,7 @@ class UserFunction:
         """
         found = getattr(self._imported(), self.name, None)
         if not callable(found):
-            what = "is no function" if found is not None else "is not in it"
+            what = "is not a function" if found is not None else "is not in it"
             raise ConversionError(
                 f"{self}: the module {self.module} was found, {self.name} {what}",
                 "check the spelling: module:function",
@@ -117,7 +117,7 @@ class UserFunction:
             trace = trace.tb_next
         lines = "".join(traceback.format_exception(type(error), error, trace, chain=False))
         shown = "\n".join(lines.strip().splitlines()[-_SHOWN_LINES:])
-        return ConversionError(f"{self} fails:\n{shown}", "mend the function")
+        return ConversionError(f"{self} fails:\n{shown}", "correct the function")
 
 
 def user_function(text: str, folder: Path) -> UserFunction | None:

@@ -180,7 +180,7 @@ def _read_object(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ConversionError(f"{path}: cannot be read: {error}", "convert again") from error
     if not isinstance(plain, dict):
-        raise ConversionError(f"{path}: holds no JSON object", "convert the model again")
+        raise ConversionError(f"{path}: does not hold a JSON object", "convert the model again")
     return plain
 
 

@@ -26,7 +26,7 @@ _INPUT_PREFIX = "input/"
 _SEVERAL, _LABELS_PREFIX, _THRESHOLD_PREFIX = "several outputs", "labels/", "threshold/"
 _OWN_LABELS = "own_labels"
 
-#: What NumPy raises on a file that is no whole .npz.
+#: What NumPy raises on a file that is not a complete .npz.
 _DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError, zlib.error, zipfile.BadZipFile)
 
 

@@ -44,7 +44,9 @@ def check_card(card: ModelCard, model: ModelFile) -> None:
         for name in named:
             if name not in there:
                 known = ", ".join(map(repr, there))
-                raise CardError((side, name), f"is no tensor of the {side}; the file has {known}")
+                raise CardError(
+                    (side, name), f"is not a tensor of the {side}; the file has {known}"
+                )
     for name, taken in card.inputs.items():
         if isinstance(taken, ImageInput):
             _check_image(("inputs", name), taken, inputs[name])
@@ -62,7 +64,7 @@ def _check_image(where: tuple[str, str], taken: ImageInput, spec: TensorSpec) ->
             f"{taken.layout} has the shape {list(declared)}, the file takes {list(spec.shape)}",
         )
     if spec.dtype not in _PICTURE_DTYPES:
-        raise CardError(where, f"the file takes {spec.dtype}, which is no picture")
+        raise CardError(where, f"the file takes {spec.dtype}, which is not a picture")
 
 
 def _check_output(where: tuple[str, str], meant: Output, spec: TensorSpec) -> None:

@@ -67,9 +67,11 @@ def read_model_toml(path: Path, model: ModelFile) -> ModelCard:
     try:
         plain = tomlkit.parse(text).unwrap()
     except ParseError as error:
-        raise ModelTomlError(f"{path}, line {error.line}: is no TOML: {error}", _HINT) from error
+        raise ModelTomlError(
+            f"{path}, line {error.line}: is not valid TOML: {error}", _HINT
+        ) from error
     except TOMLKitError as error:
-        raise ModelTomlError(f"{path}: is no TOML: {error}", _HINT) from error
+        raise ModelTomlError(f"{path}: is not valid TOML: {error}", _HINT) from error
     try:
         card = card_from_plain(_with_labels(plain, path.parent))
         check_card(card, model)
@@ -86,7 +88,7 @@ def _text_of(path: Path) -> str:
     except OSError as error:
         raise ModelTomlError(f"{path}: cannot be read: {error.strerror}", "check it") from error
     except UnicodeDecodeError as error:
-        raise ModelTomlError(f"{path}: is no text in UTF-8", "save it as UTF-8") from error
+        raise ModelTomlError(f"{path}: is not text in UTF-8", "save it as UTF-8") from error
 
 
 def _with_labels(plain: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -133,7 +133,7 @@ class Judged:
             raise ConversionError(
                 f"the metric {self.metric} gives the shape {given.shape}, expected one number, or "
                 f"one of each sample ({len(self)},)",
-                "mend the function: (right answers, answers) to a number",
+                "correct the function: (right answers, answers) to a number",
             )
         return float(given.reshape(()))
 

@@ -86,7 +86,7 @@ def remove_named(
         if name not in blocks:
             without = ", ".join(block.name for _, block, _ in gone)
             raise ConversionError(
-                f"{origin}: {name!r} is no block that it can do without"
+                f"{origin}: {name!r} is not a block that it can do without"
                 + (f" once {without} went" if without else ""),
                 f"name in `remove` one of {', '.join(blocks)}" if blocks else "name fewer blocks",
             )

@@ -224,7 +224,7 @@ def _widths(graph: Graph, pruned: Graph) -> dict[str, list[int]]:
 
 def _warnings(step: PruneChannels, left: float, materials: Materials) -> tuple[str, ...]:
     if step.of == LATENCY and materials.measure is None:
-        return ("nobody measures the latency here: the MACs stand in for it",)
+        return ("no latency is measured here: the MACs are used instead",)
     if abs(left - step.ratio) < 0.05:
         return ()
     return (

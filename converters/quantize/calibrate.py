@@ -150,7 +150,7 @@ def warnings_about(
     Args:
         samples: That were taken.
         wanted: So many the recipe asks for.
-        classes: That the model tells apart; of several outputs by their names.
+        classes: That the model distinguishes; of several outputs by their names.
     """
     warnings = []
     if len(samples) < wanted:

@@ -121,7 +121,7 @@ def check_pairing(recipe: Recipe, path: Path, kind: str) -> None:
         kind: As in `converters.sources.source_file.SourceFile`.
 
     Raises:
-        ConversionError: The recipe trains, and the model is no Keras model.
+        ConversionError: The recipe trains, and the model is not a Keras model.
     """
     training = next((step for step in recipe.steps if step.trains), None)
     if training is not None and kind in _UNTRAINABLE:
@@ -138,7 +138,7 @@ def _read(path: Path) -> Recipe:
     except FileNotFoundError as error:
         raise RecipeError(f"{path}: recipe not found", "check the path") from error
     except (OSError, UnicodeDecodeError, ParseError) as error:
-        raise RecipeError(f"{path}: no TOML that can be read: {error}", "mend the file") from error
+        raise RecipeError(f"{path}: not valid TOML: {error}", "correct the file") from error
     return parse_recipe(plain, str(path))
 
 
@@ -160,7 +160,7 @@ def parse_recipe(plain: dict[str, Any], origin: str) -> Recipe:
         )
     summary = plain.get("summary", "")
     if not isinstance(summary, str):
-        raise RecipeError(f"{origin}: summary is {summary!r}, expected text", "mend the file")
+        raise RecipeError(f"{origin}: summary is {summary!r}, expected text", "correct the file")
     tables = plain.get("step", [])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise RecipeError(f"{origin}: step must be a list of tables", "write `[[step]]`")
@@ -177,7 +177,8 @@ def _parse_step(table: dict[str, Any], origin: str, folder: Path) -> Step:
     kind = table.get("kind")
     if not isinstance(kind, str) or kind not in STEP_KINDS:
         raise RecipeError(
-            f"{origin}: kind is {kind!r}, which is no step", f"use one of {', '.join(STEP_KINDS)}"
+            f"{origin}: kind is {kind!r}, which is not a step",
+            f"use one of {', '.join(STEP_KINDS)}",
         )
     step_class = STEP_KINDS[kind]
     known = {f.name: f for f in fields(step_class)}
@@ -237,7 +238,7 @@ def _checked(value: Any, spec: Any, origin: str) -> int | float | str:
         raise RecipeError(
             f"{origin} is {value!r}, expected {'a whole number' if wanted is int else 'a number'} "
             f"from {low:g} to {high:g}" + (f' or "{AUTO}"' if "auto" in spec.metadata else ""),
-            "mend the recipe",
+            "correct the recipe",
         )
     number: int | float = wanted(value)
     return number

@@ -58,7 +58,7 @@ def identify(path: Path) -> SourceFile:
         return _identify_tflite(path)
     else:
         found = f"begins with {head!r}" if head else "is empty"
-        raise ConversionError(f"{path}: is no model: it {found}", _SUPPORTED)
+        raise ConversionError(f"{path}: is not a model: it {found}", _SUPPORTED)
     layers = tuple(stored_layers(config))
     code = find_lambda(layers)
     if code is not None:
@@ -82,7 +82,7 @@ def _identify_tflite(path: Path) -> SourceFile:
         if tensor.scales and tensor.dtype in _QUANTIZED_DTYPES or stored:
             raise ConversionError(
                 f"{path}: is a .tflite that was quantized already (tensor {tensor.name!r} is "
-                f"{tensor.dtype}): what rounding took away does not come back",
+                f"{tensor.dtype}): the precision that rounding removed cannot be restored",
                 "give the float .tflite or the Keras model that it was made from; push and bench "
                 "take it as it is",
             )
@@ -118,7 +118,7 @@ def _read_zip(path: Path) -> tuple[str, Any]:
             return str(version), json.loads(archive.read("config.json"))
     except (zipfile.BadZipFile, KeyError, ValueError, TypeError, EOFError, OSError) as error:
         raise ConversionError(
-            f"{path}: is a zip file, but no whole Keras model: {error}", _SUPPORTED
+            f"{path}: is a zip file, but not a complete Keras model: {error}", _SUPPORTED
         ) from error
 
 

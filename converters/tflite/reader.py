@@ -104,7 +104,7 @@ def _read_bytes(path: Path) -> bytes:
 def _foreign(path: Path, head: bytes) -> ConversionError:
     found = "is empty" if not head else f"begins with {head!r}"
     return ConversionError(
-        f"{path}: is no .tflite: it {found}, expected {_IDENTIFIER.decode()} as bytes 5 to 8",
+        f"{path}: is not a .tflite: it {found}, expected {_IDENTIFIER.decode()} as bytes 5 to 8",
         "convert a Keras model with `kedge convert`",
     )
 

@@ -147,7 +147,7 @@ def features_of(kind: str, weight: float, student: Any, teacher: LoadedModel) ->
     """
     if teacher.keras_model is None:
         raise ConversionError(
-            f"{teacher.path}: is no Keras model, so its layers cannot be asked",
+            f"{teacher.path}: is not a Keras model, so its layers cannot teach",
             'leave `features` out, or write `features = "none"`',
         )
     model = build_model(read_graph(teacher.keras_model, str(teacher.path)))

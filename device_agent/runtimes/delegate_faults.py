@@ -103,7 +103,7 @@ def _library_fault(seen: Seen) -> Any:
             "Install the library for the architecture of the board's Python.",
         )
     if any(words in seen.said for words in ("invalid ELF header", "file too short")):
-        return "it is no shared library", "Name the delegate's .so as `delegate` in kedge.toml."
+        return "it is not a shared library", "Name the delegate's .so as `delegate` in kedge.toml."
     lacking = re.search(r"version `(\w+_[\d.]+)' not found", seen.said)
     if lacking:
         return (
@@ -112,7 +112,8 @@ def _library_fault(seen: Seen) -> Any:
         )
     if seen.error == "AttributeError" or "undefined symbol: tflite_plugin" in seen.said:
         return (
-            "it is no TFLite delegate, it lacks tflite_plugin_create_delegate or its counterpart",
+            "it is not a TFLite delegate: it lacks tflite_plugin_create_delegate "
+            "or its counterpart",
             "Name the library that exports them as `delegate` in kedge.toml.",
         )
     symbol = re.search(r"undefined symbol: (\S+)", seen.said)

@@ -48,10 +48,10 @@ def profile(job: Dict[str, Any], say: Say) -> Dict[str, Any]:
     driver = import_driver(job, say)
     told = driver.kernel_class
     if driver.needs_delegate(job["model"]):
-        return _none("its delegate tells no times of single operators")
+        return _none("its delegate reports no times of single operators")
     if told["runtime"] != _KNOWN[0] or not told["version"].startswith(_KNOWN[1]):
         name = "{} {}".format(told["runtime"], told["version"])
-        return _none("{} does not tell them; ai-edge-litert 2.3 does".format(name))
+        return _none("{} does not report them; ai-edge-litert 2.3 does".format(name))
     path = os.path.join(driver.folder, _LIBRARY)
     if not os.path.exists(path):
         return _none("this build of the runtime has no {}".format(_LIBRARY))

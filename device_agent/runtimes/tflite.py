@@ -212,7 +212,7 @@ def _keep_to(cores: List[int]) -> None:
     except OSError as error:
         there = sorted(os.sched_getaffinity(0))
         message = "the board cannot run on the cores {}, it has {}".format(cores, there)
-        raise RefusalError(BAD_REQUEST, message, "Mend `cores` in kedge.toml.") from error
+        raise RefusalError(BAD_REQUEST, message, "Correct `cores` in kedge.toml.") from error
 
 
 def _reason(error: Exception) -> str:

@@ -250,7 +250,7 @@ class Store:
                 wheel.extractall(folder)
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
             # RuntimeError: encrypted, or compressed in a way that this Python does not know
-            message = "{} is no wheel: {}".format(os.path.basename(path), error)
+            message = "{} is not a wheel: {}".format(os.path.basename(path), error)
             raise RefusalError(BAD_REQUEST, message, "Get the wheel again.") from error
 
     def _is_whole(self, sha256: str, size: int) -> bool:
@@ -332,7 +332,7 @@ def _lock(file: BinaryIO, sha256: str) -> None:
 def _digest(value: str) -> str:
     """Let only a digest become part of a path."""
     if not re.match(r"^[0-9a-f]{64}\Z", value):
-        raise RefusalError(BAD_REQUEST, "{!r} is no SHA-256 digest".format(value[:100]))
+        raise RefusalError(BAD_REQUEST, "{!r} is not a SHA-256 digest".format(value[:100]))
     return value
 
 

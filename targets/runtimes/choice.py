@@ -67,7 +67,7 @@ def choose(facts: Facts, wanted: str | None = None) -> RuntimeChoice:
     raise NoRuntimeError(
         f"the runtime {wanted!r} that kedge.toml names does not load on this board"
         + (reasons or ": kedge knows no such release"),
-        f"Choose another, or leave `runtime` away. {_usable(facts)}",
+        f"Choose another, or leave out `runtime`. {_usable(facts)}",
     )
 
 

@@ -55,7 +55,7 @@ def find_wheels(
         WheelError: One of them is not to be had; the message names it and where it was sought.
     """
     if wheelhouse is not None and not os.path.isdir(wheelhouse):  # noqa: PTH112 - never raises
-        raise WheelError(f"the wheelhouse {wheelhouse} is no folder", "Name a folder of wheels.")
+        raise WheelError(f"the wheelhouse {wheelhouse} is not a folder", "Name a folder of wheels.")
     if wheelhouse is None:
         return [_find(wheel, wheels, on_download) for wheel in wheels]
     found = {wheel: _in_folder(wheel, wheelhouse) for wheel in wheels}
@@ -120,7 +120,9 @@ def _in_folder(wheel: Wheel, folder: Path) -> Path | None:
         if matches(path.name, wheel):
             if is_zipfile(path):
                 return path
-            raise WheelError(f"{path} is damaged: it is no whole wheel", "Remove it and try again.")
+            raise WheelError(
+                f"{path} is damaged: it is not a complete wheel", "Remove it and try again."
+            )
     return None
 
 

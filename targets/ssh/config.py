@@ -84,7 +84,7 @@ def read_settings(
     return _settings(found, tuple(reader.passed_over))
 
 
-_MEND = "Mend it (ssh -G HOST checks it), or set KEDGE_SSH_CONFIG=none to go without it."
+_MEND = "Correct it (ssh -G HOST checks it), or set KEDGE_SSH_CONFIG=none to ignore it."
 
 
 def _own_path() -> Path | None:
@@ -154,7 +154,7 @@ class _Reader:
     def _take(self, line: str, where: str, depth: int) -> None:
         found = _LINE.match(line)
         if not found:
-            raise SshConfigError(f"{where}: {line!r} is no setting with a value", _MEND)
+            raise SshConfigError(f"{where}: {line!r} is not a setting with a value", _MEND)
         key, value = found["key"].lower(), found["value"].strip()
         if key != "proxycommand":  # the rest of its line is a shell command
             value = _without_comment(value)

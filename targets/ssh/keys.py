@@ -108,7 +108,7 @@ def _read(path: Path, passphrase: bytes | None = None) -> paramiko.PKey:
         # TypeError: what the cryptography library raises for an encrypted key without password
         raise _LockedError from error
     except (ValueError, paramiko.SSHException, paramiko.UnknownKeyType) as error:
-        raise LoginRefusedError(f"the identity {path} is no private key", _HINT) from error
+        raise LoginRefusedError(f"the identity {path} is not a private key", _HINT) from error
 
 
 def _load(path: Path, passphrase: bytes | None) -> paramiko.PKey:

@@ -53,7 +53,7 @@ def test_only_these_files_are_left(digits_ptq):
         ({"recipe": "magic"}, RecipeError, 3, "recipe 'magic' is unknown"),
         ({"image_range": "0..7"}, ConversionError, 4, "image range is '0..7'"),
         ({"seed": -1}, ConversionError, 4, "seed is -1"),
-        ({"model": Path(__file__)}, ConversionError, 4, "is no model"),
+        ({"model": Path(__file__)}, ConversionError, 4, "is not a model"),
         ({"out": Path(__file__)}, ConversionError, 4, "is a file, not a folder"),
     ],
 )

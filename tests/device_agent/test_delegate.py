@@ -113,7 +113,7 @@ def test_a_file_that_is_no_library_is_told(
     refused = refusal(client, runtime, relu_model(), str(tmp_path / "text.so"))
 
     assert refused.code == DELEGATE
-    assert "it is no shared library" in str(refused)
+    assert "it is not a shared library" in str(refused)
 
 
 @pytest.mark.skipif(

@@ -116,7 +116,7 @@ def test_who_may_not_open_the_device_is_told_the_group() -> None:
         ("libusb-1.0.so.0: cannot open shared object file: No such file or directory",
          "it needs libusb-1.0.so.0", "libusb-1.0.so.0"),
         ("libedgetpu.so.1: wrong ELF class: ELFCLASS32", "another architecture", "architecture"),
-        ("libedgetpu.so.1: invalid ELF header", "no shared library", "kedge.toml"),
+        ("libedgetpu.so.1: invalid ELF header", "not a shared library", "kedge.toml"),
         ("/lib/libc.so.6: version `GLIBC_2.34' not found (required by libedgetpu.so.1)",
          "it needs GLIBC_2.34", "operating system"),
         ("libedgetpu.so.1: undefined symbol: _ZN6tflite11Interpreter", "_ZN6tflite11", "must fit"),

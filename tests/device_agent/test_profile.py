@@ -51,13 +51,13 @@ def test_a_runtime_that_does_not_tell_says_so(client: AgentClient) -> None:
     times = ask(client, "tflite-runtime", dense_model())
 
     assert times.steps == []
-    assert times.reason == "tflite-runtime 2.14.0 does not tell them; ai-edge-litert 2.3 does"
+    assert times.reason == "tflite-runtime 2.14.0 does not report them; ai-edge-litert 2.3 does"
 
 
 def test_a_delegate_does_not_tell(client: AgentClient) -> None:
     times = ask(client, "ai-edge-litert", dense_model(), build_delegate("CLAIMS_ALL"))
 
-    assert "its delegate tells no times" in times.reason
+    assert "its delegate reports no times" in times.reason
 
 
 def test_what_is_no_model_is_refused(client: AgentClient) -> None:

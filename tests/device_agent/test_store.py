@@ -207,7 +207,7 @@ def test_only_a_digest_becomes_part_of_a_path(store: Store, root: Path, digest: 
         lambda: store.unpack("a" * 64, [digest]),
     ]
     for act in acts:
-        with pytest.raises(RefusalError, match="is no SHA-256 digest") as refused:
+        with pytest.raises(RefusalError, match="is not a SHA-256 digest") as refused:
             act()
         assert refused.value.code == BAD_REQUEST
     assert files_below(root) == []
@@ -324,7 +324,7 @@ def encrypted() -> bytes:
 def test_what_is_no_wheel_leaves_no_folder(store: Store, root: Path, content: bytes) -> None:
     sha256 = keep(store, content)
 
-    with pytest.raises(RefusalError, match="is no wheel") as refused:
+    with pytest.raises(RefusalError, match="is not a wheel") as refused:
         store.unpack("a" * 64, [sha256])
 
     assert refused.value.code == BAD_REQUEST

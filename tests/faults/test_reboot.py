@@ -51,7 +51,7 @@ def test_a_board_that_started_anew_is_named(
             yield device
 
     monkeypatch.setattr(reboot, "open_device", after_a_new_start)
-    with pytest.raises(BoardRebootedError, match="started anew while it was measured") as found:
+    with pytest.raises(BoardRebootedError, match="restarted while it was measured") as found:
         bench(model, target, LONG, cut_in_mid_benchmark(server, lambda: None))
 
     assert "power supply" in found.value.hint

@@ -161,9 +161,9 @@ def test_a_malformed_entry_is_named(tmp_path: Path, entry: str, key: str, found:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[targets", "is no TOML: it ends in the middle of a value"),
-        ("targets = [\n", "is no TOML: it ends in the middle of a value"),
-        ("[a]\n[a]\n", "is no TOML"),
+        ("[targets", "is not valid TOML: it ends in the middle of a value"),
+        ("targets = [\n", "is not valid TOML: it ends in the middle of a value"),
+        ("[a]\n[a]\n", "is not valid TOML"),
         ("targets = 7\n", "[targets] must be a table"),
         ("targets = []\n", "[targets] must be a table"),
         ("[targets]\npi = 7\n", "[targets.pi] must be a table"),
@@ -177,7 +177,7 @@ def test_a_malformed_file_is_named(tmp_path: Path, text: str, said: str) -> None
 def test_a_file_of_bytes_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "kedge.toml").write_bytes(content)
 
-    with pytest.raises(InventoryError, match="is no TOML") as refused:
+    with pytest.raises(InventoryError, match="is not valid TOML") as refused:
         Inventory(tmp_path / "kedge.toml")
     assert refused.value.hint
 
@@ -200,7 +200,7 @@ def test_an_unknown_target_names_the_known(tmp_path: Path) -> None:
 def test_a_name_that_is_none_is_refused(tmp_path: Path, name: str) -> None:
     inventory = file_in(tmp_path, WRITTEN)
 
-    with pytest.raises(InventoryError, match="is no name for a target"):
+    with pytest.raises(InventoryError, match="is not a name for a target"):
         inventory.add(replace(HERE, name=name))
     assert inventory.path.read_text() == WRITTEN
 
@@ -374,7 +374,7 @@ def test_an_address(text: str, address: Address) -> None:
     ],
 )
 def test_what_is_no_address_says_how_one_looks(text: str) -> None:
-    with pytest.raises(AddressError, match="is no address of a board") as refused:
+    with pytest.raises(AddressError, match="is not the address of a board") as refused:
         parse_address(text)
     assert "USER@HOST:PORT" in refused.value.hint
     assert refused.value.exit_code == 3

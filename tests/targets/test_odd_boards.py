@@ -177,7 +177,7 @@ def test_a_file_is_no_folder_for_kedge(tmp_path: Path, below: str) -> None:
     root = f"{tmp_path}/file{below}"
     ran = kedge("target", "add", "here", "local", "--root", root, cwd=tmp_path)
 
-    assert_refused(ran, 6, f"{tmp_path}/file is no folder", "--root FOLDER")
+    assert_refused(ran, 6, f"{tmp_path}/file is not a folder", "--root FOLDER")
 
 
 def test_a_folder_that_is_no_whole_path_is_refused_before_anybody_connects(
@@ -227,7 +227,7 @@ def test_a_python_of_kedge_toml_that_is_not_there_is_named(tmp_path: Path) -> No
     seen = probe(LocalTransport(), str(tmp_path / "root"), "a" * 64, "/nope/python")
     with pytest.raises(NoPythonError, match="names the Python /nope/python") as refused:
         _ = seen.python
-    assert "Mend `python`" in refused.value.hint
+    assert "Correct `python`" in refused.value.hint
 
 
 def test_a_python_that_may_not_run_is_named(

@@ -115,7 +115,7 @@ def test_without_a_file_nothing_is_set(home: Path) -> None:
         ("Host pi4\n\n  Port 0\n", "line 3: Port"),
         ("Host pi4\n  ConnectTimeout soon\n", "line 2: ConnectTimeout must be seconds"),
         ("Host pi4\n  ProxyJump a b\n", "line 2: ProxyJump: 'a b' names no jump host"),
-        ("Host pi4\n  HostName\n", "line 2: 'HostName' is no setting with a value"),
+        ("Host pi4\n  HostName\n", "line 2: 'HostName' is not a setting with a value"),
         ("\x00\x01\n", "line 1: "),
         ('Host "pi4\n', "line 1: '\"pi4' has a quote without its end"),
         ("Match host\n", "line 1: Match host lacks its pattern"),

@@ -146,7 +146,7 @@ def test_an_identity_that_is_no_key(
     target = replace(target_at(server), identity=path)
 
     refused = refusal(LoginRefusedError, lambda: connect_ssh(target))
-    assert f"the identity {path} is no private key" in str(refused)
+    assert f"the identity {path} is not a private key" in str(refused)
 
 
 @pytest.mark.parametrize("name", ["none", "."])

@@ -99,7 +99,7 @@ def test_a_wheelhouse_is_taken_as_it_is(tmp_path: Path, cache: Path) -> None:
 
 
 def test_a_missing_wheelhouse_is_named(tmp_path: Path) -> None:
-    with pytest.raises(WheelError, match="none is no folder") as refused:
+    with pytest.raises(WheelError, match="none is not a folder") as refused:
         find_wheels([LITERT], tmp_path / "none", refuse_download)
     assert refused.value.exit_code == 6
     assert refused.value.hint

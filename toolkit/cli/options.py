@@ -36,7 +36,7 @@ class Duration(click.ParamType[float]):
         seconds = float(found[1]) * _UNITS_S[found[2]] if found else 0.0
         if not 0 < seconds <= self._longest_s:
             hours = f"{self._longest_s / 3600:.0f} h"
-            self.fail(f"{value!r} is no duration up to {hours} such as 3s or 500ms", param, ctx)
+            self.fail(f"{value!r} is not a duration up to {hours} such as 3s or 500ms", param, ctx)
         return seconds
 
 
@@ -49,7 +49,7 @@ class FiniteRange(click.FloatRange):
         """Read a number."""
         number = float(super().convert(value, param, ctx))
         if number != number:
-            self.fail(f"{value!r} is no number", param, ctx)
+            self.fail(f"{value!r} is not a number", param, ctx)
         return number
 
 
@@ -68,7 +68,7 @@ class Share(FiniteRange):
         try:
             share = float(text[:-1]) / 100
         except ValueError:
-            self.fail(f"{value!r} is no share such as 0.05 or 5%", param, ctx)
+            self.fail(f"{value!r} is not a share such as 0.05 or 5%", param, ctx)
         return super().convert(share, param, ctx)
 
 

@@ -104,7 +104,7 @@ def add(
 def _label(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals or not key:
-        raise click.BadParameter(f"{text!r} is no KEY=VALUE", param_hint="--label")
+        raise click.BadParameter(f"{text!r} is not KEY=VALUE", param_hint="--label")
     return key, value
 
 

@@ -36,7 +36,7 @@ def disturbances(runs: Sequence[BoardRun]) -> list[str]:
     if swap and swap[-1] > swap[0]:
         reasons.append("the board began to swap while it ran")
     if len({seen.boot_id for seen in conditions if seen.boot_id}) > 1:
-        reasons.append("the board started anew while it was measured")
+        reasons.append("the board restarted while it was measured")
     return reasons
 
 

@@ -39,7 +39,7 @@ class Ratio:
     verdict: str
     """IMPROVED, REGRESSED, UNCHANGED or INCONCLUSIVE."""
     processes_needed: int | None
-    """When INCONCLUSIVE: about so many of each arm would settle it."""
+    """When INCONCLUSIVE: about so many of each arm would decide it."""
 
 
 def compare_medians(

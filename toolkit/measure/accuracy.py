@@ -147,7 +147,7 @@ def open_labelled(model: ModelFile, data: Path) -> LabelledData:
     if len(model.outputs) != 1:
         raise ConversionError(
             f"{model.path}: has {len(model.outputs)} outputs; accuracy is for classifiers of one",
-            "leave --data away: all outputs are compared with this host's anyhow",
+            "leave out --data: all outputs are compared with this host's anyhow",
         )
     (given,) = model.outputs
     _refuse_other_task(model)
@@ -159,7 +159,7 @@ def open_labelled(model: ModelFile, data: Path) -> LabelledData:
         raise ConversionError(
             f"{model.path}: takes {taken} and gives {list(given.shape)}; accuracy is "
             "for classifiers whose sizes are fixed",
-            "leave --data away",
+            "leave out --data",
         )
     _check_there(data)
     several = len(shapes) > 1
@@ -192,7 +192,7 @@ def _check_there(data: Path) -> None:
     if function_of_path(data.absolute()) is not None:
         raise ConversionError(
             f"data {data}: is a function, which runs in a conversion only",
-            "give an .npz, or leave --data away: the conversion's own inputs are compared anyhow",
+            "give an .npz, or leave out --data: the conversion's own inputs are compared anyhow",
         )
     if not data.exists():
         raise ConversionError(f"data {data}: not found", "check the path")
@@ -207,7 +207,7 @@ def _refuse_other_task(model: ModelFile) -> None:
         raise ConversionError(
             f"{model.path}: is judged by {conversion.metric.name}, not by accuracy: its task is "
             f"{conversion.metric.kind}",
-            "leave --data away: its outputs are compared with this host's anyhow",
+            "leave out --data: its outputs are compared with this host's anyhow",
         )
 
 

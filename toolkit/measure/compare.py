@@ -149,7 +149,7 @@ def compare_with_result(
         raise ToolkitError(
             f"result {earlier.number} has {processes} processes, expected at least "
             f"{LEAST_PROCESSES} for an interval",
-            f"Measure it anew: kedge bench {earlier.model} --on {earlier.target}",
+            f"Measure it again: kedge bench {earlier.model} --on {earlier.target}",
         )
     if earlier.mode:
         raise ToolkitError(

@@ -130,10 +130,10 @@ def read_picture(path: Path) -> tuple[Array, tuple[str, ...]]:
             f"{path}: has too many pixels: {error}", f"make it smaller than {most:.0f} million"
         ) from error
     except UnidentifiedImageError as error:
-        raise SampleError(f"{path}: is no picture that Pillow knows", _KINDS) from error
+        raise SampleError(f"{path}: is not a picture that Pillow knows", _KINDS) from error
     # Pillow's readers raise all of these on damaged files.
     except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as error:
-        raise SampleError(f"{path}: cannot be decoded: {error}", "mend or replace it") from error
+        raise SampleError(f"{path}: cannot be decoded: {error}", "repair or replace it") from error
 
 
 def _refuse_deep(path: Path, image: Any) -> None:
@@ -171,7 +171,7 @@ def _load(path: Path) -> dict[str, Array]:
                 return {name: loaded[name] for name in loaded.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise SampleError(
-            f"{path}: is no whole .npy or .npz of plain numbers: {error}",
+            f"{path}: is not a complete .npy or .npz of plain numbers: {error}",
             "save it with np.save or np.savez; arrays of objects are not loaded",
         ) from error
 
@@ -228,7 +228,7 @@ def _numbers(path: Path, spec: TensorSpec, values: Array) -> Array:
         row = int(np.argmin(np.isfinite(values.reshape(len(values), -1)).all(axis=1)))
         raise SampleError(
             f"{path}: the array for {spec.name} has NaN or infinity, first in sample {row}",
-            "remove or mend it",
+            "remove or correct it",
         )
     counts = spec.scale is None and not spec.dtype.startswith("float")
     kind = np.dtype(spec.dtype if counts else "float32")

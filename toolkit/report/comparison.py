@@ -65,5 +65,5 @@ def describe_comparison(comparison: LatencyComparison) -> list[Block]:
 
 def _way_out(processes_needed: int) -> str:
     if processes_needed <= MOST_PROCESSES:
-        return f"about --processes {processes_needed} would settle it"
+        return f"about --processes {processes_needed} would decide it"
     return "the figures vary too much for any number of processes: what else runs on the board?"

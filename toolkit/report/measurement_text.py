@@ -79,7 +79,7 @@ def describe_details(row: Row, model_bytes: int | None, phases: str = "") -> lis
     return [
         *(_soak_lines(row.soak) if row.soak is not None else ()),
         _outlier_line(row.latency),
-        f"placement: {placement or 'not told by this runtime'}",
+        f"placement: {placement or 'not reported by this runtime'}",
         phases + _process_phases(row),
         _memory_line(row, model_bytes),
         _energy_line(row.energy),
@@ -211,7 +211,7 @@ def _memory_line(row: Row, model_bytes: int | None) -> str:
     if before:
         parts.append(f"loading it adds {words.size(max(0, load - before))}")
     parts.append(f"peak memory of the process {words.size(peak)}")
-    return "memory: " + " · ".join([*parts, "arena: the runtime does not tell"])
+    return "memory: " + " · ".join([*parts, "arena: not reported by the runtime"])
 
 
 def _energy_line(energy: Energy | None) -> str:

@@ -73,7 +73,7 @@ def describe_tuning(tuning: Tuning) -> list[Block]:
 def _ratio_lines(tuning: Tuning, chosen: Trial) -> list[str]:
     lines = []
     if chosen.setting == tuning.default:
-        lines.append("    which is what kedge takes untuned, too")
+        lines.append("    which kedge also uses without tuning")
     elif tuning.speedup is not None:
         default = _setting_words(tuning.default)
         lines.append(f"    {tuning.speedup:.2f} times as fast as untuned: {default}")

@@ -134,7 +134,7 @@ def test_an_empty_class_folder_is_named(images, tmp_path, tarred):
 
 def test_a_wrong_number_of_classes_is_said(images):
     folder = images(classes=("ant", "bee"))
-    assert "has 2 class folders (ant, bee), the model tells apart 3" in refused(folder)
+    assert "has 2 class folders (ant, bee), the model distinguishes 3" in refused(folder)
 
 
 def test_a_class_that_is_not_in_both_splits_is_named(images, tmp_path):
@@ -173,7 +173,7 @@ def test_images_cannot_feed_a_model_that_takes_no_images(images):
 def test_a_cut_off_tar_is_refused(images, tmp_path, mode, share):
     tar = packed(images(), tmp_path / "images.tar", mode)
     tar.write_bytes(tar.read_bytes()[: int(tar.stat().st_size * share)])
-    assert "is no whole tar" in refused(tar)
+    assert "is not a complete tar" in refused(tar)
 
 
 def test_a_link_in_a_tar_reads_nothing_outside_of_it(images, tmp_path):

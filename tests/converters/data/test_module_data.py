@@ -79,7 +79,7 @@ WRONG = {
     "import": ("import no_such_thing", r"(?s)fails:.*ModuleNotFoundError.*no_such_thing"),
     "syntax": ("def load(:\n    pass\n", "(?s)fails:.*SyntaxError"),
     "absent": ("def lod(): return 1", "load is not in it"),
-    "number": ("load = 3", "load is no function"),
+    "number": ("load = 3", "load is not a function"),
     "argument": ("def load(path): return path", "(?s)TypeError.*missing 1 required"),
     "ragged": ("def load(): return ((np.array([[1], [2, 3]], object), y), (x, y))", "objects"),
     "shape": ("def load(): return ((x[:, :2], y), (x, y))", r"x_train has the shape \(30, 2\)"),

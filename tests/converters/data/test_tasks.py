@@ -302,5 +302,5 @@ def test_weights_are_given_by_number_or_by_name():
     labels = np.array([0, 1, 2])
     assert class_weights({"2": 3}, labels, 3, ()) == (1, 1, 3)
     assert class_weights({"bee": 0.5}, labels, 3, ("ant", "bee", "cow")) == (1, 0.5, 1)
-    with pytest.raises(ConversionError, match="'wasp' is no class"):
+    with pytest.raises(ConversionError, match="'wasp' is not a class"):
         class_weights({"wasp": 1}, labels, 3, ("ant", "bee", "cow"))

@@ -76,7 +76,7 @@ def test_evidence_about_another_model_is_refused(folder, change):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("", "cannot be read"), ("[]", "holds no JSON object"), ('{"schema": 1}', "'golden'")],
+    [("", "cannot be read"), ("[]", "does not hold a JSON object"), ('{"schema": 1}', "'golden'")],
 )
 def test_damaged_evidence_is_refused(folder, content, message):
     (folder / "conversion.json").write_text(content)

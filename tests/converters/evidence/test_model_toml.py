@@ -82,7 +82,7 @@ def test_a_card_travels_whole_but_for_its_labels(tmp_path: Path) -> None:
     [
         ("schema = 1", "schema = 2", 1, "reads up to 1: update kedge"),
         ("schema = 1", "", 1, "schema is missing"),
-        ('"image:0"', '"picture"', 3, "is no tensor of the inputs; the file has 'image:0'"),
+        ('"image:0"', '"picture"', 3, "is not a tensor of the inputs; the file has 'image:0'"),
         ('kind = "image"', 'kind = "video"', 4, "must be one of image, array, found 'video'"),
         ("height = 8", "height = 8.0", 5, "a whole number from 1 to 16384, found 8.0"),
         ("height = 8", "height = true", 5, "found True"),
@@ -101,7 +101,7 @@ def test_a_card_travels_whole_but_for_its_labels(tmp_path: Path) -> None:
         ('"softmax"', '"softmax"\ntop_k = 0', 14, "a whole number from 1 to 1000, found 0"),
         ('"softmax"', '"softmax"\nthreshold = 2', 14, "a number from 0 to 1, found 2"),
         ("[outputs.scores]", "[output.scores]", 11, "output: is unknown here; known are: schema,"),
-        ('"softmax"', "softmax", 13, "is no TOML"),
+        ('"softmax"', "softmax", 13, "is not valid TOML"),
     ],
 )  # fmt: skip
 def test_a_wrong_line_is_named(

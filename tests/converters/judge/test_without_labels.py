@@ -237,8 +237,11 @@ def test_images_without_labels_serve_several_outputs(tmp_path):
 
 
 LAYOUTS = {
-    "beside a folder": (["a.png", "old/b.png"], r"1 class folders \(old\), the model tells"),
-    "one folder": (["photos/a.png"], r"1 class folders \(photos\), the model tells apart 3"),
+    "beside a folder": (
+        ["a.png", "old/b.png"],
+        r"1 class folders \(old\), the model distinguishes",
+    ),
+    "one folder": (["photos/a.png"], r"1 class folders \(photos\), the model distinguishes 3"),
     "beside classes": (["a.png", "x/b.png", "y/c.png", "z/d.png"], "a.png is in no class folder"),
 }
 

@@ -130,7 +130,7 @@ def test_the_named_blocks_go_in_their_order(residual):
 
 @pytest.mark.parametrize(
     ("names", "said"),
-    [(["stem"], "'stem' is no block"), (["a", "a"], "'a' is no block .* once a went")],
+    [(["stem"], "'stem' is not a block"), (["a", "a"], "'a' is not a block .* once a went")],
 )
 def test_a_name_that_is_none_is_answered_with_those_that_are(residual, names, said):
     with pytest.raises(ConversionError, match=said) as caught:
@@ -175,7 +175,7 @@ def test_a_named_block_is_not_in_the_file(residual_digits, digits_request, tmp_p
     assert gone["block"] == "add_1"
     assert convolutions(conversion.model) == 8 - sum("conv" in layer for layer in gone["layers"])
     recipe.write_text(RECIPE.format(aim='remove = ["add_9"]'))
-    with pytest.raises(ConversionError, match="'add_9' is no block") as caught:
+    with pytest.raises(ConversionError, match="'add_9' is not a block") as caught:
         convert(replace(request, recipe=str(recipe), out=tmp_path / "other"))
     assert "add_1" in caught.value.hint
 

@@ -115,7 +115,7 @@ REFUSED = {
     'schema = 1\n[[step]]\nkind = "sparse"\npattern = "2:4"': "makes half of the weights zero",
     'schema = 1\n[[step]]\nkind = "sparse"\nsparsity = 0.5\npattern = "2:4"': "cannot grow",
     'schema = 1\n[[step]]\nkind = "sparse"\nsparsity = 1': "sparsity is 1, expected a number",
-    "schema = ": "no TOML",
+    "schema = ": "not valid TOML",
 }
 
 

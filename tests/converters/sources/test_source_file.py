@@ -44,10 +44,10 @@ def test_weights_alone_are_no_model(zoo):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "is no model: it is empty"),
-        (b"hello, world", "is no model: it begins with b'hello, w'"),
+        (b"", "is not a model: it is empty"),
+        (b"hello, world", "is not a model: it begins with b'hello, w'"),
         (b"\x1c\0\0\0TFL3....", "is a damaged or cut-off .tflite"),
-        (b"PK\x03\x04 and no more", "is a zip file, but no whole Keras model"),
+        (b"PK\x03\x04 and no more", "is a zip file, but not a complete Keras model"),
         (b"\x89HDF\r\n\x1a\n and no more", "is a damaged HDF5 file"),
     ],
 )
@@ -63,14 +63,14 @@ def test_a_cut_off_model_is_refused(zoo, tmp_path, name, share):
     whole = (zoo / name).read_bytes()
     path = tmp_path / name
     path.write_bytes(whole[: int(len(whole) * share)])
-    assert "no whole Keras model" in refused(path) or "damaged HDF5" in refused(path)
+    assert "not a complete Keras model" in refused(path) or "damaged HDF5" in refused(path)
 
 
 def test_a_zip_of_something_else_is_refused(tmp_path):
     path = tmp_path / "model.keras"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("metadata.json", json.dumps([1, 2]))
-    assert "no whole Keras model" in refused(path)
+    assert "not a complete Keras model" in refused(path)
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path):

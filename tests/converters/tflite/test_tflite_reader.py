@@ -55,9 +55,9 @@ def test_a_file_made_for_the_edge_tpu_says_so(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "is no .tflite: it is empty"),
-        (b"TFL3", "is no .tflite: it begins with b'TFL3'"),
-        (b"\x89PNG\r\n\x1a\n0000", "is no .tflite: it begins with b'\\x89PNG"),
+        (b"", "is not a .tflite: it is empty"),
+        (b"TFL3", "is not a .tflite: it begins with b'TFL3'"),
+        (b"\x89PNG\r\n\x1a\n0000", "is not a .tflite: it begins with b'\\x89PNG"),
         (b"\x08\0\0\0TFL3", "is a damaged or cut-off .tflite of 8 bytes"),
         (b"\xff\xff\xff\xffTFL3" + b"\xff" * 100, "is a damaged or cut-off .tflite of 108 bytes"),
         (b"\x08\0\0\0TFL3" + b"\0" * 100, "is a damaged or cut-off .tflite of 108 bytes"),

@@ -146,7 +146,7 @@ def test_a_clock_that_jumps_is_told(
 
 def test_a_board_that_started_anew_between_processes_is_invalid() -> None:
     runs = [board_run(STEADY, (seen("before", boot_id=name),)) for name in "aaabbb"]
-    assert "started anew" in verdict_of(runs).reasons[0]
+    assert "restarted" in verdict_of(runs).reasons[0]
 
 
 def test_swap_in_use_is_worth_a_note_only() -> None:

@@ -39,7 +39,7 @@ def test_all_files_are_measured_in_turn(board: Target, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"no model", r"bad\.tflite: is no \.tflite"),
+        (b"no model", r"bad\.tflite: is not a \.tflite"),
         (edgetpu_model(), "was compiled for the Edge TPU"),
         (gather_model(), r"gather index out of bounds|GATHER"),
     ],

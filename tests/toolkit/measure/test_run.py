@@ -77,7 +77,7 @@ def test_what_is_no_picture_is_not_asked_a_model_toml_for(project: Path) -> None
     (project / "labels.txt").write_text("cat\ndog\n")
     ran = kedge("run", "m.tflite", "--on", "here", "--input", "labels.txt", cwd=project)
 
-    assert_refused(ran, 4, "labels.txt: is no picture that Pillow knows", ".npy")
+    assert_refused(ran, 4, "labels.txt: is not a picture that Pillow knows", ".npy")
 
 
 def test_a_wrong_line_of_model_toml_is_named_before_a_board_is_asked(project: Path) -> None:

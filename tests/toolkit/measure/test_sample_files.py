@@ -88,7 +88,7 @@ def jpeg() -> bytes:
     ("content", "said"),
     [
         (b"", "is empty"),
-        (b"no picture at all", "is no picture that Pillow knows"),
+        (b"no picture at all", "is not a picture that Pillow knows"),
         (jpeg()[:1500], "cannot be decoded: image file is truncated"),
         (png_of_size(10_000, 10_000), "has too many pixels"),
         (png_of_size(60_000, 60_000), "has too many pixels"),
@@ -192,7 +192,7 @@ def test_several_inputs_are_given_by_name(tmp_path: Path) -> None:
         (np.full((2, 3), 1e300), NUMBERS, "has numbers beyond 3.4"),
         (np.full((2, 3), 1.5), COUNTS, "has numbers that are no int32"),
         (np.full((2, 3), 1 << 40), COUNTS, "has numbers that are no int32"),
-        (np.array([[object()]], object), NUMBERS, "is no whole .npy or .npz of plain numbers"),
+        (np.array([[object()]], object), NUMBERS, "is not a complete .npy or .npz"),
     ],
 )
 def test_an_array_that_does_not_fit_is_refused(

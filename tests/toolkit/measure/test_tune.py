@@ -183,7 +183,7 @@ def test_what_is_kept_is_used(project: Path) -> None:
 
     assert entry["runtime"].startswith("tflite-runtime 2.14.0")
     assert (entry["threads"], entry["cores"]) == (2, [0])
-    assert entry["op_times"]["reason"].startswith("tflite-runtime 2.14.0 does not tell them")
+    assert entry["op_times"]["reason"].startswith("tflite-runtime 2.14.0 does not report them")
 
 
 @pytest.mark.parametrize(

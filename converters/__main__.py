@@ -81,12 +81,12 @@ def _outcome(
     try:
         report(Progress("load TensorFlow", 0, 0))
         if task == "plan":
-            from converters.work.estimate import plan
+            from converters.work.estimate import estimate_plan
 
-            return {"event": "done", "plan": asdict(plan(request, report))}
+            return {"event": "done", "plan": asdict(estimate_plan(request, report))}
         from converters.work import pipeline
 
-        pipeline.run(request, work, report, measure)
+        pipeline.run_pipeline(request, work, report, measure)
     except OSError as error:
         return _error(durable.error_of(error, f"{error.filename or work}: cannot be used"))
     except MemoryError:

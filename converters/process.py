@@ -35,13 +35,13 @@ from converters.evidence.conversion import (
 from converters.evidence.model_toml import MODEL_TOML, NEW_MODEL_TOML
 from converters.measure import MEASURE, Measure, answer_measure
 from converters.progress import Progress, Report, ignore
-from converters.recipe.recipe import RecipeError, check_pairing, load_recipe
+from converters.recipe.recipe import Recipe, RecipeError, check_pairing, load_recipe
 from converters.request import IMAGE_RANGES, ConversionRequest
 from converters.sources.source_file import identify
 from converters.work.plan import Plan
 from converters.workers import WorkerDoneError, check_together, worker_of
 
-#: What the extra `convert` brings; looked for, never imported here.
+#: Modules of the extra `convert`; looked for, never imported in this process.
 _EXTRA_MODULES = (
     "tensorflow",
     "tf_keras",
@@ -56,7 +56,7 @@ _ERRORS: dict[str, type[ConversionError]] = {
     for error in (ConversionError, HostDiskError, MissingConvertExtraError, RecipeError, TaskError)
 }
 
-#: Names of models; no data is called so.
+#: Suffixes of models, which no data has.
 MODEL_SUFFIXES = (".h5", ".keras", ".tflite")
 
 _LOG_TAIL_BYTES = 4_000
@@ -71,14 +71,17 @@ def convert(
     request: ConversionRequest,
     on_progress: Report = ignore,
     measure: Measure | None = None,
+    latency_decides: bool = True,
 ) -> Conversion:
     """Convert a model: check what is cheap to check, then do it in a child process.
 
     Args:
-        request: What to convert and where to; relative paths start from the current folder.
+        request: Model, data, recipe and folder; relative paths start from the current folder.
         on_progress: Called with each report of the child, in this thread.
         measure: Called, in this thread, when a step has files measured; its errors that have a
             `hint` become the child's.
+        latency_decides: Whether every step may go by latency. With False only the steps whose
+            fields name latency do, for latency that was not measured on the board.
 
     Returns:
         The conversion, whose files are whole and on the disk.
@@ -92,7 +95,9 @@ def convert(
         ConversionBugError: A bug in kedge.
     """
     request = request.resolved()
-    check_request(request)
+    recipe = check_request(request)
+    if not (latency_decides or recipe.asks_latency):
+        measure = None
     with _workspace(request.out) as work:
         _run_child("convert", request, work, on_progress, measure)
         worker = worker_of(os.environ)
@@ -101,11 +106,11 @@ def convert(
                 f"{worker} has done its part; {worker.addresses[0]} writes the results"
             )
         optional = (KERAS_NAME, MODEL_TOML, NEW_MODEL_TOML)
-        there = [name for name in optional if (work / name).is_file()]
-        if KERAS_NAME not in there:  # of an earlier conversion: it is not of this file
+        extras = [name for name in optional if (work / name).is_file()]
+        if KERAS_NAME not in extras:  # of an earlier conversion: it is not of this file
             with durable.translated(request.out):
                 (request.out / KERAS_NAME).unlink(missing_ok=True)
-        durable.publish(work, request.out, (*there, GOLDEN_NAME, MODEL_NAME, CONVERSION_NAME))
+        durable.publish(work, request.out, (*extras, GOLDEN_NAME, MODEL_NAME, CONVERSION_NAME))
     return read_conversion(request.out)
 
 
@@ -113,7 +118,7 @@ def plan(request: ConversionRequest, on_progress: Report = ignore) -> Plan:
     """Say what a conversion would do and about how long it would take; writes nothing.
 
     Args:
-        request: As for `convert`.
+        request: Model, data and recipe; relative paths start from the current folder.
         on_progress: Called with each report of the child, in this thread.
 
     Raises:
@@ -129,8 +134,14 @@ def plan(request: ConversionRequest, on_progress: Report = ignore) -> Plan:
     return Plan.from_plain(answer["plan"])
 
 
-def check_request(request: ConversionRequest) -> None:
+def check_request(request: ConversionRequest) -> Recipe:
     """Refuse what can be seen to fail before TensorFlow is started.
+
+    Args:
+        request: A request with absolute paths.
+
+    Returns:
+        Its recipe.
 
     Raises:
         RecipeError: The recipe is unknown or a field of it is.
@@ -170,6 +181,7 @@ def check_request(request: ConversionRequest) -> None:
             "in a clone of kedge: pip install '.[tensorboard]'",
         )
     check_pairing(recipe, request.model, identify(request.model).kind)
+    return recipe
 
 
 def _check_readable(name: str, path: Path) -> None:
@@ -187,7 +199,7 @@ def _check_readable(name: str, path: Path) -> None:
 @contextlib.contextmanager
 def _workspace(out: Path) -> Iterator[Path]:
     """A hidden folder inside `out`; gone at the end, and `out` too if we made it for nothing."""
-    made = not os.path.exists(out)  # noqa: PTH110 - unlike Path.exists(), it never raises
+    is_new = not os.path.exists(out)  # noqa: PTH110 - unlike Path.exists(), it never raises
     with durable.translated(out):
         out.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=".kedge-", dir=out))
@@ -195,7 +207,7 @@ def _workspace(out: Path) -> Iterator[Path]:
         yield work
     finally:
         shutil.rmtree(work, ignore_errors=True)
-        if made:
+        if is_new:
             with contextlib.suppress(OSError):
                 out.rmdir()
 
@@ -221,7 +233,7 @@ def _run_child(
         finally:
             _end(child)
         if answer is None:
-            raise _died(child.returncode, log)
+            raise _death(child.returncode, log)
     if answer["event"] == "error":
         raise _error_of(answer)
     if answer["event"] == "bug":
@@ -300,7 +312,7 @@ def _end(child: subprocess.Popen[str]) -> None:
                 pipe.close()
 
 
-def _died(returncode: int, log: IO[bytes]) -> ConversionError:
+def _death(returncode: int, log: IO[bytes]) -> ConversionError:
     log.seek(max(0, log.seek(0, os.SEEK_END) - _LOG_TAIL_BYTES))
     tail = log.read().decode("utf-8", "replace").strip()
     last_words = f"; its last words:\n{tail}" if tail else ""

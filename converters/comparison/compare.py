@@ -17,7 +17,7 @@ from converters.judge.score import FILE
 from converters.measure import FileRefusal, Measure
 from converters.process import check_request, convert
 from converters.progress import Progress, Report, ignore
-from converters.recipe.recipe import RecipeError, load_recipe
+from converters.recipe.recipe import Recipe, RecipeError, load_recipe
 from converters.request import ConversionRequest
 from converters.versions import installed_versions
 from converters.workers import check_together, worker_of
@@ -89,10 +89,8 @@ def _convert_each(
             request, recipe=name, out=request.out / folder, judge_all=True, max_drop=None
         ).resolved()
         try:
-            decides = latency_decides or load_recipe(name).asks_latency
-            conversion = _convert_once(
-                request_of_row, _with_name(folder, on_progress), measure if decides else None
-            )
+            report = _with_name(folder, on_progress)
+            conversion = _convert_once(request_of_row, report, measure, latency_decides)
             rows.append(RecipeRow(folder, conversion))
         except ConversionError as error:
             # 4: this model or this data; anything else would befall the other recipes too.
@@ -148,18 +146,21 @@ def _with_name(folder: str, on_progress: Report) -> Report:
 
 
 def _convert_once(
-    request: ConversionRequest, on_progress: Report, measure: Measure | None
+    request: ConversionRequest,
+    on_progress: Report,
+    measure: Measure | None,
+    latency_decides: bool,
 ) -> Conversion:
-    check_request(request)
-    earlier = _earlier_conversion(request)
-    return convert(request, on_progress, measure) if earlier is None else earlier
+    earlier = _earlier_conversion(request, check_request(request))
+    if earlier is not None:
+        return earlier
+    return convert(request, on_progress, measure, latency_decides)
 
 
-def _earlier_conversion(request: ConversionRequest) -> Conversion | None:
+def _earlier_conversion(request: ConversionRequest, recipe: Recipe) -> Conversion | None:
     """Read the whole conversion of equal inputs that is there already, or return None."""
     if not (request.out / CONVERSION_NAME).exists():
         return None
-    recipe = load_recipe(request.recipe)
     if recipe.wish.functions() or function_of_path(request.data) is not None:
         return None  # the user's own code may give something else now
     try:

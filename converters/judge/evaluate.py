@@ -130,17 +130,17 @@ def answers_of_file(model: ModelFile, samples: Samples, report: Report) -> Array
 
 
 @dataclass(frozen=True)
-class Asked:
+class ModelAnswers:
     """Answers to samples whose right ones are known."""
 
     samples: Samples
     answers: Array
     probabilities: Probabilities
 
-    def of_outputs(self) -> dict[str, Asked]:
+    def of_outputs(self) -> dict[str, ModelAnswers]:
         """The same for each output alone, by its name; of a single one by ""."""
         return {
-            name: Asked(samples, part(self.answers, name), part(self.probabilities, name))
+            name: ModelAnswers(samples, part(self.answers, name), part(self.probabilities, name))
             for name, samples in self.samples.of_outputs().items()
         }
 
@@ -156,7 +156,7 @@ class Asked:
         wanted = self.samples.wanted(slice(None))
         return Judged(self.samples.task, wanted, self.answers, self.samples.labels)
 
-    def drops_to(self, other: Asked, split: str) -> tuple[Drop, ...]:
+    def drops_to(self, other: ModelAnswers, split: str) -> tuple[Drop, ...]:
         """What another one loses against this one on the same samples, of each output."""
         others = other.of_outputs()
         return tuple(
@@ -164,18 +164,18 @@ class Asked:
             for name, one in self.of_outputs().items()
         )
 
-    def drop_to(self, other: Asked, split: str) -> Drop:
+    def drop_to(self, other: ModelAnswers, split: str) -> Drop:
         """The same of the output that loses most."""
         return worst(self.drops_to(other, split))
 
-    def _drop_to(self, other: Asked, split: str) -> Drop:
+    def _drop_to(self, other: ModelAnswers, split: str) -> Drop:
         if not self.samples.task.is_classification:
             return drop_of(split, self.judged, other.judged)
         labels = self.samples.labels
         return drop_between(split, self.chosen == labels, other.chosen == labels)
 
 
-def judge(
+def judge_file(
     source: LoadedModel, model: ModelFile, samples: Mapping[str, Samples], report: Report
 ) -> Judgement:
     """Ask the model and the file about the same samples.
@@ -197,8 +197,8 @@ def judge(
         if use not in samples:
             continue
         of_split, probabilities = samples[use], source.probabilities
-        before = Asked(of_split, answers_of_source(source, of_split, report), probabilities)
-        after = Asked(of_split, answers_of_file(model, of_split, report), probabilities)
+        before = ModelAnswers(of_split, answers_of_source(source, of_split, report), probabilities)
+        after = ModelAnswers(of_split, answers_of_file(model, of_split, report), probabilities)
         for subject, every in ((ORIGINAL, before), (FILE, after)):
             for name, asked in every.of_outputs().items():
                 if asked.samples.task.is_classification:

@@ -22,7 +22,7 @@ from converters.data.split import balanced_choice
 from converters.data.task import MSE
 from converters.errors import ConversionError
 from converters.graph.node import Graph
-from converters.judge.evaluate import Asked
+from converters.judge.evaluate import ModelAnswers
 from converters.judge.metric import Judged, drop_of
 from converters.judge.paired import paired_interval
 from converters.quantize.ranges import Rounding
@@ -142,8 +142,8 @@ def difference(
         answers = run_model(path, taken_by(model.inputs, batch))
     steps = steps_apart(simulated, content, batch[:_INSIDE])
     given = given_by(model.outputs, answers, names)
-    trained = Asked(asked, expected, probabilities).of_outputs()
-    written = Asked(asked, given, probabilities).of_outputs()
+    trained = ModelAnswers(asked, expected, probabilities).of_outputs()
+    written = ModelAnswers(asked, given, probabilities).of_outputs()
     found = [
         _difference(trained[name], written[name], steps, output.scale or 0.0)
         for output in model.outputs
@@ -153,7 +153,7 @@ def difference(
 
 
 def _difference(
-    trained: Asked, written: Asked, steps: Mapping[str, float], step: float
+    trained: ModelAnswers, written: ModelAnswers, steps: Mapping[str, float], step: float
 ) -> Difference:
     """Of one output, whose numbers are so far apart at least."""
     samples = trained.samples

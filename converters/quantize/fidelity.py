@@ -13,7 +13,7 @@ import numpy.typing as npt
 from converters.data.dataset import VALIDATION, Samples
 from converters.data.fields import part
 from converters.data.split import balanced_choice
-from converters.judge.evaluate import Asked
+from converters.judge.evaluate import ModelAnswers
 from converters.judge.metric import share_lost
 from converters.sources.inputs_outputs import Probabilities
 from converters.tflite.quantization import given_by, taken_by
@@ -83,7 +83,7 @@ class Judge:
         return given_by(model.outputs, answers, self._samples.task.names)
 
     def _share_right(self, answers: Array) -> float:
-        before = Asked(self._samples, self._expected, self._probabilities)
+        before = ModelAnswers(self._samples, self._expected, self._probabilities)
         after = replace(before, answers=answers)
         if self._samples.task.parts:
             return 1.0 - before.drop_to(after, VALIDATION).fraction

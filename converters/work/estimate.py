@@ -1,4 +1,4 @@
-"""What a conversion would do, and about how long it would take; runs in the child process."""
+"""Estimates the steps, the time and the memory of a conversion; runs in the child process."""
 
 from __future__ import annotations
 
@@ -17,40 +17,44 @@ from converters.request import ConversionRequest
 from converters.sources.inputs_outputs import noise_for
 from converters.sources.load import LoadedModel
 from converters.training.automatic import most_epochs, trial_batches
-from converters.work.pipeline import opened
+from converters.work.pipeline import open_inputs
 from converters.work.plan import Plan, PlannedStep
 
-#: A sample of a training step costs so many forward passes; seen: 4.6 (ResNet-8, 32x32x3) and 5.5
-#: (digits, 8x8x1) without, 5.9 with fake quantization.
+#: Forward passes that cost as much as one sample of a training step; measured: 4.6 (ResNet-8,
+#: 32x32x3) and 5.5 (digits, 8x8x1) without, 5.9 with fake quantization.
 _PASSES_OF_TRAINING = 6
 #: Before the first batch TensorFlow compiles the graph; and what the converter takes at least.
 _COMPILE_SECONDS, _CONVERT_SECONDS = 3.0, 2.0
-#: What one inference of a file costs beside its arithmetic, in Python.
+#: Time of one inference of a file beside its arithmetic: the calls from Python, seconds.
 _CALL_SECONDS = 50e-6
-#: Of a training: activations, their gradients and the room to compute them; a float32 is 4 bytes.
+#: Copies of the activations in a training: themselves, their gradients and the room to compute
+#: them; a float32 is 4 bytes.
 _ACTIVATIONS, _FLOAT_BYTES = 3, 4
-#: Weights, their gradients, and Adam's two moments.
+#: Copies of the weights in a training: themselves, their gradients, and Adam's two moments.
 _WEIGHTS = 4
 _BATCH, _REPEATS = 64, 4
 
 
-def plan(request: ConversionRequest, report: Report) -> Plan:
+def estimate_plan(request: ConversionRequest, report: Report) -> Plan:
     """Look at the model and the data, time the model, and estimate.
 
     Args:
-        request: What to convert, with absolute paths.
-        report: Where progress goes.
+        request: Model, data and recipe, with absolute paths.
+        report: Called with each progress.
+
+    Returns:
+        Steps, samples, time and memory.
 
     Raises:
         ConversionError: The model or the data does not fit.
     """
     recipe = load_recipe(request.recipe)
-    source, _, wanted = opened(request, recipe, report)
-    samples = {use: len(selection.rows) for use, selection in wanted.items()}
+    source, _, selections = open_inputs(request, recipe, report)
+    samples = {use: len(selection.rows) for use, selection in selections.items()}
     report(Progress("time the model", 0, 0))
     forward = _seconds_a_sample(source)
     judged = sum(samples.get(use, 0) for use in (TEST, VALIDATION, JUDGED_TRAIN))
-    steps = tuple(_planned(step, samples, forward) for step in recipe.steps)
+    steps = tuple(_plan_step(step, samples, forward) for step in recipe.steps)
     after = (
         _CONVERT_SECONDS
         + samples.get(CALIBRATION, 0) * (forward + _CALL_SECONDS)
@@ -69,7 +73,7 @@ def plan(request: ConversionRequest, report: Report) -> Plan:
     )
 
 
-def _planned(step: Step, samples: dict[str, int], forward: float) -> PlannedStep:
+def _plan_step(step: Step, samples: dict[str, int], forward: float) -> PlannedStep:
     values: dict[str, Any] = asdict(step)
     seconds = 0.0
     if isinstance(step, TrainingStep):

@@ -1,4 +1,4 @@
-"""Takes a model through the steps of a recipe to a file; what was done before is not done again."""
+"""Takes a model through the steps of a recipe to a file; finished steps are not done again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from converters.draft.emit import emit
 from converters.draft.stored import draft_of, draft_parts, keras_bytes
 from converters.errors import ConversionError
 from converters.evidence.conversion import StepRecord
-from converters.judge.evaluate import Asked, answers_of_file, answers_of_source
+from converters.judge.evaluate import ModelAnswers, answers_of_file, answers_of_source
 from converters.judge.paired import Drop
 from converters.model_file import ModelFile
 from converters.progress import Progress
@@ -37,17 +37,17 @@ _JUDGE_BATCH = 250
 
 
 @dataclass(frozen=True)
-class Made:
-    """What a recipe gave."""
+class RecipeResult:
+    """The result of a recipe."""
 
     recipe: Recipe
-    """Its steps."""
+    """The recipe."""
     content: bytes
-    """The .tflite."""
+    """Content of the .tflite."""
     records: tuple[StepRecord, ...]
-    """What became of each step."""
+    """One record for each step."""
     warnings: tuple[str, ...]
-    """What the user should know; one sentence each."""
+    """Warnings for the user; one sentence each."""
     keras: bytes | None
     """The trained model as the content of a .keras file, rounded nowhere inside; None where nothing
     was trained."""
@@ -62,46 +62,58 @@ class Maker:
         """Begin.
 
         Args:
-            materials: What every step may draw on; its `logs` is the folder of all steps.
-            keys: What decides each step.
-            cache: Where finished steps are kept, or None for nowhere.
-            path: The .tflite to write, again with each recipe.
+            materials: Materials of every step; its `logs` is the folder of all steps.
+            keys: Digests of all that decides each step.
+            cache: Cache of finished steps, or None to keep none.
+            path: Path of the .tflite, which is written again with each recipe.
         """
         self._materials, self._keys, self._cache = materials, keys, cache
         self._path = path
         self._unkept = ""
 
-    def make(self, recipe: Recipe) -> Made:
-        """Do what is not done yet.
+    def make(self, recipe: Recipe) -> RecipeResult:
+        """Take the model through a recipe, and write the file.
+
+        Args:
+            recipe: The steps; those that are in the cache are not done again.
 
         Raises:
+            HostDiskError: The disk is full or read-only.
             ConversionError: The model or the data does not fit.
         """
         keys = self._keys.of(recipe)
         file_key = self._keys.of_file(recipe)
-        made = self._made_before(recipe, file_key)
-        if made is None:
-            made = self._made(recipe, keys)
-            self._keep(file_key, lambda: _file_parts(made))
-        self.put(made)
+        result = self._earlier_result(recipe, file_key)
+        if result is None:
+            result = self._do_steps(recipe, keys)
+            self._keep(file_key, lambda: _file_parts(result))
+        self.put(result)
         unkept = (self._unkept,) if self._unkept else ()
-        return replace(made, warnings=made.warnings + unkept)
+        return replace(result, warnings=result.warnings + unkept)
 
-    def put(self, made: Made) -> None:
-        """Write its file."""
-        durable.write(self._path, made.content)
+    def put(self, result: RecipeResult) -> None:
+        """Write the file of an earlier result again.
+
+        Raises:
+            HostDiskError: The disk is full or read-only.
+        """
+        durable.write(self._path, result.content)
 
     def drop_of_file(self) -> Drop:
-        """What the file that was made last loses on the validation samples."""
+        """Return the accuracy that the latest file loses on the validation samples.
+
+        Raises:
+            ConversionError: The runtime cannot run the file.
+        """
         samples = self._materials.samples[VALIDATION]
         answers = answers_of_file(read_model(self._path), samples, self._materials.report)
         return self._drop_to(answers)
 
-    def written(self) -> ModelFile:
-        """The file that was made last."""
+    def model_file(self) -> ModelFile:
+        """Return the latest file."""
         return read_model(self._path)
 
-    def _made_before(self, recipe: Recipe, key: str) -> Made | None:
+    def _earlier_result(self, recipe: Recipe, key: str) -> RecipeResult | None:
         parts = self._cache.get(key) if self._cache else None
         if parts is None:
             return None
@@ -109,13 +121,15 @@ class Maker:
         for step in recipe.steps:
             self._report_cached(step.kind)
         records = tuple(replace(StepRecord(**r), cached=True) for r in plain["records"])
-        return Made(recipe, parts[_FILE], records, tuple(plain["warnings"]), parts.get(_KERAS))
+        return RecipeResult(
+            recipe, parts[_FILE], records, tuple(plain["warnings"]), parts.get(_KERAS)
+        )
 
-    def _made(self, recipe: Recipe, keys: tuple[str, ...]) -> Made:
+    def _do_steps(self, recipe: Recipe, keys: tuple[str, ...]) -> RecipeResult:
         start, draft, records = self._latest(recipe, keys)
         for number in range(start, len(recipe.steps)):
             step, key = recipe.steps[number], keys[number]
-            draft, record = self._done(draft, step, number, key)
+            draft, record = self._do_step(draft, step, number, key)
             records.append(record)
             if self._is_kept(step):
                 self._keep(key, lambda d=draft, r=record: _step_parts(d, r))  # type: ignore[misc]
@@ -124,7 +138,7 @@ class Maker:
         emit(draft, self._path, self._materials.report)
         trained = any(step.trains for step in recipe.steps)
         model = draft.keras_model if draft.plain_model is None else draft.plain_model
-        return Made(
+        return RecipeResult(
             recipe,
             self._path.read_bytes(),
             tuple(records),
@@ -133,7 +147,7 @@ class Maker:
         )
 
     def _latest(self, recipe: Recipe, keys: tuple[str, ...]) -> tuple[int, Draft, list[StepRecord]]:
-        """The step to go on with, the draft that it takes, and the records of those before it."""
+        """Return the step to go on with, the draft that it takes, and the records before it."""
         for number in reversed(range(len(recipe.steps))):
             if not (self._cache and self._is_kept(recipe.steps[number])):
                 continue
@@ -157,7 +171,7 @@ class Maker:
         return records
 
     def _first_draft(self, recipe: Recipe) -> Draft:
-        """The model as it was given; as a tf-keras model of plain ops if it is to be trained."""
+        """Return the original model, as a tf-keras model of plain ops if a step trains it."""
         materials, source = self._materials, self._materials.source
         draft = Draft(source.function, source.keras_model, content=source.content)
         if not any(step.trains for step in recipe.steps):
@@ -171,7 +185,7 @@ class Maker:
         model = trainable_model(graph, materials.samples[TRAIN], materials)
         return with_model(draft, model, materials)
 
-    def _done(self, draft: Draft, step: Step, number: int, key: str) -> tuple[Draft, StepRecord]:
+    def _do_step(self, draft: Draft, step: Step, number: int, key: str) -> tuple[Draft, StepRecord]:
         checkpoint = CacheEntry(self._cache, _epochs_key(key)) if self._cache else None
         logs = self._materials.logs
         materials = replace(
@@ -180,12 +194,12 @@ class Maker:
             logs=None if logs is None else logs / f"{number + 1}_{step.label}",
         )
         started = time.monotonic()
-        made = technique_of(step)(replace(draft, found={}), step, materials)
+        after = technique_of(step)(replace(draft, found={}), step, materials)
         seconds = round(time.monotonic() - started, 3)
         drop = None
         if self._is_kept(step) and VALIDATION in materials.samples:
-            drop = self._drop_of_draft(made).fraction
-        return made, StepRecord(step.kind, seconds, made.found, validation_drop=drop)
+            drop = self._drop_of_draft(after).fraction
+        return after, StepRecord(step.kind, seconds, after.found, validation_drop=drop)
 
     def _drop_of_draft(self, draft: Draft) -> Drop:
         samples = self._materials.samples[VALIDATION]
@@ -196,20 +210,22 @@ class Maker:
         return self._drop_to(np.concatenate(answers))
 
     def _drop_to(self, answers: npt.NDArray[Any]) -> Drop:
-        return self._source_asked.drop_to(replace(self._source_asked, answers=answers), VALIDATION)
+        return self._source_answers.drop_to(
+            replace(self._source_answers, answers=answers), VALIDATION
+        )
 
     @cached_property
-    def _source_asked(self) -> Asked:
+    def _source_answers(self) -> ModelAnswers:
         source, samples = self._materials.source, self._materials.samples[VALIDATION]
         answers = answers_of_source(source, samples, self._materials.report)
-        return Asked(samples, answers, source.probabilities)
+        return ModelAnswers(samples, answers, source.probabilities)
 
     def _is_kept(self, step: Step) -> bool:
-        """Of others the file is kept: nothing follows them, or they take no time."""
+        """Say whether to keep its draft. All other steps take no time, or nothing follows them."""
         return step.trains and step.phase != NUMBERS
 
     def _keep(self, key: str, parts: Callable[[], dict[str, bytes]]) -> None:
-        """A full disk costs the way back, not the conversion."""
+        """Put parts into the cache. On a full disk the conversion goes on without it."""
         if self._cache is None or self._unkept:
             return
         try:
@@ -222,14 +238,14 @@ class Maker:
 
 
 def technique_of(step: Step) -> Technique:
-    """The function that does a step; imports what it needs."""
+    """Import the function that does a step."""
     module, _, name = step.function.partition(":")
     technique: Technique = getattr(import_module(module), name)
     return technique
 
 
 def _epochs_key(key: str) -> str:
-    """Beside what the step leaves: where its training is."""
+    """Return the key of the epochs of a step, beside the key of its result."""
     return key + "-epochs"
 
 
@@ -241,7 +257,7 @@ def _record_of(parts: dict[str, bytes]) -> StepRecord:
     return StepRecord(**json.loads(parts[_RECORDS]))
 
 
-def _file_parts(made: Made) -> dict[str, bytes]:
-    plain = {"records": [asdict(r) for r in made.records], "warnings": made.warnings}
-    keras = {} if made.keras is None else {_KERAS: made.keras}
-    return {_FILE: made.content, _RECORDS: json.dumps(plain).encode(), **keras}
+def _file_parts(result: RecipeResult) -> dict[str, bytes]:
+    plain = {"records": [asdict(r) for r in result.records], "warnings": result.warnings}
+    keras = {} if result.keras is None else {_KERAS: result.keras}
+    return {_FILE: result.content, _RECORDS: json.dumps(plain).encode(), **keras}

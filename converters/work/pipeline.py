@@ -40,7 +40,7 @@ from converters.evidence.golden_inputs import golden_inputs
 from converters.evidence.model_card import card_of_conversion
 from converters.evidence.model_toml import write_model_toml
 from converters.judge.budget import judge_budget
-from converters.judge.evaluate import Judgement, judge, warnings_of
+from converters.judge.evaluate import Judgement, judge_file, warnings_of
 from converters.judge.input_range import range_warnings
 from converters.judge.own_answers import with_own_answers
 from converters.judge.paired import worst
@@ -58,11 +58,11 @@ from converters.sources.source_file import identify
 from converters.tflite.cost import cost_of
 from converters.training.several_machines import Together, together
 from converters.versions import installed_versions
-from converters.work.budget_loop import make_within
-from converters.work.maker import Made, Maker
+from converters.work.budget_loop import make_within_budget
+from converters.work.maker import Maker, RecipeResult
 from converters.work.step_keys import StepKeys, row_digests
 
-#: What the samples of each split are used for, in words.
+#: Use of the samples of each split, in words.
 _USES = {
     TRAIN: "what the training steps learn from",
     VALIDATION: "chooses between epochs and between recipes",
@@ -72,34 +72,34 @@ _USES = {
 }
 
 
-def run(
+def run_pipeline(
     request: ConversionRequest, work: Path, report: Report, measure: Measure | None = None
 ) -> Conversion | None:
     """Do a conversion, with every file of it in `work`.
 
     Args:
-        request: What to convert, with absolute paths.
+        request: Model, data and recipe, with absolute paths.
         work: An empty folder.
-        report: Where progress goes.
+        report: Called with each progress.
         measure: Measures files for the steps that go by figures; None where nobody measures.
 
     Returns:
-        None where another worker has written the files.
+        The conversion; None where another worker has written the files.
 
     Raises:
         ConversionError: The model or the data does not fit.
     """
-    with together(report) as crew:
-        return _converted(request, work, crew, measure)
+    with together(report) as workers:
+        return _convert(request, work, workers, measure)
 
 
-def _converted(
-    request: ConversionRequest, work: Path, crew: Together, measure: Measure | None
+def _convert(
+    request: ConversionRequest, work: Path, workers: Together, measure: Measure | None
 ) -> Conversion | None:
-    report = crew.report
+    report = workers.report
     recipe = load_recipe(request.recipe)
-    source, dataset, wanted = opened(request, recipe, report)
-    read = dataset.read(wanted, report)
+    source, dataset, selections = open_inputs(request, recipe, report)
+    read = dataset.read(selections, report)
     samples = with_own_answers(source, source.form(recipe.wish), dataset, read, report)
     data_sha256 = dataset.content_sha256 or sha256_of(request.data)
     keys = StepKeys(
@@ -108,33 +108,33 @@ def _converted(
         request.image_range,
         request.seed,
         request.measured_on,
-        row_digests(wanted),
+        row_digests(selections),
         _plain_task(recipe.wish),
     )
-    maker = _maker(request, source, keys, samples, work, crew, measure)
-    made, attempts = make_within(maker, recipe, request.max_drop, report)
-    if not crew.leads:
+    maker = _maker(request, source, keys, samples, work, workers, measure)
+    result, attempts = make_within_budget(maker, recipe, request.max_drop, report)
+    if not workers.leads:
         return None
-    written = maker.written()
-    judgement = judge(source, written, samples, report)
-    golden = golden_inputs(source, written, samples[TEST], request.seed)
+    model = maker.model_file()
+    judgement = judge_file(source, model, samples, report)
+    golden = golden_inputs(source, model, samples[TEST], request.seed)
     write_golden(work / GOLDEN_NAME, replace(golden, own_labels=TEST in dataset.unlabelled))
-    if request.keep_keras and made.keras is not None:
-        durable.write(work / KERAS_NAME, made.keras)
+    if request.keep_keras and result.keras is not None:
+        durable.write(work / KERAS_NAME, result.keras)
     image_range = request.image_range if dataset.pictures else None
     card = card_of_conversion(
-        written, dataset.class_names, image_range, source.probabilities, dataset.task
+        model, dataset.class_names, image_range, source.probabilities, dataset.task
     )
     conversion = replace(
-        _evidence(request, made, source, written, judgement),
+        _evidence(request, result, source, model, judgement),
         data_sha256=data_sha256,
         splits=_splits(dataset, samples),
         warnings=(
-            *made.warnings,
+            *result.warnings,
             *data_warnings(dataset, samples, source.classes_of_outputs),
             *range_warnings(source, samples),
             *warnings_of(source, judgement, request.data),
-            *_warnings(request, made),
+            *_warnings(request, result),
             *write_model_toml(work, request.out, card),
         ),
         attempts=attempts,
@@ -149,47 +149,55 @@ def _maker(
     keys: StepKeys,
     samples: Mapping[str, Samples],
     work: Path,
-    crew: Together,
+    workers: Together,
     measure: Measure | None,
 ) -> Maker:
-    """What takes the model through recipes."""
+    """Return what takes the model through recipes."""
     materials = Materials(
         source,
         samples,
         request.seed,
-        crew.report,
+        workers.report,
         measure,
-        logs=request.logs if crew.leads else None,
-        strategy=crew.strategy,
+        logs=request.logs if workers.leads else None,
+        strategy=workers.strategy,
     )
-    # What one worker finds and another does not would part them.
-    alone = crew.worker is None
+    # Workers of which one finds a step in its cache and another does not would no longer agree.
+    alone = workers.worker is None
     cache = Cache(request.cache) if request.cache is not None and alone else None
     return Maker(materials, keys, cache, work / MODEL_NAME)
 
 
 def _plain_task(wish: TaskWish) -> dict[str, Any]:
-    """What is said about the task, with the digests of the modules that it names."""
+    """Return the task of the recipe, with the digests of the modules that it names."""
     sources = {str(function): function.source() for function in wish.functions()}
     digests = {name: sha256_of(path) for name, path in sources.items() if path is not None}
     return {**wish.plain(), "modules": digests} if wish.plain() else {}
 
 
-def _warnings(request: ConversionRequest, made: Made) -> tuple[str, ...]:
-    if request.logs is not None and any(record.cached for record in made.records):
+def _warnings(request: ConversionRequest, result: RecipeResult) -> tuple[str, ...]:
+    if request.logs is not None and any(record.cached for record in result.records):
         return ("steps that were done before leave no figures in --logs",)
-    asked = {"--keep-keras": request.keep_keras, "--logs": request.logs is not None}
+    options = {"--keep-keras": request.keep_keras, "--logs": request.logs is not None}
     return tuple(
         f"nothing was trained, so there is nothing for {option}"
-        for option, given in asked.items()
-        if given and made.keras is None
+        for option, is_on in options.items()
+        if is_on and result.keras is None
     )
 
 
-def opened(
+def open_inputs(
     request: ConversionRequest, recipe: Recipe, report: Report
 ) -> tuple[LoadedModel, Dataset, dict[str, Selection]]:
-    """The model, the data that was looked through, and which samples of it are needed.
+    """Load the model, look through the data, and select the samples that are needed.
+
+    Args:
+        request: Model, data and options, with absolute paths.
+        recipe: The recipe of the request.
+        report: Called with each progress.
+
+    Returns:
+        The model, the data, and use of samples to the selection of them.
 
     Raises:
         ConversionError: The model or the data does not fit.
@@ -202,26 +210,26 @@ def opened(
     form = source.form(recipe.wish)
     check_ends(recipe, source)
     dataset = open_dataset(request.data, form, request.image_range, request.seed)
-    return source, dataset, _wanted(dataset, recipe, request)
+    return source, dataset, _select(dataset, recipe, request)
 
 
-def _wanted(dataset: Dataset, recipe: Recipe, request: ConversionRequest) -> dict[str, Selection]:
-    """Which samples are needed: reading more would only cost time and memory."""
+def _select(dataset: Dataset, recipe: Recipe, request: ConversionRequest) -> dict[str, Selection]:
+    """Select the samples that are needed: reading more would only cost time and memory."""
     labels = dataset.labels
     steps = recipe.steps if request.max_drop is None else may_be_tried(recipe)
     uses = {use for step in steps for use in step.needs}
     calibration = [getattr(step, "calibration_samples", 0) for step in steps]
     parts = partition(labels[TRAIN], max([0, *calibration]), request.seed)
-    wanted = {TEST: Selection(TEST, np.arange(len(labels[TEST])))}
+    selections = {TEST: Selection(TEST, np.arange(len(labels[TEST])))}
     if CALIBRATION in uses:
-        wanted[CALIBRATION] = Selection(TRAIN, parts.calibration)
+        selections[CALIBRATION] = Selection(TRAIN, parts.calibration)
     if TRAIN in uses:
-        wanted[TRAIN] = Selection(TRAIN, parts.train)
+        selections[TRAIN] = Selection(TRAIN, parts.train)
     if uses & {TRAIN, VALIDATION} or request.judge_all or request.max_drop is not None:
-        wanted[VALIDATION] = Selection(TRAIN, parts.validation)
+        selections[VALIDATION] = Selection(TRAIN, parts.validation)
     if request.judge_all:
-        wanted[JUDGED_TRAIN] = Selection(TRAIN, parts.judged)
-    return wanted
+        selections[JUDGED_TRAIN] = Selection(TRAIN, parts.judged)
+    return selections
 
 
 def _splits(dataset: Dataset, samples: Mapping[str, Samples]) -> tuple[Split, ...]:
@@ -233,18 +241,18 @@ def _splits(dataset: Dataset, samples: Mapping[str, Samples]) -> tuple[Split, ..
 
 def _evidence(
     request: ConversionRequest,
-    made: Made,
+    result: RecipeResult,
     source: LoadedModel,
-    written: ModelFile,
+    model: ModelFile,
     judgement: Judgement,
 ) -> Conversion:
     of_test = worst(judgement.drops, TEST)
     return Conversion(
-        model=written.path,
-        model_sha256=written.sha256,
-        model_bytes=written.size_bytes,
-        recipe=made.recipe.name,
-        recipe_steps=made.recipe.plain_steps(),
+        model=model.path,
+        model_sha256=model.sha256,
+        model_bytes=model.size_bytes,
+        recipe=result.recipe.name,
+        recipe_steps=result.recipe.plain_steps(),
         seed=request.seed,
         source=str(request.model),
         source_sha256=source.sha256,
@@ -255,16 +263,16 @@ def _evidence(
         versions=installed_versions(),
         float_accuracy=judgement.accuracy(ORIGINAL),
         accuracy=judgement.accuracy(FILE),
-        inputs=written.inputs,
-        outputs=written.outputs,
-        golden=written.path.with_name(GOLDEN_NAME),
+        inputs=model.inputs,
+        outputs=model.outputs,
+        golden=model.path.with_name(GOLDEN_NAME),
         image_range=request.image_range,
         scores=judgement.scores,
         drops=judgement.drops,
-        cost=cost_of(written.path),
-        step_records=made.records,
+        cost=cost_of(model.path),
+        step_records=result.records,
         budget=None if request.max_drop is None else judge_budget(of_test, request.max_drop),
-        task=made.recipe.wish.plain(),
+        task=result.recipe.wish.plain(),
         metric=judgement.metric,
         output_figures=judgement.outputs,
     )

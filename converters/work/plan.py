@@ -1,4 +1,4 @@
-"""What a conversion would do, as data; needs no TensorFlow."""
+"""The steps of a conversion that would be done, as data; needs no TensorFlow."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ class PlannedStep:
     """A step that would be done."""
 
     kind: str
-    """As in the recipe."""
+    """Kind of the step, as the recipe writes it."""
     values: Mapping[str, Any]
-    """Every field, defaults included."""
+    """Name of each field of the step to its value, defaults included."""
     seconds: float
-    """About how long it takes, at most where its epochs are left open; post-training quantization
-    is done while the file is written, and takes none of its own."""
+    """Estimate of its time, seconds; an upper bound where the epochs are left open. 0 for
+    post-training quantization, which happens while the file is written."""
 
 
 @dataclass(frozen=True)
@@ -25,17 +25,17 @@ class Plan:
     """A conversion that would be done."""
 
     recipe: str
-    """Its name."""
+    """Name of the recipe."""
     steps: tuple[PlannedStep, ...]
-    """In order."""
+    """Steps, in order."""
     samples: Mapping[str, int]
-    """By use, how many there are."""
+    """Use of samples to their number."""
     seconds: float
-    """About how long everything takes but the reading of the data."""
+    """Estimate of the whole time without the reading of the data."""
     memory_bytes: int
-    """About how much the conversion's process takes at its peak."""
+    """Estimate of the peak memory of the conversion's process."""
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Plan:
-        """The plan whose `dataclasses.asdict` this is."""
+        """Return the plan whose `dataclasses.asdict` is `plain`."""
         return cls(**{**plain, "steps": tuple(PlannedStep(**step) for step in plain["steps"])})

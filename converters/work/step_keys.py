@@ -1,4 +1,4 @@
-"""Digests of all that decides what a step leaves: with the same one it is not done again."""
+"""Digests of all that decides the result of a step: with an equal one it is not done again."""
 
 from __future__ import annotations
 
@@ -16,38 +16,38 @@ from converters.recipe.recipe import Recipe
 from converters.recipe.step import SHAPE, Step
 from converters.versions import installed_versions
 
-#: What of this package decides a conversion.
+#: Suffixes of the files of this package that decide a conversion.
 _SOURCES = (".py", ".toml")
 
 
 @dataclass(frozen=True)
 class StepKeys:
-    """What all steps of a conversion have in common."""
+    """Inputs that all steps of a conversion have in common."""
 
     model_sha256: str
     """Digest of the model that was given."""
     data_sha256: str
     """Digest of the data."""
     image_range: str
-    """As in `converters.request.ConversionRequest`."""
+    """`image_range` of `converters.request.ConversionRequest`."""
     seed: int
-    """As there."""
+    """Seed of every random choice."""
     measured_on: str
-    """As there."""
+    """Place where latency is measured, in words."""
     rows: Mapping[str, str]
-    """Digest of the rows of each use of the samples."""
+    """Use of samples to the digest of their rows."""
     task: Mapping[str, Any] = field(default_factory=dict)
-    """What the recipe says about the task, and the digests of the user's own code."""
+    """Fields of the recipe about the task, and the digests of the user's own code."""
 
     def of(self, recipe: Recipe) -> tuple[str, ...]:
-        """The digest of what each step leaves, in order; each knows those before it."""
+        """Return a digest for the result of each step, in order; each includes those before it."""
         keys = [self._of_inputs()]
         for step in recipe.steps:
             keys.append(_digest([keys[-1], self._plain(step)]))
         return tuple(keys[1:])
 
     def of_file(self, recipe: Recipe) -> str:
-        """The digest of the .tflite that all steps lead to, also where there are none."""
+        """Return the digest for the .tflite after all steps, also where there are none."""
         return _digest([self._of_inputs(), *self.of(recipe), "file"])
 
     def _of_inputs(self) -> str:
@@ -71,17 +71,17 @@ class StepKeys:
         return [step.kind, asdict(step), rows, measured_on, teachers]
 
 
-def row_digests(wanted: Mapping[str, Selection]) -> dict[str, str]:
-    """The digest of the rows of each use."""
+def row_digests(selections: Mapping[str, Selection]) -> dict[str, str]:
+    """Return use of samples to the digest of their rows."""
     return {
         use: hashlib.sha256(selection.split.encode() + selection.rows.tobytes()).hexdigest()
-        for use, selection in wanted.items()
+        for use, selection in selections.items()
     }
 
 
 @cache
 def package_digest() -> str:
-    """The digest of everything in this package that decides a conversion."""
+    """Return the digest of everything in this package that decides a conversion."""
     folder = Path(__file__).parents[1]
     sources = sorted(path for path in folder.rglob("*") if path.suffix in _SOURCES)
     return _digest([[path.relative_to(folder).as_posix(), sha256_of(path)] for path in sources])

@@ -32,7 +32,7 @@ from converters.progress import ignore
 from converters.recipe.recipe import Recipe, check_pairing
 from converters.sources.load import LoadedModel, load_model
 from converters.sources.source_file import identify
-from converters.work.maker import Made, Maker
+from converters.work.maker import Maker, RecipeResult
 from converters.work.step_keys import StepKeys
 from tests.converters.coverage_cases import CASES
 from tests.converters.coverage_trials import CRASHED, TRIALS, Outcome, judged, refused
@@ -66,7 +66,7 @@ class Case:
         materials = Materials(source, self._samples, 0, ignore)
         maker = Maker(materials, keys, None, self._path.with_suffix(".tflite"))
         made = maker.make(recipe)
-        answers = answers_of_file(maker.written(), test, ignore)
+        answers = answers_of_file(maker.model_file(), test, ignore)
         inputs = test.batch(slice(None))
         given = source.predict(inputs)
         written = given if made.keras is None else trained_of(made)(inputs, training=False)
@@ -82,7 +82,7 @@ def samples_of(source: LoadedModel) -> dict[str, Samples]:
     return {use: every.subset(rows) for use, rows in {**parts, TEST: slice(48, 64)}.items()}
 
 
-def trained_of(made: Made) -> Any:
+def trained_of(made: RecipeResult) -> Any:
     """The tf-keras model that training left."""
     assert made.keras is not None
     with tempfile.TemporaryDirectory() as folder:

@@ -69,7 +69,10 @@ _children: list[_Staying] = []
 
 
 def convert(
-    request: ConversionRequest, on_progress: Report = ignore, measure: Measure | None = None
+    request: ConversionRequest,
+    on_progress: Report = ignore,
+    measure: Measure | None = None,
+    latency_decides: bool = True,
 ) -> Conversion:
     """As `converters.process.convert`."""
     with (
@@ -77,7 +80,7 @@ def convert(
         mock.patch.object(process, "_end", lambda child: None),
     ):
         try:
-            return process.convert(request, on_progress, measure)
+            return process.convert(request, on_progress, measure, latency_decides)
         except ConversionError:
             raise
         except BaseException:  # it may still be at work, for nobody

@@ -112,15 +112,18 @@ def _do(
 
 def _convert(request: ConversionRequest, measures: Target, as_json: bool) -> int:
     from converters.process import convert
-    from converters.recipe.recipe import load_recipe
     from toolkit.measure.host_latency import THIS_COMPUTER, measure_on
     from toolkit.progress import forward
 
-    asks = measures is not THIS_COMPUTER or load_recipe(request.recipe).asks_latency
     _note_replaced(request.out)
     with output.progress() as show:
-        measure = measure_on(measures, show) if asks else None
-        conversion = convert(request, forward(show), measure)
+        conversion = convert(
+            request,
+            forward(show),
+            measure_on(measures, show),
+            # This computer is fast at other things than a board.
+            latency_decides=measures is not THIS_COMPUTER,
+        )
     budget = conversion.budget
     for warning in (*conversion.warnings, *(budget.reasons if budget else ())):
         output.warn(warning)

@@ -39,7 +39,9 @@ def main(digits: Path, report: Path) -> None:
             digits / "digits.keras", digits / "digits.npz", str(recipe), report.parent / "out"
         )
         try:
-            pipeline.run(request, Path(tempfile.mkdtemp(dir=report.parent)), lambda progress: None)
+            pipeline.run_pipeline(
+                request, Path(tempfile.mkdtemp(dir=report.parent)), lambda progress: None
+            )
         except SeenError:
             continue
     report.write_text(json.dumps(found))

@@ -31,7 +31,7 @@ def outcome(request: ConversionRequest, work: Path) -> dict[str, Any]:
         and `hint`.
     """
     try:
-        pipeline.run(request, work, lambda progress: None)
+        pipeline.run_pipeline(request, work, lambda progress: None)
     except ConversionError as error:
         return {"error": str(error), "hint": error.hint}
     golden = read_golden(work / GOLDEN_NAME)

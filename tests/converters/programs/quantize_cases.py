@@ -164,7 +164,7 @@ def report_conversion_with_fault(folder, digits, npz):
     work.mkdir()
     request = ConversionRequest(Path(digits), Path(npz), str(recipe), folder / "out")
     try:
-        pipeline.run(request, work, ignore)
+        pipeline.run_pipeline(request, work, ignore)
         said = ""
     except ConversionError as error:
         said = str(error)

@@ -137,7 +137,7 @@ def dropbear(folder: Path, account: Account, *options: str) -> Iterator[Target]:
 
 
 def _wait_until_open(port: int) -> None:
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while True:
         with socket.socket() as probe:
             if probe.connect_ex((LOOPBACK, port)) == 0:

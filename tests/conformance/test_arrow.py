@@ -172,7 +172,7 @@ def test_ctrl_c_ends_a_benchmark_on_both_sides(project: Project, digits: Path) -
     while "measure with" not in process.stderr.readline():
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "Traceback" not in said
     _until_no_agent_runs(board)
@@ -180,7 +180,7 @@ def test_ctrl_c_ends_a_benchmark_on_both_sides(project: Project, digits: Path) -
 
 def _until_no_agent_runs(board: BoardUnderTest) -> None:
     """The agent ends by itself when its host is gone, and takes the inference with it."""
-    end = time.monotonic() + 15
+    end = time.monotonic() + 60
     while time.monotonic() < end:
         seen = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
         if not [line for line in seen.stdout.splitlines() if f"{board.root}/agent/" in line]:

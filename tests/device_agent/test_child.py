@@ -11,7 +11,7 @@ import pytest
 from device_agent import child
 from device_agent.child import HostGoneError, run_job
 from device_agent.contract.codes import CHILD_DIED, CHILD_TIMEOUT, INTERNAL, RefusalError
-from tests.device_agent.agents import ended_within
+from tests.device_agent.agents import ended_within, processes_with
 
 READ = "import json, sys, os, time, signal; job = json.loads(sys.stdin.readline())\n"
 
@@ -107,15 +107,14 @@ def test_a_process_that_cannot_start_is_told() -> None:
 
 @pytest.mark.parametrize("wait", ["time.sleep(60)", "os.kill(os.getpid(), signal.SIGSTOP)"])
 def test_a_process_that_hangs_is_ended(wait: str, tmp_path: Path) -> None:
-    pid = tmp_path / "pid"
     began = time.monotonic()
-    died = refusal(READ + f"open({str(pid)!r}, 'w').write(str(os.getpid())); {wait}", 1.0)
+    died = refusal(READ + f"{wait}  # {tmp_path}", 1.0)
 
     assert died.code == CHILD_TIMEOUT
     assert "no answer within 1 s" in str(died)
     assert "smaller model" in died.hint
-    assert time.monotonic() - began < 5
-    assert ended_within(int(pid.read_text()), 0)
+    assert time.monotonic() - began < 30  # where the process would sleep for a minute
+    assert processes_with(str(tmp_path)) == []
 
 
 def test_a_process_that_never_reads_its_job_is_ended() -> None:
@@ -124,7 +123,7 @@ def test_a_process_that_never_reads_its_job_is_ended() -> None:
         run("import time; time.sleep(60)", 1.0, job={"job": "x" * 900_000})
 
     assert refused.value.code == CHILD_TIMEOUT
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30  # where the process would sleep for a minute
 
 
 def test_an_endless_talker_is_ended_and_quoted_briefly() -> None:

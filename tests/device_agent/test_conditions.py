@@ -131,11 +131,11 @@ def test_a_vcgencmd_that_hangs_is_not_waited_for(
     tmp_path: Path, programs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(conditions_module, "_VCGENCMD_TIMEOUT_S", 0.2)
-    add_program(programs, "exec /bin/sleep 30\n")
+    add_program(programs, "exec /bin/sleep 60\n")
     began = time.monotonic()
 
     assert read_conditions(str(tmp_path)).throttled is None
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 def test_this_computer_tells_its_load() -> None:

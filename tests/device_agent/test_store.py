@@ -153,19 +153,19 @@ def test_of_two_writers_the_second_is_refused(store: Store, root: Path) -> None:
 
     def slow(size: int) -> bytes:
         arrived.set()
-        go_on.wait(10)
+        go_on.wait(60)
         return source.read(size)
 
     first = threading.Thread(target=store.receive, args=(SHA256, len(CONTENT), 0, slow))
     first.start()
     try:
-        assert arrived.wait(10)
+        assert arrived.wait(60)
         stream = io.BytesIO(CONTENT)
         with pytest.raises(RefusalError, match="another host is sending") as refused:
             Store(str(root)).receive(SHA256, len(CONTENT), 0, stream.read)
     finally:
         go_on.set()
-        first.join(10)
+        first.join(60)
 
     assert refused.value.code == BUSY
     assert stream.read() == b""

@@ -14,7 +14,8 @@ from tests.device_agent.agents import files_below, processes_with
 
 AGENT = agent_archive()
 BRIEF = RunSettings(threads=1, warmup_s=0.01, duration_s=0.02)
-LONG = RunSettings(threads=1, warmup_s=0.01, duration_s=60)
+#: A minute of warm-up: a timed loop ends early, when it has as many samples as it has room for.
+LONG = RunSettings(threads=1, warmup_s=60, duration_s=0.02)
 SAMPLE = {"x": np.array([[-3, -1, 1, 3]], np.int8)}
 
 

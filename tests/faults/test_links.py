@@ -77,7 +77,7 @@ def test_a_cut_in_mid_job_leaves_no_process(
     cutter.join()
 
     assert lost.value.hint
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60
     assert_unharmed(target, model)
 
 

@@ -18,19 +18,19 @@ from targets.provision import open_device, remove_from_board
 from tests.faults.afterwards import BRIEF, LONG, agents, assert_unharmed, jobs, wait_until
 from toolkit.demo.sshd import LoopbackSshd
 
-#: Another host, which measures for a minute.
+#: Another host, which uses the board for a minute.
 OTHER = """
 import sys
 from pathlib import Path
 from targets.execution import Execution
 from targets.inventory import Target
-from targets.device import RunSettings
 from targets.provision import open_device
+from tests.faults.afterwards import LONG
 root, model, python = sys.argv[1:]
 target = Target("here", "local", root=root, execution=Execution("board:ai-edge-litert", python))
 with open_device(target) as device:
     device.prepare_runtime()
-    device.benchmark(device.push(Path(model)), RunSettings(1, 0.01, 60))
+    device.benchmark(device.push(Path(model)), LONG)
 """
 
 
@@ -46,7 +46,7 @@ def test_a_host_that_is_killed_leaves_the_board_to_the_next(
     first = subprocess.Popen(command, cwd=Path(__file__).parents[2])
     said: list[str] = []
     try:
-        wait_until(lambda: jobs(target), 20)
+        wait_until(lambda: jobs(target))
         with open_device(target) as device:
             second = threading.Thread(target=use, args=(device, model, said))
             second.start()

@@ -216,7 +216,7 @@ def test_two_hosts_push_one_file_at_once(target: Target, tmp_path: Path) -> None
     for host in hosts:
         host.start()
     for host in hosts:
-        host.join(30)
+        host.join(60)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
 
     assert [staged.sha256 for staged in ends] == [sha256, sha256]

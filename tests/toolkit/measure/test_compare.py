@@ -41,10 +41,12 @@ def test_a_model_is_compared_with_itself_and_with_an_earlier_result(tmp_path: Pa
     assert kedge(*add, cwd=tmp_path).code == 0
     on = ["--on", "here", "--duration", "180ms", "--json"]
     ran = kedge("compare", "model.tflite", "model.tflite", *on, cwd=tmp_path)
-    assert ran.code in {0, 9}, ran.err  # a busy machine settles nothing, but it never regresses
+    verdict = ran.json["ratio"]["verdict"]
+    # A busy machine may settle nothing, or find by chance that a model is slower than itself.
+    assert ran.code in ({8, 9} if verdict == REGRESSED else {0, 9}), ran.err
     assert ran.json["interleaved"] is True
     assert [arm["processes"] for arm in ran.json["arms"]] == [9, 9]
-    assert ran.json["ratio"]["verdict"] in {"UNCHANGED", "INCONCLUSIVE", "IMPROVED", "REGRESSED"}
+    assert verdict in {"UNCHANGED", "INCONCLUSIVE", "IMPROVED", "REGRESSED"}
 
     assert "kept as result 1, 2" in ran.err
 

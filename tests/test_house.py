@@ -60,7 +60,6 @@ NOT_YET = {
     "converters/quantize",
     "converters/recipe",
     "converters/sources",
-    "converters/tflite",
     "converters/training",
     "device_agent",
     "device_agent/board",

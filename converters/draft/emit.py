@@ -17,7 +17,7 @@ from converters.draft.draft import DYNAMIC, F16, FLOAT32, W8A8, W8A16, WEIGHT_ON
 from converters.errors import ConversionError, HostDiskError
 from converters.model_file import ModelFile
 from converters.progress import Progress, Report
-from converters.tflite.inputs_outputs import with_end_names
+from converters.tflite.inputs_outputs import rename_inputs_outputs
 from converters.tflite.reader import read_model
 
 #: An integer file computes in these only.
@@ -89,7 +89,7 @@ def converted(draft: Draft, report: Report) -> bytes:
     converter = tf.lite.TFLiteConverter.from_concrete_functions([draft.function], holder)
     _choose_numbers(converter, draft, report)
     try:
-        return with_end_names(bytes(converter.convert()))
+        return rename_inputs_outputs(bytes(converter.convert()))
     except tf.errors.ResourceExhaustedError as error:
         raise HostDiskError(
             f"the converter ran out of room: {_first_line(error)}", "free space or memory"

@@ -11,7 +11,7 @@ from converters.evidence.golden import Golden, Right, sample_count
 from converters.judge.evaluate import threshold
 from converters.model_file import ModelFile
 from converters.sources.load import LoadedModel
-from converters.tflite.quantization import taken_by
+from converters.tflite.quantization import quantize_inputs
 
 
 def golden_inputs(source: LoadedModel, model: ModelFile, test: Samples, seed: int) -> Golden:
@@ -27,7 +27,7 @@ def golden_inputs(source: LoadedModel, model: ModelFile, test: Samples, seed: in
         int(np.prod(spec.shape[1:])) * np.dtype(spec.dtype).itemsize for spec in model.inputs
     )
     rows = balanced_choice(test.labels, sample_count(len(test), sample_bytes), seed)
-    inputs = taken_by(model.inputs, test.batch(rows))
+    inputs = quantize_inputs(model.inputs, test.batch(rows))
     right: dict[str, Right] = {}
     for name, samples in test.of_outputs().items():
         shape = next(end.shape for end in source.outputs if name in ("", end.name))

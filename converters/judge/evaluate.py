@@ -23,7 +23,7 @@ from converters.model_file import ModelFile
 from converters.progress import Progress, Report
 from converters.sources.inputs_outputs import Probabilities
 from converters.sources.load import LoadedModel
-from converters.tflite.quantization import given_by, taken_by
+from converters.tflite.quantization import dequantize_outputs, quantize_inputs
 from converters.tflite.run import run_model
 
 Array = npt.NDArray[Any]
@@ -121,10 +121,10 @@ def answers_of_file(model: ModelFile, samples: Samples, report: Report) -> Array
     for batch, _ in samples.batches(rows):
         outputs = run_model(
             model.path,
-            taken_by(model.inputs, batch),
+            quantize_inputs(model.inputs, batch),
             on_progress=_after(before, len(samples), report),
         )
-        answers.append(given_by(model.outputs, outputs, samples.task.names))
+        answers.append(dequantize_outputs(model.outputs, outputs, samples.task.names))
         before += len(batch)
     return np.concatenate(answers)
 

@@ -16,9 +16,9 @@ import numpy.typing as npt
 
 from converters.data.dataset import Samples
 from converters.progress import Progress, Report
-from converters.tflite.quantization import taken_by
+from converters.tflite.quantization import quantize_inputs
 from converters.tflite.run import run_inside
-from converters.tflite.unpacked import Unpacked
+from converters.tflite.unpacked import UnpackedModel
 
 Doubles = npt.NDArray[np.float64]
 
@@ -42,7 +42,7 @@ def corrected(
     Returns:
         The float file with other biases, and how many layers were corrected.
     """
-    model = Unpacked(content)
+    model = UnpackedModel(content)
     layers = [
         (int(op.outputs[0]), int(op.inputs[2]))
         for op in model.operators
@@ -57,22 +57,22 @@ def corrected(
     count = 0
     for done, (made, bias) in enumerate(layers, start=1):
         name = model.name(made)
-        found = _means(quantized(model.packed()), batch, [name])
+        found = _means(quantized(model.pack()), batch, [name])
         old = model.constant(bias)
         if name in found and old is not None:
             model.set_constant(bias, old + expected[name] - found[name])
             count += 1
         report(Progress("correct biases", done, len(layers)))
-    return model.packed(), count
+    return model.pack(), count
 
 
 def _means(content: bytes, batch: npt.NDArray[Any], names: list[str]) -> dict[str, Doubles]:
     """Mean of each channel of the tensors that the file has of these."""
-    model = Unpacked(content)
+    model = UnpackedModel(content)
     positions = {model.name(i): i for i in range(len(model.tensors))}
     known = [name for name in names if name in positions]
     specs = [model.spec(positions[name]) for name in known]
-    taken = taken_by([model.spec(position) for position in model.inputs], batch)
+    taken = quantize_inputs([model.spec(position) for position in model.inputs], batch)
     sums: list[Doubles] = [np.zeros(spec.shape[-1]) for spec in specs]
     for values in run_inside(content, [taken], [positions[name] for name in known]):
         for position, (spec, array) in enumerate(zip(specs, values, strict=True)):

@@ -17,9 +17,9 @@ import numpy.typing as npt
 from converters.data.dataset import Samples
 from converters.data.fields import are_alike, part
 from converters.progress import Progress, Report
-from converters.tflite.quantization import taken_by
+from converters.tflite.quantization import quantize_inputs
 from converters.tflite.run import run_inside
-from converters.tflite.unpacked import Unpacked
+from converters.tflite.unpacked import UnpackedModel
 
 Doubles = npt.NDArray[np.float64]
 #: Position of a tensor to its lowest and highest number.
@@ -54,7 +54,7 @@ def measured(
     Raises:
         ConversionError: The runtime cannot run the model.
     """
-    tensors = Unpacked(content).activations()
+    tensors = UnpackedModel(content).activations()
     ends = np.array([(np.inf, -np.inf)] * len(tensors))
     for values in _values(content, samples, tensors, report):
         lows, highs = [v.min() for v in values], [v.max() for v in values]
@@ -78,9 +78,9 @@ def measured(
 def _values(
     content: bytes, samples: Samples, tensors: list[int], report: Report
 ) -> Iterator[list[npt.NDArray[Any]]]:
-    model = Unpacked(content)
+    model = UnpackedModel(content)
     specs = [model.spec(position) for position in model.inputs]
-    batches = (taken_by(specs, batch) for batch, _ in samples.batches(_BATCH))
+    batches = (quantize_inputs(specs, batch) for batch, _ in samples.batches(_BATCH))
     for done, values in enumerate(run_inside(content, batches, tensors), start=1):
         yield values
         if done % _REPORT_EVERY == 0:

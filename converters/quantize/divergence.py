@@ -28,10 +28,10 @@ from converters.judge.paired import paired_interval
 from converters.quantize.ranges import Rounding
 from converters.sources.inputs_outputs import Probabilities
 from converters.tensor_spec import dequantize
-from converters.tflite.quantization import given_by, taken_by
+from converters.tflite.quantization import dequantize_outputs, quantize_inputs
 from converters.tflite.reader import read_model
 from converters.tflite.run import run_inside, run_model
-from converters.tflite.unpacked import Unpacked
+from converters.tflite.unpacked import UnpackedModel
 
 Array = npt.NDArray[Any]
 Bounds = Mapping[str, tuple[float, float]]
@@ -139,9 +139,9 @@ def difference(
         path = Path(folder) / "model.tflite"
         path.write_bytes(content)
         model = read_model(path)
-        answers = run_model(path, taken_by(model.inputs, batch))
+        answers = run_model(path, quantize_inputs(model.inputs, batch))
     steps = steps_apart(simulated, content, batch[:_INSIDE])
-    given = given_by(model.outputs, answers, names)
+    given = dequantize_outputs(model.outputs, answers, names)
     trained = ModelAnswers(asked, expected, probabilities).of_outputs()
     written = ModelAnswers(asked, given, probabilities).of_outputs()
     found = [
@@ -202,7 +202,7 @@ def check_inside(simulated: Simulated, content: bytes, origin: str) -> None:
     Raises:
         ConversionError: Names the tensor.
     """
-    file = Unpacked(content)
+    file = UnpackedModel(content)
     made = [
         file.name(int(op.outputs[0]))
         for op in file.operators
@@ -224,7 +224,7 @@ def steps_apart(simulated: Simulated, content: bytes, batch: Array) -> dict[str,
         content: The .tflite.
         batch: Samples, shape (n, ...), or fields of it.
     """
-    file = Unpacked(content)
+    file = UnpackedModel(content)
     tensors = _tensors(simulated, file)
     layers = {name: simulated.model.get_layer(_PREFIX + name) for name in tensors}
     fixed = simulated.rounding.fixed
@@ -234,7 +234,7 @@ def steps_apart(simulated: Simulated, content: bytes, batch: Array) -> dict[str,
     inside = tf_keras.Model(simulated.model.inputs, [layers[name].output for name in single])
     expected = inside.predict(fed(batch), verbose=0)
     expected = expected if isinstance(expected, list) else [expected]
-    taken = taken_by([file.spec(position) for position in file.inputs], batch)
+    taken = quantize_inputs([file.spec(position) for position in file.inputs], batch)
     positions = [tensors[name] for name in single]
     rows = list(run_inside(content, [taken], positions))
     found = {}
@@ -248,7 +248,7 @@ def steps_apart(simulated: Simulated, content: bytes, batch: Array) -> dict[str,
     return found
 
 
-def _tensors(simulated: Simulated, file: Unpacked) -> dict[str, int]:
+def _tensors(simulated: Simulated, file: UnpackedModel) -> dict[str, int]:
     """Name of each node that rounds, to the tensor that holds what it gives; in the graph's order.
 
     The converter names a tensor after the layers that went into it, with semicolons between them.

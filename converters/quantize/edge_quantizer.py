@@ -17,7 +17,7 @@ from ai_edge_quantizer import algorithm_manager, qtyping, quantizer
 
 from converters.draft.draft import DYNAMIC, F16, WEIGHT_ONLY
 from converters.errors import ConversionError
-from converters.tflite.unpacked import Unpacked
+from converters.tflite.unpacked import UnpackedModel
 
 #: The smallest kernel worth it, as in TensorFlow's converter; a scale of each channel takes room.
 _LEAST_ELEMENTS = 1024
@@ -43,9 +43,9 @@ def with_stored_weights(content: bytes, numbers: str) -> bytes:
             quantized = made.quantize(enable_progress_report=False).quantized_model
     except (ValueError, RuntimeError, KeyError, NotImplementedError) as error:
         raise _refused(error) from error
-    mended = Unpacked(bytes(quantized))
+    mended = UnpackedModel(bytes(quantized))
     mended.set_least_versions()
-    return mended.packed()
+    return mended.pack()
 
 
 def with_int16_layers(
@@ -66,7 +66,7 @@ def with_int16_layers(
     Raises:
         ConversionError: ai-edge-quantizer refuses the model.
     """
-    model = Unpacked(content)
+    model = UnpackedModel(content)
     called = _original_names(model, ranges)
     made = quantizer.Quantizer(bytearray(content))
     for name, original in called.items():
@@ -78,16 +78,16 @@ def with_int16_layers(
         quantized = made.quantize(_calibration(model, called, ranges), enable_progress_report=False)
     except (ValueError, RuntimeError, KeyError, NotImplementedError) as error:
         raise _refused(error) from error
-    mended = Unpacked(bytes(quantized.quantized_model))
+    mended = UnpackedModel(bytes(quantized.quantized_model))
     mended.join_conversions()
     mended.set_least_versions()
     outputs = {int(i) for op in mended.operators for i in op.outputs}
     int16 = {mended.name(i) for i in outputs if mended.spec(i).dtype == "int16"}
     found = {original for name, original in called.items() if name in int16}
-    return mended.packed(), tuple(layer for layer in layers if layer in found)
+    return mended.pack(), tuple(layer for layer in layers if layer in found)
 
 
-def _original_names(model: Unpacked, known: Collection[str]) -> dict[str, str]:
+def _original_names(model: UnpackedModel, known: Collection[str]) -> dict[str, str]:
     """Name of each float activation of a partly quantized file to its name in the float file.
 
     TensorFlow's quantizer puts a number behind the name of an output of the model that is computed
@@ -102,7 +102,7 @@ def _original_names(model: Unpacked, known: Collection[str]) -> dict[str, str]:
 
 
 def _calibration(
-    model: Unpacked, called: Mapping[str, str], ranges: Mapping[str, tuple[float, float]]
+    model: UnpackedModel, called: Mapping[str, str], ranges: Mapping[str, tuple[float, float]]
 ) -> dict[str, dict[str, npt.NDArray[np.float32]]]:
     """Name of each float activation to its range, as ai-edge-quantizer takes it."""
     bounds = {name: ranges[original] for name, original in called.items()}

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert.schema_py_generated import ActivationFunctionType
 
-from converters.tflite.unpacked import Unpacked
+from converters.tflite.unpacked import UnpackedModel
 
 Array = npt.NDArray[np.float32]
 
@@ -41,7 +41,7 @@ class Pair:
     """Position of the operator behind."""
 
 
-def pairs_of(model: Unpacked) -> tuple[Pair, ...]:
+def pairs_of(model: UnpackedModel) -> tuple[Pair, ...]:
     """Layers that can be equalized, in the order in which they run."""
     found = []
     for position, operator in enumerate(model.operators):
@@ -62,16 +62,16 @@ def equalized(content: bytes) -> tuple[bytes, int]:
     Returns:
         The file, which answers as before, and how many pairs there are.
     """
-    model = Unpacked(content)
+    model = UnpackedModel(content)
     pairs = pairs_of(model)
     for _ in range(_ROUNDS):
         change = max((_equalize(model, pair) for pair in pairs), default=0.0)
         if change < _TOLERANCE:
             break
-    return model.packed(), len(pairs)
+    return model.pack(), len(pairs)
 
 
-def _equalize(model: Unpacked, pair: Pair) -> float:
+def _equalize(model: UnpackedModel, pair: Pair) -> float:
     """Change one pair; by how much the farthest factor differs from 1."""
     before, behind = model.operators[pair.first], model.operators[pair.second]
     out_axis = _CHANNEL_AXES[model.op(before)][0]
@@ -88,7 +88,7 @@ def _equalize(model: Unpacked, pair: Pair) -> float:
     return float(np.abs(factors - 1).max())
 
 
-def _can_change(model: Unpacked, operator: Any, needs_bias: bool) -> bool:
+def _can_change(model: UnpackedModel, operator: Any, needs_bias: bool) -> bool:
     if model.op(operator) not in _CHANNEL_AXES:
         return False
     own = [int(i) for i in operator.inputs[1 : 3 if needs_bias else 2]]
@@ -98,7 +98,7 @@ def _can_change(model: Unpacked, operator: Any, needs_bias: bool) -> bool:
     )  # fmt: skip
 
 
-def _next_layer(model: Unpacked, position: int) -> int | None:
+def _next_layer(model: UnpackedModel, position: int) -> int | None:
     """The only layer that takes what a layer gives, if what lies in between keeps factors."""
     operator = model.operators[position]
     while True:
@@ -121,11 +121,11 @@ def _next_layer(model: Unpacked, position: int) -> int | None:
             return None
 
 
-def _keeps_channels(model: Unpacked, mean: Any) -> bool:
+def _keeps_channels(model: UnpackedModel, mean: Any) -> bool:
     return model.shape(int(mean.inputs[0]))[-1] == model.shape(int(mean.outputs[0]))[-1]
 
 
-def _fits(model: Unpacked, first: int, second: int) -> bool:
+def _fits(model: UnpackedModel, first: int, second: int) -> bool:
     before, behind = model.operators[first], model.operators[second]
     if not _can_change(model, behind, needs_bias=False):
         return False
@@ -135,7 +135,7 @@ def _fits(model: Unpacked, first: int, second: int) -> bool:
     return _stored(model, behind.inputs[1]).shape[in_axis] == channels
 
 
-def _stored(model: Unpacked, tensor: Any) -> Array:
+def _stored(model: UnpackedModel, tensor: Any) -> Array:
     values = model.constant(int(tensor))
     assert values is not None, model.name(int(tensor))
     return values

@@ -16,7 +16,7 @@ from converters.data.split import balanced_choice
 from converters.judge.evaluate import ModelAnswers
 from converters.judge.metric import share_lost
 from converters.sources.inputs_outputs import Probabilities
-from converters.tflite.quantization import given_by, taken_by
+from converters.tflite.quantization import dequantize_outputs, quantize_inputs
 from converters.tflite.reader import read_model
 from converters.tflite.run import run_model
 
@@ -79,8 +79,8 @@ class Judge:
             path = Path(folder) / "model.tflite"
             path.write_bytes(content)
             model = read_model(path)
-            answers = run_model(path, taken_by(model.inputs, self._batch))
-        return given_by(model.outputs, answers, self._samples.task.names)
+            answers = run_model(path, quantize_inputs(model.inputs, self._batch))
+        return dequantize_outputs(model.outputs, answers, self._samples.task.names)
 
     def _share_right(self, answers: Array) -> float:
         before = ModelAnswers(self._samples, self._expected, self._probabilities)

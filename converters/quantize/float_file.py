@@ -7,7 +7,7 @@ from dataclasses import replace
 from converters.draft.draft import FLOAT32, Draft
 from converters.draft.emit import converted
 from converters.progress import Report
-from converters.tflite.unpacked import Unpacked
+from converters.tflite.unpacked import UnpackedModel
 
 
 def float_file(draft: Draft, report: Report) -> bytes:
@@ -22,6 +22,6 @@ def float_file(draft: Draft, report: Report) -> bytes:
     """
     if draft.content is not None:
         return draft.content
-    made = Unpacked(converted(replace(draft, numbers=FLOAT32, calibration=None), report))
+    made = UnpackedModel(converted(replace(draft, numbers=FLOAT32, calibration=None), report))
     made.fix_batch()
-    return made.packed()
+    return made.pack()

@@ -20,8 +20,8 @@ from converters.data.dataset import Samples
 from converters.errors import ConversionError
 from converters.progress import Progress, Report
 from converters.quantize.calibrate import Ranges
-from converters.tflite.quantization import taken_by
-from converters.tflite.unpacked import Unpacked
+from converters.tflite.quantization import quantize_inputs
+from converters.tflite.unpacked import UnpackedModel
 
 _REPORT_EVERY = 50
 _HINT = "report the model; until then use the recipe ptq_dynamic, which needs no ranges"
@@ -39,7 +39,7 @@ def int8_file(content: bytes, ranges: Ranges, io: str, floats: Iterable[str] = (
     Raises:
         ConversionError: TensorFlow's quantizer refuses the model.
     """
-    noted = Unpacked(content)
+    noted = UnpackedModel(content)
     for tensor, (low, high) in ranges.items():
         noted.set_range(tensor, low, high)
     kept, ends = set(floats), tf.dtypes.as_dtype(io)
@@ -47,7 +47,7 @@ def int8_file(content: bytes, ranges: Ranges, io: str, floats: Iterable[str] = (
     made = ends if ends == tf.int8 else tf.float32
     try:
         quantized = mlir_quantize(
-            noted.packed(),
+            noted.pack(),
             fully_quantize=not kept and made == tf.int8,
             input_data_type=made,
             output_data_type=made,
@@ -69,10 +69,10 @@ def int16_file(content: bytes, samples: Samples, report: Report) -> bytes:
     Raises:
         ConversionError: TensorFlow's quantizer refuses the model.
     """
-    parted = Unpacked(content)
+    parted = UnpackedModel(content)
     # This quantizer rounds a bias once, with the scale of one of those that take it.
     parted.part_vectors()
-    content = parted.packed()
+    content = parted.pack()
     ends, inside, bias = tf.int16, tf.int16, tf.int64
     try:
         quantized = Calibrator(content).calibrate_and_quantize(
@@ -80,19 +80,19 @@ def int16_file(content: bytes, samples: Samples, report: Report) -> bytes:
         )
     except Exception as error:  # what the quantizer raises depends on the op
         raise _refused(error) from error
-    claimed = Unpacked(bytes(quantized))
+    claimed = UnpackedModel(bytes(quantized))
     claimed.set_least_versions()  # those of int8, where the quantizer is left alone
-    return claimed.packed()
+    return claimed.pack()
 
 
 def _one_by_one(
     content: bytes, samples: Samples, report: Report
 ) -> Iterator[list[npt.NDArray[np.float32]]]:
     """Inputs in the order of the file, which is all that this calibrator takes."""
-    model = Unpacked(content)
+    model = UnpackedModel(content)
     specs = [model.spec(position) for position in model.inputs]
     for done, (batch, _) in enumerate(samples.batches(1), start=1):
-        yield list(taken_by(specs, batch).values())
+        yield list(quantize_inputs(specs, batch).values())
         if done % _REPORT_EVERY == 0:
             report(Progress("calibrate", done, len(samples)))
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from converters.errors import ConversionError
-from converters.tflite.unpacked import Unpacked
+from converters.tflite.unpacked import UnpackedModel
 
 #: Compute again and again with what they keep, so that no tensor of theirs has a range to measure.
 _RECURRENT = (
@@ -30,7 +30,7 @@ def refuse_recurrent(content: bytes, keras_model: Any, origin: str) -> None:
     Raises:
         ConversionError: Names the layer.
     """
-    model = Unpacked(content)
+    model = UnpackedModel(content)
     loops = [op for op in model.operators if model.op(op) in _RECURRENT]
     if loops:
         raise ConversionError(
@@ -51,7 +51,7 @@ def refuse_floats(content: bytes, keras_model: Any, origin: str) -> None:
     Raises:
         ConversionError: Names the layer.
     """
-    model = Unpacked(content)
+    model = UnpackedModel(content)
     floats = [
         op
         for op in model.operators
@@ -65,7 +65,7 @@ def refuse_floats(content: bytes, keras_model: Any, origin: str) -> None:
         )
 
 
-def _layer(model: Unpacked, operator: Any, keras_model: Any) -> str:
+def _layer(model: UnpackedModel, operator: Any, keras_model: Any) -> str:
     """What the user calls an operator: the Keras layer, or where there is none its tensor."""
     name = model.name(int(operator.outputs[0]))
     scopes = {scope for part in name.split(";") for scope in part.split("/")}

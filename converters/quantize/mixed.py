@@ -22,7 +22,7 @@ from converters.quantize.integer_file import int8_file
 from converters.quantize.layer_refusals import refuse_recurrent
 from converters.quantize.ptq import Prepared, judge_of, prepare, with_calibration
 from converters.recipe.number_steps import MixedW8A8
-from converters.tflite.unpacked import Unpacked
+from converters.tflite.unpacked import UnpackedModel
 
 #: What only moves numbers: it adds no noise of its own.
 _MOVES = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "SLICE", "STRIDED_SLICE", "PACK")
@@ -123,7 +123,7 @@ def with_int16(
         max_drop: Accuracy that may be lost; where floats do not hold it, none beyond what they do.
         report: Told about each layer.
     """
-    names = Unpacked(prepared.content)
+    names = UnpackedModel(prepared.content)
     ranges = {names.name(tensor): bounds for tensor, bounds in prepared.ranges.items()}
     enough = min(judge.accuracy - max_drop, floats.reached.accuracy) - _TINY
     best = floats
@@ -142,7 +142,7 @@ def with_int16(
 
 def float_ops(content: bytes) -> tuple[str, ...]:
     """Kinds of ops that compute in floats though no layer was to."""
-    model = Unpacked(content)
+    model = UnpackedModel(content)
     ops = (op for op in model.operators if any(model.is_float(int(i)) for i in op.outputs))
     return tuple(sorted({model.op(op) for op in ops} - {"DEQUANTIZE"}))
 
@@ -168,7 +168,7 @@ def sensitivities(
         judge: Asks files about the validation samples.
         report: Told about each layer.
     """
-    model = Unpacked(prepared.content)
+    model = UnpackedModel(prepared.content)
     names = [model.name(int(op.outputs[0])) for op in model.operators]
     rows = []
     for position, operator in enumerate(model.operators):

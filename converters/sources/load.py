@@ -27,11 +27,11 @@ from converters.sources.inputs_outputs import (
 )
 from converters.sources.model_function import batch_one_function, predictor_of
 from converters.sources.source_file import KERAS_3, SAVED_MODEL, TF_KERAS, TFLITE, SourceFile
-from converters.tflite.inputs_outputs import ends_of, with_end_names
+from converters.tflite.inputs_outputs import file_names, rename_inputs_outputs
 from converters.tflite.isolated import run_isolated
 from converters.tflite.reader import read_model
 from converters.tflite.run import run_model
-from converters.tflite.unpacked import Unpacked
+from converters.tflite.unpacked import UnpackedModel
 
 Array = npt.NDArray[Any]
 
@@ -248,7 +248,7 @@ def _load_tflite(source: SourceFile) -> LoadedModel:
             f"{path}: has {model.subgraphs} subgraphs, expected one", "give a model without them"
         )
     # By the names that its signature gives them.
-    of_file = ends_of(Unpacked(path.read_bytes()))
+    of_file = file_names(UnpackedModel(path.read_bytes()))
     takes = [
         (of_file.inputs[position], _batch_shape(spec.shape), spec.dtype)
         for position, spec in enumerate(model.inputs)
@@ -278,9 +278,9 @@ def _load_tflite(source: SourceFile) -> LoadedModel:
         given = [answers[spec.name] for spec in model.outputs]
         return gathered(given if len(given) > 1 else given[0], field_names(outputs))
 
-    fixed = Unpacked(path.read_bytes())
+    fixed = UnpackedModel(path.read_bytes())
     fixed.fix_batch()
-    content = fixed.packed()
+    content = fixed.pack()
     alone = len(inputs) == len(outputs) == 1  # an application may know them by their names
     return LoadedModel(
         path=path,
@@ -293,7 +293,7 @@ def _load_tflite(source: SourceFile) -> LoadedModel:
         probabilities=gives_probabilities(predict, inputs, outputs, None),
         sha256=sha256_of(path),
         size_bytes=bytes_of(path),
-        content=content if alone else with_end_names(content),
+        content=content if alone else rename_inputs_outputs(content),
     )
 
 

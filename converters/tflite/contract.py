@@ -18,7 +18,7 @@ from converters.tflite.reader import EDGETPU_OP
 
 _TABLE = Path(__file__).with_name("op_versions.toml")
 
-#: What the table's newest entries need. An op that is not in it is taken to be newer.
+#: TFLite that the table's newest entries need. An op that is not in it counts as newer.
 NEWEST_KNOWN = (2, 22)
 
 #: From this ai-edge-litert on: the TFLite that it contains.
@@ -39,7 +39,7 @@ _BUNDLED_CUSTOM_OPS = frozenset(
 
 
 def minimum_runtime(model: ModelFile) -> RuntimeRequirement:
-    """The oldest TFLite runtime that knows every builtin op of the model.
+    """Return the oldest TFLite runtime that knows every builtin op of the model.
 
     Args:
         model: A file that was read. An op that the table does not know counts as `NEWEST_KNOWN`;
@@ -59,11 +59,14 @@ def minimum_runtime(model: ModelFile) -> RuntimeRequirement:
 
 
 def tflite_version(runtime: str, runtime_version: str) -> tuple[int, ...]:
-    """The TFLite that a runtime package contains.
+    """Return the TFLite that a runtime package contains.
 
     Args:
         runtime: "tflite-runtime", "ai-edge-litert" or "tensorflow".
-        runtime_version: As the package says it, such as "2.5.0.post1".
+        runtime_version: Version of the package, such as "2.5.0.post1".
+
+    Returns:
+        Version of TFLite, such as (2, 17).
 
     Raises:
         ConversionError: The runtime or the form of its version is unknown.
@@ -81,12 +84,12 @@ def tflite_version(runtime: str, runtime_version: str) -> tuple[int, ...]:
 
 
 def refusals(model: ModelFile, runtime: str, runtime_version: str) -> tuple[str, ...]:
-    """Why a runtime cannot load a model: one sentence for each op, none if it can.
+    """Return why a runtime cannot load a model: one sentence for each op, none if it can.
 
     Args:
         model: A file that was read.
-        runtime: As in `tflite_version`.
-        runtime_version: As the package says it.
+        runtime: "tflite-runtime", "ai-edge-litert" or "tensorflow".
+        runtime_version: Version of the package, such as "2.5.0.post1".
 
     Raises:
         ConversionError: The runtime is unknown.

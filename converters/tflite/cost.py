@@ -1,4 +1,4 @@
-"""What a .tflite costs, counted from the file alone: work, memory, weights, bytes to send.
+"""The cost of a .tflite, counted from the file alone: work, memory, weights, bytes to send.
 
 The file must have gone through `converters.tflite.reader.read_model`, which refuses damaged ones.
 """
@@ -37,7 +37,7 @@ _UNCOUNTED = {
     *("UNIDIRECTIONAL_SEQUENCE_RNN", "BIDIRECTIONAL_SEQUENCE_RNN", "SVDF"),
     *("WHILE", "IF", "CALL", "CUSTOM"),
 }
-#: Where an op's kernel is among its inputs, and the axis of its channels, each with a scale.
+#: Position of an op's kernel among its inputs, and the axis of its channels, each with a scale.
 _KERNELS = {
     "CONV_2D": (1, 0),
     "DEPTHWISE_CONV_2D": (1, 3),
@@ -54,13 +54,13 @@ _DTYPES: dict[int, np.dtype[Any]] = {
     schema.TensorType.INT64: np.dtype("<i8"),
     schema.TensorType.BOOL: np.dtype("?"),
 }
-#: As gzip does at its best.
+#: Best compression of zlib, and of gzip.
 _LEVEL = 9
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a .tflite costs."""
+    """The cost of a .tflite."""
 
     parameters: int
     """Numbers that were learned: kernels, biases and other operands that are stored."""
@@ -73,7 +73,7 @@ class Cost:
     use, and inputs and outputs are kept as TFLite's arena keeps them; without alignment and without
     what kernels take for themselves."""
     compressed_bytes: int
-    """Of the file, by zlib at level 9: what an update over the air costs."""
+    """Size of the file compressed by zlib at level 9: the cost of an update over the air."""
     sparsity: float
     """Share of zeros in the kernels of convolutions and Dense layers, 0-1."""
     distinct_weights: int

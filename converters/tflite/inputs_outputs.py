@@ -6,52 +6,55 @@ from dataclasses import dataclass
 from typing import Any
 
 from converters.data.names import INPUT_NAME, OUTPUT_NAME, plain_names
-from converters.tflite.unpacked import Unpacked
+from converters.tflite.unpacked import UnpackedModel
 
 
 @dataclass(frozen=True)
-class FileEnds:
-    """What the inputs and outputs of a file are called, in the file's order."""
+class FileNames:
+    """Names of the inputs and outputs of a file, in the file's order."""
 
     inputs: tuple[str, ...]
-    """By its signature, where it has one, else by its tensors."""
+    """Names of the inputs by its signature, where it has one, else by its tensors."""
     outputs: tuple[str, ...]
-    """The same."""
+    """Names of the outputs by its signature, where it has one, else by its tensors."""
 
 
-def ends_of(model: Unpacked) -> FileEnds:
-    """What the inputs and outputs of a file are called."""
+def file_names(model: UnpackedModel) -> FileNames:
+    """Return the names of the inputs and outputs of a file."""
     signatures = model.model.signatureDefs or []
-    taken = _by_tensor(signatures[0].inputs) if signatures else {}
-    given = _by_tensor(signatures[0].outputs) if signatures else {}
-    return FileEnds(
-        tuple(taken.get(tensor, model.name(tensor)) for tensor in model.inputs),
-        tuple(given.get(tensor, model.name(tensor)) for tensor in model.outputs),
+    inputs = _by_tensor(signatures[0].inputs) if signatures else {}
+    outputs = _by_tensor(signatures[0].outputs) if signatures else {}
+    return FileNames(
+        tuple(inputs.get(tensor, model.name(tensor)) for tensor in model.inputs),
+        tuple(outputs.get(tensor, model.name(tensor)) for tensor in model.outputs),
     )
 
 
-def with_end_names(content: bytes) -> bytes:
-    """A file that calls its inputs and outputs as the model does, as tensors and in its signature.
+def rename_inputs_outputs(content: bytes) -> bytes:
+    """Call the inputs and outputs of a file by their plain names, as tensors and in its signature.
 
-    So they have the same names whatever the recipe, and a model.toml fits them all. The converter
+    So they have equal names whatever the recipe, and a model.toml fits every file. The converter
     puts outputs into an order of its own; the names, which its signature keeps, tell which is
     which.
 
     Args:
         content: A .tflite.
+
+    Returns:
+        The .tflite with the names of `converters.data.names.plain_names`.
     """
-    model = Unpacked(content)
-    found = ends_of(model)
-    for tensors, names, alone in (
-        (model.inputs, found.inputs, INPUT_NAME),
-        (model.outputs, found.outputs, OUTPUT_NAME),
+    model = UnpackedModel(content)
+    names_before = file_names(model)
+    for tensors, names, single in (
+        (model.inputs, names_before.inputs, INPUT_NAME),
+        (model.outputs, names_before.outputs, OUTPUT_NAME),
     ):
-        for tensor, name in zip(tensors, plain_names(names, alone), strict=True):
+        for tensor, name in zip(tensors, plain_names(names, single), strict=True):
             model.tensors[tensor].name = name.encode()
     for signature in (model.model.signatureDefs or [])[:1]:
         for entry in (*signature.inputs, *signature.outputs):
             entry.name = model.name(entry.tensorIndex).encode()
-    return model.packed()
+    return model.pack()
 
 
 def _by_tensor(entries: Any) -> dict[int, str]:

@@ -34,7 +34,8 @@ def run_isolated(
 
     Args:
         path: The file.
-        inputs: As for `converters.tflite.run.run_model`.
+        inputs: Tensor name, as in the file, to an array of shape (n, ...) whose dtype and shape
+            past the batch axis are those of the file's input.
         on_progress: Called with samples done and samples in all, now and then.
 
     Returns:

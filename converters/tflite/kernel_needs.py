@@ -34,7 +34,7 @@ _DYNAMIC_RANGE = {
     "FULLY_CONNECTED": (3, 12),
     "EMBEDDING_LOOKUP": (1, 4),
 }
-#: What DEQUANTIZE takes, to its version.
+#: Type that DEQUANTIZE takes, to its version.
 _DEQUANTIZED = {"int8": 2, "float16": 3, "int16": 3}
 _DEQUANTIZED_PER_CHANNEL = 5
 
@@ -52,11 +52,11 @@ _INT16 = {
 
 
 def least_version(op: str, operands: Sequence[Operand | None]) -> int:
-    """The lowest version of an op whose kernel knows these operands.
+    """Return the lowest version of an op whose kernel knows these operands.
 
     Args:
         op: Name of the builtin.
-        operands: What it takes, in order; None for one that was left out.
+        operands: Operands of the op, in order; None for an optional one that is left out.
 
     Returns:
         From 1; 1 where no rule speaks of them.

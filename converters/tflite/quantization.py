@@ -13,29 +13,32 @@ from converters.tensor_spec import TensorSpec, dequantize, quantize
 Array = npt.NDArray[Any]
 
 
-def taken_by(specs: Sequence[TensorSpec], batch: Array) -> dict[str, Array]:
-    """Real numbers as the inputs of a file take them.
+def quantize_inputs(specs: Sequence[TensorSpec], batch: Array) -> dict[str, Array]:
+    """Convert real numbers to what the inputs of a file take.
 
     Args:
         specs: The inputs.
-        batch: float32, shape (n, ...); for several inputs a field for each, called as it is.
+        batch: Samples, float32, shape (n, ...); for several inputs a field for each, by its name.
+
+    Returns:
+        Name of each input to its values, shape (n, ...), in its own type.
     """
     several = len(specs) > 1
     return {spec.name: quantize(part(batch, spec.name if several else ""), spec) for spec in specs}
 
 
-def given_by(
+def dequantize_outputs(
     specs: Sequence[TensorSpec], outputs: Mapping[str, Array], names: Sequence[str]
 ) -> Array:
-    """Real numbers that the outputs of a file stand for.
+    """Convert what the outputs of a file hold to the real numbers that they stand for.
 
     Args:
         specs: The outputs.
-        outputs: Name of each to its numbers, shape (n, ...).
-        names: Of several outputs in the order of the fields; empty for a single one.
+        outputs: Name of each output to its values, shape (n, ...), in its own type.
+        names: Names of several outputs, in the order of the fields; empty for a single one.
 
     Returns:
-        float32, shape (n, ...), or a field for each name.
+        Real numbers, float32, shape (n, ...); for several outputs a field for each name.
     """
     of_each = {spec.name: dequantize(outputs[spec.name], spec) for spec in specs}
     return joined({name: of_each[name] for name in names}) if names else of_each[specs[0].name]

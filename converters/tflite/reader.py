@@ -21,7 +21,7 @@ from converters.model_file import ModelFile, Operator, Tensor
 from converters.tensor_spec import TensorSpec
 from converters.tflite.kernel_needs import Operand, least_version
 
-#: What a Coral compiler leaves in the place of the ops that the Edge TPU does.
+#: Op that a Coral compiler puts in the place of the ops that the Edge TPU does.
 EDGETPU_OP = "edgetpu-custom-op"
 
 _IDENTIFIER = b"TFL3"
@@ -42,7 +42,7 @@ _DTYPE_NAMES = {
 #: Bits of one element where they are not what the digits in the type's name say.
 _ODD_BITS = {"bool": 8, "string": 0, "resource": 0, "variant": 0}
 
-#: What reading a damaged file through the generated code can raise.
+#: Errors that reading a damaged file through the generated code can raise.
 _DAMAGE = (struct.error, IndexError, KeyError, ValueError, TypeError, OverflowError, AttributeError)
 
 
@@ -118,7 +118,7 @@ def _damaged(path: Path, detail: str) -> ConversionError:
 
 
 class _Parser:
-    """One walk over one file; spends from a budget that the file's size sets."""
+    """One pass over one file; spends from a budget that the file's size sets."""
 
     def __init__(self, path: Path, content: bytes) -> None:
         self.path = path
@@ -152,8 +152,8 @@ class _Parser:
             schema_version=model.Version(),
             operators=operators,
             tensors=tuple(tensor for of_graph in tensors for tensor in of_graph),
-            inputs=self._ends(graphs[0].Inputs, graphs[0].InputsLength(), tensors[0]),
-            outputs=self._ends(graphs[0].Outputs, graphs[0].OutputsLength(), tensors[0]),
+            inputs=self._specs(graphs[0].Inputs, graphs[0].InputsLength(), tensors[0]),
+            outputs=self._specs(graphs[0].Outputs, graphs[0].OutputsLength(), tensors[0]),
             subgraphs=len(graphs),
             recorded_min_runtime=self._min_runtime(model, buffers),
             edgetpu=any(op.custom and op.name == EDGETPU_OP for op in operators),
@@ -292,7 +292,7 @@ class _Parser:
             return scales, None, None
         return 1, quantization.Scale(0), quantization.ZeroPoint(0) if points else 0
 
-    def _ends(self, read: Any, length: int, tensors: list[Tensor]) -> tuple[TensorSpec, ...]:
+    def _specs(self, read: Any, length: int, tensors: list[Tensor]) -> tuple[TensorSpec, ...]:
         specs = []
         for i in self._span(length, "inputs and outputs"):
             if not 0 <= read(i) < len(tensors):

@@ -1,4 +1,4 @@
-"""What this host computes with a .tflite: the only import of the runtime in this package."""
+"""Runs a .tflite on this host: the only import of the runtime in this package."""
 
 from __future__ import annotations
 
@@ -66,17 +66,17 @@ def run_model(
 
 
 def run_inside(
-    content: bytes, batches: Iterable[Mapping[str, Array]], wanted: Sequence[int]
+    content: bytes, batches: Iterable[Mapping[str, Array]], positions: Sequence[int]
 ) -> Iterator[list[Array]]:
-    """What single tensors of a .tflite hold while it runs, by the reference of its kernels.
+    """Read single tensors of a .tflite while it runs, by the reference of its kernels.
 
     Args:
         content: A file whose batch is one.
         batches: Name of each input to samples, shape (n, ...), in the type that it takes.
-        wanted: Positions of tensors in its first subgraph.
+        positions: Positions of tensors in its first subgraph.
 
     Yields:
-        For each sample an array of each of these tensors, as it is stored.
+        For each sample one array a tensor, in the tensor's shape and type.
 
     Raises:
         ConversionError: The runtime refuses the file or fails on it.
@@ -91,13 +91,13 @@ def run_inside(
                 experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
             )
             interpreter.allocate_tensors()
-        slots = {taken["name"]: taken["index"] for taken in interpreter.get_input_details()}
+        slots = {detail["name"]: detail["index"] for detail in interpreter.get_input_details()}
         for batch in batches:
             for row in range(len(next(iter(batch.values())))):
                 for name, samples in batch.items():
                     interpreter.set_tensor(slots[name], samples[row : row + 1])
                 interpreter.invoke()
-                yield [interpreter.get_tensor(position) for position in wanted]
+                yield [interpreter.get_tensor(position) for position in positions]
     except (RuntimeError, ValueError) as error:
         name, number = host_runtime()
         raise ConversionError(
@@ -113,7 +113,7 @@ def _load(path: Path, threads: int) -> Any:
 
 
 def _slots(path: Path, interpreter: Any, inputs: Mapping[str, Array]) -> list[tuple[int, Array]]:
-    """Of each input its index in the interpreter and its checked samples."""
+    """Index of each input in the interpreter, and its checked samples."""
     details = {detail["name"]: detail for detail in interpreter.get_input_details()}
     if set(details) != set(inputs):
         raise ConversionError(

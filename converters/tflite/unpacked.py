@@ -26,48 +26,51 @@ _FLOAT32 = schema.TensorType.FLOAT32
 _IDENTIFIER = b"TFL3"
 
 
-class Unpacked:
-    """The first subgraph of a .tflite that went through `converters.tflite.reader.read_model`.
+class UnpackedModel:
+    """The first subgraph of a .tflite that went through `converters.tflite.reader.read_model`."""
 
-    Attributes:
-        model: The schema's own object.
-        tensors: Its tensors.
-        operators: Its operators, in the order in which they run.
-        inputs: Positions of the tensors that it takes.
-        outputs: Positions of the tensors that it gives.
-    """
+    model: Any
+    """The schema's own object."""
+    tensors: list[Any]
+    """Tensors of the schema."""
+    operators: list[Any]
+    """Operators of the schema, in the order in which they run."""
+    inputs: list[int]
+    """Positions of the input tensors."""
+    outputs: list[int]
+    """Positions of the output tensors."""
 
     def __init__(self, content: bytes) -> None:
-        self.model: Any = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+        self.model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
         graph = self.model.subgraphs[0]
-        self.tensors: list[Any] = graph.tensors
-        self.operators: list[Any] = graph.operators or []
+        self.tensors = graph.tensors
+        self.operators = graph.operators or []
         self.inputs = [int(i) for i in graph.inputs]
         self.outputs = [int(i) for i in graph.outputs]
 
-    def packed(self) -> bytes:
-        """The file again."""
+    def pack(self) -> bytes:
+        """Return the content of the file."""
         builder = flatbuffers.Builder(1024)
         builder.Finish(self.model.Pack(builder), _IDENTIFIER)
         return bytes(builder.Output())
 
     def op(self, operator: Any) -> str:
-        """Name of an operator's builtin, such as "CONV_2D"."""
+        """Return the name of an operator's builtin, such as "CONV_2D"."""
         code = self.model.operatorCodes[operator.opcodeIndex]
         return str(_NAMES.get(max(code.builtinCode, code.deprecatedBuiltinCode), "unknown"))
 
     def name(self, tensor: int) -> str:
-        """Of a tensor."""
+        """Return the name of a tensor."""
         raw = self.tensors[tensor].name
         return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw or "")
 
     def shape(self, tensor: int) -> tuple[int, ...]:
-        """Of a tensor, for a batch of one."""
+        """Return the shape of a tensor, for a batch of one."""
         shape = self.tensors[tensor].shape
         return () if shape is None else tuple(int(axis) for axis in shape)
 
     def spec(self, tensor: int) -> TensorSpec:
-        """What a tensor holds, and what its integers stand for where it has one scale."""
+        """Return a tensor's name, shape and type, and its quantization where it has one scale."""
         quantization = self.tensors[tensor].quantization
         scales = [] if quantization is None or quantization.scale is None else quantization.scale
         scale = float(scales[0]) if len(scales) == 1 else None
@@ -80,11 +83,15 @@ class Unpacked:
         )
 
     def is_float(self, tensor: int) -> bool:
-        """Whether it holds 32-bit floats."""
+        """Whether a tensor holds 32-bit floats."""
         return bool(self.tensors[tensor].type == _FLOAT32)
 
     def constant(self, tensor: int) -> npt.NDArray[np.float32] | None:
-        """A copy of the floats that the file stores of a tensor, or None."""
+        """Copy the floats that the file stores for a tensor.
+
+        Returns:
+            float32, in the tensor's shape; None where the file stores no floats for it.
+        """
         data = self.model.buffers[self.tensors[tensor].buffer].data
         if data is None or not len(data) or not self.is_float(tensor):
             return None
@@ -92,7 +99,12 @@ class Unpacked:
         return values.reshape(self.shape(tensor)).copy()
 
     def set_constant(self, tensor: int, values: Array) -> None:
-        """Store other floats, of the same shape; for every tensor that shares its buffer."""
+        """Store other floats for a tensor, and for every tensor that shares its buffer.
+
+        Args:
+            tensor: Position of the tensor.
+            values: Floats of any float type, in the tensor's shape.
+        """
         raw = np.ascontiguousarray(values, "<f4").tobytes()
         buffer = self.model.buffers[self.tensors[tensor].buffer]
         buffer.data = np.frombuffer(raw, np.uint8)
@@ -104,15 +116,15 @@ class Unpacked:
         return taken > 1 or buffers[self.tensors[tensor].buffer] > 1
 
     def activations(self) -> list[int]:
-        """Positions of the float tensors that are computed or taken, not stored."""
+        """Return the positions of the float tensors that are inputs or computed, not stored."""
         made = {*self.inputs, *(int(i) for op in self.operators for i in op.outputs)}
         return [i for i in sorted(made) if self.is_float(i) and self.constant(i) is None]
 
     def set_range(self, tensor: int, low: float, high: float) -> None:
         """Note the lowest and highest number of a tensor, as calibration does."""
-        noted = schema.QuantizationParametersT()
-        noted.min, noted.max = np.array([low], np.float32), np.array([high], np.float32)
-        self.tensors[tensor].quantization = noted
+        range_ = schema.QuantizationParametersT()
+        range_.min, range_.max = np.array([low], np.float32), np.array([high], np.float32)
+        self.tensors[tensor].quantization = range_
 
     def part_vectors(self) -> None:
         """Give every operator stored floats of one axis, such as a bias, of its own."""
@@ -128,7 +140,7 @@ class Unpacked:
                 taken.add(tensor)
 
     def _copy(self, tensor: int) -> int:
-        """Position of a new tensor that holds the same, in a buffer of its own."""
+        """Copy a tensor into a buffer of its own, and return the position of the copy."""
         made, buffers = copy.copy(self.tensors[tensor]), self.model.buffers
         buffers.append(copy.copy(buffers[made.buffer]))
         made.buffer, made.name = len(buffers) - 1, f"{self.name(tensor)}_{len(self.tensors)}"

@@ -20,7 +20,7 @@ from converters.progress import ignore
 from converters.quantize.calibrate import MINMAX, measured
 from converters.quantize.edge_quantizer import with_int16_layers
 from converters.quantize.integer_file import int8_file
-from converters.tflite.unpacked import Unpacked
+from converters.tflite.unpacked import UnpackedModel
 
 layers = tf_keras.layers
 
@@ -66,7 +66,7 @@ def write_int16_everywhere(folder):
     x = np.random.default_rng(0).normal(size=(64, 8, 8, 4)).astype(np.float32)
     samples = Samples(x, np.zeros(64, np.int64))
     ranges = measured(content, samples, MINMAX, 100.0, ignore)
-    names = {Unpacked(content).name(tensor): bounds for tensor, bounds in ranges.items()}
+    names = {UnpackedModel(content).name(tensor): bounds for tensor, bounds in ranges.items()}
     in_floats = int8_file(content, ranges, "int8", names)
     made, done = with_int16_layers(in_floats, tuple(names), names)
     (folder / "every_kind.tflite").write_bytes(made)

@@ -13,7 +13,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from converters.tensor_spec import dequantize, quantize
 from converters.tflite.contract import minimum_runtime, refusals
 from converters.tflite.reader import read_model
-from converters.tflite.unpacked import Unpacked
+from converters.tflite.unpacked import UnpackedModel
 from tests.converters.conftest import run_program
 from tests.converters.warm import convert
 
@@ -42,7 +42,7 @@ def answers(interpreter, path, samples):
 
 def types(path):
     """Of each operator that computes: its name, and the type of what it gives."""
-    model = Unpacked(path.read_bytes())
+    model = UnpackedModel(path.read_bytes())
     return [(model.op(op), model.spec(int(op.outputs[0])).dtype) for op in model.operators]
 
 

@@ -14,7 +14,7 @@ from converters.request import ConversionRequest
 from converters.tensor_spec import quantize
 from converters.tflite.contract import refusals
 from converters.tflite.reader import read_model
-from converters.tflite.unpacked import Unpacked
+from converters.tflite.unpacked import UnpackedModel
 from tests.converters.warm import convert
 
 SHARED = Path(__file__).parents[3].parent / "shared"
@@ -101,11 +101,11 @@ def test_the_old_runtime_answers_rightly_or_is_refused(by_recipe, float_tflite, 
 
 
 def test_input_and_output_keep_the_names_that_an_application_knows(float_tflite, tmp_path):
-    model = Unpacked(float_tflite.model.read_bytes())
+    model = UnpackedModel(float_tflite.model.read_bytes())
     for (tensor,), name in ((model.inputs, b"pixels:0"), (model.outputs, b"digit:0")):
         model.tensors[tensor].name = name
     given = tmp_path / "given.tflite"
-    given.write_bytes(model.packed())
+    given.write_bytes(model.pack())
     for recipe in ("ptq_w8a8", "ptq_weight_only"):
         out = tmp_path / recipe
         made = convert(replace(float_tflite, model=given, recipe=recipe, out=out))

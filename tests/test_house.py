@@ -34,7 +34,6 @@ SAME_BY_DESIGN = {
 # Names that still mean several things. Only ever gets shorter: a name that is clean has to go.
 NOT_YET_ONE_MEANING = {
     "Pair",
-    "RunSettings",
     "Session",
     "Share",
     "Surroundings",
@@ -45,7 +44,6 @@ NOT_YET_ONE_MEANING = {
     "prune",
     "run",
     "train",
-    "tune",
 }
 # Rooms, or single files, that break the rules of words (tests/house_words.py). Only ever gets
 # shorter: what is clean has to go from here.
@@ -74,8 +72,6 @@ NOT_YET = {
     "toolkit",
     "toolkit/cli",
     "toolkit/demo",
-    "toolkit/judge",
-    "toolkit/measure",
     "toolkit/results",
 }
 

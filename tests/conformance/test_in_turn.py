@@ -15,7 +15,7 @@ from tests.tiny_model import relu_model
 from toolkit.measure import tune as tune_module
 from toolkit.measure.bench import one_process
 from toolkit.measure.compare import interleave
-from toolkit.measure.tune import tune
+from toolkit.measure.tune import tune_target
 from toolkit.project import find_target
 
 Project = tuple[Path, BoardUnderTest]
@@ -49,7 +49,7 @@ def test_a_board_is_tuned_by_what_it_measures(
     every = tune_module.choices
     monkeypatch.setattr(tune_module, "choices", lambda facts: every(facts)[:1])
     monkeypatch.setattr(tune_module, "PROCESSES", 1)
-    found = tune(models(tmp_path)[0], find_target(board.name, folder), duration_s=0.1)
+    found = tune_target(models(tmp_path)[0], find_target(board.name, folder), duration_s=0.1)
 
     tried = {(trial.setting.threads, trial.setting.runtime) for trial in found.trials}
     cores = max(threads for threads, _ in tried)
@@ -59,4 +59,4 @@ def test_a_board_is_tuned_by_what_it_measures(
     measured = [trial.row for trial in found.trials if trial.row is not None]
     assert measured
     if board.kind == "arm64":
-        assert found.chosen is None  # nothing that was measured under emulation is kept
+        assert found.best is None  # nothing that was measured under emulation is kept

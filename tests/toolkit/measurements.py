@@ -9,7 +9,7 @@ from targets.device import BoardRun, Staged
 from toolkit.judge.parity import EQUAL, Parity
 from toolkit.judge.row import Row
 from toolkit.judge.statistics import latency
-from toolkit.judge.verdict import judge
+from toolkit.judge.verdict import judge_runs
 from toolkit.measure.bench import BenchSettings, Measurement
 
 KERNELS = KernelClass("aarch64", "ai-edge-litert", "2.3.0")
@@ -58,5 +58,5 @@ def measurement(processes_ns: list[list[int]], target: str = "pi") -> Measuremen
         staged=Staged("a" * 64, 1, "/x", 1),
         parity=parity,
         settings=BenchSettings(),
-        rows=(Row(1, figure, figure, judge(FACTS, runs, figure), runs),),
+        rows=(Row(1, figure, figure, judge_runs(FACTS, runs, figure), runs),),
     )

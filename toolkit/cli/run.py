@@ -54,85 +54,87 @@ def command(
     kedge run out/model.tflite --on pi --input cat.jpg --input dog.png
     kedge run out/model.tflite --on pi --input x_test.npy --save-outputs y.npz --json
     """
-    from toolkit.measure.run import RunSettings, require_place, run
+    from toolkit.measure.run import SampleSettings, require_place, run_files
     from toolkit.measure.run import save_outputs as save
     from toolkit.project import find_target
 
     target = find_target(name)
     if save_outputs is not None:
         require_place(save_outputs, (file, *inputs))
-    settings = RunSettings(save_outputs is not None, wheelhouse)
+    settings = SampleSettings(save_outputs is not None, wheelhouse)
     with output.progress() as show:
-        done = run(file, target, inputs, settings, show)
+        answers = run_files(file, target, inputs, settings, show)
     if save_outputs is not None:
-        save(save_outputs, done.outputs)
+        save(save_outputs, answers.outputs)
     if as_json:
-        output.print_json(_plain(done))
+        output.print_json(_plain(answers))
         return
-    _show(done)
+    _show(answers)
     if save_outputs is not None:
         output.say(f"written: {words.path(save_outputs)}")
 
 
-def _plain(done: Run) -> dict[str, Any]:
+def _plain(answers: Run) -> dict[str, Any]:
     """The JSON; documented in docs/run.md."""
-    from toolkit.measure.run import labelled
+    from toolkit.measure.run import label_answer
 
     return {
         "schema": 1,
-        "target": done.target,
-        "place": done.place,
-        "model": str(done.model),
-        "model_sha256": done.model_sha256,
-        "runtime": str(done.kernel_class),
-        "peak_rss_bytes": done.peak_rss_bytes,
+        "target": answers.target,
+        "place": answers.place,
+        "model": str(answers.model),
+        "model_sha256": answers.model_sha256,
+        "runtime": str(answers.kernel_class),
+        "peak_rss_bytes": answers.peak_rss_bytes,
         "samples": [
             {
                 "input": sample.source,
                 "notes": list(sample.notes),
                 "outputs": {
-                    name: labelled(name, answer, done.card)
+                    name: label_answer(name, answer, answers.card)
                     for name, answer in sample.answer.outputs.items()
                 },
                 "times_us": dict(sample.answer.times_us),
             }
-            for sample in done.samples
+            for sample in answers.samples
         ],
     }
 
 
-def _show(done: Run) -> None:
-    for sample in done.samples:
-        for line in _lines(sample, done):
+def _show(answers: Run) -> None:
+    for sample in answers.samples:
+        for line in _lines(sample, answers):
             output.say(line)
         for note in sample.notes:
             output.warn(f"{sample.source}: {note}")
     output.table(
-        f"{words.path(done.model)} on {done.place}: {done.kernel_class}",
-        ["stage", "first sample", *(["median of the others"] if done.samples[1:] else [])],
-        _times([sample.answer.times_us for sample in done.samples]),
+        f"{words.path(answers.model)} on {answers.place}: {answers.kernel_class}",
+        ["stage", "first sample", *(["median of the others"] if answers.samples[1:] else [])],
+        _times([sample.answer.times_us for sample in answers.samples]),
     )
-    output.say(f"peak memory of the process {words.size(done.peak_rss_bytes)}")
+    output.say(f"peak memory of the process {words.size(answers.peak_rss_bytes)}")
 
 
-def _lines(sample: RunSample, done: Run) -> list[str]:
-    from toolkit.measure.run import labelled
+def _lines(sample: RunSample, answers: Run) -> list[str]:
+    from toolkit.measure.run import label_answer
 
     source = sample.source
     lines = []
     for name, answer in sample.answer.outputs.items():
         subject = source if len(sample.answer.outputs) == 1 else f"{source}: {name}"
-        lines.append(f"{subject}: {_in_words(labelled(name, answer, done.card), name, done)}")
+        lines.append(
+            f"{subject}: {_in_words(label_answer(name, answer, answers.card), name, answers)}"
+        )
     return lines
 
 
-def _in_words(answer: dict[str, Any], name: str, done: Run) -> str:
+def _in_words(answer: dict[str, Any], name: str, answers: Run) -> str:
     if "classes" in answer:
         found = [f"{entry['label']} {_score(entry['score'])}" for entry in answer["classes"]]
         if found:
             return " · ".join(found)
         best = answer["best"]
-        threshold = done.card.output(name).threshold
+        threshold = answers.card.output(name).threshold
         return (
             f"no class reaches the threshold {threshold:g}; the best is {best['label']} with "
             f"{_score(best['score'])}"

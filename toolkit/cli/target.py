@@ -11,7 +11,7 @@ import click
 from toolkit.cli import output
 from toolkit.cli.options import as_json, file_path
 from toolkit.cli.target_check import check
-from toolkit.cli.tune import tune
+from toolkit.cli.tune import tune_command
 from toolkit.report import words
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def command() -> None:
 
 
 command.add_command(check)
-command.add_command(tune)
+command.add_command(tune_command)
 
 
 @command.command("add")

@@ -29,7 +29,7 @@ from toolkit.report.tuning import describe_tuning, plain_tuning
 @click.option("--dry-run", is_flag=True, help="Only measure; do not change kedge.toml.")
 @click.option("--wheelhouse", type=file_path(), envvar="KEDGE_WHEELHOUSE", hidden=True)
 @as_json
-def tune(
+def tune_command(
     name: str,
     model: Path,
     duration_s: float,
@@ -48,20 +48,20 @@ def tune(
     kedge target tune pi --model out/model.tflite
     kedge target tune pi --model out/model.tflite --dry-run --json
     """
-    from toolkit.measure.tune import tune, tuned
+    from toolkit.measure.tune import apply_setting, tune_target
     from toolkit.project import open_inventory
 
     inventory = open_inventory()
     target = inventory.get(name)
     with output.progress() as show:
-        tuning = tune(model, target, duration_s, wheelhouse, show)
-    kept = tuning.chosen is not None and not dry_run
-    if kept and tuning.chosen is not None:
-        inventory.set_execution(name, tuned(target.execution, tuning.chosen.setting))
+        tuning = tune_target(model, target, duration_s, wheelhouse, show)
+    kept = tuning.best is not None and not dry_run
+    if kept and tuning.best is not None:
+        inventory.set_execution(name, apply_setting(target.execution, tuning.best.setting))
     if as_json:
         output.print_json({"schema": 1, "kept": kept, **plain_tuning(tuning)})
     else:
         output.print_blocks(describe_tuning(tuning))
         if kept:
             output.say(f"kept for {name} in {words.path(inventory.path)}")
-    return 0 if tuning.chosen is not None else EXIT_NOT_TRUSTED
+    return 0 if tuning.best is not None else EXIT_NOT_TRUSTED

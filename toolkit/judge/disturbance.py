@@ -30,12 +30,14 @@ _SLOW_USB_MBPS = 480
 
 def disturbances(runs: Sequence[BoardRun]) -> list[str]:
     """Say what makes the figures of these runs worthless."""
-    conditions = [seen for run in runs for seen in run.conditions]
+    conditions = [reading for run in runs for reading in run.conditions]
     reasons = [*_throttling(runs), *_heat(conditions)]
-    swap = [seen.swap_used_bytes for seen in conditions if seen.swap_used_bytes is not None]
+    swap = [
+        reading.swap_used_bytes for reading in conditions if reading.swap_used_bytes is not None
+    ]
     if swap and swap[-1] > swap[0]:
         reasons.append("the board began to swap while it ran")
-    if len({seen.boot_id for seen in conditions if seen.boot_id}) > 1:
+    if len({reading.boot_id for reading in conditions if reading.boot_id}) > 1:
         reasons.append("the board restarted while it was measured")
     return reasons
 
@@ -43,11 +45,11 @@ def disturbances(runs: Sequence[BoardRun]) -> list[str]:
 def clock_jump(runs: Sequence[BoardRun]) -> str | None:
     """Say by how much the wall clock jumped against the one that is never set."""
     for run in runs:
-        seen = [entry for entry in run.conditions if entry.clock_ns]
-        if len(seen) < 2:
+        readings = [reading for reading in run.conditions if reading.clock_ns]
+        if len(readings) < 2:
             continue
-        offsets = [(entry.clock_ns - entry.monotonic_ns) / 1e9 for entry in seen]
-        span_s = (seen[-1].monotonic_ns - seen[0].monotonic_ns) / 1e9
+        offsets = [(reading.clock_ns - reading.monotonic_ns) / 1e9 for reading in readings]
+        span_s = (readings[-1].monotonic_ns - readings[0].monotonic_ns) / 1e9
         jump = max(offsets) - min(offsets)
         if jump > CLOCK_JUMP_S + CLOCK_SLEW * span_s:
             return f"the board's clock jumped by {jump:.1f} s: it was set, or the board slept"
@@ -56,23 +58,25 @@ def clock_jump(runs: Sequence[BoardRun]) -> str | None:
 
 def warnings(runs: Sequence[BoardRun]) -> list[str]:
     """Say what a person should know although the figures stand."""
-    conditions = [seen for run in runs for seen in run.conditions]
-    found = []
-    swap = max((seen.swap_used_bytes or 0 for seen in conditions), default=0)
+    conditions = [reading for run in runs for reading in run.conditions]
+    texts = []
+    swap = max((reading.swap_used_bytes or 0 for reading in conditions), default=0)
     if swap:
-        found.append(f"{swap / 2**20:.0f} MiB of swap are in use on the board")
-    if any(seen.edgetpu_usb_mbps == _SLOW_USB_MBPS for seen in conditions):
-        found.append("the Edge TPU stick is at USB 2 (480 Mbit/s): use a USB 3 port and cable")
-    return found
+        texts.append(f"{swap / 2**20:.0f} MiB of swap are in use on the board")
+    if any(reading.edgetpu_usb_mbps == _SLOW_USB_MBPS for reading in conditions):
+        texts.append("the Edge TPU stick is at USB 2 (480 Mbit/s): use a USB 3 port and cable")
+    return texts
 
 
 def _throttling(runs: Sequence[BoardRun]) -> list[str]:
     bits = set()
     for run in runs:
-        known = [seen.throttled for seen in run.conditions if seen.throttled is not None]
+        flags_read = [
+            reading.throttled for reading in run.conditions if reading.throttled is not None
+        ]
         for bit in _THROTTLED:
-            now = any(flags >> bit & 1 for flags in known)
-            sticky = [flags >> (bit + _SINCE_BOOT) & 1 for flags in known]
+            now = any(flags >> bit & 1 for flags in flags_read)
+            sticky = [flags >> (bit + _SINCE_BOOT) & 1 for flags in flags_read]
             if now or (sticky and sticky[-1] > sticky[0]):
                 bits.add(bit)
     return [_THROTTLED[bit] + " while it ran" for bit in sorted(bits)]
@@ -80,16 +84,16 @@ def _throttling(runs: Sequence[BoardRun]) -> list[str]:
 
 def _heat(conditions: Sequence[Conditions]) -> list[str]:
     reasons = {}
-    for seen in conditions:
-        for zone, celsius in seen.temperature_celsius.items():
-            trip = seen.trip_celsius.get(zone)
+    for reading in conditions:
+        for zone, celsius in reading.temperature_celsius.items():
+            trip = reading.trip_celsius.get(zone)
             if zone.startswith("apex") and celsius < DEAD_CHIP_CELSIUS:
                 reasons[zone] = f"the Edge TPU {zone} reads {celsius:.0f} C: the chip is dead"
             elif trip is not None and celsius >= trip:
                 reasons[zone] = (
                     f"too hot: {zone} reached {celsius:.0f} C, and is slowed down from {trip:.0f} C"
                 )
-        for device, state in seen.cooling.items():
+        for device, state in reading.cooling.items():
             if state > 0:
                 reasons[device] = f"the kernel slowed the board down for its heat ({device})"
     return list(reasons.values())

@@ -2,7 +2,7 @@
 
 Power is read before each process, at both ends of its timed loop and every second within it. Times
 the time of a run it is the gross energy; less what the board drew while idle it is what the
-inference itself costs. Short loops have few readings: their number is told.
+inference itself costs. Short loops have few readings: their number is reported.
 """
 
 from __future__ import annotations
@@ -21,28 +21,29 @@ INPUT_RAILS = ("VDD_IN", "POM_5V_IN", "5V_IN")
 
 @dataclass(frozen=True)
 class Energy:
-    """Of one inference."""
+    """Energy of one inference."""
 
     gross_uj: float
-    """Microjoules: all that the rails drew while it ran."""
+    """Energy that the rails drew while it ran, in microjoules."""
     net_uj: float | None
-    """Less what they draw while the board is idle; `None` where that was not seen."""
+    """Gross energy less the energy of the idle board in this time, in microjoules; `None` where no
+    idle power was read."""
     power_mw: float
     idle_mw: float | None
     rails: tuple[str, ...]
     readings: int
-    """While it ran, over all processes."""
+    """Number of readings while it ran, over all processes."""
 
 
 def energy_of(runs: Sequence[BoardRun]) -> Energy | None:
     """Return the energy of one inference; `None` without a sensor."""
-    seen = [entry for run in runs for entry in run.conditions if entry.power_mw]
-    at_work = [entry for entry in seen if entry.moment in ("begin", "during", "end")]
+    readings = [entry for run in runs for entry in run.conditions if entry.power_mw]
+    at_work = [entry for entry in readings if entry.moment in ("begin", "during", "end")]
     if not at_work:
         return None
     rails = tuple(rail for rail in INPUT_RAILS if rail in at_work[0].power_mw)[:1]
     rails = rails or tuple(at_work[0].power_mw)
-    idle = [_drawn_mw(entry, rails) for entry in seen if entry.moment == "before"]
+    idle = [_drawn_mw(entry, rails) for entry in readings if entry.moment == "before"]
     power_mw = mean(_drawn_mw(entry, rails) for entry in at_work)
     runs_made = sum(run.run.runs or len(run.samples_ns) for run in runs)
     us_each = sum(run.run.wall_ns for run in runs) / 1e3 / runs_made

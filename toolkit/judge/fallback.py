@@ -14,7 +14,7 @@ def silent_fallback(runs: Sequence[BoardRun]) -> list[str]:
     figure is then of the CPU, under the accelerator's name (LiteRT issue 7858).
 
     Args:
-        runs: One for each fresh process.
+        runs: Run of each fresh process.
     """
     placements = [run.run.placement for run in runs]
     fallen = [placement for placement in placements if placement and placement.fell_back]

@@ -21,12 +21,12 @@ _LOOP = ("begin", "during", "end")
 
 @dataclass(frozen=True)
 class Movement:
-    """The lowest and the highest frequency that counted."""
+    """Lowest and highest frequency that counted."""
 
     low_khz: float
     high_khz: float
     elsewhere: float | None = None
-    """Share of the time off the usual frequency, where the kernel counts it."""
+    """Share of the time off the usual frequency, 0-1; `None` where the kernel does not count it."""
 
     def __str__(self) -> str:
         text = f"the CPU frequency moved from {self.low_khz / 1e3:.0f} to {self.high_khz / 1e3:.0f}"
@@ -41,33 +41,33 @@ def frequency_movement(runs: Sequence[BoardRun]) -> Movement | None:
     idle ones may rest. Where the kernel counts the time at each frequency, the counts decide;
     else single readings do.
     """
-    counted = [shift for run in runs if (shift := _counted(run)) is not None]
-    for shift in counted:
+    movements = [shift for run in runs if (shift := _movement_by_counters(run)) is not None]
+    for shift in movements:
         if shift.elsewhere is not None and shift.elsewhere > ELSEWHERE_SHARE:
             return shift
     tops: list[float]
-    if counted:
-        tops = [shift.high_khz for shift in counted]
+    if movements:
+        tops = [shift.high_khz for shift in movements]
     else:
-        moments = [seen for run in runs for seen in run.conditions if seen.moment in _LOOP]
-        tops = [max(seen.frequency_khz.values()) for seen in moments if seen.frequency_khz]
+        readings = [entry for run in runs for entry in run.conditions if entry.moment in _LOOP]
+        tops = [max(entry.frequency_khz.values()) for entry in readings if entry.frequency_khz]
     if tops and max(tops) > MOVED_RATIO * min(tops):
         return Movement(min(tops), max(tops))
     return None
 
 
-def _counted(run: BoardRun) -> Movement | None:
-    """What the counters say of one loop: its usual frequency, and the share of time off it.
+def _movement_by_counters(run: BoardRun) -> Movement | None:
+    """Return the usual frequency of one loop by the counters, and the share of time off it.
 
-    Of several policies (clusters of cores), the one that ran fastest on average.
+    The policy (cluster of cores) that ran fastest on average counts.
     """
-    moments = {seen.moment: seen.time_in_state for seen in run.conditions}
+    moments = {entry.moment: entry.time_in_state for entry in run.conditions}
     begin, end = moments.get("begin", {}), moments.get("end", {})
-    spent = [_spent(begin[policy], end[policy]) for policy in begin if policy in end]
-    spent = [times for times in spent if times]
-    if not spent:
+    policies = [_time_at(begin[policy], end[policy]) for policy in begin if policy in end]
+    policies = [times for times in policies if times]
+    if not policies:
         return None
-    times = max(spent, key=lambda one: sum(khz * t for khz, t in one.items()) / sum(one.values()))
+    times = max(policies, key=_mean_khz)
     usual = times.most_common(1)[0][0]
     off = {khz: t for khz, t in times.items() if max(khz, usual) > MOVED_RATIO * min(khz, usual)}
     extremes = [*off, usual]
@@ -77,7 +77,11 @@ def _counted(run: BoardRun) -> Movement | None:
     return Movement(usual, usual, elsewhere)
 
 
-def _spent(begin: Mapping[str, int], end: Mapping[str, int]) -> Counter[int]:
+def _mean_khz(times: Mapping[int, int]) -> float:
+    return sum(khz * time for khz, time in times.items()) / sum(times.values())
+
+
+def _time_at(begin: Mapping[str, int], end: Mapping[str, int]) -> Counter[int]:
     return Counter(
         {int(khz): end[khz] - begin.get(khz, 0) for khz in end if end[khz] > begin.get(khz, 0)}
     )

@@ -7,7 +7,15 @@ from dataclasses import replace
 from converters.evidence.golden import Golden, Right
 from converters.model_file import ModelFile
 from device_agent.contract.measurement import KernelClass
-from toolkit.judge.parity import AGREES, DIFFERS, EQUAL, INCONCLUSIVE, Parity, Tensors, compare
+from toolkit.judge.parity import (
+    AGREES,
+    DIFFERS,
+    EQUAL,
+    INCONCLUSIVE,
+    Parity,
+    Tensors,
+    compare_outputs,
+)
 
 _WORST_FIRST = (DIFFERS, INCONCLUSIVE, AGREES, EQUAL)
 
@@ -21,20 +29,20 @@ def compare_golden(
     """Compare outputs of the same inputs.
 
     Args:
-        host: What computed on the host, and its outputs by name, `(samples, ...)`.
-        board: The same of the board.
-        model: The file.
-        golden: What is known of the inputs; `None` where they are random.
+        host: Kernels that computed on the host, and their outputs by name, `(samples, ...)`.
+        board: Kernels that computed on the board, and their outputs by name, `(samples, ...)`.
+        model: File.
+        golden: Held-out inputs and their labels; `None` where the inputs are random.
 
     Returns:
-        Of several outputs the comparison of the one that is farthest apart, with the figures that
-        are worst; the reason names it.
+        Comparison of the output that is farthest apart, with the worst figures of all outputs; the
+        reason names the output.
     """
-    parity = _compared(host, board, model, golden)
+    parity = _compare(host, board, model, golden)
     return replace(parity, own_labels=golden is not None and golden.own_labels)
 
 
-def _compared(
+def _compare(
     host: tuple[KernelClass, Tensors],
     board: tuple[KernelClass, Tensors],
     model: ModelFile,
@@ -45,11 +53,11 @@ def _compared(
         steps = _threshold_steps(model, "", alone)
         # A classifier's golden inputs have labels.
         numbers = golden is not None and golden.labels is None
-        return compare(host, board, alone.labels, golden is not None, steps, numbers)
-    found = {}
+        return compare_outputs(host, board, alone.labels, golden is not None, steps, numbers)
+    parities = {}
     for name, values in host[1].items():
         right = golden.outputs.get(name, Right(None))
-        found[name] = compare(
+        parities[name] = compare_outputs(
             (host[0], {name: values}),
             (board[0], {key: value for key, value in board[1].items() if key == name}),
             right.labels,
@@ -57,22 +65,24 @@ def _compared(
             _threshold_steps(model, name, right),
             right.labels is None,
         )
-    return _worst(found)
+    return _worst(parities)
 
 
-def _worst(found: dict[str, Parity]) -> Parity:
-    name = min(found, key=lambda n: (_WORST_FIRST.index(found[n].verdict), found[n].agreement))
-    reason = found[name].reason
-    if found[name].verdict != EQUAL:
-        others = [f"{other!r} {one.verdict}" for other, one in found.items() if other != name]
+def _worst(parities: dict[str, Parity]) -> Parity:
+    name = min(
+        parities, key=lambda n: (_WORST_FIRST.index(parities[n].verdict), parities[n].agreement)
+    )
+    reason = parities[name].reason
+    if parities[name].verdict != EQUAL:
+        others = [f"{other!r} {one.verdict}" for other, one in parities.items() if other != name]
         reason = f"output {name!r}: {reason} ({', '.join(others)})"
     return replace(
-        found[name],
+        parities[name],
         reason=reason,
-        largest_difference=max(one.largest_difference for one in found.values()),
-        beyond_one=max(one.beyond_one for one in found.values()),
-        agreement=min(one.agreement for one in found.values()),
-        # Whose they are could not be told.
+        largest_difference=max(one.largest_difference for one in parities.values()),
+        beyond_one=max(one.beyond_one for one in parities.values()),
+        agreement=min(one.agreement for one in parities.values()),
+        # Nobody could tell to which output they belong.
         host_accuracy=None,
         board_accuracy=None,
         accuracy_interval=None,

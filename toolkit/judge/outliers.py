@@ -28,15 +28,15 @@ class Outliers:
 
     @property
     def count(self) -> int:
-        """All of them."""
+        """Number of all outliers."""
         return self.low_severe + self.low_mild + self.high_mild + self.high_severe
 
 
-def outliers(processes: Iterable[np.ndarray[Any, np.dtype[np.float64]]]) -> Outliers:
+def count_outliers(processes: Iterable[np.ndarray[Any, np.dtype[np.float64]]]) -> Outliers:
     """Count the samples beyond the fences of their process.
 
     Args:
-        processes: The samples of each process; none empty.
+        processes: Samples of each process, `(samples,)`, in any unit; none empty.
     """
     low_severe = low_mild = high_mild = high_severe = 0
     for samples in processes:

@@ -22,19 +22,19 @@ class Pace:
 
     rate_hz: float
     requests: int
-    """That arrived."""
+    """Number of requests that arrived."""
     missed: int
-    """Not answered before the next one arrived; those that were never served included."""
+    """Number of requests that were not answered before the next one arrived, or never."""
     unserved: int
-    """Still waiting when the time was up."""
+    """Number of requests that were waiting when the time was up."""
     response: Latency
-    """From intended start to end."""
+    """Time from the intended start of a request to its end."""
     back_to_back_us: float
     """Mean of the warm-up runs, which do not wait: what the pauses cost is the difference."""
 
     @property
     def period_us(self) -> float:
-        """Between two requests."""
+        """Time between two requests, in microseconds."""
         return 1e6 / self.rate_hz
 
 
@@ -45,8 +45,8 @@ def pace_of(runs: Sequence[BoardRun]) -> Pace | None:
         return None
     responses = [run.series[RESPONSES] for run in runs]
     requests = sum(run.run.requests for run in runs)
-    served = sum(len(one) for one in responses)
-    in_time = sum(response <= period_ns for one in responses for response in one)
+    served = sum(map(len, responses))
+    in_time = sum(response <= period_ns for process in responses for response in process)
     return Pace(
         rate_hz=1e9 / period_ns,
         requests=requests,

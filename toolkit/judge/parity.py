@@ -64,7 +64,7 @@ class Parity:
     """Whether the accuracies are shares of the original model's own answers: the data had none."""
 
 
-def compare(
+def compare_outputs(
     host: tuple[KernelClass, Tensors],
     board: tuple[KernelClass, Tensors],
     labels: Array | None,
@@ -75,12 +75,12 @@ def compare(
     """Compare outputs of the same inputs.
 
     Args:
-        host: What computed on the host, and its outputs by name, `(samples, ...)`.
-        board: The same of the board.
+        host: Kernels that computed on the host, and their outputs by name, `(samples, ...)`.
+        board: Kernels that computed on the board, and their outputs by name, `(samples, ...)`.
         labels: The right class of each sample, `(samples,)`, where it is known.
         real_inputs: Whether the inputs were real ones.
-        threshold: Above this a single output decides for class 1; in the steps of the output's own
-            type. Without it, the middle of the type's range (0.5 of a float) is taken.
+        threshold: Value above which a single output decides for class 1, in the steps of the
+            output's own type; the middle of the type's range (0.5 of a float) where it is `None`.
         numbers: Whether the outputs are numbers, as of a regression or an autoencoder, rather than
             scores of classes.
     """
@@ -88,14 +88,14 @@ def compare(
     largest = max(difference for difference, _ in differences)
     beyond = max(share for _, share in differences)
     name, values = max(host[1].items(), key=lambda item: item[1].size)
-    chosen, board_values = _decisions(values, threshold), board[1].get(name)
-    board_chosen = np.full_like(chosen, -1)  # an output that is missing decides nothing
+    classes, board_values = _decisions(values, threshold), board[1].get(name)
+    board_classes = np.full_like(classes, -1)  # an output that is missing decides nothing
     if board_values is not None and board_values.shape == values.shape:
-        board_chosen = _decisions(board_values, threshold)
-    agreement = 1 - beyond if numbers else float(np.mean(chosen == board_chosen))
+        board_classes = _decisions(board_values, threshold)
+    agreement = 1 - beyond if numbers else float(np.mean(classes == board_classes))
     accuracies, interval = None, None
     if labels is not None:
-        right, board_right = chosen == labels, board_chosen == labels
+        right, board_right = classes == labels, board_classes == labels
         accuracies = (float(np.mean(right)), float(np.mean(board_right)))
         interval = paired_interval(right, board_right)
     other_class = _class_difference(host[0], board[0])
@@ -177,17 +177,17 @@ def _judge(
 
 
 def _judge_numbers(other_class: str, host: Array, board: Array | None) -> tuple[str, str]:
-    """Of outputs of equal shapes; a step of a float output is a thousandth of its spread."""
+    """Judge outputs of equal shapes; a step of a float output is a thousandth of its spread."""
     assert board is not None
     real = host.astype(np.float64)
     apart = float(np.sqrt(np.mean((real - board.astype(np.float64)) ** 2)))
     step, unit = 1.0, "steps"
     if host.dtype.kind == "f":
         step, unit = max(float(real.std()) / 1000, 1e-12), "thousandths of the outputs' spread"
-    told = f"the root mean square of the differences is {apart / step:.2g} {unit}"
+    difference = f"the root mean square of the differences is {apart / step:.2g} {unit}"
     if apart > step:
-        return DIFFERS, f"{told}, more than rounding makes"
-    return AGREES, f"{other_class}; {told}"
+        return DIFFERS, f"{difference}, more than rounding makes"
+    return AGREES, f"{other_class}; {difference}"
 
 
 def _difference(host: Array, board: Array | None) -> tuple[float, float]:

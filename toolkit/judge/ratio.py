@@ -39,7 +39,7 @@ class Ratio:
     verdict: str
     """IMPROVED, REGRESSED, UNCHANGED or INCONCLUSIVE."""
     processes_needed: int | None
-    """When INCONCLUSIVE: about so many of each arm would decide it."""
+    """Number of processes of each arm that would about decide it, when INCONCLUSIVE."""
 
 
 def compare_medians(
@@ -49,8 +49,8 @@ def compare_medians(
 
     Args:
         first_us: Median of each process of A, microseconds; at least `LEAST_PROCESSES`.
-        second_us: The same of B.
-        max_regression: B may be slower by this share of A; 0-1.
+        second_us: Median of each process of B, microseconds; at least `LEAST_PROCESSES`.
+        max_regression: Largest accepted slowdown of B, as a share of A; 0-1.
 
     Raises:
         ValueError: There are too few processes for any interval.

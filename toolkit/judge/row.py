@@ -11,39 +11,39 @@ from toolkit.judge.energy import Energy, energy_of
 from toolkit.judge.pace import Pace, pace_of
 from toolkit.judge.soak import Soak, soak_of
 from toolkit.judge.statistics import Latency, latency
-from toolkit.judge.verdict import Verdict, judge
+from toolkit.judge.verdict import Verdict, judge_runs
 
 
 @dataclass(frozen=True)
 class Row:
-    """One setting, measured."""
+    """One setting of a model, measured in one process or several."""
 
     threads: int
     latency: Latency
-    """Of `invoke` alone."""
+    """Latency of `invoke` alone."""
     end_to_end: Latency
-    """Of the whole inference: quantize, set, invoke, get, dequantize."""
+    """Latency of the whole inference: quantize, set, invoke, get, dequantize."""
     verdict: Verdict
     runs: tuple[BoardRun, ...]
 
     @property
     def pace(self) -> Pace | None:
-        """Of requests at a fixed rate."""
+        """Figures of requests at a fixed rate; `None` for runs back to back."""
         return pace_of(self.runs)
 
     @property
     def soak(self) -> Soak | None:
-        """Of one long process."""
+        """Trends of one long process; `None` where it was no soak."""
         return soak_of(self.runs[0])
 
     @property
     def energy(self) -> Energy | None:
-        """Of one inference; `None` where the board has no sensor."""
+        """Energy of one inference; `None` where the board has no sensor."""
         return energy_of(self.runs)
 
     @property
     def placement(self) -> Placement | None:
-        """Which executor computes which operators; `None` where the runtime does not tell."""
+        """Executor of each operator; `None` where the runtime does not report it."""
         return self.runs[0].run.placement
 
     @property
@@ -54,7 +54,13 @@ class Row:
 
 
 def row_of(facts: Facts, threads: int, runs: tuple[BoardRun, ...]) -> Row:
-    """Compute the figures and the verdict of the processes of one setting."""
+    """Compute the figures and the verdict of the processes of one setting.
+
+    Args:
+        facts: Facts of the board, as the agent reports them.
+        threads: Number of threads of the runtime.
+        runs: Run of each fresh process; at least one.
+    """
     figure = latency([run.samples_ns for run in runs])
     whole = latency([run.end_to_end_ns for run in runs])
-    return Row(threads, figure, whole, judge(facts, runs, figure), runs)
+    return Row(threads, figure, whole, judge_runs(facts, runs, figure), runs)

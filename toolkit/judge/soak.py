@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from targets.device import BoardRun
-from toolkit.judge.trend import Trend, trend
+from toolkit.judge.trend import Trend, fit_trend
 
 STARTS, MEMORY = "starts", "memory"
 
@@ -21,11 +21,11 @@ SLOWS = "SLOWS"
 STABLE = "STABLE"
 TOO_SHORT = "TOO SHORT"
 
-#: Of the samples: medians of so many windows are the points of the trend of the latency.
+#: Number of windows of samples; their medians are the points of the trend of the latency.
 WINDOWS = 60
 
-#: Less growth than this over a soak is not told from none: before Linux 6.2 each thread accounts
-#: up to 64 pages of 4 KiB for itself; of four threads that is this.
+#: Smallest growth over a soak that can be distinguished from none: before Linux 6.2 each thread
+#: accounts up to 64 pages of 4 KiB for itself; of four threads that is this.
 LEAST_GROWTH_BYTES = 1 << 20
 
 #: Half of what a steady process may move by (see `steady.py`).
@@ -37,18 +37,18 @@ _LEAST_HOURS = 1 / 6
 
 @dataclass(frozen=True)
 class Soak:
-    """What a soak showed."""
+    """Trends of one long process."""
 
     duration_s: float
     runs: int
     kept: int
-    """Samples that were kept, evenly spread."""
+    """Number of samples that were kept, evenly spread."""
     memory_start_bytes: int
     memory_end_bytes: int
     memory: Trend | None
-    """Bytes an hour; `None` with too few readings."""
+    """Growth of the memory, bytes an hour; `None` with too few readings."""
     latency: Trend | None
-    """Microseconds an hour."""
+    """Growth of the latency, microseconds an hour; `None` with too few samples."""
     verdict: tuple[str, ...]
     """LEAKS, SLOWS, both, STABLE or TOO SHORT."""
 
@@ -78,7 +78,7 @@ def soak_of(run: BoardRun) -> Soak | None:
     seen_at = [float(np.median(starts[window])) / 1e9 / _HOUR_S for window in windows]
     medians = [float(np.median(samples[window])) for window in windows]
     read_at = list(readings[:, 0] / 1e9 / _HOUR_S)
-    memory, slowing = trend(read_at, list(readings[:, 1])), trend(seen_at, medians)
+    memory, slowing = fit_trend(read_at, list(readings[:, 1])), fit_trend(seen_at, medians)
     hours = run.run.wall_ns / 1e9 / _HOUR_S
     return Soak(
         duration_s=run.run.wall_ns / 1e9,
@@ -98,13 +98,13 @@ def soak_of(run: BoardRun) -> Soak | None:
 
 
 def _goes_on(
-    found: Trend | None, times: Sequence[float], values: Sequence[float], least_slope: float
+    whole: Trend | None, times: Sequence[float], values: Sequence[float], least_slope: float
 ) -> bool:
     """Whether a figure grows by at least so much an hour, in the second half as well."""
-    if found is None or not found.is_seen or found.slope < least_slope:
+    if whole is None or not whole.is_seen or whole.slope < least_slope:
         return False
     half = len(values) // 2
-    later = trend(times[half:], values[half:])
+    later = fit_trend(times[half:], values[half:])
     return later is not None and later.is_seen and later.slope > 0
 
 
@@ -113,5 +113,5 @@ def _verdict(
 ) -> tuple[str, ...]:
     if memory is None or slowing is None:
         return (TOO_SHORT,)
-    found = [word for word, holds in ((LEAKS, leaks), (SLOWS, slows)) if holds]
-    return tuple(found) or (STABLE,)
+    words = [word for word, holds in ((LEAKS, leaks), (SLOWS, slows)) if holds]
+    return tuple(words) or (STABLE,)

@@ -16,13 +16,13 @@ from statistics import median
 
 import numpy as np
 
-from toolkit.judge.outliers import Outliers, outliers
+from toolkit.judge.outliers import Outliers, count_outliers
 
 #: With six processes the smallest and the largest of their medians enclose the true median with
 #: 1 - 2 * 0.5**6 = 96.9 % (order statistics of a sign test); with five it would be 93.8 %.
 PROCESSES = 6
 
-#: What an interval encloses the median with, at least, once there are `PROCESSES`.
+#: Smallest probability with which an interval encloses the median, once there are `PROCESSES`.
 CONFIDENCE = 0.95
 
 #: Fewest samples whose largest bounds the percentile with 95 % confidence: the smallest n with
@@ -37,12 +37,12 @@ class Latency:
     median_us: float
     """Median of the processes' medians."""
     interval_us: tuple[float, float]
-    """Encloses the median with the confidence below; distribution-free."""
+    """Bounds that enclose the median with `confidence`; distribution-free."""
     confidence: float
     """0-1; follows from the number of processes."""
     process_medians_us: tuple[float, ...]
     samples: int
-    """Of all processes together."""
+    """Number of samples of all processes together."""
     fastest_us: float
     slowest_us: float
     """The slowest run seen; no bound on what is possible."""
@@ -61,7 +61,7 @@ def latency(processes_ns: Sequence[Sequence[int]]) -> Latency:
     """Summarize the steady samples of several fresh processes.
 
     Args:
-        processes_ns: For each process its samples in nanoseconds, in order; none empty.
+        processes_ns: Samples of each process in nanoseconds, in order; none empty.
     """
     processes = [np.asarray(samples, np.float64) / 1e3 for samples in processes_ns]
     medians = [float(np.median(samples)) for samples in processes]
@@ -82,7 +82,7 @@ def latency(processes_ns: Sequence[Sequence[int]]) -> Latency:
         mean_us=float(pooled.mean()),
         sd_us=float(pooled.std(ddof=1)) if len(pooled) > 1 else 0.0,
         mad_us=float(np.median(np.abs(pooled - np.median(pooled)))),
-        outliers=outliers(processes),
+        outliers=count_outliers(processes),
     )
 
 
@@ -94,7 +94,7 @@ def median_interval(values: Sequence[float]) -> tuple[float, float, float]:
     at least `CONFIDENCE`, or the extremes where none is.
 
     Returns:
-        Low, high, and the confidence (0-1; 0 for a single value).
+        Lower bound, upper bound, and the confidence (0-1; 0 for a single value).
     """
     ordered, count = sorted(values), len(values)
     inner = 0
@@ -105,7 +105,7 @@ def median_interval(values: Sequence[float]) -> tuple[float, float, float]:
 
 
 def _confidence(count: int, inner: int) -> float:
-    """Of the interval that leaves out `inner` values on each side."""
+    """Return the confidence of the interval that leaves out `inner` values on each side."""
     return 1 - 2 * sum(comb(count, below) for below in range(inner + 1)) / 2.0**count
 
 

@@ -13,13 +13,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from toolkit.judge.trend import trend
+from toolkit.judge.trend import fit_trend
 
 WINDOWS = 3
 STEADY_RATIO = 1.10
 
 TREND_WINDOWS = 12
-#: Of each of the twelve: a median of fewer is a single sample.
+#: Fewest samples of each of the twelve windows: a median of fewer is a single sample.
 LEAST_WINDOW_SAMPLES = 3
 
 
@@ -27,7 +27,7 @@ def unsteadiness(samples_ns: Sequence[int]) -> float:
     """Return by how much one process moves: 0 when it is steady, else a share such as 0.3.
 
     Args:
-        samples_ns: The samples of one process in their order.
+        samples_ns: Samples of one process in nanoseconds, in their order.
     """
     medians = _window_medians(samples_ns, WINDOWS)
     spread = _ratio(medians) if len(medians) else 1.0
@@ -38,10 +38,10 @@ def unsteadiness(samples_ns: Sequence[int]) -> float:
     medians = _window_medians(samples_ns, TREND_WINDOWS)
     if _ratio(medians) <= STEADY_RATIO:
         return 0.0  # a trend cannot be larger than the spread: SciPy is not needed
-    found = trend(list(range(TREND_WINDOWS)), medians)
-    if found is None or not found.is_seen:
+    drift = fit_trend(list(range(TREND_WINDOWS)), medians)
+    if drift is None or not drift.is_seen:
         return 0.0
-    change = abs(found.slope) * (TREND_WINDOWS - 1) / max(1.0, found.start)
+    change = abs(drift.slope) * (TREND_WINDOWS - 1) / max(1.0, drift.start)
     return change if change > STEADY_RATIO - 1 else 0.0
 
 

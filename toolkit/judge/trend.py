@@ -1,8 +1,8 @@
 """Whether a figure grows or falls with time. Pure.
 
 The slope is Theil and Sen's: the median of the slopes of all pairs of points, which a third of wild
-points do not move. Whether there is a trend at all is asked with Mann and Kendall's test, which
-takes nothing but the order of the values. SciPy is imported only here and only when asked.
+points do not move. Mann and Kendall's test decides whether there is a trend at all; it takes
+nothing but the order of the values. SciPy is imported only here, and only when it is needed.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ class Trend:
     """How a figure changes with time."""
 
     slope: float
-    """Of the figure in its own unit, for each unit of time."""
+    """Change of the figure, in its own unit, for each unit of time."""
     interval: tuple[float, float]
-    """Encloses the slope with 95 % confidence (Sen, 1968), if the points were independent."""
+    """Bounds that enclose the slope with 95 % confidence (Sen, 1968), if the points are
+    independent."""
     chance: float
     """Probability (0-1) of as much order without any trend: Kendall's tau, two-sided."""
     start: float
@@ -40,12 +41,12 @@ class Trend:
         return self.chance < SIGNIFICANCE and (low > 0 or high < 0)
 
 
-def trend(times: Sequence[float], values: Sequence[float]) -> Trend | None:
+def fit_trend(times: Sequence[float], values: Sequence[float]) -> Trend | None:
     """Fit a trend; `None` with fewer than `LEAST_POINTS` points.
 
     Args:
-        times: When, ascending.
-        values: What was seen then.
+        times: Times of the points, ascending.
+        values: Figure at each of these times.
     """
     if len(values) < LEAST_POINTS:
         return None

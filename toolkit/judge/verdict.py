@@ -32,16 +32,16 @@ class Verdict:
     kind: str
     reasons: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    """What a person should know although the figure stands."""
+    """Facts that a person should know although the figure stands."""
 
 
-def judge(facts: Facts, runs: Sequence[BoardRun], figure: Latency) -> Verdict:
+def judge_runs(facts: Facts, runs: Sequence[BoardRun], figure: Latency) -> Verdict:
     """Judge a measurement.
 
     Args:
-        facts: What the agent says of its board.
-        runs: One for each fresh process.
-        figure: What was computed from them.
+        facts: Facts of the board, as the agent reports them.
+        runs: Run of each fresh process.
+        figure: Latency that was computed from them.
     """
     notes = tuple(warnings(runs) + _weak_interval(runs, figure))
     invalid = silent_fallback(runs) + disturbances(runs)
@@ -112,7 +112,7 @@ def _unsteady(runs: Sequence[BoardRun]) -> list[str]:
 def _moved(runs: Sequence[BoardRun], figure: Latency) -> list[str]:
     """A whole inference holds an invoke: where it takes less, the two loops saw two speeds.
 
-    Not asked of requests at a fixed rate, whose pauses make `invoke` slower.
+    Requests at a fixed rate are left out: their pauses make `invoke` slower.
     """
     wholes = [median(run.end_to_end_ns) / 1e3 for run in runs if run.end_to_end_ns]
     if runs[0].run.period_ns or not wholes or figure.median_us <= STEADY_RATIO * median(wholes):

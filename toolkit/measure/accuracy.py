@@ -38,7 +38,7 @@ class BoardAccuracy:
 
     data: Path
     origin: str
-    """Which samples of the data these are, in words."""
+    """Samples of the data that were taken, in words."""
     samples: int
     board_correct: int
     host_correct: int
@@ -68,16 +68,16 @@ def measure_accuracy(
     model: ModelFile,
     data: LabelledData,
     device: Device,
-    staged: Staged,
+    on_board: Staged,
     on_progress: OnProgress,
 ) -> BoardAccuracy:
     """Ask a board and this host about every test sample, a batch at a time.
 
     Args:
-        model: The file.
-        data: From `open_labelled`.
-        device: With its runtime prepared.
-        staged: The file on it.
+        model: File.
+        data: Data set, as `open_labelled` returned it.
+        device: Board, with its runtime prepared.
+        on_board: The file on it.
         on_progress: Called as the work goes on.
 
     Raises:
@@ -85,25 +85,26 @@ def measure_accuracy(
         AgentError: The board cannot.
     """
     samples = data.read(on_progress)
-    (given,), card = model.outputs, data.card
-    decides = 0.0 if card.output(given.name).activation == "sigmoid" else 0.5
+    (output,), card = model.outputs, data.card
+    threshold = 0.0 if card.output(output.name).activation == "sigmoid" else 0.5
     board, host = [], []
     for done, inputs in _batches(samples, model.inputs, card):
         on_progress("accuracy on the board", done, len(samples))
-        here = FORMATS[model.format].run(model.path, inputs)[given.name]
-        there = device.infer(staged, inputs)[1][given.name]
-        host.append(_classes(here, given, decides))
-        board.append(_classes(there, given, decides))
+        host_scores = FORMATS[model.format].run(model.path, inputs)[output.name]
+        board_scores = device.infer(on_board, inputs)[1][output.name]
+        host.append(_classes(host_scores, output, threshold))
+        board.append(_classes(board_scores, output, threshold))
     on_progress("accuracy on the board", len(samples), len(samples))
-    board_chosen, host_chosen = np.concatenate(board), np.concatenate(host)
-    board_right, host_right = board_chosen == samples.labels, host_chosen == samples.labels
+    board_classes, host_classes = np.concatenate(board), np.concatenate(host)
+    labels = samples.labels
+    board_right, host_right = board_classes == labels, host_classes == labels
     return BoardAccuracy(
         data=data.dataset.path,
         origin=data.dataset.origins[TEST],
         samples=len(samples),
         board_correct=int(board_right.sum()),
         host_correct=int(host_right.sum()),
-        agreement=float(np.mean(board_chosen == host_chosen)),
+        agreement=float(np.mean(board_classes == host_classes)),
         drop=drop_between(TEST, host_right, board_right),
     )
 
@@ -113,13 +114,17 @@ class LabelledData:
     """A data set whose test samples are to be answered."""
 
     card: ModelCard
-    """What the model's input takes and its output means."""
+    """Meaning of the model's inputs and outputs."""
     dataset: Dataset
     numbers: tuple[int, ...]
-    """The model's class of each class of the data; empty where they are the same."""
+    """Number of the model's class for each class of the data; empty where they are equal."""
 
     def read(self, on_progress: OnProgress) -> Samples:
-        """Read the test samples, as they are stored, labelled by the model's classes."""
+        """Read the test samples, as they are stored, labelled by the model's classes.
+
+        Raises:
+            ConversionError: A sample cannot be read.
+        """
         rows = np.arange(len(self.dataset.labels[TEST]))
         samples = self.dataset.read(
             {TEST: Selection(TEST, rows)},
@@ -131,12 +136,12 @@ class LabelledData:
 
 
 def open_labelled(model: ModelFile, data: Path) -> LabelledData:
-    """Look through a data set before a board is asked: does it fit the model?
+    """Look through a data set before a board works: does it fit the model?
 
     Args:
-        model: The file; `model.toml` beside it says what its input takes and its output means.
-        data: As for a conversion: .npz, folder of images, or tar of such a folder; the test samples
-            are used, those that the conversion beside the model held out.
+        model: File; `model.toml` beside it says what its input takes and its output means.
+        data: An .npz, a folder of images, or a tar of such a folder; the test samples are used,
+            those that the conversion beside the model held out.
 
     Raises:
         ModelTomlError: `model.toml` is wrong.
@@ -149,15 +154,15 @@ def open_labelled(model: ModelFile, data: Path) -> LabelledData:
             f"{model.path}: has {len(model.outputs)} outputs; accuracy is for classifiers of one",
             "leave out --data: all outputs are compared with this host's anyhow",
         )
-    (given,) = model.outputs
+    (output,) = model.outputs
     _refuse_other_task(model)
     shapes = {spec.name: _shape_of(spec, card) for spec in model.inputs}
-    outputs = prod(given.shape[1:])
+    outputs = prod(output.shape[1:])
     smallest = min(size for shape in (*shapes.values(), (outputs,)) for size in shape)
-    if smallest < 1 or max(given.shape[1:]) != outputs:
-        taken = ", ".join(str(list(spec.shape)) for spec in model.inputs)
+    if smallest < 1 or max(output.shape[1:]) != outputs:
+        input_shapes = ", ".join(str(list(spec.shape)) for spec in model.inputs)
         raise ConversionError(
-            f"{model.path}: takes {taken} and gives {list(given.shape)}; accuracy is "
+            f"{model.path}: takes {input_shapes} and gives {list(output.shape)}; accuracy is "
             "for classifiers whose sizes are fixed",
             "leave out --data",
         )
@@ -176,12 +181,12 @@ def open_labelled(model: ModelFile, data: Path) -> LabelledData:
             "takes one",
             "convert the model from images, or describe its input in model.toml (docs/run.md)",
         )
-    labels = card.output(given.name).labels
+    labels = card.output(output.name).labels
     return LabelledData(card, dataset, _numbers(data, dataset.class_names, labels))
 
 
 def _seed_beside(model: ModelFile) -> int:
-    """What divided the data of the conversion: its test samples must be tested, no others."""
+    """Return the seed of the conversion: the test samples are those that it held out."""
     if not (model.path.parent / CONVERSION_NAME).is_file():
         return 0
     conversion = read_conversion(model.path.parent)
@@ -225,9 +230,9 @@ def _numbers(data: Path, names: tuple[str, ...], labels: list[str]) -> tuple[int
 
 
 def _shape_of(spec: TensorSpec, card: ModelCard) -> tuple[int, ...]:
-    """Of a sample as the data has it, without the batch axis."""
-    taken, shape = card.input(spec.name), spec.shape[1:]
-    if isinstance(taken, ImageInput) and taken.layout == "NCHW":
+    """Return the shape of a sample in the data, without the batch axis."""
+    image, shape = card.input(spec.name), spec.shape[1:]
+    if isinstance(image, ImageInput) and image.layout == "NCHW":
         return (*shape[1:], shape[0])
     return shape
 
@@ -235,7 +240,7 @@ def _shape_of(spec: TensorSpec, card: ModelCard) -> tuple[int, ...]:
 def _batches(
     samples: Samples, specs: Sequence[TensorSpec], card: ModelCard
 ) -> Iterator[tuple[int, dict[str, Array]]]:
-    """What the inputs are fed, by name, and how many samples came before."""
+    """Yield the number of samples that came before, and a batch by input name."""
     stored = {spec.name: part(samples.stored, spec.name if len(specs) > 1 else "")
               for spec in specs}  # fmt: skip
     feeds = {spec.name: _feed(stored[spec.name], spec, card) for spec in specs}
@@ -248,24 +253,24 @@ def _batches(
 
 def _feed(samples: Array, spec: TensorSpec, card: ModelCard) -> Callable[[Array], Array]:
     """From stored samples to the input's type; pixels as the agent's `preprocess` does it."""
-    taken = card.input(spec.name)
-    if not isinstance(taken, ImageInput) or samples.dtype != np.uint8:
+    image = card.input(spec.name)
+    if not isinstance(image, ImageInput) or samples.dtype != np.uint8:
         return lambda stored: quantize(stored.astype(np.float32), spec)
 
     def feed(stored: Array) -> Array:
-        real = (stored[..., ::-1] if taken.color == "BGR" else stored).astype(np.float32)
-        if taken.mean is not None and taken.std is not None:
-            real = (real - np.asarray(taken.mean, np.float32)) / np.asarray(taken.std, np.float32)
-        elif (taken.scale, taken.offset) != (1.0, 0.0):
-            real = real * np.float32(taken.scale) + np.float32(taken.offset)
-        return quantize(real.transpose(0, 3, 1, 2) if taken.layout == "NCHW" else real, spec)
+        real = (stored[..., ::-1] if image.color == "BGR" else stored).astype(np.float32)
+        if image.mean is not None and image.std is not None:
+            real = (real - np.asarray(image.mean, np.float32)) / np.asarray(image.std, np.float32)
+        elif (image.scale, image.offset) != (1.0, 0.0):
+            real = real * np.float32(image.scale) + np.float32(image.offset)
+        return quantize(real.transpose(0, 3, 1, 2) if image.layout == "NCHW" else real, spec)
 
     return feed
 
 
-def _classes(values: Array, spec: TensorSpec, decides: float) -> Array:
-    """The class of each sample: the largest score, or whether a single one is above `decides`."""
+def _classes(values: Array, spec: TensorSpec, threshold: float) -> Array:
+    """The class of each sample: the largest score, or whether a single one is above `threshold`."""
     scores = dequantize(values, spec).reshape(len(values), -1)
     if scores.shape[1] > 1:
         return np.asarray(scores.argmax(axis=1))
-    return (scores[:, 0] > decides).astype(np.int64)
+    return (scores[:, 0] > threshold).astype(np.int64)

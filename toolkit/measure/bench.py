@@ -32,29 +32,30 @@ _LOOPBACK = ("127.", "::1", "localhost")
 
 @dataclass(frozen=True)
 class BenchSettings:
-    """What is measured."""
+    """Settings of a benchmark."""
 
     threads: tuple[int, ...] | None = None
-    """The settings to measure, one row each; empty for 1 up to the board's cores; `None`: as
-    kedge.toml says, else 1."""
+    """Numbers of threads, one row each; empty for 1 up to the board's cores; `None` for the number
+    in kedge.toml, else 1."""
     duration_s: float = 3.0
     """Steady time of one row, over the processes of one round."""
     wheelhouse: Path | None = None
-    """A folder of wheels, where there is no network."""
+    """Folder of wheels, where there is no network."""
     processes: int = PROCESSES
-    """Fresh processes of one row; as many again where these differ, unless the quality is quick."""
+    """Number of fresh processes of one row; as many again where they differ, unless the quality is
+    quick."""
     quality: str = "standard"
-    """What the two above follow from; see `toolkit.measure.quality`."""
+    """Name of the quality (a key of `QUALITIES`), which decides how often a row is repeated."""
     rate_hz: float = 0.0
-    """Requests a second, at fixed times; 0 is back to back."""
+    """Number of requests a second, at fixed times; 0 for runs back to back."""
     soak_s: float = 0.0
-    """Above 0: one process for so long, and whether it leaks or gets slower."""
+    """Length of a soak: one process, which may leak or get slower; 0 for none."""
     seed: int = 0
-    """Of the random inputs that are timed."""
+    """Seed of the random inputs that are timed."""
     profile: bool = False
-    """Whether the time of each operator is asked for, too."""
+    """Whether the time of each operator is measured, too."""
     data: Path | None = None
-    """A labelled data set, for the accuracy on the board."""
+    """Labelled data set, for the accuracy on the board."""
 
     def one_process(self, threads: int) -> RunSettings:
         """Return how one fresh process measures."""
@@ -66,11 +67,11 @@ class BenchSettings:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a board said about a model."""
+    """Figures of a model on a board, and the conditions under which they were taken."""
 
     target: str
     place: str
-    """What the rows are headed with."""
+    """Name of the board, or "this computer": the head of the rows."""
     model: Path
     model_sha256: str
     facts: Facts
@@ -80,13 +81,13 @@ class Measurement:
     settings: BenchSettings
     rows: tuple[Row, ...]
     connect_s: float | None = None
-    """From the first packet to the facts of the board; `None` where others connected."""
+    """Seconds from the first packet to the board's facts; `None` where the caller connected."""
     push_s: float | None = None
-    """Sending the model, or finding that it is there."""
+    """Seconds for sending the model, or finding that it is there."""
     accuracy: BoardAccuracy | None = None
-    """Over the labelled data set, where one was given."""
+    """Accuracy over the labelled data set; `None` where there was none."""
     op_times: OpTimes | None = None
-    """Of each operator, where they were asked for."""
+    """Time of each operator; `None` where it was not measured."""
 
     @property
     def best(self) -> Row:
@@ -104,9 +105,9 @@ def bench(
     """Measure a .tflite on a target.
 
     Args:
-        model: The .tflite. Held-out inputs of a conversion beside it (`golden.npz`) are used to
+        model: Model file. Held-out inputs of a conversion beside it (`golden.npz`) are used to
             compare the outputs; without them, random ones are.
-        target: Where.
+        target: Board.
         settings: Threads, duration and the like.
         on_progress: Called as the work goes on.
 
@@ -118,15 +119,15 @@ def bench(
         IntegrityError: Something arrived damaged.
     """
     contents, settings = read_model_file(model), settings or BenchSettings()
-    labelled = open_labelled(contents, settings.data) if settings.data else None
+    data = open_labelled(contents, settings.data) if settings.data else None
     started = time.monotonic()
     with open_board(target, on_progress) as device:
         connect_s = time.monotonic() - started
         try:
-            found = bench_on(contents, device, settings, on_progress, labelled)
+            measurement = bench_on(contents, device, settings, on_progress, data)
         except UnreachableError as lost:
             raise why_lost(target, device.facts.boot_id, lost, on_progress) from lost
-    return replace(found, connect_s=connect_s)
+    return replace(measurement, connect_s=connect_s)
 
 
 def bench_on(
@@ -134,15 +135,29 @@ def bench_on(
     device: Device,
     settings: BenchSettings,
     on_progress: OnProgress,
-    labelled: LabelledData | None = None,
+    data: LabelledData | None = None,
 ) -> Measurement:
-    """Measure a .tflite on a board that is connected already; see `bench`."""
+    """Measure a .tflite on a board that is connected already.
+
+    Args:
+        contents: Model file.
+        device: Board.
+        settings: Threads, duration and the like.
+        on_progress: Called as the work goes on.
+        data: Labelled data set, for the accuracy on the board.
+
+    Raises:
+        ConversionError: The board's runtime cannot load the file, or the data does not fit it.
+        TargetError: The board loads no runtime, or has no room.
+        AgentError: The board cannot load or run the model.
+        IntegrityError: Something arrived damaged.
+    """
     board = ready(device, (contents,), settings.wheelhouse, on_progress)
     (staged,) = board.staged
     parity = check_outputs(contents, device, staged, board.kernel_class, on_progress)
     accuracy = None
-    if labelled is not None:
-        accuracy = measure_accuracy(contents, labelled, device, staged, on_progress)
+    if data is not None:
+        accuracy = measure_accuracy(contents, data, device, staged, on_progress)
     cores = device.facts.cores
     threads = threads_for(settings.threads, device.target.execution, cores)
     return Measurement(
@@ -183,11 +198,19 @@ def place_of(target: Target) -> str:
     return f"{target.name} ({target.address})"
 
 
-def threads_for(asked: tuple[int, ...] | None, execution: Execution, cores: int) -> tuple[int, ...]:
-    """Return the numbers of threads to measure with; see `BenchSettings.threads`."""
-    if asked is None:
+def threads_for(
+    counts: tuple[int, ...] | None, execution: Execution, cores: int
+) -> tuple[int, ...]:
+    """Return the numbers of threads to measure with.
+
+    Args:
+        counts: `BenchSettings.threads`.
+        execution: Settings of the target in kedge.toml.
+        cores: Number of cores of the board.
+    """
+    if counts is None:
         return (execution.threads or 1,)
-    return asked or tuple(range(1, cores + 1))
+    return counts or tuple(range(1, cores + 1))
 
 
 def _row(

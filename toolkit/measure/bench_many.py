@@ -19,18 +19,18 @@ from toolkit.measure.bench import BenchSettings, Measurement, bench
 #: Boards that are measured at the same time; the work is theirs, the host only waits.
 _AT_ONCE = 32
 
-#: What a board may fail with on its own; anything else is a bug and ends the whole.
+#: Errors of a single board; anything else is a bug and ends the whole.
 BoardFailure = ConversionError | IntegrityError | TargetError | ToolkitError
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one board."""
+    """Measurement of one board, or the error that it ended with."""
 
     target: str
     measurement: Measurement | None
     error: BoardFailure | None
-    """Why there is no measurement."""
+    """Error of the board; `None` where there is a measurement."""
 
 
 def bench_many(
@@ -42,13 +42,13 @@ def bench_many(
     """Measure a .tflite on several targets at once.
 
     Args:
-        model: The .tflite, as for `bench`.
-        targets: Where, each once.
-        settings: As for `bench`.
+        model: Model file; held-out inputs beside it (`golden.npz`) are used.
+        targets: Boards, each once.
+        settings: Threads, duration and the like.
         on_progress: Called from several threads, each with its target's name.
 
     Returns:
-        One outcome for each target, in their order.
+        Outcome of each target, in their order.
 
     Raises:
         ConversionError: The file is no whole .tflite.
@@ -56,7 +56,7 @@ def bench_many(
     read_model_file(model)
     if len(targets) == 1:  # in this thread, where Ctrl-C ends it in good order
         return [_bench_one(model, targets[0], settings, on_progress)]
-    found: dict[str, Outcome | BaseException] = {}
+    outcomes: dict[str, Outcome | BaseException] = {}
     places = threading.Semaphore(_AT_ONCE)
 
     def work(target: Target) -> None:
@@ -65,9 +65,9 @@ def bench_many(
 
         with places:
             try:
-                found[target.name] = _bench_one(model, target, settings, show)
+                outcomes[target.name] = _bench_one(model, target, settings, show)
             except BaseException as error:  # a bug: it is the caller's to see, not the thread's
-                found[target.name] = error
+                outcomes[target.name] = error
 
     # Daemons, so that Ctrl-C need not wait for a board: its agent ends when the connection does.
     threads = [threading.Thread(target=work, args=(target,), daemon=True) for target in targets]
@@ -75,7 +75,7 @@ def bench_many(
         thread.start()
     for thread in threads:
         thread.join()
-    return [_outcome(found[target.name]) for target in targets]
+    return [_outcome(outcomes[target.name]) for target in targets]
 
 
 def _bench_one(
@@ -87,7 +87,7 @@ def _bench_one(
         return Outcome(target.name, None, error)
 
 
-def _outcome(found: Outcome | BaseException) -> Outcome:
-    if isinstance(found, BaseException):
-        raise found
-    return found
+def _outcome(outcome: Outcome | BaseException) -> Outcome:
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome

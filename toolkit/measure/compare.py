@@ -23,24 +23,24 @@ from toolkit.measure.outputs import host_class
 from toolkit.measure.ready import open_board, ready
 from toolkit.measure.rows import one_process
 
-#: Of each arm (Google Benchmark asks for 9 repetitions before it tests).
+#: Number of processes of each arm (Google Benchmark wants 9 repetitions before it tests).
 PROCESSES_OF_AN_ARM = 9
 
 
 @dataclass(frozen=True)
 class CompareSettings:
-    """How two models are compared."""
+    """Settings of a comparison of two models."""
 
     threads: int | None = None
-    """`None`: as kedge.toml says, else 1."""
+    """Number of threads; `None` for the number in kedge.toml, else 1."""
     duration_s: float = 9.0
     """Steady time of both arms together."""
     processes: int = PROCESSES_OF_AN_ARM
-    """Of each arm."""
+    """Number of processes of each arm."""
     max_regression: float = NOISE
-    """B may be slower than A by this share."""
+    """Largest accepted slowdown of B, as a share of A."""
     seed: int = 0
-    """Of the order."""
+    """Seed of the order in which the processes run."""
     wheelhouse: Path | None = None
 
 
@@ -77,7 +77,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class LatencyComparison:
-    """What may be said of B against A."""
+    """Latency of B against that of A."""
 
     target: str
     place: str
@@ -217,12 +217,12 @@ def _comparison(
 
 
 def order_of(arms: int, processes: int, seed: int) -> list[int]:
-    """Return which arm runs when: blocks of A B or B A, drawn anew for each block.
+    """Draw the order in which the arms run: blocks of A B or B A, each drawn anew.
 
     Args:
-        arms: How many there are.
-        processes: Of each arm.
-        seed: The same seed, the same order.
+        arms: Number of arms.
+        processes: Number of processes of each arm.
+        seed: Seed of the draw; an equal seed gives an equal order.
     """
     draw = random.Random(seed)
     order = []
@@ -235,7 +235,7 @@ def order_of(arms: int, processes: int, seed: int) -> list[int]:
 
 def interleave(
     device: Device,
-    staged: Sequence[Staged],
+    models: Sequence[Staged],
     one: RunSettings,
     processes: int,
     on_progress: OnProgress,
@@ -243,18 +243,18 @@ def interleave(
     """Measure files in turn, each process of each a fresh one.
 
     Args:
-        device: With its runtime prepared.
-        staged: Files there that it can load.
-        one: How one process runs; its seed decides the order, too.
-        processes: Of each file.
+        device: Board, with its runtime prepared.
+        models: Files on the board, which its runtime can load.
+        one: Settings of one process; its seed decides the order, too.
+        processes: Number of processes of each file.
         on_progress: Called as it goes on.
 
     Returns:
-        The runs of each file.
+        Runs of each file, in the order of `models`.
     """
-    order = order_of(len(staged), processes, one.seed)
-    runs: list[list[BoardRun]] = [[] for _ in staged]
+    order = order_of(len(models), processes, one.seed)
+    runs: list[list[BoardRun]] = [[] for _ in models]
     for done, arm in enumerate(order):
         on_progress("measure in turn", done, len(order))
-        runs[arm].append(device.benchmark(staged[arm], one))
+        runs[arm].append(device.benchmark(models[arm], one))
     return runs

@@ -38,7 +38,7 @@ def measure_on(target: Target = THIS_COMPUTER, on_progress: OnProgress = no_prog
     a board that others wait for.
 
     Args:
-        target: Where.
+        target: Board.
         on_progress: Called as it goes on.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The time of each operator, asked of a board after a measurement that it must not cost."""
+"""Time of each operator; a board that cannot measure it does not spoil the other figures."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from device_agent.contract.op_times import OpTimes
 from targets.agent_client import AgentError
 from targets.device import Device, Staged
 
-#: A profile runs the model for so long, or a hundred times.
+#: Longest time for which a profile runs the model; it ends after a hundred runs, too.
 LONGEST_PROFILE_S = 3.0
 
 
 def ask_op_times(device: Device, model: Staged) -> OpTimes:
-    """Ask a board; where it fails, what was measured before stands, and the reason is told."""
+    """Measure the time of each operator; where that fails, return the reason."""
     try:
         return device.profile(model, LONGEST_PROFILE_S)
     except AgentError as error:

@@ -18,7 +18,7 @@ from toolkit.measure.inputs import golden_beside, random_inputs
 def check_outputs(
     model: ModelFile,
     device: Device,
-    staged: Staged,
+    on_board: Staged,
     kernel_class: KernelClass,
     on_progress: OnProgress,
 ) -> Parity:
@@ -27,7 +27,7 @@ def check_outputs(
     Args:
         model: File.
         device: Board, with its runtime prepared.
-        staged: The file on the board.
+        on_board: The file on the board.
         kernel_class: Kernels that compute there.
         on_progress: Called as the work goes on.
 
@@ -47,7 +47,7 @@ def check_outputs(
     host_outputs = model_format.run(
         model.path, inputs, lambda done, total: on_progress("infer on this host", done, total)
     )
-    board, board_outputs = device.infer(staged, inputs, on_progress=on_progress)
+    board, board_outputs = device.infer(on_board, inputs, on_progress=on_progress)
     return compare_golden((host, host_outputs), (board, board_outputs), model, golden)
 
 

@@ -1,4 +1,4 @@
-"""How much is measured: how many fresh processes, for how long. Pure."""
+"""Qualities of a measurement: numbers of fresh processes, and their time. Pure."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from toolkit.judge.statistics import PROCESSES
 
 @dataclass(frozen=True)
 class Quality:
-    """What one row costs."""
+    """Effort of one row."""
 
     processes: int
     duration_s: float
     """Steady time of all processes of one round together."""
     rounds: int
-    """At most; the next one only where the processes differ too much (see `measure_row`)."""
+    """Largest number of rounds; the next one only where the processes differ too much."""
 
 
 #: quick: two processes show the worst of a cold start; a second is what TFLite's own

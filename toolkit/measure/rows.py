@@ -7,18 +7,18 @@ from toolkit.judge.row import Row, row_of
 from toolkit.judge.statistics import latency
 from toolkit.judge.verdict import is_settled
 
-#: Untimed runs at the start of each process last so long, or as long as the timed ones if shorter.
+#: Longest time of the untimed runs at the start of each process; never longer than the timed ones.
 LONGEST_WARMUP_S = 0.5
 
 
 def one_process(threads: int, duration_s: float, seed: int = 0) -> RunSettings:
-    """Return how one fresh process measures for `duration_s`."""
+    """Return the settings of one fresh process that measures for `duration_s`."""
     return RunSettings(threads, min(LONGEST_WARMUP_S, duration_s), duration_s, seed)
 
 
 def measure_row(
     device: Device,
-    staged: Staged,
+    model: Staged,
     one: RunSettings,
     processes: int,
     rounds: int,
@@ -30,23 +30,23 @@ def measure_row(
     that one disturbed process does not spoil a board that is quiet otherwise.
 
     Args:
-        device: With its runtime prepared.
-        staged: The model.
-        one: How each process runs.
-        processes: Of one round.
-        rounds: At most so many.
+        device: Board, with its runtime prepared.
+        model: Model on the board.
+        one: Settings of each process.
+        processes: Number of processes of one round.
+        rounds: Largest number of rounds.
         on_progress: Called as it goes on.
     """
     what = f"measure with {one.threads} thread{'s' if one.threads > 1 else ''}"
-    # A soak tells its seconds; the phases of a short process pass too quickly to be shown.
+    # A soak reports its seconds; the phases of a short process pass too quickly to be shown.
     within = on_progress if one.soak else no_progress
     runs: list[BoardRun] = []
     for again in range(rounds):
         if again and is_settled(latency([run.samples_ns for run in runs])):
             break
-        told = f"{what} again, as the processes differ" if again else what
+        stage = f"{what} again, as the processes differ" if again else what
         for number in range(processes):
-            on_progress(told, number, processes)
-            runs.append(device.benchmark(staged, one, within))
-        on_progress(told, processes, processes)
+            on_progress(stage, number, processes)
+            runs.append(device.benchmark(model, one, within))
+        on_progress(stage, processes, processes)
     return row_of(device.facts, one.threads, tuple(runs))

@@ -26,26 +26,32 @@ from targets.sample_run import SampleAnswer, SampleRequest, SampleRun
 from toolkit.errors import ToolkitError
 from toolkit.measure.bench import place_of
 from toolkit.measure.ready import open_board, ready
-from toolkit.measure.sample_files import Sample, batched, is_picture, read_picture, read_samples
+from toolkit.measure.sample_files import (
+    Sample,
+    group_samples,
+    is_picture,
+    read_picture,
+    read_samples,
+)
 
-#: What one process on the board is given: little, so that a board's memory and disk hold it.
+#: Most that one process on the board gets: little, so that a board's memory and disk hold it.
 _BATCH_BYTES = 32 << 20
 _BATCH_SAMPLES = 256
 
 
 @dataclass(frozen=True)
-class RunSettings:
-    """How samples are run."""
+class SampleSettings:
+    """Settings of a run of samples."""
 
     keep_outputs: bool = False
     """Whether the real values of all outputs come back too."""
     wheelhouse: Path | None = None
-    """A folder of wheels, where there is no network."""
+    """Folder of wheels, where there is no network."""
 
 
 @dataclass(frozen=True)
 class RunSample:
-    """One sample and what the board answered."""
+    """One sample and the answer of the board."""
 
     source: str
     notes: tuple[str, ...]
@@ -54,7 +60,7 @@ class RunSample:
 
 @dataclass(frozen=True)
 class Run:
-    """What a board answered."""
+    """Answers of a board to samples."""
 
     target: str
     place: str
@@ -64,25 +70,25 @@ class Run:
     kernel_class: KernelClass
     samples: tuple[RunSample, ...]
     peak_rss_bytes: int
-    """Of the process that needed most."""
+    """Peak memory of the process that needed most."""
     outputs: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
     """Real values by output name, `(samples, ...)`; empty unless they were to be kept."""
 
 
-def run(
+def run_files(
     model: Path,
     target: Target,
     files: Sequence[Path],
-    settings: RunSettings | None = None,
+    settings: SampleSettings | None = None,
     on_progress: OnProgress = no_progress,
 ) -> Run:
     """Let a board answer files, each stage of the way done and timed there.
 
     Args:
         model: The .tflite; `model.toml` beside it says what goes in and what comes out.
-        target: Where.
+        target: Board.
         files: Pictures, .npy or .npz; at least one.
-        settings: What is kept, and the like.
+        settings: Settings such as whether outputs are kept.
         on_progress: Called as the work goes on.
 
     Raises:
@@ -93,18 +99,18 @@ def run(
         TargetError: The board cannot be reached, or has no place.
         AgentError: The board cannot load or run the model.
     """
-    settings = settings or RunSettings()
+    settings = settings or SampleSettings()
     contents = read_model_file(model)
     card = card_of(contents, files)
     batches = _batches(contents, card, files)
     first = next(batches)
     with open_board(target, on_progress) as device:
         (staged,) = ready(device, (contents,), settings.wheelhouse, on_progress).staged
-        asked: list[Sample] = []
+        sources: list[Sample] = []
         runs: list[SampleRun] = []
         for batch in chain([first], batches):
-            runs.append(_asked(device, staged, card, batch, settings, on_progress))
-            asked += [Sample(sample.source, {}, sample.notes) for sample in batch]
+            runs.append(_run_batch(device, staged, card, batch, settings, on_progress))
+            sources += [Sample(sample.source, {}, sample.notes) for sample in batch]
     answers = [answer for one in runs for answer in one.answers]
     return Run(
         target=target.name,
@@ -115,7 +121,7 @@ def run(
         kernel_class=runs[0].kernel_class,
         samples=tuple(
             RunSample(sample.source, sample.notes, answer)
-            for sample, answer in zip(asked, answers, strict=True)
+            for sample, answer in zip(sources, answers, strict=True)
         ),
         peak_rss_bytes=max(one.peak_rss_bytes for one in runs),
         outputs={name: np.concatenate([r.outputs[name] for r in runs]) for name in runs[0].outputs},
@@ -146,15 +152,15 @@ def card_of(contents: ModelFile, files: Sequence[Path] = ()) -> ModelCard:
 
 def _batches(contents: ModelFile, card: ModelCard, files: Sequence[Path]) -> Iterator[list[Sample]]:
     samples = chain.from_iterable(read_samples(file, contents.inputs, card) for file in files)
-    return batched(samples, _BATCH_BYTES, _BATCH_SAMPLES)
+    return group_samples(samples, _BATCH_BYTES, _BATCH_SAMPLES)
 
 
-def _asked(
+def _run_batch(
     device: Device,
     staged: Staged,
     card: ModelCard,
     batch: list[Sample],
-    settings: RunSettings,
+    settings: SampleSettings,
     on_progress: OnProgress,
 ) -> SampleRun:
     on_progress("run on the board", 0, len(batch))
@@ -162,18 +168,18 @@ def _asked(
     return device.run_samples(staged, request, on_progress)
 
 
-def require_place(path: Path, kept: Sequence[Path]) -> None:
+def require_place(path: Path, inputs: Sequence[Path]) -> None:
     """Refuse a file that cannot be written, before a board works for it.
 
     Args:
-        path: Where outputs should go.
-        kept: Files that are read, and must not be lost.
+        path: File that the outputs are to be written to.
+        inputs: Files that are read, and must not be lost.
 
     Raises:
         ConversionError: It is a folder, or its folder is absent or may not be written to; or it is
-            one of the files that are kept.
+            one of the inputs.
     """
-    if any(path.exists() and one.exists() and path.samefile(one) for one in kept):
+    if any(path.exists() and one.exists() and path.samefile(one) for one in inputs):
         raise ConversionError(
             f"{path}: is read in this run; the outputs would take its place", "name another file"
         )
@@ -188,6 +194,10 @@ def require_place(path: Path, kept: Sequence[Path]) -> None:
 def save_outputs(path: Path, outputs: Mapping[str, np.ndarray[Any, Any]]) -> None:
     """Write the real values of outputs as an .npz, by output name.
 
+    Args:
+        path: File to write.
+        outputs: Real values by output name, `(samples, ...)`.
+
     Raises:
         HostDiskError: The disk is full or read-only.
         ConversionError: The path cannot be written.
@@ -198,14 +208,23 @@ def save_outputs(path: Path, outputs: Mapping[str, np.ndarray[Any, Any]]) -> Non
     durable.write(path, buffer.getvalue())
 
 
-def labelled(output: str, answer: Mapping[str, Any], card: ModelCard) -> dict[str, Any]:
-    """An answer with the names of its classes: `classes` of `label`, `number` and `score`."""
+def label_answer(output: str, answer: Mapping[str, Any], card: ModelCard) -> dict[str, Any]:
+    """Return an answer with the names of its classes.
+
+    Args:
+        output: Name of the output.
+        answer: Answer of the board for this output.
+        card: Meaning of the model's outputs.
+
+    Returns:
+        `task`, and for a classifier `classes` and `best`, of `label`, `number` and `score`.
+    """
     labels = card.output(output).labels
     if "classes" not in answer:
         return {"task": card.output(output).task, **answer}
 
-    def entry(found: Sequence[Any]) -> dict[str, Any]:
-        number, score = int(found[0]), found[1]
+    def entry(pair: Sequence[Any]) -> dict[str, Any]:
+        number, score = int(pair[0]), pair[1]
         return {
             "label": labels[number] if labels else str(number),
             "number": number,
@@ -214,6 +233,6 @@ def labelled(output: str, answer: Mapping[str, Any], card: ModelCard) -> dict[st
 
     return {
         "task": card.output(output).task,
-        "classes": [entry(found) for found in answer["classes"]],
+        "classes": [entry(pair) for pair in answer["classes"]],
         "best": entry(answer["best"]),
     }

@@ -36,18 +36,18 @@ class SampleError(ConversionError):
 
 @dataclass(frozen=True)
 class Sample:
-    """What a model is asked once."""
+    """Inputs of one inference."""
 
     source: str
-    """Where it comes from; a file of several samples has their numbers behind its name."""
+    """Name of its file; behind it the number of the sample, where the file holds several."""
     tensors: Mapping[str, Array]
     """By input name, as `targets.sample_run.SampleRequest` takes them."""
     notes: tuple[str, ...] = ()
-    """What was done to a picture; one sentence each."""
+    """Changes that were made to a picture; one sentence each."""
 
     @property
     def size_bytes(self) -> int:
-        """Of all that travels."""
+        """Number of bytes that travel to the board."""
         return sum(values.nbytes for values in self.tensors.values())
 
 
@@ -77,8 +77,8 @@ def read_samples(path: Path, inputs: Sequence[TensorSpec], card: ModelCard) -> I
 
     Args:
         path: A picture, .npy or .npz.
-        inputs: What the model takes.
-        card: What that means.
+        inputs: Inputs of the model.
+        card: Meaning of its inputs and outputs.
 
     Raises:
         SampleError: The file is damaged or does not fit the model.
@@ -145,13 +145,13 @@ def _refuse_deep(path: Path, image: Any) -> None:
 
 
 def _array_samples(path: Path, inputs: Sequence[TensorSpec], card: ModelCard) -> Iterator[Sample]:
-    arrays = _named(path, _load(path), [spec.name for spec in inputs])
+    arrays = _by_input(path, _load(path), [spec.name for spec in inputs])
     rows = {spec.name: _rows(path, spec, arrays[spec.name], card) for spec in inputs}
     counts = {len(of_input) for of_input in rows.values()}
     if len(counts) != 1 or counts == {0}:
-        found = ", ".join(f"{name}: {len(of_input)}" for name, of_input in rows.items())
+        numbers = ", ".join(f"{name}: {len(of_input)}" for name, of_input in rows.items())
         raise SampleError(
-            f"{path}: has these numbers of samples: {found}; expected the same of each, from 1",
+            f"{path}: has these numbers of samples: {numbers}; expected the same of each, from 1",
             "give each input one array of as many samples",
         )
     (count,) = counts
@@ -176,14 +176,14 @@ def _load(path: Path) -> dict[str, Array]:
         ) from error
 
 
-def _named(path: Path, arrays: dict[str, Array], names: list[str]) -> dict[str, Array]:
-    """The same by input name: where there is one of each, its name does not matter."""
+def _by_input(path: Path, arrays: dict[str, Array], names: list[str]) -> dict[str, Array]:
+    """Return arrays by input name: where there is one array and one input, names do not matter."""
     if len(arrays) == len(names) == 1:
         return {names[0]: next(iter(arrays.values()))}
     if set(arrays) != set(names):
-        found = "is one array" if "" in arrays else f"has the arrays {', '.join(sorted(arrays))}"
+        contents = "is one array" if "" in arrays else f"has the arrays {', '.join(sorted(arrays))}"
         raise SampleError(
-            f"{path}: {found}, the model takes {', '.join(sorted(names))}",
+            f"{path}: {contents}, the model takes {', '.join(sorted(names))}",
             "save one array for each input, by its name: np.savez(file, **{name: array, …})",
         )
     return arrays
@@ -247,7 +247,7 @@ def _numbers(path: Path, spec: TensorSpec, values: Array) -> Array:
     return sent
 
 
-def batched(samples: Iterator[Sample], most_bytes: int, most: int) -> Iterator[list[Sample]]:
+def group_samples(samples: Iterator[Sample], most_bytes: int, most: int) -> Iterator[list[Sample]]:
     """Group samples so that no group is larger than a board can take; one is always taken."""
     group: list[Sample] = []
     room: float = most_bytes

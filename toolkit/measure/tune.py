@@ -32,14 +32,14 @@ from toolkit.measure.compare import order_of
 from toolkit.measure.ready import open_board, prepare_for
 from toolkit.measure.rows import one_process
 
-#: How long the process of a setting measures in the first round.
+#: Time for which the process of a setting measures in the first round.
 SCREENING_S = 0.2
 
 #: A setting that is slower than the fastest by more than this does not enter the second round: one
 #: process of a board that is not quiet differs by less.
 FAR_BEHIND = 1.5
 
-#: So many of the fastest enter the second round, and the one that kedge would take untuned.
+#: Number of the fastest settings that enter the second round, beside the default.
 MOST_FINALISTS = 6
 
 
@@ -60,41 +60,41 @@ class Setting:
 
 @dataclass(frozen=True)
 class Trial:
-    """A setting, tried."""
+    """A setting and its figures."""
 
     setting: Setting
     screening_us: float
     """Median of its one process of the first round."""
     row: Row | None
-    """What the second round says of it; `None` where it did not come so far."""
+    """Figures of the second round; `None` where the setting did not reach it."""
 
     @property
     def median_us(self) -> float:
-        """Of the last round that it reached."""
+        """Median of the last round that it reached, in microseconds."""
         return self.row.latency.median_us if self.row is not None else self.screening_us
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """What a board said about the ways to run a model."""
+    """Figures of the ways to run a model on a board."""
 
     target: str
     place: str
     model: Path
     trials: tuple[Trial, ...]
-    """The fastest first."""
+    """Trials of all settings, the fastest first."""
     default: Setting
-    """What kedge takes on this board untuned: the preferred runtime, one thread, all cores."""
+    """Setting that kedge takes untuned: the preferred runtime, one thread, all cores."""
     refused: Mapping[str, str]
-    """Runtimes that did not come so far, and why."""
+    """Reason by runtime, for runtimes that do not load the model or cannot run it."""
 
     @property
-    def chosen(self) -> Trial | None:
+    def best(self) -> Trial | None:
         """The trial whose setting is to be kept; `None` where none can be trusted.
 
-        Of those that cannot be told from the fastest that is not INVALID (within the noise, or
-        their intervals overlap), the one with the fewest threads: the others leave less of the
-        board to everybody else, for nothing.
+        Some settings cannot be distinguished from the fastest one that is not INVALID: they are
+        within the noise, or their intervals overlap. Of these the one with the fewest threads is
+        chosen: the others leave less of the board to everybody else, for nothing.
         """
         trusted = [
             (trial, trial.row.latency)
@@ -114,28 +114,28 @@ class Tuning:
 
     @property
     def runtime_ratios(self) -> dict[str, float]:
-        """Of each runtime that ran the model: its best median over that of the chosen setting."""
-        chosen = self.chosen
-        if chosen is None or chosen.row is None:
+        """Best median of each runtime that ran the model, over the median of the chosen setting."""
+        best_trial = self.best
+        if best_trial is None or best_trial.row is None:
             return {}
         best: dict[str, float] = {}
         for trial in self.trials:
             best[trial.setting.runtime] = min(
                 trial.median_us, best.get(trial.setting.runtime, trial.median_us)
             )
-        return {name: value / chosen.row.latency.median_us for name, value in best.items()}
+        return {name: value / best_trial.row.latency.median_us for name, value in best.items()}
 
     @property
     def speedup(self) -> float | None:
         """Latency of the default over that of the chosen setting; above 1 is faster."""
-        chosen = self.chosen
+        best_trial = self.best
         before = next((one.row for one in self.trials if one.setting == self.default), None)
-        if chosen is None or chosen.row is None or before is None:
+        if best_trial is None or best_trial.row is None or before is None:
             return None
-        return before.latency.median_us / chosen.row.latency.median_us
+        return before.latency.median_us / best_trial.row.latency.median_us
 
 
-def tune(
+def tune_target(
     model: Path,
     target: Target,
     duration_s: float = 1.5,
@@ -145,10 +145,10 @@ def tune(
     """Measure a model on a target in every way that it can run there.
 
     Args:
-        model: The .tflite.
-        target: Where; what its entry says of runtime, threads and cores is passed over.
+        model: Model file.
+        target: Board; runtime, threads and cores of its entry in kedge.toml are ignored.
         duration_s: Steady time of one setting in the second round, over all its processes.
-        wheelhouse: A folder of wheels, where there is no network.
+        wheelhouse: Folder of wheels, where there is no network.
         on_progress: Called as the work goes on.
 
     Raises:
@@ -163,18 +163,18 @@ def tune(
         default = Setting(device.runtime, 1)
         runtimes, refused = _prepare(contents, device, wheelhouse, on_progress)
         staged = device.push(model, on_progress)
-        wanted = settings_for(device.facts, runtimes)
-        screened = _screen(device, staged, wanted, refused, on_progress)
-        finalists = choose_finalists(screened, default)
+        settings = settings_for(device.facts, runtimes)
+        medians = _screen(device, staged, settings, refused, on_progress)
+        finalists = choose_finalists(medians, default)
         rows = _measure(device, staged, finalists, duration_s, on_progress)
-    trials = [Trial(one, screened[one], rows.get(one)) for one in screened]
+    trials = [Trial(setting, medians[setting], rows.get(setting)) for setting in medians]
     return Tuning(
         target.name, place_of(target), model, tuple(sorted(trials, key=_speed)), default, refused
     )
 
 
-def tuned(execution: Execution, setting: Setting) -> Execution:
-    """Return what an entry says of how to run models once a setting is kept."""
+def apply_setting(execution: Execution, setting: Setting) -> Execution:
+    """Return the execution of a target with the runtime, threads and cores of a setting."""
     return replace(
         execution,
         runtime=setting.choice.distribution,
@@ -187,8 +187,8 @@ def settings_for(facts: Facts, runtimes: Sequence[RuntimeChoice]) -> list[Settin
     """Return all ways to run a model: each runtime on 1 to all threads, on each class of cores.
 
     Args:
-        facts: What the agent says of the board.
-        runtimes: Those that load there.
+        facts: Facts of the board, as the agent reports them.
+        runtimes: Runtimes that load there.
     """
     classes = [kind.cores for kind in facts.core_classes]
     places: list[tuple[tuple[int, ...], int]] = [((), facts.cores)]
@@ -202,20 +202,25 @@ def settings_for(facts: Facts, runtimes: Sequence[RuntimeChoice]) -> list[Settin
     ]
 
 
-def choose_finalists(screened: Mapping[Setting, float], default: Setting) -> list[Setting]:
-    """Choose who enters the second round: the fastest, and the default for comparison."""
-    fastest = min(screened.values())
+def choose_finalists(medians: Mapping[Setting, float], default: Setting) -> list[Setting]:
+    """Choose the settings of the second round: the fastest, and the default for comparison.
+
+    Args:
+        medians: Median of each setting in the first round, microseconds; at least one.
+        default: Setting that kedge takes untuned.
+    """
+    fastest = min(medians.values())
     near = sorted(
-        (one for one in screened if screened[one] <= FAR_BEHIND * fastest), key=screened.__getitem__
+        (one for one in medians if medians[one] <= FAR_BEHIND * fastest), key=medians.__getitem__
     )
     finalists = near[:MOST_FINALISTS]
-    return finalists if default in finalists or default not in screened else [*finalists, default]
+    return finalists if default in finalists or default not in medians else [*finalists, default]
 
 
 def _prepare(
     contents: ModelFile, device: Device, wheelhouse: Path | None, on_progress: OnProgress
 ) -> tuple[list[RuntimeChoice], dict[str, str]]:
-    """Bring every runtime there that loads the model; tell why of the others."""
+    """Bring every runtime there that loads the model; return the reasons of the others, too."""
     runtimes: list[RuntimeChoice] = []
     refused: dict[str, str] = {}
     first_error: Exception | None = None

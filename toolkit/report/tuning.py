@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 def plain_tuning(tuning: Tuning) -> dict[str, Any]:
     """Return a tuning for a program; documented in docs/runtimes.md."""
-    chosen = tuning.chosen
+    best = tuning.best
     return {
         "target": tuning.target,
         "place": tuning.place,
         "model": str(tuning.model),
-        "chosen": _plain_setting(chosen.setting) if chosen else None,
+        "chosen": _plain_setting(best.setting) if best else None,
         "default": _plain_setting(tuning.default),
         "speedup": tuning.speedup,
         "runtime_ratios": tuning.runtime_ratios,
@@ -50,14 +50,14 @@ def _plain_trial(trial: Trial) -> dict[str, Any]:
 
 def describe_tuning(tuning: Tuning) -> list[Block]:
     """Return a tuning for a person: the fastest setting first."""
-    chosen, blocks = tuning.chosen, list[Block]()
-    if chosen is None:
+    best, blocks = tuning.best, list[Block]()
+    if best is None:
         blocks.append("nothing is kept: every figure of this board is INVALID")
     else:
-        unsure = chosen.row is not None and chosen.row.verdict.kind != "VALID"
+        unsure = best.row is not None and best.row.verdict.kind != "VALID"
         certainty = " as far as it can be told" if unsure else ""
-        blocks.append(f"fastest{certainty}: {_setting_words(chosen.setting)}")
-        blocks += _ratio_lines(tuning, chosen)
+        blocks.append(f"fastest{certainty}: {_setting_words(best.setting)}")
+        blocks += _ratio_lines(tuning, best)
     fastest_us = tuning.trials[0].median_us
     title = f"{words.path(tuning.model)} on {tuning.place}"
     columns = ["runtime", "threads", "cores", "median", "times the fastest", "verdict"]
@@ -70,15 +70,15 @@ def describe_tuning(tuning: Tuning) -> list[Block]:
     return blocks
 
 
-def _ratio_lines(tuning: Tuning, chosen: Trial) -> list[str]:
+def _ratio_lines(tuning: Tuning, best: Trial) -> list[str]:
     lines = []
-    if chosen.setting == tuning.default:
+    if best.setting == tuning.default:
         lines.append("    which kedge also uses without tuning")
     elif tuning.speedup is not None:
         default = _setting_words(tuning.default)
         lines.append(f"    {tuning.speedup:.2f} times as fast as untuned: {default}")
     for runtime, ratio in tuning.runtime_ratios.items():
-        if runtime != chosen.setting.runtime:
+        if runtime != best.setting.runtime:
             lines.append(f"    {ratio:.2f} times as fast as {runtime} at its best")
     return lines
 

@@ -3,14 +3,14 @@
 import numpy as np
 
 from device_agent.contract.measurement import KernelClass
-from toolkit.judge.parity import compare
+from toolkit.judge.parity import compare_outputs
 
 HOST = KernelClass("x86_64", "ai-edge-litert", "2.3.0")
 
 
 def accuracy(values: list[int], labels: list[int], threshold: float | None) -> float | None:
     outputs = {"y": np.array(values, np.int8).reshape(-1, 1)}
-    found = compare((HOST, outputs), (HOST, outputs), np.array(labels), True, threshold)
+    found = compare_outputs((HOST, outputs), (HOST, outputs), np.array(labels), True, threshold)
     return found.board_accuracy
 
 

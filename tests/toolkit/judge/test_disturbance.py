@@ -11,7 +11,7 @@ from device_agent.contract.placement import Placement
 from targets.device import BoardRun
 from tests.toolkit.measurements import board_run
 from toolkit.judge.statistics import latency
-from toolkit.judge.verdict import INVALID, UNSTABLE, VALID, Verdict, judge
+from toolkit.judge.verdict import INVALID, UNSTABLE, VALID, Verdict, judge_runs
 
 STEADY = [100_000] * 90
 FACTS = Facts(machine="aarch64")
@@ -27,7 +27,7 @@ def verdict(*conditions: Conditions, processes: int = 6) -> Verdict:
 
 
 def verdict_of(runs: list[BoardRun]) -> Verdict:
-    return judge(FACTS, runs, latency([run.samples_ns for run in runs]))
+    return judge_runs(FACTS, runs, latency([run.samples_ns for run in runs]))
 
 
 def at(moment: str, *mhz: int) -> Conditions:

@@ -8,7 +8,7 @@ from device_agent.contract.placement import Placement
 from tests.toolkit.measurements import FACTS, board_run
 from toolkit.judge.fallback import silent_fallback
 from toolkit.judge.statistics import latency
-from toolkit.judge.verdict import INVALID, judge
+from toolkit.judge.verdict import INVALID, judge_runs
 
 SAMPLES = [100_000] * 90
 ON_CPU = {"XNNPACK": {"CONV_2D": 9}, "builtin": {"SOFTMAX": 1}}
@@ -17,7 +17,7 @@ ON_CPU = {"XNNPACK": {"CONV_2D": 9}, "builtin": {"SOFTMAX": 1}}
 def test_a_delegate_that_computed_nothing_is_invalid() -> None:
     run = board_run(SAMPLES)
     runs = [replace(run, run=replace(run.run, placement=Placement(ON_CPU, "edgetpu")))] * 6
-    found = judge(FACTS, runs, latency([SAMPLES] * 6))
+    found = judge_runs(FACTS, runs, latency([SAMPLES] * 6))
 
     assert found.kind == INVALID
     assert found.reasons[0].startswith(

@@ -11,7 +11,7 @@ from tests.toolkit.measurements import board_run
 from toolkit.judge.energy import energy_of
 from toolkit.judge.pace import pace_of
 from toolkit.judge.statistics import latency
-from toolkit.judge.verdict import UNSTABLE, VALID, judge
+from toolkit.judge.verdict import UNSTABLE, VALID, judge_runs
 
 MS = 1_000_000
 FACTS = Facts(machine="aarch64")
@@ -33,12 +33,12 @@ def test_what_waited_or_was_never_served_is_missed() -> None:
     assert (pace.rate_hz, pace.requests, pace.unserved, pace.missed) == (100, 24, 4, 8)
     assert pace.response.median_us == 2000
     assert pace.back_to_back_us == 2000
-    assert judge(FACTS, [run] * 6, latency([run.samples_ns])).kind == VALID
+    assert judge_runs(FACTS, [run] * 6, latency([run.samples_ns])).kind == VALID
 
 
 def test_a_model_that_cannot_keep_up_is_unstable() -> None:
     run = paced([15 * MS] * 20, [15 * MS + 5 * MS * k for k in range(20)], requests=30)
-    found = judge(FACTS, [run] * 6, latency([run.samples_ns] * 6))
+    found = judge_runs(FACTS, [run] * 6, latency([run.samples_ns] * 6))
 
     assert found.kind == UNSTABLE
     assert "cannot keep up" in found.reasons[0]
@@ -48,7 +48,7 @@ def test_a_model_that_cannot_keep_up_is_unstable() -> None:
 def test_requests_that_mostly_come_too_late_are_no_valid_figure() -> None:
     """A run is short enough, yet hardly any is done in time."""
     run = paced([8 * MS] * 20, [9 * MS] * 8 + [30 * MS] * 12, requests=30)
-    found = judge(FACTS, [run] * 6, latency([run.samples_ns] * 6))
+    found = judge_runs(FACTS, [run] * 6, latency([run.samples_ns] * 6))
 
     assert found.kind == UNSTABLE
     assert "132 of 180 requests were not answered before the next one came" in found.reasons[0]

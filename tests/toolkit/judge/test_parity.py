@@ -11,7 +11,7 @@ from toolkit.judge.parity import (
     INCONCLUSIVE,
     Array,
     Parity,
-    compare,
+    compare_outputs,
 )
 
 HOST = KernelClass("x86_64", "ai-edge-litert", "2.3.0")
@@ -30,7 +30,7 @@ def compared(
     host: Array, board: Array, kernel_class: KernelClass = HOST, labels: Array | None = None,
     real: bool = True,
 ) -> Parity:  # fmt: skip
-    return compare((HOST, {"y": host}), (kernel_class, {"y": board}), labels, real)
+    return compare_outputs((HOST, {"y": host}), (kernel_class, {"y": board}), labels, real)
 
 
 def flipped(values: Array, count: int) -> Array:
@@ -70,11 +70,14 @@ def test_a_last_bit_on_a_cpu_with_other_vector_units_is_no_fault() -> None:
     board = outputs()
     board[3, 4] += 1
 
-    found = compare((ours, {"y": outputs()}), (theirs, {"y": board}), None, True)
+    found = compare_outputs((ours, {"y": outputs()}), (theirs, {"y": board}), None, True)
 
     assert (found.verdict, found.same_class) == (AGREES, False)
     assert "avx512_vnni" in found.reason
-    assert compare((ours, {"y": outputs()}), (ours, {"y": board}), None, True).verdict == DIFFERS
+    assert (
+        compare_outputs((ours, {"y": outputs()}), (ours, {"y": board}), None, True).verdict
+        == DIFFERS
+    )
 
 
 def test_other_decisions_across_classes_differ() -> None:
@@ -105,7 +108,7 @@ def test_random_inputs_across_classes_settle_nothing() -> None:
 
 
 def test_a_missing_output_differs() -> None:
-    found = compare((HOST, {"y": outputs()}), (ARM, {"z": outputs()}), None, True)
+    found = compare_outputs((HOST, {"y": outputs()}), (ARM, {"z": outputs()}), None, True)
     assert found.verdict == DIFFERS
 
 
@@ -128,7 +131,9 @@ def test_outputs_that_are_no_numbers_differ() -> None:
 
 
 def numbers(host: Array, board: Array, kernel_class: KernelClass = ARM) -> Parity:
-    return compare((HOST, {"y": host}), (kernel_class, {"y": board}), None, True, numbers=True)
+    return compare_outputs(
+        (HOST, {"y": host}), (kernel_class, {"y": board}), None, True, numbers=True
+    )
 
 
 def test_numbers_are_judged_by_their_differences_and_not_by_the_largest_of_them() -> None:

@@ -11,7 +11,7 @@ from targets.device import BoardRun
 from tests.toolkit.measurements import board_run
 from toolkit.judge.soak import LEAKS, SLOWS, STABLE, TOO_SHORT, Soak, soak_of
 from toolkit.judge.statistics import latency
-from toolkit.judge.verdict import UNSTABLE, judge
+from toolkit.judge.verdict import UNSTABLE, judge_runs
 
 RANDOM = np.random.default_rng(11)
 MIB = 1 << 20
@@ -90,7 +90,7 @@ def test_a_soak_of_a_moment_says_so() -> None:
 
 def test_a_leak_makes_the_measurement_unstable_with_its_rate() -> None:
     run = run_of(level() + np.linspace(0, 6 * MIB, 600), quiet())
-    verdict = judge(FACTS, [run], latency([run.samples_ns]))
+    verdict = judge_runs(FACTS, [run], latency([run.samples_ns]))
     assert verdict.kind == UNSTABLE
     assert verdict.reasons[0].startswith("leaks memory: 36,")
     assert "KiB an hour (95 % interval" in verdict.reasons[0]
@@ -98,7 +98,7 @@ def test_a_leak_makes_the_measurement_unstable_with_its_rate() -> None:
 
 def test_what_a_minute_showed_is_not_made_an_hour() -> None:
     run = run_of(level(60) + np.linspace(0, 12 * MIB, 60), quiet(), seconds=60)
-    verdict = judge(FACTS, [run], latency([run.samples_ns]))
+    verdict = judge_runs(FACTS, [run], latency([run.samples_ns]))
     assert "KiB in all" in verdict.reasons[0]
     assert "hour" not in verdict.reasons[0]
 

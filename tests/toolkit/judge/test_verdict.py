@@ -8,7 +8,7 @@ import pytest
 from device_agent.contract.conditions import Conditions
 from tests.toolkit.measurements import FACTS, board_run
 from toolkit.judge.statistics import latency
-from toolkit.judge.verdict import INVALID, UNSTABLE, VALID, Verdict, judge
+from toolkit.judge.verdict import INVALID, UNSTABLE, VALID, Verdict, judge_runs
 
 QUIET = Conditions(load_1min=0.1, swap_used_bytes=0)
 
@@ -17,7 +17,7 @@ def verdict(
     samples: list[list[int]], conditions: tuple[Conditions, ...] = (QUIET, QUIET), **facts: Any
 ) -> Verdict:
     runs = [board_run(one, conditions) for one in samples]
-    return judge(replace(FACTS, **facts), runs, latency(samples))
+    return judge_runs(replace(FACTS, **facts), runs, latency(samples))
 
 
 STEADY = [[100_000] * 90] * 6
@@ -61,7 +61,7 @@ def test_processes_that_differ_are_unstable() -> None:
 def test_other_programs_at_work_make_it_unstable() -> None:
     quiet = board_run(STEADY[0], (QUIET,))
     busy = [replace(quiet, run=replace(quiet.run, others_cores=0.6))] * 6
-    found = judge(FACTS, busy, latency(STEADY))
+    found = judge_runs(FACTS, busy, latency(STEADY))
     assert found.kind == UNSTABLE
     assert "60%" in found.reasons[0]
 
@@ -83,7 +83,7 @@ def test_a_whole_inference_that_takes_less_than_invoke_alone_shows_two_speeds(
     run = replace(first.run, period_ns=period_ns, requests=count, warmup_runs=1)
     series = {"responses": first.samples_ns}
     seen = replace(first, run=run, end_to_end_ns=(80_000,) * 9, series=series)
-    found = judge(FACTS, [seen] * 6, latency(STEADY))
+    found = judge_runs(FACTS, [seen] * 6, latency(STEADY))
 
     assert found.kind == kind
     assert ("the board's speed moved" in "".join(found.reasons)) is (kind == UNSTABLE)

@@ -12,7 +12,13 @@ from PIL import Image
 
 from converters.tensor_spec import TensorSpec
 from device_agent.contract.model_card import ImageInput, ModelCard
-from toolkit.measure.sample_files import Sample, SampleError, batched, read_picture, read_samples
+from toolkit.measure.sample_files import (
+    Sample,
+    SampleError,
+    group_samples,
+    read_picture,
+    read_samples,
+)
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8)
 PICTURE = (TensorSpec("image", (1, 8, 8, 3), "float32", None, None),)
@@ -221,7 +227,7 @@ def test_a_picture_for_arrays_is_refused(tmp_path: Path) -> None:
 
 def test_batches_stay_small_and_lose_nothing() -> None:
     samples = [Sample(str(n), {"x": np.zeros(n, np.uint8)}) for n in (5, 5, 30, 1, 1, 1, 1)]
-    groups = list(batched(iter(samples), 10, 3))
+    groups = list(group_samples(iter(samples), 10, 3))
 
     assert [len(group) for group in groups] == [2, 1, 3, 1]
     assert [one for group in groups for one in group] == samples

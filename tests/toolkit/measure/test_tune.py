@@ -16,7 +16,14 @@ from tests.toolkit.measurements import FACTS, board_run
 from toolkit.cli.main import run
 from toolkit.judge.row import Row, row_of
 from toolkit.measure.bench import threads_for
-from toolkit.measure.tune import Setting, Trial, Tuning, choose_finalists, settings_for, tuned
+from toolkit.measure.tune import (
+    Setting,
+    Trial,
+    Tuning,
+    apply_setting,
+    choose_finalists,
+    settings_for,
+)
 
 LITERT = RuntimeChoice("ai-edge-litert", "2.3.0", ())
 TFLITE = RuntimeChoice("tflite-runtime", "2.14.0", ())
@@ -69,8 +76,8 @@ def trial(
 def test_the_fastest_is_chosen_and_its_ratios_are_told() -> None:
     found = tuning(trial(LITERT, 1, 100), trial(LITERT, 2, 150), trial(TFLITE, 1, 400))
 
-    assert found.chosen is not None
-    assert found.chosen.setting == Setting(LITERT, 1)
+    assert found.best is not None
+    assert found.best.setting == Setting(LITERT, 1)
     assert found.speedup == 4
     assert found.runtime_ratios == {"ai-edge-litert 2.3.0": 1, "tflite-runtime 2.14.0": 4}
 
@@ -78,8 +85,8 @@ def test_the_fastest_is_chosen_and_its_ratios_are_told() -> None:
 def test_more_threads_that_gain_nothing_are_not_taken() -> None:
     found = tuning(trial(LITERT, 4, 99), trial(LITERT, 1, 100), trial(LITERT, 2, 120))
 
-    assert found.chosen is not None
-    assert found.chosen.setting.threads == 1
+    assert found.best is not None
+    assert found.best.setting.threads == 1
 
 
 def test_more_threads_whose_gain_drowns_in_the_noise_are_not_taken() -> None:
@@ -90,21 +97,21 @@ def test_more_threads_whose_gain_drowns_in_the_noise_are_not_taken() -> None:
     alike = tuning(noisy(2, 80, 85, 90, 95, 120, 130), noisy(1, 79, 92, 105, 110, 115, 126))
     apart = tuning(noisy(2, 50, 51, 52, 53, 54, 70), noisy(1, 80, 92, 105, 110, 115, 126))
 
-    assert alike.chosen is not None
-    assert apart.chosen is not None
-    assert (alike.chosen.setting.threads, apart.chosen.setting.threads) == (1, 2)
+    assert alike.best is not None
+    assert apart.best is not None
+    assert (alike.best.setting.threads, apart.best.setting.threads) == (1, 2)
 
 
 def test_what_cannot_be_trusted_is_not_kept() -> None:
     found = tuning(trial(LITERT, 1, 100, emulated=True), Trial(Setting(TFLITE, 1), 500, None))
 
-    assert found.chosen is None
+    assert found.best is None
     assert found.speedup is None
 
 
 def test_what_was_found_leaves_the_rest_of_an_entry_as_it_is() -> None:
     before = Execution(delegate="edgetpu", runtime="tflite-runtime", threads=4)
-    after = tuned(before, Setting(LITERT, 2, (4, 5)))
+    after = apply_setting(before, Setting(LITERT, 2, (4, 5)))
 
     assert after == replace(before, runtime="ai-edge-litert", threads=2, cores=(4, 5))
 
@@ -146,7 +153,7 @@ def test_only_what_is_trusted_is_kept_and_nothing_in_a_dry_run(
     kept: bool,
 ) -> None:
     monkeypatch.chdir(project)
-    monkeypatch.setattr("toolkit.measure.tune.tune", lambda *_: found)
+    monkeypatch.setattr("toolkit.measure.tune.tune_target", lambda *_: found)
     before = (project / "kedge.toml").read_text()
 
     assert run(["target", "tune", "here", "--model", "m.tflite", "--json", *options]) == code

@@ -12,7 +12,7 @@ from targets.device import Device
 from targets.inventory import Target
 from targets.runtimes.runtime import RuntimeChoice
 
-#: Of a runtime that tells no version it is only known when it is tried what it loads.
+#: Version of a runtime that reports none: only a trial shows what it loads.
 _UNKNOWN_VERSION = "unknown"
 
 _WITHOUT_CUSTOM_OPS = (
@@ -22,7 +22,7 @@ _WITHOUT_CUSTOM_OPS = (
 
 
 class ModelRefusedError(ConversionError):
-    """What a board runs models with, runtime or Edge TPU, cannot load this one."""
+    """The runtime or the Edge TPU of a board cannot load this model."""
 
 
 def admit(model: ModelFile, device: Device) -> None:

@@ -16,20 +16,20 @@ from targets.runtimes.wheels import tree_digest, wheel_here
 
 
 @dataclass(frozen=True)
-class Checked:
-    """A board that was read."""
+class BoardCheck:
+    """A board, read and judged."""
 
-    seen: Probe
+    probe: Probe
     diagnosis: Diagnosis
     first_use: FirstUse
 
 
-def check_board(target: Target, wheelhouse: Path | None, on_progress: OnProgress) -> Checked:
+def check_board(target: Target, wheelhouse: Path | None, on_progress: OnProgress) -> BoardCheck:
     """Read a board and judge it; nothing is written there, and no agent is placed.
 
     Args:
-        target: The board.
-        wheelhouse: Where wheels are looked up to tell their sizes; the cache if not given.
+        target: Board.
+        wheelhouse: Folder of wheels whose sizes are read; the cache if not given.
         on_progress: Called before each step that may take a while.
 
     Raises:
@@ -39,33 +39,33 @@ def check_board(target: Target, wheelhouse: Path | None, on_progress: OnProgress
     archive = agent_archive()
     with connect(target) as transport:
         on_progress(f"read {target.name}", 0, 0)
-        seen = probe(
+        board = probe(
             transport,
             target.root,
             archive.sha256,
             python=target.execution.python,
             all_pythons=True,
         )
-    diagnosis = diagnose(seen, target.execution.runtime)
-    first_use = _first_use(seen, diagnosis.choice, len(archive.content), wheelhouse)
-    findings = (*diagnosis.findings, *require_space(seen.free_bytes, first_use))
-    return Checked(seen, replace(diagnosis, findings=findings), first_use)
+    diagnosis = diagnose(board, target.execution.runtime)
+    first_use = _first_use(board, diagnosis.choice, len(archive.content), wheelhouse)
+    findings = (*diagnosis.findings, *require_space(board.free_bytes, first_use))
+    return BoardCheck(board, replace(diagnosis, findings=findings), first_use)
 
 
 def _first_use(
-    seen: Probe, choice: RuntimeChoice | None, agent_bytes: int, wheelhouse: Path | None
+    board: Probe, choice: RuntimeChoice | None, agent_bytes: int, wheelhouse: Path | None
 ) -> FirstUse:
-    """Tell what the first push or benchmark will send."""
+    """Return what the first push or benchmark will send."""
     wheels = choice.wheels if choice else ()
     paths = [wheel_here(wheel, wheelhouse) for wheel in wheels]
-    there: bool | None = None
-    known = [path for path in paths if path is not None]
+    has_runtime: bool | None = None
+    present = [path for path in paths if path is not None]
     if not wheels:
-        there = choice is not None  # the board's own
-    elif not seen.trees:
-        there = False
-    elif len(known) == len(wheels):
-        there = tree_digest(known) in seen.trees
+        has_runtime = choice is not None  # the board's own
+    elif not board.trees:
+        has_runtime = False
+    elif len(present) == len(wheels):
+        has_runtime = tree_digest(present) in board.trees
     to_send = [
         WheelToSend(
             name=f"{wheel.distribution} {wheel.version}",
@@ -75,8 +75,8 @@ def _first_use(
         for wheel, path in zip(wheels, paths, strict=True)
     ]
     return FirstUse(
-        agent_bytes=0 if seen.has_agent else agent_bytes,
-        wheels=() if there else tuple(to_send),
-        has_agent=seen.has_agent,
-        has_runtime=there,
+        agent_bytes=0 if board.has_agent else agent_bytes,
+        wheels=() if has_runtime else tuple(to_send),
+        has_agent=board.has_agent,
+        has_runtime=has_runtime,
     )

@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from targets.ssh.route import Hop
 
 Accepts = Callable[[str, str, str], bool]
-"""Asks a person: (who shows it, type of the key, fingerprint) to yes or no."""
+"""Function that lets a person decide: (who shows it, type of the key, fingerprint) to yes or no."""
 
 #: The types a board may also show when the one it prefers is not the expected one.
 _KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ssh-rsa")
 
 
 @dataclass(frozen=True)
-class Enrolled:
-    """A board that was added."""
+class Enrollment:
+    """A board that was added, and the facts that were read of it."""
 
     target: Target
     inventory: Path
@@ -44,18 +44,18 @@ class Enrolled:
 
 def enroll(
     target: Target, host_key: str | None, accepts: Accepts, start: Path | None = None
-) -> Enrolled:
+) -> Enrollment:
     """Add a target to the project's inventory.
 
     Args:
-        target: What the user said of it.
-        host_key: The fingerprint that it must show; without one a person is asked.
-        accepts: Asks that person; also for each jump host that neither `target` nor
-            ~/.ssh/known_hosts knows.
-        start: Where the project is; the current folder if not given.
+        target: Board, as the user described it.
+        host_key: Fingerprint that it must show; without one a person decides.
+        accepts: Function that lets that person decide; also for each jump host that neither
+            `target` nor ~/.ssh/known_hosts knows.
+        start: Folder of the project; the current one if not given.
 
     Returns:
-        The target as it was added, and what was seen of the board.
+        Target as it was added, and the facts that were read of the board.
 
     Raises:
         InventoryError: The name is taken, or the address or the root is none.
@@ -75,14 +75,16 @@ def enroll(
     else:
         target = _with_host_key(_with_jump_host_keys(target, accepts), host_key, accepts)
     with connect(target) as transport:
-        seen = probe(transport, target.root, agent_archive().sha256, python=target.execution.python)
-    require_writable(seen, target)
-    profile = recognise(seen.facts)
+        board = probe(
+            transport, target.root, agent_archive().sha256, python=target.execution.python
+        )
+    require_writable(board, target)
+    profile = recognise(board.facts)
     if profile is not None:
         target = replace(target, board=profile.id)
     inventory.add(target)
-    lets_load = "noexec" not in seen.mount_options
-    return Enrolled(target, inventory.path, seen.root, seen.free_bytes, lets_load, profile)
+    lets_load = "noexec" not in board.mount_options
+    return Enrollment(target, inventory.path, board.root, board.free_bytes, lets_load, profile)
 
 
 def _with_jump_host_keys(target: Target, accepts: Accepts) -> Target:
@@ -96,13 +98,13 @@ def _with_jump_host_keys(target: Target, accepts: Accepts) -> Target:
     for position in range(len(route_to(target)) - 1):
         route = route_to(target)[: position + 1]  # with the keys that are pinned by now
         hop = route[-1]
-        known = known_keys(hop)
-        shown = read_host_key(route, known[0].kind if len(known) == 1 else None)
-        if known:
-            check_host_key(hop, shown)
+        pinned = known_keys(hop)
+        key = read_host_key(route, pinned[0].kind if len(pinned) == 1 else None)
+        if pinned:
+            check_host_key(hop, key)
         else:
-            _require_accepted(accepts(hop.name, shown.kind, shown.fingerprint))
-        pins = {**target.jump_host_keys, hop.known_as: f"{shown.kind} {shown.fingerprint}"}
+            _require_accepted(accepts(hop.name, key.kind, key.fingerprint))
+        pins = {**target.jump_host_keys, hop.known_as: f"{key.kind} {key.fingerprint}"}
         target = replace(target, jump_host_keys=pins)
     return target
 
@@ -112,13 +114,13 @@ def _with_host_key(target: Target, expected: str | None, accepts: Accepts) -> Ta
     from targets.ssh.transport import read_host_key
 
     route = route_to(target)
-    shown = read_host_key(route)
-    if expected is not None and shown.fingerprint != expected:
-        kind = _kind_of(route, expected, shown.fingerprint)
+    key = read_host_key(route)
+    if expected is not None and key.fingerprint != expected:
+        kind = _kind_of(route, expected, key.fingerprint)
         return replace(target, host_key=expected, host_key_type=kind)
     if expected is None:
-        _require_accepted(accepts(target.name, shown.kind, shown.fingerprint))
-    return replace(target, host_key=shown.fingerprint, host_key_type=shown.kind)
+        _require_accepted(accepts(target.name, key.kind, key.fingerprint))
+    return replace(target, host_key=key.fingerprint, host_key_type=key.kind)
 
 
 def _require_accepted(accepted: bool) -> None:
@@ -126,19 +128,19 @@ def _require_accepted(accepted: bool) -> None:
         raise HostKeyError("the host key was not accepted; nothing was added")
 
 
-def _kind_of(route: tuple[Hop, ...], expected: str, shown: str) -> str:
+def _kind_of(route: tuple[Hop, ...], expected: str, fingerprint: str) -> str:
     """Find the type of the expected key among the others that the board has."""
     from targets.ssh.transport import read_host_key
     from targets.transport import UnreachableError
 
     for kind in _KEY_TYPES:
         try:
-            found = read_host_key(route, kind)
+            key = read_host_key(route, kind)
         except UnreachableError:  # it has no key of this type
             continue
-        if found.fingerprint == expected:
-            return found.kind
+        if key.fingerprint == expected:
+            return key.kind
     raise HostKeyError(
-        f"{route[-1].name} shows the host key {shown}, not {expected}; nothing was added",
+        f"{route[-1].name} shows the host key {fingerprint}, not {expected}; nothing was added",
         "Is this the right address? Ask the board: ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub",
     )

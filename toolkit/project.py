@@ -8,7 +8,7 @@ from pathlib import Path
 from targets.inventory import FILE_NAME, Inventory, Target, find_file
 from toolkit.errors import ToolkitError
 
-#: What kedge keeps beside `kedge.toml`: results, and finished steps of conversions.
+#: Folder beside `kedge.toml`, for results and finished steps of conversions.
 FOLDER = ".kedge"
 
 
@@ -16,7 +16,7 @@ def open_inventory(start: Path | None = None) -> Inventory:
     """Find the project's inventory: `kedge.toml` in a folder or in one above it.
 
     Args:
-        start: Where to begin; the current folder if not given.
+        start: Folder to begin in; the current one if not given.
 
     Raises:
         ToolkitError: There is none.
@@ -38,10 +38,10 @@ def open_or_create_inventory(start: Path | None = None) -> Inventory:
 
 
 def conversion_cache(start: Path | None = None) -> Path:
-    """Where finished steps of conversions are kept: in the project, or among the user's caches.
+    """Return the folder of finished steps of conversions: in the project, or in the user's caches.
 
     Args:
-        start: Where to seek the project; the current folder if not given.
+        start: Folder in which the project is sought; the current one if not given.
     """
     path = find_file((start or Path.cwd()).resolve())
     if path is not None:

@@ -18,19 +18,19 @@ class BoardRebootedError(TargetError):
     """The board restarted while it worked."""
 
 
-def why_lost(
-    target: Target, boot_id: str, lost: TargetError, on_progress: OnProgress
+def explain_loss(
+    target: Target, boot_id: str, error: TargetError, on_progress: OnProgress
 ) -> TargetError:
     """Wait for a lost board, and say why it was lost.
 
     Args:
-        target: Which.
-        boot_id: What the board said when the work began.
-        lost: What ended the work.
-        on_progress: Called while it is waited for.
+        target: Board.
+        boot_id: Boot id of the board when the work began.
+        error: Error that ended the work.
+        on_progress: Called while it waits.
 
     Returns:
-        `BoardRebootedError` when it has another boot id now, else `lost`.
+        `BoardRebootedError` when it has another boot id now, else `error`.
     """
     on_progress(f"{target.name} is lost: wait for it to come back", 0, 0)
     end = time.monotonic() + BACK_WITHIN_S
@@ -41,10 +41,10 @@ def why_lost(
             break
         except TargetError:
             if time.monotonic() + _RETRY_S > end:
-                return lost
+                return error
             time.sleep(_RETRY_S)
     if not boot_id or not now or now == boot_id:
-        return lost
+        return error
     return BoardRebootedError(
         f"{target.name} restarted while it was measured (its boot id changed)",
         "A weak power supply, heat, a watchdog or a crash of its kernel do that: look into its "

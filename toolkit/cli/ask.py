@@ -21,7 +21,7 @@ def ask_in_terminal(question: str, hidden: bool) -> str | None:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return None
     _restore_at_exit()
-    with output.paused():
+    with output.pause_progress():
         said = click.prompt(question, default="", show_default=False, hide_input=hidden, err=True)
     return str(said)
 

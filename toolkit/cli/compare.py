@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from toolkit.cli import output
-from toolkit.cli.options import Duration, Share, as_json, file_path
+from toolkit.cli.options import Duration, ShareRange, as_json, file_path
 from toolkit.cli.results import keep
 from toolkit.report.comparison import MOST_PROCESSES, describe_comparison, plain_latency_comparison
 from toolkit.report.exit_code import exit_code_of_comparison
@@ -40,10 +40,10 @@ from toolkit.report.exit_code import exit_code_of_comparison
 )
 @click.option(
     "--max-regression",
-    type=Share(0, 10),
+    type=ShareRange(0, 10),
     default=0.02,
     show_default=True,
-    help="Share by which B may be slower, such as 0.05 or 5%.",
+    help="ShareRange by which B may be slower, such as 0.05 or 5%.",
 )
 @click.option("--wheelhouse", type=file_path(), envvar="KEDGE_WHEELHOUSE", hidden=True)
 @as_json

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from toolkit.cli import output
-from toolkit.cli.options import Share, as_json, converting, file_path
+from toolkit.cli.options import ShareRange, as_json, converting, file_path
 from toolkit.report import words
 from toolkit.report.conversion import describe_budget, describe_conversion
 from toolkit.report.exit_code import EXIT_REFUSED
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.option("--out", required=True, type=file_path(), help="Folder for the results.")
 @click.option(
     "--max-drop",
-    type=Share(0, 1, max_open=True),
+    type=ShareRange(0, 1, max_open=True),
     help="Largest loss of accuracy, such as 1% (for an error: its growth); exit code 8 if more.",
 )
 @click.option(
@@ -160,18 +160,18 @@ def _plan(request: ConversionRequest, names: tuple[str, ...], as_json: bool) -> 
     if as_json:
         output.print_json({"schema": 1, "plans": [asdict(plan) for plan in plans]})
         return 0
-    for planned in plans:
+    for one in plans:
         rows = [
             [
                 step.kind,
                 ", ".join(f"{k} {v}" for k, v in step.values.items()),
                 f"{step.seconds:g} s",
             ]
-            for step in planned.steps
+            for step in one.steps
         ]
-        total = f"about {planned.seconds:g} s and {words.size(planned.memory_bytes)} of memory"
-        output.table(f"{planned.recipe}: {total}", ["step", "values", "about"], rows)
-        output.say(", ".join(f"{use} {count}" for use, count in planned.samples.items()))
+        total = f"about {one.seconds:g} s and {words.size(one.memory_bytes)} of memory"
+        output.table(f"{one.recipe}: {total}", ["step", "values", "about"], rows)
+        output.say(", ".join(f"{use} {count}" for use, count in one.samples.items()))
     return 0
 
 

@@ -37,9 +37,9 @@ def command(folder: Path) -> None:
 
     rows = run_demo(folder, output.say)
     output.table(
-        f"\nOn {rows[0].measured['place']}",
+        f"\nOn {rows[0].measurement['place']}",
         ["recipe", "accuracy", "held-out", "size", "median latency", "97 % interval", "outputs"],
-        [_shown(row) for row in rows],
+        [_row(row) for row in rows],
     )
     output.say(
         "accuracy: of the .tflite itself, on images that neither training nor calibration saw"
@@ -49,9 +49,9 @@ def command(folder: Path) -> None:
         "int8 may be slower than float32 on an x86 CPU without VNNI; ARM boards gain from it"
     )
     for row in rows:
-        if row.measured["verdict"] != "VALID":
-            reasons = "; ".join(row.measured["reasons"])
-            output.warn(f"the latency of {row.recipe} is {row.measured['verdict']}: {reasons}")
+        if row.measurement["verdict"] != "VALID":
+            reasons = "; ".join(row.measurement["reasons"])
+            output.warn(f"the latency of {row.recipe} is {row.measurement['verdict']}: {reasons}")
     output.say(
         "\nThe demo's SSH server has ended. To go on with these files:\n"
         f"    . .venv/bin/activate; cd {folder}; kedge target add here local\n"
@@ -61,15 +61,15 @@ def command(folder: Path) -> None:
     )
 
 
-def _shown(row: DemoRow) -> list[str]:
+def _row(row: DemoRow) -> list[str]:
     accuracy = row.conversion["accuracy"]
-    low, high = row.measured["invoke_ci_us"]
+    low, high = row.measurement["invoke_ci_us"]
     return [
         row.recipe,
         words.percent(accuracy["correct"] / accuracy["samples"]),
         str(accuracy["samples"]),
         words.size(row.conversion["model_bytes"]),
-        words.duration(row.measured["invoke_median_us"]),
+        words.duration(row.measurement["invoke_median_us"]),
         f"{words.duration(low)} to {words.duration(high)}",
-        row.measured["parity"]["verdict"],
+        row.measurement["parity"]["verdict"],
     ]

@@ -66,12 +66,12 @@ def _show(model: ModelFile) -> None:
     )
     specs = [("in", spec) for spec in model.inputs] + [("out", spec) for spec in model.outputs]
     output.table("", ["input or output", "", "shape", "type", "real value"], map(_spec_row, specs))
-    shown = [tensor for tensor in model.tensors if tensor.is_constant][:_SHOWN_TENSORS]
+    constants = [tensor for tensor in model.tensors if tensor.is_constant][:_SHOWN_TENSORS]
     total = sum(tensor.is_constant for tensor in model.tensors)
-    title = f"constants: the first {len(shown)} of {total} (--json shows all)"
+    title = f"constants: the first {len(constants)} of {total} (--json shows all)"
     rows = [
         [_end_of(tensor.name), str(list(tensor.shape)), tensor.dtype, words.size(tensor.bytes)]
-        for tensor in shown
+        for tensor in constants
     ]
     output.table(title, ["constant", "shape", "type", "size"], rows)
 

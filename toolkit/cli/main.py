@@ -40,7 +40,7 @@ EXIT_INTERRUPTED = 130
 
 @runtime_checkable
 class UserError(Protocol):
-    """What every error has that is not a bug of kedge."""
+    """An error that is not a bug of kedge."""
 
     hint: str
     exit_code: int
@@ -89,7 +89,7 @@ def kedge() -> None:
 def main() -> None:
     """Run the command line and exit."""
     _open_closed_streams()
-    code = run(sys.argv[1:])
+    code = run_command_line(sys.argv[1:])
     try:
         sys.stdout.flush()
     except OSError:
@@ -97,7 +97,7 @@ def main() -> None:
     sys.exit(code)
 
 
-def run(arguments: list[str]) -> int:
+def run_command_line(arguments: list[str]) -> int:
     """Run the command line; return the exit code."""
     try:
         answer = kedge.main(arguments, prog_name="kedge", standalone_mode=False)
@@ -125,10 +125,10 @@ def _explain(error: Exception) -> int:
     if error.exit_code == 0:  # all is well, there is only nothing to show
         output.note(str(error))
         return 0
-    output.note(output.colored("error: ", fg="red", bold=True) + str(error))
-    told = getattr(error, "traceback", "")
-    if told:
-        output.note(told)
+    output.note(output.color("error: ", fg="red", bold=True) + str(error))
+    board_traceback = getattr(error, "traceback", "")
+    if board_traceback:
+        output.note(board_traceback)
     if error.hint:
         output.note(f"  → {error.hint}")
     return error.exit_code

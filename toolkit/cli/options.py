@@ -32,8 +32,8 @@ class Duration(click.ParamType[float]):
         """Read a duration."""
         if isinstance(value, float):
             return value
-        found = _DURATION.match(str(value))
-        seconds = float(found[1]) * _UNITS_S[found[2]] if found else 0.0
+        parts = _DURATION.match(str(value))
+        seconds = float(parts[1]) * _UNITS_S[parts[2]] if parts else 0.0
         if not 0 < seconds <= self._longest_s:
             hours = f"{self._longest_s / 3600:.0f} h"
             self.fail(f"{value!r} is not a duration up to {hours} such as 3s or 500ms", param, ctx)
@@ -53,7 +53,7 @@ class FiniteRange(click.FloatRange):
         return number
 
 
-class Share(FiniteRange):
+class ShareRange(FiniteRange):
     """A share, written as `0.05` or `5%`."""
 
     name = "share"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 #: Wider than any table, so that its own width can be asked for.
 _WIDEST = 10_000
 
-#: Where nobody says how wide it is; a table grows beyond it for long words only.
+#: Columns of a table that no terminal limits; it grows beyond them for long words only.
 _PIPE_COLUMNS = 120
 
 #: Progress with a known end is shown as a bar, on a terminal; elsewhere a line for each stage.
@@ -52,38 +52,38 @@ def progress() -> Iterator[OnProgress]:
     )
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+    with Progress(*columns, console=Console(stderr=True), transient=True) as display:
         bars: dict[str, TaskID] = {}  # one for each board that works at the same time
         stages: dict[str, str] = {}
 
         def show(what: str, done: int, total: int) -> None:
             subject = what.partition(": ")[0] if ": " in what else ""
             if subject not in bars:
-                bars[subject] = shown.add_task("", total=None)
+                bars[subject] = display.add_task("", total=None)
             stage = _DETAIL.sub("", what)
             if stages.get(subject) != stage:
                 stages[subject] = stage
-                shown.reset(bars[subject])
-            shown.update(bars[subject], description=what, completed=done, total=total or None)
+                display.reset(bars[subject])
+            display.update(bars[subject], description=what, completed=done, total=total or None)
 
-        _running.append(shown)
+        _running.append(display)
         try:
             yield show
         finally:
-            _running.remove(shown)
+            _running.remove(display)
 
 
 @contextmanager
-def paused() -> Iterator[None]:
+def pause_progress() -> Iterator[None]:
     """Take the bars off the terminal while the block asks a person something."""
     bars = list(_running)
-    for shown in bars:
-        shown.stop()
+    for display in bars:
+        display.stop()
     try:
         yield
     finally:
-        for shown in bars:
-            shown.start()
+        for display in bars:
+            display.start()
 
 
 _running: list[Any] = []
@@ -117,10 +117,10 @@ def note(text: str) -> None:
 
 def warn(text: str) -> None:
     """Print something that a person should know, beside the result."""
-    note(colored("note: ", fg="yellow") + text)
+    note(color("note: ", fg="yellow") + text)
 
 
-def colored(text: str, **style: Any) -> str:
+def color(text: str, **style: Any) -> str:
     """Color a text as click does, unless NO_COLOR is set (no-color.org)."""
     return text if os.environ.get("NO_COLOR") else click.style(text, **style)
 
@@ -153,21 +153,21 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
 
     if title:
         say(title)  # a line of its own: a table would break it at its own width
-    drawn, kept = RichTable(box=box.SIMPLE_HEAD), list(rows)
+    rich_table, cells = RichTable(box=box.SIMPLE_HEAD), list(rows)
     for position, column in enumerate(columns):
-        drawn.add_column(column, justify="left" if position == 0 else "right")
-    for row in kept:
-        drawn.add_row(*row)
-    needed = Console(width=_WIDEST).measure(drawn)
+        rich_table.add_column(column, justify="left" if position == 0 else "right")
+    for row in cells:
+        rich_table.add_row(*row)
+    needed = Console(width=_WIDEST).measure(rich_table)
     is_terminal = sys.stdout.isatty()
     room = shutil.get_terminal_size().columns if is_terminal else _PIPE_COLUMNS
     if is_terminal and needed.minimum > room:
-        say(_as_list(columns, kept))
+        say(_as_list(columns, cells))
         return
     width = max(needed.minimum, min(needed.maximum, room))
     console = Console(width=width, highlight=False, markup=False)
     with console.capture() as captured:  # rich itself would end the program with its reader
-        console.print(drawn)
+        console.print(rich_table)
     say(captured.get().rstrip("\n"))
 
 

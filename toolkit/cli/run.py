@@ -130,9 +130,9 @@ def _lines(sample: RunSample, answers: Run) -> list[str]:
 
 def _in_words(answer: dict[str, Any], name: str, answers: Run) -> str:
     if "classes" in answer:
-        found = [f"{entry['label']} {_score(entry['score'])}" for entry in answer["classes"]]
-        if found:
-            return " · ".join(found)
+        classes = [f"{entry['label']} {_score(entry['score'])}" for entry in answer["classes"]]
+        if classes:
+            return " · ".join(classes)
         best = answer["best"]
         threshold = answers.card.output(name).threshold
         return (
@@ -140,8 +140,8 @@ def _in_words(answer: dict[str, Any], name: str, answers: Run) -> str:
             f"{_score(best['score'])}"
         )
     if "values" in answer:
-        shown = ", ".join(_number(value) for value in answer["values"][:_SHOWN_VALUES])
-        return shown + (", …" if answer["values"][_SHOWN_VALUES:] else "")
+        values = ", ".join(_number(value) for value in answer["values"][:_SHOWN_VALUES])
+        return values + (", …" if answer["values"][_SHOWN_VALUES:] else "")
     figures = ", ".join(
         f"{word} {_number(answer[word])}" for word in ("min", "mean", "max") if word in answer
     )
@@ -162,7 +162,7 @@ def _times(times_us: list[Mapping[str, float]]) -> list[list[str]]:
 
     rows = []
     for stage in (*times_us[0], "all"):
-        taken = [sum(of.values()) if stage == "all" else of[stage] for of in times_us]
-        row = [stage, words.duration(taken[0])]
-        rows.append(row + ([words.duration(median(taken[1:]))] if taken[1:] else []))
+        durations = [sum(of.values()) if stage == "all" else of[stage] for of in times_us]
+        row = [stage, words.duration(durations[0])]
+        rows.append(row + ([words.duration(median(durations[1:]))] if durations[1:] else []))
     return rows

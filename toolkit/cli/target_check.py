@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from device_agent.contract.facts import Accelerator, Facts
     from targets.doctor import Diagnosis, Finding, FirstUse
     from targets.probe import Probe
-    from toolkit.check import Checked
+    from toolkit.check import BoardCheck
 
-#: What a command that needs the board would end with: the way to it is not ready.
+#: Exit code of a command that would need the board: the way to it is not ready.
 EXIT_NOT_READY = 6
 
 
@@ -54,19 +54,19 @@ def check(name: str, wheelhouse: Path | None, as_json: bool) -> int:
     return EXIT_NOT_READY if checked.diagnosis.verdict == NOT_READY else 0
 
 
-def _print(title: str, checked: Checked) -> None:
-    found = checked.diagnosis
-    output.table(title, ["", "found"], _rows(checked.seen, found))
-    if found.python is not None:
+def _print(title: str, checked: BoardCheck) -> None:
+    diagnosis = checked.diagnosis
+    output.table(title, ["", "found"], _rows(checked.probe, diagnosis))
+    if diagnosis.python is not None:
         rows = [
             [f"{entry.runtime.distribution} {entry.runtime.version}", entry.refusal or "will load"]
-            for entry in found.runtimes
+            for entry in diagnosis.runtimes
         ]
-        output.table("", [f"runtime with Python {found.facts.python}", ""], rows)
-    if found.choice is not None:
+        output.table("", [f"runtime with Python {diagnosis.facts.python}", ""], rows)
+    if diagnosis.choice is not None:
         output.say(_first_use_line(checked.first_use))
-    output.say(found.verdict)
-    for finding in found.findings:
+    output.say(diagnosis.verdict)
+    for finding in diagnosis.findings:
         output.say(f"  {_mark(finding)} {finding.cause}")
         output.say(f"    → {finding.fix}")
 
@@ -77,19 +77,19 @@ def _mark(finding: Finding) -> str:
     return "stops:" if finding.level == BLOCKS else "note: "
 
 
-def _rows(seen: Probe, found: Diagnosis) -> list[list[str]]:
-    facts = found.facts
-    free = words.size(seen.free_bytes) if seen.free_bytes is not None else "unknown"
+def _rows(board: Probe, diagnosis: Diagnosis) -> list[list[str]]:
+    facts = diagnosis.facts
+    free = words.size(board.free_bytes) if board.free_bytes is not None else "unknown"
     libraries = ", ".join(filter(None, [facts.libc or "no known C library", _glibcxx(facts)]))
     rows = [
-        ["board", _board(found)],
+        ["board", _board(diagnosis)],
         ["system", f"{facts.os or 'unknown'}, kernel {facts.kernel or 'unknown'}"],
         ["programs are", f"{facts.machine or 'unknown'}, {libraries}"],
         ["cores", _cores(facts)],
         ["CPU features", " ".join(facts.cpu_features) or "unknown"],
         ["memory", _memory(facts)],
-        ["free for kedge", f"{free} at {seen.root}"],
-        ["pythons", ", ".join(_python_text(seen, found)) or "none"],
+        ["free for kedge", f"{free} at {board.root}"],
+        ["pythons", ", ".join(_python_text(board, diagnosis)) or "none"],
     ]
     rows += [["accelerator", _accelerator(entry)] for entry in facts.accelerators]
     if facts.sftp is not None:
@@ -101,9 +101,9 @@ def _rows(seen: Probe, found: Diagnosis) -> list[list[str]]:
     return rows
 
 
-def _board(found: Diagnosis) -> str:
-    model = found.facts.model or "unknown"
-    return f"{model} ({found.profile.id})" if found.profile else model
+def _board(diagnosis: Diagnosis) -> str:
+    model = diagnosis.facts.model or "unknown"
+    return f"{model} ({diagnosis.profile.id})" if diagnosis.profile else model
 
 
 def _glibcxx(facts: Facts) -> str:
@@ -125,12 +125,12 @@ def _memory(facts: Facts) -> str:
     return f"{size}, pages of {facts.page_bytes // 1024} KiB" if facts.page_bytes else size
 
 
-def _python_text(seen: Probe, found: Diagnosis) -> list[str]:
+def _python_text(board: Probe, diagnosis: Diagnosis) -> list[str]:
     return [
         "{}.{}".format(*python.version)
         + (" behind a shim" if python.is_shim else "")
-        + (" (chosen)" if python == found.python and len(seen.pythons) > 1 else "")
-        for python in seen.pythons
+        + (" (chosen)" if python == diagnosis.python and len(board.pythons) > 1 else "")
+        for python in board.pythons
     ]
 
 
@@ -151,18 +151,20 @@ def _first_use_line(first_use: FirstUse) -> str:
     return f"first use sends {words.size(first_use.total_bytes)}: {', '.join(parts)}{unsure}"
 
 
-def _plain(checked: Checked) -> dict[str, Any]:
+def _plain(checked: BoardCheck) -> dict[str, Any]:
     """All of it as docs/boards.md describes it; fields are added, never changed."""
-    seen, found, first_use = checked.seen, checked.diagnosis, checked.first_use
-    choice, python = found.choice, found.python
+    board, diagnosis, first_use = checked.probe, checked.diagnosis, checked.first_use
+    choice, python = diagnosis.choice, diagnosis.python
     return {
-        "verdict": found.verdict,
+        "verdict": diagnosis.verdict,
         "findings": [
             {"level": entry.level, "cause": entry.cause, "fix": entry.fix, "source": entry.source}
-            for entry in found.findings
+            for entry in diagnosis.findings
         ],
-        "board": {"id": found.profile.id, "name": found.profile.name} if found.profile else None,
-        "facts": found.facts.plain,
+        "board": {"id": diagnosis.profile.id, "name": diagnosis.profile.name}
+        if diagnosis.profile
+        else None,
+        "facts": diagnosis.facts.plain,
         "pythons": [
             {
                 "version": "{}.{}".format(*entry.version),
@@ -173,7 +175,7 @@ def _plain(checked: Checked) -> dict[str, Any]:
                 "runtimes": [dict(runtime) for runtime in entry.runtimes],
                 "chosen": entry == python,
             }
-            for entry in seen.pythons
+            for entry in board.pythons
         ],
         "runtime": {"distribution": choice.distribution, "version": choice.version}
         if choice
@@ -185,12 +187,12 @@ def _plain(checked: Checked) -> dict[str, Any]:
                 "loads": entry.refusal is None,
                 "reason": entry.refusal,
             }
-            for entry in found.runtimes
+            for entry in diagnosis.runtimes
         ],
-        "root": seen.root,
-        "writable": seen.writable,
-        "mount_options": list(seen.mount_options),
-        "free_bytes": seen.free_bytes,
+        "root": board.root,
+        "writable": board.writable,
+        "mount_options": list(board.mount_options),
+        "free_bytes": board.free_bytes,
         "first_use": {
             "total_bytes": first_use.total_bytes,
             "agent_bytes": first_use.agent_bytes,

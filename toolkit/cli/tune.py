@@ -55,13 +55,13 @@ def tune_command(
     target = inventory.get(name)
     with output.progress() as show:
         tuning = tune_target(model, target, duration_s, wheelhouse, show)
-    kept = tuning.best is not None and not dry_run
-    if kept and tuning.best is not None:
+    keeps = tuning.best is not None and not dry_run
+    if keeps and tuning.best is not None:
         inventory.set_execution(name, apply_setting(target.execution, tuning.best.setting))
     if as_json:
-        output.print_json({"schema": 1, "kept": kept, **plain_tuning(tuning)})
+        output.print_json({"schema": 1, "kept": keeps, **plain_tuning(tuning)})
     else:
         output.print_blocks(describe_tuning(tuning))
-        if kept:
+        if keeps:
             output.say(f"kept for {name} in {words.path(inventory.path)}")
     return 0 if tuning.best is not None else EXIT_NOT_TRUSTED

@@ -43,7 +43,7 @@ class DemoRow:
     recipe: str
     conversion: dict[str, Any]
     """The contents of conversion.json."""
-    measured: dict[str, Any]
+    measurement: dict[str, Any]
     """One entry of `kedge bench --json`."""
 
 
@@ -51,7 +51,7 @@ def run_demo(folder: Path, announce: Announce) -> tuple[DemoRow, ...]:
     """Run the demo.
 
     Args:
-        folder: Where its files go; may hold those of an earlier demo.
+        folder: Folder for its files; may hold those of an earlier demo.
         announce: Called with each line that a person should read.
 
     Returns:
@@ -100,7 +100,7 @@ def _make_folder(folder: Path) -> None:
 
 @contextmanager
 def _board(folder: Path, announce: Announce) -> Iterator[list[str]]:
-    """Start the board; yield what `kedge target add` is told about it."""
+    """Start the board; yield its arguments of `kedge target add`."""
     root = ["--root", str(folder / "board")]
     try:
         sshd = start_sshd(folder / "sshd")

@@ -62,13 +62,13 @@ def descendants(ancestor: int) -> list[int]:
     children: dict[int, list[int]] = {}
     for pid, parent in _alive():
         children.setdefault(parent, []).append(pid)
-    found: list[int] = []
+    below: list[int] = []
     rest = [ancestor]
     while rest:
-        below = children.get(rest.pop(), [])
-        found += below
-        rest += below
-    return found
+        own = children.get(rest.pop(), [])
+        below += own
+        rest += own
+    return below
 
 
 def _alive() -> Iterator[tuple[int, int]]:
@@ -124,9 +124,9 @@ def _end_all() -> None:
 
 def _keep(starter: int, command: Sequence[str]) -> int:
     """Holds the command until it ends, the starter closes the pipe or the starter is gone."""
-    told: list[int] = []
+    signals: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda received, _frame: told.append(received))
+        signal.signal(number, lambda received, _frame: signals.append(received))
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     keeper = os.getpid()
     try:
@@ -140,7 +140,7 @@ def _keep(starter: int, command: Sequence[str]) -> int:
         return 127
     try:
         # The parent is looked at too: a fork of the starter may hold the pipe open after it.
-        while not told and os.getppid() == starter:
+        while not signals and os.getppid() == starter:
             if select.select([0], [], [], _LOOK_EVERY_SECONDS)[0]:
                 break
             ended = _reap()[0]

@@ -43,7 +43,7 @@ class LoopbackSshd:
     host: str
     """Always the loopback address."""
     port: int
-    """Where it listens."""
+    """Port on which it listens."""
     user: str
     """The only user who can log in: the one who started it."""
     identity: Path
@@ -51,13 +51,13 @@ class LoopbackSshd:
     host_key: str
     """The server's public key, type and key, as in a `known_hosts` line."""
     host_key_type: str
-    """As in `ssh-ed25519`."""
+    """Type of the key, such as `ssh-ed25519`."""
     host_key_fingerprint: str
     """`SHA256:` and the digest."""
     log: Path
-    """What the server wrote."""
+    """File of the server's messages."""
     folder: Path
-    """Where its keys and its configuration lie."""
+    """Folder of its keys and its configuration."""
     with_sftp: bool
     """Whether it offers SFTP."""
     extra_config: tuple[str, ...]
@@ -125,7 +125,7 @@ def start_sshd(
     Args:
         folder: Made when it is missing. Gets the keys, the configuration and the log; keys that
             lie there already are used again.
-        port: What to listen on; a free port is chosen when it is not given.
+        port: Port to listen on; a free one if it is not given.
         with_sftp: Whether SFTP is offered, which not every board does.
         extra_config: Lines of sshd_config that win over the server's own, such as `ForceCommand`.
 
@@ -144,19 +144,19 @@ def start_sshd(
     with_pam = _is_locked(account.pw_name)
     config = folder / "sshd_config"
 
-    def start(chosen: int) -> "subprocess.Popen[bytes]":
+    def start(free: int) -> "subprocess.Popen[bytes]":
         text = config_text(
-            folder, chosen, account.pw_name, with_sftp=with_sftp, with_pam=with_pam, extra=extra
+            folder, free, account.pw_name, with_sftp=with_sftp, with_pam=with_pam, extra=extra
         )
         config.write_text(text)
         _check_config(program, config)
         return start_kept([program, "-D", "-e", "-f", str(config)], log)
 
     log = folder / "sshd.log"
-    keeper, chosen = start_listening(start, log, port)
+    keeper, port_in_use = start_listening(start, log, port)
     return LoopbackSshd(
         host=LOOPBACK,
-        port=chosen,
+        port=port_in_use,
         user=account.pw_name,
         identity=client_key.private,
         host_key=host_key.public_key,
@@ -191,18 +191,18 @@ def start_listening(
         SshdUnavailableError: It did not come up; the message holds the end of the log.
     """
     for _ in range(_PORTS_TRIED if port is None else 1):
-        chosen = free_port() if port is None else port
+        candidate = free_port() if port is None else port
         log.write_bytes(b"")
-        keeper = start(chosen)
+        keeper = start(candidate)
         try:
-            _wait_until_listening(keeper, log, chosen, seconds)
+            _wait_until_listening(keeper, log, candidate, seconds)
         except _PortTakenError:
             end_kept(keeper)
         except BaseException:
             end_kept(keeper)
             raise
         else:
-            return keeper, chosen
+            return keeper, candidate
     raise SshdUnavailableError(
         f"the SSH server found no free port on {LOOPBACK}: {_tail(log)}",
         hint="End the program that listens on the port, or choose another port.",
@@ -223,10 +223,10 @@ def _wait_until_listening(
     deadline = time.monotonic() + seconds
     while True:
         ended = keeper.poll() is not None  # before the reading, so that its last words are read
-        written = log.read_text(errors="replace")
-        if f"Server listening on {LOOPBACK} port {port}" in written:
+        messages = log.read_text(errors="replace")
+        if f"Server listening on {LOOPBACK} port {port}" in messages:
             return
-        if "Address already in use" in written:
+        if "Address already in use" in messages:
             raise _PortTakenError
         if ended or time.monotonic() > deadline:
             what = "ended at once" if ended else f"was not up after {seconds:.0f} s"

@@ -40,14 +40,14 @@ def find_program(name: str) -> str:
     Raises:
         SshdUnavailableError: The program is not installed.
     """
-    found = shutil.which(name) or shutil.which(name, path=":".join(_SYSTEM_FOLDERS))
-    if found is None:
+    program = shutil.which(name) or shutil.which(name, path=":".join(_SYSTEM_FOLDERS))
+    if program is None:
         package = "openssh-server" if name == "sshd" else "openssh-client"
         raise SshdUnavailableError(
             f"{name} was not found: no SSH server can be started here",
             hint=f"Install OpenSSH ({package} on Debian and Ubuntu), or use the board `local`.",
         )
-    return str(Path(found).resolve())
+    return str(Path(program).resolve())
 
 
 def make_key(private: Path) -> KeyPair:
@@ -59,11 +59,11 @@ def make_key(private: Path) -> KeyPair:
     if not private.exists():
         program = find_program("ssh-keygen")
         command = [program, "-q", "-t", "ed25519", "-N", "", "-C", "kedge", "-f", str(private)]
-        made = subprocess.run(
+        process = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
         )
-        if made.returncode != 0:
-            reason = (made.stderr or made.stdout).strip()
+        if process.returncode != 0:
+            reason = (process.stderr or process.stdout).strip()
             raise SshdUnavailableError(
                 f"ssh-keygen could not write {private}: {reason}",
                 hint="Check that the folder is writable and the disk is not full.",
@@ -92,10 +92,10 @@ def config_text(
 
     Args:
         folder: Holds `host_key` and `authorized_keys`, by the path that the server sees.
-        port: What to listen on.
+        port: Port to listen on.
         user: The only user who may log in.
         with_sftp: Whether the SFTP subsystem is offered.
-        with_pam: Whether PAM opens the sessions; no password is ever asked for.
+        with_pam: Whether PAM opens the sessions; passwords are never used.
         extra: Further lines. They come first, where OpenSSH lets the first value win, except
             those from a `Match` on, which end the file.
     """

@@ -69,7 +69,7 @@ def _bootstrap(first_us: Sequence[float], second_us: Sequence[float]) -> tuple[f
     import numpy as np
     from scipy import stats  # over a second to import: only who compares needs it
 
-    found = stats.bootstrap(
+    bounds = stats.bootstrap(
         (np.asarray(first_us), np.asarray(second_us)),
         lambda first, second, axis: np.median(second, axis=axis) / np.median(first, axis=axis),
         n_resamples=RESAMPLES,
@@ -77,7 +77,7 @@ def _bootstrap(first_us: Sequence[float], second_us: Sequence[float]) -> tuple[f
         method="percentile",
         rng=np.random.default_rng(0),  # the same samples, the same interval
     ).confidence_interval
-    return float(found.low), float(found.high)
+    return float(bounds.low), float(bounds.high)
 
 
 def _verdict(interval: tuple[float, float], max_regression: float) -> str:

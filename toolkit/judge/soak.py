@@ -41,7 +41,7 @@ class Soak:
 
     duration_s: float
     runs: int
-    kept: int
+    samples: int
     """Number of samples that were kept, evenly spread."""
     memory_start_bytes: int
     memory_end_bytes: int
@@ -83,7 +83,7 @@ def soak_of(run: BoardRun) -> Soak | None:
     return Soak(
         duration_s=run.run.wall_ns / 1e9,
         runs=run.run.runs,
-        kept=len(samples),
+        samples=len(samples),
         memory_start_bytes=int(readings[0, 1]),
         memory_end_bytes=int(readings[-1, 1]),
         memory=memory,

@@ -25,7 +25,7 @@ from toolkit.measure.outputs import check_outputs
 from toolkit.measure.quality import QUALITIES
 from toolkit.measure.ready import open_board, ready
 from toolkit.measure.rows import measure_row, one_process
-from toolkit.reboot import why_lost
+from toolkit.reboot import explain_loss
 
 _LOOPBACK = ("127.", "::1", "localhost")
 
@@ -126,7 +126,7 @@ def bench(
         try:
             measurement = bench_on(contents, device, settings, on_progress, data)
         except UnreachableError as lost:
-            raise why_lost(target, device.facts.boot_id, lost, on_progress) from lost
+            raise explain_loss(target, device.facts.boot_id, lost, on_progress) from lost
     return replace(measurement, connect_s=connect_s)
 
 

@@ -18,7 +18,7 @@ from toolkit.admission import admit
 
 @dataclass(frozen=True)
 class Ready:
-    """What a board computes with, and the models on it."""
+    """Kernels of a board, and the models on it."""
 
     kernel_class: KernelClass
     staged: tuple[Staged, ...]

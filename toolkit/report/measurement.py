@@ -98,7 +98,7 @@ def _plain_placement(placement: Placement | None) -> dict[str, Any] | None:
 
 
 def _phases(row: Row) -> dict[str, Any]:
-    """What each fresh process does once: the median over them."""
+    """Median over the fresh processes of each phase that a process has once."""
     names = ("import", "load", "allocate", "first_invoke", "warmup")
     phases = {f"{name}_us": median_us(row, f"{name}_ns") for name in names}
     return {**phases, "steady_us": sum(run.run.wall_ns for run in row.runs) / 1e3}
@@ -134,7 +134,7 @@ def _plain_soak(soak: Soak) -> dict[str, Any]:
         "verdict": list(soak.verdict),
         "duration_s": soak.duration_s,
         "runs": soak.runs,
-        "kept": soak.kept,
+        "kept": soak.samples,
         "memory_start_bytes": soak.memory_start_bytes,
         "memory_end_bytes": soak.memory_end_bytes,
         "memory_bytes_per_hour": memory.slope if memory else None,

@@ -18,7 +18,7 @@ def write_export(file: Path, document: Mapping[str, Any]) -> None:
 
     Args:
         file: File to write; an earlier one is replaced.
-        document: What `toolkit.report.stored_result.plain_samples` returned.
+        document: Result as `toolkit.report.stored_result.plain_samples` returns it.
 
     Raises:
         ResultStoreError: The file cannot be written; an earlier one is unchanged.

@@ -21,4 +21,4 @@ class ResultRecord:
     """Kernel class in words."""
     row: Row
     document: Mapping[str, Any]
-    """All else that identifies it, as JSON: `StoredResult.document` without the verdict's words."""
+    """All else that identifies it: `StoredResult.document` without `reasons` and `warnings`."""

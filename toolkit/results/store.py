@@ -63,7 +63,7 @@ CREATE TABLE run (
 CREATE INDEX result_of_model ON result (model_sha256, target);
 """
 
-#: What leads from each older schema to the next; a new file walks all of it.
+#: Statements that lead from each older schema to the next; a new file runs all of them.
 _STEPS = {
     0: _TABLES,
     1: """
@@ -79,7 +79,7 @@ CREATE TABLE series (
 }
 
 
-#: What helps, by a word of SQLite's message.
+#: Next step for the user, by a word of SQLite's message.
 _HELP = {
     "locked": "Another kedge is writing to it: repeat this when that one is done.",
     "readonly": "Make it writable for you, and its folder as well.",
@@ -99,7 +99,7 @@ class ResultDiskError(ResultStoreError):
 
 @dataclass(frozen=True)
 class ResultLine:
-    """What a list of results shows of one."""
+    """One line in a list of results."""
 
     id: int
     taken_at: str
@@ -114,7 +114,7 @@ class ResultLine:
     """`soak`, or the requests a second of `--rate`, as "30 Hz"; "" for runs back to back."""
 
 
-#: Of the table, in the order of `ResultLine`; its mode is in the document.
+#: Columns of the table, in the order of `ResultLine`; its mode is in the document.
 _COLUMNS = ", ".join(name for name in ResultLine.__dataclass_fields__ if name != "mode")
 
 
@@ -130,7 +130,7 @@ class StoredResult:
 
     @cached_property
     def latency(self) -> Latency:
-        """The figures, computed again from the samples."""
+        """Latency, computed again from the samples."""
         return latency([run.samples_ns for run in self.runs])
 
     @cached_property
@@ -140,7 +140,7 @@ class StoredResult:
 
     @property
     def figures(self) -> EarlierResult:
-        """What a comparison takes of it."""
+        """Figures for a comparison."""
         line = self.line
         return EarlierResult(
             number=line.id,
@@ -156,9 +156,9 @@ class StoredResult:
 
     @property
     def verdict(self) -> Verdict:
-        """What was said of it when it was taken."""
-        told = self.document
-        return Verdict(self.line.verdict, tuple(told["reasons"]), tuple(told.get("warnings", ())))
+        """Verdict of the time when it was taken."""
+        reasons, warnings = self.document["reasons"], self.document.get("warnings", ())
+        return Verdict(self.line.verdict, tuple(reasons), tuple(warnings))
 
 
 class ResultStore:
@@ -181,14 +181,14 @@ class ResultStore:
         """List the newest results first.
 
         Args:
-            target: Only of this target.
-            limit: At most so many.
+            target: Name of the only target to list; `None` for all.
+            limit: Largest number of results.
         """
         query = f"SELECT {_COLUMNS}, document FROM result WHERE ? IS NULL OR target = ? "
         query += "ORDER BY id DESC LIMIT ?"
         with _translated(self._path):
-            found = self._database.execute(query, (target, target, limit)).fetchall()
-        return [replace(ResultLine(*row[:-1]), mode=mode_of(row[-1])) for row in found]
+            rows = self._database.execute(query, (target, target, limit)).fetchall()
+        return [replace(ResultLine(*row[:-1]), mode=mode_of(row[-1])) for row in rows]
 
     def load(self, number: int) -> StoredResult:
         """Return one result.
@@ -213,14 +213,14 @@ class ResultStore:
         if row is None:
             raise self._absent(number)
         try:
-            document, found = json.loads(row[-1]), _runs_of(runs, series)
+            document, board_runs = json.loads(row[-1]), _runs_of(runs, series)
         except (ValueError, LookupError, TypeError, zlib.error) as error:
             raise ResultStoreError(
                 f"result {number} in {self._path} is damaged: {error!r}",
                 "The other results can still be read.",
             ) from error
         line = replace(ResultLine(*row[:-1]), mode=mode_of(row[-1]))
-        return StoredResult(line, document, found)
+        return StoredResult(line, document, board_runs)
 
     def _absent(self, number: int) -> ResultStoreError:
         return ResultStoreError(
@@ -305,13 +305,13 @@ def _prepare(database: sqlite3.Connection, path: Path) -> None:
 
 
 def _schema_of(database: sqlite3.Connection, path: Path) -> int:
-    found = int(database.execute("PRAGMA user_version").fetchone()[0])
-    if found > SCHEMA:
+    schema = int(database.execute("PRAGMA user_version").fetchone()[0])
+    if schema > SCHEMA:
         raise ResultStoreError(
-            f"{path} was written by a newer kedge (schema {found}, this one reads {SCHEMA})",
+            f"{path} was written by a newer kedge (schema {schema}, this one reads {SCHEMA})",
             "Use that kedge, or move the file away.",
         )
-    return found
+    return schema
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import pytest
 from tests.kedge import assert_refused, kedge
 from tests.tiny_model import custom_op_model, relu_model
 from toolkit.cli.main import COMMANDS
-from toolkit.cli.options import Share
+from toolkit.cli.options import ShareRange
 
 HEAVY = ("tensorflow", "tf_keras", "keras", "paramiko", "scipy", "numpy", "ai_edge_litert")
 
@@ -96,7 +96,7 @@ def test_what_is_no_number_or_out_of_bounds_is_wrong_usage(
 
 @pytest.mark.parametrize(("text", "share"), [("0.05", 0.05), ("5%", 0.05), (" 2.5 %", 0.025)])
 def test_a_share_is_written_as_a_fraction_or_in_percent(text: str, share: float) -> None:
-    assert Share(0, 10).convert(text, None, None) == pytest.approx(share)
+    assert ShareRange(0, 10).convert(text, None, None) == pytest.approx(share)
 
 
 @pytest.mark.parametrize("duration", ["0s", "-1s", "2h", "soon"])

@@ -13,7 +13,7 @@ from targets.runtimes.runtime import RuntimeChoice
 from tests.dense_model import dense_model
 from tests.kedge import kedge
 from tests.toolkit.measurements import FACTS, board_run
-from toolkit.cli.main import run
+from toolkit.cli.main import run_command_line
 from toolkit.judge.row import Row, row_of
 from toolkit.measure.bench import threads_for
 from toolkit.measure.tune import (
@@ -156,7 +156,10 @@ def test_only_what_is_trusted_is_kept_and_nothing_in_a_dry_run(
     monkeypatch.setattr("toolkit.measure.tune.tune_target", lambda *_: found)
     before = (project / "kedge.toml").read_text()
 
-    assert run(["target", "tune", "here", "--model", "m.tflite", "--json", *options]) == code
+    assert (
+        run_command_line(["target", "tune", "here", "--model", "m.tflite", "--json", *options])
+        == code
+    )
     assert ("threads = 2" in (project / "kedge.toml").read_text()) == kept
     (project / "kedge.toml").write_text(before)
 

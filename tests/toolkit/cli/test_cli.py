@@ -35,7 +35,7 @@ def test_help_loads_nothing_heavy(arguments: tuple[str, ...]) -> None:
 def test_a_list_of_targets_loads_neither_tensorflow_nor_paramiko(tmp_path: Path) -> None:
     (tmp_path / "kedge.toml").write_text("")
     code = (
-        "import sys, toolkit.cli.main as m; code = m.run(['target', 'list']); "
+        "import sys, toolkit.cli.main as m; code = m.run_command_line(['target', 'list']); "
         "assert code == 0; print(sorted(x for x in sys.modules if '.' not in x))"
     )
     done = subprocess.run(
@@ -209,7 +209,7 @@ def test_a_bug_shows_its_traceback_and_exits_with_1(tmp_path: Path) -> None:
     code = (
         "import sys, toolkit.cli.main as m\n"
         "m.COMMANDS['bug'] = ('tests.toolkit.cli.broken_command', '')\n"
-        "sys.exit(m.run(['bug']))"
+        "sys.exit(m.run_command_line(['bug']))"
     )
     root = Path(__file__).resolve().parents[3]
     done = subprocess.run(

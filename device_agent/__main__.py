@@ -27,8 +27,10 @@ from device_agent.contract.wire import (
     encode,
     parse_request,
 )
+from device_agent.job_fields import Job, job_to_json
+from device_agent.operations.call import BoardAccess
 from device_agent.runtimes.board_runtimes import board_runtimes
-from device_agent.session import Session, Surroundings
+from device_agent.session import AgentSession
 from device_agent.store.leftovers import remove_abandoned_uploads, remove_older_agents
 from device_agent.store.store import Store, StreamLostError
 
@@ -57,7 +59,7 @@ def serve(root: str) -> int:
     command = [sys.executable, "-I", archive, "job"]
 
     def run(
-        job: Dict[str, Any],
+        job: Job,
         timeout_s: float,
         on_event: Callable[[Dict[str, Any]], None],
         on_tick: Callable[[], None],
@@ -66,13 +68,13 @@ def serve(root: str) -> int:
             host.require()
             on_tick()
 
-        return run_job(command, job, timeout_s, on_event, tick)
+        return run_job(command, job_to_json(job), timeout_s, on_event, tick)
 
     _return_spare_memory()
     remove_older_agents(archive)
     remove_abandoned_uploads(os.path.join(root, "store", "partial"))
-    session = Session(
-        Surroundings(Store(root), run, _facts, read_conditions, _digest_of(archive), host.has_line)
+    session = AgentSession(
+        BoardAccess(Store(root), run, _facts, read_conditions, _digest_of(archive), host.has_line)
     )
     try:
         while True:
@@ -84,7 +86,7 @@ def serve(root: str) -> int:
         return 0
 
 
-def _answer(session: Session, host: _Host, asked: bytes) -> None:
+def _answer(session: AgentSession, host: _Host, asked: bytes) -> None:
     number = 0
     try:
         request = parse_request(asked)

@@ -16,9 +16,10 @@ from typing import Any, Callable, Dict
 
 from device_agent.contract.codes import CHILD_DIED, INTERNAL, RefusalError
 from device_agent.contract.measurement import to_json
+from device_agent.job_fields import Job, job_from_json
 from device_agent.os_errors import named_os_errors
 from device_agent.runtimes.driver import import_driver, name_runtime_errors, run_once
-from device_agent.runtimes.profile import profile
+from device_agent.runtimes.profile import profile_model
 from device_agent.samples.inputs import feeds_of, fill_inputs
 from device_agent.samples.sample_run import PROGRESS_INTERVAL_S, run_samples, sample_shape
 from device_agent.timing.steady import steady_phase
@@ -41,9 +42,9 @@ def main() -> int:
 
     _end_with_the_agent()
     try:
-        job = json.loads(sys.stdin.readline())
+        job = job_from_json(json.loads(sys.stdin.readline()))
         with named_os_errors():
-            say({"result": _JOBS[job["job"]](job, say)})
+            say({"result": _JOBS[job.kind](job, say)})
     except RefusalError as fault:
         say({"code": fault.code, "message": str(fault), "hint": fault.hint})
     except MemoryError:
@@ -63,51 +64,51 @@ def _end_with_the_agent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
-def _describe(job: Dict[str, Any], say: Say) -> Dict[str, Any]:
+def _describe(job: Job, say: Say) -> Dict[str, Any]:
     driver = import_driver(job, say)
     driver.prepare_delegate()
     return {"kernel_class": driver.kernel_class, "numpy": driver.numpy.__version__}
 
 
-def _benchmark(job: Dict[str, Any], say: Say) -> Dict[str, Any]:
+def _benchmark(job: Job, say: Say) -> Dict[str, Any]:
     driver = import_driver(job, say)
     before_load = rss_bytes()
     started = time.perf_counter_ns()
-    model = driver.open(job["model"], job["threads"])
+    model = driver.open(job.model, job.threads)
     loaded = time.perf_counter_ns()
     model.prepare()
     prepared = time.perf_counter_ns()
-    fill_inputs(driver.numpy, model, job["seed"])
+    fill_inputs(driver.numpy, model, job.seed)
     say({"event": {"phase": "first inference"}})
     before_first = time.perf_counter_ns()
     run_once(model)
     after_first = time.perf_counter_ns()
     load_peak = peak_rss_bytes()
     with name_runtime_errors():
-        whole = whole_inference(driver.numpy, model, job["seed"])
+        whole = whole_inference(driver.numpy, model, job.seed)
         steady = steady_phase(job, say, model.run, whole)
     placement = model.placement()
     return {
         "kernel_class": driver.kernel_class,
         "numpy_version": driver.numpy.__version__,
-        "threads": job["threads"],
+        "threads": job.threads,
         "import_ns": driver.import_ns,
         "load_ns": loaded - started,
         "allocate_ns": prepared - loaded,
         "first_invoke_ns": after_first - before_first,
         "before_load_rss_bytes": before_load,
         "load_peak_rss_bytes": load_peak,
-        "cores": job.get("cores") or [],
+        "cores": list(job.cores),
         "placement": None if placement is None else to_json(placement),
         **steady,
     }
 
 
-def _infer(job: Dict[str, Any], say: Say) -> Dict[str, Any]:
+def _infer(job: Job, say: Say) -> Dict[str, Any]:
     driver = import_driver(job, say)
-    model = driver.open(job["model"], job["threads"])
+    model = driver.open(job.model, job.threads)
     model.prepare()
-    feeds = feeds_of(driver.numpy, model, job["inputs"])
+    feeds = feeds_of(driver.numpy, model, job.inputs)
     count = len(next(iter(feeds.values())))
     tensors = model.outputs
     results = [driver.numpy.empty([count] + sample_shape(t.shape), t.dtype) for t in tensors]
@@ -124,7 +125,7 @@ def _infer(job: Dict[str, Any], say: Say) -> Dict[str, Any]:
             say({"event": {"phase": "infer", "done": index + 1, "total": count}})
     outputs = []
     for number, (tensor, values) in enumerate(zip(tensors, results)):
-        path = "{}.{}".format(job["outputs"], number)
+        path = "{}.{}".format(job.outputs, number)
         with open(path, "wb") as file:  # unlike tofile(), it says why it cannot be written
             file.write(values.astype(values.dtype.newbyteorder("<")).data)
         shape = [int(size) for size in values.shape]
@@ -139,5 +140,5 @@ _JOBS = {
     "benchmark": _benchmark,
     "infer": _infer,
     "run": run_samples,
-    "profile": profile,
+    "profile": profile_model,
 }

@@ -34,8 +34,6 @@ SAME_BY_DESIGN = {
 # Names that still mean several things. Only ever gets shorter: a name that is clean has to go.
 NOT_YET_ONE_MEANING = {
     "Pair",
-    "Session",
-    "Surroundings",
     "Target",
     "Verdict",
     "choose",

@@ -14,6 +14,7 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tu
 from device_agent.contract.codes import BAD_REQUEST, MODEL_REFUSED, RefusalError
 from device_agent.contract.placement import Placement
 from device_agent.contract.runtimes import RUNTIME_FORMATS, distribution_of
+from device_agent.job_fields import Job
 from device_agent.runtimes.delegate_faults import explain_model
 
 #: Module of the driver of each format.
@@ -132,20 +133,19 @@ class ModelDriver:
         raise NotImplementedError
 
 
-def import_driver(job: Dict[str, Any], say: Optional[Say] = None) -> ModelDriver:
+def import_driver(job: Job, say: Optional[Say] = None) -> ModelDriver:
     """Import the runtime that a job names, behind the driver of its format.
 
     Args:
-        job: `runtime`, the `tree` of its wheels (empty for the board's own), and where they
-            are given `delegate`, `allow_cpu` and `cores`.
+        job: The job, with `runtime`, `tree`, `delegate`, `allow_cpu` and `cores`.
         say: Receiver of an event before each step that may crash.
 
     Raises:
         RefusalError: No driver knows the runtime, or it does not load on this board.
     """
-    format_name = RUNTIME_FORMATS.get(distribution_of(job["runtime"]))
+    format_name = RUNTIME_FORMATS.get(distribution_of(job.runtime))
     if format_name is None:
-        raise RefusalError(BAD_REQUEST, "unknown runtime {!r}".format(job["runtime"]))
+        raise RefusalError(BAD_REQUEST, "unknown runtime {!r}".format(job.runtime))
     module = importlib.import_module(DRIVERS[format_name])
     driver: ModelDriver = module.Driver(job, say or (lambda _: None))
     return driver

@@ -15,6 +15,7 @@ from typing import Any, Dict, List, Tuple
 
 from device_agent.contract.codes import MODEL_REFUSED, RefusalError
 from device_agent.contract.placement import BUILTIN, XNNPACK
+from device_agent.job_fields import Job
 from device_agent.runtimes.driver import Say, import_driver
 
 #: The releases whose C functions take the arguments used here; others may crash on them.
@@ -39,7 +40,7 @@ Step = Tuple[str, str, float]
 """Operator, executor, microseconds."""
 
 
-def profile(job: Dict[str, Any], say: Say) -> Dict[str, Any]:
+def profile_model(job: Job, say: Say) -> Dict[str, Any]:
     """Do the job: run a model for a while, and tell the median of each step.
 
     Returns:
@@ -47,7 +48,7 @@ def profile(job: Dict[str, Any], say: Say) -> Dict[str, Any]:
     """
     driver = import_driver(job, say)
     told = driver.kernel_class
-    if driver.needs_delegate(job["model"]):
+    if driver.needs_delegate(job.model):
         return _none("its delegate reports no times of single operators")
     if told["runtime"] != _KNOWN[0] or not told["version"].startswith(_KNOWN[1]):
         name = "{} {}".format(told["runtime"], told["version"])
@@ -56,11 +57,11 @@ def profile(job: Dict[str, Any], say: Say) -> Dict[str, Any]:
     if not os.path.exists(path):
         return _none("this build of the runtime has no {}".format(_LIBRARY))
     say({"event": {"phase": "profile"}})
-    model = _Profiled(ctypes.CDLL(path), job["model"])
+    model = _Profiled(ctypes.CDLL(path), job.model)
     for _ in range(_WARMUP_RUNS):
         model.run()
     runs: List[List[Step]] = []
-    end = time.monotonic() + job["duration_s"]
+    end = time.monotonic() + job.duration_s
     while len(runs) < _LEAST_RUNS or (time.monotonic() < end and len(runs) < _MOST_RUNS):
         runs.append(read_summary(model.summary_of_one_run()))
     return {"steps": medians(runs), "runs": len(runs), "reason": ""}

@@ -9,7 +9,7 @@ import importlib
 import os
 import sys
 import time
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 from device_agent.board.facts import userland
 from device_agent.board.pseudo_files import text_of
@@ -17,6 +17,7 @@ from device_agent.contract.codes import BAD_REQUEST, RUNTIME_IMPORT, RefusalErro
 from device_agent.contract.cpu_features import cpu_features
 from device_agent.contract.placement import Placement
 from device_agent.contract.runtimes import RUNTIME_MODULES, distribution_of
+from device_agent.job_fields import Job
 from device_agent.runtimes.board_runtimes import package_version
 from device_agent.runtimes.delegate import EDGETPU, is_compiled_for_edgetpu, load_delegate
 from device_agent.runtimes.driver import (
@@ -33,22 +34,22 @@ from device_agent.runtimes.placement import Node, place
 class Driver(ModelDriver):
     """An imported TFLite runtime, and the delegate that goes with it."""
 
-    def __init__(self, job: Dict[str, Any], say: Say) -> None:
+    def __init__(self, job: Job, say: Say) -> None:
         """Import the runtime that a job names; see `import_driver`.
 
         Raises:
             RefusalError: The runtime does not load on this board.
         """
         self._say = say
-        self._name = job["runtime"]
-        self._wanted_delegate = job.get("delegate", "")
+        self._name = job.runtime
+        self._wanted_delegate = job.delegate
         self._delegate_name = os.path.basename(self._wanted_delegate)
-        self._allow_cpu = bool(job.get("allow_cpu"))
+        self._allow_cpu = job.allow_cpu
         self._delegate: Any = None
-        _keep_to(job.get("cores") or [])
+        _keep_to(job.cores)
         self._module = RUNTIME_MODULES[distribution_of(self._name)]
-        if job["tree"]:
-            sys.path.insert(0, job["tree"])
+        if job.tree:
+            sys.path.insert(0, job.tree)
         started = time.perf_counter_ns()
         try:
             self.numpy = importlib.import_module("numpy")
@@ -203,7 +204,7 @@ def _nodes_of(interpreter: Any) -> Optional[List[Node]]:
         return None
 
 
-def _keep_to(cores: List[int]) -> None:
+def _keep_to(cores: Sequence[int]) -> None:
     """Keep this process, and all threads that it will start, to some cores."""
     if not cores:
         return
@@ -211,7 +212,7 @@ def _keep_to(cores: List[int]) -> None:
         os.sched_setaffinity(0, cores)
     except OSError as error:
         there = sorted(os.sched_getaffinity(0))
-        message = "the board cannot run on the cores {}, it has {}".format(cores, there)
+        message = "the board cannot run on the cores {}, it has {}".format(list(cores), there)
         raise RefusalError(BAD_REQUEST, message, "Correct `cores` in kedge.toml.") from error
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List
+from typing import Any, Dict, Sequence
 
 from device_agent.contract.codes import BAD_REQUEST, MODEL_REFUSED, RefusalError
 from device_agent.runtimes.driver import Array, BoardModel
@@ -30,7 +30,7 @@ def fill_inputs(numpy: Any, model: BoardModel, seed: int) -> None:
         model.put(tensor.position, values.astype(kind))
 
 
-def feeds_of(numpy: Any, model: BoardModel, inputs: List[Dict[str, Any]]) -> Dict[int, Array]:
+def feeds_of(numpy: Any, model: BoardModel, inputs: Sequence[Dict[str, Any]]) -> Dict[int, Array]:
     """Read the samples that were sent for each input.
 
     Args:

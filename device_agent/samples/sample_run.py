@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, Callable, Dict, Iterable, List
 
 from device_agent.contract.codes import BAD_REQUEST, RefusalError
 from device_agent.contract.model_card import ImageInput, ModelCard, card_from_plain
+from device_agent.job_fields import Job
 from device_agent.runtimes.driver import (
     Array,
     BoardModel,
@@ -28,26 +29,26 @@ from device_agent.timing.usage import peak_rss_bytes
 PROGRESS_INTERVAL_S = 0.5
 
 
-def run_samples(job: Dict[str, Any], say: Callable[[Dict[str, Any]], None]) -> Dict[str, Any]:
+def run_samples(job: Job, say: Callable[[Dict[str, Any]], None]) -> Dict[str, Any]:
     """Run samples one by one; write what each became to the file `answers` of the job.
 
     Raises:
         RefusalError: The model does not load or run, or a sample does not fit it.
     """
     driver = import_driver(job)
-    model = driver.open(job["model"], job["threads"])
+    model = driver.open(job.model, job.threads)
     model.prepare()
-    pipeline = _Pipeline(driver.numpy, model, card_from_plain(job["card"]))
+    pipeline = _Pipeline(driver.numpy, model, card_from_plain(job.card))
     answers = []
     reported = time.monotonic()
     with contextlib.ExitStack() as files:
-        output_files = _OutputFiles(model.outputs if job["outputs"] else [], job["outputs"], files)
-        for done, sample in enumerate(job["samples"]):
+        output_files = _OutputFiles(model.outputs if job.outputs else [], job.outputs, files)
+        for done, sample in enumerate(job.samples):
             answers.append(pipeline.run(sample["inputs"], output_files))
             if time.monotonic() - reported > PROGRESS_INTERVAL_S:
                 reported = time.monotonic()
-                say({"event": {"phase": "run", "done": done + 1, "total": len(job["samples"])}})
-    with open(job["answers"], "w", encoding="ascii") as file:  # many of them outgrow a line
+                say({"event": {"phase": "run", "done": done + 1, "total": len(job.samples)}})
+    with open(job.answers, "w", encoding="ascii") as file:  # many of them outgrow a line
         json.dump(answers, file)
     return {
         "kernel_class": driver.kernel_class,

@@ -9,6 +9,7 @@ from array import array
 from typing import Any, Callable, Dict, List, Tuple
 
 from device_agent.board.conditions import read_conditions
+from device_agent.job_fields import Job
 from device_agent.timing.benchmark import Call, Mark, Timing, time_calls
 from device_agent.timing.paced import PacedTiming, time_paced
 from device_agent.timing.soak import SoakTiming, time_soak
@@ -23,13 +24,11 @@ _WHOLE_LEAST_RUNS = 5
 Say = Callable[[Dict[str, Any]], None]
 
 
-def steady_phase(job: Dict[str, Any], say: Say, invoke: Call, whole: Call) -> Dict[str, Any]:
+def steady_phase(job: Job, say: Say, invoke: Call, whole: Call) -> Dict[str, Any]:
     """Time `invoke` as the job asks, then whole inferences; write the samples into files.
 
     Args:
-        job: `warmup_s`, `duration_s`, `samples` and `end_to_end` (paths), `series_folder`; a
-            `period_ns` above 0 for requests at a fixed rate; `soak` for one long run, which a file
-            named `STOP` in that folder ends early.
+        job: The job, with `warmup_s`, `duration_s`, `period_ns`, `soak` and `folder`.
         say: Tells the host.
         invoke: One inference.
         whole: One inference as an application makes it.
@@ -51,13 +50,13 @@ def steady_phase(job: Dict[str, Any], say: Say, invoke: Call, whole: Call) -> Di
     peak = peak_rss_bytes()
     end_to_end = time_calls(
         whole,
-        min(_WHOLE_LONGEST_S, job["warmup_s"] * _WHOLE_SHARE),
+        min(_WHOLE_LONGEST_S, job.warmup_s * _WHOLE_SHARE),
         # Of the time that it took, not of what was asked: a soak may have been ended early.
         min(_WHOLE_LONGEST_S, timing.wall_ns / 1e9 * _WHOLE_SHARE),
         least_runs=_WHOLE_LEAST_RUNS,
     )
-    _write(job["samples"], timing.samples_ns)
-    _write(job["end_to_end"], end_to_end.samples_ns)
+    _write(job.samples_path, timing.samples_ns)
+    _write(job.end_to_end_path, end_to_end.samples_ns)
     more, series = _particulars(job, timing)
     return {
         "warmup_runs": timing.warmup_runs,
@@ -68,31 +67,29 @@ def steady_phase(job: Dict[str, Any], say: Say, invoke: Call, whole: Call) -> Di
         "others_cores": max(0.0, others / window),
         "sample_count": len(timing.samples_ns),
         "end_to_end_count": len(end_to_end.samples_ns),
-        "series": _written(job["series_folder"], series),
+        "series": _written(job.folder, series),
         "moments": moments,
         **more,
     }
 
 
-def _timing(job: Dict[str, Any], say: Say, invoke: Call, mark: Mark) -> Timing:
-    warmup_s, duration_s = job["warmup_s"], job["duration_s"]
-    if job["period_ns"]:
-        return time_paced(invoke, warmup_s, duration_s, job["period_ns"], mark)
-    if job["soak"]:
+def _timing(job: Job, say: Say, invoke: Call, mark: Mark) -> Timing:
+    warmup_s, duration_s = job.warmup_s, job.duration_s
+    if job.period_ns:
+        return time_paced(invoke, warmup_s, duration_s, job.period_ns, mark)
+    if job.soak:
 
         def tell(done_s: float, all_s: float) -> bool:
             say({"event": {"phase": "soak", "done": int(done_s), "total": int(all_s)}})
-            return not os.path.exists(os.path.join(job["series_folder"], STOP))
+            return not os.path.exists(os.path.join(job.folder, STOP))
 
         return time_soak(invoke, warmup_s, duration_s, tell, mark)
     return time_calls(invoke, warmup_s, duration_s, mark)
 
 
-def _particulars(
-    job: Dict[str, Any], timing: Timing
-) -> Tuple[Dict[str, int], List[Tuple[str, "array[int]"]]]:
+def _particulars(job: Job, timing: Timing) -> Tuple[Dict[str, int], List[Tuple[str, "array[int]"]]]:
     if isinstance(timing, PacedTiming):
-        fields = {"period_ns": job["period_ns"], "requests": timing.requests}
+        fields = {"period_ns": job.period_ns, "requests": timing.requests}
         return fields, [("responses", timing.responses_ns)]
     if isinstance(timing, SoakTiming):
         return {"runs": timing.runs}, [("starts", timing.starts_ns), ("memory", timing.memory)]

@@ -9,7 +9,7 @@ class Thinned:
     """When the places are used up, every second entry goes, and then only every second comes in."""
 
     def __init__(self, places: int) -> None:
-        self.kept: List[Any] = []
+        self.entries: List[Any] = []
         self._places = places
         self._stride = 1
         self._count = 0
@@ -17,13 +17,13 @@ class Thinned:
     def add(self, entry: Any) -> None:
         """Keep an entry, if it is its turn."""
         if self._count % self._stride == 0:
-            if len(self.kept) == self._places:
-                del self.kept[1::2]
+            if len(self.entries) == self._places:
+                del self.entries[1::2]
                 self._stride *= 2
             if self._count % self._stride == 0:
-                self.kept.append(entry)
+                self.entries.append(entry)
         self._count += 1
 
     def add_last(self, entry: Any) -> None:
         """Keep an entry in any case."""
-        self.kept.append(entry)
+        self.entries.append(entry)

@@ -10,7 +10,9 @@ import pytest
 from device_agent.contract.codes import BAD_REQUEST, BUSY, NOT_FOUND, RefusalError
 from device_agent.contract.conditions import Conditions
 from device_agent.contract.wire import Request
-from device_agent.session import Answer, Session, Surroundings
+from device_agent.job_fields import Job
+from device_agent.operations.call import Answer, BoardAccess
+from device_agent.session import OPERATIONS, AgentSession
 from device_agent.store.store import Store
 from tests.device_agent.agents import files_below, sha256_of
 
@@ -102,24 +104,24 @@ class Jobs:
     """Stands where the agent starts processes."""
 
     def __init__(self) -> None:
-        self.seen: list[dict[str, Any]] = []
+        self.seen: list[Job] = []
 
     def run(
-        self, job: dict[str, Any], timeout_s: float, emit: object, tick: Callable[[], None]
+        self, job: Job, timeout_s: float, emit: object, tick: Callable[[], None]
     ) -> dict[str, Any]:
         self.seen.append(job)
         tick()
-        if job["job"] == "benchmark":
-            Path(job["samples"]).write_bytes(b"12345678")
-            Path(job["end_to_end"]).write_bytes(b"abcdefgh")
+        if job.kind == "benchmark":
+            Path(job.samples_path).write_bytes(b"12345678")
+            Path(job.end_to_end_path).write_bytes(b"abcdefgh")
             return {"sample_count": 1}
-        if job["job"] == "run":
-            Path(job["answers"]).write_bytes(b"[]")
+        if job.kind == "run":
+            Path(job.answers).write_bytes(b"[]")
             return {"outputs": []}
-        if job["job"] == "infer":
+        if job.kind == "infer":
             for number in (0, 1):
-                Path(f"{job['outputs']}.{number}").write_bytes(b"same")
-            return {"outputs": [{"path": f"{job['outputs']}.{number}"} for number in (0, 1)]}
+                Path(f"{job.outputs}.{number}").write_bytes(b"same")
+            return {"outputs": [{"path": f"{job.outputs}.{number}"} for number in (0, 1)]}
         return {"kernel_class": {}}
 
 
@@ -129,19 +131,19 @@ def jobs() -> Jobs:
 
 
 @pytest.fixture
-def session(tmp_path: Path, jobs: Jobs) -> Session:
+def session(tmp_path: Path, jobs: Jobs) -> AgentSession:
     store = Store(str(tmp_path / "root"))
     store.receive(SHA256, len(MODEL), 0, lambda size: MODEL)
-    around = Surroundings(store, jobs.run, lambda: {"cores": 4}, Conditions, "its digest")
-    return Session(around)
+    around = BoardAccess(store, jobs.run, lambda: {"cores": 4}, Conditions, "its digest")
+    return AgentSession(around)
 
 
-def ask(session: Session, op: str, args: dict[str, Any]) -> Answer:
+def ask(session: AgentSession, op: str, args: dict[str, Any]) -> Answer:
     return session.handle(Request(1, op, args), lambda size: b"", lambda event: None)
 
 
-def test_the_table_names_every_operation(session: Session) -> None:
-    assert set(RIGHT) == set(session.operations)
+def test_the_table_names_every_operation(session: AgentSession) -> None:
+    assert set(RIGHT) == set(OPERATIONS)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +156,7 @@ def test_the_table_names_every_operation(session: Session) -> None:
     ],
 )
 def test_a_wrong_argument_is_refused(
-    session: Session, jobs: Jobs, tmp_path: Path, op: str, field: str, value: object
+    session: AgentSession, jobs: Jobs, tmp_path: Path, op: str, field: str, value: object
 ) -> None:
     before = files_below(tmp_path)
 
@@ -169,7 +171,7 @@ def test_a_wrong_argument_is_refused(
 
 
 @pytest.mark.parametrize("op", ["", "Hello", "__class__", "fly\n", "\ud800" * 500])
-def test_an_unknown_operation_is_refused(session: Session, op: str) -> None:
+def test_an_unknown_operation_is_refused(session: AgentSession, op: str) -> None:
     with pytest.raises(RefusalError, match="unknown operation") as refused:
         ask(session, op, {})
 
@@ -177,7 +179,7 @@ def test_an_unknown_operation_is_refused(session: Session, op: str) -> None:
     assert len(str(refused.value)) < 1000
 
 
-def test_a_deep_argument_is_refused_in_few_words(session: Session) -> None:
+def test_a_deep_argument_is_refused_in_few_words(session: AgentSession) -> None:
     deep: list[Any] = []
     for _ in range(900):
         deep = [deep]
@@ -188,20 +190,20 @@ def test_a_deep_argument_is_refused_in_few_words(session: Session) -> None:
     assert len(str(refused.value)) < 200
 
 
-def test_an_offset_behind_the_end_is_refused(session: Session) -> None:
+def test_an_offset_behind_the_end_is_refused(session: AgentSession) -> None:
     with pytest.raises(RefusalError, match="behind the end") as refused:
         ask(session, "put", {"sha256": SHA256, "size": 7, "offset": 8})
 
     assert refused.value.code == BAD_REQUEST
 
 
-def test_hello_tells_the_facts_and_the_agent(session: Session) -> None:
+def test_hello_tells_the_facts_and_the_agent(session: AgentSession) -> None:
     told = ask(session, "hello", {}).result
     assert told.pop("boot_id") == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     assert told == {"cores": 4, "agent_sha256": "its digest"}
 
 
-def test_a_file_follows_its_size(session: Session) -> None:
+def test_a_file_follows_its_size(session: AgentSession) -> None:
     answer = ask(session, "get", {"sha256": SHA256})
 
     assert answer.result == {"size": len(MODEL)}
@@ -210,11 +212,11 @@ def test_a_file_follows_its_size(session: Session) -> None:
 
 
 def test_a_benchmark_hands_over_paths_and_leaves_three_files(
-    session: Session, jobs: Jobs, tmp_path: Path
+    session: AgentSession, jobs: Jobs, tmp_path: Path
 ) -> None:
     result = ask(session, "benchmark", RIGHT["benchmark"]).result
 
-    assert jobs.seen[0]["model"].endswith("/scratch/" + SHA256)
+    assert jobs.seen[0].model.endswith("/scratch/" + SHA256)
     assert result["run"] == {
         "sample_count": 1,
         "samples": sha256_of(b"12345678"),
@@ -226,11 +228,11 @@ def test_a_benchmark_hands_over_paths_and_leaves_three_files(
     assert len(files_below(tmp_path)) == 4
 
 
-def test_the_board_is_one_hosts_until_it_leaves(session: Session, tmp_path: Path) -> None:
+def test_the_board_is_one_hosts_until_it_leaves(session: AgentSession, tmp_path: Path) -> None:
     ask(session, "reserve", RIGHT["reserve"])
     ask(session, "reserve", RIGHT["reserve"])  # it has it already
     store = Store(str(tmp_path / "root"))
-    other = Session(Surroundings(store, Jobs().run, dict, Conditions, ""))
+    other = AgentSession(BoardAccess(store, Jobs().run, dict, Conditions, ""))
 
     with pytest.raises(RefusalError, match="me@host is using this board") as refused:
         ask(other, "reserve", {"who": "you", "timeout_s": 0})
@@ -238,25 +240,23 @@ def test_the_board_is_one_hosts_until_it_leaves(session: Session, tmp_path: Path
 
 
 def test_hours_of_conditions_do_not_outgrow_a_line(tmp_path: Path) -> None:
-    def run(
-        job: dict[str, Any], timeout_s: float, emit: object, tick: Callable[[], None]
-    ) -> dict[str, Any]:
+    def run(job: Job, timeout_s: float, emit: object, tick: Callable[[], None]) -> dict[str, Any]:
         for _ in range(7200):
             tick()
-        Path(job["samples"]).write_bytes(b"")
-        Path(job["end_to_end"]).write_bytes(b"")
+        Path(job.samples_path).write_bytes(b"")
+        Path(job.end_to_end_path).write_bytes(b"")
         return {}
 
     store = Store(str(tmp_path / "root"))
     store.receive(SHA256, len(MODEL), 0, lambda size: MODEL)
-    session = Session(Surroundings(store, run, dict, Conditions, ""))
+    session = AgentSession(BoardAccess(store, run, dict, Conditions, ""))
 
     answer = ask(session, "benchmark", RIGHT["benchmark"])
 
     assert len(json.dumps(answer.result)) < 1000
 
 
-def test_two_equal_outputs_are_one_file(session: Session, tmp_path: Path) -> None:
+def test_two_equal_outputs_are_one_file(session: AgentSession, tmp_path: Path) -> None:
     outputs = ask(session, "infer", RIGHT["infer"]).result["outputs"]
 
     assert [entry["sha256"] for entry in outputs] == [sha256_of(b"same")] * 2
@@ -264,7 +264,7 @@ def test_two_equal_outputs_are_one_file(session: Session, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("op", ["benchmark", "infer"])
-def test_a_model_that_is_not_there_is_named(session: Session, jobs: Jobs, op: str) -> None:
+def test_a_model_that_is_not_there_is_named(session: AgentSession, jobs: Jobs, op: str) -> None:
     with pytest.raises(RefusalError, match="b" * 64) as refused:
         ask(session, op, {**RIGHT[op], "model": "b" * 64})
 
@@ -272,7 +272,7 @@ def test_a_model_that_is_not_there_is_named(session: Session, jobs: Jobs, op: st
     assert jobs.seen == []
 
 
-def test_a_runtime_that_is_not_there_is_named(session: Session, jobs: Jobs) -> None:
+def test_a_runtime_that_is_not_there_is_named(session: AgentSession, jobs: Jobs) -> None:
     with pytest.raises(RefusalError, match="the board has no runtime") as refused:
         ask(session, "describe", {**RIGHT["describe"], "tree": "b" * 64})
 

@@ -103,11 +103,11 @@ def test_a_thinned_list_never_outgrows_its_places_and_spans_all(count: int) -> N
     for number in range(count):
         thinned.add(number)
 
-    assert len(thinned.kept) <= 8
-    steps = {b - a for a, b in zip(thinned.kept, thinned.kept[1:], strict=False)}
+    assert len(thinned.entries) <= 8
+    steps = {b - a for a, b in zip(thinned.entries, thinned.entries[1:], strict=False)}
     assert len(steps) <= 1
     if count:
-        assert thinned.kept[0] == 0
-        assert thinned.kept[-1] >= count / 2 - 1
+        assert thinned.entries[0] == 0
+        assert thinned.entries[-1] >= count / 2 - 1
     thinned.add_last("the end")
-    assert thinned.kept[-1] == "the end"
+    assert thinned.entries[-1] == "the end"

@@ -35,7 +35,7 @@ LONG = {"soak": True, "duration_s": 50.0}
 @pytest.fixture
 def job(tmp_path: Path, model: Path) -> dict[str, Any]:
     return {
-        "job": "benchmark",
+        "kind": "benchmark",
         "runtime": "ai-edge-litert",
         "tree": "",
         "model": str(model),
@@ -45,9 +45,7 @@ def job(tmp_path: Path, model: Path) -> dict[str, Any]:
         "seed": 0,
         "period_ns": 0,
         "soak": False,
-        "samples": str(tmp_path / "samples"),
-        "end_to_end": str(tmp_path / "whole"),
-        "series_folder": str(tmp_path),
+        "folder": str(tmp_path),
     }
 
 
@@ -58,7 +56,7 @@ def test_durations_are_those_of_the_clock_that_is_never_set(
     began = time.monotonic_ns()
     found = run_job([sys.executable, "-c", JOB], {**job, **more}, 60, lambda _: None, lambda: None)
     elapsed = time.monotonic_ns() - began
-    samples = array("Q", Path(job["samples"]).read_bytes())
+    samples = array("Q", Path(job["folder"], "samples").read_bytes())
 
     assert len(samples) == found["sample_count"] >= 10
     assert 0 < sum(samples) <= found["wall_ns"] <= elapsed

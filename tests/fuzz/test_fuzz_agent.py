@@ -20,7 +20,9 @@ from device_agent.contract.wire import (
     parse_reply,
     parse_request,
 )
-from device_agent.session import Answer, Session, Surroundings
+from device_agent.job_fields import Job, job_to_json
+from device_agent.operations.call import Answer, BoardAccess
+from device_agent.session import OPERATIONS, AgentSession
 from device_agent.store.store import Store, StreamLostError
 from tests.device_agent.agents import files_below, sha256_of
 from tests.tiny_model import relu_model
@@ -162,19 +164,21 @@ def requests(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def session(tmp_path_factory: pytest.TempPathFactory) -> tuple[Session, Path]:
+def session(tmp_path_factory: pytest.TempPathFactory) -> tuple[AgentSession, Path]:
     root = tmp_path_factory.mktemp("fuzzed")
     store = Store(str(root / "root"))
     store.receive(MODEL_SHA256, len(MODEL), 0, io.BytesIO(MODEL).read)
 
-    def run(job: dict[str, Any], *_: object) -> dict[str, Any]:
-        json.dumps(job)
-        for name in ("samples", "end_to_end", "answers"):
-            if isinstance(job.get(name), str):
-                Path(job[name]).write_bytes(b"[]")
+    def run(job: Job, *_: object) -> dict[str, Any]:
+        json.dumps(job_to_json(job))
+        if job.kind == "benchmark":
+            Path(job.samples_path).write_bytes(b"[]")
+            Path(job.end_to_end_path).write_bytes(b"[]")
+        if job.kind == "run":
+            Path(job.answers).write_bytes(b"[]")
         return {"outputs": []}
 
-    return Session(Surroundings(store, run, dict, Conditions, "")), root
+    return AgentSession(BoardAccess(store, run, dict, Conditions, "")), root
 
 
 REFUSALS = {BAD_REQUEST, NOT_FOUND, "digest_mismatch", "no_space"}
@@ -183,7 +187,7 @@ REFUSALS = {BAD_REQUEST, NOT_FOUND, "digest_mismatch", "no_space"}
 @settings(max_examples=5500, deadline=None, suppress_health_check=list(HealthCheck))
 @given(asked=requests(), stream=st.binary(max_size=100))
 def test_every_request_is_answered_or_refused(
-    session: tuple[Session, Path], asked: dict[str, Any], stream: bytes
+    session: tuple[AgentSession, Path], asked: dict[str, Any], stream: bytes
 ) -> None:
     handler, root = session
     source = io.BytesIO(stream)
@@ -202,7 +206,7 @@ def test_every_request_is_answered_or_refused(
     assert {path.name for path in (root / "root").iterdir()} <= {"store"}
 
 
-def test_what_was_fuzzed_is_every_operation(session: tuple[Session, Path]) -> None:
+def test_what_was_fuzzed_is_every_operation(session: tuple[AgentSession, Path]) -> None:
     handler, root = session
-    assert set(READS) - {"fly"} == set(handler.operations)
+    assert set(READS) - {"fly"} == set(OPERATIONS)
     assert all(path.startswith("root/store/") for path in files_below(root))

@@ -1,0 +1,68 @@
+"""The fields of a job: what the agent hands to the inference process."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, NamedTuple, Sequence
+
+
+class Job(NamedTuple):
+    """One job of an inference process; a kind of job reads the fields that concern it."""
+
+    kind: str
+    """Key of the jobs in `device_agent.job`: `describe`, `profile`, `benchmark`, `infer`, `run`."""
+    runtime: str
+    """Name of the runtime, as `device_agent.contract.runtimes` lists it."""
+    tree: str = ""
+    """Folder of the runtime's wheels; empty for a runtime that the board's own Python has."""
+    delegate: str = ""
+    """Key of `device_agent.runtimes.delegate.LIBRARIES`, or path of a library; empty for none."""
+    allow_cpu: bool = False
+    """Whether a model that was not compiled for the Edge TPU may run without the delegate."""
+    cores: Sequence[int] = ()
+    """Numbers of the cores that the process keeps to; empty for all."""
+    model: str = ""
+    """Path of the model; empty for `describe`."""
+    threads: int = 1
+    """Number of threads of the runtime."""
+    warmup_s: float = 0.0
+    """Shortest duration of the untimed phase of a `benchmark`."""
+    duration_s: float = 0.0
+    """Duration of the timed phase of a `benchmark`, or of a `profile`."""
+    seed: int = 0
+    """Seed of the random inputs of a `benchmark`."""
+    period_ns: int = 0
+    """Time between two requests of a `benchmark`; 0 for runs back to back."""
+    soak: bool = False
+    """Whether a `benchmark` is one long run, which a file named `STOP` in its folder ends early."""
+    folder: str = ""
+    """Folder into which a `benchmark` writes its samples and series."""
+    inputs: Sequence[Dict[str, Any]] = ()
+    """Inputs of `infer`: `name`, `dtype` and `path` of the file of each."""
+    card: Dict[str, Any] = {}  # noqa: RUF012 - nobody changes it
+    """Plain form of the model card of `run`."""
+    samples: Sequence[Dict[str, Any]] = ()
+    """Samples of `run`: for each its `inputs`, with `name`, `dtype`, `path` and `shape`."""
+    answers: str = ""
+    """Path to which `run` writes its answers."""
+    outputs: str = ""
+    """Begin of the paths to which `infer` and `run` write outputs; empty to write none."""
+
+    @property
+    def samples_path(self) -> str:
+        """Path of the steady samples of a `benchmark`."""
+        return self.folder + "/samples"
+
+    @property
+    def end_to_end_path(self) -> str:
+        """Path of the end-to-end samples of a `benchmark`."""
+        return self.folder + "/whole"
+
+
+def job_to_json(job: Job) -> Dict[str, Any]:
+    """Turn a job into what `json.dumps` takes."""
+    return dict(job._asdict())
+
+
+def job_from_json(fields: Dict[str, Any]) -> Job:
+    """Read a job; the agent and its inference process are of one archive."""
+    return Job(**fields)

@@ -1,0 +1,1 @@
+"""The operations of the agent, each a function from a call to an answer."""

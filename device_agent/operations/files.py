@@ -1,0 +1,53 @@
+"""Operations on files and on unzipped runtimes, all addressed by digest."""
+
+from __future__ import annotations
+
+import os
+
+from device_agent.contract.codes import BAD_REQUEST, RefusalError
+from device_agent.operations.call import AgentCall, Answer
+
+
+def offset(call: AgentCall) -> Answer:
+    """Report how much of a file is on the board, and its path when it is whole."""
+    have, path = call.board.store.offset(call.args.text("sha256"), call.args.count("size"))
+    return Answer({"offset": have, "path": path})
+
+
+def put(call: AgentCall) -> Answer:
+    """Receive the bytes of a file from an offset to its end.
+
+    Raises:
+        RefusalError: The offset lies behind the end, or the store refuses the file.
+    """
+    size, start = call.args.count("size"), call.args.count("offset")
+    if start > size:
+        raise RefusalError(BAD_REQUEST, "offset {} lies behind the end {}".format(start, size))
+    sha256 = call.args.text("sha256")
+    call.board.store.receive(sha256, size, start, call.read)
+    return Answer({"path": call.board.store.path(sha256)})
+
+
+def get(call: AgentCall) -> Answer:
+    """Send a file."""
+    path = call.board.store.path(call.args.text("sha256"))
+    return Answer({"size": os.path.getsize(path)}, body=path)
+
+
+def drop(call: AgentCall) -> Answer:
+    """Remove files."""
+    return Answer({"dropped": call.board.store.drop(call.args.texts("sha256"))})
+
+
+def has_tree(call: AgentCall) -> Answer:
+    """Report whether an unzipped runtime is on the board."""
+    return Answer({"present": call.board.store.has_tree(call.args.text("tree"))})
+
+
+def unpack(call: AgentCall) -> Answer:
+    """Unzip wheels into a runtime; remove the runtimes that are not to be kept."""
+    tree = call.args.text("tree")
+    call.board.store.unpack(tree, call.args.texts("wheels"))
+    if "keep" in call.args:
+        call.board.store.remove_other_trees([tree, *call.args.texts("keep")])
+    return Answer({})

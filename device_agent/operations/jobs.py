@@ -1,0 +1,184 @@
+"""Operations that run a job in an inference process and keep the files that it wrote."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, Callable, Dict, List
+
+from device_agent.board.memory_death import with_memory_figures
+from device_agent.contract.codes import BAD_REQUEST, CHILD_DIED, RefusalError
+from device_agent.contract.conditions import Conditions
+from device_agent.job_fields import Job
+from device_agent.operations.arguments import Arguments
+from device_agent.operations.call import AgentCall, Answer
+from device_agent.timing.stop_file import STOP
+from device_agent.timing.thinned import Thinned
+
+#: More threads than any board has cores; a runtime takes every number without a check.
+MOST_THREADS = 1024
+
+#: Number of conditions that one run keeps: one for each second at first, then one for each two.
+MOST_CONDITIONS = 1024
+
+#: Defaults of a benchmark: runs back to back.
+_BACK_TO_BACK: Dict[str, Any] = {"period_ns": 0, "soak": False}
+
+#: Defaults of a runtime: its own kernels, on any core.
+_PLAIN_RUNTIME: Dict[str, Any] = {"delegate": "", "allow_cpu": False, "cores": []}
+
+
+def describe(call: AgentCall) -> Answer:
+    """Report what a runtime is once it is loaded."""
+    return Answer(_run(call, _runtime_job(call, "describe")))
+
+
+def profile(call: AgentCall) -> Answer:
+    """Measure how long each operator takes."""
+    model = call.board.store.path(call.args.text("model"))
+    job = _runtime_job(call, "profile")
+    return Answer(_run(call, job._replace(model=model, duration_s=call.args.seconds("duration_s"))))
+
+
+def benchmark(call: AgentCall) -> Answer:
+    """Time inferences in a fresh process, and record the conditions of the board meanwhile.
+
+    Raises:
+        RefusalError: The process refused the job or died; a death carries the board's memory.
+    """
+    args = call.args.with_defaults(_BACK_TO_BACK)
+    conditions = Thinned(MOST_CONDITIONS)
+    conditions.add(_conditions(call, "before"))
+    with call.board.store.workspace() as folder:
+        job = _model_job(call, "benchmark")._replace(
+            warmup_s=args.seconds("warmup_s"),
+            duration_s=args.seconds("duration_s"),
+            seed=args.count("seed", 0, (1 << 32) - 1),
+            period_ns=args.count("period_ns"),
+            soak=args.truth("soak"),
+            folder=folder,
+        )
+
+        def tick() -> None:
+            conditions.add(_conditions(call, "during"))
+            if call.board.host_waits():  # a host that sends a request now has pressed Ctrl-C
+                open(os.path.join(folder, STOP), "w").close()
+
+        try:
+            result = _run(call, job, tick)
+        except RefusalError as refusal:
+            if refusal.code != CHILD_DIED:
+                raise
+            conditions.add_last(_conditions(call, "after"))
+            raise with_memory_figures(refusal, conditions.entries) from refusal
+        conditions.add_last(_conditions(call, "after"))
+        return _keep_benchmark(call, job, result, conditions.entries)
+
+
+def stop(_: AgentCall) -> Answer:
+    """Answer when the work that this request ended is done; its arrival is what ends it."""
+    return Answer({})
+
+
+def infer(call: AgentCall) -> Answer:
+    """Run a model on tensors that were sent."""
+    with call.board.store.workspace() as folder:
+        job = _model_job(call, "infer")._replace(
+            inputs=[_with_path(call, entry) for entry in call.args.records("inputs")],
+            outputs=os.path.join(folder, "output"),
+        )
+        result = _run(call, job)
+        _adopt_outputs(call, result)
+    return Answer(result)
+
+
+def run(call: AgentCall) -> Answer:
+    """Run a model on samples that were sent, as its card says it.
+
+    Raises:
+        RefusalError: The card is wrong, or the process refused the job or died.
+    """
+    from device_agent.contract.model_card import CardError, card_from_plain  # only for this
+
+    card = call.args.record("card")
+    try:
+        card_from_plain(card)
+    except CardError as error:
+        raise RefusalError(BAD_REQUEST, "the card is wrong: {}".format(error)[:500]) from error
+    with call.board.store.workspace() as folder:
+        keep_outputs = call.args.truth("keep_outputs")
+        job = _model_job(call, "run")._replace(
+            card=card,
+            samples=[_sample(call, entry) for entry in call.args.records("samples")],
+            answers=os.path.join(folder, "answers"),
+            outputs=os.path.join(folder, "output") if keep_outputs else "",
+        )
+        result = _run(call, job)
+        result["answers"] = call.board.store.adopt(job.answers)
+        _adopt_outputs(call, result)
+    return Answer(result)
+
+
+def _nothing() -> None:
+    pass
+
+
+def _run(call: AgentCall, job: Job, tick: Callable[[], None] = _nothing) -> Dict[str, Any]:
+    return call.board.run_job(job, call.args.seconds("timeout_s"), call.emit, tick)
+
+
+def _conditions(call: AgentCall, moment: str) -> Conditions:
+    return call.board.read_conditions()._replace(moment=moment)
+
+
+def _keep_benchmark(
+    call: AgentCall, job: Job, result: Dict[str, Any], conditions: List[Conditions]
+) -> Answer:
+    store = call.board.store
+    moments = [dict(entry._asdict()) for entry in conditions] + result.pop("moments", [])
+    moments.sort(key=lambda entry: int(entry["monotonic_ns"]))
+    path = os.path.join(job.folder, "conditions")  # a file: hours of them outgrow a line
+    with open(path, "w", encoding="ascii") as file:
+        json.dump(moments, file)
+    result["samples"] = store.adopt(job.samples_path)
+    result["end_to_end"] = store.adopt(job.end_to_end_path)
+    series = result.get("series", {})
+    result["series"] = {name: store.adopt(series[name]) for name in sorted(series)}
+    return Answer({"run": result, "conditions": store.adopt(path)})
+
+
+def _adopt_outputs(call: AgentCall, result: Dict[str, Any]) -> None:
+    for entry in result["outputs"]:
+        entry["sha256"] = call.board.store.adopt(entry.pop("path"))
+
+
+def _runtime_job(call: AgentCall, kind: str) -> Job:
+    tree = call.args.text("tree")
+    runtime = call.args.with_defaults(_PLAIN_RUNTIME)
+    return Job(
+        kind=kind,
+        runtime=runtime.text("runtime"),
+        tree=call.board.store.tree(tree) if tree else "",
+        delegate=runtime.text("delegate"),
+        allow_cpu=runtime.truth("allow_cpu"),
+        cores=runtime.sizes("cores"),
+    )
+
+
+def _model_job(call: AgentCall, kind: str) -> Job:
+    model = call.board.store.path(call.args.text("model"))
+    threads = call.args.count("threads", 1, MOST_THREADS)
+    return _runtime_job(call, kind)._replace(model=model, threads=threads)
+
+
+def _sample(call: AgentCall, entry: Dict[str, Any]) -> Dict[str, Any]:
+    inputs = Arguments(entry).records("inputs")
+    shapes = [Arguments(fields).sizes("shape") for fields in inputs]
+    files = [_with_path(call, fields) for fields in inputs]
+    return {"inputs": [dict(file, shape=shape) for file, shape in zip(files, shapes)]}
+
+
+def _with_path(call: AgentCall, entry: Dict[str, Any]) -> Dict[str, Any]:
+    fields = Arguments(entry)
+    path = call.board.store.path(fields.text("sha256"))
+    return {"name": fields.text("name"), "dtype": fields.text("dtype"), "path": path}

@@ -32,7 +32,8 @@ from device_agent.operations.call import BoardAccess
 from device_agent.runtimes.board_runtimes import board_runtimes
 from device_agent.session import AgentSession
 from device_agent.store.leftovers import remove_abandoned_uploads, remove_older_agents
-from device_agent.store.store import Store, StreamLostError
+from device_agent.store.receive import StreamLostError
+from device_agent.store.store import Store
 
 #: A host that sends nothing for so long in the middle of a file is gone.
 SILENCE_S = 120.0

@@ -13,7 +13,7 @@ from device_agent.contract.wire import Request
 from device_agent.operations import files, jobs, presence
 from device_agent.operations.arguments import Arguments
 from device_agent.operations.call import AgentCall, Answer, BoardAccess, Emit
-from device_agent.store.store import Read
+from device_agent.store.receive import Read
 
 OPERATIONS: Dict[str, Callable[[AgentCall], Answer]] = {
     "hello": presence.hello,

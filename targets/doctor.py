@@ -29,7 +29,7 @@ WARNS = "warns"
 #: (read from the wheels of ai-edge-litert 2.3.0, tflite-runtime 2.14.0 and numpy 1.26.4).
 DISK_PER_WHEEL_BYTE = 4.6
 
-#: Left free on the board by the agent (`device_agent/store/store.py`).
+#: Left free on the board by the agent (`device_agent/store/folders.py`).
 RESERVE_BYTES = 4 << 20
 
 #: The reserve, the agent, and the smallest runtime where NumPy is there already (the wheel of

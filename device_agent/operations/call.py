@@ -7,7 +7,8 @@ from typing import Any, Callable, Dict, NamedTuple, Optional
 from device_agent.contract.conditions import Conditions
 from device_agent.job_fields import Job
 from device_agent.operations.arguments import Arguments
-from device_agent.store.store import Read, Store
+from device_agent.store.receive import Read
+from device_agent.store.store import Store
 
 #: Sends an event to the host.
 Emit = Callable[[Dict[str, Any]], None]

@@ -10,7 +10,7 @@ from device_agent.operations.call import AgentCall, Answer
 
 def offset(call: AgentCall) -> Answer:
     """Report how much of a file is on the board, and its path when it is whole."""
-    have, path = call.board.store.offset(call.args.text("sha256"), call.args.count("size"))
+    have, path = call.board.store.uploads.offset(call.args.text("sha256"), call.args.count("size"))
     return Answer({"offset": have, "path": path})
 
 
@@ -24,30 +24,30 @@ def put(call: AgentCall) -> Answer:
     if start > size:
         raise RefusalError(BAD_REQUEST, "offset {} lies behind the end {}".format(start, size))
     sha256 = call.args.text("sha256")
-    call.board.store.receive(sha256, size, start, call.read)
-    return Answer({"path": call.board.store.path(sha256)})
+    call.board.store.uploads.receive(sha256, size, start, call.read)
+    return Answer({"path": call.board.store.scratch.path(sha256)})
 
 
 def get(call: AgentCall) -> Answer:
     """Send a file."""
-    path = call.board.store.path(call.args.text("sha256"))
+    path = call.board.store.scratch.path(call.args.text("sha256"))
     return Answer({"size": os.path.getsize(path)}, body=path)
 
 
 def drop(call: AgentCall) -> Answer:
     """Remove files."""
-    return Answer({"dropped": call.board.store.drop(call.args.texts("sha256"))})
+    return Answer({"dropped": call.board.store.scratch.drop(call.args.texts("sha256"))})
 
 
 def has_tree(call: AgentCall) -> Answer:
     """Report whether an unzipped runtime is on the board."""
-    return Answer({"present": call.board.store.has_tree(call.args.text("tree"))})
+    return Answer({"present": call.board.store.trees.has(call.args.text("tree"))})
 
 
 def unpack(call: AgentCall) -> Answer:
     """Unzip wheels into a runtime; remove the runtimes that are not to be kept."""
     tree = call.args.text("tree")
-    call.board.store.unpack(tree, call.args.texts("wheels"))
+    call.board.store.trees.unpack(tree, call.args.texts("wheels"))
     if "keep" in call.args:
-        call.board.store.remove_other_trees([tree, *call.args.texts("keep")])
+        call.board.store.trees.remove_others([tree, *call.args.texts("keep")])
     return Answer({})

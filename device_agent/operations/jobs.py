@@ -35,7 +35,7 @@ def describe(call: AgentCall) -> Answer:
 
 def profile(call: AgentCall) -> Answer:
     """Measure how long each operator takes."""
-    model = call.board.store.path(call.args.text("model"))
+    model = call.board.store.scratch.path(call.args.text("model"))
     job = _runtime_job(call, "profile")
     return Answer(_run(call, job._replace(model=model, duration_s=call.args.seconds("duration_s"))))
 
@@ -114,7 +114,7 @@ def run(call: AgentCall) -> Answer:
             outputs=os.path.join(folder, "output") if keep_outputs else "",
         )
         result = _run(call, job)
-        result["answers"] = call.board.store.adopt(job.answers)
+        result["answers"] = call.board.store.scratch.adopt(job.answers)
         _adopt_outputs(call, result)
     return Answer(result)
 
@@ -140,16 +140,16 @@ def _keep_benchmark(
     path = os.path.join(job.folder, "conditions")  # a file: hours of them outgrow a line
     with open(path, "w", encoding="ascii") as file:
         json.dump(moments, file)
-    result["samples"] = store.adopt(job.samples_path)
-    result["end_to_end"] = store.adopt(job.end_to_end_path)
+    result["samples"] = store.scratch.adopt(job.samples_path)
+    result["end_to_end"] = store.scratch.adopt(job.end_to_end_path)
     series = result.get("series", {})
-    result["series"] = {name: store.adopt(series[name]) for name in sorted(series)}
-    return Answer({"run": result, "conditions": store.adopt(path)})
+    result["series"] = {name: store.scratch.adopt(series[name]) for name in sorted(series)}
+    return Answer({"run": result, "conditions": store.scratch.adopt(path)})
 
 
 def _adopt_outputs(call: AgentCall, result: Dict[str, Any]) -> None:
     for entry in result["outputs"]:
-        entry["sha256"] = call.board.store.adopt(entry.pop("path"))
+        entry["sha256"] = call.board.store.scratch.adopt(entry.pop("path"))
 
 
 def _runtime_job(call: AgentCall, kind: str) -> Job:
@@ -158,7 +158,7 @@ def _runtime_job(call: AgentCall, kind: str) -> Job:
     return Job(
         kind=kind,
         runtime=runtime.text("runtime"),
-        tree=call.board.store.tree(tree) if tree else "",
+        tree=call.board.store.trees.path(tree) if tree else "",
         delegate=runtime.text("delegate"),
         allow_cpu=runtime.truth("allow_cpu"),
         cores=runtime.sizes("cores"),
@@ -166,7 +166,7 @@ def _runtime_job(call: AgentCall, kind: str) -> Job:
 
 
 def _model_job(call: AgentCall, kind: str) -> Job:
-    model = call.board.store.path(call.args.text("model"))
+    model = call.board.store.scratch.path(call.args.text("model"))
     threads = call.args.count("threads", 1, MOST_THREADS)
     return _runtime_job(call, kind)._replace(model=model, threads=threads)
 
@@ -180,5 +180,5 @@ def _sample(call: AgentCall, entry: Dict[str, Any]) -> Dict[str, Any]:
 
 def _with_path(call: AgentCall, entry: Dict[str, Any]) -> Dict[str, Any]:
     fields = Arguments(entry)
-    path = call.board.store.path(fields.text("sha256"))
+    path = call.board.store.scratch.path(fields.text("sha256"))
     return {"name": fields.text("name"), "dtype": fields.text("dtype"), "path": path}

@@ -133,7 +133,7 @@ def jobs() -> Jobs:
 @pytest.fixture
 def session(tmp_path: Path, jobs: Jobs) -> AgentSession:
     store = Store(str(tmp_path / "root"))
-    store.receive(SHA256, len(MODEL), 0, lambda size: MODEL)
+    store.uploads.receive(SHA256, len(MODEL), 0, lambda size: MODEL)
     around = BoardAccess(store, jobs.run, lambda: {"cores": 4}, Conditions, "its digest")
     return AgentSession(around)
 
@@ -248,7 +248,7 @@ def test_hours_of_conditions_do_not_outgrow_a_line(tmp_path: Path) -> None:
         return {}
 
     store = Store(str(tmp_path / "root"))
-    store.receive(SHA256, len(MODEL), 0, lambda size: MODEL)
+    store.uploads.receive(SHA256, len(MODEL), 0, lambda size: MODEL)
     session = AgentSession(BoardAccess(store, run, dict, Conditions, ""))
 
     answer = ask(session, "benchmark", RIGHT["benchmark"])

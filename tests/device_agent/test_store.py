@@ -17,8 +17,9 @@ from device_agent.contract.codes import (
     NOT_FOUND,
     RefusalError,
 )
-from device_agent.store import store as store_module
-from device_agent.store.store import Store, StreamLostError
+from device_agent.store import receive as receive_module
+from device_agent.store.receive import StreamLostError
+from device_agent.store.store import Store
 from tests.device_agent.agents import files_below, sha256_of
 
 CONTENT = bytes(range(256)) * 600
@@ -42,7 +43,7 @@ def reader(content: bytes) -> Callable[[int], bytes]:
 
 def keep(store: Store, content: bytes) -> str:
     sha256 = sha256_of(content)
-    store.receive(sha256, len(content), 0, reader(content))
+    store.uploads.receive(sha256, len(content), 0, reader(content))
     return sha256
 
 
@@ -55,12 +56,12 @@ def wheel(files: dict[str, bytes]) -> bytes:
 
 
 def test_a_file_arrives_under_its_digest_only(store: Store, root: Path) -> None:
-    assert store.offset(SHA256, len(CONTENT)) == (0, "")
-    store.receive(SHA256, len(CONTENT), 0, reader(CONTENT))
+    assert store.uploads.offset(SHA256, len(CONTENT)) == (0, "")
+    store.uploads.receive(SHA256, len(CONTENT), 0, reader(CONTENT))
 
     assert files_below(root) == [f"store/scratch/{SHA256}"]
-    assert Path(store.path(SHA256)).read_bytes() == CONTENT
-    assert store.offset(SHA256, len(CONTENT)) == (len(CONTENT), store.path(SHA256))
+    assert Path(store.scratch.path(SHA256)).read_bytes() == CONTENT
+    assert store.uploads.offset(SHA256, len(CONTENT)) == (len(CONTENT), store.scratch.path(SHA256))
 
 
 def test_every_step_to_a_name_is_synced_in_order(
@@ -87,28 +88,28 @@ def test_every_step_to_a_name_is_synced_in_order(
 
 
 def test_an_empty_file_is_a_file(store: Store) -> None:
-    assert Path(store.path(keep(store, b""))).read_bytes() == b""
+    assert Path(store.scratch.path(keep(store, b""))).read_bytes() == b""
 
 
 def test_a_lost_stream_keeps_what_arrived(store: Store, root: Path) -> None:
     with pytest.raises(StreamLostError):
-        store.receive(SHA256, len(CONTENT), 0, reader(CONTENT[:100_000]))
+        store.uploads.receive(SHA256, len(CONTENT), 0, reader(CONTENT[:100_000]))
 
     assert files_below(root) == [f"store/partial/{SHA256}"]
-    assert store.offset(SHA256, len(CONTENT)) == (100_000, "")
+    assert store.uploads.offset(SHA256, len(CONTENT)) == (100_000, "")
 
-    store.receive(SHA256, len(CONTENT), 100_000, reader(CONTENT[100_000:]))
+    store.uploads.receive(SHA256, len(CONTENT), 100_000, reader(CONTENT[100_000:]))
 
     assert files_below(root) == [f"store/scratch/{SHA256}"]
-    assert Path(store.path(SHA256)).read_bytes() == CONTENT
+    assert Path(store.scratch.path(SHA256)).read_bytes() == CONTENT
 
 
 def test_an_earlier_offset_than_what_lies_there_is_right_too(store: Store) -> None:
     with pytest.raises(StreamLostError):
-        store.receive(SHA256, len(CONTENT), 0, reader(CONTENT[:100_000]))
-    store.receive(SHA256, len(CONTENT), 500, reader(CONTENT[500:]))
+        store.uploads.receive(SHA256, len(CONTENT), 0, reader(CONTENT[:100_000]))
+    store.uploads.receive(SHA256, len(CONTENT), 500, reader(CONTENT[500:]))
 
-    assert Path(store.path(SHA256)).read_bytes() == CONTENT
+    assert Path(store.scratch.path(SHA256)).read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("offset", [0, 1000])
@@ -116,7 +117,7 @@ def test_wrong_bytes_leave_nothing(store: Store, root: Path, offset: int) -> Non
     stream = io.BytesIO(b"x" * len(CONTENT) + b"next line")
 
     with pytest.raises(RefusalError, match="received") as refused:
-        store.receive(SHA256, len(CONTENT), offset, stream.read)
+        store.uploads.receive(SHA256, len(CONTENT), offset, stream.read)
 
     assert refused.value.code == DIGEST_MISMATCH
     assert files_below(root) == []
@@ -127,7 +128,7 @@ def test_a_refused_upload_is_read_to_its_end(store: Store) -> None:
     stream = io.BytesIO(CONTENT + b"the next line")
 
     with pytest.raises(RefusalError):
-        store.receive("no digest", len(CONTENT), 0, stream.read)
+        store.uploads.receive("no digest", len(CONTENT), 0, stream.read)
 
     assert stream.read() == b"the next line"
 
@@ -142,7 +143,7 @@ def test_a_failing_disk_keeps_the_wire_in_step(
 
     monkeypatch.setattr(os, "fsync", broken)
     with pytest.raises(OSError, match="Input/output error"):
-        store.receive(SHA256, len(CONTENT), 0, stream.read)
+        store.uploads.receive(SHA256, len(CONTENT), 0, stream.read)
 
     assert stream.read() == b"the next line"
 
@@ -156,40 +157,40 @@ def test_of_two_writers_the_second_is_refused(store: Store, root: Path) -> None:
         go_on.wait(60)
         return source.read(size)
 
-    first = threading.Thread(target=store.receive, args=(SHA256, len(CONTENT), 0, slow))
+    first = threading.Thread(target=store.uploads.receive, args=(SHA256, len(CONTENT), 0, slow))
     first.start()
     try:
         assert arrived.wait(60)
         stream = io.BytesIO(CONTENT)
         with pytest.raises(RefusalError, match="another host is sending") as refused:
-            Store(str(root)).receive(SHA256, len(CONTENT), 0, stream.read)
+            Store(str(root)).uploads.receive(SHA256, len(CONTENT), 0, stream.read)
     finally:
         go_on.set()
         first.join(60)
 
     assert refused.value.code == BUSY
     assert stream.read() == b""
-    assert Path(store.path(SHA256)).read_bytes() == CONTENT
+    assert Path(store.scratch.path(SHA256)).read_bytes() == CONTENT
 
 
 def test_a_finished_file_is_never_written_to_again(
     store: Store, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other host finishes just after this one opened the partial file."""
-    other, lock = Store(str(root)), store_module._lock
+    other, lock = Store(str(root)), receive_module._lock
 
     def late(*arguments: object) -> None:
-        monkeypatch.setattr(store_module, "_lock", lock)
-        other.receive(SHA256, len(CONTENT), 0, reader(CONTENT))
-        before = Path(other.path(SHA256)).stat()
+        monkeypatch.setattr(receive_module, "_lock", lock)
+        other.uploads.receive(SHA256, len(CONTENT), 0, reader(CONTENT))
+        before = Path(other.scratch.path(SHA256)).stat()
         lock(*arguments)  # type: ignore[arg-type]
-        assert Path(other.path(SHA256)).stat().st_size == before.st_size
+        assert Path(other.scratch.path(SHA256)).stat().st_size == before.st_size
 
-    monkeypatch.setattr(store_module, "_lock", late)
+    monkeypatch.setattr(receive_module, "_lock", late)
     stream = io.BytesIO(CONTENT + b"the next line")
-    store.receive(SHA256, len(CONTENT), 0, stream.read)
+    store.uploads.receive(SHA256, len(CONTENT), 0, stream.read)
 
-    assert Path(store.path(SHA256)).read_bytes() == CONTENT
+    assert Path(store.scratch.path(SHA256)).read_bytes() == CONTENT
     assert stream.read() == b"the next line"
     assert files_below(root) == [f"store/scratch/{SHA256}"]
 
@@ -197,14 +198,14 @@ def test_a_finished_file_is_never_written_to_again(
 @pytest.mark.parametrize("digest", NO_DIGESTS)
 def test_only_a_digest_becomes_part_of_a_path(store: Store, root: Path, digest: str) -> None:
     acts: list[Callable[[], object]] = [
-        lambda: store.path(digest),
-        lambda: store.offset(digest, 1),
-        lambda: store.receive(digest, 0, 0, reader(b"")),
-        lambda: store.drop([digest]),
-        lambda: store.tree(digest),
-        lambda: store.has_tree(digest),
-        lambda: store.unpack(digest, [SHA256]),
-        lambda: store.unpack("a" * 64, [digest]),
+        lambda: store.scratch.path(digest),
+        lambda: store.uploads.offset(digest, 1),
+        lambda: store.uploads.receive(digest, 0, 0, reader(b"")),
+        lambda: store.scratch.drop([digest]),
+        lambda: store.trees.path(digest),
+        lambda: store.trees.has(digest),
+        lambda: store.trees.unpack(digest, [SHA256]),
+        lambda: store.trees.unpack("a" * 64, [digest]),
     ]
     for act in acts:
         with pytest.raises(RefusalError, match="is not a SHA-256 digest") as refused:
@@ -214,24 +215,24 @@ def test_only_a_digest_becomes_part_of_a_path(store: Store, root: Path, digest: 
 
 
 def test_what_is_not_there_is_named(store: Store) -> None:
-    for act in (store.path, store.tree):
+    for act in (store.scratch.path, store.trees.path):
         with pytest.raises(RefusalError, match="a{64}") as refused:
             act("a" * 64)
         assert refused.value.code == NOT_FOUND
 
 
 def test_a_damaged_file_of_another_size_is_sent_again(store: Store) -> None:
-    path = Path(store.path(keep(store, CONTENT)))
+    path = Path(store.scratch.path(keep(store, CONTENT)))
     path.write_bytes(CONTENT[:10])
 
-    assert store.offset(SHA256, len(CONTENT)) == (0, "")
-    store.receive(SHA256, len(CONTENT), 0, reader(CONTENT))
+    assert store.uploads.offset(SHA256, len(CONTENT)) == (0, "")
+    store.uploads.receive(SHA256, len(CONTENT), 0, reader(CONTENT))
     assert path.read_bytes() == CONTENT
 
 
 def test_what_does_not_fit_is_refused_before_it_is_sent(store: Store, root: Path) -> None:
     with pytest.raises(RefusalError, match="bytes are needed") as refused:
-        store.offset(SHA256, 1 << 60)
+        store.uploads.offset(SHA256, 1 << 60)
 
     assert refused.value.code == NO_SPACE
     assert "Free some space" in refused.value.hint
@@ -241,9 +242,9 @@ def test_what_does_not_fit_is_refused_before_it_is_sent(store: Store, root: Path
 def test_drop_counts_what_was_there(store: Store, root: Path) -> None:
     kept = keep(store, b"kept")
     with pytest.raises(StreamLostError):
-        store.receive(SHA256, len(CONTENT), 0, reader(b"some"))
+        store.uploads.receive(SHA256, len(CONTENT), 0, reader(b"some"))
 
-    assert store.drop([SHA256, keep(store, b"gone"), "a" * 64]) == 2
+    assert store.scratch.drop([SHA256, keep(store, b"gone"), "a" * 64]) == 2
     assert files_below(root) == [f"store/scratch/{kept}"]
 
 
@@ -252,7 +253,7 @@ def test_a_result_is_moved_in(store: Store, root: Path) -> None:
         path = Path(folder, "samples")
         path.write_bytes(CONTENT)
 
-        assert store.adopt(str(path)) == SHA256
+        assert store.scratch.adopt(str(path)) == SHA256
     assert files_below(root) == [f"store/scratch/{SHA256}"]
     assert not Path(folder).exists()
 
@@ -271,11 +272,11 @@ def test_what_a_killed_agent_left_is_removed(store: Store, root: Path) -> None:
 def test_wheels_become_one_folder_and_go(store: Store, root: Path) -> None:
     first = keep(store, wheel({"runtime/__init__.py": b"1", "data/x": b"2"}))
     second = keep(store, wheel({"numpy/__init__.py": b"3"}))
-    assert not store.has_tree("a" * 64)
+    assert not store.trees.has("a" * 64)
 
-    store.unpack("a" * 64, [first, second])
+    store.trees.unpack("a" * 64, [first, second])
 
-    assert store.has_tree("a" * 64)
+    assert store.trees.has("a" * 64)
     tree = f"store/runtimes/{'a' * 64}"
     assert files_below(root) == [
         f"{tree}/data/x",
@@ -286,18 +287,18 @@ def test_wheels_become_one_folder_and_go(store: Store, root: Path) -> None:
 
 def test_unpacking_again_changes_nothing(store: Store, root: Path) -> None:
     content = wheel({"a.py": b"1"})
-    store.unpack("a" * 64, [keep(store, content)])
+    store.trees.unpack("a" * 64, [keep(store, content)])
     before = files_below(root)
 
-    store.unpack("a" * 64, [keep(store, content)])  # sent twice by two hosts
-    store.unpack("a" * 64, [sha256_of(content)])
+    store.trees.unpack("a" * 64, [keep(store, content)])  # sent twice by two hosts
+    store.trees.unpack("a" * 64, [sha256_of(content)])
 
     assert files_below(root) == before
 
 
 @pytest.mark.parametrize("name", ["../../evil", "/evil", "a/../../../evil", "..\\evil"])
 def test_no_wheel_writes_outside_its_folder(store: Store, root: Path, name: str) -> None:
-    store.unpack("a" * 64, [keep(store, wheel({name: b"x"}))])
+    store.trees.unpack("a" * 64, [keep(store, wheel({name: b"x"}))])
 
     assert all(path.startswith(f"store/runtimes/{'a' * 64}/") for path in files_below(root))
     assert files_below(root.parent) == ["root/" + path for path in files_below(root)]
@@ -325,25 +326,25 @@ def test_what_is_no_wheel_leaves_no_folder(store: Store, root: Path, content: by
     sha256 = keep(store, content)
 
     with pytest.raises(RefusalError, match="is not a wheel") as refused:
-        store.unpack("a" * 64, [sha256])
+        store.trees.unpack("a" * 64, [sha256])
 
     assert refused.value.code == BAD_REQUEST
     assert refused.value.hint == "Get the wheel again."
-    assert not store.has_tree("a" * 64)
+    assert not store.trees.has("a" * 64)
     assert files_below(root) == [f"store/scratch/{sha256}"]
 
 
 def test_a_runtime_of_no_wheels_is_refused(store: Store) -> None:
     with pytest.raises(RefusalError, match="at least one wheel"):
-        store.unpack("a" * 64, [])
-    assert not store.has_tree("a" * 64)
+        store.trees.unpack("a" * 64, [])
+    assert not store.trees.has("a" * 64)
 
 
 def test_a_missing_wheel_is_refused_before_anything_is_made(store: Store, root: Path) -> None:
     kept = keep(store, wheel({"a.py": b"1"}))
 
     with pytest.raises(RefusalError, match="the board has no file") as refused:
-        store.unpack("a" * 64, [kept, "b" * 64])
+        store.trees.unpack("a" * 64, [kept, "b" * 64])
 
     assert refused.value.code == NOT_FOUND
     assert files_below(root) == [f"store/scratch/{kept}"]

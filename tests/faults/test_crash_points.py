@@ -35,11 +35,11 @@ for name in ("fsync", "replace", "sync", "mkdir", "unlink", "rename", "ftruncate
 UPLOAD = """
 from device_agent.store.store import Store
 content = bytes(range(256)) * 1024
-Store(sys.argv[2]).receive(sys.argv[3], len(content), 0, io.BytesIO(content).read)
+Store(sys.argv[2]).uploads.receive(sys.argv[3], len(content), 0, io.BytesIO(content).read)
 """
 UNPACK = """
 from device_agent.store.store import Store
-Store(sys.argv[2]).unpack("a" * 64, [sys.argv[3]])
+Store(sys.argv[2]).trees.unpack("a" * 64, [sys.argv[3]])
 """
 EDIT = """
 from pathlib import Path
@@ -70,10 +70,10 @@ def test_an_upload(tmp_path: Path) -> None:
         name = root / "store" / "scratch" / SHA256
         assert not name.exists() or name.read_bytes() == CONTENT
 
-        offset, path = store.offset(SHA256, len(CONTENT))
+        offset, path = store.uploads.offset(SHA256, len(CONTENT))
         if not path:
             rest = io.BytesIO(CONTENT[offset:])
-            store.receive(SHA256, len(CONTENT), offset, rest.read)
+            store.uploads.receive(SHA256, len(CONTENT), offset, rest.read)
         assert files_below(root) == [f"store/scratch/{SHA256}"]
         assert name.read_bytes() == CONTENT
         crashes += 1
@@ -96,12 +96,12 @@ def test_unpacking_a_runtime(tmp_path: Path) -> None:
     while True:
         root = tmp_path / str(crashes)
         store = Store(str(root))
-        store.receive(sha256_of(content), len(content), 0, io.BytesIO(content).read)
+        store.uploads.receive(sha256_of(content), len(content), 0, io.BytesIO(content).read)
         if not crash_at(crashes, UNPACK, str(root), sha256_of(content)):
             break
-        if store.has_tree(TREE):
+        if store.trees.has(TREE):
             assert [name for name in files_below(root) if "runtimes" in name] == whole
-        store.unpack(TREE, [sha256_of(content)])
+        store.trees.unpack(TREE, [sha256_of(content)])
         with store.workspace():
             pass
         assert files_below(root) == whole

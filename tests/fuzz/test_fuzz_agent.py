@@ -23,7 +23,8 @@ from device_agent.contract.wire import (
 from device_agent.job_fields import Job, job_to_json
 from device_agent.operations.call import Answer, BoardAccess
 from device_agent.session import OPERATIONS, AgentSession
-from device_agent.store.store import Store, StreamLostError
+from device_agent.store.receive import StreamLostError
+from device_agent.store.store import Store
 from tests.device_agent.agents import files_below, sha256_of
 from tests.tiny_model import relu_model
 
@@ -167,7 +168,7 @@ def requests(draw: st.DrawFn) -> dict[str, Any]:
 def session(tmp_path_factory: pytest.TempPathFactory) -> tuple[AgentSession, Path]:
     root = tmp_path_factory.mktemp("fuzzed")
     store = Store(str(root / "root"))
-    store.receive(MODEL_SHA256, len(MODEL), 0, io.BytesIO(MODEL).read)
+    store.uploads.receive(MODEL_SHA256, len(MODEL), 0, io.BytesIO(MODEL).read)
 
     def run(job: Job, *_: object) -> dict[str, Any]:
         json.dumps(job_to_json(job))

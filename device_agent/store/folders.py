@@ -1,0 +1,83 @@
+"""The folders of a store and the names in them; who makes a name checks it here."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+from typing import Iterator
+
+from device_agent.contract.codes import BAD_REQUEST, NO_SPACE, RefusalError
+from device_agent.os_errors import named_os_errors
+from device_agent.store.durable import make_folder
+
+#: Number of bytes left free, so that a push never starves the board's own programs.
+RESERVE_BYTES = 4 << 20
+
+
+class Folders:
+    """The folder `store` of one root and those in it."""
+
+    def __init__(self, root: str) -> None:
+        self.store = os.path.join(os.path.abspath(root), "store")
+        self.scratch = os.path.join(self.store, "scratch")
+        self.partial = os.path.join(self.store, "partial")
+        self.runtimes = os.path.join(self.store, "runtimes")
+
+    def make(self) -> None:
+        """Make the folders that are missing."""
+        for path in (self.scratch, self.partial, self.runtimes):
+            make_folder(path)
+
+    def require_space(self, size: int) -> None:
+        """Refuse before anything is written when `size` bytes do not fit.
+
+        Raises:
+            RefusalError: The file system has less than `size` and a reserve free.
+        """
+        facts = os.statvfs(_existing(self.store))
+        free = facts.f_bavail * facts.f_frsize
+        if free < size + RESERVE_BYTES:
+            message = "{} bytes are needed under {}, and {} in reserve; {} are free".format(
+                size, self.store, RESERVE_BYTES, free
+            )
+            raise RefusalError(NO_SPACE, message, "Free some space on the board, then try again.")
+
+    @contextlib.contextmanager
+    def workspace(self) -> Iterator[str]:
+        """Lend a folder for one job, on the file system of the store; remove it afterwards."""
+        folder = os.path.join(self.store, "work-{}".format(os.getpid()))
+        with named_os_errors():
+            self.make()
+            self._remove_abandoned()
+            os.mkdir(folder)
+        try:
+            with named_os_errors():
+                yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _remove_abandoned(self) -> None:
+        """Remove the workspaces of agents that were killed."""
+        for name in os.listdir(self.store):
+            kind, _, pid = name.partition("-")
+            if kind == "work" and (pid == str(os.getpid()) or not os.path.exists("/proc/" + pid)):
+                shutil.rmtree(os.path.join(self.store, name), ignore_errors=True)
+
+
+def name_in(folder: str, digest: str) -> str:
+    """Return the path of what a digest names; only a digest becomes part of a path.
+
+    Raises:
+        RefusalError: The text is no digest.
+    """
+    if not re.match(r"^[0-9a-f]{64}\Z", digest):
+        raise RefusalError(BAD_REQUEST, "{!r} is not a SHA-256 digest".format(digest[:100]))
+    return os.path.join(folder, digest)
+
+
+def _existing(path: str) -> str:
+    while not os.path.isdir(path):
+        path = os.path.dirname(path)
+    return path

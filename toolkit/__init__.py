@@ -7,6 +7,7 @@
     conversion = toolkit.convert(request)
     measurement = toolkit.bench(conversion.model, toolkit.find_target("pi"))
     print(measurement.best.latency.median_us, measurement.parity.verdict)
+    document = toolkit.plain_measurement(measurement)  # an entry of `targets` in the JSON of bench
 
 Every error that a caller may meet has `hint`, what to do next, and `exit_code`.
 """
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from toolkit.deploy import Deployment, deploy, push
     from toolkit.measure.bench import BenchSettings, Measurement, bench
     from toolkit.project import find_target
+    from toolkit.report.comparison import plain_latency_comparison
+    from toolkit.report.measurement import plain_measurement
+    from toolkit.report.tuning import plain_tuning
 
 __all__ = [
     "BenchSettings",
@@ -34,6 +38,9 @@ __all__ = [
     "convert",
     "deploy",
     "find_target",
+    "plain_latency_comparison",
+    "plain_measurement",
+    "plain_tuning",
     "push",
 ]
 
@@ -48,6 +55,9 @@ _HOMES = {
     "convert": "converters.process",
     "deploy": "toolkit.deploy",
     "find_target": "toolkit.project",
+    "plain_latency_comparison": "toolkit.report.comparison",
+    "plain_measurement": "toolkit.report.measurement",
+    "plain_tuning": "toolkit.report.tuning",
     "push": "toolkit.deploy",
 }
 

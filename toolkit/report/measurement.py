@@ -49,9 +49,9 @@ def _identity(measurement: Measurement) -> dict[str, Any]:
             "os": facts.os,
             "python": facts.python,
         },
-        "board_kernel": facts.kernel,
-        "boot_id": facts.boot_id,
-        "agent_sha256": facts.agent_sha256,
+        "board_kernel": facts.kernel or None,
+        "boot_id": facts.boot_id or None,
+        "agent_sha256": facts.agent_sha256 or None,
         "model_bytes": measurement.staged.size_bytes,
     }
 

@@ -1,17 +1,19 @@
 """What programs read has the fields that the documents name."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import toolkit
 from device_agent.contract.op_times import OpTime, OpTimes
-from tests.toolkit.measurements import measurement
+from tests.toolkit.measurements import KERNELS, measurement
 from toolkit.judge.ratio import compare_medians
-from toolkit.measure.compare import Arm, LatencyComparison
+from toolkit.measure.compare import Arm, ArmMeasurement, LatencyComparison
 from toolkit.report.comparison import plain_latency_comparison
 from toolkit.report.measurement import plain_measurement
 from toolkit.report.op_times import plain_op_times
-from toolkit.report.record import records_of_measurement
+from toolkit.report.record import records_of_comparison, records_of_measurement
 from toolkit.report.stored_result import plain_samples
 from toolkit.results.store import open_results
 
@@ -59,3 +61,29 @@ def test_of_results(tmp_path: Path) -> None:
 
     assert_documented([vars(line)])
     assert_documented([dict.fromkeys(exported["runs"][0])])
+
+
+def test_a_python_program_has_the_json_of_the_command() -> None:
+    entry = toolkit.plain_measurement(measurement(SAMPLES))
+
+    assert json.loads(json.dumps(entry)) == entry
+    assert entry["rows"][0]["verdict"] == entry["verdict"]
+
+
+def test_an_arm_of_a_comparison_is_kept_with_the_fields_of_a_benchmark(tmp_path: Path) -> None:
+    bench = measurement(SAMPLES)
+    (row,) = bench.rows
+    arm = ArmMeasurement(
+        bench.model, bench.model_sha256, bench.staged, bench.facts, KERNELS, KERNELS, row, 4.5, 6, 0
+    )
+    side = Arm("model.tflite", row.latency, row.verdict, arm)
+    ratio = compare_medians([1.0] * 6, [1.0] * 6, 0.02)
+    records = records_of_comparison(LatencyComparison("pi", "pi", side, side, ratio, True))
+    with open_results(tmp_path) as store:
+        first, second = store.save(records)
+        bench_number, *_ = store.save(records_of_measurement(bench))
+        kept, of_bench = store.load(second), store.load(bench_number)
+
+    assert (first, kept.figures.latency) == (1, row.latency)
+    assert kept.document.keys() == of_bench.document.keys()
+    assert kept.document["settings"].keys() == of_bench.document["settings"].keys()

@@ -48,7 +48,6 @@ NOT_YET = {
     "converters/data",
     "converters/draft",
     "converters/evidence",
-    "converters/judge",
     "converters/prune_blocks",
     "converters/prune_channels",
     "converters/quantize",

@@ -11,7 +11,7 @@ from converters.judge.paired import Drop
 
 @dataclass(frozen=True)
 class Budget:
-    """An accuracy budget and what became of it."""
+    """An accuracy budget, and whether it was kept."""
 
     max_drop: float
     """Accuracy that may be lost, 0-1; of another metric the share of the model's figure."""
@@ -35,7 +35,7 @@ class Attempt:
     """Accuracy lost up to the end of each step, on the validation samples; None where only the file
     can tell."""
     drop: Drop | None
-    """Of the file, on the validation samples; None where there is no file."""
+    """Drop of the file, on the validation samples; None where there is no file."""
     held: bool
     """Whether that is no more than is allowed."""
     refused: str = ""
@@ -43,32 +43,32 @@ class Attempt:
 
 
 def judge_budget(drop: Drop, max_drop: float) -> Budget:
-    """Hold a drop against what is allowed.
+    """Compare a drop with the budget.
 
-    The drop that was seen decides. Its interval decides nothing, but is always told: with few
-    samples a budget that is held says little.
+    The drop itself decides. Its interval decides nothing, but is always reported: with few samples
+    a budget that is held says little.
 
     Args:
-        drop: Of the file against its model, paired.
+        drop: Drop from the model to the file, paired.
         max_drop: Accuracy that may be lost, 0-1.
     """
     low, high = drop.interval
     of_output = f"of its outputs {drop.output!r} loses most: " if drop.output else ""
-    told = (
-        f"{of_output}on the {drop.samples} {drop.split} samples {_seen(drop)} (95 % interval "
+    report = (
+        f"{of_output}on the {drop.samples} {drop.split} samples {_in_words(drop)} (95 % interval "
         f"{low:+.2%} to {high:+.2%}), {max_drop:.2%} is allowed"
     )
     if drop.fraction > max_drop:
         chance = "; so few samples may be chance" if low <= max_drop else ""
-        return Budget(max_drop, drop.split, False, (told + chance,))
+        return Budget(max_drop, drop.split, False, (report + chance,))
     if high > max_drop:
         return Budget(
-            max_drop, drop.split, True, (f"{told}; more samples are needed to be sure of it",)
+            max_drop, drop.split, True, (f"{report}; more samples are needed to be sure of it",)
         )
     return Budget(max_drop, drop.split, True, ())
 
 
-def _seen(drop: Drop) -> str:
+def _in_words(drop: Drop) -> str:
     if drop.before is None or drop.after is None:
         return f"{drop.lost} were lost and {drop.won} won: a drop of {drop.fraction:.2%}"
     return (

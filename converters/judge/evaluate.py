@@ -16,7 +16,7 @@ from converters.data.fields import are_finite, numbers_of, part
 from converters.data.split import Labels
 from converters.data.task import AUC, R2, Task
 from converters.errors import ConversionError
-from converters.judge.metric import Judged, MetricFigures, MetricScore, drop_of, score_of
+from converters.judge.metric import MetricFigures, MetricScore, ScoredAnswers, drop_of, score_of
 from converters.judge.paired import Drop, drop_between, worst
 from converters.judge.score import FILE, ORIGINAL, Accuracy, Score, score
 from converters.model_file import ModelFile
@@ -40,16 +40,16 @@ class Judgement:
     """How the model and the file did on the same samples."""
 
     scores: tuple[Score, ...]
-    """Of both, on each split; empty where the task is no classification."""
+    """Scores of both, on each split; empty where the task is no classification."""
     drops: tuple[Drop, ...]
-    """From the one to the other, on each split, of several outputs for each."""
+    """Drops from the model to the file, on each split, of several outputs for each."""
     metric: MetricFigures | None = None
-    """By what else they are judged; None for a classification, and for several outputs."""
+    """Figures of another metric; None for a classification, and for several outputs."""
     outputs: tuple[MetricFigures, ...] = ()
-    """Of several outputs the figures of each; empty for one."""
+    """Figures of each of several outputs; empty for a single one."""
 
     def accuracy(self, subject: str) -> Accuracy | None:
-        """Of `ORIGINAL` or `FILE`, on the test samples; None where the task has none."""
+        """Return the accuracy of `ORIGINAL` or `FILE` on the test samples, or None."""
         if self.metric is not None or self.outputs:
             return None
         of_test = next(s for s in self.scores if (s.subject, s.split) == (subject, TEST))
@@ -57,30 +57,38 @@ class Judgement:
 
 
 def threshold(probabilities: bool) -> float:
-    """The value above which a single output, a probability or a logit, chooses class 1."""
+    """Return the value above which a single output, a probability or a logit, chooses class 1."""
     return 0.5 if probabilities else 0.0
 
 
 def chosen_classes(scores: npt.NDArray[np.float32], probabilities: bool) -> Labels:
-    """The class that each row of scores chooses.
+    """Return the class that each row of scores chooses.
 
     Args:
-        scores: float32, shape (n, outputs); a single output tells class 1 from class 0.
+        scores: Scores, float32, shape (n, outputs); a single output tells class 1 from class 0.
         probabilities: Whether the scores are probabilities rather than logits.
 
     Returns:
-        int64, shape (n,).
+        Classes, int64, shape (n,).
     """
-    chosen: Labels
+    classes: Labels
     if scores.shape[1] > 1:
-        chosen = scores.argmax(axis=1).astype(np.int64)
+        classes = scores.argmax(axis=1).astype(np.int64)
     else:
-        chosen = (scores[:, 0] > threshold(probabilities)).astype(np.int64)
-    return chosen
+        classes = (scores[:, 0] > threshold(probabilities)).astype(np.int64)
+    return classes
 
 
 def answers_of_source(source: LoadedModel, samples: Samples, report: Report) -> Array:
-    """What the model as it was given answers, as `LoadedModel.predict` gives it.
+    """Run the original model on samples.
+
+    Args:
+        source: The original model.
+        samples: The samples.
+        report: Called now and then.
+
+    Returns:
+        Answers, float32, shape (n, ...); for several outputs a field for each.
 
     Raises:
         ConversionError: The model answers with NaN.
@@ -100,15 +108,15 @@ def answers_of_source(source: LoadedModel, samples: Samples, report: Report) -> 
 
 
 def answers_of_file(model: ModelFile, samples: Samples, report: Report) -> Array:
-    """What the file that was written answers, run by this host's TFLite runtime.
+    """Run a file on samples, by this host's TFLite runtime.
 
     Args:
         model: The file.
-        samples: What to ask it about.
-        report: Told now and then.
+        samples: The samples.
+        report: Called now and then.
 
     Returns:
-        float32, shape (n, ...), out of the steps of an integer output; of several outputs a field
+        Answers, float32, shape (n, ...), also for an integer output; for several outputs a field
         for each.
 
     Raises:
@@ -131,33 +139,36 @@ def answers_of_file(model: ModelFile, samples: Samples, report: Report) -> Array
 
 @dataclass(frozen=True)
 class ModelAnswers:
-    """Answers to samples whose right ones are known."""
+    """Answers to samples whose right answers are known."""
 
     samples: Samples
+    """The samples."""
     answers: Array
+    """Answers, float32, shape (n, ...); for several outputs a field for each."""
     probabilities: Probabilities
+    """Whether scores are probabilities rather than logits."""
 
     def of_outputs(self) -> dict[str, ModelAnswers]:
-        """The same for each output alone, by its name; of a single one by ""."""
+        """Return name of each output to its answers; "" to those of a single one."""
         return {
             name: ModelAnswers(samples, part(self.answers, name), part(self.probabilities, name))
             for name, samples in self.samples.of_outputs().items()
         }
 
     @property
-    def chosen(self) -> Labels:
-        """The class that each answer of one output chooses."""
+    def classes(self) -> Labels:
+        """Class that each answer of one output chooses, int64, shape (n,)."""
         assert isinstance(self.probabilities, bool)
         return chosen_classes(self.answers, self.probabilities)
 
     @cached_property
-    def judged(self) -> Judged:
-        """Held against the right ones by the metric of the task."""
+    def by_metric(self) -> ScoredAnswers:
+        """Comparison with the right answers by the metric of the task."""
         wanted = self.samples.wanted(slice(None))
-        return Judged(self.samples.task, wanted, self.answers, self.samples.labels)
+        return ScoredAnswers(self.samples.task, wanted, self.answers, self.samples.labels)
 
     def drops_to(self, other: ModelAnswers, split: str) -> tuple[Drop, ...]:
-        """What another one loses against this one on the same samples, of each output."""
+        """Return what other answers lose against these on the same samples, for each output."""
         others = other.of_outputs()
         return tuple(
             replace(one._drop_to(others[name], split), output=name)  # noqa: SLF001
@@ -165,26 +176,29 @@ class ModelAnswers:
         )
 
     def drop_to(self, other: ModelAnswers, split: str) -> Drop:
-        """The same of the output that loses most."""
+        """Return what other answers lose against these, for the output that loses most."""
         return worst(self.drops_to(other, split))
 
     def _drop_to(self, other: ModelAnswers, split: str) -> Drop:
         if not self.samples.task.is_classification:
-            return drop_of(split, self.judged, other.judged)
+            return drop_of(split, self.by_metric, other.by_metric)
         labels = self.samples.labels
-        return drop_between(split, self.chosen == labels, other.chosen == labels)
+        return drop_between(split, self.classes == labels, other.classes == labels)
 
 
 def judge_file(
     source: LoadedModel, model: ModelFile, samples: Mapping[str, Samples], report: Report
 ) -> Judgement:
-    """Ask the model and the file about the same samples.
+    """Run the model and the file on the same samples, and compare their answers.
 
     Args:
-        source: The model as it was given.
+        source: The original model.
         model: The file that was made from it.
-        samples: By use; those to learn from are left out, of those judged on all are asked about.
-        report: Told now and then.
+        samples: Use to samples. Those to learn from are left out.
+        report: Called now and then.
+
+    Returns:
+        Figures of both.
 
     Raises:
         ConversionError: The model answers with NaN, or the runtime cannot run the file.
@@ -200,12 +214,14 @@ def judge_file(
         before = ModelAnswers(of_split, answers_of_source(source, of_split, report), probabilities)
         after = ModelAnswers(of_split, answers_of_file(model, of_split, report), probabilities)
         for subject, every in ((ORIGINAL, before), (FILE, after)):
-            for name, asked in every.of_outputs().items():
-                if asked.samples.task.is_classification:
-                    one = score(subject, split, asked.chosen, asked.samples.labels)
+            for name, answers in every.of_outputs().items():
+                if answers.samples.task.is_classification:
+                    one = score(subject, split, answers.classes, answers.samples.labels)
                     scores.append(replace(one, output=name))
                 else:
-                    figures.append(replace(score_of(subject, split, asked.judged), output=name))
+                    figures.append(
+                        replace(score_of(subject, split, answers.by_metric), output=name)
+                    )
         drops += before.drops_to(after, split)
     outputs = tuple(
         _figures(one, [s for s in figures if s.output == name])
@@ -217,7 +233,7 @@ def judge_file(
 
 
 def _accuracy_figures(task: Task, scores: list[Score]) -> MetricFigures:
-    """Of one of several outputs that is a classifier."""
+    """Figures of one of several outputs that is a classifier."""
     plain = [
         MetricScore(s.subject, s.split, s.samples, s.accuracy, s.interval, s.output) for s in scores
     ]
@@ -251,17 +267,20 @@ def _after(before: int, total: int, report: Report) -> Callable[[int, int], None
 
 
 def warnings_of(source: LoadedModel, judgement: Judgement, path: Path) -> tuple[str, ...]:
-    """What is worth a warning about the model as it was given: near chance, something does not fit.
+    """Warn of an original model that is near chance: then something does not fit.
 
     Args:
-        source: The model.
-        judgement: On the test samples.
-        path: Of the data.
+        source: The original model.
+        judgement: Figures on the test samples.
+        path: Path of the data.
+
+    Returns:
+        Warnings, one sentence each.
     """
     accuracy = judgement.accuracy(ORIGINAL)
     if judgement.outputs:
-        told = (_metric_warnings(one, path) for one in judgement.outputs)
-        return tuple(warning for of_one in told for warning in of_one)
+        warnings = (_metric_warnings(one, path) for one in judgement.outputs)
+        return tuple(warning for of_one in warnings for warning in of_one)
     if accuracy is None:
         return _metric_warnings(judgement.metric, path)
     chance = 1 / source.classes

@@ -28,11 +28,11 @@ _DEAD = 1e-12
 
 
 def range_warnings(source: LoadedModel, samples: Mapping[str, Samples]) -> tuple[str, ...]:
-    """A warning where the data is in another range than the model was trained on.
+    """Warn where the data is in another range than the model was trained on.
 
     Args:
         source: The model; one without Keras layers or normalization tells nothing.
-        samples: By use.
+        samples: Use to samples.
     """
     layer = _first_normalization(source.keras_model)
     if layer is None:
@@ -54,20 +54,23 @@ def range_warnings(source: LoadedModel, samples: Mapping[str, Samples]) -> tuple
     )
 
 
-def times_off(seen: npt.NDArray[np.float32], variance: npt.NDArray[np.float32]) -> float:
-    """How many times larger numbers are than in training: of standard deviations, the median.
+def times_off(values: npt.NDArray[np.float32], variance: npt.NDArray[np.float32]) -> float:
+    """Return how many times larger numbers are than in training: median over channels.
 
     Args:
-        seen: Shape (n, ..., channels).
-        variance: Of each channel in training.
+        values: Numbers that reach a normalization, float32, shape (n, ..., channels).
+        variance: Variance of each channel in training, float32, shape (channels,).
+
+    Returns:
+        Ratio of standard deviations; 1 where no channel was in use in training.
     """
     alive = variance > _DEAD
     if not alive.any():
         return 1.0
     # The median over groups: a broken sample is in one of them only.
-    groups = np.array_split(seen.astype(np.float64), min(_GROUPS, len(seen)))
-    found = np.median([x.reshape(-1, x.shape[-1]).var(axis=0) for x in groups], axis=0)
-    ratio = np.sqrt(np.maximum(found[alive], _DEAD) / variance[alive])
+    groups = np.array_split(values.astype(np.float64), min(_GROUPS, len(values)))
+    variance_now = np.median([x.reshape(-1, x.shape[-1]).var(axis=0) for x in groups], axis=0)
+    ratio = np.sqrt(np.maximum(variance_now[alive], _DEAD) / variance[alive])
     return float(np.median(ratio))
 
 

@@ -27,7 +27,7 @@ Floats = npt.NDArray[np.float64]
 Array = npt.NDArray[Any]
 
 _Z_95 = 1.959964
-_DRAWN = 400
+_RESAMPLES = 400
 
 
 @dataclass(frozen=True)
@@ -39,64 +39,67 @@ class MetricScore:
     split: str
     """"train", "validation" or "test"."""
     samples: int
-    """How many."""
+    """Number of samples."""
     value: float
-    """Of the metric."""
+    """Value of the metric."""
     interval: tuple[float, float]
     """95 % interval of the value."""
     output: str = ""
-    """Which of several; "" for a single one."""
+    """Name of the output, of several; "" for a single one."""
 
 
 @dataclass(frozen=True)
 class MetricFigures:
-    """What conversion.json says in the place of an accuracy."""
+    """Figures of a metric in conversion.json, in the place of an accuracy."""
 
     kind: str
-    """Of the task."""
+    """Kind of the task."""
     name: str
-    """Of the metric."""
+    """Name of the metric."""
     higher_is_better: bool
-    """Whether more of it is better."""
+    """Whether a higher value is better."""
     given: float
-    """Of the model that was given, on the test samples."""
+    """Value of the original model, on the test samples."""
     file: float
-    """Of the file that was written, on the same samples."""
+    """Value of the file, on the test samples."""
     samples: int
-    """How many these are."""
+    """Number of test samples."""
     scores: tuple[MetricScore, ...]
-    """Of both, on each split that was judged."""
+    """Scores of the model and of the file, on each split that was judged."""
     output: str = ""
-    """Which of several; "" for a single one."""
+    """Name of the output, of several; "" for a single one."""
 
 
-class Judged:
-    """The answers to some samples, held against the right ones."""
+class ScoredAnswers:
+    """Answers to samples, compared with the right answers by the metric of a task."""
 
     def __init__(self, task: Task, wanted: Array, answers: Array, labels: Labels) -> None:
-        """Take them in.
+        """Take the answers.
 
         Args:
-            task: By which metric.
-            wanted: The right answers, shape (n, ...).
-            answers: What the model gives, as many numbers a sample.
-            labels: Of anomalies 1, of all else 0, shape (n,).
+            task: The task, which names the metric.
+            wanted: Right answers, numbers of any type, shape (n, ...).
+            answers: Answers of the model, float32, shape (n, ...) with as many numbers a sample.
+            labels: 1 for an anomaly, 0 for every other sample, int64, shape (n,).
         """
         self._wanted: Floats = wanted.reshape(len(wanted), -1).astype(np.float64)
         self._answers: Floats = answers.reshape(len(answers), -1).astype(np.float64)
         self._labels = labels
         self.task, self.metric = task, metric_on(task, labels)
         self._function: Callable[..., Any] | None = None
-        found = user_function(self.metric, task.folder)
-        if found is not None:
-            self._function = found.load()
+        function = user_function(self.metric, task.folder)
+        if function is not None:
+            self._function = function.load()
 
     def __len__(self) -> int:
         return len(self._labels)
 
     @cached_property
     def each(self) -> Floats | None:
-        """Of each sample what it adds to the mean that the metric is; None if it is no mean."""
+        """Share of each sample in the metric, float64, shape (n,): the metric is their mean.
+
+        None where the metric is no mean over samples.
+        """
         errors = self._answers - self._wanted
         if self.metric == MAE:
             return np.asarray(np.abs(errors).mean(axis=1))
@@ -107,13 +110,13 @@ class Judged:
             spread = ((self._wanted - self._wanted.mean(axis=0)) ** 2).sum()
             return np.asarray(1 - len(self) * (errors**2).sum(axis=1) / max(float(spread), 1e-300))
         if self._function is not None:
-            given = self._asked(slice(None))
-            return given if given.shape == (len(self),) and len(self) > 1 else None
+            values = self._call(slice(None))
+            return values if values.shape == (len(self),) and len(self) > 1 else None
         return None
 
     @cached_property
     def value(self) -> float:
-        """Of the metric on all samples."""
+        """Value of the metric on all samples."""
         return self.value_on(slice(None)) if self.each is None else float(self.each.mean())
 
     @cached_property
@@ -121,23 +124,30 @@ class Judged:
         """95 % interval of the value."""
         if self.each is not None:
             return _around(self.value, self.each)
-        return _percentiles([self.value_on(rows) for rows in drawn(self._labels)])
+        return _percentiles([self.value_on(rows) for rows in bootstrap_rows(self._labels)])
 
     def value_on(self, rows: slice | npt.NDArray[np.int64]) -> float:
-        """Of the metric on some samples; for what is no mean."""
+        """Compute a metric that is no mean over samples, on some of them.
+
+        Args:
+            rows: A slice, or row numbers, int64, shape (rows,).
+
+        Raises:
+            ConversionError: The user's function fails, or gives no single number.
+        """
         if self.metric == AUC:
             errors = ((self._answers[rows] - self._wanted[rows]) ** 2).mean(axis=1)
             return auc(errors, self._labels[rows])
-        given = self._asked(rows)
-        if given.size != 1:
+        result = self._call(rows)
+        if result.size != 1:
             raise ConversionError(
-                f"the metric {self.metric} gives the shape {given.shape}, expected one number, or "
+                f"the metric {self.metric} gives the shape {result.shape}, expected one number, or "
                 f"one of each sample ({len(self)},)",
                 "correct the function: (right answers, answers) to a number",
             )
-        return float(given.reshape(()))
+        return float(result.reshape(()))
 
-    def _asked(self, rows: slice | npt.NDArray[np.int64]) -> Floats:
+    def _call(self, rows: slice | npt.NDArray[np.int64]) -> Floats:
         assert self._function is not None
         try:
             return np.asarray(self._function(self._wanted[rows], self._answers[rows]), np.float64)
@@ -149,7 +159,7 @@ class Judged:
 
 
 def metric_on(task: Task, labels: Labels) -> str:
-    """By which metric these samples can be judged.
+    """Return the metric by which these samples can be judged.
 
     An anomaly detector learns and validates on normal samples only: there is no AUC of them, so the
     mean squared error stands in.
@@ -158,22 +168,25 @@ def metric_on(task: Task, labels: Labels) -> str:
 
 
 def higher_is_better(task: Task, metric: str) -> bool:
-    """Which way is better, of the metric that `metric_on` gave."""
+    """Return whether a higher value is better, of the metric that `metric_on` gave."""
     return task.higher_is_better if metric == task.metric else False
 
 
-def score_of(subject: str, split: str, judged: Judged) -> MetricScore:
-    """A model on a split, as a figure with its interval."""
-    return MetricScore(subject, split, len(judged), judged.value, judged.interval)
+def score_of(subject: str, split: str, answers: ScoredAnswers) -> MetricScore:
+    """Return the figure of a model on a split, with its interval."""
+    return MetricScore(subject, split, len(answers), answers.value, answers.interval)
 
 
-def drop_of(split: str, before: Judged, after: Judged) -> Drop:
-    """What a file lost against its model on the same samples, as a share of the model's figure.
+def drop_of(split: str, before: ScoredAnswers, after: ScoredAnswers) -> Drop:
+    """Compute what a file lost against its model, as a share of the model's figure.
 
     Args:
-        split: Which samples.
-        before: The model.
-        after: The file.
+        split: Name of the samples.
+        before: Answers of the model.
+        after: Answers of the file, to those samples.
+
+    Raises:
+        ConversionError: The user's metric fails.
     """
     higher, sign, size = _scale(before)
     lost = won = 0
@@ -185,7 +198,7 @@ def drop_of(split: str, before: Judged, after: Judged) -> Drop:
         low, high = _percentiles(
             [
                 sign * (after.value_on(rows) - before.value_on(rows))
-                for rows in drawn(before._labels)  # noqa: SLF001
+                for rows in bootstrap_rows(before._labels)  # noqa: SLF001
             ]
         )
     return Drop(
@@ -201,27 +214,27 @@ def drop_of(split: str, before: Judged, after: Judged) -> Drop:
     )
 
 
-def share_lost(before: Judged, after: Judged) -> float:
-    """What the second loses against the first, as a share of its figure; negative is a gain."""
+def share_lost(before: ScoredAnswers, after: ScoredAnswers) -> float:
+    """Return what the second loses against the first, as a share of its figure; below 0 a gain."""
     _, sign, size = _scale(before)
     return sign * (after.value - before.value) / size
 
 
-def _scale(before: Judged) -> tuple[bool, float, float]:
+def _scale(before: ScoredAnswers) -> tuple[bool, float, float]:
     """Whether higher is better, the sign of a loss, and the size that it is a share of."""
     higher = higher_is_better(before.task, before.metric)
     return higher, -1.0 if higher else 1.0, max(abs(before.value), 1e-12)
 
 
 def auc(scores: Floats, labels: Labels) -> float:
-    """How often an anomaly has the higher score, of all pairs of an anomaly and a normal sample.
+    """Return how often an anomaly has the higher score, of all pairs of anomaly and normal sample.
 
     Source: Mann-Whitney's U as the area under the ROC curve (Hanley and McNeil, 1982); ties count
     half.
 
     Args:
-        scores: Shape (n,); higher is stranger.
-        labels: 1 is an anomaly, 0 is normal; both are there.
+        scores: Scores, float64, shape (n,); higher is stranger.
+        labels: 1 for an anomaly, 0 for a normal sample, int64, shape (n,); both occur.
     """
     _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
     ends = np.cumsum(counts)
@@ -231,13 +244,20 @@ def auc(scores: Floats, labels: Labels) -> float:
     return float((ranks[positive].sum() - ones * (ones + 1) / 2) / (ones * zeros))
 
 
-def drawn(labels: Labels) -> list[npt.NDArray[np.int64]]:
-    """Rows drawn again with replacement, within each label, always the same ones."""
+def bootstrap_rows(labels: Labels) -> list[npt.NDArray[np.int64]]:
+    """Draw rows with replacement, within each label; equal labels give equal rows.
+
+    Args:
+        labels: Labels of the samples, int64, shape (n,).
+
+    Returns:
+        400 arrays of row numbers, int64, shape (n,).
+    """
     random = np.random.default_rng(0)
     groups = [np.flatnonzero(labels == label) for label in np.unique(labels)]
     return [
         np.concatenate([group[random.integers(0, len(group), len(group))] for group in groups])
-        for _ in range(_DRAWN)
+        for _ in range(_RESAMPLES)
     ]
 
 

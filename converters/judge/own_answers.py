@@ -26,34 +26,37 @@ def with_own_answers(
     samples: Mapping[str, Samples],
     report: Report,
 ) -> dict[str, Samples]:
-    """The same samples, with the model's answers as the right ones where there are no labels.
+    """Take the model's answers as the right ones for samples without labels.
 
     Args:
-        source: The model as it was given.
-        form: Of the model.
-        dataset: Where the samples come from.
-        samples: By use.
-        report: Told now and then.
+        source: The original model.
+        form: Inputs and outputs of the model.
+        dataset: Data set of the samples.
+        samples: Use to samples.
+        report: Called now and then.
+
+    Returns:
+        Use to samples, all of them with right answers.
 
     Raises:
         ConversionError: The model answers with NaN.
     """
-    found = {
-        use: _labelled(source, of_use, report)
+    complete = {
+        use: _with_labels(source, of_use, report)
         if (TEST if use == TEST else TRAIN) in dataset.unlabelled
         else of_use
         for use, of_use in samples.items()
     }
-    learned = found.get(TRAIN)
-    if TRAIN not in dataset.unlabelled or learned is None or learned.targets is None:
-        return found
-    if not learned.task.parts:
-        return found
-    task = weighted_parts(learned.task, form, learned.targets)
-    return {use: replace(of_use, task=task) for use, of_use in found.items()}
+    train = complete.get(TRAIN)
+    if TRAIN not in dataset.unlabelled or train is None or train.targets is None:
+        return complete
+    if not train.task.parts:
+        return complete
+    task = weighted_parts(train.task, form, train.targets)
+    return {use: replace(of_use, task=task) for use, of_use in complete.items()}
 
 
-def _labelled(source: LoadedModel, samples: Samples, report: Report) -> Samples:
+def _with_labels(source: LoadedModel, samples: Samples, report: Report) -> Samples:
     answers, probabilities = answers_of_source(source, samples, report), source.probabilities
     task = samples.task
     right = {

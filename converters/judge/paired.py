@@ -25,26 +25,27 @@ class Drop:
     """
 
     split: str
-    """Which samples: "validation" or "test"."""
+    """Name of the samples: "validation" or "test"."""
     samples: int
-    """How many."""
+    """Number of samples."""
     lost: int
     """Samples that the model had right and the file has wrong; of another metric those on which the
     file does worse."""
     won: int
-    """The other way round."""
+    """Samples that the model has wrong and the file has right; of another metric those on which the
+    file does better."""
     interval: tuple[float, float]
     """95 % interval of the drop, paired."""
     metric: str = ACCURACY
-    """What dropped."""
+    """Name of the metric that dropped."""
     before: float | None = None
     """The model's figure; None for accuracy."""
     after: float | None = None
-    """The file's."""
+    """The file's figure; None for accuracy."""
     higher_is_better: bool = True
-    """Of the metric."""
+    """Whether a higher value of the metric is better."""
     output: str = ""
-    """Which of several; "" for a single one."""
+    """Name of the output, of several; "" for a single one."""
 
     @property
     def fraction(self) -> float:
@@ -59,7 +60,7 @@ class Drop:
 
 
 def worst(drops: Iterable[Drop], split: str = "") -> Drop:
-    """Of the drops of several outputs that of the one that loses most; of a single one its own.
+    """Return the drop of the output that loses most; of a single output its own.
 
     Args:
         drops: At least one.
@@ -72,7 +73,7 @@ def drop_between(split: str, model_right: Right, file_right: Right) -> Drop:
     """Compare a file with its model.
 
     Args:
-        split: Which samples.
+        split: Name of the samples.
         model_right: Whether the model was right on each, shape (n,).
         file_right: Whether the file was, shape (n,).
     """
@@ -87,14 +88,14 @@ def drop_between(split: str, model_right: Right, file_right: Right) -> Drop:
 
 
 def paired_interval(first_right: Right, second_right: Right) -> tuple[float, float]:
-    """The 95 % interval of the second accuracy minus the first, on the same samples.
+    """Return the 95 % interval of the second accuracy minus the first, on the same samples.
 
     Source: Bonett and Price (2012), adjusted Wald interval for paired proportions: one is added to
     each kind of disagreement and two to the samples.
 
     Args:
         first_right: Whether the first was right on each sample, shape (n,).
-        second_right: The same of the second.
+        second_right: Whether the second was right on each sample, shape (n,).
     """
     size = len(first_right) + 2
     lost = (int(np.sum(first_right & ~second_right)) + 1) / size

@@ -11,7 +11,7 @@ from converters.data.split import Labels
 
 _Z_95 = 1.959964
 
-#: What is judged.
+#: Subjects that are judged: the original model, and the file.
 ORIGINAL = "original"
 FILE = "file"
 
@@ -21,7 +21,9 @@ class Accuracy:
     """How many of the samples were classified rightly."""
 
     correct: int
+    """Number of samples that were classified rightly."""
     samples: int
+    """Number of samples."""
 
     @property
     def fraction(self) -> float:
@@ -38,9 +40,9 @@ class Score:
     split: str
     """"train", "validation" or "test"."""
     samples: int
-    """How many."""
+    """Number of samples."""
     correct: int
-    """How many were classified rightly."""
+    """Number of samples that were classified rightly."""
     interval: tuple[float, float]
     """95 % interval of the accuracy, 0-1."""
     precision: float
@@ -50,7 +52,7 @@ class Score:
     f1: float
     """Mean over the classes, 0-1."""
     output: str = ""
-    """Which of several; "" for a single one."""
+    """Name of the output, of several; "" for a single one."""
 
     @property
     def accuracy(self) -> float:
@@ -58,22 +60,22 @@ class Score:
         return self.correct / self.samples
 
 
-def score(subject: str, split: str, chosen: Labels, labels: Labels) -> Score:
-    """Judge answers.
+def score(subject: str, split: str, answers: Labels, labels: Labels) -> Score:
+    """Compute the figures of a classifier.
 
     Precision, recall and F1 are means over the classes that occur in the labels or the answers, a
     class of which nothing was found counting as 0 (as scikit-learn does with `average="macro"`).
 
     Args:
         subject: `ORIGINAL` or `FILE`.
-        split: Which samples.
-        chosen: The class that was chosen for each, int64, shape (n,).
-        labels: The right one, int64, shape (n,).
+        split: Name of the samples.
+        answers: Class that the model chose for each sample, int64, shape (n,).
+        labels: Right class of each sample, int64, shape (n,).
     """
-    classes = np.union1d(chosen, labels)
-    hits = np.array([((chosen == c) & (labels == c)).sum() for c in classes], float)
-    picked = np.array([(chosen == c).sum() for c in classes], float)
-    there = np.array([(labels == c).sum() for c in classes], float)
+    classes = np.union1d(answers, labels)
+    hits = np.array([((answers == c) & (labels == c)).sum() for c in classes], float)
+    picked = np.array([(answers == c).sum() for c in classes], float)
+    present = np.array([(labels == c).sum() for c in classes], float)
     correct = int(hits.sum())
     return Score(
         subject=subject,
@@ -82,13 +84,13 @@ def score(subject: str, split: str, chosen: Labels, labels: Labels) -> Score:
         correct=correct,
         interval=wilson(correct, len(labels)),
         precision=float(np.mean(hits / np.maximum(picked, 1))),
-        recall=float(np.mean(hits / np.maximum(there, 1))),
-        f1=float(np.mean(2 * hits / (picked + there))),
+        recall=float(np.mean(hits / np.maximum(present, 1))),
+        f1=float(np.mean(2 * hits / (picked + present))),
     )
 
 
 def wilson(correct: int, samples: int) -> tuple[float, float]:
-    """The 95 % interval of a share.
+    """Return the 95 % interval of a share.
 
     Source: Wilson (1927), the score interval; it stays within 0-1 and is right for few samples.
 

@@ -23,7 +23,7 @@ from converters.data.task import MSE
 from converters.errors import ConversionError
 from converters.graph.node import Graph
 from converters.judge.evaluate import ModelAnswers
-from converters.judge.metric import Judged, drop_of
+from converters.judge.metric import ScoredAnswers, drop_of
 from converters.judge.paired import paired_interval
 from converters.quantize.ranges import Rounding
 from converters.sources.inputs_outputs import Probabilities
@@ -164,8 +164,8 @@ def _difference(
         return Difference(count, interval, float(near.mean()), steps, ALLOWED_ERROR)
     return Difference(
         count,
-        paired_interval(trained.chosen == labels, written.chosen == labels),
-        float((trained.chosen == written.chosen).mean()),
+        paired_interval(trained.classes == labels, written.classes == labels),
+        float((trained.classes == written.classes).mean()),
         steps,
     )
 
@@ -174,7 +174,9 @@ def _error_interval(samples: Samples, trained: Array, written: Array) -> tuple[f
     """95 % interval of the file's mean squared error beyond the simulation's, as a share of it."""
     task = replace(samples.task, metric=MSE, higher_is_better=False)
     wanted = samples.wanted(slice(None))
-    of_both = (Judged(task, wanted, answers, samples.labels) for answers in (trained, written))
+    of_both = (
+        ScoredAnswers(task, wanted, answers, samples.labels) for answers in (trained, written)
+    )
     return drop_of(VALIDATION, *of_both).interval
 
 

@@ -88,8 +88,8 @@ class Judge:
         if self._samples.task.parts:
             return 1.0 - before.drop_to(after, VALIDATION).fraction
         if not self._samples.task.is_classification:
-            return 1.0 - share_lost(before.judged, after.judged)
-        return float((after.chosen == self._samples.labels).mean())
+            return 1.0 - share_lost(before.by_metric, after.by_metric)
+        return float((after.classes == self._samples.labels).mean())
 
 
 def sqnr_db(signal: npt.NDArray[np.float32], noisy: npt.NDArray[np.float32]) -> float:

@@ -12,7 +12,7 @@ from converters.data.target_data import class_weights
 from converters.data.task import Task, TaskWish, parse_task
 from converters.errors import ConversionError
 from converters.evidence.conversion import Conversion, read_conversion
-from converters.judge.metric import Judged, auc, drop_of
+from converters.judge.metric import ScoredAnswers, auc, drop_of
 from converters.progress import ignore
 from converters.recipe.recipe import load_recipe
 from tests.converters.conftest import run_program
@@ -224,7 +224,7 @@ def judged(metric, wanted, answers, labels=None):
     none = np.zeros(len(wanted), int)
     higher = metric in ("r2", "auc")
     task = Task("regression", "mse", metric, higher)
-    return Judged(task, wanted, answers, none if labels is None else labels)
+    return ScoredAnswers(task, wanted, answers, none if labels is None else labels)
 
 
 def test_figures_are_what_their_names_say():

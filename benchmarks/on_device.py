@@ -38,7 +38,7 @@ from targets.execution import Execution
 from targets.inventory import Target
 from targets.provision import open_device
 from toolkit.demo.sshd import start_sshd
-from toolkit.measure.compare import order_of
+from toolkit.measure.compare import draw_order
 from toolkit.measure.rows import one_process
 
 #: Odd, so that a median is one of the ratios. Of 41 the interval of the median leaves out 13 on
@@ -160,7 +160,7 @@ def _in_turn(device: Device, path: Path, rounds: int) -> dict[str, list[float]]:
     }
     names = list(sides)
     seen: dict[str, list[float]] = {name: [] for name in names}
-    for position in order_of(len(names), rounds, seed=0):
+    for position in draw_order(len(names), rounds, seed=0):
         if position == 0:
             print(f"{path.stem}: round {len(seen['kedge']) + 1} of {rounds}", file=sys.stderr)
         seen[names[position]].append(sides[names[position]]())

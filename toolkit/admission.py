@@ -1,4 +1,4 @@
-"""Refuses a model before anything is sent that the board's runtime cannot load."""
+"""Refuses a model that the board's runtime cannot load, before anything is sent."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def admit(model: ModelFile, device: Device) -> None:
 
 
 def _may_know_more(choice: RuntimeChoice, target: Target) -> bool:
-    """Whether a vendor's build or a delegate may bring custom ops: then loading the model tells."""
+    """Whether a vendor's build or a delegate may bring custom ops: then only a trial shows it."""
     execution = target.execution
     by_delegate = bool(execution.delegate) and not execution.drives_edgetpu
     return by_delegate or choice.distribution.startswith(BOARD_PREFIX)

@@ -20,7 +20,7 @@ from toolkit.progress import forward
 
 @dataclass(frozen=True)
 class Deployment:
-    """A conversion and what the board said about it."""
+    """A conversion, and the measurement of its file on the board."""
 
     conversion: Conversion
     measurement: Measurement

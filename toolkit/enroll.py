@@ -1,4 +1,4 @@
-"""Adds a board to a project: host keys are accepted by a person, and a login works, first."""
+"""Adds a board to a project, after a person accepted its host keys and a login worked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why a board was lost in mid-work: did it start anew, or was it only the link?"""
+"""Finds out why a board was lost during its work: it restarted, or only the link failed."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class Duration(click.ParamType[float]):
 
 
 class FiniteRange(click.FloatRange):
-    """A number within bounds; `nan` is within none, though no comparison says so."""
+    """A number within bounds; `nan` is refused, which a comparison alone would let pass."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -91,7 +91,7 @@ class Threads(click.ParamType[tuple[int, ...]]):
 
 
 def file_path(**settings: Any) -> click.Path:
-    """Take a path; whether it exists is the library's to say, with its exit code."""
+    """Take a path. The library checks whether it exists, and has the exit code for it."""
     return click.Path(path_type=Path, **settings)
 
 

@@ -75,7 +75,7 @@ def progress() -> Iterator[OnProgress]:
 
 @contextmanager
 def pause_progress() -> Iterator[None]:
-    """Take the bars off the terminal while the block asks a person something."""
+    """Hide the progress bars while the block asks a person something."""
     bars = list(_running)
     for display in bars:
         display.stop()
@@ -182,7 +182,7 @@ def _as_list(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 @contextmanager
 def _writing(stream: TextIO) -> Iterator[None]:
-    """Go on where nobody reads any more (`| head`): the work is done, and its exit code counts."""
+    """Go on when the reader has left (`| head`): the work is done, and its exit code counts."""
     try:
         yield
     except BrokenPipeError:
@@ -194,5 +194,5 @@ def _writing(stream: TextIO) -> Iterator[None]:
 
 
 def silence(stream: TextIO) -> None:
-    """Let what is still to be written into a stream go nowhere."""
+    """Discard all further output to a stream."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -1,4 +1,4 @@
-"""Runs the whole way with the very commands that a user would type, and prints each of them.
+"""Runs the whole arrow with the commands that a user would type, and prints each of them.
 
     train → convert (float32 as the reference, int8 by quantization-aware training) → add a board
     → push → measure both on it
@@ -38,7 +38,7 @@ class DemoError(ToolkitError):
 
 @dataclass(frozen=True)
 class DemoRow:
-    """One model of the demo: what its conversion proved and what the board said."""
+    """One model of the demo: its conversion, and its figures on the board."""
 
     recipe: str
     conversion: dict[str, Any]

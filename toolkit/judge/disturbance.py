@@ -1,4 +1,4 @@
-"""What disturbed a board while it measured: heat, power, memory, its clock, a new start. Pure."""
+"""Disturbances of a board while it measured: heat, power, memory, its clock, a restart. Pure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SLOW_USB_MBPS = 480
 
 
 def disturbances(runs: Sequence[BoardRun]) -> list[str]:
-    """Say what makes the figures of these runs worthless."""
+    """Return the reasons why the figures of these runs are worthless."""
     conditions = [reading for run in runs for reading in run.conditions]
     reasons = [*_throttling(runs), *_heat(conditions)]
     swap = [
@@ -43,7 +43,7 @@ def disturbances(runs: Sequence[BoardRun]) -> list[str]:
 
 
 def clock_jump(runs: Sequence[BoardRun]) -> str | None:
-    """Say by how much the wall clock jumped against the one that is never set."""
+    """Say by how much the wall clock jumped, compared with the monotonic clock."""
     for run in runs:
         readings = [reading for reading in run.conditions if reading.clock_ns]
         if len(readings) < 2:
@@ -57,7 +57,7 @@ def clock_jump(runs: Sequence[BoardRun]) -> str | None:
 
 
 def warnings(runs: Sequence[BoardRun]) -> list[str]:
-    """Say what a person should know although the figures stand."""
+    """Return what a person should know although the figures are valid."""
     conditions = [reading for run in runs for reading in run.conditions]
     texts = []
     swap = max((reading.swap_used_bytes or 0 for reading in conditions), default=0)

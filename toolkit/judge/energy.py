@@ -1,4 +1,4 @@
-"""What an inference costs in energy, where the board has a sensor. Pure; never estimated.
+"""Energy of an inference, where the board has a sensor. Pure; never estimated.
 
 Power is read before each process, at both ends of its timed loop and every second within it. Times
 the time of a run it is the gross energy; less what the board drew while idle it is what the

@@ -1,4 +1,4 @@
-"""Whether a delegate that was to compute did so. Pure."""
+"""Whether a delegate computed what it was loaded for. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from targets.device import BoardRun
 
 
 def silent_fallback(runs: Sequence[BoardRun]) -> list[str]:
-    """Say where a delegate was loaded and the CPU did all the work nevertheless.
+    """Say whether a delegate was loaded, but the CPU did all the work.
 
     A vendor's delegate that finds its libraries missing claims no operator and says nothing: the
     figure is then of the CPU, under the accelerator's name (LiteRT issue 7858).

@@ -1,4 +1,4 @@
-"""Whether a board answers golden inputs as the host does: each output by what it is. Pure."""
+"""Whether a board answers golden inputs as the host does; each output by its task. Pure."""
 
 from __future__ import annotations
 

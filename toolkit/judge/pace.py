@@ -1,4 +1,4 @@
-"""What requests at a fixed rate saw. Pure.
+"""Response times of requests at a fixed rate. Pure.
 
 A response lasts from the intended start of a request to the end of its run, so that waiting counts:
 for the run before it, and for a board that is slow to wake up.

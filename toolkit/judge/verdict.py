@@ -32,7 +32,7 @@ class Verdict:
     kind: str
     reasons: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    """Facts that a person should know although the figure stands."""
+    """Facts that a person should know although the figure is valid."""
 
 
 def judge_runs(facts: Facts, runs: Sequence[BoardRun], figure: Latency) -> Verdict:

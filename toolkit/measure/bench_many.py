@@ -1,4 +1,4 @@
-"""One model on many boards at once: each on its own, none waits for another, none stops another."""
+"""Measures one model on many boards at once; none waits for another, none stops another."""
 
 from __future__ import annotations
 

@@ -216,7 +216,7 @@ def _comparison(
     return LatencyComparison(target.name, place_of(target), first, second, ratio, interleaved)
 
 
-def order_of(arms: int, processes: int, seed: int) -> list[int]:
+def draw_order(arms: int, processes: int, seed: int) -> list[int]:
     """Draw the order in which the arms run: blocks of A B or B A, each drawn anew.
 
     Args:
@@ -240,7 +240,7 @@ def interleave(
     processes: int,
     on_progress: OnProgress,
 ) -> list[list[BoardRun]]:
-    """Measure files in turn, each process of each a fresh one.
+    """Measure files in turn, each time in a fresh process.
 
     Args:
         device: Board, with its runtime prepared.
@@ -252,7 +252,7 @@ def interleave(
     Returns:
         Runs of each file, in the order of `models`.
     """
-    order = order_of(len(models), processes, one.seed)
+    order = draw_order(len(models), processes, one.seed)
     runs: list[list[BoardRun]] = [[] for _ in models]
     for done, arm in enumerate(order):
         on_progress("measure in turn", done, len(order))

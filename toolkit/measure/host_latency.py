@@ -1,4 +1,4 @@
-"""What the agent measures of files for a conversion: `Measure` of `converters.measure`."""
+"""Measures files on a board for a conversion: the `Measure` of `converters.measure`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from targets.inventory import LOCAL, Target
 from toolkit.admission import admit
 from toolkit.judge.energy import energy_of
 from toolkit.judge.statistics import PROCESSES, latency, median_interval
-from toolkit.measure.compare import order_of
+from toolkit.measure.compare import draw_order
 from toolkit.measure.ready import open_board, ready
 from toolkit.measure.rows import one_process
 
@@ -93,7 +93,7 @@ def _run_in_turn(
     """Run fresh processes of all files in turn; a file that is refused is run no more."""
     one, numbers = one_process(1, PROCESS_S), list(staged)
     runs: dict[int, list[BoardRun]] = {number: [] for number in numbers}
-    order = order_of(len(numbers), PROCESSES, one.seed)
+    order = draw_order(len(numbers), PROCESSES, one.seed)
     for done, arm in enumerate(order):
         on_progress("measure in turn", done, len(order))
         number = numbers[arm]

@@ -1,4 +1,4 @@
-"""Ask a model on a board: files in, answers with their scores and times out."""
+"""Runs a model on a board over files: answers with their scores and times come back."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def run_files(
     settings: SampleSettings | None = None,
     on_progress: OnProgress = no_progress,
 ) -> Run:
-    """Let a board answer files, each stage of the way done and timed there.
+    """Run a model on a board over files; each stage is done and timed there.
 
     Args:
         model: The .tflite; `model.toml` beside it says what goes in and what comes out.

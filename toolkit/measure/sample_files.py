@@ -1,4 +1,4 @@
-"""Files that a person gives a model to answer: pictures, and arrays of numbers.
+"""Reads the files that a model runs on: pictures, and arrays of numbers.
 
 Pictures are decoded here, because boards have no decoder, and travel as plain red, green and blue.
 """
@@ -31,7 +31,7 @@ _KINDS = "give a picture (JPEG, PNG, BMP, …), an .npy, or an .npz with an arra
 
 
 class SampleError(ConversionError):
-    """A file to answer is damaged, or does not fit the model."""
+    """A file is damaged, or does not fit the model."""
 
 
 @dataclass(frozen=True)

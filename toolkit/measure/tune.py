@@ -1,4 +1,4 @@
-"""Finds what runs a model fastest on a board: which runtime, how many threads, on which cores.
+"""Finds the fastest way to run a model on a board: runtime, number of threads, cores.
 
 Two rounds. In the first every setting runs in one short process, and those that are far behind the
 fastest leave. In the second the others run in fresh processes, in turn, as a comparison does.
@@ -28,7 +28,7 @@ from toolkit.judge.row import Row, row_of
 from toolkit.judge.statistics import PROCESSES
 from toolkit.judge.verdict import INVALID
 from toolkit.measure.bench import place_of
-from toolkit.measure.compare import order_of
+from toolkit.measure.compare import draw_order
 from toolkit.measure.ready import open_board, prepare_for
 from toolkit.measure.rows import one_process
 
@@ -220,7 +220,7 @@ def choose_finalists(medians: Mapping[Setting, float], default: Setting) -> list
 def _prepare(
     contents: ModelFile, device: Device, wheelhouse: Path | None, on_progress: OnProgress
 ) -> tuple[list[RuntimeChoice], dict[str, str]]:
-    """Bring every runtime there that loads the model; return the reasons of the others, too."""
+    """Bring every runtime there that loads the model; say why the others do not."""
     runtimes: list[RuntimeChoice] = []
     refused: dict[str, str] = {}
     first_error: Exception | None = None
@@ -248,7 +248,7 @@ def _screen(
     """Run every setting once, in an order that is drawn; return the median of each."""
     medians: dict[Setting, float] = {}
     first_error: AgentError | None = None
-    for done, position in enumerate(order_of(len(settings), 1, seed=0)):
+    for done, position in enumerate(draw_order(len(settings), 1, seed=0)):
         on_progress("try every setting", done, len(settings))
         setting = settings[position]
         if setting.runtime in refused:
@@ -275,7 +275,7 @@ def _measure(
     on_progress: OnProgress,
 ) -> dict[Setting, Row]:
     runs: list[list[BoardRun]] = [[] for _ in finalists]
-    order = order_of(len(finalists), PROCESSES, seed=1)
+    order = draw_order(len(finalists), PROCESSES, seed=1)
     for done, position in enumerate(order):
         on_progress("measure the fastest in turn", done, len(order))
         setting = finalists[position]

@@ -1,4 +1,4 @@
-"""The plain form of a measurement: what its JSON holds, and what is kept of it in SQLite. Pure."""
+"""The plain form of a measurement, for its JSON and for SQLite. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A measurement in words and tables: the verdict first, then the figures, then how it was."""
+"""A measurement in words and tables: the verdict, the figures, then the conditions."""
 
 from __future__ import annotations
 

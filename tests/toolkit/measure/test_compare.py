@@ -9,17 +9,17 @@ from tests.tiny_model import relu_model
 from toolkit.judge.ratio import REGRESSED, Ratio
 from toolkit.judge.statistics import latency
 from toolkit.judge.verdict import UNSTABLE, VALID, Verdict
-from toolkit.measure.compare import Arm, LatencyComparison, order_of
+from toolkit.measure.compare import Arm, LatencyComparison, draw_order
 from toolkit.report.comparison import describe_comparison
 from toolkit.report.exit_code import exit_code_of_comparison
 
 
 def test_every_block_has_each_arm_once_in_an_order_of_its_own() -> None:
-    order = order_of(2, 50, seed=1)
+    order = draw_order(2, 50, seed=1)
     blocks = [tuple(order[at : at + 2]) for at in range(0, 100, 2)]
     assert set(blocks) == {(0, 1), (1, 0)}
-    assert order == order_of(2, 50, seed=1)
-    assert order != order_of(2, 50, seed=2)
+    assert order == draw_order(2, 50, seed=1)
+    assert order != draw_order(2, 50, seed=2)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from typing import IO, Any
 
 from converters import durable
 from converters.data.task import TaskError
-from converters.data.user_function import function_of_path
+from converters.data.user_function import user_function_at
 from converters.errors import ConversionError, HostDiskError, MissingConvertExtraError
 from converters.evidence.conversion import (
     CONVERSION_NAME,
@@ -152,7 +152,7 @@ def check_request(request: ConversionRequest) -> Recipe:
     tries = request.max_drop is not None
     check_together(worker_of(os.environ), tries, recipe.asks_latency)
     for name, path in (("model", request.model), ("data", request.data)):
-        if name == "model" or function_of_path(path) is None:
+        if name == "model" or user_function_at(path) is None:
             _check_readable(name, path)
     if request.data.suffix in MODEL_SUFFIXES:
         raise ConversionError(

@@ -33,11 +33,8 @@ SAME_BY_DESIGN = {
 }
 # Names that still mean several things. Only ever gets shorter: a name that is clean has to go.
 NOT_YET_ONE_MEANING = {
-    "Pair",
     "Target",
-    "Verdict",
     "choose",
-    "dataset_of",
     "prune",
     "train",
 }
@@ -45,7 +42,6 @@ NOT_YET_ONE_MEANING = {
 # shorter: what is clean has to go from here.
 NOT_YET = {
     "converters",
-    "converters/data",
     "converters/draft",
     "converters/evidence",
     "converters/prune_blocks",
@@ -53,7 +49,6 @@ NOT_YET = {
     "converters/quantize",
     "converters/recipe",
     "converters/sources",
-    "converters/training",
     "device_agent",
     "device_agent/board",
     "device_agent/contract",

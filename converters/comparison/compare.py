@@ -9,7 +9,7 @@ from pathlib import Path
 
 from converters.comparison.comparison import RecipeComparison, RecipeRow, choose_recipe
 from converters.data.dataset import VALIDATION
-from converters.data.user_function import function_of_path
+from converters.data.user_function import user_function_at
 from converters.digest import sha256_of
 from converters.errors import ConversionError
 from converters.evidence.conversion import CONVERSION_NAME, KERAS_NAME, Conversion, read_conversion
@@ -161,7 +161,7 @@ def _earlier_conversion(request: ConversionRequest, recipe: Recipe) -> Conversio
     """Read the whole conversion of equal inputs that is there already, or return None."""
     if not (request.out / CONVERSION_NAME).exists():
         return None
-    if recipe.wish.functions() or function_of_path(request.data) is not None:
+    if recipe.wish.functions() or user_function_at(request.data) is not None:
         return None  # the user's own code may give something else now
     try:
         earlier = read_conversion(request.out)

@@ -13,22 +13,22 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.data.dataset import TEST, TRAIN, Dataset, InputForm, Samples, Selection
-from converters.data.fields import joined
+from converters.data.fields import join_fields
 from converters.data.several_data import (
     NAMES,
     check_names,
-    combined,
-    is_ours,
-    task_of_outputs,
-    weighted_parts,
+    combine_labels,
+    infer_output_tasks,
+    is_data_array,
+    weight_tasks,
 )
 from converters.data.split import Labels
 from converters.data.target_data import (
     class_weights,
+    infer_task,
     may_lack_labels,
+    regression_targets,
     splits_without_labels,
-    targets_of,
-    task_of,
 )
 from converters.data.task import AUC, REGRESSION, Task
 from converters.errors import ConversionError
@@ -44,13 +44,14 @@ def open_arrays(path: Path, form: InputForm) -> Dataset:
 
     Args:
         path: The .npz.
-        form: What the model takes.
+        form: Shapes that the model takes and gives, and the wishes of the recipe.
 
     Raises:
-        ConversionError: As for `dataset_of`; or it is not a complete .npz.
+        ConversionError: The file is not a complete .npz, or its arrays do not fit the model (the
+            cases of `dataset_from_arrays`).
     """
     arrays, others = _load(path)
-    dataset = dataset_of(path, arrays, form)
+    dataset = dataset_from_arrays(path, arrays, form)
     if dataset.unlabelled and others:
         raise ConversionError(
             f"{path}: has no y_train, but arrays that kedge does not know: {', '.join(others)}",
@@ -59,62 +60,64 @@ def open_arrays(path: Path, form: InputForm) -> Dataset:
     return dataset
 
 
-def dataset_of(path: Path, arrays: Mapping[str, Array], form: InputForm) -> Dataset:
-    """A dataset of the arrays x_train, y_train, x_test and y_test.
+def dataset_from_arrays(path: Path, arrays: Mapping[str, Array], form: InputForm) -> Dataset:
+    """Make a dataset of the arrays x_train, y_train, x_test and y_test.
 
     Args:
-        path: Where they come from, for messages.
-        arrays: Inputs: any real numbers, shape (n, *form.shape), fed as they are. Labels: class
-            numbers of shape (n,) or (n, 1), or one-hot of shape (n, classes); of a regression
-            numbers of the shape (n, *form.outputs). An autoencoder needs none. Where y_train is
-            missing, or both are, the model's own answers stand in if the form allows it. Of several
-            inputs x_train.NAME and x_test.NAME for each, of several outputs y_train.NAME and
-            y_test.NAME.
-        form: What the model takes and gives.
+        path: Origin of the arrays, for messages.
+        arrays: Inputs: any real numbers, shape (n, *form.shape); the model gets them unchanged.
+            Labels: class numbers of shape (n,) or (n, 1), 0 to classes - 1, or one-hot of shape
+            (n, classes); for a regression numbers of shape (n, *form.outputs). An autoencoder needs
+            no labels. If y_train is missing, or both y_train and y_test, the model's own answers
+            replace the labels where the form allows it. A model of several inputs has x_train.NAME
+            and x_test.NAME for each, one of several outputs y_train.NAME and y_test.NAME.
+        form: Shapes that the model takes and gives, and the wishes of the recipe.
 
     Raises:
-        ConversionError: An array is missing, of another shape, has NaN, or labels out of range; the
+        ConversionError: An array is missing or has another shape, NaN, or labels out of range. The
             message names the array.
     """
     unlabelled = splits_without_labels(arrays, form)
     if form.inputs or form.answers:
         check_names(path, arrays, form, unlabelled)
     else:
-        _check_there(path, arrays, form, unlabelled)
-    task = task_of_outputs(path, arrays, form) if form.answers else task_of(path, arrays, form)
+        _check_names_present(path, arrays, form, unlabelled)
+    task = (
+        infer_output_tasks(path, arrays, form) if form.answers else infer_task(path, arrays, form)
+    )
     splits = (TRAIN, TEST) if form.trains else (TEST,)
     samples = {
-        split: _bare(path, split, arrays, form, task)
+        split: _unlabelled_samples(path, split, arrays, form, task)
         if split in unlabelled
-        else _samples(path, split, arrays, form, task)
+        else _labelled_samples(path, split, arrays, form, task)
         for split in splits
     }
     if form.trains and TRAIN not in unlabelled:
-        task = _weighted(task, form, samples[TRAIN])
+        task = _add_class_weights(task, form, samples[TRAIN])
 
-    def read(wanted: Mapping[str, Selection], report: Report) -> dict[str, Samples]:
-        chosen = {
-            use: replace(samples[want.split].subset(want.rows), task=task)
-            for use, want in wanted.items()
+    def read(selections: Mapping[str, Selection], report: Report) -> dict[str, Samples]:
+        samples_of_use = {
+            use: replace(samples[selection.split].subset(selection.rows), task=task)
+            for use, selection in selections.items()
         }
-        total = sum(len(want.rows) for want in wanted.values())
+        total = sum(len(selection.rows) for selection in selections.values())
         report(Progress("read data", total, total))
-        return chosen
+        return samples_of_use
 
     labels = {split: of_split.labels for split, of_split in samples.items()}
     origins = {TRAIN: "x_train", TEST: "x_test"}
     return Dataset(path, labels, origins, read, task=task, unlabelled=unlabelled)
 
 
-def _check_there(
+def _check_names_present(
     path: Path, arrays: Mapping[str, Array], form: InputForm, unlabelled: frozenset[str]
 ) -> None:
     needed = [name for name in NAMES if _is_needed(name, form, unlabelled)]
     missing = [name for name in needed if name not in arrays]
     if missing:
-        found = ", ".join(list(arrays)[:8]) or "none"
+        names_found = ", ".join(list(arrays)[:8]) or "none"
         raise ConversionError(
-            f"{path}: array {missing[0]} is missing; its arrays are: {found}", _EXPECTED
+            f"{path}: array {missing[0]} is missing; its arrays are: {names_found}", _EXPECTED
         )
 
 
@@ -126,84 +129,86 @@ def _is_needed(name: str, form: InputForm, unlabelled: frozenset[str]) -> bool:
     return form.trains or split == TEST
 
 
-def _weighted(task: Task, form: InputForm, train: Samples) -> Task:
+def _add_class_weights(task: Task, form: InputForm, train: Samples) -> Task:
     if train.targets is not None and task.parts:
-        return weighted_parts(task, form, train.targets)
+        return weight_tasks(task, form, train.targets)
     weights = class_weights(form.wish.class_weights, train.labels, form.classes, ())
     return replace(task, class_weights=weights)
 
 
-def _bare(
+def _unlabelled_samples(
     path: Path, split: str, arrays: Mapping[str, Array], form: InputForm, task: Task
 ) -> Samples:
-    """Samples whose right answers are still to come."""
-    inputs = _of_inputs(path, f"x_{split}", arrays, form)
+    """Samples with zeros as labels, until the model's own answers replace them."""
+    inputs = _input_samples(path, f"x_{split}", arrays, form)
     return Samples(inputs, np.zeros(len(inputs), np.int64), task=task)
 
 
-def _samples(
+def _labelled_samples(
     path: Path, split: str, arrays: Mapping[str, Array], form: InputForm, task: Task
 ) -> Samples:
-    inputs = _of_inputs(path, f"x_{split}", arrays, form)
+    inputs = _input_samples(path, f"x_{split}", arrays, form)
     name = f"y_{split}"
     if not task.parts:
         labels, targets = _answers(path, name, arrays.get(name), len(inputs), form, task)
         return Samples(inputs, labels, task=task, targets=targets)
     right: dict[str, Array] = {}
     for output, of_output in task.parts.items():
-        own, given = form.of_output(output), arrays[f"{name}.{output}"]
-        labels, targets = _answers(path, f"{name}.{output}", given, len(inputs), own, of_output)
+        own, array = form.for_output(output), arrays[f"{name}.{output}"]
+        labels, targets = _answers(path, f"{name}.{output}", array, len(inputs), own, of_output)
         right[output] = labels if targets is None else targets
-    return Samples(inputs, combined(right), task=task, targets=joined(right))
+    return Samples(inputs, combine_labels(right), task=task, targets=join_fields(right))
 
 
-def _of_inputs(path: Path, name: str, arrays: Mapping[str, Array], form: InputForm) -> Array:
-    """The inputs of a split, of several a field for each."""
+def _input_samples(path: Path, name: str, arrays: Mapping[str, Array], form: InputForm) -> Array:
+    """Inputs of one split: shape (n, *shape); for several inputs shape (n,), a field for each."""
     if not form.inputs:
         return _inputs(path, name, arrays[name], form.shape)
-    found = {
+    inputs = {
         input_name: _inputs(path, f"{name}.{input_name}", arrays[f"{name}.{input_name}"], shape)
         for input_name, shape in form.inputs.items()
     }
-    counts = {input_name: len(array) for input_name, array in found.items()}
+    counts = {input_name: len(array) for input_name, array in inputs.items()}
     if len(set(counts.values())) > 1:
-        told = ", ".join(f"{name}.{one} has {count}" for one, count in counts.items())
-        raise ConversionError(f"{path}: {told} samples", "give every input of each sample")
-    return joined(found)
+        counts_text = ", ".join(
+            f"{name}.{input_name} has {count}" for input_name, count in counts.items()
+        )
+        raise ConversionError(f"{path}: {counts_text} samples", "give every input of each sample")
+    return join_fields(inputs)
 
 
 def _answers(
-    path: Path, name: str, given: Array | None, count: int, form: InputForm, task: Task
+    path: Path, name: str, array: Array | None, count: int, form: InputForm, task: Task
 ) -> tuple[Labels, Array | None]:
-    """Labels, and the right answers of what is no classification, of one output."""
-    if given is not None and given.ndim and len(given) != count:
+    """Labels (n,) of one output, and targets (n, *outputs) if it is a regression."""
+    if array is not None and array.ndim and len(array) != count:
         x = name.partition(".")[0].replace("y", "x", 1)
         raise ConversionError(
-            f"{path}: {x} has {count} samples, {name} has {len(given)} labels",
+            f"{path}: {x} has {count} samples, {name} has {len(array)} labels",
             "give one label for each sample",
         )
     none = np.zeros(count, np.int64)
     if task.is_classification:
-        assert given is not None
-        return _labels(path, name, given, form.classes), None
+        assert array is not None
+        return _labels(path, name, array, form.classes), None
     if task.kind == REGRESSION:
-        assert given is not None
-        return none, targets_of(path, name, given, form.outputs or ())
+        assert array is not None
+        return none, regression_targets(path, name, array, form.outputs or ())
     if task.metric == AUC:
-        return _anomalies(path, name, given, count), None
+        return _anomalies(path, name, array, count), None
     return none, None
 
 
-def _anomalies(path: Path, name: str, given: Array | None, count: int) -> Labels:
+def _anomalies(path: Path, name: str, array: Array | None, count: int) -> Labels:
     split = name.removeprefix("y_")
-    if given is None and split == TRAIN:
+    if array is None and split == TRAIN:
         return np.zeros(count, np.int64)
-    if given is None:
+    if array is None:
         raise ConversionError(
             f"{path}: array {name} is missing: the metric auc needs it",
             "give 0 for each normal sample and 1 for each anomaly",
         )
-    labels = _labels(path, name, given, 2)
+    labels = _labels(path, name, array, 2)
     if split == TRAIN and labels.any():
         raise ConversionError(
             f"{path}: y_train calls {int(labels.sum())} samples anomalies (1)",
@@ -219,16 +224,16 @@ def _anomalies(path: Path, name: str, given: Array | None, count: int) -> Labels
 
 
 def _load(path: Path) -> tuple[dict[str, Array], list[str]]:
-    """The arrays that are ours, and the names of the others."""
+    """Load the arrays of a data set, and the names of up to 8 other arrays."""
     try:
         # NumPy leaves a damaged file open unless it was opened for it.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            if not any(is_ours(name) for name in file.files):
-                found = ", ".join(file.files[:8]) or "none"
+            if not any(is_data_array(name) for name in file.files):
+                names_found = ", ".join(file.files[:8]) or "none"
                 raise ConversionError(
-                    f"{path}: array x_test is missing; its arrays are: {found}", _EXPECTED
+                    f"{path}: array x_test is missing; its arrays are: {names_found}", _EXPECTED
                 )
-            ours = {name: _array(path, name, file) for name in file.files if is_ours(name)}
+            ours = {name: _array(path, name, file) for name in file.files if is_data_array(name)}
             return ours, [name for name in file.files if name not in ours][:8]
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ConversionError(f"{path}: is not a complete .npz: {error}", _EXPECTED) from error
@@ -237,7 +242,7 @@ def _load(path: Path) -> tuple[dict[str, Array], list[str]]:
 def _array(path: Path, name: str, file: Any) -> Array:
     try:
         array: Array = file[name]
-    except ValueError as error:  # an object array is pickled, and pickles are not loaded
+    except ValueError as error:  # An array of objects is pickled; pickles are not loaded.
         raise ConversionError(
             f"{path}: {name} cannot be read: {error}",
             "store plain numbers: rows of different lengths make an array of objects",

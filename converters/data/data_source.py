@@ -1,17 +1,17 @@
-"""What comes in beside the model: finds out by its content which kind of data a path holds."""
+"""The data beside the model: its content decides which kind of data a path holds."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from converters.data.array_data import open_arrays
-from converters.data.dataset import Dataset, InputForm, checked
-from converters.data.fields import listed
+from converters.data.dataset import Dataset, InputForm, check_sample_counts
+from converters.data.fields import quote_names
 from converters.data.image_data import open_images
 from converters.data.image_files import list_folder, list_tar
 from converters.data.module_data import open_module
 from converters.data.several_data import expected_names
-from converters.data.user_function import function_of_path
+from converters.data.user_function import user_function_at
 from converters.errors import ConversionError
 from converters.request import UNSCALED
 
@@ -30,7 +30,7 @@ def open_dataset(path: Path, form: InputForm, image_range: str, seed: int) -> Da
     Args:
         path: .npz, folder of images, or tar of such a folder; or `module:function` in the folder
             of its module, which is called.
-        form: What the model takes.
+        form: Shapes that the model takes and gives, and the wishes of the recipe.
         image_range: Key of `converters.request.IMAGE_RANGES`.
         seed: Decides the split where the data has none.
 
@@ -39,29 +39,29 @@ def open_dataset(path: Path, form: InputForm, image_range: str, seed: int) -> Da
     """
     if path.is_dir():
         _refuse_several(path, form)
-        return checked(open_images(path, list_folder(path), form, image_range, seed))
-    function = function_of_path(path)
+        return check_sample_counts(open_images(path, list_folder(path), form, image_range, seed))
+    function = user_function_at(path)
     if function is not None:
         _refuse_range(path, image_range)
-        return checked(open_module(function, path, form))
+        return check_sample_counts(open_module(function, path, form))
     with path.open("rb") as file:
         head = file.read(512)
     if head.startswith(b"PK"):
         _refuse_range(path, image_range)
-        return checked(open_arrays(path, form), form.trains)
+        return check_sample_counts(open_arrays(path, form), form.trains)
     if head.startswith(_COMPRESSED) or head[_TAR_MAGIC] == b"ustar":
         _refuse_several(path, form)
-        return checked(open_images(path, list_tar(path), form, image_range, seed))
-    found = f"begins with {head[:8]!r}" if head else "is empty"
-    raise ConversionError(f"{path}: is not data that kedge knows: it {found}", _EXPECTED)
+        return check_sample_counts(open_images(path, list_tar(path), form, image_range, seed))
+    content = f"begins with {head[:8]!r}" if head else "is empty"
+    raise ConversionError(f"{path}: is not data that kedge knows: it {content}", _EXPECTED)
 
 
 def _refuse_several(path: Path, form: InputForm) -> None:
-    """A folder of images has one picture for each sample."""
+    """Refuse images for a model of several inputs: a sample of them is one picture."""
     if form.inputs:
         raise ConversionError(
             f"{path}: holds images, which are for one input; the model has the inputs "
-            f"{listed(form.inputs)}",
+            f"{quote_names(form.inputs)}",
             f"give an .npz with {', '.join(expected_names(form))}, or module:function",
         )
 

@@ -1,4 +1,4 @@
-"""The data that comes with a model: labelled samples, of which only the wanted ones are read."""
+"""The data that comes with a model: labelled samples. Only the selected ones are read."""
 
 from __future__ import annotations
 
@@ -20,45 +20,45 @@ Array = npt.NDArray[Any]
 
 TRAIN = "train"
 TEST = "test"
-#: Some of the training samples, each used for one thing only.
+#: Parts of the training samples; each sample has one use only.
 CALIBRATION = "calibration"
 VALIDATION = "validation"
-#: Some of those that learn, to judge the accuracy on them.
+#: Part of the samples that the model learns from, on which its accuracy is judged.
 JUDGED_TRAIN = "judged train"
 
-#: Fewer can neither set ranges nor train anything.
+#: Smallest number of training samples: fewer can neither set ranges nor train anything.
 MIN_TRAIN_SAMPLES = 10
 
 
 @dataclass(frozen=True)
 class InputForm:
-    """What a model takes and tells apart: what its data must look like."""
+    """Shapes that a model takes and gives: the form that its data must have."""
 
     shape: tuple[int, ...]
-    """Of one sample, without the batch axis."""
+    """Shape of one sample, without the batch axis."""
     classes: int
-    """Labels run from 0 to this, without it."""
+    """Number of classes; labels run from 0 to `classes` - 1."""
     outputs: tuple[int, ...] | None = None
-    """Shape of an answer, without the batch axis; None where only classifiers are taken."""
+    """Shape of one answer, without the batch axis; None where only classifiers are accepted."""
     wish: TaskWish = TaskWish()  # noqa: RUF009 - frozen
-    """What the recipe says about the task."""
+    """Statements of the recipe about the task."""
     trains: bool = True
-    """Whether training samples have to be there too; else only test samples."""
+    """Whether training samples are needed; if not, test samples are enough."""
     inputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    """Name to the shape of each of several inputs; empty for one. Then `shape` is ()."""
+    """Name to the shape of each of several inputs, and then `shape` is (); empty for one input."""
     answers: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    """Name to the shape of the answers of each of several outputs; empty for one. Then `classes`
-    and `outputs` say nothing."""
+    """Name to the shape of one answer of each of several outputs, and then `classes` and `outputs`
+    have no meaning; empty for one output."""
     probabilities: bool | Mapping[str, bool] | None = None
-    """Whether its answers are probabilities, of several outputs by their names: then its own
-    answers can stand in for labels. None where data must have labels."""
+    """Whether the model's answers are probabilities; for several outputs name to whether. The
+    model's own answers can then replace labels. None where data must have labels."""
 
-    def of_output(self, name: str) -> InputForm:
-        """The same with this output alone."""
+    def for_output(self, name: str) -> InputForm:
+        """The form with this output alone."""
         shape = self.answers[name]
         classes = max(2, int(np.prod(shape)))
-        wish, given = self.wish.of_output(name), self.probabilities
-        probabilities = given[name] if isinstance(given, Mapping) else given
+        wish, by_name = self.wish.for_output(name), self.probabilities
+        probabilities = by_name[name] if isinstance(by_name, Mapping) else by_name
         return replace(
             self,
             classes=classes,
@@ -71,122 +71,137 @@ class InputForm:
 
 @dataclass(frozen=True)
 class Samples:
-    """Samples in memory, in the type that they were stored in."""
+    """Samples in memory, in the dtype that they were stored in."""
 
     stored: Array
-    """Shape (n, *shape): pixels as uint8, or an .npz's own numbers; of several inputs shape (n,), a
-    field for each (`converters.data.fields`)."""
+    """Shape (n, *shape): pixels as uint8, or the numbers of an .npz in their own dtype. For several
+    inputs shape (n,), a field for each (`converters.data.fields`)."""
     labels: Labels
-    """int64, shape (n,); of what is no classification 0, but for anomalies, which are 1; of several
-    outputs one number for each combination of their classes."""
+    """int64, shape (n,): class numbers. For tasks other than classification 0, but 1 for anomalies.
+    For several outputs one number for each combination of their classes."""
     factor: float = 1.0
-    """What a stored number is multiplied with before the model sees it."""
+    """Factor that stored numbers are multiplied by before the model sees them."""
     offset: float = 0.0
-    """What is added then."""
+    """Number that is added after the multiplication."""
     task: Task = CLASSIFIER
-    """What the samples teach."""
+    """Task that the samples teach."""
     targets: Array | None = None
-    """The right answers of a regression, float32, shape (n, *outputs); of several outputs a field
-    for each: classes, int64, or answers of a regression. None for others."""
+    """Right answers of a regression, float32, shape (n, *outputs). For several outputs shape (n,),
+    a field for each: class numbers, int64, or answers of a regression. None for other tasks."""
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def batch(self, rows: slice | Rows) -> Array:
-        """What the model is fed for these rows: float32, shape (rows, *shape), or fields of it."""
+        """Inputs of the model for these rows.
+
+        Returns:
+            float32, shape (rows, *shape); for several inputs shape (rows,), a field for each.
+        """
         batch = as_floats(self.stored[rows])
         if (self.factor, self.offset) != (1.0, 0.0):
             batch = batch * np.float32(self.factor) + np.float32(self.offset)
         return batch
 
-    def wanted(self, rows: slice | Rows) -> Array:
-        """The right answers for these rows: class numbers, or what the model should give."""
+    def right_answers(self, rows: slice | Rows) -> Array:
+        """Right answers for these rows.
+
+        Returns:
+            Class numbers of a classification, int64, shape (rows,); else the answers that the model
+            should give, float32, shape (rows, *outputs), or a field for each output.
+        """
         if self.task.is_classification:
             return self.labels[rows]
         return self.batch(rows) if self.targets is None else self.targets[rows]
 
-    def of_outputs(self) -> dict[str, Samples]:
-        """The same samples for each output alone, by its name; of a single one by ""."""
+    def by_output(self) -> dict[str, Samples]:
+        """Name of each output to the samples with its answers alone; "" for a single output."""
         targets = self.targets
         if not self.task.parts or targets is None:
             return {"": self}
-        found = {}
+        samples = {}
         for name, task in self.task.parts.items():
-            chosen = task.is_classification
-            labels = targets[name] if chosen else np.zeros(len(self), np.int64)
-            right = None if chosen else targets[name]
-            found[name] = replace(self, labels=labels, task=task, targets=right)
-        return found
+            is_classification = task.is_classification
+            labels = targets[name] if is_classification else np.zeros(len(self), np.int64)
+            right = None if is_classification else targets[name]
+            samples[name] = replace(self, labels=labels, task=task, targets=right)
+        return samples
 
     def subset(self, rows: slice | Rows) -> Samples:
-        """Some of the samples."""
+        """The samples of these rows."""
         targets = None if self.targets is None else self.targets[rows]
         return replace(self, stored=self.stored[rows], labels=self.labels[rows], targets=targets)
 
     def batches(self, size: int) -> Iterator[tuple[Array, Array]]:
-        """All samples in order, `size` at a time, each with what `wanted` says of it."""
+        """Yield all samples in order: inputs of shape (size, *shape) and their `right_answers`.
+
+        The last batch may be smaller. For several inputs the shape is (size,), a field for each.
+        """
         for start in range(0, len(self), size):
             rows = slice(start, start + size)
-            yield self.batch(rows), self.wanted(rows)
+            yield self.batch(rows), self.right_answers(rows)
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Samples that somebody wants."""
+    """Samples to read for one use."""
 
     split: str
     """`TRAIN` or `TEST`."""
     rows: Rows
-    """Of that split."""
+    """Rows of that split, int64, shape (k,)."""
 
 
-#: Use (`TRAIN`, `CALIBRATION`, …) to what is wanted for it; reads it in one pass.
+#: Function that reads the selections of all uses (`TRAIN`, `CALIBRATION`, …) in one pass.
 Read = Callable[[Mapping[str, Selection], Report], dict[str, Samples]]
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Data that was looked through, but not read."""
+    """Data whose list of samples is known; the samples themselves are not read yet."""
 
     path: Path
     """File or folder."""
     labels: Mapping[str, Labels]
-    """Of `TRAIN` and `TEST`: int64, shape (n,)."""
+    """Labels of `TRAIN` and `TEST`: int64, shape (n,)."""
     origins: Mapping[str, str]
-    """Of `TRAIN` and `TEST`: where the samples come from, in words."""
+    """Origin of the samples of `TRAIN` and `TEST`, in words."""
     read: Read
-    """Reads what is wanted for each use."""
+    """Function that reads the samples of each use."""
     class_names: tuple[str, ...] = ()
-    """In the order of their numbers; empty where the data has numbers only."""
+    """Names of the classes in the order of their numbers; empty where the data has only numbers."""
     task: Task = CLASSIFIER
-    """What the data teaches."""
+    """Task that the data teaches."""
     content_sha256: str = ""
-    """Digest of the arrays, where no file tells them; else ""."""
+    """SHA-256 of the arrays, where they come from a function and not from a file; else ""."""
     unlabelled: frozenset[str] = frozenset()
-    """Which of `TRAIN` and `TEST` have no labels: what the model itself answers stands in for them.
-    Until then `labels` has zeros there."""
+    """Those of `TRAIN` and `TEST` that have no labels. The model's own answers replace them later;
+    until then their `labels` are zeros."""
     pictures: bool = False
-    """Whether the samples are decoded pictures rather than arrays as they are."""
+    """Whether the samples are decoded pictures, not arrays."""
 
 
-def divided(
+def split_dataset(
     path: Path,
     labels: Labels,
     seed: int,
     read_all: Callable[[dict[str, Rows], Report], dict[str, Samples]],
 ) -> Dataset:
-    """A dataset of samples that came without a split: 80 % to train, 20 % held out.
+    """Split samples that came without a split: 80 % to train, 20 % held out.
 
     Args:
         path: File or folder.
-        labels: Of all samples, int64, shape (n,).
-        seed: Decides the split.
-        read_all: Reads, for each use, the wanted rows of all samples.
+        labels: Labels of all samples, int64, shape (n,).
+        seed: Seed that decides the split.
+        read_all: Function that reads, for each use, the given rows of all samples.
     """
     rows = dict(zip((TRAIN, TEST), held_out_split(labels, seed), strict=True))
 
-    def read(wanted: Mapping[str, Selection], report: Report) -> dict[str, Samples]:
-        return read_all({use: rows[want.split][want.rows] for use, want in wanted.items()}, report)
+    def read(selections: Mapping[str, Selection], report: Report) -> dict[str, Samples]:
+        return read_all(
+            {use: rows[selection.split][selection.rows] for use, selection in selections.items()},
+            report,
+        )
 
     whose = "each class" if labels.any() else "them"
     return Dataset(
@@ -197,24 +212,28 @@ def divided(
     )
 
 
-def checked(dataset: Dataset, trains: bool = True) -> Dataset:
-    """The same dataset, with enough in it to be of use.
+def check_sample_counts(dataset: Dataset, trains: bool = True) -> Dataset:
+    """Refuse a dataset with too few samples.
 
     Args:
-        dataset: That was looked through.
-        trains: As in `InputForm`.
+        dataset: The whole data.
+        trains: Whether training samples are needed (`InputForm.trains`).
+
+    Returns:
+        `dataset` itself.
 
     Raises:
-        ConversionError: Too few samples to train with or none to judge by.
+        ConversionError: There are fewer training samples than `MIN_TRAIN_SAMPLES`, or no test
+            sample.
     """
-    found = {name: len(labels) for name, labels in dataset.labels.items()}
-    if not trains and found[TEST]:
+    counts = {name: len(labels) for name, labels in dataset.labels.items()}
+    if not trains and counts[TEST]:
         return dataset
-    found.setdefault(TRAIN, 0)
-    if found[TRAIN] < MIN_TRAIN_SAMPLES or found[TEST] < 1:
+    counts.setdefault(TRAIN, 0)
+    if counts[TRAIN] < MIN_TRAIN_SAMPLES or counts[TEST] < 1:
         raise ConversionError(
-            f"{dataset.path}: has {found[TRAIN]} training and {found[TEST]} test samples, expected "
-            f"at least {MIN_TRAIN_SAMPLES} and 1",
+            f"{dataset.path}: has {counts[TRAIN]} training and {counts[TEST]} test samples, "
+            f"expected at least {MIN_TRAIN_SAMPLES} and 1",
             "add data; a few hundred training and test samples make the numbers mean something",
         )
     return dataset

@@ -1,7 +1,7 @@
-"""Several arrays as one, with a field for each name: the inputs or the answers of one model.
+"""Arrays of several inputs or outputs as one array, with a field for each name.
 
-Samples of several inputs are so indexed, split and joined as those of a single one are; names are
-looked at only where numbers go into a model or come out of it. What is of a single input or output
+Samples of several inputs can then be indexed, split and joined like those of one input. Names
+matter only where numbers go into a model or come out of it. The array of a single input or output
 stays a plain array, and its name is "".
 """
 
@@ -16,14 +16,15 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 
-def joined(arrays: Mapping[str, Array]) -> Array:
-    """One array of all of them.
+def join_fields(arrays: Mapping[str, Array]) -> Array:
+    """Join several arrays into one structured array.
 
     Args:
-        arrays: Name to an array of shape (n, ...).
+        arrays: Name to an array of shape (n, ...), of any dtype; at least one. All have the same n.
 
     Returns:
-        Shape (n,), a field for each name, in their order.
+        Shape (n,), with a field for each name, in the order of `arrays`. A field has the dtype of
+        its array, and the array's shape without n.
     """
     dtype = np.dtype([(name, array.dtype, array.shape[1:]) for name, array in arrays.items()])
     rows = np.empty(len(next(iter(arrays.values()))), dtype)
@@ -32,65 +33,82 @@ def joined(arrays: Mapping[str, Array]) -> Array:
     return rows
 
 
-def gathered(answers: Any, names: Sequence[str]) -> Array:
-    """What a Keras model gave, as one array.
+def from_keras_outputs(answers: Any, names: Sequence[str]) -> Array:
+    """Turn the output of a Keras model into one array.
 
     Args:
-        answers: A tensor; of several outputs a list of them, or a dict whose order is that of its
-            sorted keys.
-        names: Of the outputs, in the model's order; empty for a single one.
+        answers: Tensor of shape (n, ...). A model of several outputs gives a list of them in the
+            model's order, or a dict; the order of a dict is that of its sorted keys.
+        names: Names of the outputs, in the model's order; empty for a single output.
+
+    Returns:
+        Array of the tensor's shape and dtype; for several outputs shape (n,), a field for each.
     """
     if not names:
         return np.asarray(answers)
     if isinstance(answers, Mapping):
         answers = [answers[key] for key in sorted(answers)]
-    return joined({name: np.asarray(one) for name, one in zip(names, answers, strict=True)})
+    return join_fields(
+        {name: np.asarray(answer) for name, answer in zip(names, answers, strict=True)}
+    )
 
 
-def fed(batch: Array, names: Sequence[str] = ()) -> Any:
-    """What a Keras model is fed: the array, or a list of several.
+def to_keras_inputs(batch: Array, names: Sequence[str] = ()) -> Any:
+    """Turn one array into the form that a Keras model takes.
 
     Args:
-        batch: An array, or one with fields.
-        names: Of the model's inputs in its order; where they are not given it is that of the
-            fields, which are in the order of the model that is converted.
+        batch: Shape (n, ...); for several inputs shape (n,), with a field for each.
+        names: Names of the model's inputs, in its order. Empty: the order of the fields, which is
+            the order of the model that is converted.
+
+    Returns:
+        `batch` itself if it has no fields; else a list of contiguous arrays, one an input, each of
+        shape (n, ...) and the dtype of its field.
     """
     if batch.dtype.names is None:
         return batch
     return [np.ascontiguousarray(batch[name]) for name in names or batch.dtype.names]
 
 
-def part(value: Any, name: str) -> Any:
-    """Of what there is for each name that of one; all of it for the name ""."""
+def select_field(value: Any, name: str) -> Any:
+    """Select the value of one input or output.
+
+    Args:
+        value: Array with fields, or a mapping by name; anything where there is a single one.
+        name: Name of the input or output; "" for a single one.
+
+    Returns:
+        `value[name]`; all of `value` for the name "".
+    """
     return value[name] if name else value
 
 
 def as_floats(array: Array) -> Array:
-    """The same numbers as float32."""
+    """Convert numbers, or those of each field, to float32; the shape stays."""
     if array.dtype.names is None:
         return array.astype(np.float32)
-    return joined({name: array[name].astype(np.float32) for name in array.dtype.names})
+    return join_fields({name: array[name].astype(np.float32) for name in array.dtype.names})
 
 
 def are_finite(array: Array) -> bool:
-    """Whether no number is NaN or infinite."""
-    return all(bool(np.isfinite(one).all()) for one in _each(array))
+    """Whether an array (n, ...), with or without fields, has neither NaN nor infinity."""
+    return all(bool(np.isfinite(field).all()) for field in _field_arrays(array))
 
 
-def are_alike(array: Array) -> bool:
-    """Whether all rows are the same."""
-    return all(bool((one == one[:1]).all()) for one in _each(array))
+def are_rows_equal(array: Array) -> bool:
+    """Whether all rows of an array (n, ...), with or without fields, are equal."""
+    return all(bool((field == field[:1]).all()) for field in _field_arrays(array))
 
 
-def numbers_of(array: Array) -> int:
-    """How many numbers a row has."""
-    return sum(one[:1].size for one in _each(array))
+def numbers_per_row(array: Array) -> int:
+    """Count the numbers in one row of an array (n, ...), with or without fields."""
+    return sum(field[:1].size for field in _field_arrays(array))
 
 
-def listed(names: Iterable[str]) -> str:
-    """Names for a message."""
+def quote_names(names: Iterable[str]) -> str:
+    """Names in quotation marks, with commas, for a message; "none" where there are none."""
     return ", ".join(map(repr, names)) or "none"
 
 
-def _each(array: Array) -> list[Array]:
+def _field_arrays(array: Array) -> list[Array]:
     return [array] if array.dtype.names is None else [array[name] for name in array.dtype.names]

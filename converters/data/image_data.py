@@ -1,4 +1,4 @@
-"""Folders of images, one a class, as a dataset: on the disk or in a tar."""
+"""Images in one folder a class, on the disk or in a tar, as a dataset."""
 
 from __future__ import annotations
 
@@ -14,16 +14,24 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from converters.data.dataset import TEST, TRAIN, Dataset, InputForm, Samples, Selection, divided
-from converters.data.fields import listed
+from converters.data.dataset import (
+    TEST,
+    TRAIN,
+    Dataset,
+    InputForm,
+    Samples,
+    Selection,
+    split_dataset,
+)
+from converters.data.fields import quote_names
 from converters.data.image_files import ImageFiles
-from converters.data.several_data import expected_names, task_of_outputs
+from converters.data.several_data import expected_names, infer_output_tasks
 from converters.data.split import Labels, Rows
 from converters.data.target_data import (
     class_weights,
+    infer_task,
     may_lack_labels,
     splits_without_labels,
-    task_of,
 )
 from converters.data.task import AUC, CLASSIFICATION, RECONSTRUCTION, REGRESSION, Task
 from converters.errors import ConversionError
@@ -32,15 +40,15 @@ from converters.request import IMAGE_RANGES
 
 _LAYOUT = "give one folder of images for each class, if split then below train/ and test/"
 _REPORT_EVERY = 500
-#: Pixels beyond this go to a file in the temporary folder instead of into memory.
+#: Largest size of pixels in memory; larger ones go to a file in the temporary folder.
 _MAX_MEMORY_BYTES = 2**30
-#: More than 8 bits a channel: Pillow would clip them to 255 without a word.
+#: Pillow modes of more than 8 bits a channel: Pillow would clip them to 255 without a message.
 _DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "F")
 
 
 @dataclass(frozen=True)
 class _Listing:
-    """Images: the name and the class of each."""
+    """Images: the name of each, and its label, int64, shape (n,)."""
 
     names: tuple[str, ...]
     labels: Labels
@@ -51,7 +59,7 @@ class _Listing:
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where images are: below `root` the splits, "" for none, and below each the classes."""
+    """Places of images: the splits below `root` ("" for none), the classes below each split."""
 
     root: tuple[str, ...]
     splits: tuple[str, ...]
@@ -60,7 +68,7 @@ class _Layout:
 
 @dataclass(frozen=True)
 class _Pixels:
-    """How an image becomes a sample."""
+    """Shape and scale of an image as a sample."""
 
     shape: tuple[int, ...]
     factor: float
@@ -74,15 +82,17 @@ class _Pixels:
 def open_images(
     path: Path, files: ImageFiles, form: InputForm, image_range: str, seed: int
 ) -> Dataset:
-    """Look through a folder or tar of images: one sub-folder a class, also below train/ and test/.
+    """List the images of a folder or tar: one sub-folder a class, also below train/ and test/.
+
+    Class numbers are positions in alphabetical order. Images in no sub-folder have no labels, if
+    the form allows it. Pixels are stored as uint8, shape (n, *form.shape).
 
     Args:
-        path: For messages.
-        files: What is in it.
-        form: What the model takes. Class numbers are positions in alphabetical order. Images in no
-            sub-folder have no labels, if the form allows it.
+        path: Folder or tar, for messages.
+        files: Its files.
+        form: Shapes that the model takes and gives, and the wishes of the recipe.
         image_range: Key of `IMAGE_RANGES`.
-        seed: Decides the split where the data has none.
+        seed: Seed that decides the split where the data has none.
 
     Raises:
         ConversionError: The layout, the number of classes or the model's input does not fit.
@@ -100,39 +110,42 @@ def open_images(
     if layout.classes or form.probabilities is None and not may_lack_labels(form):
         task, unlabelled = _labelled_task(path, layout, form), frozenset[str]()
     else:
-        task = task_of_outputs(path, {}, form) if form.answers else task_of(path, {}, form)
+        task = infer_output_tasks(path, {}, form) if form.answers else infer_task(path, {}, form)
         unlabelled = splits_without_labels((), form)
     class_names = layout.classes
     listings = {split: _listing(path, files, layout, split) for split in layout.splits}
     if TRAIN not in listings:
-        (only,) = listings.values()
+        (all_images,) = listings.values()
 
-        def read_all(wanted: dict[str, Rows], report: Report) -> dict[str, Samples]:
-            chosen = {use: only.rows(rows) for use, rows in wanted.items()}
-            return _read(path, files, chosen, pixels, report, task)
+        def read_all(rows_of_use: dict[str, Rows], report: Report) -> dict[str, Samples]:
+            listings_of_use = {use: all_images.rows(rows) for use, rows in rows_of_use.items()}
+            return _read(path, files, listings_of_use, pixels, report, task)
 
-        whole = divided(path, only.labels, seed, read_all)
-        task = _weighted(task, form, whole.labels[TRAIN], class_names)
+        whole = split_dataset(path, all_images.labels, seed, read_all)
+        task = _add_class_weights(task, form, whole.labels[TRAIN], class_names)
         return replace(
             whole, class_names=class_names, task=task, unlabelled=unlabelled, pictures=True
         )
 
-    def read(wanted: Mapping[str, Selection], report: Report) -> dict[str, Samples]:
-        chosen = {use: listings[want.split].rows(want.rows) for use, want in wanted.items()}
-        return _read(path, files, chosen, pixels, report, task)
+    def read(selections: Mapping[str, Selection], report: Report) -> dict[str, Samples]:
+        listings_of_use = {
+            use: listings[selection.split].rows(selection.rows)
+            for use, selection in selections.items()
+        }
+        return _read(path, files, listings_of_use, pixels, report, task)
 
     labels = {split: listing.labels for split, listing in listings.items()}
-    task = _weighted(task, form, labels[TRAIN], class_names)
+    task = _add_class_weights(task, form, labels[TRAIN], class_names)
     origins = {TRAIN: "train/", TEST: "test/"}
     return Dataset(path, labels, origins, read, class_names, task, "", unlabelled, pictures=True)
 
 
 def _labelled_task(path: Path, layout: _Layout, form: InputForm) -> Task:
-    """Folders are labels: there are no numbers to learn."""
+    """Task where folders are the labels: a classification or a reconstruction."""
     if form.answers:
         raise ConversionError(
             f"{path}: holds images of classes, which are for one output; the model has the outputs "
-            f"{listed(form.answers)}",
+            f"{quote_names(form.answers)}",
             f"give an .npz with {', '.join(expected_names(form))}, or module:function; or images "
             "in no folders of classes, and the model's own answers count as right",
         )
@@ -149,9 +162,9 @@ def _labelled_task(path: Path, layout: _Layout, form: InputForm) -> Task:
             "in no folders of classes, and the model's own answers count as right",
         )
     if kind == CLASSIFICATION and len(layout.classes) != form.classes:
-        found = ", ".join(layout.classes[:5]) or "none"
+        folders = ", ".join(layout.classes[:5]) or "none"
         raise ConversionError(
-            f"{path}: has {len(layout.classes)} class folders ({found}), the model distinguishes "
+            f"{path}: has {len(layout.classes)} class folders ({folders}), the model distinguishes "
             f"{form.classes} classes",
             _LAYOUT,
         )
@@ -165,7 +178,7 @@ def _no_data_for(path: Path, what: str) -> ConversionError:
     )
 
 
-def _weighted(task: Task, form: InputForm, labels: Labels, names: tuple[str, ...]) -> Task:
+def _add_class_weights(task: Task, form: InputForm, labels: Labels, names: tuple[str, ...]) -> Task:
     weights = class_weights(form.wish.class_weights, labels, form.classes, names)
     return replace(task, class_weights=weights)
 
@@ -174,8 +187,8 @@ def _layout(path: Path, files: ImageFiles) -> _Layout:
     root = _root(files)
     below = _children(files.folders, root)
     if {TRAIN, TEST} & below and not {TRAIN, TEST} <= below:
-        found, absent = (TRAIN, TEST) if TRAIN in below else (TEST, TRAIN)
-        raise ConversionError(f"{path}: has {found}/ but no {absent}/", _LAYOUT)
+        present, absent = (TRAIN, TEST) if TRAIN in below else (TEST, TRAIN)
+        raise ConversionError(f"{path}: has {present}/ but no {absent}/", _LAYOUT)
     splits = (TRAIN, TEST) if TRAIN in below else ("",)
     if _are_all_in(files, [(*root, split) for split in splits]):
         return _Layout(root, splits, ())
@@ -199,7 +212,7 @@ def _are_all_in(files: ImageFiles, folders: list[tuple[str, ...]]) -> bool:
 
 
 def _root(files: ImageFiles) -> tuple[str, ...]:
-    """Where the class or split folders are: at the top, or in a single folder there."""
+    """Folder of the class or split folders: the top, or the only folder at the top."""
     top = _children(files.folders, ())
     if len(top) != 1 or top & {TRAIN, TEST} or not _children(files.folders, tuple(top)):
         return ()
@@ -236,15 +249,15 @@ def _listing(path: Path, files: ImageFiles, layout: _Layout, split: str) -> _Lis
 def _read(
     path: Path,
     files: ImageFiles,
-    wanted: Mapping[str, _Listing],
+    listings: Mapping[str, _Listing],
     pixels: _Pixels,
     report: Report,
     task: Task,
 ) -> dict[str, Samples]:
-    # An image may be wanted twice: to train with, and to be judged on what was learned.
+    # An image may have two uses: to train with, and to judge the accuracy on learned samples.
     places: dict[str, list[npt.NDArray[np.uint8]]] = {}
     samples = {}
-    for use, listing in wanted.items():
+    for use, listing in listings.items():
         stored = _allocate((len(listing.names), *pixels.shape))
         for row, name in enumerate(listing.names):
             places.setdefault(name, []).append(stored[row])
@@ -263,7 +276,7 @@ def _allocate(shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
     if size_bytes <= _MAX_MEMORY_BYTES:
         return np.empty(shape, np.uint8)
     with tempfile.TemporaryFile(prefix="pixels-") as file:
-        # All of it now: a disk that fills up under a memory map ends the process with SIGBUS.
+        # Reserve all of it now: a disk that fills up under a memory map ends the process by SIGBUS.
         os.posix_fallocate(file.fileno(), 0, size_bytes)
         return np.memmap(file, np.uint8, "r+", shape=shape)
 

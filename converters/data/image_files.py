@@ -1,4 +1,4 @@
-"""The files of a folder or a tar: listed first, and only the chosen ones read."""
+"""The files of a folder or a tar: all are listed first, then only the selected ones are read."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from tarfile import (  # type: ignore[attr-defined]
 
 from converters.errors import ConversionError
 
-#: What Pillow decodes and people have. Other files are passed over.
+#: Suffixes of images that Pillow decodes and that are common. Other files are ignored.
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff", ".gif"}
-#: Compressed images of a tar stay in memory up to this, which spares the second pass.
+#: Largest size of a tar's compressed images that stay in memory, which saves the second pass.
 _KEEP_BYTES = 256 * 2**20
 
 _TAR_DAMAGE = (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError)
 
 
 class _WholeTarInfo(tarfile.TarInfo):
-    """Insists on the zero blocks at a tar's end, without which Python takes half a tar for all."""
+    """Member of a tar that must end with zero blocks; Python alone accepts a tar that was cut."""
 
     @classmethod
     def fromtarfile(cls, tarfile: tarfile.TarFile) -> _WholeTarInfo:
@@ -40,34 +40,34 @@ class _WholeTarInfo(tarfile.TarInfo):
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """What a folder or a tar holds."""
+    """Folders and images in a folder or a tar."""
 
     path: Path
     """The folder or the tar."""
     folders: frozenset[str]
-    """Every folder in it, relative, with "/" between the parts."""
+    """Every folder in `path`, relative, with "/" between the parts."""
     images: frozenset[str]
-    """Every image in it, likewise."""
-    kept: dict[str, bytes] = field(default_factory=dict, repr=False)
-    """Bytes of all images, where they were small enough to keep; else empty."""
+    """Every image in `path`, relative, with "/" between the parts."""
+    contents: dict[str, bytes] = field(default_factory=dict, repr=False)
+    """Name to the bytes of each image, where all fit into memory; else empty."""
 
-    def read(self, wanted: frozenset[str]) -> Iterator[tuple[str, bytes]]:
-        """Name and bytes of each wanted image, in the order that is quickest.
+    def read(self, names: frozenset[str]) -> Iterator[tuple[str, bytes]]:
+        """Yield the name and the bytes of each of these images, in the fastest order.
 
         Raises:
-            ConversionError: An image is gone or cannot be read any more.
+            ConversionError: An image no longer exists or cannot be read.
         """
-        if self.kept or not wanted:
-            yield from ((name, self.kept[name]) for name in sorted(wanted))
+        if self.contents or not names:
+            yield from ((name, self.contents[name]) for name in sorted(names))
         elif self.path.is_dir():
-            for name in sorted(wanted):
+            for name in sorted(names):
                 yield name, _file_bytes(self.path / name)
         else:
-            yield from _tar_bytes(self.path, wanted)
+            yield from _tar_bytes(self.path, names)
 
 
 def list_folder(path: Path) -> ImageFiles:
-    """Look through a folder, following links to files but not to folders."""
+    """List a folder; links to files are followed, links to folders are not."""
     below = {entry.relative_to(path).as_posix(): entry for entry in path.rglob("*")}
     return ImageFiles(
         path,
@@ -77,15 +77,15 @@ def list_folder(path: Path) -> ImageFiles:
 
 
 def list_tar(path: Path) -> ImageFiles:
-    """Look through a tar, compressed or not, from its beginning to its end.
+    """List a tar, compressed or not, from its beginning to its end.
 
     Raises:
-        ConversionError: It is damaged or cut off.
+        ConversionError: The tar is damaged or cut off.
     """
     folders: set[str] = set()
     images: set[str] = set()
-    kept: dict[str, bytes] = {}
-    left = _KEEP_BYTES
+    contents: dict[str, bytes] = {}
+    bytes_free = _KEEP_BYTES
     try:
         with tarfile.open(path, "r|*", tarinfo=_WholeTarInfo) as archive:
             for member in archive:
@@ -95,19 +95,21 @@ def list_tar(path: Path) -> ImageFiles:
                 elif member.isfile() and _is_image(name):
                     folders.add(name.rpartition("/")[0])
                     images.add(name)
-                    left -= member.size
-                    if left >= 0:
-                        kept[name] = _member_bytes(archive, member)
+                    bytes_free -= member.size
+                    if bytes_free >= 0:
+                        contents[name] = _member_bytes(archive, member)
     except _TAR_DAMAGE as error:
         raise _damaged_tar(path, error) from error
     every_folder = {
         above for name in folders if not _is_hidden(name) for above in _with_parents(name)
     }
-    return ImageFiles(path, frozenset(every_folder), frozenset(images), kept if left >= 0 else {})
+    return ImageFiles(
+        path, frozenset(every_folder), frozenset(images), contents if bytes_free >= 0 else {}
+    )
 
 
 def _member_name(member: tarfile.TarInfo) -> str:
-    """Relative, without the "./" that some tars begin each name with."""
+    """Relative name, without the "./" at its beginning that some tars have."""
     return member.name.removeprefix("./").strip("/")
 
 
@@ -116,14 +118,14 @@ def _with_parents(name: str) -> list[str]:
     return ["/".join(parts[: end + 1]) for end in range(len(parts)) if name not in ("", ".")]
 
 
-def _tar_bytes(path: Path, wanted: frozenset[str]) -> Iterator[tuple[str, bytes]]:
-    seen: set[str] = set()
+def _tar_bytes(path: Path, names: frozenset[str]) -> Iterator[tuple[str, bytes]]:
+    names_done: set[str] = set()
     try:
         with tarfile.open(path, "r|*", tarinfo=_WholeTarInfo) as archive:
             for member in archive:
                 name = _member_name(member)
-                if member.isfile() and name in wanted and name not in seen:
-                    seen.add(name)
+                if member.isfile() and name in names and name not in names_done:
+                    names_done.add(name)
                     yield name, _member_bytes(archive, member)
     except _TAR_DAMAGE as error:
         raise _damaged_tar(path, error) from error
@@ -152,5 +154,5 @@ def _is_image(name: str) -> bool:
 
 
 def _is_hidden(name: str) -> bool:
-    """Whether a file browser or an operating system left it: .DS_Store, ._x.jpg, __MACOSX/."""
+    """Whether a file browser or operating system made the file: .DS_Store, ._x.jpg, __MACOSX/."""
     return name != "." and ((name + "/").startswith((".", "__MACOSX/")) or "/." in name)

@@ -1,4 +1,4 @@
-"""What a function of the user's own returns, as a dataset."""
+"""The return value of a user's function as a dataset."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from converters.data.array_data import dataset_of
+from converters.data.array_data import dataset_from_arrays
 from converters.data.dataset import TEST, TRAIN, Dataset, InputForm
-from converters.data.several_data import is_ours
+from converters.data.several_data import is_data_array
 from converters.data.user_function import UserFunction
 from converters.errors import ConversionError
 
@@ -29,59 +29,59 @@ _ENDLESS = -1
 
 
 def open_module(function: UserFunction, path: Path, form: InputForm) -> Dataset:
-    """Call a function and look at what it returned.
+    """Call a function and make a dataset of its return value.
 
     Args:
-        function: Takes nothing; returns what `_EXPECTED` says.
-        path: The function in the form of a path, for messages.
-        form: What the model takes.
+        function: Function without arguments; `_EXPECTED` describes its return value.
+        path: Function in the form of a path, for messages.
+        form: Shapes that the model takes and gives, and the wishes of the recipe.
 
     Raises:
-        ConversionError: There is no such function, it raises, or it returns something else.
+        ConversionError: There is no such function, it raises, or its return value does not fit.
     """
     arrays = _arrays(function, function.call(), form)
     digest = hashlib.sha256()
     for name, array in sorted(arrays.items()):
         digest.update(f"{name} {array.dtype.str} {array.shape}\0".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
-    return replace(dataset_of(path, arrays, form), content_sha256=digest.hexdigest())
+    return replace(dataset_from_arrays(path, arrays, form), content_sha256=digest.hexdigest())
 
 
 def _arrays(function: UserFunction, returned: Any, form: InputForm) -> dict[str, Array]:
-    if isinstance(returned, Mapping) and any(map(is_ours, map(str, returned))):
-        unknown = [str(name) for name in returned if not is_ours(str(name))]
+    if isinstance(returned, Mapping) and any(map(is_data_array, map(str, returned))):
+        unknown = [str(name) for name in returned if not is_data_array(str(name))]
         if unknown:
             raise _refusal(function, f"a dict with {unknown[0]!r}")
-        given = {name: value for name, value in returned.items() if value is not None}
-        return _joined(_named(function, name, value) for name, value in given.items())
+        values = {name: value for name, value in returned.items() if value is not None}
+        return _merge(_name_arrays(function, name, value) for name, value in values.items())
     if isinstance(returned, (tuple, list)) and len(returned) == 2:
         returned = dict(zip((TRAIN, TEST), returned, strict=True))
     if not isinstance(returned, Mapping) or set(returned) != {TRAIN, TEST}:
-        raise _refusal(function, _told(returned))
+        raise _refusal(function, _describe(returned))
     arrays: dict[str, Array] = {}
     for split, value in returned.items():
         if hasattr(value, "element_spec"):
-            arrays |= _of_dataset(function, split, value, form)
+            arrays |= _dataset_arrays(function, split, value, form)
         elif isinstance(value, (tuple, list)) and len(value) == 2:
             x, y = value
-            arrays |= _named(function, f"x_{split}", x)
+            arrays |= _name_arrays(function, f"x_{split}", x)
             if y is not None:
-                arrays |= _named(function, f"y_{split}", y)
+                arrays |= _name_arrays(function, f"y_{split}", y)
         elif isinstance(value, (np.ndarray, Mapping)):
-            arrays |= _named(function, f"x_{split}", value)
+            arrays |= _name_arrays(function, f"x_{split}", value)
         else:
-            raise _refusal(function, f"as {split} {_told(value)}")
+            raise _refusal(function, f"as {split} {_describe(value)}")
     return arrays
 
 
-def _of_dataset(
+def _dataset_arrays(
     function: UserFunction, split: str, dataset: Any, form: InputForm
 ) -> dict[str, Array]:
     if int(dataset.cardinality()) == _ENDLESS:
         raise ConversionError(
             f"{function}: the dataset {split} is endless", "leave out repeat(), or use take(n)"
         )
-    found: dict[str, list[Array]] = {}
+    arrays: dict[str, list[Array]] = {}
     try:
         for element in dataset.as_numpy_iterator():
             pair = element if isinstance(element, tuple) else (element,)
@@ -89,18 +89,18 @@ def _of_dataset(
                 raise _refusal(function, f"as {split} a dataset of {len(pair)} parts")
             batched = _is_batched(pair[0], form)
             for side, value in zip("xy", pair, strict=False):
-                for name, array in _named(function, f"{side}_{split}", value).items():
-                    found.setdefault(name, []).append(array if batched else array[None])
+                for name, array in _name_arrays(function, f"{side}_{split}", value).items():
+                    arrays.setdefault(name, []).append(array if batched else array[None])
     except ConversionError:
         raise
-    except Exception as error:  # whatever the user's own map functions raise
+    except Exception as error:  # The user's own map functions may raise anything.
         raise ConversionError(
             f"{function}: the dataset {split} fails: {error}", "correct the dataset"
         ) from error
-    if not found:
+    if not arrays:
         raise ConversionError(f"{function}: the dataset {split} is empty", "give samples")
     try:
-        return {name: np.concatenate(arrays) for name, arrays in found.items()}
+        return {name: np.concatenate(batches) for name, batches in arrays.items()}
     except ValueError as error:
         raise ConversionError(
             f"{function}: the elements of the dataset {split} do not fit together: {error}",
@@ -109,29 +109,29 @@ def _of_dataset(
 
 
 def _is_batched(x: Any, form: InputForm) -> bool:
-    """Whether an element of a dataset is many samples."""
+    """Whether an element of a dataset is a batch of samples, not a single sample."""
     if isinstance(x, Mapping):
         name = next((name for name in form.inputs if name in x), None)
         return name is not None and np.ndim(x[name]) == len(form.inputs[name]) + 1
     return np.ndim(x) == len(form.shape) + 1
 
 
-def _named(function: UserFunction, name: str, value: Any) -> dict[str, Array]:
-    """An array under its name; each of a dict under its own, behind a dot."""
+def _name_arrays(function: UserFunction, name: str, value: Any) -> dict[str, Array]:
+    """Array by `name`; the arrays of a dict by `name`, a dot and their keys."""
     if isinstance(value, Mapping):
         return {f"{name}.{key}": _array(function, f"{name}.{key}", v) for key, v in value.items()}
     return {name: _array(function, name, value)}
 
 
-def _joined(named: Iterable[dict[str, Array]]) -> dict[str, Array]:
-    return {name: array for arrays in named for name, array in arrays.items()}
+def _merge(parts: Iterable[dict[str, Array]]) -> dict[str, Array]:
+    return {name: array for arrays in parts for name, array in arrays.items()}
 
 
 def _array(function: UserFunction, name: str, value: Any) -> Array:
     try:
         array = np.asarray(value)
-    except Exception as error:  # what has its own way to an array may raise anything
-        raise _refusal(function, f"as {name} {_told(value)}") from error
+    except Exception as error:  # An object's own conversion to an array may raise anything.
+        raise _refusal(function, f"as {name} {_describe(value)}") from error
     if array.dtype == object:
         raise ConversionError(
             f"{function}: {name} is an array of objects: rows of different lengths?", _EXPECTED
@@ -139,7 +139,7 @@ def _array(function: UserFunction, name: str, value: Any) -> Array:
     return array
 
 
-def _told(value: Any) -> str:
+def _describe(value: Any) -> str:
     if isinstance(value, Mapping):
         return f"a dict with {', '.join(map(repr, list(value)[:6])) or 'nothing'}"
     if isinstance(value, (tuple, list)):

@@ -1,4 +1,4 @@
-"""Which samples are used for what; every choice is decided by the labels and a seed."""
+"""The use of each sample; labels and a seed decide every choice."""
 
 from __future__ import annotations
 
@@ -10,51 +10,51 @@ import numpy.typing as npt
 Labels = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.int64]
 
-#: Of data that comes without a split, this share is held out.
+#: Share of the samples that is held out where the data comes without a split.
 TEST_FRACTION = 0.2
-#: Of the training samples, this share validates: it chooses, but nothing learns from it.
+#: Share of the training samples that validates: it decides choices, and no model learns from it.
 VALIDATION_FRACTION = 0.1
-#: Of the training samples, at most this share calibrates.
+#: Largest share of the training samples that calibrates.
 CALIBRATION_FRACTION = 0.5
-#: So many are enough for an accuracy: its interval is 1.4 points wide at most.
+#: Samples that are enough for an accuracy: its interval is then at most 1.4 points wide.
 MAX_JUDGED = 5_000
 
 
 @dataclass(frozen=True)
 class Partition:
-    """The training samples, divided by what they are used for; rows in ascending order."""
+    """The training samples, divided by use; rows int64, shape (k,), ascending."""
 
     train: Rows
-    """What learns."""
+    """Rows that the model learns from."""
     validation: Rows
-    """What chooses."""
+    """Rows that decide choices."""
     calibration: Rows
-    """What measures ranges; none of the others."""
+    """Rows that ranges are measured on; in none of the other fields."""
     judged: Rows
-    """Some of `train`, to judge the accuracy on what was learned. They are the same for all recipes
-    that calibrate on up to 500 samples, so that recipes can be compared."""
+    """Part of `train`, on which the accuracy on learned samples is judged. All recipes that
+    calibrate on up to 500 samples have the same rows, so that recipes can be compared."""
 
 
 def partition(labels: Labels, calibration_samples: int, seed: int) -> Partition:
-    """Divide the training samples, so that no sample is used for two things.
+    """Divide the training samples into those that train, validate and calibrate.
 
     Args:
-        labels: Of all training samples, int64, shape (n,).
-        calibration_samples: How many the recipe measures ranges on; 0 for none.
-        seed: Decides which.
+        labels: Labels of all training samples, int64, shape (n,).
+        calibration_samples: Number of samples that the recipe measures ranges on; 0 for none.
+        seed: Seed that decides the choice.
     """
     rest, validation = held_out_split(labels, seed + 1, VALIDATION_FRACTION)
     most = int(len(labels) * CALIBRATION_FRACTION)
-    # The same order for every recipe: one that takes fewer takes the first of them.
+    # Every recipe has one order: the samples of a smaller number come first in a larger one.
     reserved = balanced_choice(labels[rest], min(max(500, calibration_samples), most), seed)
-    taken = balanced_choice(labels[rest], min(calibration_samples, most), seed)
+    calibration = balanced_choice(labels[rest], min(calibration_samples, most), seed)
     free = np.setdiff1d(np.arange(len(rest)), reserved)
     random = np.random.default_rng(seed)
     judged = np.sort(random.permutation(free)[:MAX_JUDGED])
     return Partition(
-        train=np.setdiff1d(rest, rest[taken]),
+        train=np.setdiff1d(rest, rest[calibration]),
         validation=validation,
-        calibration=rest[taken],
+        calibration=rest[calibration],
         judged=rest[judged],
     )
 
@@ -64,12 +64,12 @@ def held_out_split(labels: Labels, seed: int, fraction: float = TEST_FRACTION) -
 
     Args:
         labels: int64, shape (n,).
-        seed: Decides which.
-        fraction: How many are held out, 0-1.
+        seed: Seed that decides the choice.
+        fraction: Share of the samples that is held out, 0-1.
 
     Returns:
-        Rows of the training samples and of the test samples, ascending. Of each class with at least
-        two samples at least one is held out, and at least one is not.
+        Rows of the training samples and of the test samples, int64, ascending. If a class has at
+        least two samples, at least one is held out, and at least one is not.
     """
     random = np.random.default_rng(seed)
     test: list[Rows] = []
@@ -83,23 +83,23 @@ def held_out_split(labels: Labels, seed: int, fraction: float = TEST_FRACTION) -
 
 
 def balanced_choice(labels: Labels, count: int, seed: int) -> Rows:
-    """Choose samples so that every class is there, as evenly as its number allows.
+    """Choose samples of every class, as evenly as the sizes of the classes allow.
 
     Args:
         labels: int64, shape (n,).
-        count: How many; all are taken if there are no more.
-        seed: Decides which.
+        count: Number of samples; all n if n is smaller.
+        seed: Seed that decides the choice.
 
     Returns:
-        Ascending rows, shape (min(count, n),).
+        Rows, int64, shape (min(count, n),), ascending.
     """
     random = np.random.default_rng(seed)
     order = random.permutation(len(labels))
-    # Of each sample how many of its class come before it in the drawn order: taking the lowest
-    # ranks first takes one of every class, then a second one of every class, and so on.
+    # The rank of a sample is the number of samples of its class before it in the random order.
+    # The lowest ranks come first: one sample of every class, then a second one, and so on.
     rank = np.empty(len(labels), np.int64)
     for label in np.unique(labels):
         rows = order[labels[order] == label]
         rank[rows] = np.arange(len(rows))
-    chosen = order[np.argsort(rank[order], kind="stable")][:count]
-    return np.sort(chosen).astype(np.int64)
+    lowest = order[np.argsort(rank[order], kind="stable")][:count]
+    return np.sort(lowest).astype(np.int64)

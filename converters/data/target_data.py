@@ -1,4 +1,4 @@
-"""What the y of arrays means: which task it is for, and its numbers as answers to learn. Pure."""
+"""The meaning of y: its task, and its numbers as answers to learn. Pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from converters.errors import ConversionError
 
 Array = npt.NDArray[Any]
 
-#: Rows of soft labels add up to 1 within this.
+#: Largest difference from 1 of the sum of a row of soft labels.
 _SUM_TOLERANCE = 1e-3
 
 
@@ -38,53 +38,53 @@ def may_lack_labels(form: InputForm) -> bool:
 
 
 def splits_without_labels(arrays: Collection[str], form: InputForm) -> frozenset[str]:
-    """Which splits have no y, so that the model's own answers stand in for labels.
+    """Splits that have no y, so that the model's own answers replace the labels.
 
     Args:
-        arrays: Their names.
-        form: Of the model.
+        arrays: Names of the arrays.
+        form: Form of the model's data.
 
     Returns:
-        `TRAIN`, or `TRAIN` and `TEST`: who has labels to learn from has some to judge by, too, and
-        a y_test alone that is missing is missed.
+        None, `TRAIN`, or `TRAIN` and `TEST`. Never `TEST` alone: who has labels to learn from also
+        has labels to judge by, so a missing y_test is then an error.
     """
     if may_lack_labels(form) or form.probabilities is None:
         return frozenset()
-    there = {name.partition(".")[0] for name in arrays}
-    lacking = frozenset(split for split in (TRAIN, TEST) if f"y_{split}" not in there)
+    names = {name.partition(".")[0] for name in arrays}
+    lacking = frozenset(split for split in (TRAIN, TEST) if f"y_{split}" not in names)
     return lacking if TRAIN in lacking else frozenset()
 
 
-def task_of(path: Path, arrays: Mapping[str, Array], form: InputForm) -> Task:
-    """What one output of a model learns and is judged by.
+def infer_task(path: Path, arrays: Mapping[str, Array], form: InputForm) -> Task:
+    """Infer the task of one output of a model: its loss and its metric.
 
     Args:
-        path: For messages.
-        arrays: x_train, and y_train and y_test where they are.
-        form: Of the model and this output.
+        path: File or function, for messages.
+        arrays: x_train, and y_train and y_test where there are any.
+        form: Form of the model's data, with this output alone.
 
     Raises:
-        ConversionError: The output is not one of such a task.
+        ConversionError: The shape of the output does not fit the task.
     """
-    kind = _kind_of(path, arrays, form)
+    kind = _choose_kind(path, arrays, form)
     if not splits_without_labels(arrays, form):
         return form.wish.task(kind)
     return _task_by_own_answers(path, kind, form)
 
 
 def _task_by_own_answers(path: Path, kind: str, form: InputForm) -> Task:
-    """The task where what the model itself answers counts as right.
+    """Task where the model's own answers count as right.
 
-    A regression is then judged by R2: of an error the model would have 0, and no loss is a share of
-    that.
+    A regression is then judged by R2: the error of the original model is 0, and no loss can be
+    expressed as a share of 0.
 
     Args:
-        path: For messages.
-        kind: Of the task.
-        form: Of the model and this output.
+        path: File or function, for messages.
+        kind: Kind of the task.
+        form: Form of the model's data, with this output alone.
 
     Raises:
-        ConversionError: The recipe wishes what needs labels.
+        ConversionError: The recipe contains a wish that needs labels.
     """
     wish = form.wish
     if kind == REGRESSION and not wish.metric:
@@ -103,11 +103,12 @@ def _task_by_own_answers(path: Path, kind: str, form: InputForm) -> Task:
     return replace(wish.task(kind), own_answers=True)
 
 
-def _kind_of(path: Path, arrays: Mapping[str, Array], form: InputForm) -> str:
-    """As the recipe says, or where it is plain from the data.
+def _choose_kind(path: Path, arrays: Mapping[str, Array], form: InputForm) -> str:
+    """Kind of the task: that of the recipe, else the kind that the data implies.
 
-    Floats that are no class numbers are a regression; a y that is x, or none where the model gives
-    what it takes, a reconstruction. Without any y probabilities are of classes, all else numbers.
+    Floats that are no class numbers imply a regression. A y that equals x implies a reconstruction,
+    and so does a missing y if the model's output has the shape of its input. Without any y,
+    probabilities imply a classification, other answers a regression.
     """
     outputs = form.outputs
     kind = form.wish.kind or _plain_kind(arrays, form)
@@ -150,7 +151,7 @@ def _fits(array: Array, outputs: tuple[int, ...]) -> bool:
 
 
 def _are_classes(array: Array, outputs: int) -> bool:
-    """Whether floats are 0 and 1, one-hot, or shares of classes."""
+    """Whether floats (n, outputs) or (n,) are 0 and 1, one-hot, or soft labels that add up to 1."""
     finite = np.nan_to_num(array, nan=0.0)
     if outputs == 1:
         return bool(np.isin(finite, (0.0, 1.0)).all())
@@ -158,13 +159,22 @@ def _are_classes(array: Array, outputs: int) -> bool:
     return bool((finite >= 0).all() and (np.abs(sums - 1) < _SUM_TOLERANCE).all())
 
 
-def targets_of(
+def regression_targets(
     path: Path, name: str, array: Array, outputs: tuple[int, ...]
 ) -> npt.NDArray[np.float32]:
-    """The right answers of a regression: float32, shape (n, *outputs).
+    """Check the right answers of a regression and convert them to float32.
+
+    Args:
+        path: File or function, for messages.
+        name: Name of the array, for messages.
+        array: Real numbers of shape (n, *outputs); also (n,) where `outputs` is (1,).
+        outputs: Shape of one answer of the model.
+
+    Returns:
+        float32, shape (n, *outputs), finite.
 
     Raises:
-        ConversionError: They are of another shape, no numbers, or not finite.
+        ConversionError: The array has another shape, no numbers, or NaN or infinity.
     """
     if array.dtype.kind not in "biuf" or not _fits(array, outputs):
         raise ConversionError(
@@ -184,38 +194,43 @@ def targets_of(
 
 
 def class_weights(
-    wished: str | Mapping[str, float], labels: Labels, classes: int, names: tuple[str, ...]
+    wish: str | Mapping[str, float], labels: Labels, classes: int, names: tuple[str, ...]
 ) -> tuple[float, ...]:
-    """Of each class its weight in the loss; empty where none is wished.
+    """Weight of each class in the loss.
 
-    `BALANCED` is n / (classes * n_c), as in scikit-learn's `compute_class_weight`: every class has
-    the same weight in sum, and a sample 1 on average.
+    `BALANCED` is n / (classes * n_c), as in scikit-learn's `compute_class_weight`, where n_c is the
+    number of samples of the class and `classes` counts those with samples: the samples of every
+    class have the same weight in sum, and the mean weight of a sample is 1.
 
     Args:
-        wished: `BALANCED`, or a class, by number or name, to its weight; others have 1.
-        labels: Of the training samples, int64.
-        classes: How many there are.
-        names: Of the classes, where they have any.
+        wish: `BALANCED`, or number or name of a class to its weight; other classes have 1.
+        labels: Labels of the training samples, int64, shape (n,).
+        classes: Number of classes.
+        names: Names of the classes, in the order of their numbers; empty where they have none.
+
+    Returns:
+        One weight a class, 0 for a class without samples under `BALANCED`; empty where the recipe
+        asks for no weights.
 
     Raises:
-        ConversionError: A class of the table is not there.
+        ConversionError: The table names a class that does not exist.
     """
-    if not wished:
+    if not wish:
         return ()
-    if wished == BALANCED:
+    if wish == BALANCED:
         counts = np.bincount(labels, minlength=classes)
-        there = int((counts > 0).sum())
-        return tuple(len(labels) / (there * n) if n else 0.0 for n in counts.tolist())
-    assert not isinstance(wished, str)
+        classes_present = int((counts > 0).sum())
+        return tuple(len(labels) / (classes_present * n) if n else 0.0 for n in counts.tolist())
+    assert not isinstance(wish, str)
     numbers = {name: number for number, name in enumerate(names)}
     numbers |= {str(number): number for number in range(classes)}
-    unknown = [name for name in wished if name not in numbers]
+    unknown = [name for name in wish if name not in numbers]
     if unknown:
         raise ConversionError(
             f"class_weights: {unknown[0]!r} is not a class",
             f"name classes by their folder or their number, 0 to {classes - 1}",
         )
     weights = [1.0] * classes
-    for name, weight in wished.items():
+    for name, weight in wish.items():
         weights[numbers[name]] = float(weight)
     return tuple(weights)

@@ -1,4 +1,4 @@
-"""What a model is for: what it learns from, and by what figure it is judged. Pure."""
+"""The task of a model: the loss it is trained with and the metric it is judged by. Pure."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from converters.errors import ConversionError
 
 CLASSIFICATION = "classification"
 REGRESSION = "regression"
-#: The model gives its input back: an autoencoder.
+#: Kind of an autoencoder: the model gives its input back.
 RECONSTRUCTION = "reconstruction"
 KINDS = (CLASSIFICATION, REGRESSION, RECONSTRUCTION)
-#: The model has several outputs, each with a task of its own.
+#: Kind of a model of several outputs, each with a task of its own.
 SEVERAL = "several"
 
 CROSS_ENTROPY = "cross_entropy"
@@ -28,7 +28,7 @@ _LOSSES = {
     REGRESSION: (MSE, MAE, HUBER),
     RECONSTRUCTION: (MSE, MAE, HUBER),
 }
-#: Which way is better, by what a model is for and by what it is judged; the first is the default.
+#: Kind of task to its metrics, each with whether higher is better; the first is the default.
 _METRICS: dict[str, dict[str, bool]] = {
     CLASSIFICATION: {ACCURACY: True},
     REGRESSION: {MAE: False, MSE: False, R2: True},
@@ -44,58 +44,59 @@ class TaskError(ConversionError):
 
 @dataclass(frozen=True)
 class TaskWish:
-    """What a recipe says about the task; "" and None are left to kedge."""
+    """Statements of a recipe about the task; kedge chooses where a field is "" or None."""
 
     kind: str = ""
     """One of `KINDS`."""
     loss: str = ""
-    """What training lessens: a name, or `module:function`."""
+    """Loss that training minimizes: a name, or `module:function`."""
     metric: str = ""
-    """By what the model is judged: a name, or `module:function`."""
+    """Metric that the model is judged by: a name, or `module:function`."""
     higher_is_better: bool | None = None
-    """Of the metric."""
+    """Whether a higher value of the metric is better."""
     class_weights: str | Mapping[str, float] = ""
-    """`BALANCED`, or the number of a class to its weight in the loss."""
+    """`BALANCED`, or number or name of a class to its weight in the loss."""
     custom_objects: str = ""
-    """`module:function` that gives the model's own layers by their names."""
+    """`module:function` that returns the model's own layers by their names."""
     folder: Path = Path()
-    """Of the recipe's file: where modules are found."""
+    """Folder of the recipe's file, in which modules are searched."""
     outputs: Mapping[str, TaskWish] = field(default_factory=dict)
-    """Name to what is said about one of several outputs."""
+    """Name of each of several outputs to the statements about it."""
 
-    def of_output(self, name: str) -> TaskWish:
-        """What is said about one of several outputs."""
+    def for_output(self, name: str) -> TaskWish:
+        """Statements about one of several outputs; an empty wish where there are none."""
         return self.outputs.get(name, TaskWish(folder=self.folder))
 
     def check_outputs(self, names: Collection[str]) -> None:
-        """Refuse what does not fit the outputs of the model.
+        """Refuse statements that do not fit the outputs of the model.
 
         Args:
-            names: Of several outputs; empty for a single one.
+            names: Names of several outputs; empty for a single one.
 
         Raises:
-            TaskError: An output is not there, or something is said of all of several.
+            TaskError: An output does not exist, or a field of one output stands in `[task]`
+                although the model has several.
         """
         unknown = [name for name in self.outputs if name not in names]
         if unknown:
-            there = ", ".join(map(repr, names)) or "one, which is described in [task] itself"
+            outputs = ", ".join(map(repr, names)) or "one, which is described in [task] itself"
             raise TaskError(
-                f"[task.outputs.{unknown[0]}] is about no output of the model; it has {there}",
+                f"[task.outputs.{unknown[0]}] is about no output of the model; it has {outputs}",
                 "name an output of the model",
             )
-        said = [name for name in self.plain() if name not in ("custom_objects", "outputs")]
-        if names and said:
+        fields = [name for name in self.plain() if name not in ("custom_objects", "outputs")]
+        if names and fields:
             raise TaskError(
-                f"[task] says {said[0]}, but the model has several outputs: "
+                f"[task] says {fields[0]}, but the model has several outputs: "
                 f"{', '.join(map(repr, names))}",
                 f"say it of one of them: [task.outputs.{next(iter(names))}]",
             )
 
     def task(self, kind: str) -> Task:
-        """The task, once it is known what kind it is.
+        """Task of this kind, with the defaults of the kind where the recipe is silent.
 
         Raises:
-            TaskError: The loss or the metric is not for this kind.
+            TaskError: The loss, the metric or the class weights are not for this kind.
         """
         loss = self.loss or _LOSSES[kind][0]
         metric = self.metric or next(iter(_METRICS[kind]))
@@ -117,55 +118,55 @@ class TaskWish:
         return Task(kind, loss, metric, higher, self.folder)
 
     def plain(self) -> dict[str, Any]:
-        """What was said, as plain data; empty where nothing was."""
+        """Fields that the recipe states, as plain data; empty where it states none."""
         plain = {name: getattr(self, name) for name in _FIELDS}
         plain["outputs"] = {name: wish.plain() for name, wish in self.outputs.items()}
         return {name: value for name, value in plain.items() if value not in ("", None, {})}
 
     def functions(self) -> tuple[UserFunction, ...]:
-        """The user's own functions that it names."""
-        named = (self.loss, self.metric, self.custom_objects)
-        found = (user_function(text, self.folder) for text in named)
-        own = tuple(function for function in found if function is not None)
+        """The user's functions that the recipe names."""
+        texts = (self.loss, self.metric, self.custom_objects)
+        functions = (user_function(text, self.folder) for text in texts)
+        own = tuple(function for function in functions if function is not None)
         return own + tuple(f for wish in self.outputs.values() for f in wish.functions())
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a model is for."""
+    """Loss and metric of a model."""
 
     kind: str = CLASSIFICATION
     """One of `KINDS`."""
     loss: str = CROSS_ENTROPY
-    """A name, or `module:function`."""
+    """Loss that training minimizes: a name, or `module:function`."""
     metric: str = ACCURACY
-    """A name, or `module:function`."""
+    """Metric that the model is judged by: a name, or `module:function`."""
     higher_is_better: bool = True
-    """Of the metric."""
+    """Whether a higher value of the metric is better."""
     folder: Path = Path()
-    """Where modules are found."""
+    """Folder in which modules are searched."""
     class_weights: tuple[float, ...] = ()
-    """Of each class in the loss, in the order of their numbers; empty for 1 each."""
+    """Weight of each class in the loss, in the order of their numbers; empty for 1 each."""
     weight: float = 1.0
-    """What the loss is multiplied with, so that those of several outputs can be added."""
+    """Factor of the loss, so that the losses of several outputs can be added."""
     parts: Mapping[str, Task] = field(default_factory=dict)
-    """Name of each of several outputs to its task, in the model's order; empty for one."""
+    """Name of each of several outputs to its task, in the model's order; empty for one output."""
     own_answers: bool = False
-    """Whether the training samples have the model's own answers for right ones."""
+    """Whether the model's own answers count as the right ones of the training samples."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of several outputs, in the model's order; empty for one."""
+        """Names of several outputs, in the model's order; empty for one output."""
         return tuple(self.parts)
 
     @property
     def is_classification(self) -> bool:
-        """Whether answers are right or wrong."""
+        """Whether the task is a classification: an answer is right or wrong."""
         return self.kind == CLASSIFICATION
 
 
 CLASSIFIER = Task()
-#: What may be said about a task; `folder` and `outputs` are no plain values.
+#: Fields of `TaskWish` that are plain values of `[task]`: all but `folder` and `outputs`.
 _FIELDS = ("kind", "loss", "metric", "higher_is_better", "class_weights", "custom_objects")
 
 
@@ -173,12 +174,12 @@ def parse_task(table: Any, origin: str, folder: Path) -> TaskWish:
     """Check the `[task]` of a recipe.
 
     Args:
-        table: As in TOML.
-        origin: For messages.
-        folder: Where the user's modules are found.
+        table: Value of `task` in the TOML file.
+        origin: Name of the recipe, for messages.
+        folder: Folder in which the user's modules are searched.
 
     Raises:
-        TaskError: A field is unknown or of the wrong form.
+        TaskError: A field is unknown or has the wrong form.
     """
     if not isinstance(table, dict):
         raise TaskError(f"{origin}: task is {table!r}, expected a table", "write `[task]`")
@@ -191,20 +192,22 @@ def parse_task(table: Any, origin: str, folder: Path) -> TaskWish:
             f"the fields are {', '.join(_FIELDS)}, and tables [task.outputs.NAME]",
         )
     for name, value in table.items():
-        wanted = "true or false" if name == "higher_is_better" else "text"
-        right = isinstance(value, bool if name == "higher_is_better" else str)
+        expected = "true or false" if name == "higher_is_better" else "text"
+        is_valid = isinstance(value, bool if name == "higher_is_better" else str)
         if name == "class_weights":
-            wanted, right = f'"{BALANCED}" or a table of class = weight', _are_weights(value)
-        if not right:
-            raise TaskError(f"{origin}: task: {name} is {value!r}, expected {wanted}", "mend it")
-    return _checked_wish(TaskWish(**table, folder=folder, outputs=outputs), origin)
+            expected, is_valid = f'"{BALANCED}" or a table of class = weight', _are_weights(value)
+        if not is_valid:
+            raise TaskError(f"{origin}: task: {name} is {value!r}, expected {expected}", "mend it")
+    return _check_wish(TaskWish(**table, folder=folder, outputs=outputs), origin)
 
 
 def _parse_outputs(tables: Any, origin: str, folder: Path) -> dict[str, TaskWish]:
     if not isinstance(tables, dict):
         raise TaskError(f"{origin}: task: outputs is {tables!r}", "write `[task.outputs.NAME]`")
-    found = {name: parse_task(table, f"{origin}: {name}", folder) for name, table in tables.items()}
-    for name, wish in found.items():
+    wishes = {
+        name: parse_task(table, f"{origin}: {name}", folder) for name, table in tables.items()
+    }
+    for name, wish in wishes.items():
         if wish.custom_objects or wish.outputs or wish.kind == RECONSTRUCTION:
             raise TaskError(
                 f"{origin}: [task.outputs.{name}] has custom_objects, outputs or the kind "
@@ -212,10 +215,10 @@ def _parse_outputs(tables: Any, origin: str, folder: Path) -> dict[str, TaskWish
                 "say custom_objects in [task]; one of several outputs is a classification or a "
                 "regression",
             )
-    return found
+    return wishes
 
 
-def _checked_wish(wish: TaskWish, origin: str) -> TaskWish:
+def _check_wish(wish: TaskWish, origin: str) -> TaskWish:
     folder = wish.folder
     if wish.kind and wish.kind not in KINDS:
         raise TaskError(f"{origin}: task: kind is {wish.kind!r}", f"use one of {', '.join(KINDS)}")
@@ -224,14 +227,14 @@ def _checked_wish(wish: TaskWish, origin: str) -> TaskWish:
             f"{origin}: task: custom_objects is {wish.custom_objects!r}",
             "write module:function; the function returns a dict of names to layers",
         )
-    for name, value, known in (
+    for name, value, names in (
         ("loss", wish.loss, sorted({x for of_kind in _LOSSES.values() for x in of_kind})),
         ("metric", wish.metric, sorted({x for of_kind in _METRICS.values() for x in of_kind})),
     ):
-        if value and value not in known and user_function(value, folder) is None:
+        if value and value not in names and user_function(value, folder) is None:
             raise TaskError(
                 f"{origin}: task: {name} is {value!r}",
-                f"use one of {', '.join(known)}, or module:function",
+                f"use one of {', '.join(names)}, or module:function",
             )
     if wish.kind:
         wish.task(wish.kind)
@@ -247,9 +250,9 @@ def _are_weights(value: Any) -> bool:
     return bool(value == BALANCED)
 
 
-def _check_fits(value: str, known: tuple[str, ...], name: str, kind: str) -> None:
-    if value not in known and ":" not in value:
+def _check_fits(value: str, names: tuple[str, ...], field: str, kind: str) -> None:
+    if value not in names and ":" not in value:
         raise TaskError(
-            f"{name} is {value!r}, which is not for the task {kind}",
-            f"use one of {', '.join(known)}, or module:function",
+            f"{field} is {value!r}, which is not for the task {kind}",
+            f"use one of {', '.join(names)}, or module:function",
         )

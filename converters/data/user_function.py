@@ -1,6 +1,6 @@
-"""A function of the user's own, written `module:function` and found in a folder.
+"""A user's function, written `module:function`; its module is searched in a folder first.
 
-It runs in the child process of a conversion only, where TensorFlow is.
+The function runs only in the child process of a conversion, which has TensorFlow.
 """
 
 from __future__ import annotations
@@ -20,68 +20,69 @@ from typing import Any
 from converters.errors import ConversionError
 
 _FORM = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)\Z")
-#: The last lines of a traceback that are shown.
+#: Number of the last lines of a traceback that a message shows.
 _SHOWN_LINES = 20
 
 
 @dataclass(frozen=True)
 class UserFunction:
-    """Where a function is."""
+    """Place of a function."""
 
     folder: Path
-    """Where its module is looked for first."""
+    """Folder in which the module is searched first."""
     module: str
-    """Its name, with dots."""
+    """Name of the module, with dots."""
     name: str
-    """Of the function."""
+    """Name of the function."""
 
     def __str__(self) -> str:
         return f"{self.module}:{self.name}"
 
     def load(self) -> Callable[..., Any]:
-        """Import it.
+        """Import the function.
 
         Raises:
-            ConversionError: There is no such module or function, or importing it fails.
+            ConversionError: There is no such module or function, or the import fails.
         """
-        found = getattr(self._imported(), self.name, None)
-        if not callable(found):
-            what = "is not a function" if found is not None else "is not in it"
+        member = getattr(self._import_module(), self.name, None)
+        if not callable(member):
+            what = "is not a function" if member is not None else "is not in it"
             raise ConversionError(
                 f"{self}: the module {self.module} was found, {self.name} {what}",
                 "check the spelling: module:function",
             )
-        function: Callable[..., Any] = found
+        function: Callable[..., Any] = member
         return function
 
     def call(self, *arguments: Any) -> Any:
-        """Import and call it.
+        """Import the function and call it.
 
         Raises:
-            ConversionError: It cannot be imported, or raises; then its traceback is the message.
+            ConversionError: The function cannot be imported, or it raises: then the end of its
+                traceback is the message.
         """
         function = self.load()
         try:
             return function(*arguments)
-        except Exception as error:  # whatever the user's code raises
-            raise self._failed(error) from error
+        except Exception as error:  # The user's code may raise anything.
+            raise self._failure(error) from error
 
     def source(self) -> Path | None:
-        """The file of its module in the folder, or None."""
+        """The file of the module in `folder`; None where it is not there."""
         below = self.folder.joinpath(*self.module.split("."))
         candidates = (below.with_suffix(".py"), below / "__init__.py")
         return next((path for path in candidates if path.is_file()), None)
 
-    def _imported(self) -> ModuleType:
-        # Last: a user's `keras.py` must not stand in the way of TensorFlow's.
+    def _import_module(self) -> ModuleType:
+        # At the end of the path: a user's `keras.py` must not replace the one of TensorFlow.
         if str(self.folder) not in sys.path:
             sys.path.append(str(self.folder))
         path = self.source()
-        known = sys.modules.get(self.module)
-        if known is not None and (path is None or _is_of(known, path)):
-            return known
+        loaded = sys.modules.get(self.module)
+        if loaded is not None and (path is None or _comes_from(loaded, path)):
+            return loaded
         try:
-            if path is None or known is not None or "." in self.module:
+            if path is None or loaded is not None or "." in self.module:
                 return self._by_name(path)
             spec = importlib.util.spec_from_file_location(self.module, path)
             assert spec is not None and spec.loader is not None
@@ -91,49 +92,50 @@ class UserFunction:
             return module
         except ConversionError:
             raise
-        except Exception as error:  # whatever the user's code raises
-            raise self._failed(error) from error
+        except Exception as error:  # The user's code may raise anything.
+            raise self._failure(error) from error
 
     def _by_name(self, path: Path | None) -> ModuleType:
         try:
             module = importlib.import_module(self.module)
         except ModuleNotFoundError as error:
             if error.name is None or not (self.module + ".").startswith(error.name + "."):
-                raise  # it is there, but something that it imports is not
+                raise  # The module exists, but a module that it imports does not.
             raise ConversionError(
                 f"{self}: there is no module {self.module} in {self.folder}",
                 "run kedge from the folder of the module, or check the spelling",
             ) from error
-        if path is not None and not _is_of(module, path):
+        if path is not None and not _comes_from(module, path):
             raise ConversionError(
                 f"{self}: the name {self.module} is taken by {module.__file__}",
                 f"give {path.name} another name",
             )
         return module
 
-    def _failed(self, error: Exception) -> ConversionError:
+    def _failure(self, error: Exception) -> ConversionError:
         trace = error.__traceback__
         while trace is not None and trace.tb_frame.f_code.co_filename in (__file__,):
             trace = trace.tb_next
         lines = "".join(traceback.format_exception(type(error), error, trace, chain=False))
-        shown = "\n".join(lines.strip().splitlines()[-_SHOWN_LINES:])
-        return ConversionError(f"{self} fails:\n{shown}", "correct the function")
+        last_lines = "\n".join(lines.strip().splitlines()[-_SHOWN_LINES:])
+        return ConversionError(f"{self} fails:\n{last_lines}", "correct the function")
 
 
 def user_function(text: str, folder: Path) -> UserFunction | None:
-    """What a text names, or None where it does not have the form `module:function`."""
-    found = _FORM.match(text)
-    return UserFunction(folder, found[1], found[2]) if found else None
+    """The function that a text names; None where its form is not `module:function`."""
+    match = _FORM.match(text)
+    return UserFunction(folder, match[1], match[2]) if match else None
 
 
-def function_of_path(path: Path) -> UserFunction | None:
-    """The function that is given in the place of a file: its folder is the path's.
+def user_function_at(path: Path) -> UserFunction | None:
+    """The function that stands in the place of a file, searched in the folder of the path.
 
-    A file of that very name is a file.
+    Returns:
+        None where a file of that very name exists, or where the form is not `module:function`.
     """
-    there = os.path.exists(path)  # noqa: PTH110 - unlike Path.exists(), it never raises
-    return None if there else user_function(path.name, path.parent)
+    exists = os.path.exists(path)  # noqa: PTH110 - unlike Path.exists(), it never raises
+    return None if exists else user_function(path.name, path.parent)
 
 
-def _is_of(module: ModuleType, path: Path) -> bool:
+def _comes_from(module: ModuleType, path: Path) -> bool:
     return Path(getattr(module, "__file__", None) or "").resolve() == path.resolve()

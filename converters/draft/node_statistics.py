@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.data.dataset import Samples
-from converters.data.fields import fed
+from converters.data.fields import to_keras_inputs
 from converters.data.split import balanced_choice
 from converters.graph.build import build_model
 from converters.graph.node import Graph
@@ -41,7 +41,7 @@ def measured_ranges(
     return {name: (float(low), float(high)) for name, (low, high) in means.items()}
 
 
-def measured_moments(
+def measure_node_moments(
     graph: Graph, names: tuple[str, ...], samples: Samples, seed: int, report: Report
 ) -> dict[str, Moments]:
     """Mean and variance of each channel that nodes give; arguments as above."""
@@ -65,7 +65,9 @@ def _batches(
     model = build_model(replace(graph, outputs=names))
     rows = balanced_choice(samples.labels, _SAMPLES, seed)
     for start in range(0, len(rows), _BATCH):
-        answers = model(fed(samples.batch(rows[start : start + _BATCH])), training=False)
+        answers = model(
+            to_keras_inputs(samples.batch(rows[start : start + _BATCH])), training=False
+        )
         arrays = answers if isinstance(answers, (list, tuple)) else [answers]
         yield dict(zip(names, map(np.asarray, arrays), strict=True))
         report(Progress("measure", min(start + _BATCH, len(rows)), len(rows)))

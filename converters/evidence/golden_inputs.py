@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from converters.data.dataset import Samples
-from converters.data.fields import part
+from converters.data.fields import select_field
 from converters.data.split import balanced_choice
 from converters.evidence.golden import Golden, Right, sample_count
 from converters.judge.evaluate import threshold
@@ -29,9 +29,11 @@ def golden_inputs(source: LoadedModel, model: ModelFile, test: Samples, seed: in
     rows = balanced_choice(test.labels, sample_count(len(test), sample_bytes), seed)
     inputs = quantize_inputs(model.inputs, test.batch(rows))
     right: dict[str, Right] = {}
-    for name, samples in test.of_outputs().items():
+    for name, samples in test.by_output().items():
         shape = next(end.shape for end in source.outputs if name in ("", end.name))
-        decides = threshold(part(source.probabilities, name)) if np.prod(shape) == 1 else None
+        decides = (
+            threshold(select_field(source.probabilities, name)) if np.prod(shape) == 1 else None
+        )
         if samples.task.is_classification:
             right[name] = Right(samples.labels[rows], decides)
     if test.task.parts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
-from converters.data.fields import part
+from converters.data.fields import select_field
 from converters.data.task import CLASSIFIER, Task
 from converters.model_file import ModelFile
 from converters.request import IMAGE_RANGES
@@ -118,7 +118,7 @@ def card_of_conversion(
     for given in model.outputs:
         name = given.name if task.parts else ""
         one = task.parts.get(name, task)
-        outputs[given.name] = _meant(given, class_names, part(probabilities, name), one)
+        outputs[given.name] = _meant(given, class_names, select_field(probabilities, name), one)
     return ModelCard(inputs, outputs)
 
 

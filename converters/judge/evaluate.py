@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.data.dataset import JUDGED_TRAIN, TEST, TRAIN, VALIDATION, Samples
-from converters.data.fields import are_finite, numbers_of, part
+from converters.data.fields import are_finite, numbers_per_row, select_field
 from converters.data.split import Labels
 from converters.data.task import AUC, R2, Task
 from converters.errors import ConversionError
@@ -123,7 +123,7 @@ def answers_of_file(model: ModelFile, samples: Samples, report: Report) -> Array
         ConversionError: The runtime cannot run the file.
     """
     widest = max(np.dtype(spec.dtype).itemsize for spec in model.inputs)
-    rows = max(1, _CHUNK_BYTES // max(1, numbers_of(samples.stored) * widest))
+    rows = max(1, _CHUNK_BYTES // max(1, numbers_per_row(samples.stored) * widest))
     answers: list[Array] = []
     before = 0
     for batch, _ in samples.batches(rows):
@@ -151,8 +151,10 @@ class ModelAnswers:
     def of_outputs(self) -> dict[str, ModelAnswers]:
         """Return name of each output to its answers; "" to those of a single one."""
         return {
-            name: ModelAnswers(samples, part(self.answers, name), part(self.probabilities, name))
-            for name, samples in self.samples.of_outputs().items()
+            name: ModelAnswers(
+                samples, select_field(self.answers, name), select_field(self.probabilities, name)
+            )
+            for name, samples in self.samples.by_output().items()
         }
 
     @property
@@ -164,7 +166,7 @@ class ModelAnswers:
     @cached_property
     def by_metric(self) -> ScoredAnswers:
         """Comparison with the right answers by the metric of the task."""
-        wanted = self.samples.wanted(slice(None))
+        wanted = self.samples.right_answers(slice(None))
         return ScoredAnswers(self.samples.task, wanted, self.answers, self.samples.labels)
 
     def drops_to(self, other: ModelAnswers, split: str) -> tuple[Drop, ...]:

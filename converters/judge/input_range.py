@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.data.dataset import CALIBRATION, TEST, TRAIN, VALIDATION, Samples
-from converters.data.fields import fed, part
+from converters.data.fields import select_field, to_keras_inputs
 from converters.data.split import balanced_choice
 from converters.sources.inputs_outputs import field_names
 from converters.sources.load import LoadedModel
@@ -40,11 +40,13 @@ def range_warnings(source: LoadedModel, samples: Mapping[str, Samples]) -> tuple
     use = next(name for name in (TRAIN, CALIBRATION, VALIDATION, TEST) if name in samples)
     rows = balanced_choice(samples[use].labels, _SAMPLES, 0)
     batch = samples[use].batch(rows)
-    seen = np.asarray(_until(source.keras_model, layer)(fed(batch, field_names(source.inputs))))
+    seen = np.asarray(
+        _until(source.keras_model, layer)(to_keras_inputs(batch, field_names(source.inputs)))
+    )
     times = times_off(seen, np.asarray(layer.moving_variance))
     if 1 / _TIMES < times < _TIMES:
         return ()
-    fields = [part(batch, name) for name in batch.dtype.names or ("",)]
+    fields = [select_field(batch, name) for name in batch.dtype.names or ("",)]
     low, high = min(one.min() for one in fields), max(one.max() for one in fields)
     how = f"{times:.0f} times larger" if times > 1 else f"{1 / times:.0f} times smaller"
     return (

@@ -12,8 +12,8 @@ from dataclasses import replace
 import numpy as np
 
 from converters.data.dataset import TEST, TRAIN, Dataset, InputForm, Samples
-from converters.data.fields import joined, part
-from converters.data.several_data import combined, weighted_parts
+from converters.data.fields import join_fields, select_field
+from converters.data.several_data import combine_labels, weight_tasks
 from converters.judge.evaluate import answers_of_source, chosen_classes
 from converters.progress import Report
 from converters.sources.load import LoadedModel
@@ -52,7 +52,7 @@ def with_own_answers(
         return complete
     if not train.task.parts:
         return complete
-    task = weighted_parts(train.task, form, train.targets)
+    task = weight_tasks(train.task, form, train.targets)
     return {use: replace(of_use, task=task) for use, of_use in complete.items()}
 
 
@@ -60,13 +60,13 @@ def _with_labels(source: LoadedModel, samples: Samples, report: Report) -> Sampl
     answers, probabilities = answers_of_source(source, samples, report), source.probabilities
     task = samples.task
     right = {
-        name: chosen_classes(part(answers, name), bool(part(probabilities, name)))
+        name: chosen_classes(select_field(answers, name), bool(select_field(probabilities, name)))
         if one.is_classification
-        else part(answers, name).astype(np.float32)
+        else select_field(answers, name).astype(np.float32)
         for name, one in (task.parts or {"": task}).items()
     }
     if task.parts:
-        return replace(samples, labels=combined(right), targets=joined(right))
+        return replace(samples, labels=combine_labels(right), targets=join_fields(right))
     if task.is_classification:
         return replace(samples, labels=right[""])
     return replace(samples, targets=right[""])

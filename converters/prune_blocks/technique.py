@@ -21,7 +21,7 @@ from converters.prune_blocks.blocks import optional_blocks
 from converters.prune_blocks.choose import Removal, choose, remove_named
 from converters.prune_channels.reconstruct import reconstructed
 from converters.recipe.shape_steps import PruneBlocks
-from converters.training.effect import judged_samples, loss_of_graph
+from converters.training.effect import graph_loss, judged_samples
 from converters.training.trainable import trainable_model
 
 
@@ -97,7 +97,7 @@ class _Judge:
         self._done += 1
         self._materials.report(Progress("leave out blocks", self._done, 0))
         mended = _mended(self._whole, graph, self._materials)
-        return loss_of_graph(mended, self._samples, self._materials.source.probabilities)
+        return graph_loss(mended, self._samples, self._materials.source.probabilities)
 
 
 def _latency_us(graph: Graph, pruned: Graph, materials: Materials) -> list[float]:

@@ -9,14 +9,14 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from converters.data.dataset import Samples
-from converters.data.fields import fed
+from converters.data.fields import to_keras_inputs
 from converters.data.split import balanced_choice
 from converters.graph.build import build_model, variables_of
 from converters.graph.node import Graph
 from converters.progress import Progress, Report
 from converters.prune_channels.channels import PRODUCERS
 from converters.sources.inputs_outputs import Probabilities
-from converters.training.loss import losses_of, trained_part
+from converters.training.loss import output_losses, select_trainable
 
 #: Batches of so many samples; more change the order of the channels little.
 BATCHES, BATCH = 20, 64
@@ -35,8 +35,8 @@ def kernel_gradients(
         report: Told about each batch.
     """
     model = build_model(graph)
-    trained, from_logits = trained_part(model, probabilities, samples.task)
-    losses = losses_of(from_logits, None, samples.task)
+    trained, from_logits = select_trainable(model, probabilities, samples.task)
+    losses = output_losses(from_logits, None, samples.task)
     keys = [key for key, nodes in graph.uses().items() if nodes[0].op in PRODUCERS]
     variables = [variables_of(graph, model, key)["kernel"] for key in keys]
 
@@ -53,9 +53,9 @@ def kernel_gradients(
     found = []
     for start in range(0, len(rows), BATCH):
         some = rows[start : start + BATCH]
-        some_of = samples.subset(some).of_outputs().values()
+        some_of = samples.subset(some).by_output().values()
         right = [_right(of_output, random) for of_output in some_of]
-        taken = fed(samples.batch(some))
+        taken = to_keras_inputs(samples.batch(some))
         batch = (
             [tf.constant(one) for one in taken] if isinstance(taken, list) else tf.constant(taken)
         )
@@ -72,7 +72,7 @@ def _right(samples: Samples, random: np.random.Generator) -> Any:
     means it: what follows is the Fisher information, not the empirical one (Kunstner et al.,
     "Limitations of the Empirical Fisher Approximation", 2019, section 2).
     """
-    right = samples.wanted(slice(None)).astype(np.float32)
+    right = samples.right_answers(slice(None)).astype(np.float32)
     if samples.task.is_classification:
         return tf.constant(right[:, None])
     if samples.task.own_answers:

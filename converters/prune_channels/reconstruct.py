@@ -19,7 +19,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from converters.data.dataset import Samples
-from converters.data.fields import fed
+from converters.data.fields import to_keras_inputs
 from converters.data.split import balanced_choice
 from converters.graph.build import build_model
 from converters.graph.node import ADD, CONV, DENSE, WEIGHTED, Graph, Node, with_weights
@@ -103,7 +103,7 @@ def _corrected(
     before = build_model(replace(whole, outputs=(at,)))
     after = build_model(replace(pruned, outputs=(node.inputs[0], at)))
     for start in range(0, len(rows), _BATCH):
-        batch = fed(samples.batch(rows[start : start + _BATCH]))
+        batch = to_keras_inputs(samples.batch(rows[start : start + _BATCH]))
         wanted = np.asarray(before(batch, training=False))[..., kept[at]]
         taken, given = after(batch, training=False)
         missing = (wanted - np.asarray(given)).reshape(-1, node.shape[-1])

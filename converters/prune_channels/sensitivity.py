@@ -10,14 +10,14 @@ import numpy.typing as npt
 
 from converters.data.dataset import TRAIN
 from converters.draft.draft import Materials
-from converters.draft.node_statistics import measured_moments
+from converters.draft.node_statistics import measure_node_moments
 from converters.graph.build import build_model, variables_of
 from converters.graph.node import CONV_TRANSPOSE, Graph, Node
 from converters.graph.unfold import Moments
 from converters.progress import Progress
 from converters.prune_channels.channels import PRODUCERS, Channels
 from converters.prune_channels.ladder import Doubles, Ladder
-from converters.training.effect import judged_samples, loss_of_model
+from converters.training.effect import judged_samples, model_loss
 
 
 def measured_losses(
@@ -36,10 +36,10 @@ def measured_losses(
     makers = [node for node in graph.nodes if node.op in PRODUCERS]
     names = tuple(node.name for node in makers)
     seed, report = materials.seed, materials.report
-    moments = measured_moments(graph, names, materials.samples[TRAIN], seed, report)
+    moments = measure_node_moments(graph, names, materials.samples[TRAIN], seed, report)
     samples, probabilities = judged_samples(materials), materials.source.probabilities
     model = build_model(graph)
-    before = loss_of_model(model, samples, probabilities)
+    before = model_loss(model, samples, probabilities)
     total = sum(len(counts) - 1 for counts in ladder.counts)
     found: list[Doubles] = []
     done = 0
@@ -48,7 +48,7 @@ def measured_losses(
         for count in counts[1:]:
             gone = order[: len(order) - count]
             _hold(graph, channels, model, makers, moments, gone)
-            losses.append(loss_of_model(model, samples, probabilities) - before)
+            losses.append(model_loss(model, samples, probabilities) - before)
             done += 1
             report(Progress("try each layer", done, total))
         _hold(graph, channels, model, makers, moments, ())

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.data.dataset import Samples
-from converters.data.fields import are_alike, part
+from converters.data.fields import are_rows_equal, select_field
 from converters.progress import Progress, Report
 from converters.tflite.quantization import quantize_inputs
 from converters.tflite.run import run_inside
@@ -158,9 +158,9 @@ def warnings_about(
             f"only {len(samples)} of {wanted} calibration samples are there; "
             "ranges measured on few samples may cut off what the model meets later"
         )
-    for name, of_output in samples.of_outputs().items():
+    for name, of_output in samples.by_output().items():
         there = set(of_output.labels.tolist())
-        count = part(classes, name) if of_output.task.is_classification else 0
+        count = select_field(classes, name) if of_output.task.is_classification else 0
         missing = [str(number) for number in range(count) if number not in there]
         if missing:
             shown = ", ".join(missing[:10]) + (" …" if len(missing) > 10 else "")
@@ -170,7 +170,7 @@ def warnings_about(
                 f"samples ({shown}): ranges may cut off what they make of the model; add samples "
                 "of them"
             )
-    if len(samples) > 1 and are_alike(samples.stored):
+    if len(samples) > 1 and are_rows_equal(samples.stored):
         warnings.append(
             "all calibration samples are the same: the ranges hold for this one only; look at the "
             "data"

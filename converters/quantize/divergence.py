@@ -17,7 +17,7 @@ import numpy.typing as npt
 import tf_keras
 
 from converters.data.dataset import VALIDATION, Samples
-from converters.data.fields import fed, gathered
+from converters.data.fields import from_keras_outputs, to_keras_inputs
 from converters.data.split import balanced_choice
 from converters.data.task import MSE
 from converters.errors import ConversionError
@@ -134,7 +134,7 @@ def difference(
     rows = balanced_choice(samples.labels, _SAMPLES, seed)
     asked = samples.subset(rows)
     batch, names = asked.batch(slice(None)), asked.task.names
-    expected = gathered(simulated.model.predict(fed(batch), verbose=0), names)
+    expected = from_keras_outputs(simulated.model.predict(to_keras_inputs(batch), verbose=0), names)
     with tempfile.TemporaryDirectory(prefix="kedge-") as folder:
         path = Path(folder) / "model.tflite"
         path.write_bytes(content)
@@ -173,7 +173,7 @@ def _difference(
 def _error_interval(samples: Samples, trained: Array, written: Array) -> tuple[float, float]:
     """95 % interval of the file's mean squared error beyond the simulation's, as a share of it."""
     task = replace(samples.task, metric=MSE, higher_is_better=False)
-    wanted = samples.wanted(slice(None))
+    wanted = samples.right_answers(slice(None))
     of_both = (
         ScoredAnswers(task, wanted, answers, samples.labels) for answers in (trained, written)
     )
@@ -234,7 +234,7 @@ def steps_apart(simulated: Simulated, content: bytes, batch: Array) -> dict[str,
     if not single:
         return {}
     inside = tf_keras.Model(simulated.model.inputs, [layers[name].output for name in single])
-    expected = inside.predict(fed(batch), verbose=0)
+    expected = inside.predict(to_keras_inputs(batch), verbose=0)
     expected = expected if isinstance(expected, list) else [expected]
     taken = quantize_inputs([file.spec(position) for position in file.inputs], batch)
     positions = [tensors[name] for name in single]

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.data.dataset import VALIDATION, Samples
-from converters.data.fields import part
+from converters.data.fields import select_field
 from converters.data.split import balanced_choice
 from converters.judge.evaluate import ModelAnswers
 from converters.judge.metric import share_lost
@@ -69,7 +69,7 @@ class Judge:
         """
         answers = self._answers(content)
         of_each = [
-            sqnr_db(part(self._expected, name), part(answers, name))
+            sqnr_db(select_field(self._expected, name), select_field(answers, name))
             for name in self._samples.task.names or ("",)
         ]
         return Fidelity(self._share_right(answers), min(of_each))

@@ -33,8 +33,8 @@ from converters.quantize.ranges import rounding_of
 from converters.recipe.training_steps import QatW8A8
 from converters.training.automatic import train_on
 from converters.training.parallel import scope
-from converters.training.preserve import preserving
-from converters.training.teachers import teacher_of, told_of
+from converters.training.preserve import preserve_callbacks
+from converters.training.teachers import describe_teachers, make_teacher
 
 
 def train(draft: Draft, step: QatW8A8, materials: Materials) -> Draft:
@@ -64,9 +64,9 @@ def train(draft: Draft, step: QatW8A8, materials: Materials) -> Draft:
     with scope(materials.strategy):
         wrapping = Wrapping(rounding, start, sizes)
         model = build_model(scaled, wrapping)
-    teacher = teacher_of(step, materials, model) if step.is_taught else None
-    found = train_on(model, step, materials, "train", teacher, preserving(draft.keep))
-    found |= told_of(step)
+    teacher = make_teacher(step, materials, model) if step.is_taught else None
+    found = train_on(model, step, materials, "train", teacher, preserve_callbacks(draft.keep))
+    found |= describe_teachers(step)
     trained = with_kernels(weights_of(scaled, model), sizes)
     on_grid = with_weights(trained, with_rounded_kernels(trained))
     bounds = wrapping.bounds()

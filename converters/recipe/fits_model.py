@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from converters.data.fields import listed
+from converters.data.fields import quote_names
 from converters.errors import ConversionError
 from converters.recipe.recipe import Recipe
 from converters.recipe.step import TrainingStep
@@ -26,13 +26,13 @@ def check_ends(recipe: Recipe, source: LoadedModel) -> None:
         ):
             raise ConversionError(
                 f"step {step.kind}: augment is {step.augment!r}, which is for a model of one input;"
-                f" {source.path} has {listed(end.name for end in source.inputs)}: kedge cannot know"
-                " which of them move together",
+                f" {source.path} has {quote_names(end.name for end in source.inputs)}: kedge cannot"
+                " know which of them move together",
                 'write `augment = "none"`, and augment the data in a function of your own',
             )
         if isinstance(step, Taught) and step.features != NO_FEATURES and len(source.outputs) > 1:
             raise ConversionError(
                 f"step {step.kind}: features is {step.features!r}, which is for a model of one "
-                f"output; {source.path} has {listed(end.name for end in source.outputs)}",
+                f"output; {source.path} has {quote_names(end.name for end in source.outputs)}",
                 'write `features = "none"`: the answers of all outputs are learned',
             )

@@ -37,7 +37,7 @@ class FineTune(TrainingStep):
 
     kind: ClassVar[str] = "tune"
     phase: ClassVar[str] = TRAINING
-    function: ClassVar[str] = "converters.training.distill:tune"
+    function: ClassVar[str] = "converters.training.distill:fine_tune_draft"
     patience: int = number(0, 0, 1_000)
     """Epochs without a better accuracy on the validation samples before it ends; 0 is never."""
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from converters.data.fields import joined, part
+from converters.data.fields import join_fields, select_field
 
 Array = npt.NDArray[Any]
 #: Whether scores are probabilities rather than logits; of several outputs by their names.
@@ -41,7 +41,7 @@ def noise_for(inputs: Sequence[End], count: int, low: float = 0.0, high: float =
         end.name: random.uniform(low, high, (count, *end.shape)).astype(np.float32)
         for end in inputs
     }
-    return joined(found) if len(inputs) > 1 else found[inputs[0].name]
+    return join_fields(found) if len(inputs) > 1 else found[inputs[0].name]
 
 
 def gives_probabilities(
@@ -79,7 +79,7 @@ def sure_probabilities(
     """
     layers = _last_layers(outputs, keras_model)
     sure = {
-        end.name: part(probabilities, end.name if len(outputs) > 1 else "")
+        end.name: select_field(probabilities, end.name if len(outputs) > 1 else "")
         and (int(np.prod(end.shape)) > 1 or "activation" in _config(layers.get(end.name)))
         for end in outputs
     }

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.data.dataset import InputForm
-from converters.data.fields import gathered, part
+from converters.data.fields import from_keras_outputs, select_field
 from converters.data.names import INPUT_NAME, OUTPUT_NAME, plain_names
 from converters.data.task import TaskWish
 from converters.digest import bytes_of, sha256_of
@@ -273,10 +273,10 @@ def _load_tflite(source: SourceFile) -> LoadedModel:
     run_isolated(path, nothing)
 
     def predict(batch: Array) -> Array:
-        taken = {name: part(batch, end).astype(np.float32) for name, end in tensors.items()}
+        taken = {name: select_field(batch, end).astype(np.float32) for name, end in tensors.items()}
         answers = run_model(path, taken)
         given = [answers[spec.name] for spec in model.outputs]
-        return gathered(given if len(given) > 1 else given[0], field_names(outputs))
+        return from_keras_outputs(given if len(given) > 1 else given[0], field_names(outputs))
 
     fixed = UnpackedModel(path.read_bytes())
     fixed.fix_batch()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from converters.data.fields import as_floats, fed, gathered
+from converters.data.fields import as_floats, from_keras_outputs, to_keras_inputs
 from converters.sources.inputs_outputs import End, field_names
 
 Array = npt.NDArray[Any]
@@ -62,10 +62,10 @@ def predictor_of(
     graph = tf.function(lambda x: tf.nest.flatten(call(x)), input_signature=signature)
 
     def ask(batch: Array) -> Array:
-        taken = fed(as_floats(batch), field_names(inputs))
+        taken = to_keras_inputs(as_floats(batch), field_names(inputs))
         tensors = [tf.constant(one) for one in (taken if len(inputs) > 1 else [taken])]
         answers = graph(tensors if len(inputs) > 1 else tensors[0])
-        return gathered(answers if names else answers[0], names)
+        return from_keras_outputs(answers if names else answers[0], names)
 
     def predict(batch: Array) -> Array:
         if free_batch:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from converters.data.fields import joined, part
+from converters.data.fields import join_fields, select_field
 from converters.tensor_spec import TensorSpec, dequantize, quantize
 
 Array = npt.NDArray[Any]
@@ -24,7 +24,10 @@ def quantize_inputs(specs: Sequence[TensorSpec], batch: Array) -> dict[str, Arra
         Name of each input to its values, shape (n, ...), in its own type.
     """
     several = len(specs) > 1
-    return {spec.name: quantize(part(batch, spec.name if several else ""), spec) for spec in specs}
+    return {
+        spec.name: quantize(select_field(batch, spec.name if several else ""), spec)
+        for spec in specs
+    }
 
 
 def dequantize_outputs(
@@ -41,4 +44,4 @@ def dequantize_outputs(
         Real numbers, float32, shape (n, ...); for several outputs a field for each name.
     """
     of_each = {spec.name: dequantize(outputs[spec.name], spec) for spec in specs}
-    return joined({name: of_each[name] for name in names}) if names else of_each[specs[0].name]
+    return join_fields({name: of_each[name] for name in names}) if names else of_each[specs[0].name]

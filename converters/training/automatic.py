@@ -1,9 +1,9 @@
-"""Trains a model on for a step of a recipe: what the step leaves open is chosen here.
+"""Training for a step of a recipe, with a choice of all that the step leaves open.
 
-Where the learning rate is left open, a few are tried shortly and that with the lowest loss on the
-validation samples is taken. Where the epochs are left open too, training goes on until these
-samples show no gain any more, then twice more with a smaller learning rate; the best epoch is kept.
-Where both are given, the learning rate falls to 0 along a cosine.
+If the step leaves the learning rate open, a few rates are tried for a short time, and the one with
+the lowest loss on the validation samples is used. If it leaves the epochs open too, training goes
+on until these samples show no gain, then twice more with a smaller learning rate; the best epoch is
+kept. If the step gives both, the learning rate falls to 0 along a cosine.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from converters.training.batches import BatchSettings
 from converters.training.fine_tune import (
     TRIAL_BATCHES,
     History,
-    Surroundings,
+    TrainingContext,
     TrainingSettings,
     fine_tune,
 )
@@ -28,48 +28,48 @@ from converters.training.teacher import Teacher
 
 @dataclass(frozen=True)
 class Automatic:
-    """What is chosen where a step leaves it open."""
+    """Settings that kedge uses where a step leaves them open."""
 
     learning_rates: tuple[float, ...]
-    """Those that are tried."""
+    """Learning rates to try."""
     epochs: int
-    """At most."""
+    """Largest number of epochs."""
     patience: int
-    """Epochs without a gain before the learning rate falls, or the training ends."""
+    """Number of epochs without a gain before the learning rate falls, or the training ends."""
     validates: bool = False
-    """Whether the best epoch is kept also where both are given."""
+    """Whether the best epoch is kept even if the step gives both learning rate and epochs."""
 
 
-#: Of a float model, that lost much or nothing.
+#: Settings for a float model, which may have lost much or nothing.
 TUNING = Automatic((3e-3, 1e-3, 3e-4, 1e-4), epochs=30, patience=2, validates=True)
-#: A model that is nearly right: small steps, and few of them.
-ROUNDED = Automatic((3e-4, 1e-4, 3e-5), epochs=12, patience=1)
-SHARED = Automatic((3e-4, 1e-4, 3e-5), epochs=12, patience=1)
-#: While zeros grow a trial would tell little of what is to come, so there is none.
-THINNED = Automatic((1e-3,), epochs=20, patience=2)
+#: Settings for models that are nearly right: small steps, and few of them.
+FOR_QAT = Automatic((3e-4, 1e-4, 3e-5), epochs=12, patience=1)
+FOR_CLUSTER = Automatic((3e-4, 1e-4, 3e-5), epochs=12, patience=1)
+#: A single learning rate: a trial while the zeros grow would say little about the rest.
+FOR_SPARSE = Automatic((1e-3,), epochs=20, patience=2)
 
-#: Kind of a step to what is chosen for it. A new technique that trains adds its line here.
+#: Kind of a step to its settings. A new technique that trains adds its line here.
 AUTOMATIC = {
     "tune": TUNING,
     "distill": TUNING,
-    "qat_w8a8": ROUNDED,
-    "cluster": SHARED,
-    "sparse": THINNED,
+    "qat_w8a8": FOR_QAT,
+    "cluster": FOR_CLUSTER,
+    "sparse": FOR_SPARSE,
 }
 
 
 def is_open(step: TrainingStep) -> bool:
-    """Whether a step leaves anything of its training to kedge."""
+    """Whether a step leaves its epochs or its learning rate to kedge."""
     return AUTO in (step.epochs, step.learning_rate)
 
 
 def most_epochs(step: TrainingStep) -> int:
-    """Passes over the training samples that a step makes at most."""
+    """Largest number of passes over the training samples in a step."""
     return AUTOMATIC[step.kind].epochs if step.epochs == AUTO else int(step.epochs)
 
 
 def trial_batches(step: TrainingStep, batches: int) -> int:
-    """Batches that the trials of learning rates take before the training; `batches` an epoch."""
+    """Number of batches in the trials of learning rates, where an epoch has `batches`."""
     rates = AUTOMATIC[step.kind].learning_rates
     if step.learning_rate != AUTO or len(rates) == 1:
         return 0
@@ -85,29 +85,29 @@ def train_on(
     callbacks: Sequence[Any] = (),
     first_epoch: int = 0,
 ) -> dict[str, Any]:
-    """Train a model on, in place.
+    """Continue the training of a model, in place.
 
     Args:
-        model: As for `fine_tune`.
-        step: How, where it says so.
-        materials: With the split "train"; "validation" chooses.
-        stage: What the progress calls it.
-        teacher: Whom to learn from besides the labels.
-        callbacks: Of tf-keras.
-        first_epoch: Where epochs are left open: the first that may be kept, from 0.
+        model: Built tf-keras model; it may contain TFMOT's wrappers.
+        step: Settings of the training; `AUTO` leaves a setting to kedge.
+        materials: Samples with the split "train"; those of "validation" decide choices.
+        stage: Name of the stage in the progress.
+        teacher: Teacher to learn from in addition to the labels.
+        callbacks: Callbacks of tf-keras.
+        first_epoch: First epoch that may be kept, from 0, if the step leaves the epochs open.
 
     Returns:
-        What is worth keeping of it in conversion.json.
+        Facts about the training for conversion.json.
 
     Raises:
-        ConversionError: The training diverges.
+        ConversionError: The training diverges: a smaller learning rate is needed.
     """
-    how = AUTOMATIC[step.kind]
+    choice = AUTOMATIC[step.kind]
     left_open = is_open(step)
-    given = step.learning_rate
+    rate = step.learning_rate
     settings = TrainingSettings(
         epochs=most_epochs(step),
-        learning_rates=how.learning_rates if given == AUTO else (float(given),),
+        learning_rates=choice.learning_rates if rate == AUTO else (float(rate),),
         batches=BatchSettings(
             step.batch_size,
             materials.seed,
@@ -116,18 +116,18 @@ def train_on(
         ),
         probabilities=materials.source.probabilities,
         cosine=not left_open,
-        patience=how.patience if left_open else getattr(step, "patience", 0),
+        patience=choice.patience if left_open else getattr(step, "patience", 0),
         reduces=left_open,
         first_epoch=first_epoch if left_open else 0,
         stage=stage,
     )
-    validation = materials.samples.get(VALIDATION) if how.validates or left_open else None
-    around = Surroundings(materials.report, materials.checkpoint, materials.logs, callbacks)
-    history = fine_tune(model, materials.samples[TRAIN], settings, teacher, validation, around)
-    return _found(history, left_open)
+    validation = materials.samples.get(VALIDATION) if choice.validates or left_open else None
+    context = TrainingContext(materials.report, materials.checkpoint, materials.logs, callbacks)
+    history = fine_tune(model, materials.samples[TRAIN], settings, teacher, validation, context)
+    return _report_history(history, left_open)
 
 
-def _found(history: History, left_open: bool) -> dict[str, Any]:
+def _report_history(history: History, left_open: bool) -> dict[str, Any]:
     return {
         "losses": [round(loss, 5) for loss in history.losses],
         "validation_accuracies": list(history.validation_accuracies),
@@ -138,5 +138,5 @@ def _found(history: History, left_open: bool) -> dict[str, Any]:
         "devices": history.devices,
         "learning_rate": history.learning_rate,
         "chosen_by": "kedge" if left_open else "recipe",
-        "tried": {f"{rate:g}": round(loss, 5) for rate, loss in history.tried.items()},
+        "tried": {f"{rate:g}": round(loss, 5) for rate, loss in history.trial_losses.items()},
     }

@@ -1,7 +1,7 @@
-"""What a training is fed: shuffled batches, augmented, with a teacher's answers beside the labels.
+"""Batches for a training: shuffled and augmented, with a teacher's answers beside the labels.
 
-Order and augmentation of an epoch follow from the seed and its number alone, so that a training
-that was interrupted goes on as it would have.
+Only the seed and the number of an epoch decide its order and its augmentation. An interrupted
+training therefore continues exactly as it would have without the interruption.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from converters.data.dataset import Samples
-from converters.data.fields import fed
+from converters.data.fields import to_keras_inputs
 from converters.data.task import Task
-from converters.training.parallel import Share, dataset_of, rows_of
+from converters.training.parallel import DeviceShare, distribute_dataset, share_batches
 from converters.training.teacher import Teacher
 
 Array = npt.NDArray[Any]
@@ -25,16 +25,16 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class BatchSettings:
-    """How samples become batches."""
+    """Size, order and augmentation of batches."""
 
     size: int = 64
-    """Samples a batch."""
+    """Number of samples in a batch."""
     seed: int = 0
-    """Decides the order of the samples and their augmentation."""
+    """Seed of the order of the samples and of their augmentation."""
     flip: bool = False
-    """Whether images are mirrored left to right, half of them."""
+    """Whether a random half of the images is mirrored left to right."""
     shift: int = 0
-    """Images are moved by up to so many pixels each way, the rim filled with 0."""
+    """Largest number of pixels by which images are moved in each direction; 0 fills the border."""
 
 
 def batches(
@@ -44,51 +44,56 @@ def batches(
     teacher: Teacher | None,
     model: Any,
 ) -> Any:
-    """A `tf.data.Dataset` of pairs: inputs, and what `Loss` calls `y_true`.
+    """Make a `tf.data.Dataset` of pairs: inputs, and `y_true` of `Loss`.
 
     Args:
-        data: What to learn from.
-        settings: How.
+        data: Samples to learn from.
+        settings: Size, order and augmentation of the batches.
         epochs: Numbers of the epochs.
-        teacher: Whom to learn from besides the labels.
-        model: Whose inputs and outputs the batches have to fit; of several they are tuples.
+        teacher: Teacher to learn from in addition to the labels.
+        model: tf-keras model whose inputs and outputs the batches have to fit.
+
+    Returns:
+        Dataset of float32 tensors: inputs (batch, *input shape) and targets (`Loss` states their
+        shape). For several inputs or outputs the pair holds tuples of tensors.
     """
-    takes = [tf.TensorSpec((None, *one.shape[1:]), tf.float32) for one in model.inputs]
+    takes = [tf.TensorSpec((None, *tensor.shape[1:]), tf.float32) for tensor in model.inputs]
     tasks = list(data.task.parts.values()) or [data.task]
     learns = [
-        tf.TensorSpec((None, *_target_shape(task, tuple(one.shape[1:]), teacher)), tf.float32)
-        for task, one in zip(tasks, model.outputs, strict=True)
+        tf.TensorSpec((None, *_target_shape(task, tuple(tensor.shape[1:]), teacher)), tf.float32)
+        for task, tensor in zip(tasks, model.outputs, strict=True)
     ]
-    signature = tuple(tuple(one) if len(one) > 1 else one[0] for one in (takes, learns))
+    signature = tuple(tuple(tensor) if len(tensor) > 1 else tensor[0] for tensor in (takes, learns))
 
-    def of_share(share: Share) -> Any:
+    def of_share(share: DeviceShare) -> Any:
         return tf.data.Dataset.from_generator(
-            lambda: _shuffled(data, settings, epochs, teacher, share), output_signature=signature
+            lambda: _shuffled_batches(data, settings, epochs, teacher, share),
+            output_signature=signature,
         ).prefetch(2)
 
-    return dataset_of(of_share, model.distribute_strategy)
+    return distribute_dataset(of_share, model.distribute_strategy)
 
 
-def _shuffled(
+def _shuffled_batches(
     data: Samples,
     settings: BatchSettings,
     epochs: range,
     teacher: Teacher | None,
-    share: Share,
+    share: DeviceShare,
 ) -> Iterator[tuple[Any, Any]]:
     for epoch in epochs:
         random = np.random.default_rng((settings.seed, epoch))
         order = random.permutation(len(data))
-        if share.of > 1:  # chance, too, is its own
+        if share.devices > 1:  # Each share has random numbers of its own.
             random = np.random.default_rng((settings.seed, epoch, share.first))
-        for rows in rows_of(order, settings.size, share):
-            batch: Array = augmented(data.batch(rows), settings, random)
-            learned = _learned(data, rows, batch, teacher)
-            yield tuple(fed(batch)) if batch.dtype.names else batch, learned
+        for rows in share_batches(order, settings.size, share):
+            batch: Array = augment(data.batch(rows), settings, random)
+            learned = _batch_targets(data, rows, batch, teacher)
+            yield tuple(to_keras_inputs(batch)) if batch.dtype.names else batch, learned
 
 
 def _target_shape(task: Task, outputs: tuple[int, ...], teacher: Teacher | None) -> tuple[int, ...]:
-    """Of what is learned of one output."""
+    """Shape of the target of one sample, for one output."""
     if not task.is_classification:
         return outputs if teacher is None else (2, *outputs)
     columns = 1 if teacher is None else 1 + max(2, outputs[-1])
@@ -97,21 +102,21 @@ def _target_shape(task: Task, outputs: tuple[int, ...], teacher: Teacher | None)
     return (columns,)
 
 
-def _learned(data: Samples, rows: Array, batch: Array, teacher: Teacher | None) -> Any:
+def _batch_targets(data: Samples, rows: Array, batch: Array, teacher: Teacher | None) -> Any:
     if not data.task.parts:
-        return _target(data, rows, batch, teacher)
-    # Asked once, not once for each output.
-    asked = None if teacher is None else teacher.answering(batch)
-    some = data.subset(rows).of_outputs()
+        return _targets(data, rows, batch, teacher)
+    # The teacher predicts once, not once for each output.
+    answering = None if teacher is None else teacher.with_answers(batch)
+    parts = data.subset(rows).by_output()
     return tuple(
-        _target(one, np.arange(len(rows)), batch, asked and asked.of_output(name))
-        for name, one in some.items()
+        _targets(part, np.arange(len(rows)), batch, answering and answering.for_output(name))
+        for name, part in parts.items()
     )
 
 
-def _target(data: Samples, rows: Array, batch: Array, teacher: Teacher | None) -> Array:
+def _targets(data: Samples, rows: Array, batch: Array, teacher: Teacher | None) -> Array:
     if not data.task.is_classification:
-        # What is to be given back is what was given: the augmented batch.
+        # The target of a reconstruction is its input: the augmented batch.
         right: Array = batch if data.targets is None else data.targets[rows]
         if teacher is None:
             return right
@@ -120,27 +125,30 @@ def _target(data: Samples, rows: Array, batch: Array, teacher: Teacher | None) -
     if teacher is not None:
         target = np.concatenate([target, teacher.log_probabilities(batch)], axis=1)
         if teacher.features is not None:
-            target = np.concatenate([target, teacher.features.of(batch)], axis=1)
+            target = np.concatenate([target, teacher.features.predict(batch)], axis=1)
     return target
 
 
-def augmented(batch: Array, settings: BatchSettings, random: np.random.Generator) -> Array:
-    """Images mirrored and moved at random, each in its own way; what is no image is left alone.
+def augment(batch: Array, settings: BatchSettings, random: np.random.Generator) -> Array:
+    """Mirror and move each image at random.
 
     Args:
-        batch: Shape (n, height, width, channels), or any other.
+        batch: Images, float32, shape (n, height, width, channels). Another shape is no image.
         settings: `flip` and `shift`.
-        random: Where chance comes from.
+        random: Source of random numbers.
+
+    Returns:
+        Array of the shape and dtype of `batch`; `batch` itself if it holds no images.
     """
     if batch.ndim != 4:
         return batch
     if settings.flip:
-        mirrored = random.random(len(batch)) < 0.5
-        batch = np.where(mirrored[:, None, None, None], batch[:, :, ::-1], batch)
+        is_mirrored = random.random(len(batch)) < 0.5
+        batch = np.where(is_mirrored[:, None, None, None], batch[:, :, ::-1], batch)
     if settings.shift:
-        far, (height, width) = settings.shift, batch.shape[1:3]
-        padded = np.pad(batch, ((0, 0), (far, far), (far, far), (0, 0)))
-        tops, lefts = random.integers(0, 2 * far + 1, (2, len(batch)))
+        reach, (height, width) = settings.shift, batch.shape[1:3]
+        padded = np.pad(batch, ((0, 0), (reach, reach), (reach, reach), (0, 0)))
+        tops, lefts = random.integers(0, 2 * reach + 1, (2, len(batch)))
         rows = tops[:, None, None] + np.arange(height)[None, :, None]
         columns = lefts[:, None, None] + np.arange(width)[None, None, :]
         batch = padded[np.arange(len(batch))[:, None, None], rows, columns]

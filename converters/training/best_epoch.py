@@ -1,4 +1,4 @@
-"""Judges a training after each epoch on samples that were not trained on, and ends it in time."""
+"""Judge a training after each epoch on samples that it does not learn from, and end it in time."""
 
 from __future__ import annotations
 
@@ -10,63 +10,67 @@ import numpy.typing as npt
 import tf_keras
 
 from converters.data.dataset import Samples
-from converters.data.fields import are_finite, part
+from converters.data.fields import are_finite, select_field
 from converters.data.task import Task
 from converters.sources.inputs_outputs import Probabilities
 from converters.training.loss import mean_distance
-from converters.training.parallel import predictor, summed, workers_of
+from converters.training.parallel import predictor, sum_over_workers, worker_position
 from converters.training.teacher import log_probabilities
 
 Array = npt.NDArray[Any]
 
 _JUDGE_BATCH = 250
-#: A loss that falls by less than this share has stopped falling.
+#: Smallest share by which a loss must fall to count as a gain.
 _LEAST_GAIN = 0.01
-#: Where the accuracy has stopped rising the learning rate falls to this share of it, so often.
+#: Factor of the learning rate when there is no more gain, and how often it is applied.
 _REDUCED_TO, _REDUCTIONS = 0.3, 2
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """How a model does on some samples: its accuracy, 0-1, and its mean cross entropy."""
+class EpochScore:
+    """Accuracy of a model on some samples, 0-1, and its mean loss per sample."""
 
     accuracy: float
     loss: float
 
-    def beats(self, other: Verdict) -> bool:
-        """Whether it is better: more accurate, or as accurate and surer of it."""
+    def beats(self, other: EpochScore) -> bool:
+        """Whether the score is better: a higher accuracy, or an equal one with a lower loss."""
         return (self.accuracy, -self.loss) > (other.accuracy, -other.loss)
 
-    def gains_on(self, other: Verdict) -> bool:
-        """Whether it is so much better that it is worth to go on."""
+    def gains_on(self, other: EpochScore) -> bool:
+        """Whether the score is so much better that training should go on.
+
+        That is a higher accuracy, or an equal one with a loss lower by more than `_LEAST_GAIN`.
+        """
         if self.accuracy != other.accuracy:
             return self.accuracy > other.accuracy
         return self.loss < other.loss * (1 - _LEAST_GAIN)
 
 
-def _loss_of_output(task: Task, scores: Array, wanted: Array, probabilities: bool) -> float:
-    """Of one of several outputs, as a mean over samples."""
+def _output_loss(task: Task, scores: Array, right: Array, probabilities: bool) -> float:
+    """Loss of one of several outputs, as a mean over samples."""
     if not task.is_classification:
-        return mean_distance(task, wanted, scores)
+        return mean_distance(task, right, scores)
     logs = log_probabilities(scores, probabilities)
-    return -float(logs[np.arange(len(wanted)), wanted].mean())
+    return -float(logs[np.arange(len(right)), right].mean())
 
 
-def verdict_on(model: Any, samples: Samples, probabilities: Probabilities) -> Verdict:
-    """Ask a model about samples.
+def score_model(model: Any, samples: Samples, probabilities: Probabilities) -> EpochScore:
+    """Score a model on samples.
 
     Args:
-        model: Of tf-keras.
-        samples: With labels.
-        probabilities: Whether a classifier's scores are probabilities rather than logits.
+        model: tf-keras model.
+        samples: Samples with labels or right answers.
+        probabilities: Whether a classifier's scores are probabilities, not logits.
 
     Returns:
-        Of what is no classifier, and of several outputs, an accuracy of 0: the loss decides.
+        Accuracy and loss. The accuracy is 0 where the task is no classification or there are
+        several outputs: then only the loss decides.
     """
     correct, loss = 0.0, 0.0
     predict = predictor(model, samples.task.names)
     parts = samples.task.parts
-    worker, workers = workers_of(model.distribute_strategy)
+    worker, workers = worker_position(model.distribute_strategy)
     for number, (batch, labels) in enumerate(samples.batches(_JUDGE_BATCH)):
         if number % workers != worker:
             continue
@@ -75,8 +79,12 @@ def verdict_on(model: Any, samples: Samples, probabilities: Probabilities) -> Ve
             correct, loss = 0, float("inf")
             break
         for name, task in parts.items():
-            of_output = part(scores, name), part(labels, name), part(probabilities, name)
-            loss += _loss_of_output(task, *of_output) * len(batch)
+            of_output = (
+                select_field(scores, name),
+                select_field(labels, name),
+                select_field(probabilities, name),
+            )
+            loss += _output_loss(task, *of_output) * len(batch)
         if parts:
             continue
         if not samples.task.is_classification:
@@ -86,17 +94,12 @@ def verdict_on(model: Any, samples: Samples, probabilities: Probabilities) -> Ve
         logs = log_probabilities(scores, probabilities)
         correct += int((logs.argmax(axis=1) == labels).sum())
         loss -= float(logs[np.arange(len(labels)), labels].sum())
-    correct, loss = summed((correct, loss), model.distribute_strategy)
-    return Verdict(correct / len(samples), loss / len(samples))
+    correct, loss = sum_over_workers((correct, loss), model.distribute_strategy)
+    return EpochScore(correct / len(samples), loss / len(samples))
 
 
 class BestEpoch(tf_keras.callbacks.Callback):  # type: ignore[misc]
-    """Remembers the weights that did best.
-
-    Attributes:
-        accuracies: After each epoch, 0-1.
-        losses: After each epoch.
-    """
+    """Remember the weights with the best score; `accuracies` (0-1) and `losses` hold all epochs."""
 
     def __init__(
         self,
@@ -106,38 +109,40 @@ class BestEpoch(tf_keras.callbacks.Callback):  # type: ignore[misc]
         reduces: bool,
         first_epoch: int = 0,
     ) -> None:
-        """Begin with nothing.
+        """Begin without any epoch.
 
         Args:
             validation: Samples to judge by.
-            probabilities: Whether the model's scores are probabilities rather than logits.
-            patience: Epochs that gain nothing before something is done about it; 0 is never.
-            reduces: Whether that is first a smaller learning rate, from the best weights on.
-            first_epoch: The first that may be kept; those before are on their way to something.
+            probabilities: Whether the model's scores are probabilities, not logits.
+            patience: Number of epochs without a gain before the training ends or the learning rate
+                falls; 0 for never.
+            reduces: Whether the learning rate falls first, twice, each time from the best weights.
+            first_epoch: First epoch that may be kept, from 0; before it, a pruning schedule is not
+                complete.
         """
         super().__init__()
         self._validation, self._probabilities = validation, probabilities
         self._patience, self._reduces, self._first_epoch = patience, reduces, first_epoch
         self._weights: list[npt.NDArray[Any]] = []
-        self._best = self._gained = Verdict(-1.0, float("inf"))
+        self._best = self._gained = EpochScore(-1.0, float("inf"))
         self._best_epoch = self._idle = self._reductions = 0
         self.accuracies: list[float] = []
         self.losses: list[float] = []
         self.ended = False
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Judge the epoch; slow down or end where nothing is gained any more."""
-        found = verdict_on(self.model, self._validation, self._probabilities)
-        self.accuracies.append(found.accuracy)
-        self.losses.append(found.loss)
+        """Judge the epoch; without a gain, reduce the learning rate or end the training."""
+        score = score_model(self.model, self._validation, self._probabilities)
+        self.accuracies.append(score.accuracy)
+        self.losses.append(score.loss)
         if logs is not None:
-            logs["validation_accuracy"], logs["validation_loss"] = found.accuracy, found.loss
+            logs["validation_accuracy"], logs["validation_loss"] = score.accuracy, score.loss
         if epoch < self._first_epoch:
             return
-        if not self._weights or found.beats(self._best):
-            self._best, self._best_epoch, self._weights = found, epoch, self.model.get_weights()
-        if found.gains_on(self._gained):
-            self._gained, self._idle = found, 0
+        if not self._weights or score.beats(self._best):
+            self._best, self._best_epoch, self._weights = score, epoch, self.model.get_weights()
+        if score.gains_on(self._gained):
+            self._gained, self._idle = score, 0
             return
         self._idle += 1
         if self._patience and self._idle >= self._patience:
@@ -153,13 +158,13 @@ class BestEpoch(tf_keras.callbacks.Callback):  # type: ignore[misc]
         rate.assign(rate * _REDUCED_TO)
 
     def keep(self) -> int:
-        """Give the model the weights of its best epoch; which that was, from 0."""
+        """Give the model the weights of its best epoch, and return that epoch's number, from 0."""
         if self._weights:
             self.model.set_weights(self._weights)
         return self._best_epoch
 
     def state(self) -> tuple[dict[str, Any], list[npt.NDArray[Any]]]:
-        """All that `restore` needs: plain data, and the weights."""
+        """State for `restore`: plain data, and the best weights, one array of any shape each."""
         plain = {
             "best": [self._best.accuracy, self._best.loss],
             "gained": [self._gained.accuracy, self._gained.loss],
@@ -171,8 +176,8 @@ class BestEpoch(tf_keras.callbacks.Callback):  # type: ignore[misc]
         return plain, self._weights
 
     def restore(self, plain: dict[str, Any], weights: list[npt.NDArray[Any]]) -> None:
-        """Go on where `state` was taken."""
-        self._best, self._gained = Verdict(*plain["best"]), Verdict(*plain["gained"])
+        """Continue from a `state`: plain data and the best weights, one array of any shape each."""
+        self._best, self._gained = EpochScore(*plain["best"]), EpochScore(*plain["gained"])
         self._best_epoch, self._idle, self._reductions = plain["counts"]
         self.accuracies, self.ended = list(plain["accuracies"]), plain["ended"]
         self.losses = list(plain["losses"])

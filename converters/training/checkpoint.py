@@ -1,4 +1,4 @@
-"""Where a training was after its last finished epoch, so that an interruption costs one at most."""
+"""State of a training after its last complete epoch: an interruption costs at most one epoch."""
 
 from __future__ import annotations
 
@@ -19,36 +19,42 @@ from converters.training.best_epoch import BestEpoch
 
 Arrays = list[npt.NDArray[Any]]
 
-#: Keeping may take this share of the time at most: a model may be large, and its epochs short.
+#: Largest share of the time for checkpoints: a model may be large, and its epochs short.
 _LARGEST_SHARE = 0.1
 _PLAIN = "state.json"
 _MODEL, _OPTIMIZER, _BEST = "model.npz", "optimizer.npz", "best.npz"
 
 
 @dataclass(frozen=True)
-class Done:
-    """What of a training is done."""
+class TrainingRecord:
+    """The complete part of a training."""
 
     epochs: list[dict[str, float]]
-    """The figures of each finished epoch, such as "loss"; grows."""
-    tried: dict[float, float]
+    """Figures of each complete epoch, such as "loss"; the list grows."""
+    trial_losses: dict[float, float]
     """Learning rate to the validation loss after its trial."""
 
-    def learning_rate(self, given: Sequence[float]) -> float:
-        """That which did best, or the first that was given."""
-        return min(self.tried, key=lambda rate: self.tried[rate]) if self.tried else given[0]
+    def learning_rate(self, rates: Sequence[float]) -> float:
+        """Learning rate with the lowest loss in its trial; the first of `rates` without trials."""
+        return (
+            min(self.trial_losses, key=lambda rate: self.trial_losses[rate])
+            if self.trial_losses
+            else rates[0]
+        )
 
 
-def restore_training(entry: CacheEntry, model: Any, best: BestEpoch | None) -> Done | None:
-    """Bring a model to where its training was after its last finished epoch.
+def restore_training(
+    entry: CacheEntry, model: Any, best: BestEpoch | None
+) -> TrainingRecord | None:
+    """Restore a model to its state after its last complete epoch.
 
     Args:
-        entry: The place of this training, by the digest of all that decides it.
-        model: A compiled tf-keras model; its weights and its optimizer's are changed in place.
-        best: The judge of its epochs, or None.
+        entry: Cache entry of this training, found by the digest of all that decides it.
+        model: Compiled tf-keras model; its weights and those of its optimizer change in place.
+        best: Judge of its epochs, or None.
 
     Returns:
-        The finished part of the training; None if there is nothing to go on from.
+        The complete part of the training; None if there is no checkpoint that fits.
     """
     parts = entry.get()
     if parts is None:
@@ -64,28 +70,32 @@ def restore_training(entry: CacheEntry, model: Any, best: BestEpoch | None) -> D
         model.optimizer.learning_rate.assign(plain["learning_rate"])
     if best is not None:
         best.restore(plain["best"], _arrays(parts[_BEST]))
-    return Done(plain["epochs"], {float(rate): loss for rate, loss in plain["tried"].items()})
+    return TrainingRecord(
+        plain["epochs"], {float(rate): loss for rate, loss in plain["tried"].items()}
+    )
 
 
-def keep_training(entry: CacheEntry, model: Any, best: BestEpoch | None, done: Done) -> None:
-    """Keep where the training of a model is.
+def keep_training(
+    entry: CacheEntry, model: Any, best: BestEpoch | None, record: TrainingRecord
+) -> None:
+    """Write a checkpoint of a training.
 
     Args:
-        entry: The place of this training.
-        model: The tf-keras model that is trained.
-        best: The judge of its epochs, or None.
-        done: The finished part of the training.
+        entry: Cache entry of this training.
+        model: tf-keras model in training.
+        best: Judge of its epochs, or None.
+        record: The complete part of the training.
 
     Raises:
-        HostDiskError: The disk is full or read-only.
+        HostDiskError: The disk is full or read-only: the checkpoint is not written.
         ConversionError: The folder cannot be written.
     """
     state, weights = best.state() if best is not None else ({}, [])
-    rate = model.optimizer.learning_rate  # a number, where it follows a schedule
+    rate = model.optimizer.learning_rate  # a plain number if it follows a schedule
     plain = {
         "best": state,
-        "epochs": done.epochs,
-        "tried": done.tried,
+        "epochs": record.epochs,
+        "tried": record.trial_losses,
         "learning_rate": float(rate) if hasattr(rate, "assign") else None,
     }
     parts = {
@@ -98,32 +108,34 @@ def keep_training(entry: CacheEntry, model: Any, best: BestEpoch | None, done: D
 
 
 class CollectEpochs(tf_keras.callbacks.Callback):  # type: ignore[misc]
-    """Notes the figures of each epoch."""
+    """Add the figures of each epoch to a record."""
 
-    def __init__(self, done: Done) -> None:
+    def __init__(self, record: TrainingRecord) -> None:
         super().__init__()
-        self._done = done
+        self._record = record
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
-        """Note them."""
-        self._done.epochs.append({name: float(value) for name, value in (logs or {}).items()})
+        """Add the figures of this epoch."""
+        self._record.epochs.append({name: float(value) for name, value in (logs or {}).items()})
 
 
 class KeepEpochs(tf_keras.callbacks.Callback):  # type: ignore[misc]
-    """Keeps a checkpoint after each epoch, or as often as its cost allows."""
+    """Write a checkpoint after each epoch, or as often as its cost allows."""
 
-    def __init__(self, checkpoint: CacheEntry, best: BestEpoch | None, done: Done) -> None:
+    def __init__(
+        self, checkpoint: CacheEntry, best: BestEpoch | None, record: TrainingRecord
+    ) -> None:
         super().__init__()
-        self._checkpoint, self._best, self._done = checkpoint, best, done
+        self._checkpoint, self._best, self._record = checkpoint, best, record
         self._not_before = 0.0
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
-        """Remember it; a full disk costs the way back, not the training."""
+        """Write a checkpoint; if the disk is full, the training goes on without checkpoints."""
         started = time.monotonic()
-        if started < self._not_before or not np.isfinite(self._done.epochs[-1]["loss"]):
+        if started < self._not_before or not np.isfinite(self._record.epochs[-1]["loss"]):
             return
         try:
-            keep_training(self._checkpoint, self.model, self._best, self._done)
+            keep_training(self._checkpoint, self.model, self._best, self._record)
         except ConversionError:
             self._not_before = float("inf")
             return
@@ -138,5 +150,5 @@ def _packed(arrays: Arrays) -> bytes:
 
 
 def _arrays(content: bytes) -> Arrays:
-    with np.load(io.BytesIO(content), allow_pickle=False) as found:
-        return [found[name] for name in sorted(found.files)]
+    with np.load(io.BytesIO(content), allow_pickle=False) as file:
+        return [file[name] for name in sorted(file.files)]

@@ -1,7 +1,6 @@
-"""Weight sharing, by TensorFlow Model Optimization: each kernel keeps a few distinct values.
+"""Weight clustering by TensorFlow Model Optimization: each kernel keeps a few distinct values.
 
-The file gets smaller when it is compressed, as repeated values compress well; it does not get
-faster.
+A compressed file gets smaller, because repeated values compress well. Inference gets no faster.
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ from converters.draft.draft import CLUSTERS, Draft, Materials
 from converters.errors import ConversionError
 from converters.recipe.training_steps import ClusterWeights
 from converters.training.automatic import train_on
-from converters.training.wrapped import unwrapped, wrapped
+from converters.training.wrapped import unwrap_layers, wrap_layers
 
-#: Whose kernels are clustered; TFMOT leaves depthwise kernels out too, as too much would be lost.
+#: Layers whose kernels are clustered. TFMOT too leaves depthwise kernels out: they lose too much.
 _CLUSTERED = (tf_keras.layers.Conv1D, tf_keras.layers.Conv2D, tf_keras.layers.Dense)
 _NOT_CLUSTERED = (
     tf_keras.layers.DepthwiseConv1D,
@@ -34,30 +33,31 @@ _NOT_FASTER = (
 
 
 def share_weights(draft: Draft, step: ClusterWeights, materials: Materials) -> Draft:
-    """Give each kernel a few distinct values, and train these on.
+    """Give each kernel a few distinct values, and train these values.
 
     Args:
-        draft: A float tf-keras model of plain layers.
-        step: How many values.
-        materials: With the split "train".
+        draft: Float tf-keras model of plain layers.
+        step: Number of distinct values, and settings of the training.
+        materials: Samples with the split "train".
 
     Raises:
-        ConversionError: The model has no kernel of more weights than that, or cannot be wrapped.
+        ConversionError: No kernel has more weights than the step has values, or the model cannot be
+            wrapped: a recipe without the step is needed.
     """
-    model = _wrapped(draft.keras_model, step, materials)
-    found = train_on(model, step, materials, "cluster")
+    model = _wrap_kernels(draft.keras_model, step, materials)
+    history = train_on(model, step, materials, "cluster")
     stripped = cluster.strip_clustering(model)
-    told = {"distinct_weights": _distinct(stripped), **found}
-    return unwrapped(draft, stripped, materials, CLUSTERS, told, _NOT_FASTER)
+    facts = {"distinct_weights": _count_distinct(stripped), **history}
+    return unwrap_layers(draft, stripped, materials, CLUSTERS, facts, _NOT_FASTER)
 
 
-def _wrapped(model: Any, step: ClusterWeights, materials: Materials) -> Any:
-    chosen = {
+def _wrap_kernels(model: Any, step: ClusterWeights, materials: Materials) -> Any:
+    names = {
         layer.name
         for layer in model.layers
         if _has_kernel(layer) and np.asarray(layer.kernel).size > step.clusters
     }
-    if not chosen:
+    if not names:
         raise ConversionError(
             f"{materials.source.path}: has no convolution and no Dense layer with more "
             f"than {step.clusters} weights",
@@ -65,23 +65,23 @@ def _wrapped(model: Any, step: ClusterWeights, materials: Materials) -> Any:
         )
 
     def wrap(layer: Any) -> Any:
-        if layer.name not in chosen:
+        if layer.name not in names:
             return layer
         return cluster.cluster_weights(
             layer, step.clusters, cluster_config.CentroidInitialization.KMEANS_PLUS_PLUS
         )
 
-    # The centroids are drawn at random.
+    # TFMOT chooses the first centroids at random.
     tf_keras.utils.set_random_seed(materials.seed)
-    return wrapped(model, wrap, materials, "clustering")
+    return wrap_layers(model, wrap, materials, "clustering")
 
 
 def _has_kernel(layer: Any) -> bool:
     return isinstance(layer, _CLUSTERED) and not isinstance(layer, _NOT_CLUSTERED)
 
 
-def _distinct(model: Any) -> dict[str, int]:
-    """Of each layer the distinct values that its kernel has."""
+def _count_distinct(model: Any) -> dict[str, int]:
+    """Name of each layer to the number of distinct values in its kernel."""
     return {
         layer.name: len(np.unique(np.asarray(layer.kernel)))
         for layer in model.layers

@@ -1,4 +1,4 @@
-"""The steps of a recipe that train a model on: by its data alone, or by a teacher as well."""
+"""The steps of a recipe that continue a training: with the data alone, or also with a teacher."""
 
 from __future__ import annotations
 
@@ -7,44 +7,44 @@ from dataclasses import replace
 from converters.draft.draft import Draft, Materials, with_model
 from converters.recipe.training_steps import Distill, FineTune
 from converters.training.automatic import train_on
-from converters.training.parallel import shared, unshared
-from converters.training.preserve import preserving
+from converters.training.parallel import from_strategy, to_strategy
+from converters.training.preserve import preserve_callbacks
 from converters.training.teacher import Teacher
-from converters.training.teachers import teacher_of, told_of
+from converters.training.teachers import describe_teachers, make_teacher
 
 
 def distill(draft: Draft, step: Distill, materials: Materials) -> Draft:
-    """Train the model on; the model that the conversion began with, or others, are its teachers.
+    """Train the model with teachers: the model that the conversion began with, or others.
 
     Args:
-        draft: A float tf-keras model, changed in place; best a smaller one than the teacher.
-        step: How long and how fast, temperature and alpha.
-        materials: With the split "train"; "validation" chooses between epochs.
+        draft: Float tf-keras model, changed in place; best smaller than the teacher.
+        step: Epochs, learning rate, temperature and alpha.
+        materials: Samples with the split "train"; those of "validation" choose between epochs.
 
     Raises:
         ConversionError: The training diverges, or a teacher does not fit.
     """
-    teacher = teacher_of(step, materials, draft.keras_model)
-    made = _trained(draft, step, materials, teacher)
-    return replace(made, found={**made.found, **told_of(step)})
+    teacher = make_teacher(step, materials, draft.keras_model)
+    draft_after = _train(draft, step, materials, teacher)
+    return replace(draft_after, found={**draft_after.found, **describe_teachers(step)})
 
 
-def tune(draft: Draft, step: FineTune, materials: Materials) -> Draft:
-    """Train the model on by its data alone.
+def fine_tune_draft(draft: Draft, step: FineTune, materials: Materials) -> Draft:
+    """Train the model with the data alone.
 
     Args:
-        draft: A float tf-keras model, changed in place.
-        step: How long and how fast.
-        materials: With the split "train"; "validation" chooses between epochs.
+        draft: Float tf-keras model, changed in place.
+        step: Epochs and learning rate.
+        materials: Samples with the split "train"; those of "validation" choose between epochs.
 
     Raises:
-        ConversionError: The training diverges.
+        ConversionError: The training diverges: a smaller learning rate is needed.
     """
-    return _trained(draft, step, materials, None)
+    return _train(draft, step, materials, None)
 
 
-def _trained(draft: Draft, step: FineTune, materials: Materials, teacher: Teacher | None) -> Draft:
-    model = shared(draft.keras_model, materials.strategy)
-    found = train_on(model, step, materials, step.kind, teacher, preserving(draft.keep))
-    model = unshared(model, materials.strategy)
-    return replace(with_model(draft, model, materials), found=found)
+def _train(draft: Draft, step: FineTune, materials: Materials, teacher: Teacher | None) -> Draft:
+    model = to_strategy(draft.keras_model, materials.strategy)
+    history = train_on(model, step, materials, step.kind, teacher, preserve_callbacks(draft.keep))
+    model = from_strategy(model, materials.strategy)
+    return replace(with_model(draft, model, materials), found=history)

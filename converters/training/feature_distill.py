@@ -1,14 +1,17 @@
-"""Distillation by what layers see, not by the answers alone.
+"""Distillation from the activations of layers, in addition to the answers.
 
 Pairs of layers, one of the student and one of the teacher, are compared wherever both are about to
-lose resolution. By attention maps (Zagoruyko and Komodakis, "Paying More Attention to Attention",
-2017): the sum of the squared activations over the channels, divided by its L2 norm; their squared
-distance, 0-2, is the loss, and the channels may differ in number. By regressors (Romero et
-al., "FitNets", 2015): a 1x1 convolution that is trained along leads from the student's channels to
-the teacher's; what is compared is the squared error as a share of the teacher's squares.
+lose resolution. There are two ways:
 
-What the teacher's layers say goes along with the labels, and what the student's say with its
-answers, while it trains only: the model itself gets no layer more.
+- Attention maps (Zagoruyko and Komodakis, "Paying More Attention to Attention", 2017): the sum of
+  the squared activations over the channels, divided by its L2 norm. The loss is the squared
+  distance of two maps, 0-2. The layers may differ in their number of channels.
+- Regressors (Romero et al., "FitNets", 2015): a 1x1 convolution, trained together with the student,
+  maps the student's channels to the teacher's. The loss is the squared error as a share of the
+  teacher's squares.
+
+During training only, the teacher's activations stand beside the labels and the student's beside its
+answers. The model itself gets no additional layer.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ import numpy.typing as npt
 import tensorflow as tf
 import tf_keras
 
-from converters.data.fields import fed
+from converters.data.fields import to_keras_inputs
 from converters.errors import ConversionError
 from converters.graph.build import build_model
 from converters.graph.keras.read import read_graph
@@ -36,114 +39,130 @@ _SMALLEST = 1e-12
 
 
 @dataclass(frozen=True)
-class Pair:
-    """Two layers that are to see the same."""
+class LayerPair:
+    """Two layers whose activations should agree."""
 
     student: str
     """Name of the student's layer."""
     teacher: str
-    """Name of the teacher's."""
+    """Name of the teacher's layer."""
     height: int
-    """Of both."""
+    """Height of the activations of both."""
     width: int
-    """Of both."""
+    """Width of the activations of both."""
     channels: int
-    """Of the teacher's."""
+    """Number of channels of the teacher's layer."""
 
     def columns(self, kind: str) -> int:
-        """Numbers by which they are compared."""
+        """Number of values per sample by which the layers are compared."""
         return self.height * self.width * (self.channels if kind == REGRESSOR else 1)
 
 
 @dataclass(frozen=True)
 class Features:
-    """What of a teacher's layers a student learns."""
+    """Layers of a teacher that a student learns from."""
 
     kind: str
     """`ATTENTION` or `REGRESSOR`."""
     weight: float
-    """What their loss is multiplied with."""
-    pairs: tuple[Pair, ...]
-    """At least one."""
+    """Factor of the loss of the layers."""
+    pairs: tuple[LayerPair, ...]
+    """Pairs of layers, at least one."""
     ask: Callable[[Any], Sequence[Any]]
-    """Batch to the teacher's activations, one array a pair."""
+    """Function of a batch to the teacher's activations: an array (n, height, width, channels) a
+    pair."""
     names: tuple[str, ...] = ()
-    """Of the teacher's inputs, where it has several."""
+    """Names of the teacher's inputs, where it has several."""
 
     @property
     def columns(self) -> int:
-        """Numbers a sample."""
+        """Number of values per sample, over all pairs."""
         return sum(pair.columns(self.kind) for pair in self.pairs)
 
-    def of(self, batch: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """What the teacher's layers say of a batch: float32, shape (n, columns)."""
-        taken = fed(batch, self.names)
-        seen = self.ask(
-            [tf.constant(one) for one in taken] if batch.dtype.names else tf.constant(taken)
+    def predict(self, batch: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Activations or attention maps of the teacher's layers.
+
+        Args:
+            batch: Inputs, float32, shape (n, ...); for several inputs shape (n,), a field for each.
+
+        Returns:
+            float32, shape (n, columns): the layers of all pairs, flat, in the order of `pairs`.
+        """
+        inputs = to_keras_inputs(batch, self.names)
+        activations = self.ask(
+            [tf.constant(array) for array in inputs] if batch.dtype.names else tf.constant(inputs)
         )
         if self.kind == ATTENTION:
-            seen = [attention(one) for one in seen]
-        return np.concatenate([np.asarray(one).reshape(len(batch), -1) for one in seen], axis=1)
+            activations = [attention(array) for array in activations]
+        return np.concatenate(
+            [np.asarray(array).reshape(len(batch), -1) for array in activations], axis=1
+        )
 
-    def beside(self, model: Any) -> Any:
-        """The model with what its own layers say beside its answers, while it trains."""
+    def extend_model(self, model: Any) -> Any:
+        """Extend a tf-keras model: in training, its layers' values stand beside its answers."""
         layers = {_name(layer): layer for layer in model.layers}
-        seen = [_output(layers[pair.student]) for pair in self.pairs]
+        activations = [_output(layers[pair.student]) for pair in self.pairs]
         if self.kind == ATTENTION:
-            said = [_Attention(name=f"attention_{n}")(one) for n, one in enumerate(seen)]
+            features = [_Attention(name=f"attention_{n}")(one) for n, one in enumerate(activations)]
         else:
-            said = [
+            features = [
                 tf_keras.layers.Flatten(name=f"regressed_{n}")(
                     tf_keras.layers.Conv2D(pair.channels, 1, name=f"regressor_{n}")(one)
                 )
-                for n, (pair, one) in enumerate(zip(self.pairs, seen, strict=True))
+                for n, (pair, one) in enumerate(zip(self.pairs, activations, strict=True))
             ]
-        return tf_keras.Model(model.inputs, _Beside(name="beside")([model.output, *said]))
+        return tf_keras.Model(model.inputs, _Concatenate(name="beside")([model.output, *features]))
 
-    def loss(self, wanted: Any, said: Any) -> Any:
-        """Of each sample, shape (batch,); both are (batch, columns)."""
+    def loss(self, right: Any, answers: Any) -> Any:
+        """Weighted loss of each sample, shape (batch,).
+
+        Args:
+            right: Values of the teacher's layers, shape (batch, columns).
+            answers: Values of the student's layers, shape (batch, columns).
+        """
         distances, start = [], 0
         for pair in self.pairs:
             columns = slice(start, start + pair.columns(self.kind))
             start = columns.stop
-            right = wanted[:, columns]
-            apart = tf.reduce_sum(tf.square(said[:, columns] - right), axis=1)
+            right_part = right[:, columns]
+            distance = tf.reduce_sum(tf.square(answers[:, columns] - right_part), axis=1)
             if self.kind == REGRESSOR:
-                apart /= tf.reduce_sum(tf.square(right), axis=1) + _SMALLEST
-            distances.append(apart)
+                distance /= tf.reduce_sum(tf.square(right_part), axis=1) + _SMALLEST
+            distances.append(distance)
         return self.weight * tf.add_n(distances) / len(distances)
 
 
 class FeatureLoss(tf_keras.losses.Loss):  # type: ignore[misc]
-    """The loss of the answers, and that of the layers."""
+    """Sum of the loss of the answers and the loss of the layers."""
 
-    def __init__(self, of_answers: Any, features: Features) -> None:
+    def __init__(self, answer_loss: Any, features: Features) -> None:
         super().__init__(name="loss")
-        self._of_answers, self._features = of_answers, features
+        self._answer_loss, self._features = answer_loss, features
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Of each sample, shape (batch,)."""
+        """Loss of each sample, shape (batch,)."""
         columns = self._features.columns
-        of_answers = self._of_answers.call(y_true[:, :-columns], y_pred[:, :-columns])
-        return of_answers + self._features.loss(y_true[:, -columns:], y_pred[:, -columns:])
+        answer_loss = self._answer_loss.call(y_true[:, :-columns], y_pred[:, :-columns])
+        return answer_loss + self._features.loss(y_true[:, -columns:], y_pred[:, -columns:])
 
     def accuracy(self, y_true: Any, y_pred: Any) -> Any:
-        """Whether each sample was classified rightly, shape (batch,)."""
+        """1 for each sample that is classified rightly, else 0: float32, shape (batch,)."""
         columns = self._features.columns
-        return self._of_answers.accuracy(y_true[:, :-columns], y_pred[:, :-columns])
+        return self._answer_loss.accuracy(y_true[:, :-columns], y_pred[:, :-columns])
 
 
-def features_of(kind: str, weight: float, student: Any, teacher: LoadedModel) -> Features:
+def pair_features(kind: str, weight: float, student: Any, teacher: LoadedModel) -> Features:
     """Pair the layers of two models.
 
     Args:
         kind: `ATTENTION` or `REGRESSOR`.
-        weight: As in `Features`.
-        student: A tf-keras model; layers may be wrapped.
-        teacher: Keras model that is asked.
+        weight: Factor of the loss of the layers (`Features.weight`).
+        student: tf-keras model; its layers may be wrapped.
+        teacher: Keras model to learn from.
 
     Raises:
-        ConversionError: No two layers see a picture of the same size.
+        ConversionError: The teacher is no Keras model, or no two layers have activations of the
+            same height and width.
     """
     if teacher.keras_model is None:
         raise ConversionError(
@@ -151,27 +170,27 @@ def features_of(kind: str, weight: float, student: Any, teacher: LoadedModel) ->
             'leave `features` out, or write `features = "none"`',
         )
     model = build_model(read_graph(teacher.keras_model, str(teacher.path)))
-    pairs = paired(_shapes(student), _shapes(model))
+    pairs = pair_layers(_shapes(student), _shapes(model))
     if not pairs:
         raise ConversionError(
             f"{teacher.path}: no layer of it has the height and width of one of the model's",
             'leave `features` out, or write `features = "none"`',
         )
     outputs = [model.get_layer(pair.teacher).output for pair in pairs]
-    asked = tf.function(tf_keras.Model(model.inputs, outputs), autograph=False)
+    activations = tf.function(tf_keras.Model(model.inputs, outputs), autograph=False)
     names = field_names(teacher.inputs)
-    return Features(kind, weight, pairs, lambda batch: asked(batch, training=False), names)
+    return Features(kind, weight, pairs, lambda batch: activations(batch, training=False), names)
 
 
 Shapes = dict[str, tuple[int, int, int]]
 
 
-def paired(student: Shapes, teacher: Shapes) -> tuple[Pair, ...]:
-    """For each size the last layers that have it: of one name if there are such.
+def pair_layers(student: Shapes, teacher: Shapes) -> tuple[LayerPair, ...]:
+    """Pair the last layers of each size; layers of the same name first.
 
     Args:
-        student: Name of each layer to height, width and channels, in the order of the model.
-        teacher: The same.
+        student: Name of each of its layers to height, width and channels, in the model's order.
+        teacher: Name of each of its layers to height, width and channels, in the model's order.
     """
     pairs = []
     for size in dict.fromkeys(shape[:2] for shape in student.values()):
@@ -179,37 +198,40 @@ def paired(student: Shapes, teacher: Shapes) -> tuple[Pair, ...]:
         theirs = [name for name, shape in teacher.items() if shape[:2] == size]
         both = [name for name in ours if name in theirs]
         if size != (1, 1) and theirs:
-            one, other = (both[-1], both[-1]) if both else (ours[-1], theirs[-1])
-            pairs.append(Pair(one, other, *teacher[other]))
+            ours_name, theirs_name = (both[-1], both[-1]) if both else (ours[-1], theirs[-1])
+            pairs.append(LayerPair(ours_name, theirs_name, *teacher[theirs_name]))
     return tuple(pairs)
 
 
-def attention(seen: Any) -> Any:
-    """Attention maps, flat and of length 1: (batch, height * width).
+def attention(activations: Any) -> Any:
+    """Attention maps of activations.
 
     Args:
-        seen: Activations, shape (batch, height, width, channels).
+        activations: Activations, float32, shape (batch, height, width, channels).
+
+    Returns:
+        Maps, float32, shape (batch, height * width), each of length 1.
     """
-    squares = tf.reduce_sum(tf.square(seen), axis=-1)
+    squares = tf.reduce_sum(tf.square(activations), axis=-1)  # (batch, height, width)
     return tf.math.l2_normalize(tf.reshape(squares, (tf.shape(squares)[0], -1)), axis=1)
 
 
 def _shapes(model: Any) -> Shapes:
-    found = {}
+    shapes = {}
     for layer in model.layers:
         shape = tuple(_output(layer).shape)
         if len(shape) == 4 and not isinstance(layer, tf_keras.layers.InputLayer):
-            found[_name(layer)] = shape[1:]
-    return found
+            shapes[_name(layer)] = shape[1:]
+    return shapes
 
 
 def _name(layer: Any) -> str:
-    """What the layer is called without its wrapper."""
+    """Name of the layer without its wrapper."""
     return str(getattr(layer, "layer", layer).name)
 
 
 def _output(layer: Any) -> Any:
-    """Of a layer that is used several times, its first."""
+    """Output of the layer, or its first one if the layer is used several times."""
     return layer.get_output_at(0)
 
 
@@ -218,8 +240,8 @@ class _Attention(tf_keras.layers.Layer):  # type: ignore[misc]
         return attention(inputs)
 
 
-class _Beside(tf_keras.layers.Layer):  # type: ignore[misc]
-    """The answers; while it trains, with what stands beside them."""
+class _Concatenate(tf_keras.layers.Layer):  # type: ignore[misc]
+    """The answers; in training, with the values of the layers beside them."""
 
     def call(self, inputs: Any, training: Any = None) -> Any:
         return tf.concat(inputs, axis=-1) if training else inputs[0]

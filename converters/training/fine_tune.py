@@ -1,8 +1,7 @@
-"""Trains a tf-keras model on: the one training loop that every lossy step uses.
+"""The training loop that every lossy step uses; it changes a tf-keras model in place.
 
-The model that is given is changed in place. A softmax that is a layer of its own at the end of the
-model is left out of the training, whose loss then sees the logits: a rounded softmax would show the
-loss zeros, from which there is nothing to learn.
+If the model ends in a softmax layer of its own, training leaves this layer out and computes the
+loss from the logits. A rounded softmax would give the loss zeros: it could learn nothing from them.
 """
 
 from __future__ import annotations
@@ -21,83 +20,90 @@ from converters.errors import ConversionError
 from converters.progress import Progress, Report, ignore
 from converters.sources.inputs_outputs import Probabilities
 from converters.training.batches import BatchSettings, batches
-from converters.training.best_epoch import BestEpoch, verdict_on
-from converters.training.checkpoint import CollectEpochs, Done, KeepEpochs, restore_training
+from converters.training.best_epoch import BestEpoch, score_model
+from converters.training.checkpoint import (
+    CollectEpochs,
+    KeepEpochs,
+    TrainingRecord,
+    restore_training,
+)
 from converters.training.feature_distill import FeatureLoss
-from converters.training.loss import losses_of, trained_part
+from converters.training.loss import output_losses, select_trainable
 from converters.training.parallel import agreement, replicas, steps_an_epoch
 from converters.training.teacher import Teacher
 from converters.training.training_log import TrainingLog
 
 _REPORT_EVERY = 10
-#: A learning rate is tried on so many batches, or on an epoch if that is shorter.
+#: Number of batches in the trial of a learning rate; an epoch if that is shorter.
 TRIAL_BATCHES = 200
 
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How to train."""
+    """Settings of a training."""
 
     epochs: int
-    """Passes over the samples, at most."""
+    """Largest number of passes over the samples."""
     learning_rates: tuple[float, ...]
-    """Adam's, at the beginning; of several, that which does best on the validation samples after a
-    short trial."""
+    """Learning rates of Adam at the beginning. If there are several, the one with the lowest loss
+    on the validation samples after a short trial is used."""
     batches: BatchSettings = BatchSettings()  # noqa: RUF009 - frozen
-    """How samples become batches."""
+    """Size, order and augmentation of batches."""
     probabilities: Probabilities = True
-    """Whether the model's scores are probabilities rather than logits."""
+    """Whether the model's scores are probabilities, not logits."""
     cosine: bool = False
-    """Whether the learning rate falls to 0 along a cosine; else it is constant, or falls where
-    nothing is gained any more."""
+    """Whether the learning rate falls to 0 along a cosine. If not, it is constant, or falls when
+    there is no more gain."""
     patience: int = 0
-    """With validation samples: epochs that gain nothing before the training ends, or the learning
-    rate falls; 0 is never."""
+    """Number of epochs without a gain on the validation samples before the training ends or the
+    learning rate falls; 0 for never."""
     reduces: bool = False
     """Whether the learning rate falls, twice, before patience ends the training."""
     first_epoch: int = 0
-    """The first whose weights may be kept, from 0."""
+    """First epoch whose weights may be kept, from 0."""
     stage: str = "train"
-    """What the progress calls it."""
+    """Name of the stage in the progress."""
 
 
 @dataclass(frozen=True)
 class History:
-    """How the training went."""
+    """Figures of a training."""
 
     losses: tuple[float, ...]
-    """After each epoch, of the training samples."""
+    """Loss on the training samples in each epoch."""
     accuracies: tuple[float, ...]
-    """The same, 0-1; empty where the task is no classification or there are several outputs, as the
-    next."""
+    """Accuracy on the training samples in each epoch, 0-1; empty where the task is no
+    classification or there are several outputs."""
     validation_accuracies: tuple[float, ...]
-    """After each epoch, 0-1; empty without validation samples."""
+    """Accuracy on the validation samples after each epoch, 0-1; empty without validation samples,
+    or where the task is no classification or there are several outputs."""
     kept_epoch: int
-    """Whose weights the model has now, from 0."""
+    """Epoch whose weights the model has now, from 0."""
     learning_rate: float
-    """At the beginning."""
-    tried: dict[float, float]
-    """Learning rate to the validation loss after its trial; empty if one was given."""
+    """Learning rate at the beginning."""
+    trial_losses: dict[float, float]
+    """Learning rate to the validation loss after its trial; empty if there was only one rate."""
     validation_losses: tuple[float, ...] = ()
-    """After each epoch; empty without validation samples."""
+    """Loss on the validation samples after each epoch; empty without validation samples."""
     steps_an_epoch: int = 0
-    """In each of them every device takes a batch."""
+    """Number of steps in an epoch; in each step every device takes a batch."""
     devices: int = 1
-    """That trained together."""
+    """Number of devices that trained together."""
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """What a training has around it."""
+class TrainingContext:
+    """Progress, checkpoint, logs and callbacks of a training."""
 
     report: Report = ignore
-    """Told every few batches."""
+    """Function that receives the progress every few batches."""
     checkpoint: CacheEntry | None = None
-    """Where each epoch is kept, to go on from after an interruption; None for nowhere."""
+    """Cache entry for a checkpoint after each epoch, to continue from after an interruption; None
+    for no checkpoints."""
     logs: Path | None = None
     """Folder for TensorBoard; None for none."""
     callbacks: Sequence[Any] = ()
-    """Of tf-keras, such as TFMOT's `UpdatePruningStep`."""
+    """Callbacks of tf-keras, such as TFMOT's `UpdatePruningStep`."""
 
 
 def fine_tune(
@@ -106,55 +112,55 @@ def fine_tune(
     settings: TrainingSettings,
     teacher: Teacher | None = None,
     validation: Samples | None = None,
-    around: Surroundings = Surroundings(),  # noqa: B008 - frozen
+    context: TrainingContext = TrainingContext(),  # noqa: B008 - frozen
 ) -> History:
-    """Train a model on, in place.
+    """Continue the training of a model, in place.
 
     Args:
-        model: A built tf-keras model, of several inputs or outputs as lists in the order of the
-            samples' fields; it may hold TFMOT's wrappers.
-        data: What to learn from.
-        settings: How.
-        teacher: Whom to learn from besides the labels.
-        validation: If given, the weights of the epoch that did best on these are kept.
-        around: Whom to report to, and where to keep what.
+        model: Built tf-keras model. Several inputs or outputs are lists in the order of the
+            samples' fields. The model may contain TFMOT's wrappers.
+        data: Samples to learn from.
+        settings: Settings of the training.
+        teacher: Teacher to learn from in addition to the labels.
+        validation: Samples that decide which epoch's weights are kept; None for the last epoch.
+        context: Progress, checkpoint, logs and callbacks.
 
     Raises:
-        ConversionError: The loss became NaN or infinite.
+        ConversionError: The loss became NaN or infinite: a smaller learning rate is needed.
     """
     tf_keras.utils.set_random_seed(settings.batches.seed)
     with model.distribute_strategy.scope():
-        return _trained(model, data, settings, teacher, validation, around)
+        return _train(model, data, settings, teacher, validation, context)
 
 
-def _trained(
+def _train(
     model: Any,
     data: Samples,
     settings: TrainingSettings,
     teacher: Teacher | None,
     validation: Samples | None,
-    around: Surroundings,
+    context: TrainingContext,
 ) -> History:
-    trained, from_logits = trained_part(model, settings.probabilities, data.task)
+    part, from_logits = select_trainable(model, settings.probabilities, data.task)
     if teacher is not None and teacher.features is not None:
-        trained = teacher.features.beside(trained)
-    fit = _Fit(trained, from_logits, data, settings, teacher, around)
+        part = teacher.features.extend_model(part)
+    fit = _Fit(part, from_logits, data, settings, teacher, context)
     best = None
     if validation is not None:
         best = BestEpoch(
             validation,
-            _turned(from_logits),
+            _negate(from_logits),
             settings.patience,
             settings.reduces,
             settings.first_epoch,
         )
-    done = restore_training(around.checkpoint, trained, best) if around.checkpoint else None
-    if done is None:
-        done = Done([], fit.trials(validation) if validation is not None else {})
-        fit.set_learning_rate(done.learning_rate(settings.learning_rates))
+    record = restore_training(context.checkpoint, part, best) if context.checkpoint else None
+    if record is None:
+        record = TrainingRecord([], fit.trials(validation) if validation is not None else {})
+        fit.set_learning_rate(record.learning_rate(settings.learning_rates))
     if not (best and best.ended):
-        fit.go_on(done, best)
-    losses = tuple(epoch["loss"] for epoch in done.epochs)
+        fit.go_on(record, best)
+    losses = tuple(epoch["loss"] for epoch in record.epochs)
     if not np.isfinite(losses).all():
         raise ConversionError(
             f"the training diverged in epoch {len(losses)}: the loss is {losses[-1]}",
@@ -162,26 +168,26 @@ def _trained(
         )
     return History(
         losses,
-        tuple(epoch["accuracy"] for epoch in done.epochs if "accuracy" in epoch),
+        tuple(epoch["accuracy"] for epoch in record.epochs if "accuracy" in epoch),
         tuple(best.accuracies) if best and data.task.is_classification else (),
         best.keep() if best else len(losses) - 1,
-        done.learning_rate(settings.learning_rates),
-        done.tried,
+        record.learning_rate(settings.learning_rates),
+        record.trial_losses,
         tuple(best.losses) if best else (),
         fit.steps_an_epoch,
         replicas(model.distribute_strategy),
     )
 
 
-def _turned(from_logits: Any) -> Probabilities:
-    """Whether what is no logits are probabilities; of several outputs by their names."""
+def _negate(from_logits: Any) -> Probabilities:
+    """Whether scores are probabilities, which is the opposite; by name for several outputs."""
     if isinstance(from_logits, dict):
-        return {name: not one for name, one in from_logits.items()}
+        return {name: not is_logits for name, is_logits in from_logits.items()}
     return not from_logits
 
 
 class _Fit:
-    """A compiled model and what it is fitted to."""
+    """A compiled model and the samples that it is fitted to."""
 
     def __init__(
         self,
@@ -190,10 +196,10 @@ class _Fit:
         data: Samples,
         settings: TrainingSettings,
         teacher: Teacher | None,
-        around: Surroundings,
+        context: TrainingContext,
     ) -> None:
         self._model, self._from_logits, self._data = model, from_logits, data
-        self._settings, self._teacher, self._around = settings, teacher, around
+        self._settings, self._teacher, self._context = settings, teacher, context
         devices = replicas(model.distribute_strategy)
         self.steps_an_epoch = steps_an_epoch(len(data), settings.batches.size, devices)
         rate: Any = settings.learning_rates[0]
@@ -201,7 +207,7 @@ class _Fit:
             rate = tf_keras.optimizers.schedules.CosineDecay(
                 rate, self.steps_an_epoch * settings.epochs
             )
-        losses: list[Any] = list(losses_of(from_logits, teacher, data.task))
+        losses: list[Any] = list(output_losses(from_logits, teacher, data.task))
         if teacher is not None and teacher.features is not None:
             losses = [FeatureLoss(losses[0], teacher.features)]
         loss, several = losses[0], len(losses) > 1
@@ -210,12 +216,12 @@ class _Fit:
         model.compile(optimizer=optimizer, loss=losses if several else loss, metrics=metrics)
 
     def set_learning_rate(self, rate: float) -> None:
-        """Begin with this one; a schedule begins with what was given."""
+        """Set the learning rate at the beginning; a cosine schedule already has its own."""
         if not self._settings.cosine:
             self._model.optimizer.learning_rate.assign(rate)
 
     def trials(self, validation: Samples) -> dict[float, float]:
-        """Learning rate to validation loss after a short training; the model is as it was then."""
+        """Learning rate to validation loss after a short training; then the model is restored."""
         rates = self._settings.learning_rates
         if len(rates) == 1:
             return {}
@@ -223,28 +229,28 @@ class _Fit:
         model.optimizer.build(model.trainable_variables)
         weights = model.get_weights()
         fresh = [variable.numpy() for variable in model.optimizer.variables]
-        found = {}
+        losses = {}
         for number, rate in enumerate(rates):
-            self._around.report(Progress("choose the learning rate", number, len(rates)))
+            self._context.report(Progress("choose the learning rate", number, len(rates)))
             model.optimizer.learning_rate.assign(rate)
             self._fit(range(1), steps, [])
-            found[rate] = verdict_on(model, validation, _turned(self._from_logits)).loss
+            losses[rate] = score_model(model, validation, _negate(self._from_logits)).loss
             model.set_weights(weights)
             model.optimizer.set_weights(fresh)
-        return found
+        return losses
 
-    def go_on(self, done: Done, best: BestEpoch | None) -> None:
-        """Train the epochs that are not done yet."""
-        around, settings = self._around, self._settings
-        epochs = range(len(done.epochs), settings.epochs)
+    def go_on(self, record: TrainingRecord, best: BestEpoch | None) -> None:
+        """Train the epochs that are not complete yet."""
+        context, settings = self._context, self._settings
+        epochs = range(len(record.epochs), settings.epochs)
         if not epochs:
             return
         callbacks = [
             *([best] if best else []),
-            CollectEpochs(done),
-            *([KeepEpochs(around.checkpoint, best, done)] if around.checkpoint else []),
-            *([TrainingLog(around.logs)] if around.logs else []),
-            _Reporter(self.steps_an_epoch, settings, around.report),
+            CollectEpochs(record),
+            *([KeepEpochs(context.checkpoint, best, record)] if context.checkpoint else []),
+            *([TrainingLog(context.logs)] if context.logs else []),
+            _Reporter(self.steps_an_epoch, settings, context.report),
         ]
         self._fit(epochs, self.steps_an_epoch, callbacks)
 
@@ -257,7 +263,7 @@ class _Fit:
             steps_per_epoch=steps,
             verbose=0,
             callbacks=[
-                *self._around.callbacks,
+                *self._context.callbacks,
                 tf_keras.callbacks.TerminateOnNaN(),
                 *agreement(self._model),
                 *callbacks,
@@ -266,7 +272,7 @@ class _Fit:
 
 
 class _Reporter(tf_keras.callbacks.Callback):  # type: ignore[misc]
-    """Reports every few batches."""
+    """Report the progress every few batches."""
 
     def __init__(self, steps: int, settings: TrainingSettings, report: Report) -> None:
         super().__init__()
@@ -274,7 +280,7 @@ class _Reporter(tf_keras.callbacks.Callback):  # type: ignore[misc]
         self._epoch, self._detail = 0, ""
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
-        """Remember which epoch it is."""
+        """Remember the number of the epoch."""
         self._epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -291,6 +297,6 @@ class _Reporter(tf_keras.callbacks.Callback):  # type: ignore[misc]
         self._report(Progress(self._settings.stage, done, total, self._detail))
 
     def on_train_end(self, logs: Any = None) -> None:  # noqa: ARG002
-        """It is done, also where it ended before its time."""
+        """Report the end of the training, even if it ended early."""
         total = self._steps * self._settings.epochs
         self._report(Progress(self._settings.stage, total, total, self._detail))

@@ -1,4 +1,4 @@
-"""What of a tf-keras model is trained, and the loss that it learns from."""
+"""The part of a tf-keras model that is trained, and the loss that it learns from."""
 
 from __future__ import annotations
 
@@ -10,32 +10,30 @@ import numpy.typing as npt
 import tensorflow as tf
 import tf_keras
 
-from converters.data.fields import part
+from converters.data.fields import select_field
 from converters.data.task import CLASSIFIER, HUBER, MAE, MSE, Task
 from converters.data.user_function import user_function
 from converters.sources.inputs_outputs import Probabilities
-from converters.training.teacher import Teacher
-
-_SMALLEST_PROBABILITY = 1e-7
+from converters.training.teacher import SMALLEST_PROBABILITY, Teacher
 
 
-def trained_part(
+def select_trainable(
     model: Any, probabilities: Probabilities, task: Task = CLASSIFIER
 ) -> tuple[Any, Any]:
-    """What of a model is trained.
+    """Select the part of a model that is trained.
 
     Args:
-        model: Of tf-keras.
-        probabilities: Whether its scores are probabilities rather than logits.
-        task: What it is for.
+        model: tf-keras model.
+        probabilities: Whether its scores are probabilities, not logits.
+        task: Task of the model.
 
     Returns:
-        All of a model that is no classifier, and that this gives no logits. Else the model up to
-        its logits, if it ends in a softmax or sigmoid layer of its own, else all of it; and whether
-        that gives logits, of several outputs for each.
+        The part, and whether it gives logits; for several outputs name of each to whether. A
+        classifier that ends in a softmax or sigmoid layer of its own is trained up to the logits
+        before this layer, any other model as a whole. Only classifiers give logits.
     """
     if task.parts:
-        return _several_trained(model, probabilities, task)
+        return _select_outputs(model, probabilities, task)
     if not task.is_classification:
         return model, False
     last = _logits_before(model, model.output)
@@ -44,20 +42,20 @@ def trained_part(
     return model, not probabilities
 
 
-def _several_trained(
+def _select_outputs(
     model: Any, probabilities: Probabilities, task: Task
 ) -> tuple[Any, dict[str, bool]]:
-    from_logits, ends = {}, []
-    for (name, one), output in zip(task.parts.items(), model.outputs, strict=True):
-        logits = _logits_before(model, output) if one.is_classification else None
-        ends.append(output if logits is None else logits)
-        gives = logits is not None or not part(probabilities, name)
-        from_logits[name] = one.is_classification and gives
-    return tf_keras.Model(model.inputs, ends), from_logits
+    from_logits, outputs = {}, []
+    for (name, part), output in zip(task.parts.items(), model.outputs, strict=True):
+        logits = _logits_before(model, output) if part.is_classification else None
+        outputs.append(output if logits is None else logits)
+        gives_logits = logits is not None or not select_field(probabilities, name)
+        from_logits[name] = part.is_classification and gives_logits
+    return tf_keras.Model(model.inputs, outputs), from_logits
 
 
 def _logits_before(model: Any, output: Any) -> Any:
-    """What goes into a softmax or sigmoid layer that gives an output, or None."""
+    """Input of the softmax or sigmoid layer that gives an output; None without such a layer."""
     for layer in model.layers:
         inner = getattr(layer, "layer", layer)  # of a wrapper
         ends = isinstance(inner, tf_keras.layers.Softmax) or (
@@ -69,57 +67,70 @@ def _logits_before(model: Any, output: Any) -> Any:
     return None
 
 
-def distance_of(task: Task) -> Callable[[Any, Any], Any]:
-    """How far answers are from the right ones: (right, answers) to the loss of each, (batch,).
+def distance_function(task: Task) -> Callable[[Any, Any], Any]:
+    """Make the function that measures the distance of answers from the right ones.
 
-    Huber's is 0.5 d^2 up to d = 1 and d - 0.5 beyond, as in Keras.
+    Huber's distance is 0.5 d^2 up to d = 1 and d - 0.5 beyond, as in Keras.
+
+    Args:
+        task: Task of one output that is no classification.
+
+    Returns:
+        Function of the right answers and the model's answers, tensors (batch, ...), to the loss of
+        each sample, float32, shape (batch,).
 
     Raises:
         ConversionError: The user's own function cannot be imported.
     """
-    found = user_function(task.loss, task.folder)
-    if found is not None:
-        own = found.load()
-        return lambda right, answers: _of_each(own(right, answers), tf.shape(answers)[0])
+    function = user_function(task.loss, task.folder)
+    if function is not None:
+        loss = function.load()
+        return lambda right, answers: _mean_per_sample(loss(right, answers), tf.shape(answers)[0])
     distances: dict[str, Callable[[Any], Any]] = {
         MSE: tf.square,
         MAE: tf.abs,
         HUBER: lambda d: tf.where(tf.abs(d) <= 1, 0.5 * tf.square(d), tf.abs(d) - 0.5),
     }
     distance = distances[task.loss]
-    return lambda right, answers: _of_each(distance(answers - right), tf.shape(answers)[0])
+    return lambda right, answers: _mean_per_sample(distance(answers - right), tf.shape(answers)[0])
 
 
-def _of_each(loss: Any, count: Any) -> Any:
-    """The mean of each sample; one number is that of each."""
+def _mean_per_sample(loss: Any, count: Any) -> Any:
+    """Mean of each sample, shape (count,); a single number counts for every sample."""
     loss = tf.cast(loss, tf.float32)
     if loss.shape.rank == 0:
         return tf.fill([count], loss)
     return tf.reduce_mean(tf.reshape(loss, [count, -1]), axis=1)
 
 
-def mean_distance(task: Task, wanted: npt.NDArray[Any], answers: npt.NDArray[Any]) -> float:
-    """The loss of a task that is no classification, as a mean over samples."""
-    right = tf.constant(wanted.reshape(answers.shape), tf.float32)
-    apart = distance_of(task)(right, tf.constant(answers, tf.float32))
-    return task.weight * float(np.mean(apart))
+def mean_distance(task: Task, right: npt.NDArray[Any], answers: npt.NDArray[Any]) -> float:
+    """Mean loss of a task that is no classification.
+
+    Args:
+        task: Task of one output.
+        right: Right answers, shape (n, *outputs), or a shape of as many numbers.
+        answers: Answers of the model, float32, shape (n, *outputs).
+    """
+    right_tensor = tf.constant(right.reshape(answers.shape), tf.float32)
+    distances = distance_function(task)(right_tensor, tf.constant(answers, tf.float32))
+    return task.weight * float(np.mean(distances))
 
 
 class Loss(tf_keras.losses.Loss):  # type: ignore[misc]
-    """Cross entropy with the labels, or the distance from the right answers; and with a teacher's.
+    """Cross entropy with the labels, or distance from the right answers; also with a teacher's.
 
-    Of a classifier `y_true` is (batch, 1): the label; with a teacher (batch, 1 + classes): the
-    label and the teacher's log probabilities. Of others it has the shape of the answers; with a
-    teacher (batch, 2, …): the right answers and the teacher's.
+    For a classifier `y_true` is (batch, 1), the label; with a teacher (batch, 1 + classes), the
+    label and the teacher's log probabilities. For other tasks `y_true` has the shape of the
+    answers, (batch, …); with a teacher (batch, 2, …), the right answers and the teacher's answers.
     """
 
     def __init__(self, from_logits: bool, teacher: Teacher | None, task: Task = CLASSIFIER) -> None:
         super().__init__(name="loss")
         self._from_logits, self._teacher, self._task = from_logits, teacher, task
-        self._distance = None if task.is_classification else distance_of(task)
+        self._distance = None if task.is_classification else distance_function(task)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Of each sample, shape (batch,)."""
+        """Loss of each sample, shape (batch,)."""
         if self._distance is None:
             return self._cross_entropy(y_true, y_pred)
         if self._teacher is None:
@@ -130,8 +141,8 @@ class Loss(tf_keras.losses.Loss):  # type: ignore[misc]
         return self._task.weight * ((1 - alpha) * of_data + alpha * of_teacher)
 
     def _cross_entropy(self, y_true: Any, y_pred: Any) -> Any:
-        logits = self._two_or_more(y_pred)
-        labels = tf.cast(y_true[:, 0], tf.int64)
+        logits = self._two_or_more(y_pred)  # (batch, classes)
+        labels = tf.cast(y_true[:, 0], tf.int64)  # (batch,)
         of_labels = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
         if self._task.class_weights:
             of_labels *= tf.gather(tf.constant(self._task.class_weights, tf.float32), labels)
@@ -144,9 +155,9 @@ class Loss(tf_keras.losses.Loss):  # type: ignore[misc]
         return (1 - alpha) * of_labels + alpha * temperature**2 * divergence
 
     def accuracy(self, y_true: Any, y_pred: Any) -> Any:
-        """Whether each sample was classified rightly, shape (batch,)."""
-        chosen = tf.argmax(self._two_or_more(y_pred), axis=-1)
-        return tf.cast(tf.equal(chosen, tf.cast(y_true[:, 0], tf.int64)), tf.float32)
+        """1 for each sample that is classified rightly, else 0: float32, shape (batch,)."""
+        classes = tf.argmax(self._two_or_more(y_pred), axis=-1)
+        return tf.cast(tf.equal(classes, tf.cast(y_true[:, 0], tf.int64)), tf.float32)
 
     def _two_or_more(self, scores: Any) -> Any:
         """Logits of every class, shape (batch, classes)."""
@@ -155,18 +166,18 @@ class Loss(tf_keras.losses.Loss):  # type: ignore[misc]
             return tf.concat([tf.zeros_like(scores), scores], -1) if one else scores
         if scores.shape[-1] == 1:
             scores = tf.concat([1 - scores, scores], -1)
-        return tf.math.log(tf.clip_by_value(scores, _SMALLEST_PROBABILITY, 1.0))
+        return tf.math.log(tf.clip_by_value(scores, SMALLEST_PROBABILITY, 1.0))
 
 
-def losses_of(from_logits: Any, teacher: Teacher | None, task: Task) -> list[Loss]:
-    """The loss of each output, in the model's order; their sum is what a training lessens.
+def output_losses(from_logits: Any, teacher: Teacher | None, task: Task) -> list[Loss]:
+    """Losses of the outputs, in the model's order; training minimizes their sum.
 
     Args:
-        from_logits: Whether an output gives logits; of several outputs by their names.
-        teacher: As for `Loss`.
-        task: Of the model.
+        from_logits: Whether the output gives logits; for several outputs name of each to whether.
+        teacher: Teacher to learn from in addition to the labels.
+        task: Task of the model.
     """
     return [
-        Loss(part(from_logits, name), teacher, one)
-        for name, one in (task.parts or {"": task}).items()
+        Loss(select_field(from_logits, name), teacher, part)
+        for name, part in (task.parts or {"": task}).items()
     ]

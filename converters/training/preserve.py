@@ -1,10 +1,11 @@
-"""Keeps what an earlier step made of the weights while a later one trains them on.
+"""Preserve the zeros or shared weights of an earlier step while a later step trains.
 
-After every batch the kernels are brought back: a weight that was zero is zero again, weights of a
-channel that were equal get their mean. The mean of the shared weights after a step of each is the
-shared value after a step by the mean gradient, as TFMOT's cluster-preserving training does it; its
-own schemes know Conv2D and Dense only and none of ours, and this works with any fake quantization,
-also after BatchNormalization was folded into the kernels, channel by channel.
+After every batch the kernels are restored: a weight that was zero becomes zero again, and weights
+of a channel that were equal get their mean. If each shared weight takes a step, their mean is the
+shared value after a step by the mean gradient, as in TFMOT's cluster-preserving training. TFMOT's
+own classes support only Conv2D and Dense, and none of our fake quantization. This one works with
+any fake quantization, also after BatchNormalization was folded into the kernels, channel by
+channel.
 """
 
 from __future__ import annotations
@@ -19,17 +20,17 @@ import tf_keras
 from converters.draft.draft import CLUSTERS, ZEROS
 
 
-def preserving(keep: str) -> list[Any]:
-    """The callbacks of a training that has to keep something; none if it has not.
+def preserve_callbacks(keep: str) -> list[Any]:
+    """Callbacks of a training that has to preserve zeros or shared weights.
 
     Args:
-        keep: As in `converters.draft.draft.Draft`.
+        keep: `ZEROS`, `CLUSTERS`, or "" for no callbacks.
     """
     return [_Preserve(keep)] if keep else []
 
 
 class _Preserve(tf_keras.callbacks.Callback):  # type: ignore[misc]
-    """Brings the kernels back after every batch."""
+    """Restore the zeros or shared weights of the kernels after every batch."""
 
     def __init__(self, keep: str) -> None:
         super().__init__()
@@ -37,7 +38,7 @@ class _Preserve(tf_keras.callbacks.Callback):  # type: ignore[misc]
         self._restore: Callable[[], Any] = lambda: None
 
     def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002
-        """Look at the kernels as the earlier step left them."""
+        """Record the zeros or shared weights that the earlier step made."""
         rules = [
             self._rule(variable)
             for variable in self.model.trainable_variables
@@ -51,7 +52,7 @@ class _Preserve(tf_keras.callbacks.Callback):  # type: ignore[misc]
         self._restore = tf.function(restore)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
-        """Bring them back."""
+        """Restore them."""
         self._restore()
 
 
@@ -61,14 +62,14 @@ def _keep_zeros(kernel: Any) -> Callable[[], Any]:
 
 
 def _keep_clusters(kernel: Any) -> Callable[[], Any]:
-    """Weights of one output channel, the last axis, that were equal stay equal."""
+    """Rule that keeps equal weights of one output channel, the last axis, equal."""
     values = kernel.numpy()
     ids = np.empty(values.shape, np.int32)
     count = 0
     for channel in range(values.shape[-1]):
-        found, inverse = np.unique(values[..., channel], return_inverse=True)
+        distinct, inverse = np.unique(values[..., channel], return_inverse=True)
         ids[..., channel] = count + inverse.reshape(values.shape[:-1])
-        count += len(found)
+        count += len(distinct)
     flat = tf.constant(ids.ravel())
 
     def rule() -> Any:

@@ -1,8 +1,8 @@
 """Magnitude pruning of weights, by TensorFlow Model Optimization.
 
-The smallest weights of each kernel become zero while the others are trained on. The zeros make the
-file smaller when it is compressed; they do not make it faster, as the integer kernels of TFLite
-multiply by zero like by any other number.
+The smallest weights of each kernel become zero while training continues for the others. The zeros
+make a compressed file smaller. They do not make inference faster, because the integer kernels of
+TFLite multiply by zero like by any other number.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from converters.recipe.step import AUTO
 from converters.recipe.training_steps import BLOCKS, SINGLE, TWO_OF_FOUR, SparseWeights
 from converters.training.automatic import train_on
 from converters.training.parallel import replicas, steps_an_epoch
-from converters.training.wrapped import unwrapped, wrapped
+from converters.training.wrapped import unwrap_layers, wrap_layers
 
-#: Whose kernels are pruned; the few weights of a depthwise kernel matter too much (TFMOT prunes
-#: none of them either).
+#: Layers whose kernels are pruned. The few weights of a depthwise kernel matter too much; TFMOT
+#: does not prune them either.
 _PRUNED = (
     tf_keras.layers.Conv1D,
     tf_keras.layers.Conv2D,
@@ -34,14 +34,15 @@ _PRUNED = (
 )
 _NOT_PRUNED = (tf_keras.layers.DepthwiseConv2D, tf_keras.layers.DepthwiseConv1D)
 
-#: The zeros are there after this share of the steps; the rest is for recovering.
+#: Share of the steps after which all zeros exist; in the rest the other weights recover.
 _GROWN_AFTER = 0.5
-#: Of a training that goes on for as long as it helps, the schedule takes so many epochs for all.
+#: Number of epochs that the schedule counts on if the step leaves the epochs open.
 _SCHEDULED_EPOCHS = 8
-#: How often new zeros are chosen: TFMOT's own default, or more often in a short training.
+#: Number of steps between two choices of zeros: TFMOT's default; fewer in a short training, which
+#: has at least `_LEAST_CHOICES` choices.
 _EVERY = 100
 _LEAST_CHOICES = 20
-#: With one threshold for all layers none is emptied.
+#: Largest share of zeros in a layer, so that one threshold for all layers empties none.
 _MOST_OF_A_LAYER = 0.98
 
 _HINT = "use a recipe without the step sparse"
@@ -52,23 +53,24 @@ _NOT_FASTER = (
 
 
 def prune_weights(draft: Draft, step: SparseWeights, materials: Materials) -> Draft:
-    """Make most weights zero, and train the others on.
+    """Make most weights zero, and continue the training of the others.
 
     Args:
-        draft: A float tf-keras model of plain layers.
-        step: How many, in which pattern and how fast.
-        materials: With the split "train".
+        draft: Float tf-keras model of plain layers.
+        step: Share and pattern of the zeros, and settings of the training.
+        materials: Samples with the split "train".
 
     Raises:
-        ConversionError: The model has no layer to prune, or cannot be wrapped.
+        ConversionError: The model has no layer to prune, or cannot be wrapped: a recipe without the
+            step is needed.
     """
     epochs = _SCHEDULED_EPOCHS if step.epochs == AUTO else int(step.epochs)
     steps = epochs * steps_an_epoch(
         len(materials.samples[TRAIN]), step.batch_size, replicas(materials.strategy)
     )
     grown = round(epochs * _GROWN_AFTER) if step.schedule == "polynomial" else 0
-    model = _wrapped(draft.keras_model, step, steps, materials)
-    found = train_on(
+    model = _wrap_kernels(draft.keras_model, step, steps, materials)
+    history = train_on(
         model,
         step,
         materials,
@@ -77,11 +79,11 @@ def prune_weights(draft: Draft, step: SparseWeights, materials: Materials) -> Dr
         first_epoch=grown,
     )
     stripped = prune.strip_pruning(model)
-    told = {"zeros": _zeros(stripped, step), **found}
-    return unwrapped(draft, stripped, materials, ZEROS, told, _NOT_FASTER)
+    facts = {"zeros": _zeros(stripped, step), **history}
+    return unwrap_layers(draft, stripped, materials, ZEROS, facts, _NOT_FASTER)
 
 
-def _wrapped(model: Any, step: SparseWeights, steps: int, materials: Materials) -> Any:
+def _wrap_kernels(model: Any, step: SparseWeights, steps: int, materials: Materials) -> Any:
     kernels = {
         layer.name: np.asarray(layer.kernel) for layer in model.layers if _is_pruned(layer, step)
     }
@@ -98,11 +100,11 @@ def _wrapped(model: Any, step: SparseWeights, steps: int, materials: Materials) 
             return layer
         return prune.prune_low_magnitude(layer, **_parameters(step, shares[layer.name], steps))
 
-    return wrapped(model, wrap, materials, "pruning")
+    return wrap_layers(model, wrap, materials, "pruning")
 
 
 def _parameters(step: SparseWeights, share: float, steps: int) -> dict[str, Any]:
-    """What TFMOT calls the fields of a step."""
+    """Parameters of TFMOT for a step."""
     every = max(1, min(_EVERY, steps // _LEAST_CHOICES))
     schedule: Any = schedules.ConstantSparsity(share, begin_step=0, frequency=every)
     if step.schedule == "polynomial":
@@ -119,11 +121,11 @@ def _parameters(step: SparseWeights, share: float, steps: int) -> dict[str, Any]
 
 
 def _shares(kernels: dict[str, npt.NDArray[Any]], step: SparseWeights) -> dict[str, float]:
-    """Of each layer the share of zeros at the end, 0-1."""
+    """Name of each layer to its share of zeros at the end, 0-1."""
     if step.scope == "layer":
         return dict.fromkeys(kernels, step.sparsity)
-    # Divided by the size that random kernels of the layer would have: else the layers with many
-    # inputs, whose weights are smaller, would lose nearly all.
+    # Weights are divided by the standard deviation of their kernel. Otherwise layers with many
+    # inputs, whose weights are smaller, would lose nearly all weights.
     sizes = {name: np.abs(kernel) / kernel.std() for name, kernel in kernels.items()}
     threshold = np.quantile(np.concatenate([s.ravel() for s in sizes.values()]), step.sparsity)
     return {
@@ -133,13 +135,13 @@ def _shares(kernels: dict[str, npt.NDArray[Any]], step: SparseWeights) -> dict[s
 
 
 def _is_pruned(layer: Any, step: SparseWeights) -> bool:
-    if step.pattern in BLOCKS:  # TFMOT makes blocks in matrices only
+    if step.pattern in BLOCKS:  # TFMOT prunes blocks of matrices only.
         return isinstance(layer, tf_keras.layers.Dense)
     return isinstance(layer, _PRUNED) and not isinstance(layer, _NOT_PRUNED)
 
 
 def _zeros(model: Any, step: SparseWeights) -> dict[str, float]:
-    """Of each pruned layer the share of zeros that it has, 0-1."""
+    """Name of each pruned layer to its share of zeros, 0-1."""
     return {
         layer.name: round(float((np.asarray(layer.kernel) == 0).mean()), 4)
         for layer in model.layers

@@ -1,4 +1,4 @@
-"""A conversion as one of several machines does it: worker 0 alone reports and writes."""
+"""A conversion on several machines: only worker 0 reports and writes."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from dataclasses import dataclass
 from typing import Any
 
 from converters.progress import Progress, Report, ignore
-from converters.training.parallel import ENDED, begin, lost_workers_told, meet
+from converters.training.parallel import WORKER_LOST_ERRORS, begin, meet, report_lost_workers
 from converters.workers import Worker, worker_of
 
 
 @dataclass(frozen=True)
-class Together:
-    """Whom a conversion is done with."""
+class WorkerGroup:
+    """The workers of a conversion, from the view of this one."""
 
     strategy: Any
-    """Of `tf.distribute`; None where there is one device."""
+    """Strategy of `tf.distribute`; None where there is one device."""
     worker: Worker | None
-    """Who this is, if there are several."""
+    """This worker; None if it works alone."""
     report: Report
-    """Where progress goes: nowhere but from worker 0."""
+    """Function that receives the progress; it ignores the progress of all workers but worker 0."""
 
     @property
     def leads(self) -> bool:
-        """Whether the results are to be written here."""
+        """Whether this worker writes the results."""
         return self.worker is None or self.worker.leads
 
 
 @contextlib.contextmanager
-def together(report: Report) -> Iterator[Together]:
-    """Find the others, and part from them at the end.
+def join_workers(report: Report) -> Iterator[WorkerGroup]:
+    """Connect to the other workers, and wait for them at the end.
 
     Args:
-        report: Where progress goes.
+        report: Function that receives the progress.
 
     Raises:
         ConversionError: Another worker does not start, or ends before this one is done.
@@ -43,12 +43,14 @@ def together(report: Report) -> Iterator[Together]:
     worker = worker_of(os.environ)
     if worker is not None:
         report(Progress("wait for the other workers", 0, 0, str(worker)))
-    with lost_workers_told(worker):
+    with report_lost_workers(worker):
         strategy = begin(worker)
         if worker is not None and not worker.leads:
             report(Progress(f"train with {worker.addresses[0]}, which reports", 0, 0))
             report = ignore
-        yield Together(strategy, worker, report)
-        # Nobody leaves before the results are there: the others would take it for dead.
-        with contextlib.suppress(*(ENDED if worker is not None and worker.leads else ())):
+        yield WorkerGroup(strategy, worker, report)
+        # No worker ends before the results exist: the others would report it as lost.
+        with contextlib.suppress(
+            *(WORKER_LOST_ERRORS if worker is not None and worker.leads else ())
+        ):
             meet(strategy)

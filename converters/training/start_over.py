@@ -1,8 +1,8 @@
-"""The step of a recipe that forgets what was learned: the baseline of every pruning.
+"""The step of a recipe that replaces the trained weights by random ones: the baseline of pruning.
 
-A small network that was never large, trained as long, often does as well as a pruned one (Liu et
-al., "Rethinking the Value of Network Pruning", 2019). Whether pruning paid can only be said beside
-it.
+A small network that was never large, trained for as long, is often as good as a pruned one (Liu et
+al., "Rethinking the Value of Network Pruning", 2019). Only a comparison with it shows whether
+pruning was worth it.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ def forget(draft: Draft, step: StartOver, materials: Materials) -> Draft:  # noq
     """Give every layer fresh random weights; its shape stays.
 
     Args:
-        draft: A float tf-keras model; not changed.
-        step: Has no values.
-        materials: With a seed, which decides the weights.
+        draft: Float tf-keras model; it does not change.
+        step: The step, which has no values.
+        materials: Seed that decides the weights.
     """
     tf_keras.utils.set_random_seed(materials.seed)
     return with_model(draft, tf_keras.models.clone_model(draft.keras_model), materials)

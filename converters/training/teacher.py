@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from converters.data.fields import part
+from converters.data.fields import select_field
 from converters.sources.inputs_outputs import Probabilities
 
 if TYPE_CHECKING:
@@ -28,60 +28,68 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
 
-#: Below it a float32 softmax says nothing; log of it is -16.
-_SMALLEST_PROBABILITY = 1e-7
+#: Smallest probability whose logarithm is used: smaller ones of a float32 softmax carry no
+#: information. Its logarithm is -16.
+SMALLEST_PROBABILITY = 1e-7
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """Whom a model learns from, and how much."""
+    """A model to learn from, and its weight in the loss."""
 
     predict: Callable[[Array], Array]
-    """float32 batch (n, ...) to scores (n, outputs); such as `LoadedModel.predict`, of several
-    outputs with a field for each. Asked about the very batch, augmented or not, that the student
-    sees."""
+    """Function of a float32 batch (n, ...) to scores (n, outputs), such as `LoadedModel.predict`;
+    for several outputs shape (n,), a field for each. It gets the same batch as the student, with
+    the same augmentation."""
     probabilities: Probabilities
-    """Whether those scores are probabilities rather than logits."""
+    """Whether the scores are probabilities, not logits."""
     temperature: float = 4.0
-    """Above 1 it shows how the wrong classes compare; 1 or more."""
+    """Temperature of the softmax, 1 or more; above 1 the wrong classes get more weight."""
     alpha: float = 0.8
-    """Share of the teacher in the loss, 0-1; with 1 no label is looked at."""
+    """Share of the teacher in the loss, 0-1; with 1 the labels have no influence."""
     features: Features | None = None
-    """What its layers teach besides, or None."""
+    """Layers of the teacher that the student also learns from, or None."""
 
     def log_probabilities(self, batch: Array) -> Floats:
-        """What the teacher answers at temperature 1: logarithms, shape (n, classes)."""
+        """Logarithms of the teacher's probabilities at temperature 1.
+
+        Args:
+            batch: Inputs, float32, shape (n, ...); for several inputs shape (n,), a field for each.
+
+        Returns:
+            float32, shape (n, max(2, outputs)).
+        """
         assert isinstance(self.probabilities, bool)
         return log_probabilities(np.asarray(self.predict(batch)), self.probabilities)
 
-    def answering(self, batch: Array) -> Teacher:
-        """The same with its answers to this batch, which it is not asked about again."""
+    def with_answers(self, batch: Array) -> Teacher:
+        """Teacher with its answers to this batch (n, ...), computed once for all outputs."""
         answers = self.predict(batch)
         return replace(self, predict=lambda _: answers)
 
-    def of_output(self, name: str) -> Teacher:
-        """The same with the answers of one of several outputs."""
+    def for_output(self, name: str) -> Teacher:
+        """Teacher of one of several outputs."""
         ask = self.predict
         return replace(
             self,
-            predict=lambda batch: part(ask(batch), name),
-            probabilities=part(self.probabilities, name),
+            predict=lambda batch: select_field(ask(batch), name),
+            probabilities=select_field(self.probabilities, name),
         )
 
 
-def ensemble(
+def average_teachers(
     teachers: Sequence[Teacher],
     temperature: float = 4.0,
     alpha: float = 0.8,
     features: Features | None = None,
 ) -> Teacher:
-    """Several teachers as one: their probabilities, not their logits, are averaged.
+    """Combine several teachers: their probabilities, not their logits, are averaged.
 
     Args:
-        teachers: At least one; their own temperature and alpha are not used.
-        temperature: As in `Teacher`.
-        alpha: As in `Teacher`.
-        features: As in `Teacher`; of one of them.
+        teachers: Teachers, at least one; their own temperature and alpha are not used.
+        temperature: Temperature of the softmax (`Teacher.temperature`).
+        alpha: Share of the teachers in the loss (`Teacher.alpha`).
+        features: Layers of one teacher to learn from (`Teacher.features`).
     """
 
     def predict(batch: Array) -> Array:
@@ -93,20 +101,21 @@ def ensemble(
 
 
 def log_probabilities(scores: Array, probabilities: bool) -> Floats:
-    """Logarithms of the classes' probabilities, whatever the scores are.
+    """Logarithms of the probabilities of the classes, from probabilities or logits.
 
     Args:
-        scores: Shape (n, outputs); a single output tells class 1 from class 0.
-        probabilities: Whether they are probabilities rather than logits.
+        scores: Scores, any real dtype, shape (n, outputs); a single output is the score of class 1
+            against class 0.
+        probabilities: Whether the scores are probabilities, 0-1, not logits.
 
     Returns:
-        float32, shape (n, max(2, outputs)).
+        float32, shape (n, max(2, outputs)), at most 0.
     """
     scores = scores.astype(np.float64)
     if probabilities:
         if scores.shape[1] == 1:
             scores = np.concatenate([1 - scores, scores], axis=1)
-        logits = np.log(np.clip(scores, _SMALLEST_PROBABILITY, 1.0))
+        logits = np.log(np.clip(scores, SMALLEST_PROBABILITY, 1.0))
     else:
         logits = scores
         if scores.shape[1] == 1:

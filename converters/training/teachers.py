@@ -1,4 +1,4 @@
-"""Who teaches in a step of a recipe: the model as it was given, or those that the step names."""
+"""The teachers of a step: the original model, or the models that the step names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.data.dataset import TRAIN, Samples
-from converters.data.fields import joined, part
+from converters.data.fields import join_fields, select_field
 from converters.data.task import Task
 from converters.digest import sha256_of
 from converters.draft.draft import Materials
@@ -19,28 +19,28 @@ from converters.recipe.training_steps import NO_FEATURES, Taught
 from converters.sources.inputs_outputs import End, Probabilities
 from converters.sources.load import LoadedModel, load_model
 from converters.sources.source_file import identify
-from converters.training.feature_distill import features_of
-from converters.training.teacher import Teacher, ensemble, log_probabilities
+from converters.training.feature_distill import pair_features
+from converters.training.teacher import Teacher, average_teachers, log_probabilities
 
-#: So many samples show whether a teacher knows the data at all.
-_ASKED = 500
-#: Right on less than this share of what the model is right on, it is asked in another language.
+#: Number of samples that show whether a teacher was trained on such data.
+_CHECK_SAMPLES = 500
+#: Smallest accuracy of a teacher as a share of the model's; below, its inputs or classes differ.
 _LEAST_SHARE = 0.5
 _OTHER_DATA = "name teachers that were trained on the same data"
 
 
-def teacher_of(step: Taught, materials: Materials, student: Any) -> Teacher:
-    """The teacher of a step.
+def make_teacher(step: Taught, materials: Materials, student: Any) -> Teacher:
+    """Make the teacher of a step.
 
     Args:
-        step: Which models teach, and how much they have to say.
-        materials: The model as it was given; with the split "train".
-        student: The tf-keras model that learns.
+        step: Paths of the teachers, and their share in the loss.
+        materials: The original model, and samples with the split "train".
+        student: tf-keras model that learns.
 
     Raises:
         ConversionError: A teacher does not fit the model or the data; the message names it.
     """
-    models = [_loaded(Path(path), materials) for path in step.teachers] or [materials.source]
+    models = [_load_teacher(Path(path), materials) for path in step.teachers] or [materials.source]
     features = None
     task = materials.samples[TRAIN].task
     if step.features != NO_FEATURES:
@@ -49,26 +49,26 @@ def teacher_of(step: Taught, materials: Materials, student: Any) -> Teacher:
                 f"features = {step.features!r} is for classifiers of one output",
                 'write `features = "none"`',
             )
-        features = features_of(step.features, step.feature_weight, student, models[0])
+        features = pair_features(step.features, step.feature_weight, student, models[0])
     if task.parts:
-        several, probabilities = _of_outputs(models, task)
+        several, probabilities = _predict_outputs(models, task)
         return Teacher(several, probabilities, step.temperature, step.alpha)
     if not task.is_classification:
-        return Teacher(_mean_of(models), False, step.temperature, step.alpha)
+        return Teacher(_mean_predict(models), False, step.temperature, step.alpha)
     if len(models) == 1:
-        (one,) = models
-        return Teacher(one.predict, one.probabilities, step.temperature, step.alpha, features)
+        (model,) = models
+        return Teacher(model.predict, model.probabilities, step.temperature, step.alpha, features)
     group = [Teacher(model.predict, model.probabilities) for model in models]
-    return ensemble(group, step.temperature, step.alpha, features)
+    return average_teachers(group, step.temperature, step.alpha, features)
 
 
-def told_of(step: Taught) -> dict[str, Any]:
-    """The models that taught, for conversion.json; nothing where it was the given one."""
-    told = [{"path": path, "sha256": sha256_of(Path(path))} for path in step.teachers]
-    return {"teachers": told} if told else {}
+def describe_teachers(step: Taught) -> dict[str, Any]:
+    """Teachers of a step for conversion.json; empty if the original model is the teacher."""
+    teachers = [{"path": path, "sha256": sha256_of(Path(path))} for path in step.teachers]
+    return {"teachers": teachers} if teachers else {}
 
 
-def _mean_of(models: list[LoadedModel]) -> Any:
+def _mean_predict(models: list[LoadedModel]) -> Any:
     def predict(batch: npt.NDArray[Any]) -> npt.NDArray[Any]:
         mean: npt.NDArray[Any] = np.mean([model.predict(batch) for model in models], axis=0)
         return mean
@@ -76,40 +76,50 @@ def _mean_of(models: list[LoadedModel]) -> Any:
     return predict
 
 
-def _of_outputs(models: list[LoadedModel], task: Task) -> tuple[Any, Probabilities]:
-    """Who answers for several outputs: probabilities of classes and numbers are averaged."""
+def _predict_outputs(models: list[LoadedModel], task: Task) -> tuple[Any, Probabilities]:
+    """Mean answers for several outputs, and whether they are probabilities.
+
+    Probabilities are averaged for classifications, the answers themselves for other tasks.
+    """
     if len(models) == 1:
         return models[0].predict, models[0].probabilities
 
     def predict(batch: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        every = [(model.predict(batch), model.probabilities) for model in models]
-        return joined(
+        answers_of_models = [(model.predict(batch), model.probabilities) for model in models]
+        return join_fields(
             {
                 name: np.mean(
                     [
-                        np.exp(log_probabilities(answers[name], part(probabilities, name)))
-                        if one.is_classification
+                        np.exp(log_probabilities(answers[name], select_field(probabilities, name)))
+                        if part.is_classification
                         else answers[name]
-                        for answers, probabilities in every
+                        for answers, probabilities in answers_of_models
                     ],
                     axis=0,
                 )
-                for name, one in task.parts.items()
+                for name, part in task.parts.items()
             }
         )
 
-    return predict, {name: one.is_classification for name, one in task.parts.items()}
+    return predict, {name: part.is_classification for name, part in task.parts.items()}
 
 
-def _loaded(path: Path, materials: Materials) -> LoadedModel:
+def _load_teacher(path: Path, materials: Materials) -> LoadedModel:
     teacher, source = load_model(identify(path)), materials.source
-    gives: tuple[str, Any, Any] = ("gives", _told(teacher.outputs), _told(source.outputs))
+    gives: tuple[str, Any, Any] = (
+        "gives",
+        _describe_shapes(teacher.outputs),
+        _describe_shapes(source.outputs),
+    )
     if len(teacher.outputs) == len(source.outputs) == 1:
         gives = ("tells so many classes apart:", teacher.classes, source.classes)
-    for what, its, wanted in (("takes", _told(teacher.inputs), _told(source.inputs)), gives):
-        if its != wanted:
+    for what, its, expected in (
+        ("takes", _describe_shapes(teacher.inputs), _describe_shapes(source.inputs)),
+        gives,
+    ):
+        if its != expected:
             raise ConversionError(
-                f"teacher {path}: {what} {its}, the model {wanted}",
+                f"teacher {path}: {what} {its}, the model {expected}",
                 _OTHER_DATA,
             )
     samples = materials.samples[TRAIN]
@@ -117,26 +127,26 @@ def _loaded(path: Path, materials: Materials) -> LoadedModel:
     if of_range and not range_warnings(source, {TRAIN: samples}):
         raise ConversionError(f"teacher {path}: {of_range[0]}", _OTHER_DATA)
     if samples.task.is_classification:
-        rows = np.linspace(0, len(samples) - 1, min(_ASKED, len(samples))).astype(np.int64)
-        its_share, wanted_share = (_right(model, samples, rows) for model in (teacher, source))
-        if its_share < _LEAST_SHARE * wanted_share:
+        rows = np.linspace(0, len(samples) - 1, min(_CHECK_SAMPLES, len(samples))).astype(np.int64)
+        share, model_share = (_share_right(model, samples, rows) for model in (teacher, source))
+        if share < _LEAST_SHARE * model_share:
             raise ConversionError(
-                f"teacher {path}: is right on {its_share:.0%} of {len(rows)} training samples, the "
-                f"model on {wanted_share:.0%}: it knows inputs of another scale, or the classes in "
+                f"teacher {path}: is right on {share:.0%} of {len(rows)} training samples, the "
+                f"model on {model_share:.0%}: it knows inputs of another scale, or the classes in "
                 "another order",
                 _OTHER_DATA,
             )
     return teacher
 
 
-def _told(ends: tuple[End, ...]) -> str:
-    """Inputs or outputs in words; of a single one its name says nothing."""
-    if len(ends) == 1:
-        return f"the shape {ends[0].shape}"
-    return ", ".join(sorted(f"{end.name!r} of the shape {end.shape}" for end in ends))
+def _describe_shapes(tensors: tuple[End, ...]) -> str:
+    """Shapes of inputs or outputs in words; the name of a single one is left out."""
+    if len(tensors) == 1:
+        return f"the shape {tensors[0].shape}"
+    return ", ".join(sorted(f"{tensor.name!r} of the shape {tensor.shape}" for tensor in tensors))
 
 
-def _right(model: LoadedModel, samples: Samples, rows: npt.NDArray[np.int64]) -> float:
+def _share_right(model: LoadedModel, samples: Samples, rows: npt.NDArray[np.int64]) -> float:
     assert isinstance(model.probabilities, bool)
     scores = log_probabilities(np.asarray(model.predict(samples.batch(rows))), model.probabilities)
     return float((scores.argmax(axis=1) == samples.labels[rows]).mean())

@@ -1,4 +1,4 @@
-"""From a graph to a model that can be trained well: normalized, and with statistics that fit."""
+"""From a graph to a model that trains well: with normalizations that fit the data."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from typing import Any
 
 from converters.data.dataset import Samples
 from converters.draft.draft import Materials
-from converters.draft.node_statistics import measured_moments
+from converters.draft.node_statistics import measure_node_moments
 from converters.graph.build import build_model
 from converters.graph.node import Graph
 from converters.graph.unfold import Moments, normalizable, unfold_graph
 
 
-def moments_of(graph: Graph, samples: Samples, materials: Materials) -> dict[str, Moments]:
-    """Moments of everything that can have a normalization behind it."""
+def measure_moments(graph: Graph, samples: Samples, materials: Materials) -> dict[str, Moments]:
+    """Moments of the outputs of all nodes that a normalization can follow."""
     names = normalizable(graph)
-    return measured_moments(graph, names, samples, materials.seed, materials.report)
+    return measure_node_moments(graph, names, samples, materials.seed, materials.report)
 
 
 def trainable_model(graph: Graph, samples: Samples, materials: Materials) -> Any:
-    """A tf-keras model that answers as the graph does, with BatchNormalization.
+    """Build a tf-keras model with BatchNormalization and the same answers as the graph.
 
     Args:
-        graph: A trained model.
-        samples: Real ones, to measure what the normalizations begin with.
-        materials: With a seed and whom to report to.
+        graph: Trained model.
+        samples: Real samples, to measure the first statistics of the normalizations.
+        materials: Seed, and function that receives the progress.
     """
-    return build_model(unfold_graph(graph, moments_of(graph, samples, materials)))
+    return build_model(unfold_graph(graph, measure_moments(graph, samples, materials)))

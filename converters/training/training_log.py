@@ -10,14 +10,14 @@ import tf_keras
 
 
 class TrainingLog(tf_keras.callbacks.Callback):  # type: ignore[misc]
-    """Writes what an epoch gave, and its learning rate, into a folder of event files."""
+    """Write the figures of each epoch and its learning rate into a folder of event files."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self._writer = tf.summary.create_file_writer(str(folder))
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Write them."""
+        """Write the figures of this epoch."""
         rate = self.model.optimizer.learning_rate
         if callable(rate):
             rate = rate(self.model.optimizer.iterations)

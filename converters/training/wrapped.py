@@ -1,4 +1,4 @@
-"""A model whose kernels TensorFlow Model Optimization changes while it is trained."""
+"""A model whose kernels TensorFlow Model Optimization changes during training."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ import tf_keras
 
 from converters.draft.draft import Draft, Materials, with_model
 from converters.errors import ConversionError
-from converters.training.parallel import copy_of, scope, unshared
+from converters.training.parallel import copy_model, from_strategy, scope
 
 
-def wrapped(model: Any, wrap: Callable[[Any], Any], materials: Materials, purpose: str) -> Any:
-    """A copy of a model with some of its layers wrapped.
+def wrap_layers(model: Any, wrap: Callable[[Any], Any], materials: Materials, purpose: str) -> Any:
+    """Copy a model and wrap some of its layers.
 
     Args:
-        model: Of tf-keras; not changed.
-        wrap: Takes a layer and returns it, or what is to stand in its place.
-        materials: Whose strategy trains it.
-        purpose: What it is wrapped for, for the message.
+        model: tf-keras model; it does not change.
+        wrap: Function of a layer to this layer, or to the one that replaces it.
+        materials: Strategy that trains the copy.
+        purpose: Purpose of the wrappers, for the message.
 
     Raises:
         ConversionError: A layer cannot be wrapped.
     """
     try:
         with scope(materials.strategy):
-            # A copy, as wrapping ties the layers themselves into another graph.
-            return tf_keras.models.clone_model(copy_of(model), clone_function=wrap)
+            # A copy, because wrapping connects the layers themselves to another graph.
+            return tf_keras.models.clone_model(copy_model(model), clone_function=wrap)
     except (RuntimeError, ValueError, TypeError, AttributeError) as error:
         first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ConversionError(
@@ -37,18 +37,18 @@ def wrapped(model: Any, wrap: Callable[[Any], Any], materials: Materials, purpos
         ) from error
 
 
-def unwrapped(
-    draft: Draft, stripped: Any, materials: Materials, keep: str, found: dict[str, Any], note: str
+def unwrap_layers(
+    draft: Draft, model: Any, materials: Materials, keep: str, facts: dict[str, Any], note: str
 ) -> Draft:
-    """The draft with what training left.
+    """Make the draft that a training with wrapped layers results in.
 
     Args:
-        draft: What the step was given.
-        stripped: The model without its wrappers.
-        materials: As for `wrapped`.
-        keep: What a later training has to keep of it, as in `Draft`.
-        found: For conversion.json.
-        note: What the user should know.
+        draft: Draft before the step.
+        model: tf-keras model without its wrappers.
+        materials: Strategy that trained the model.
+        keep: Property that a later training has to preserve (`Draft.keep`).
+        facts: Facts for conversion.json.
+        note: Warning for the user.
     """
-    made = with_model(draft, unshared(stripped, materials.strategy), materials)
-    return replace(made, keep=keep, warnings=(*draft.warnings, note), found=found)
+    result = with_model(draft, from_strategy(model, materials.strategy), materials)
+    return replace(result, keep=keep, warnings=(*draft.warnings, note), found=facts)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from converters import durable
 from converters.cache import Cache, CacheEntry
 from converters.data.dataset import TRAIN, VALIDATION
-from converters.data.fields import fed, gathered
+from converters.data.fields import from_keras_outputs, to_keras_inputs
 from converters.draft.draft import Draft, Materials, Technique
 from converters.draft.emit import emit
 from converters.draft.stored import draft_of, draft_parts, keras_bytes
@@ -204,7 +204,9 @@ class Maker:
     def _drop_of_draft(self, draft: Draft) -> Drop:
         samples = self._materials.samples[VALIDATION]
         answers = [
-            gathered(draft.keras_model.predict_on_batch(fed(batch)), samples.task.names)
+            from_keras_outputs(
+                draft.keras_model.predict_on_batch(to_keras_inputs(batch)), samples.task.names
+            )
             for batch, _ in samples.batches(_JUDGE_BATCH)
         ]
         return self._drop_to(np.concatenate(answers))

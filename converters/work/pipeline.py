@@ -56,7 +56,7 @@ from converters.sources.custom_objects import custom_objects
 from converters.sources.load import LoadedModel, load_model
 from converters.sources.source_file import identify
 from converters.tflite.cost import cost_of
-from converters.training.several_machines import Together, together
+from converters.training.several_machines import WorkerGroup, join_workers
 from converters.versions import installed_versions
 from converters.work.budget_loop import make_within_budget
 from converters.work.maker import Maker, RecipeResult
@@ -89,12 +89,12 @@ def run_pipeline(
     Raises:
         ConversionError: The model or the data does not fit.
     """
-    with together(report) as workers:
+    with join_workers(report) as workers:
         return _convert(request, work, workers, measure)
 
 
 def _convert(
-    request: ConversionRequest, work: Path, workers: Together, measure: Measure | None
+    request: ConversionRequest, work: Path, workers: WorkerGroup, measure: Measure | None
 ) -> Conversion | None:
     report = workers.report
     recipe = load_recipe(request.recipe)
@@ -149,7 +149,7 @@ def _maker(
     keys: StepKeys,
     samples: Mapping[str, Samples],
     work: Path,
-    workers: Together,
+    workers: WorkerGroup,
     measure: Measure | None,
 ) -> Maker:
     """Return what takes the model through recipes."""

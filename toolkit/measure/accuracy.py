@@ -12,8 +12,8 @@ import numpy as np
 
 from converters.data.data_source import open_dataset
 from converters.data.dataset import TEST, Dataset, InputForm, Samples, Selection
-from converters.data.fields import part
-from converters.data.user_function import function_of_path
+from converters.data.fields import select_field
+from converters.data.user_function import user_function_at
 from converters.errors import ConversionError
 from converters.evidence.conversion import CONVERSION_NAME, read_conversion
 from converters.evidence.model_toml import card_beside
@@ -194,7 +194,7 @@ def _seed_beside(model: ModelFile) -> int:
 
 
 def _check_there(data: Path) -> None:
-    if function_of_path(data.absolute()) is not None:
+    if user_function_at(data.absolute()) is not None:
         raise ConversionError(
             f"data {data}: is a function, which runs in a conversion only",
             "give an .npz, or leave out --data: the conversion's own inputs are compared anyhow",
@@ -241,7 +241,7 @@ def _batches(
     samples: Samples, specs: Sequence[TensorSpec], card: ModelCard
 ) -> Iterator[tuple[int, dict[str, Array]]]:
     """Yield the number of samples that came before, and a batch by input name."""
-    stored = {spec.name: part(samples.stored, spec.name if len(specs) > 1 else "")
+    stored = {spec.name: select_field(samples.stored, spec.name if len(specs) > 1 else "")
               for spec in specs}  # fmt: skip
     feeds = {spec.name: _feed(stored[spec.name], spec, card) for spec in specs}
     sample_bytes = sum(stored[spec.name][:1].size * np.dtype(spec.dtype).itemsize for spec in specs)

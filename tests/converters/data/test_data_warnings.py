@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from converters.data.array_data import dataset_of
+from converters.data.array_data import dataset_from_arrays
 from converters.data.data_warnings import data_warnings
 from converters.data.dataset import InputForm, Selection
 from converters.progress import ignore
@@ -15,7 +15,7 @@ Y = X[:, :2] * 2
 
 def warned(tmp_path, outputs, **changed):
     arrays = {"x_train": X, "y_train": LABELS, "x_test": X[:9], "y_test": LABELS[:9], **changed}
-    dataset = dataset_of(tmp_path, arrays, InputForm((4,), max(2, outputs), (outputs,)))
+    dataset = dataset_from_arrays(tmp_path, arrays, InputForm((4,), max(2, outputs), (outputs,)))
     rows = {use: Selection(use, np.arange(len(dataset.labels[use]))) for use in ("train", "test")}
     return data_warnings(dataset, dataset.read(rows, ignore), max(2, outputs))
 

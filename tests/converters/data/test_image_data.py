@@ -193,7 +193,7 @@ def test_folders_of_images_are_what_an_autoencoder_gives_back(images):
     assert dataset.task.kind == "reconstruction"
     rows = np.arange(len(dataset.labels["test"]))
     samples = dataset.read({"test": Selection("test", rows)}, ignore)["test"]
-    np.testing.assert_array_equal(samples.wanted(rows), samples.batch(rows))
+    np.testing.assert_array_equal(samples.right_answers(rows), samples.batch(rows))
     assert samples.batch(rows).max() <= 1
 
 

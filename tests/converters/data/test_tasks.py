@@ -153,7 +153,7 @@ def test_what_data_is_for_is_found_out(tmp_path, outputs, y, y_test, kind):
     dataset = opened(tmp_path, form(outputs), x_train=X, x_test=X_TEST, **labels)
     assert dataset.task.kind == kind
     samples = dataset.read({"some": Selection("train", np.array([3, 7]))}, ignore)["some"]
-    wanted = samples.wanted(slice(None))
+    wanted = samples.right_answers(slice(None))
     if kind == "reconstruction":
         np.testing.assert_allclose(wanted, X[[3, 7]].astype("f4"))
     if kind == "regression":

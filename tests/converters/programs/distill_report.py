@@ -24,7 +24,13 @@ from converters.recipe.training_steps import Distill, QatW8A8
 from converters.sources.load import load_model
 from converters.sources.source_file import identify
 from converters.tflite.reader import read_model
-from converters.training.feature_distill import FeatureLoss, Features, Pair, attention, features_of
+from converters.training.feature_distill import (
+    FeatureLoss,
+    Features,
+    LayerPair,
+    attention,
+    pair_features,
+)
 from converters.training.loss import Loss
 from converters.training.teacher import Teacher
 from converters.training.trainable import trainable_model
@@ -61,9 +67,13 @@ def features_of_known_numbers():
     """Two channels of 1x2 pixels, against themselves doubled, and against another picture."""
     mine = tf.constant([[[[3.0, 0.0], [0.0, 4.0]]]])
     other = tf.constant([[[[1.0, 0.0], [0.0, 0.0]]]])
-    of_attention = Features("attention", 2.0, (Pair("a", "a", 1, 2, 2),), lambda batch: [batch])
-    of_regressor = Features("regressor", 0.5, (Pair("a", "a", 1, 2, 2),), lambda batch: [batch])
-    wanted = of_attention.of(other.numpy())
+    of_attention = Features(
+        "attention", 2.0, (LayerPair("a", "a", 1, 2, 2),), lambda batch: [batch]
+    )
+    of_regressor = Features(
+        "regressor", 0.5, (LayerPair("a", "a", 1, 2, 2),), lambda batch: [batch]
+    )
+    wanted = of_attention.predict(other.numpy())
     answers = Loss(True, Teacher(lambda batch: batch, True, 1.0, 1.0))
     flat = tf.reshape(mine, (1, -1))
     both = FeatureLoss(answers, of_attention)
@@ -93,7 +103,7 @@ def beginning(materials):
 def files(materials, folder):
     """A student with half of its channels gone: layers of its file, by what taught it."""
     student = done(beginning(materials), PruneChannels(macs_ratio=0.5), materials)
-    pairs = features_of("attention", 1.0, student.keras_model, materials.source).pairs
+    pairs = pair_features("attention", 1.0, student.keras_model, materials.source).pairs
     weights = student.keras_model.get_weights()
     found = {}
     for features in ("none", "attention", "regressor"):

@@ -22,7 +22,7 @@ import tf_keras
 from converters.data.dataset import Samples
 from converters.draft.draft import Draft, Materials
 from converters.draft.emit import emit
-from converters.draft.node_statistics import measured_moments
+from converters.draft.node_statistics import measure_node_moments
 from converters.errors import ConversionError
 from converters.graph.build import build_model
 from converters.graph.cost import macs, parameters
@@ -142,7 +142,7 @@ def bypassed(graph, x):
 def normalized(model, graph, x):
     """The model with BatchNormalization behind its convolutions, for training."""
     samples = Samples(x, np.arange(len(x)) % 4)
-    moments = measured_moments(graph, normalizable(graph), samples, 0, ignore)
+    moments = measure_node_moments(graph, normalizable(graph), samples, 0, ignore)
     made = build_model(unfold_graph(graph, moments))
     return {
         "difference": float(np.abs(answers(made, x) - answers(model, x)).max()),

@@ -17,7 +17,7 @@ from converters.cache import Cache, CacheEntry
 from converters.data.dataset import Samples
 from converters.training.batches import BatchSettings
 from converters.training.checkpoint import restore_training
-from converters.training.fine_tune import Surroundings, TrainingSettings, fine_tune
+from converters.training.fine_tune import TrainingContext, TrainingSettings, fine_tune
 
 RATES = (1e-6, 3e-3, 1e-2)
 SETTINGS = TrainingSettings(
@@ -72,7 +72,7 @@ def plain(history):
         "accuracies": history.validation_accuracies,
         "kept_epoch": history.kept_epoch,
         "learning_rate": history.learning_rate,
-        "tried": {f"{rate:g}": loss for rate, loss in history.tried.items()},
+        "tried": {f"{rate:g}": loss for rate, loss in history.trial_losses.items()},
     }
 
 
@@ -81,17 +81,17 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         cache = Cache(Path(folder))
         whole, rates = model(), Rates()
-        around = Surroundings(callbacks=[rates])
+        around = TrainingContext(callbacks=[rates])
         report = {"whole": plain(fine_tune(whole, data, SETTINGS, None, validation, around))}
         report["rates"] = rates.seen[len(RATES) :]  # those before were trials
         checkpoint = CacheEntry(cache, "0" * 64)
         try:
-            around = Surroundings(checkpoint=checkpoint, callbacks=[Interrupt()])
+            around = TrainingContext(checkpoint=checkpoint, callbacks=[Interrupt()])
             fine_tune(model(), data, SETTINGS, None, validation, around)
         except KeyboardInterrupt:
             report["interrupted"] = True
         resumed, rates = model(), Rates()
-        around = Surroundings(checkpoint=checkpoint, callbacks=[rates])
+        around = TrainingContext(checkpoint=checkpoint, callbacks=[rates])
         report["resumed"] = plain(fine_tune(resumed, data, SETTINGS, None, validation, around))
         report["rates_after"] = rates.seen
         pairs = zip(whole.get_weights(), resumed.get_weights(), strict=True)

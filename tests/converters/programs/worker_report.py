@@ -80,18 +80,18 @@ def trained(step, source, samples, strategy):
     model = trainable_model(graph, samples[TRAIN], materials)
     draft = with_model(Draft(source.function, source.keras_model), model, materials)
     seen = []
-    shuffled = batches_module.rows_of
+    shuffled = batches_module.share_batches
 
-    def rows_of(*arguments):
+    def share_batches(*arguments):
         for rows in shuffled(*arguments):
             seen.append([int(row) for row in rows])
             yield rows
 
-    batches_module.rows_of = rows_of
+    batches_module.share_batches = share_batches
     try:
         made = technique_of(step)(replace(draft, found={}), step, materials)
     finally:
-        batches_module.rows_of = shuffled
+        batches_module.share_batches = shuffled
     model = made.keras_model
     weights = b"".join(np.ascontiguousarray(w).tobytes() for w in model.get_weights())
     kernels = [w for w in model.get_weights() if w.ndim > 1]

@@ -9,9 +9,9 @@ import pytest
 from converters.data.data_source import open_dataset
 from converters.data.data_warnings import data_warnings
 from converters.data.dataset import InputForm, Selection
-from converters.data.fields import fed
+from converters.data.fields import to_keras_inputs
 from converters.data.names import plain_names
-from converters.data.several_data import combined
+from converters.data.several_data import combine_labels
 from converters.data.task import TaskError, TaskWish, parse_task
 from converters.errors import ConversionError
 from converters.evidence.conversion import read_conversion
@@ -163,10 +163,10 @@ def test_samples_are_matched_by_name_whatever_their_order(tmp_path):
     dataset = opened(tmp_path)
     rows = np.array([4, 9])
     samples = dataset.read({"some": Selection("train", rows)}, ignore)["some"]
-    b, a = fed(samples.batch(slice(None)))
+    b, a = to_keras_inputs(samples.batch(slice(None)))
     np.testing.assert_array_equal(a, arrays()["x_train.a"][rows].astype("f4"))
     np.testing.assert_array_equal(b, arrays()["x_train.b"][rows].astype("f4"))
-    parts = samples.of_outputs()
+    parts = samples.by_output()
     assert list(parts) == ["z", "y"]
     np.testing.assert_array_equal(parts["z"].labels, rows % 4)
     assert parts["z"].task.is_classification
@@ -207,9 +207,9 @@ def test_losses_of_numbers_are_brought_to_the_size_of_those_of_classes(tmp_path)
 
 def test_samples_are_divided_by_the_combination_of_classes():
     first, second = np.arange(120) % 2, np.arange(120) // 2 % 3
-    assert len(set(combined({"first": first, "second": second}).tolist())) == 6
+    assert len(set(combine_labels({"first": first, "second": second}).tolist())) == 6
     rare = np.arange(120)
-    np.testing.assert_array_equal(combined({"first": first, "rare": rare}), first)
+    np.testing.assert_array_equal(combine_labels({"first": first, "rare": rare}), first)
 
 
 def test_the_worst_output_is_the_one_that_loses_most():
@@ -231,8 +231,8 @@ def test_names_are_stable_whatever_made_them():
 def test_a_recipe_may_describe_each_output(tmp_path):
     table = {"custom_objects": "mine:own", "outputs": {"y": {"metric": "r2", "loss": "mae"}}}
     wish = parse_task(table, "recipe", tmp_path)
-    assert wish.of_output("y").task("regression").metric == "r2"
-    assert wish.of_output("z") == TaskWish(folder=tmp_path)
+    assert wish.for_output("y").task("regression").metric == "r2"
+    assert wish.for_output("z") == TaskWish(folder=tmp_path)
     wish.check_outputs(["y", "z"])
     with pytest.raises(TaskError, match="is about no output of the model; it has one"):
         wish.check_outputs([])

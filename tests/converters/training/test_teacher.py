@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from converters.training.teacher import Teacher, ensemble, log_probabilities
+from converters.training.teacher import Teacher, average_teachers, log_probabilities
 
 LOGITS = np.array([[2.0, -1.0, 0.5], [0.0, 0.0, 30.0]])
 
@@ -41,7 +41,7 @@ def test_one_score_is_two_classes():
 def test_an_ensemble_answers_with_the_mean_of_the_probabilities():
     first = Teacher(lambda batch: softmax(LOGITS[: len(batch)]), probabilities=True)
     second = Teacher(lambda batch: LOGITS[: len(batch), ::-1], probabilities=False)
-    both = ensemble([first, second], temperature=2.0, alpha=0.5)
+    both = average_teachers([first, second], temperature=2.0, alpha=0.5)
     wanted = (softmax(LOGITS) + softmax(LOGITS[:, ::-1])) / 2
     np.testing.assert_allclose(np.exp(both.log_probabilities(np.zeros((2, 1)))), wanted, atol=1e-6)
     assert (both.temperature, both.alpha) == (2.0, 0.5)

@@ -25,7 +25,7 @@ from converters.errors import ConversionError
 LIMIT_BYTES = 2 * 2**30
 _SUFFIX = ".entry"
 _PART = ".part-"
-#: What a conversion that was killed left half written is removed after this time.
+#: Age, in seconds, at which the half-written entry of a conversion that was killed is removed.
 _STALE_S = 3600.0
 #: ZIP's oldest date: an entry tells what, not when, so that equal contents are equal files.
 _DATE = (1980, 1, 1, 0, 0, 0)
@@ -74,7 +74,7 @@ class Cache:
         body = buffer.getvalue()
         if len(body) > self.limit_bytes:
             return
-        with durable.translated(self.folder):
+        with durable.translate_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             self._evict(len(body))
             handle, name = tempfile.mkstemp(prefix=_PART, dir=self.folder)
@@ -82,7 +82,7 @@ class Cache:
         part = Path(name)
         try:
             durable.write(part, hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
-            with durable.translated(self.folder):
+            with durable.translate_errors(self.folder):
                 part.replace(self.folder / (key + _SUFFIX))
         except ConversionError:
             part.unlink(missing_ok=True)

@@ -75,7 +75,7 @@ def train(data: dict[str, Any], path: Path, epochs: int) -> float:
     """Train the network and save it.
 
     Args:
-        data: As `digits` returns it.
+        data: Arrays that `digits` returns.
         path: The .keras file to write.
         epochs: Passes over the training images.
 

@@ -15,7 +15,7 @@ _DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 
 
 @contextmanager
-def translated(path: Path) -> Iterator[None]:
+def translate_errors(path: Path) -> Iterator[None]:
     """Turn an OSError while writing `path` into an error of this package.
 
     Raises:
@@ -29,11 +29,14 @@ def translated(path: Path) -> Iterator[None]:
 
 
 def error_of(error: OSError, what: str) -> ConversionError:
-    """What an OSError means to the user.
+    """Turn an OSError into an error of this package.
 
     Args:
-        error: As the system raised it.
-        what: The path, and what could not be done with it.
+        error: Error of the system.
+        what: Path, and what could not be done with it.
+
+    Returns:
+        HostDiskError where the disk is full or read-only, else ConversionError.
     """
     if error.errno in _DISK_ERRNOS:
         room = "" if error.errno == errno.EROFS else "free space on this computer's disk, or "
@@ -48,7 +51,7 @@ def write(path: Path, content: bytes) -> None:
         HostDiskError: The disk is full or read-only.
         ConversionError: The path cannot be written.
     """
-    with translated(path), path.open("wb") as file:
+    with translate_errors(path), path.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
@@ -63,7 +66,7 @@ def publish(source: Path, target: Path, names: Sequence[str]) -> None:
         HostDiskError: The disk is full or read-only.
         ConversionError: The target cannot be written.
     """
-    with translated(target):
+    with translate_errors(target):
         for name in names:
             (source / name).replace(target / name)
         folder = os.open(target, os.O_RDONLY)

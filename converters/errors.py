@@ -4,14 +4,12 @@ from __future__ import annotations
 
 
 class ConversionError(Exception):
-    """The model, the data or a file made from them cannot be used.
-
-    Attributes:
-        hint: What the user should do next; one sentence.
-        exit_code: What the command line exits with.
-    """
+    """The model, the data or a file made from them cannot be used."""
 
     exit_code = 4
+    """Exit code of the command line."""
+    hint: str
+    """Next step for the user, one sentence."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)

@@ -86,7 +86,7 @@ class RuntimeRequirement:
     operator: str
     """The op that needs it; empty where none does."""
     operator_version: int
-    """That op's version."""
+    """Version of the op."""
 
 
 class RunOnHost(Protocol):

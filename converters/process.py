@@ -94,7 +94,7 @@ def convert(
         ConversionError: The model or the data does not fit; the message names what and where.
         ConversionBugError: A bug in kedge.
     """
-    request = request.resolved()
+    request = request.absolute()
     recipe = check_request(request)
     if not (latency_decides or recipe.asks_latency):
         measure = None
@@ -108,7 +108,7 @@ def convert(
         optional = (KERAS_NAME, MODEL_TOML, NEW_MODEL_TOML)
         extras = [name for name in optional if (work / name).is_file()]
         if KERAS_NAME not in extras:  # of an earlier conversion: it is not of this file
-            with durable.translated(request.out):
+            with durable.translate_errors(request.out):
                 (request.out / KERAS_NAME).unlink(missing_ok=True)
         durable.publish(work, request.out, (*extras, GOLDEN_NAME, MODEL_NAME, CONVERSION_NAME))
     return read_conversion(request.out)
@@ -127,7 +127,7 @@ def plan(request: ConversionRequest, on_progress: Report = ignore) -> Plan:
         ConversionError: The model or the data does not fit; the message names what and where.
         ConversionBugError: A bug in kedge.
     """
-    request = request.resolved()
+    request = request.absolute()
     check_request(request)
     with tempfile.TemporaryDirectory(prefix="kedge-") as work:
         answer = _run_child("plan", request, Path(work), on_progress)
@@ -200,7 +200,7 @@ def _check_readable(name: str, path: Path) -> None:
 def _workspace(out: Path) -> Iterator[Path]:
     """A hidden folder inside `out`; gone at the end, and `out` too if we made it for nothing."""
     is_new = not os.path.exists(out)  # noqa: PTH110 - unlike Path.exists(), it never raises
-    with durable.translated(out):
+    with durable.translate_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=".kedge-", dir=out))
     try:

@@ -11,13 +11,13 @@ class Progress:
     """One report of a stage that is under way."""
 
     stage: str
-    """What is being done: "load model", "read data", "train", "convert", "evaluate"."""
+    """Stage that is under way: "load model", "read data", "train", "convert", "evaluate"."""
     done: int
     """Units done so far (samples, batches), from 0."""
     total: int
     """Units in all; 0 where it is not known."""
     detail: str = ""
-    """What else is worth a glance, such as the loss; may be empty."""
+    """Another figure of interest, such as the loss; may be empty."""
 
 
 Report = Callable[[Progress], None]

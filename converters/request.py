@@ -43,25 +43,25 @@ class ConversionRequest:
     """Folder where finished steps are kept, so that they need not be done again; None for nowhere.
     """
     measured_on: str = ""
-    """Where latency is measured, in words: steps that go by it go by that place."""
+    """Place where latency is measured, in words: steps that go by latency go by that place."""
     logs: Path | None = None
     """Folder for the figures of each epoch, for TensorBoard; None for none."""
     keep_keras: bool = False
     """Whether the trained Keras model is put beside the .tflite."""
 
     def to_json(self) -> str:
-        """The request as one line of JSON."""
+        """Return the request as one line of JSON."""
         return json.dumps(asdict(self), default=str)
 
     @classmethod
     def from_json(cls, text: str) -> ConversionRequest:
-        """The request that `to_json` wrote."""
+        """Return the request that `to_json` wrote."""
         fields = json.loads(text)
         fields |= {name: Path(fields[name]) for name in _PATHS if fields[name] is not None}
         return cls(**fields)
 
-    def resolved(self) -> ConversionRequest:
-        """The same request with absolute paths: the child runs in another folder."""
+    def absolute(self) -> ConversionRequest:
+        """Return the request with absolute paths: the child runs in another folder."""
         recipe = Path(self.recipe)
         is_file = recipe.suffix == ".toml" or recipe.name != self.recipe
         return replace(

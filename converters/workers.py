@@ -11,7 +11,7 @@ from typing import Any
 
 from converters.errors import ConversionError
 
-#: Where TensorFlow looks too: https://www.tensorflow.org/guide/distributed_training#TF_CONFIG
+#: Environment variable that TensorFlow reads too: https://www.tensorflow.org/guide/distributed_training#TF_CONFIG
 TF_CONFIG = "TF_CONFIG"
 _EXAMPLE = (
     'set it to {"cluster": {"worker": ["host1:port", "host2:port"]}, '
@@ -32,9 +32,9 @@ class Worker:
     """One of the processes that train a model together."""
 
     number: int
-    """Its own, from 0; worker 0 leads: it alone reports and writes."""
+    """Number of this worker, from 0; worker 0 leads: it alone reports and writes."""
     addresses: tuple[str, ...]
-    """Of all of them, `host:port`, by number."""
+    """Addresses `host:port` of all workers, by number."""
 
     @property
     def leads(self) -> bool:

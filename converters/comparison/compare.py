@@ -87,7 +87,7 @@ def _convert_each(
     for folder, name in folders.items():
         request_of_row = replace(
             request, recipe=name, out=request.out / folder, judge_all=True, max_drop=None
-        ).resolved()
+        ).absolute()
         try:
             report = _with_name(folder, on_progress)
             conversion = _convert_once(request_of_row, report, measure, latency_decides)

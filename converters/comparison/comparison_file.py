@@ -82,7 +82,7 @@ def write_comparison(comparison: RecipeComparison, folder: Path) -> Path:
     content = json.dumps(plain_comparison(comparison), indent=2) + "\n"
     durable.write(part, content.encode())
     path = folder / COMPARISON_NAME
-    with durable.translated(path):
+    with durable.translate_errors(path):
         part.replace(path)
     return path
 

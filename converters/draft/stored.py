@@ -45,7 +45,10 @@ def keras_bytes(model: Any) -> bytes:
     Raises:
         HostDiskError: The disk is full or read-only.
     """
-    with durable.translated(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as folder:
+    with (
+        durable.translate_errors(Path(tempfile.gettempdir())),
+        tempfile.TemporaryDirectory() as folder,
+    ):
         path = Path(folder) / _MODEL
         model.save(str(path))
         return path.read_bytes()

@@ -1,4 +1,4 @@
-"""What a recipe asks for that a model of several inputs or outputs cannot have. Pure."""
+"""Whether a recipe fits the inputs and outputs of a model. Pure."""
 
 from __future__ import annotations
 
@@ -6,17 +6,22 @@ from converters.data.fields import quote_names
 from converters.errors import ConversionError
 from converters.recipe.recipe import Recipe
 from converters.recipe.step import TrainingStep
-from converters.recipe.training_steps import NO_FEATURES, Taught
+from converters.recipe.training_steps import NO_FEATURES, TeacherStep
 from converters.sources.load import LoadedModel
 
 _NO_AUGMENT = "none"
 
 
-def check_ends(recipe: Recipe, source: LoadedModel) -> None:
-    """Refuse it before anything is read or trained.
+def check_inputs_outputs(recipe: Recipe, source: LoadedModel) -> None:
+    """Refuse a recipe that a model of several inputs or outputs cannot go through.
+
+    Args:
+        recipe: The recipe.
+        source: The original model.
 
     Raises:
-        ConversionError: Names the step and the model's inputs or outputs.
+        ConversionError: A step is for a model of one input or of one output; the message names the
+            step and the model's inputs or outputs.
     """
     for step in recipe.steps:
         if (
@@ -30,7 +35,11 @@ def check_ends(recipe: Recipe, source: LoadedModel) -> None:
                 " know which of them move together",
                 'write `augment = "none"`, and augment the data in a function of your own',
             )
-        if isinstance(step, Taught) and step.features != NO_FEATURES and len(source.outputs) > 1:
+        if (
+            isinstance(step, TeacherStep)
+            and step.features != NO_FEATURES
+            and len(source.outputs) > 1
+        ):
             raise ConversionError(
                 f"step {step.kind}: features is {step.features!r}, which is for a model of one "
                 f"output; {source.path} has {quote_names(end.name for end in source.outputs)}",

@@ -25,20 +25,20 @@ class _Part:
 def milder_recipe(
     recipe: Recipe, drops: Sequence[float | None], file_drop: float, max_drop: float
 ) -> Recipe | None:
-    """The same recipe with the step that lost most made milder, or left out.
+    """Make the step that lost most milder, or leave it out.
 
     A step and the training behind it are judged together: what pruning loses and training wins
     back is not lost.
 
     Args:
-        recipe: What lost too much.
+        recipe: Recipe whose file lost too much.
         drops: Accuracy lost up to the end of each step, on the validation samples; None where only
             the file can tell.
         file_drop: Accuracy that the file loses on them.
-        max_drop: What may be lost, 0-1; for steps that take it as a value.
+        max_drop: Largest loss that is allowed, 0-1; for steps that take it as a value.
 
     Returns:
-        None if no step that makes the model smaller would be left.
+        The milder recipe; None if no step that makes the model smaller would be left.
     """
     parts = _parts(recipe.steps)
     if not parts:

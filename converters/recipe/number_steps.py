@@ -25,14 +25,14 @@ class PtqW8A8(Step):
     io: str = choice("int8", "uint8")
     """Type of the file's input and output."""
     calibration: str = choice("minmax", "percentile", "mse")
-    """What becomes of outliers: they set the range, or are cut off by their number or where that
+    """Treatment of outliers: they set the range, or are cut off by their number or where that
     makes the least error."""
     percentile: float = number(99.99, 50.0, 100.0)
-    """For the calibration of this name: so many percent lie below a range's end."""
+    """Percent of the numbers that lie below a range's end, for the calibration "percentile"."""
     equalize: str = choice(NEVER, IF_BETTER)
-    """Channels of neighbouring layers are brought to one size."""
+    """Whether channels of neighbouring layers are brought to one size."""
     bias_correction: str = choice(NEVER, IF_BETTER)
-    """What rounding adds to a channel on average is taken from its bias."""
+    """Whether the average error of a channel by rounding is subtracted from its bias."""
 
     def milder(self) -> Step | None:
         """The layers that lose most get 16 bits, or stay floats."""

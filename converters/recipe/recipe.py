@@ -33,7 +33,7 @@ _UNTRAINABLE = {
     TFLITE: "a .tflite, whose weights can be rounded but not trained",
 }
 
-#: What cannot follow what, by what a step changes: (earlier, later) to the reason.
+#: Phases (earlier, later) of two steps that cannot follow each other, to the reason.
 IMPOSSIBLE_ORDERS: dict[tuple[str, str], str] = {
     (NUMBERS, NUMBERS): "the weights are quantized by then, and are quantized once",
     (NUMBERS, SHAPE): "nothing can follow quantization: its ranges hold for the layers as they are",
@@ -58,57 +58,57 @@ class Recipe:
     """Steps in the order in which they are done."""
 
     steps: tuple[Step, ...]
-    """May be empty: then the float model is emitted as it is."""
+    """The steps; without any the float model is written as it is."""
     summary: str
     """One sentence for a list of recipes."""
     wish: TaskWish = TaskWish()  # noqa: RUF009 - frozen
-    """What it says about the model's task."""
+    """Fields of the recipe about the model's task."""
 
     @property
     def name(self) -> str:
-        """The name that decodes to the steps."""
+        """Name that decodes to the steps."""
         return "_".join(step.label for step in self.steps) or FLOAT_NAME
 
     @property
     def asks_latency(self) -> bool:
-        """Whether a step of it does."""
+        """Whether a step of it goes by latency."""
         return any(step.asks_latency for step in self.steps)
 
     def plain_steps(self) -> tuple[dict[str, Any], ...]:
-        """The steps with every value, defaults included, as plain data."""
+        """Return the steps with every value, defaults included, as plain data."""
         return tuple({"kind": step.kind, **asdict(step)} for step in self.steps)
 
 
-def built_in_names() -> tuple[str, ...]:
-    """Names that `load_recipe` knows without a file."""
+def names_of_built_ins() -> tuple[str, ...]:
+    """Return the names that `load_recipe` knows without a file."""
     return tuple(sorted(path.stem for path in RECIPES_FOLDER.glob("*.toml")))
 
 
 def load_recipe(name: str) -> Recipe:
-    """Read a built-in recipe by its name, or one's own by the path of its TOML file.
+    """Read a built-in recipe by its name, or a user's by the path of its TOML file.
 
     Raises:
         RecipeError: No such recipe, no TOML, or a field that is unknown or out of its range.
     """
-    if name in built_in_names():
+    if name in names_of_built_ins():
         return _read(RECIPES_FOLDER / f"{name}.toml")
     path = Path(name)
     if path.suffix != ".toml" and path.name == name:
         raise RecipeError(
             f"recipe {name!r} is unknown",
-            f"use one of {', '.join(built_in_names())}, or the path of a .toml file",
+            f"use one of {', '.join(names_of_built_ins())}, or the path of a .toml file",
         )
     return _read(path)
 
 
 def recipe_names(text: str) -> tuple[str, ...]:
-    """The recipes that a user asks for.
+    """Return the recipes that a user requests.
 
     Args:
         text: One name or path, several with commas between them, or "all" for every built-in one.
     """
     if text == ALL:
-        return built_in_names()
+        return names_of_built_ins()
     return tuple(name.strip() for name in text.split(","))
 
 
@@ -116,9 +116,9 @@ def check_pairing(recipe: Recipe, path: Path, kind: str) -> None:
     """Refuse a recipe that this kind of model cannot go through.
 
     Args:
-        recipe: What is to be done.
+        recipe: The recipe.
         path: The model, for messages.
-        kind: As in `converters.sources.source_file.SourceFile`.
+        kind: Kind of the model: `kind` of `converters.sources.source_file.SourceFile`.
 
     Raises:
         ConversionError: The recipe trains, and the model is not a Keras model.
@@ -147,7 +147,7 @@ def parse_recipe(plain: dict[str, Any], origin: str) -> Recipe:
 
     Args:
         plain: `schema`, `summary`, the table `task` and the list `step`, as in TOML.
-        origin: Where it was read, for messages.
+        origin: Path of the recipe, for messages.
 
     Raises:
         RecipeError: A field is unknown, missing, of the wrong type, or out of its range.
@@ -198,19 +198,19 @@ def _parse_step(table: dict[str, Any], origin: str, folder: Path) -> Step:
 def _value(value: Any, spec: Any, origin: str, folder: Path) -> Any:
     if "paths" in spec.metadata:
         return _paths(value, origin, folder)
-    return _names(value, origin) if "names" in spec.metadata else _checked(value, spec, origin)
+    return _names(value, origin) if "names" in spec.metadata else _check_value(value, spec, origin)
 
 
 def _paths(value: Any, origin: str, folder: Path) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(path, str) for path in value):
         raise RecipeError(f"{origin} is {value!r}, expected a list of files", 'such as ["a.h5"]')
-    found = [(folder / path).absolute() for path in value]
-    missing = [path for path in found if not path.exists()]
+    files = [(folder / path).absolute() for path in value]
+    missing = [path for path in files if not path.exists()]
     if missing:
         raise RecipeError(
             f"{origin}: {missing[0]} not found", "paths start from the recipe's folder"
         )
-    return tuple(map(str, found))
+    return tuple(map(str, files))
 
 
 def _names(value: Any, origin: str) -> tuple[str, ...]:
@@ -222,7 +222,7 @@ def _names(value: Any, origin: str) -> tuple[str, ...]:
     return tuple(map(str, value))
 
 
-def _checked(value: Any, spec: Any, origin: str) -> int | float | str:
+def _check_value(value: Any, spec: Any, origin: str) -> int | float | str:
     if "choices" in spec.metadata:
         choices = spec.metadata["choices"]
         if value not in choices:
@@ -230,17 +230,17 @@ def _checked(value: Any, spec: Any, origin: str) -> int | float | str:
         return str(value)
     if "auto" in spec.metadata and value == AUTO:
         return AUTO
-    wanted = spec.metadata.get("auto", type(spec.default))
+    kind = spec.metadata.get("auto", type(spec.default))
     # TOML's 1 is a fine learning rate, true is not, although Python calls it an integer.
-    right = isinstance(value, (int, wanted)) and not isinstance(value, bool)
+    right = isinstance(value, (int, kind)) and not isinstance(value, bool)
     low, high = spec.metadata["low"], spec.metadata["high"]
     if not right or not low <= value <= high:
         raise RecipeError(
-            f"{origin} is {value!r}, expected {'a whole number' if wanted is int else 'a number'} "
+            f"{origin} is {value!r}, expected {'a whole number' if kind is int else 'a number'} "
             f"from {low:g} to {high:g}" + (f' or "{AUTO}"' if "auto" in spec.metadata else ""),
             "correct the recipe",
         )
-    number: int | float = wanted(value)
+    number: int | float = kind(value)
     return number
 
 

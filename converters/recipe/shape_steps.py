@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 from converters.data.dataset import TRAIN
 from converters.recipe.step import SHAPE, TRAINING, Step, choice, names, next_of, number
 
-#: What is left of a model where a budget of accuracy does not allow less.
+#: Shares of a model that are kept, one after the other, where a budget of accuracy does not allow
+#: less.
 _RATIOS = (0.5, 0.6, 0.75, 0.9)
 
 

@@ -1,4 +1,4 @@
-"""One step of a recipe: what it can be told, and what it is to the others."""
+"""One step of a recipe: its fields, and its place among the other steps."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any, ClassVar
 
 from converters.data.dataset import TRAIN
 
-#: What a step changes; `converters.recipe.recipe` knows which may follow which.
+#: Phase of a step, by what it changes; `converters.recipe.recipe` knows which may follow which.
 SHAPE = "shape"
 TRAINING = "training"
 WEIGHTS = "weights"
 NUMBERS = "numbers"
 
-#: What a step leaves to kedge.
+#: Value of a field that a recipe leaves to kedge.
 AUTO = "auto"
 
 

@@ -20,7 +20,7 @@ from converters.recipe.training_steps import (
     SparseWeights,
 )
 
-#: What `kind` may be in a recipe. A new technique adds its line here.
+#: Values of `kind` in a recipe, to their steps. A new technique adds its line here.
 STEP_KINDS: dict[str, type[Step]] = {
     "ptq_w8a8": PtqW8A8,
     "ptq_w8a16": PtqW8A16,

@@ -1,4 +1,4 @@
-"""The steps of a recipe that train: what each can be told, and which function does it."""
+"""The steps of a recipe that train: the fields of each, and which function does it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SINGLE = "single"
 TWO_OF_FOUR = "2:4"
 BLOCKS = ("1x4", "4x1", "4x4", "1x16", "16x1")
 
-#: Where a budget of accuracy does not allow more.
+#: Values that are tried one after the other where a budget of accuracy does not allow more.
 _SPARSITIES = (0.8, 0.6, 0.4)
 _CLUSTERS = (16, 32, 64)
 
@@ -43,11 +43,11 @@ class FineTune(TrainingStep):
 
 
 @dataclass(frozen=True)
-class Taught(TrainingStep):
+class TeacherStep(TrainingStep):
     """Training by the answers of a teacher, besides the labels."""
 
     temperature: float = number(4.0, 1.0, 100.0)
-    """Above 1 the teacher shows how the wrong classes compare."""
+    """Temperature of the softmax; above 1 the teacher shows how the wrong classes compare."""
     alpha: float = number(0.8, 0.0, 1.0)
     """Share of the teacher in the loss, 0-1; with 1 no label is looked at."""
     teachers: tuple[str, ...] = paths()
@@ -56,11 +56,11 @@ class Taught(TrainingStep):
     """Whether the layers of the (first) teacher teach too: by their attention maps, or by what 1x1
     convolutions make of the model's own layers; none of it is exported."""
     feature_weight: float = number(1.0, 0.0, 1e6)
-    """What the loss of the layers is multiplied with."""
+    """Factor of the loss of the layers."""
 
 
 @dataclass(frozen=True)
-class Distill(Taught, FineTune):
+class Distill(TeacherStep, FineTune):
     """Training by the answers of a teacher, besides the labels."""
 
     kind: ClassVar[str] = "distill"
@@ -68,7 +68,7 @@ class Distill(Taught, FineTune):
 
 
 @dataclass(frozen=True)
-class QatW8A8(Taught):
+class QatW8A8(TeacherStep):
     """Quantization-aware training: the weights learn to live with being rounded."""
 
     kind: ClassVar[str] = "qat_w8a8"
@@ -105,10 +105,10 @@ class SparseWeights(TrainingStep):
     sparsity: float = number(0.8, 0.01, 0.99)
     """Share of zeros in each kernel at the end, 0-1."""
     pattern: str = choice(SINGLE, TWO_OF_FOUR, *BLOCKS)
-    """Which weights are zeroed together: each alone, two of every four, or, in Dense layers only,
+    """Weights that become zero together: each alone, two of every four, or, in Dense layers only,
     blocks."""
     schedule: str = choice("polynomial", "constant")
-    """Zeros grow along a cubic curve, or are there at once."""
+    """Growth of the zeros: along a cubic curve, or all at once."""
     scope: str = choice("layer", "global")
     """The share of zeros is that of each layer, or of all together, so that layers with small
     weights lose more."""

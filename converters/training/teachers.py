@@ -15,7 +15,7 @@ from converters.digest import sha256_of
 from converters.draft.draft import Materials
 from converters.errors import ConversionError
 from converters.judge.input_range import range_warnings
-from converters.recipe.training_steps import NO_FEATURES, Taught
+from converters.recipe.training_steps import NO_FEATURES, TeacherStep
 from converters.sources.inputs_outputs import End, Probabilities
 from converters.sources.load import LoadedModel, load_model
 from converters.sources.source_file import identify
@@ -29,7 +29,7 @@ _LEAST_SHARE = 0.5
 _OTHER_DATA = "name teachers that were trained on the same data"
 
 
-def make_teacher(step: Taught, materials: Materials, student: Any) -> Teacher:
+def make_teacher(step: TeacherStep, materials: Materials, student: Any) -> Teacher:
     """Make the teacher of a step.
 
     Args:
@@ -62,7 +62,7 @@ def make_teacher(step: Taught, materials: Materials, student: Any) -> Teacher:
     return average_teachers(group, step.temperature, step.alpha, features)
 
 
-def describe_teachers(step: Taught) -> dict[str, Any]:
+def describe_teachers(step: TeacherStep) -> dict[str, Any]:
     """Teachers of a step for conversion.json; empty if the original model is the teacher."""
     teachers = [{"path": path, "sha256": sha256_of(Path(path))} for path in step.teachers]
     return {"teachers": teachers} if teachers else {}

@@ -48,7 +48,7 @@ from converters.judge.score import FILE, ORIGINAL
 from converters.measure import Measure
 from converters.model_file import ModelFile
 from converters.progress import Progress, Report
-from converters.recipe.fits_model import check_ends
+from converters.recipe.fits_model import check_inputs_outputs
 from converters.recipe.milder import may_be_tried
 from converters.recipe.recipe import Recipe, check_pairing, load_recipe
 from converters.request import ConversionRequest
@@ -208,7 +208,7 @@ def open_inputs(
     check_pairing(recipe, request.model, source.kind)
     report(Progress("read data", 0, 0))
     form = source.form(recipe.wish)
-    check_ends(recipe, source)
+    check_inputs_outputs(recipe, source)
     dataset = open_dataset(request.data, form, request.image_range, request.seed)
     return source, dataset, _select(dataset, recipe, request)
 

@@ -229,7 +229,7 @@ def test_a_full_disk_is_named_and_left_as_it_was(digits_request, tiny_disk):
 )
 def test_what_the_system_says_about_a_file_is_translated(number, error):
     refused = pytest.raises(error, match="/out: cannot be written")
-    with refused as caught, durable.translated(Path("/out")):
+    with refused as caught, durable.translate_errors(Path("/out")):
         raise OSError(number, os.strerror(number))
     assert type(caught.value) is error
     assert isinstance(caught.value.__cause__, OSError)

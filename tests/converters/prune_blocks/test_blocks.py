@@ -12,7 +12,7 @@ from converters.graph.cost import macs
 from converters.graph.node import Graph, Node
 from converters.prune_blocks.blocks import optional_blocks, without_block
 from converters.prune_blocks.choose import choose, remove_named
-from converters.recipe.recipe import RecipeError, built_in_names, load_recipe
+from converters.recipe.recipe import RecipeError, load_recipe, names_of_built_ins
 from converters.tflite.reader import read_model
 from tests.converters.conftest import run_program
 from tests.converters.warm import convert
@@ -157,7 +157,7 @@ def test_a_quarter_of_the_macs_goes_with_blocks(residual_digits, digits_request,
     conversion = convert(replace(request, out=tmp_path / "out"), reports.append)
     found = conversion.step_records[0].found
     before, after = found["macs"]
-    assert conversion.recipe in built_in_names()
+    assert conversion.recipe in names_of_built_ins()
     gone = {layer for block in found["removed"] for layer in block["layers"]}
     assert after / before == pytest.approx(0.75, abs=0.1)
     assert before - after == sum(block["macs"] for block in found["removed"])

@@ -5,15 +5,15 @@ import pytest
 from converters.recipe.number_steps import PtqW8A8
 from converters.recipe.recipe import (
     RecipeError,
-    built_in_names,
     load_recipe,
+    names_of_built_ins,
     parse_recipe,
     recipe_names,
 )
 from converters.recipe.step_kinds import STEP_KINDS, QatW8A8
 
 
-@pytest.mark.parametrize("name", built_in_names())
+@pytest.mark.parametrize("name", names_of_built_ins())
 def test_a_built_in_name_decodes_to_its_steps(name):
     recipe = load_recipe(name)
     assert recipe.name == name
@@ -24,7 +24,7 @@ def test_the_built_in_recipes_are_there():
     assert {
         *("float32", "ptq_w8a8", "ptq_w8a16", "ptq_f16", "ptq_dynamic", "qat_w8a8"),
         *("sparse80_qat_w8a8", "cluster16_qat_w8a8", "ptq_weight_only", "mixed_w8a8"),
-    } <= set(built_in_names())
+    } <= set(names_of_built_ins())
 
 
 def test_every_kind_of_step_is_registered_under_its_name():
@@ -69,7 +69,7 @@ def test_an_impossible_order_is_refused_with_the_reason(tmp_path, kinds, reason)
 
 
 def test_all_and_a_list_with_commas_name_recipes():
-    assert recipe_names("all") == built_in_names()
+    assert recipe_names("all") == names_of_built_ins()
     assert recipe_names("float32, mine.toml") == ("float32", "mine.toml")
 
 

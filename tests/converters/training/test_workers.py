@@ -143,7 +143,7 @@ def recipe(tmp_path):
 def test_a_conversion_started_on_two_workers_is_written_by_the_first(
     digits_request, recipe, tmp_path
 ):
-    mine = replace(digits_request, recipe=recipe(1), out=tmp_path / "0").resolved()
+    mine = replace(digits_request, recipe=recipe(1), out=tmp_path / "0").absolute()
     other = ("convert", mine.model, "--data", mine.data, "--recipe", mine.recipe)
     commands = (
         ("-c", PARENT, mine.to_json()),
@@ -164,7 +164,7 @@ def test_a_conversion_started_on_two_workers_is_written_by_the_first(
 
 def test_a_worker_that_dies_ends_the_others_with_a_message(digits_request, recipe, tmp_path):
     requests = [
-        replace(digits_request, recipe=recipe(1000), out=tmp_path / str(n)).resolved()
+        replace(digits_request, recipe=recipe(1000), out=tmp_path / str(n)).absolute()
         for n in range(2)
     ]
     with two(*(("-c", PARENT, request.to_json()) for request in requests)) as workers:

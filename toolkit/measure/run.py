@@ -206,33 +206,3 @@ def save_outputs(path: Path, outputs: Mapping[str, np.ndarray[Any, Any]]) -> Non
     arrays: dict[str, Any] = dict(outputs)
     np.savez(buffer, **arrays)
     durable.write(path, buffer.getvalue())
-
-
-def label_answer(output: str, answer: Mapping[str, Any], card: ModelCard) -> dict[str, Any]:
-    """Return an answer with the names of its classes.
-
-    Args:
-        output: Name of the output.
-        answer: Answer of the board for this output.
-        card: Meaning of the model's outputs.
-
-    Returns:
-        `task`, and for a classifier `classes` and `best`, of `label`, `number` and `score`.
-    """
-    labels = card.output(output).labels
-    if "classes" not in answer:
-        return {"task": card.output(output).task, **answer}
-
-    def entry(pair: Sequence[Any]) -> dict[str, Any]:
-        number, score = int(pair[0]), pair[1]
-        return {
-            "label": labels[number] if labels else str(number),
-            "number": number,
-            "score": score,
-        }
-
-    return {
-        "task": card.output(output).task,
-        "classes": [entry(pair) for pair in answer["classes"]],
-        "best": entry(answer["best"]),
-    }

@@ -23,34 +23,34 @@ SCHEMA = 1
 MODEL_NAME = "model.tflite"
 GOLDEN_NAME = "golden.npz"
 CONVERSION_NAME = "conversion.json"
-#: The trained Keras model, where it was asked for.
+#: Name of the trained Keras model, where the user requested it.
 KERAS_NAME = "model.keras"
 
 
 @dataclass(frozen=True)
 class Split:
-    """Which samples were used for what."""
+    """Samples with one use."""
 
     name: str
     """"train", "validation", "calibration" or "test"."""
     samples: int
-    """How many."""
+    """Number of samples."""
     origin: str
-    """Where they come from, in words."""
+    """Origin of the samples, in words."""
     use: str = ""
-    """What they were used for, in words."""
+    """Use of the samples, in words."""
 
 
 @dataclass(frozen=True)
 class StepRecord:
-    """What became of one step."""
+    """Record of one step that was done."""
 
     kind: str
-    """As in the recipe."""
+    """Kind of the step, as the recipe writes it."""
     seconds: float
-    """It took."""
+    """Time of the step, seconds."""
     found: Mapping[str, Any]
-    """What it found out, such as the share of zeros that it left."""
+    """Findings of the step, such as the share of zeros that it left."""
     cached: bool = False
     """Whether it was done by an earlier conversion; its seconds are of then."""
     validation_drop: float | None = None
@@ -73,56 +73,55 @@ class Conversion:
     recipe_steps: tuple[Mapping[str, Any], ...]
     """The steps with every value used, in order."""
     seed: int
-    """What decided every random choice."""
+    """Seed of every random choice."""
     source: str
-    """The model that was given; an absolute path."""
+    """Path of the original model, absolute."""
     source_sha256: str
-    """Its digest."""
+    """Digest of the original model."""
     source_bytes: int
-    """Its size."""
+    """Size of the original model."""
     data: str
-    """The data that was given; an absolute path."""
+    """Path of the data, absolute."""
     data_sha256: str
-    """Its digest; of a folder, of its sorted relative names and contents."""
+    """Digest of the data; for a folder, of its sorted relative names and contents."""
     splits: tuple[Split, ...]
-    """Which samples were used for what; none is in two of them."""
+    """Samples by their use; none is in two of them."""
     versions: Mapping[str, str]
-    """Package to version, of all that had a hand in it."""
+    """Package to version, for all packages that a conversion uses."""
     float_accuracy: Accuracy | None
-    """Of the model that was given, on the test samples; None where the task is no classification.
-    """
+    """Accuracy of the original model on the test samples; None if the task is no classification."""
     accuracy: Accuracy | None
-    """Of the file that was written, on the same samples; None there too."""
+    """Accuracy of the file on the test samples; None if the task is no classification."""
     inputs: tuple[TensorSpec, ...]
     """The file's inputs."""
     outputs: tuple[TensorSpec, ...]
     """The file's outputs."""
     warnings: tuple[str, ...] = ()
-    """What the user should know; one sentence each."""
+    """Warnings for the user; one sentence each."""
     golden: Path | None = None
     """Real held-out inputs for a comparison on the board, or None."""
     image_range: str = ""
-    """As in `converters.request.ConversionRequest`."""
+    """Range of the pictures: `image_range` of `converters.request.ConversionRequest`."""
     step_records: tuple[StepRecord, ...] = ()
-    """What became of each step, in order."""
+    """Records of the steps, in order."""
     scores: tuple[Score, ...] = ()
-    """Of the model and of the file, on each split that was judged."""
+    """Scores of the model and of the file, on each split that was judged."""
     drops: tuple[Drop, ...] = ()
-    """Of accuracy, from the model to the file, on each of these splits."""
+    """Drops of accuracy from the model to the file, on each of these splits."""
     cost: Cost | None = None
-    """Of the file, counted from it; None in old files."""
+    """Cost of the file, counted from it; None in old files."""
     budget: Budget | None = None
     """The accuracy that it may lose, if one was set."""
     attempts: tuple[Attempt, ...] = ()
-    """What was tried to keep it, the recipe that was asked for first; empty if none was set."""
+    """Attempts to keep the budget, the requested recipe first; empty without a budget."""
     task: Mapping[str, Any] = field(default_factory=dict)
-    """What the recipe says about the task; empty if nothing."""
+    """Fields of the recipe about the task; empty without any."""
     metric: MetricFigures | None = None
     """The figures of a task that is no classification; None for one, and where there are several
     outputs."""
     output_figures: tuple[MetricFigures, ...] = ()
-    """Of several outputs the figures of each; empty for one. The accuracies are None then, and the
-    drops are there for each output."""
+    """Figures of each of several outputs; empty for a single one. With several outputs the
+    accuracies are None, and there are drops for each output."""
     schema: int = field(default=SCHEMA)
     """Version of conversion.json."""
 
@@ -146,7 +145,7 @@ def read_conversion(folder: Path) -> Conversion:
     """Read conversion.json and check that it is about the model beside it.
 
     Args:
-        folder: What `kedge convert --out` was given.
+        folder: Folder of `kedge convert --out`.
 
     Raises:
         ConversionError: There is no conversion, it is damaged, or a newer kedge wrote it.

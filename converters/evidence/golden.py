@@ -22,22 +22,22 @@ MAX_SAMPLES = 1_000
 MAX_BYTES = 64 * 2**20
 
 _INPUT_PREFIX = "input/"
-#: Of several outputs how many are classifiers, and what is known of each.
+#: Keys for several outputs: their number, and labels and threshold of each classifier.
 _SEVERAL, _LABELS_PREFIX, _THRESHOLD_PREFIX = "several outputs", "labels/", "threshold/"
 _OWN_LABELS = "own_labels"
 
-#: What NumPy raises on a file that is not a complete .npz.
+#: Errors of NumPy on a file that is not a complete .npz.
 _DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError, zlib.error, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True)
 class Right:
-    """The right classes of one output."""
+    """Right classes of one output."""
 
     labels: npt.NDArray[np.int64] | None
-    """int64, shape (n,), or None."""
+    """Right class of each sample, int64, shape (n,), or None."""
     threshold: float | None = None
-    """As in `Golden`."""
+    """Real value above which a single number chooses class 1, or None; see `Golden`."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +50,13 @@ class Golden:
     """Tensor name to array of shape (n, ...), of exactly the dtype and the shape past the batch
     axis that the file's input takes."""
     labels: npt.NDArray[np.int64] | None
-    """int64, shape (n,): the right class of each sample, or None."""
+    """Right class of each sample, int64, shape (n,), or None."""
     threshold: float | None = None
-    """Above this real value a single output tells class 1 from class 0 (0.5 of a probability, 0 of
-    a logit); None where each class has an output of its own."""
+    """Real value above which a single output chooses class 1 (0.5 of a probability, 0 of a logit);
+    None where each class has an output of its own."""
     outputs: dict[str, Right] | None = None
-    """Of several outputs the right classes of those that are classifiers, by name; None for a model
-    of one output."""
+    """Name of each output that is a classifier to its right classes; None for a model of one
+    output."""
     own_labels: bool = False
     """Whether labels are what the original model answers: the data had none."""
 

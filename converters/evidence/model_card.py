@@ -100,29 +100,32 @@ def card_of_conversion(
     probabilities: Probabilities,
     task: Task = CLASSIFIER,
 ) -> ModelCard:
-    """The card that is true for the data of a conversion.
+    """Make the card for the data of a conversion.
 
     Args:
         model: The file that was written.
-        class_names: Of a data set of pictures in folders of classes; empty for others.
+        class_names: Names of the classes of pictures in folders; empty for other data.
         image_range: Key of `IMAGE_RANGES`: what the pictures were scaled to, which a model of one
             input takes; None for arrays, which the model was fed as they were.
         probabilities: Whether the scores of a classifier are probabilities rather than logits.
-        task: What the model is for.
+        task: Task of the model.
+
+    Returns:
+        The card.
     """
     inputs: dict[str, Input] = {spec.name: ArrayInput() for spec in model.inputs}
     if image_range is not None:
-        (taken,), (scale, offset) = model.inputs, IMAGE_RANGES[image_range]
-        inputs = {taken.name: _picture(taken, scale, offset)}
+        (spec,), (scale, offset) = model.inputs, IMAGE_RANGES[image_range]
+        inputs = {spec.name: _picture(spec, scale, offset)}
     outputs = {}
-    for given in model.outputs:
-        name = given.name if task.parts else ""
+    for spec in model.outputs:
+        name = spec.name if task.parts else ""
         one = task.parts.get(name, task)
-        outputs[given.name] = _meant(given, class_names, select_field(probabilities, name), one)
+        outputs[spec.name] = _output(spec, class_names, select_field(probabilities, name), one)
     return ModelCard(inputs, outputs)
 
 
-def _meant(
+def _output(
     given: TensorSpec, class_names: tuple[str, ...], probabilities: bool, task: Task
 ) -> Output:
     values = prod(given.shape[1:])

@@ -32,7 +32,7 @@ from device_agent.contract.model_card import (
 )
 
 MODEL_TOML = "model.toml"
-#: What a conversion would write, beside a file that a person edited.
+#: Name of the file that a conversion writes beside one that a person edited.
 NEW_MODEL_TOML = "model.toml.new"
 
 _HINT = "correct the line; docs/run.md describes every key"
@@ -207,7 +207,7 @@ def write_model_toml(work: Path, out: Path, card: ModelCard) -> tuple[str, ...]:
     not fit was edited, and the new one goes beside it.
 
     Returns:
-        What the user should know.
+        Warnings for the user, one sentence each.
 
     Raises:
         HostDiskError: The disk is full or read-only.

@@ -75,25 +75,28 @@ def serve(root: str) -> int:
     remove_older_agents(archive)
     remove_abandoned_uploads(os.path.join(root, "store", "partial"))
     session = AgentSession(
-        BoardAccess(Store(root), run, _facts, read_conditions, _digest_of(archive), host.has_line)
+        BoardAccess(
+            Store(root), run, board_facts, read_conditions, _digest_of(archive), host.has_line
+        )
     )
     try:
         while True:
             line = host.line()
             if line is None:
                 return 0
-            _answer(session, host, line)
+            answer_line(session, host, line)
     except (HostGoneError, StreamLostError, ConnectionError):
         return 0
 
 
-def _answer(session: AgentSession, host: _Host, asked: bytes) -> None:
+def answer_line(session: AgentSession, host: _Host, line: bytes) -> None:
+    """Answer one line of the host, whatever it is."""
     number = 0
     try:
-        request = parse_request(asked)
+        request = parse_request(line)
         number = request.id
         answer = session.handle(request, host.read, lambda event: host.send(Event(number, event)))
-        line = encode(Result(number, answer.result))
+        result = encode(Result(number, answer.result))
     except RefusalError as fault:
         host.send(Fault(number, fault.code, str(fault), fault.hint, fault.traceback))
     except (HostGoneError, StreamLostError, ConnectionError):
@@ -107,7 +110,7 @@ def _answer(session: AgentSession, host: _Host, asked: bytes) -> None:
             Fault(number, INTERNAL, message, "This is a bug in kedge: please report it.", text)
         )
     else:
-        host.write(line)
+        host.write(result)
         if answer.body is not None:
             host.send_file(answer.body)
 
@@ -191,7 +194,8 @@ def _exit_cleanly(number: int, _: Optional[object]) -> None:
     raise SystemExit(128 + number)
 
 
-def _facts() -> Dict[str, Any]:
+def board_facts() -> Dict[str, Any]:
+    """Return the facts of the board and of the runtimes that its own Python has."""
     return dict(read_facts(), board_runtimes=board_runtimes())
 
 

@@ -58,6 +58,15 @@ def test_links_and_code_names_lead_somewhere(document: str) -> None:
         assert (ROOT / name).exists(), name
 
 
+def test_the_map_is_short_and_has_every_room() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 120
+    for package in ("converters", "targets", "device_agent", "toolkit"):
+        _, _, part = text.partition(f"`{package}/`")
+        for room in sorted((ROOT / package).glob("*/__init__.py")):
+            assert f"`{room.parent.name}/`" in part, room.parent
+
+
 def test_every_option_of_every_example_exists() -> None:
     texts = [(ROOT / document).read_text(encoding="utf-8") for document in DOCUMENTS]
     examples = [line.split("#")[0].split() for text in texts for line in text.splitlines()

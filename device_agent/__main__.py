@@ -14,6 +14,7 @@ import signal
 import sys
 from typing import Any, Callable, Dict, List, Optional
 
+from device_agent.board.board_runtimes import board_runtimes
 from device_agent.board.conditions import read_conditions
 from device_agent.board.facts import read_facts
 from device_agent.child import HostGoneError, run_job
@@ -29,7 +30,6 @@ from device_agent.contract.wire import (
 )
 from device_agent.job_fields import Job, job_to_json
 from device_agent.operations.call import BoardAccess
-from device_agent.runtimes.board_runtimes import board_runtimes
 from device_agent.session import AgentSession
 from device_agent.store.leftovers import remove_abandoned_uploads, remove_older_agents
 from device_agent.store.receive import StreamLostError

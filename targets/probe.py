@@ -46,7 +46,7 @@ class Python:
     installed: Mapping[str, str | None] = field(default_factory=dict)
     """Versions of the packages that matter; `None` for one that it does not have."""
     runtimes: tuple[Mapping[str, Any], ...] = ()
-    """Those that it has of its own, as `device_agent.runtimes.board_runtimes` tells them."""
+    """Those that it has of its own, as `device_agent.board.board_runtimes` tells them."""
 
     @property
     def runs_the_agent(self) -> bool:

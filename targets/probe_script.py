@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 #: What the Pythons run: their own runtimes are theirs, the facts are the board's.
-_RUNTIMES_MODULE = "device_agent.runtimes.board_runtimes"
+_RUNTIMES_MODULE = "device_agent.board.board_runtimes"
 _FACTS_MODULE = "device_agent.board.facts"
 
 #: The standard library's parts that the agent cannot do without; small images leave some out.

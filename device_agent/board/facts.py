@@ -16,10 +16,10 @@ import sys
 from typing import Any, Dict, Optional
 
 from device_agent.board.accelerators import find_accelerators
+from device_agent.board.board_runtimes import package_version
 from device_agent.board.cpu import read_cpu
 from device_agent.board.pseudo_files import text_of
 from device_agent.board.system import read_system
-from device_agent.runtimes.board_runtimes import package_version
 
 #: Words that only an x86 kernel writes into cpuinfo; beside an ARM userland they tell of emulation.
 _X86_CPUINFO = ("GenuineIntel", "AuthenticAMD", "vendor_id")

@@ -11,6 +11,7 @@ import sys
 import time
 from typing import Any, Callable, Dict, List, Optional, Sequence
 
+from device_agent.board.board_runtimes import package_version
 from device_agent.board.facts import userland
 from device_agent.board.pseudo_files import text_of
 from device_agent.contract.codes import BAD_REQUEST, RUNTIME_IMPORT, RefusalError
@@ -18,7 +19,6 @@ from device_agent.contract.cpu_features import cpu_features
 from device_agent.contract.placement import Placement
 from device_agent.contract.runtimes import RUNTIME_MODULES, distribution_of
 from device_agent.job_fields import Job
-from device_agent.runtimes.board_runtimes import package_version
 from device_agent.runtimes.delegate import EDGETPU, is_compiled_for_edgetpu, load_delegate
 from device_agent.runtimes.driver import (
     Array,

@@ -97,11 +97,11 @@ class Cache:
         entries = []
         for path in self.folder.iterdir():
             with contextlib.suppress(FileNotFoundError):
-                seen = path.stat()
-                if path.name.startswith(_PART) and time.time() - seen.st_mtime > _STALE_S:
+                status = path.stat()
+                if path.name.startswith(_PART) and time.time() - status.st_mtime > _STALE_S:
                     path.unlink()
                 elif path.suffix == _SUFFIX:
-                    entries.append((seen.st_mtime, seen.st_size, path))
+                    entries.append((status.st_mtime, status.st_size, path))
         room = self.limit_bytes - coming_bytes - sum(size for _, size, _ in entries)
         for _, size, path in sorted(entries):
             if room >= 0:

@@ -20,10 +20,10 @@ _PACKAGES = (
 
 def installed_versions() -> dict[str, str]:
     """Package to version, with Python's own; a package that is not installed is left out."""
-    found = {"python": platform.python_version()}
+    versions = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return versions

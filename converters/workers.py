@@ -151,13 +151,13 @@ def check_together(
     """
     if worker is None:
         return
-    found = {
+    requests = {
         "several recipes": recipes > 1,
         "--max-drop": tries,
         "a step that goes by latency": asks_latency,
     }
-    for what, asked in found.items():
-        if asked:
+    for what, is_requested in requests.items():
+        if is_requested:
             raise ConversionError(
                 f"{what} cannot be done by several machines together ({TF_CONFIG} is set)",
                 "convert by one recipe at a time, without it; or unset the variable",

@@ -185,8 +185,8 @@ def _read_object(path: Path) -> dict[str, Any]:
 
 def _from_plain(plain: dict[str, Any], folder: Path) -> Conversion:
     golden = plain["golden"]
-    known = Conversion.__dataclass_fields__
-    fields = {name: value for name, value in plain.items() if name in known}
+    field_names = Conversion.__dataclass_fields__
+    fields = {name: value for name, value in plain.items() if name in field_names}
     fields |= {
         "model": folder / Path(plain["model"]).name,
         "golden": None if golden is None else folder / Path(golden).name,
@@ -251,10 +251,10 @@ def _check_digest(conversion: Conversion) -> None:
             f"{conversion.model}: not found, though {CONVERSION_NAME} beside it is about it",
             "convert the model again",
         )
-    found = sha256_of(conversion.model)
-    if found != conversion.model_sha256:
+    digest = sha256_of(conversion.model)
+    if digest != conversion.model_sha256:
         raise IntegrityError(
-            f"{conversion.model}: has digest {found[:12]}, its {CONVERSION_NAME} is about "
+            f"{conversion.model}: has digest {digest[:12]}, its {CONVERSION_NAME} is about "
             f"{conversion.model_sha256[:12]}",
             "convert the model again, or restore the file that was converted",
         )

@@ -123,11 +123,11 @@ def read_golden(path: Path) -> Golden:
 
 
 def _outputs(arrays: Any) -> dict[str, Right]:
-    found = {}
+    outputs = {}
     for key in arrays.files:
         if key.startswith(_LABELS_PREFIX):
             name = key.removeprefix(_LABELS_PREFIX)
             decides = _THRESHOLD_PREFIX + name
             threshold = float(arrays[decides]) if decides in arrays.files else None
-            found[name] = Right(arrays[key], threshold)
-    return found
+            outputs[name] = Right(arrays[key], threshold)
+    return outputs

@@ -37,59 +37,61 @@ def check_card(card: ModelCard, model: ModelFile) -> None:
     """
     inputs = {spec.name: spec for spec in model.inputs}
     outputs = {spec.name: spec for spec in model.outputs}
-    for side, named, there in (
+    for side, entries, specs in (
         ("inputs", card.inputs, inputs),
         ("outputs", card.outputs, outputs),
     ):
-        for name in named:
-            if name not in there:
-                known = ", ".join(map(repr, there))
+        for name in entries:
+            if name not in specs:
+                names = ", ".join(map(repr, specs))
                 raise CardError(
-                    (side, name), f"is not a tensor of the {side}; the file has {known}"
+                    (side, name), f"is not a tensor of the {side}; the file has {names}"
                 )
-    for name, taken in card.inputs.items():
-        if isinstance(taken, ImageInput):
-            _check_image(("inputs", name), taken, inputs[name])
-    for name, meant in card.outputs.items():
-        _check_output(("outputs", name), meant, outputs[name])
+    for name, entry in card.inputs.items():
+        if isinstance(entry, ImageInput):
+            _check_image(("inputs", name), entry, inputs[name])
+    for name, output in card.outputs.items():
+        _check_output(("outputs", name), output, outputs[name])
 
 
-def _check_image(where: tuple[str, str], taken: ImageInput, spec: TensorSpec) -> None:
-    sides = {"N": 1, "H": taken.height, "W": taken.width, "C": COLORS[taken.color]}
-    declared = tuple(sides[axis] for axis in taken.layout)
+def _check_image(where: tuple[str, str], image: ImageInput, spec: TensorSpec) -> None:
+    sides = {"N": 1, "H": image.height, "W": image.width, "C": COLORS[image.color]}
+    declared = tuple(sides[axis] for axis in image.layout)
     if declared != (1, *spec.shape[1:]) or spec.shape[:1] not in ((1,), (-1,)):
         raise CardError(
             where,
-            f"a {taken.color} picture of {taken.height} x {taken.width} (height x width) as "
-            f"{taken.layout} has the shape {list(declared)}, the file takes {list(spec.shape)}",
+            f"a {image.color} picture of {image.height} x {image.width} (height x width) as "
+            f"{image.layout} has the shape {list(declared)}, the file takes {list(spec.shape)}",
         )
     if spec.dtype not in _PICTURE_DTYPES:
         raise CardError(where, f"the file takes {spec.dtype}, which is not a picture")
 
 
-def _check_output(where: tuple[str, str], meant: Output, spec: TensorSpec) -> None:
+def _check_output(where: tuple[str, str], output: Output, spec: TensorSpec) -> None:
     values = prod(spec.shape[1:] if spec.shape[:1] in ((1,), (-1,)) else spec.shape)
-    shown = f"this output is {spec.dtype} of the shape {list(spec.shape)}"
-    counted = spec.scale is None and not spec.dtype.startswith("float")
-    if meant.task != CLASSIFICATION and meant.labels:
+    description = f"this output is {spec.dtype} of the shape {list(spec.shape)}"
+    is_count = spec.scale is None and not spec.dtype.startswith("float")
+    if output.task != CLASSIFICATION and output.labels:
         raise CardError((*where, "labels"), f"labels are for task {CLASSIFICATION}")
-    if counted and (meant.activation != "none" or meant.task == CLASSIFICATION):
-        raise CardError((*where, "task"), f"{shown}: whole numbers are no scores; use task {RAW}")
-    if meant.activation == "softmax" and spec.shape[-1:] == (1,):
-        message = f"{shown}: the softmax of one value is always 1; use sigmoid"
+    if is_count and (output.activation != "none" or output.task == CLASSIFICATION):
+        raise CardError(
+            (*where, "task"), f"{description}: whole numbers are no scores; use task {RAW}"
+        )
+    if output.activation == "softmax" and spec.shape[-1:] == (1,):
+        message = f"{description}: the softmax of one value is always 1; use sigmoid"
         raise CardError((*where, "activation"), message)
-    if meant.task == REGRESSION and values > MOST_VALUES:
-        message = f"{shown}: more than {MOST_VALUES} values; use task {RAW}"
+    if output.task == REGRESSION and values > MOST_VALUES:
+        message = f"{description}: more than {MOST_VALUES} values; use task {RAW}"
         raise CardError((*where, "task"), message)
-    if meant.task != CLASSIFICATION or values < 1:
+    if output.task != CLASSIFICATION or values < 1:
         return
     if max(spec.shape, default=1) != values:
-        message = f"{shown}: scores are one row; use task {RAW}"
+        message = f"{description}: scores are one row; use task {RAW}"
         raise CardError((*where, "task"), message)
     classes = 2 if values == 1 else values
-    if meant.labels and len(meant.labels) != classes:
+    if output.labels and len(output.labels) != classes:
         raise CardError(
-            (*where, "labels"), f"has {len(meant.labels)} labels, the file has {classes} classes"
+            (*where, "labels"), f"has {len(output.labels)} labels, the file has {classes} classes"
         )
 
 
@@ -126,9 +128,9 @@ def card_of_conversion(
 
 
 def _output(
-    given: TensorSpec, class_names: tuple[str, ...], probabilities: bool, task: Task
+    spec: TensorSpec, class_names: tuple[str, ...], probabilities: bool, task: Task
 ) -> Output:
-    values = prod(given.shape[1:])
+    values = prod(spec.shape[1:])
     if not task.is_classification:
         return Output(REGRESSION if values <= MOST_VALUES and task.kind == REGRESSION else RAW)
     activation = "none" if probabilities else "softmax" if values > 1 else "sigmoid"

@@ -151,8 +151,8 @@ def card_text(card: ModelCard) -> str:
     lines = [f"schema = {SCHEMA}"]
     for name, entry in card.inputs.items():
         lines += ["", _table("inputs", name), *_input_lines(entry)]
-    for name, meant in card.outputs.items():
-        lines += ["", _table("outputs", name), *_output_lines(meant)]
+    for name, output in card.outputs.items():
+        lines += ["", _table("outputs", name), *_output_lines(output)]
     return "\n".join(lines) + "\n"
 
 
@@ -173,30 +173,30 @@ def _input_lines(entry: Input) -> list[str]:
         kind,
         f"height = {entry.height}",
         f"width = {entry.width}",
-        _chosen("layout", entry.layout, LAYOUTS),
-        _chosen("color", entry.color, tuple(COLORS)),
-        _chosen("fit", entry.fit, FITS),
-        _chosen("resize", entry.resize, RESIZES),
+        _choice("layout", entry.layout, LAYOUTS),
+        _choice("color", entry.color, tuple(COLORS)),
+        _choice("fit", entry.fit, FITS),
+        _choice("resize", entry.resize, RESIZES),
         *([f"pad = {entry.pad}"] if entry.fit == "letterbox" else []),
         f"# {formula}, with pixels from 0 to 255",
         *(f"{name} = {tomlkit.item(value).as_string()}" for name, value in pairs.items()),
     ]
 
 
-def _output_lines(meant: Output) -> list[str]:
+def _output_lines(output: Output) -> list[str]:
     lines = [
-        _chosen("task", meant.task, TASKS),
-        _chosen("activation", meant.activation, ACTIVATIONS) + ", applied here",
+        _choice("task", output.task, TASKS),
+        _choice("activation", output.activation, ACTIVATIONS) + ", applied here",
     ]
-    if meant.task == "classification":
-        lines += [f"top_k = {meant.top_k}", f"threshold = {meant.threshold}"]
-    if meant.labels:
-        labels = [f"    {tomlkit.item(label).as_string()}," for label in meant.labels]
+    if output.task == "classification":
+        lines += [f"top_k = {output.top_k}", f"threshold = {output.threshold}"]
+    if output.labels:
+        labels = [f"    {tomlkit.item(label).as_string()}," for label in output.labels]
         lines += ["labels = [", *labels, "]"]
     return lines
 
 
-def _chosen(name: str, value: str, allowed: Sequence[str]) -> str:
+def _choice(name: str, value: str, allowed: Sequence[str]) -> str:
     return f'{name} = "{value}"  # {", ".join(allowed)}'
 
 

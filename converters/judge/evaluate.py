@@ -166,8 +166,8 @@ class ModelAnswers:
     @cached_property
     def by_metric(self) -> ScoredAnswers:
         """Comparison with the right answers by the metric of the task."""
-        wanted = self.samples.right_answers(slice(None))
-        return ScoredAnswers(self.samples.task, wanted, self.answers, self.samples.labels)
+        right = self.samples.right_answers(slice(None))
+        return ScoredAnswers(self.samples.task, right, self.answers, self.samples.labels)
 
     def drops_to(self, other: ModelAnswers, split: str) -> tuple[Drop, ...]:
         """Return what other answers lose against these on the same samples, for each output."""
@@ -240,9 +240,9 @@ def _accuracy_figures(task: Task, scores: list[Score]) -> MetricFigures:
         MetricScore(s.subject, s.split, s.samples, s.accuracy, s.interval, s.output) for s in scores
     ]
     of_test = {score.subject: score for score in plain if score.split == TEST}
-    given, file = of_test[ORIGINAL].value, of_test[FILE]
+    original, file = of_test[ORIGINAL].value, of_test[FILE]
     return MetricFigures(
-        task.kind, task.metric, True, given, file.value, file.samples, tuple(plain), file.output
+        task.kind, task.metric, True, original, file.value, file.samples, tuple(plain), file.output
     )
 
 
@@ -250,12 +250,12 @@ def _figures(task: Task, scores: list[MetricScore]) -> MetricFigures | None:
     if task.is_classification:
         return None
     of_test = {score.subject: score for score in scores if score.split == TEST}
-    given, file = of_test[ORIGINAL], of_test[FILE]
+    original, file = of_test[ORIGINAL], of_test[FILE]
     return MetricFigures(
         task.kind,
         task.metric,
         task.higher_is_better,
-        given.value,
+        original.value,
         file.value,
         file.samples,
         tuple(scores),

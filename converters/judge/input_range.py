@@ -40,10 +40,10 @@ def range_warnings(source: LoadedModel, samples: Mapping[str, Samples]) -> tuple
     use = next(name for name in (TRAIN, CALIBRATION, VALIDATION, TEST) if name in samples)
     rows = balanced_choice(samples[use].labels, _SAMPLES, 0)
     batch = samples[use].batch(rows)
-    seen = np.asarray(
+    values = np.asarray(
         _until(source.keras_model, layer)(to_keras_inputs(batch, field_names(source.inputs)))
     )
-    times = times_off(seen, np.asarray(layer.moving_variance))
+    times = times_off(values, np.asarray(layer.moving_variance))
     if 1 / _TIMES < times < _TIMES:
         return ()
     fields = [select_field(batch, name) for name in batch.dtype.names or ("",)]

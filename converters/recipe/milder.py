@@ -77,19 +77,19 @@ def _milder(step: Step, max_drop: float) -> Step | None:
     if milder is None and step.phase == NUMBERS and not isinstance(step, PtqF16):
         return PtqF16()  # half the bytes, next to no loss
     if milder is not None and "max_drop" in {field.name for field in fields(milder)}:
-        given: dict[str, Any] = {"max_drop": max_drop}
-        return replace(milder, **given)
+        values: dict[str, Any] = {"max_drop": max_drop}
+        return replace(milder, **values)
     return milder
 
 
 def may_be_tried(recipe: Recipe) -> tuple[Step, ...]:
     """Every step that backing off may come to: what samples they need has to be read before."""
-    found: list[Step] = []
+    steps: list[Step] = []
     waiting = list(recipe.steps)
     while waiting:
         step = waiting.pop()
-        if step not in found:
-            found.append(step)
+        if step not in steps:
+            steps.append(step)
             milder = _milder(step, 0.0)
             waiting += [] if milder is None else [milder]
-    return tuple(found)
+    return tuple(steps)

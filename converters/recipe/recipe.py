@@ -181,10 +181,10 @@ def _parse_step(table: dict[str, Any], origin: str, folder: Path) -> Step:
             f"use one of {', '.join(STEP_KINDS)}",
         )
     step_class = STEP_KINDS[kind]
-    known = {f.name: f for f in fields(step_class)}
-    _refuse_unknown(table, ("kind", *known), f"{origin} ({kind})")
+    specs = {f.name: f for f in fields(step_class)}
+    _refuse_unknown(table, ("kind", *specs), f"{origin} ({kind})")
     values: dict[str, Any] = {}
-    for name, spec in known.items():
+    for name, spec in specs.items():
         if name in table:
             where = f"{origin} ({kind}): {name}"
             values[name] = _value(table[name], spec, where, folder)
@@ -244,11 +244,11 @@ def _check_value(value: Any, spec: Any, origin: str) -> int | float | str:
     return number
 
 
-def _refuse_unknown(plain: dict[str, Any], known: tuple[str, ...], origin: str) -> None:
-    unknown = [name for name in plain if name not in known]
+def _refuse_unknown(plain: dict[str, Any], names: tuple[str, ...], origin: str) -> None:
+    unknown = [name for name in plain if name not in names]
     if unknown:
         raise RecipeError(
-            f"{origin}: field {unknown[0]!r} is unknown", f"the fields are {', '.join(known)}"
+            f"{origin}: field {unknown[0]!r} is unknown", f"the fields are {', '.join(names)}"
         )
 
 

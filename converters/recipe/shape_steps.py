@@ -85,8 +85,8 @@ class PruneChannels(Step):
         """One ratio decides; two could contradict each other."""
         if len(self.ratios) == 1:
             return "", ""
-        given = " and ".join(f"{of}_ratio" for of in self.ratios) or "no ratio"
-        return f"{given} given, expected one of macs_ratio, parameters_ratio, latency_ratio", (
+        ratios = " and ".join(f"{of}_ratio" for of in self.ratios) or "no ratio"
+        return f"{ratios} given, expected one of macs_ratio, parameters_ratio, latency_ratio", (
             "write one of them, such as `macs_ratio = 0.5`"
         )
 
@@ -129,10 +129,10 @@ class PruneBlocks(Step):
     def misfit(self) -> tuple[str, str]:
         """How much, how many, or which: one decides."""
         every = {"macs_ratio": self.macs_ratio, "count": self.count, "remove": self.remove}
-        given = [name for name, value in every.items() if value]
-        if len(given) == 1:
+        options = [name for name, value in every.items() if value]
+        if len(options) == 1:
             return "", ""
-        return f"{' and '.join(given) or 'nothing'} given, expected one of {', '.join(every)}", (
+        return f"{' and '.join(options) or 'nothing'} given, expected one of {', '.join(every)}", (
             "write `macs_ratio = 0.75`, `count = 1`, or names of blocks in `remove`"
         )
 

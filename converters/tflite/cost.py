@@ -159,7 +159,7 @@ class _Graph:
             for name, op in self.operators
             if name == "DEQUANTIZE"
         }
-        seen: set[int] = set()
+        counted_kernels: set[int] = set()
         for name, op in self.operators:
             if name not in _KERNELS:
                 continue
@@ -167,8 +167,8 @@ class _Graph:
             index = int(op.inputs[position])
             index = origin.get(index, index)
             values = self.constant(index)
-            if index not in seen and values is not None and values.ndim > axis:
-                seen.add(index)
+            if index not in counted_kernels and values is not None and values.ndim > axis:
+                counted_kernels.add(index)
                 yield values - values.dtype.type(self._zero_point(index)), axis
 
     def _zero_point(self, index: int) -> int:
@@ -183,20 +183,20 @@ class _Graph:
             return 0
         inputs, output = list(op.inputs), self.shape(int(op.outputs[0]))
         weights = self.shape(int(inputs[1]))
-        made = int(np.prod(output))
+        output_size = int(np.prod(output))
         if name == "CONV_2D":  # kernel (out, height, width, in)
-            return made * int(np.prod(weights[1:]))
+            return output_size * int(np.prod(weights[1:]))
         if name == "DEPTHWISE_CONV_2D":  # kernel (1, height, width, out)
-            return made * weights[1] * weights[2]
+            return output_size * weights[1] * weights[2]
         if name == "TRANSPOSE_CONV":  # kernel (out, height, width, in); each input is spread
             return int(np.prod(self.shape(int(inputs[2])))) * int(np.prod(weights[:3]))
         if name == "CONV_3D":  # kernel (depth, height, width, in, out)
-            return made * int(np.prod(weights[:4]))
+            return output_size * int(np.prod(weights[:4]))
         if name == "FULLY_CONNECTED":  # kernel (out, in)
-            return made * weights[-1]
+            return output_size * weights[-1]
         first = self.shape(int(inputs[0]))
         adjoint = bool(getattr(op.builtinOptions, "adjX", False))
-        return made * first[-2 if adjoint else -1]
+        return output_size * first[-2 if adjoint else -1]
 
     def peak_bytes(self) -> int:
         """The most bytes of activations that are held while some operator runs."""

@@ -66,8 +66,10 @@ def least_version(op: str, operands: Sequence[Operand | None]) -> int:
         per_channel = present[0].scales > 1
         return _DEQUANTIZED_PER_CHANNEL if per_channel else _DEQUANTIZED.get(present[0].dtype, 1)
     if op in _DYNAMIC_RANGE and len(operands) > 1:
-        taken, weights = operands[:2]
-        floats = op == "EMBEDDING_LOOKUP" or taken is not None and taken.dtype == "float32"
+        activations, weights = operands[:2]
+        floats = (
+            op == "EMBEDDING_LOOKUP" or activations is not None and activations.dtype == "float32"
+        )
         if floats and weights is not None and weights.dtype == "int8":
             return _DYNAMIC_RANGE[op][weights.scales > 1]
     is_int16 = any(operand.dtype == "int16" and operand.scales for operand in present)

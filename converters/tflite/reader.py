@@ -102,9 +102,9 @@ def _read_bytes(path: Path) -> bytes:
 
 
 def _foreign(path: Path, head: bytes) -> ConversionError:
-    found = "is empty" if not head else f"begins with {head!r}"
+    content = "is empty" if not head else f"begins with {head!r}"
     return ConversionError(
-        f"{path}: is not a .tflite: it {found}, expected {_IDENTIFIER.decode()} as bytes 5 to 8",
+        f"{path}: is not a .tflite: it {content}, expected {_IDENTIFIER.decode()} as bytes 5 to 8",
         "convert a Keras model with `kedge convert`",
     )
 
@@ -229,9 +229,9 @@ class _Parser:
                         raise ValueError(f"operator {i} uses tensor {read(j)} of {len(tensors)}")
             self._custom_options(operator, i)
             code = codes[operator.OpcodeIndex()]
-            taken = [operator.Inputs(j) for j in range(operator.InputsLength())]
+            positions = [operator.Inputs(j) for j in range(operator.InputsLength())]
             operands = [None if j < 0 else Operand(tensors[j].dtype, tensors[j].scales)
-                        for j in taken]  # fmt: skip
+                        for j in positions]  # fmt: skip
             uses.append((code, 1 if code[2] else least_version(code[0], operands)))
         return uses
 
@@ -304,13 +304,13 @@ class _Parser:
         return tuple(specs)
 
     def _min_runtime(self, model: Any, buffers: list[bytes | int]) -> str | None:
-        found = None
+        min_runtime = None
         for i in self._span(model.MetadataLength(), "metadata"):
             entry = model.Metadata(i)
             stored = buffers[entry.Buffer()]
             if self._text(entry.Name()) == _MIN_RUNTIME and isinstance(stored, bytes):
-                found = stored.rstrip(b"\0").decode("ascii", "replace") or None
-        return found
+                min_runtime = stored.rstrip(b"\0").decode("ascii", "replace") or None
+        return min_runtime
 
 
 def _bytes_of(shape: tuple[int, ...], dtype: str) -> int:

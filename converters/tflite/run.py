@@ -124,11 +124,15 @@ def _slots(path: Path, interpreter: Any, inputs: Mapping[str, Array]) -> list[tu
         raise ConversionError(f"{path}: its inputs differ in their number of samples", "mend them")
     slots = []
     for name, detail in details.items():
-        wanted, found = tuple(int(axis) for axis in detail["shape"]), inputs[name].shape
-        if wanted[:1] != (1,) or wanted[1:] != found[1:] or inputs[name].dtype != detail["dtype"]:
+        shape, given_shape = tuple(int(axis) for axis in detail["shape"]), inputs[name].shape
+        if (
+            shape[:1] != (1,)
+            or shape[1:] != given_shape[1:]
+            or inputs[name].dtype != detail["dtype"]
+        ):
             raise ConversionError(
-                f"{path}: input {name} takes {np.dtype(detail['dtype'])} {wanted} a sample, was "
-                f"given {inputs[name].dtype} {found}",
+                f"{path}: input {name} takes {np.dtype(detail['dtype'])} {shape} a sample, was "
+                f"given {inputs[name].dtype} {given_shape}",
                 "use golden inputs that were made for this file",
             )
         slots.append((detail["index"], inputs[name]))
@@ -161,16 +165,16 @@ def _run(
 @contextmanager
 def _quiet_stderr() -> Iterator[None]:
     """Keep the runtime's "INFO:" lines, written by C++, off the terminal; let the rest through."""
-    with _stderr_lock, tempfile.TemporaryFile() as kept:
+    with _stderr_lock, tempfile.TemporaryFile() as log:
         sys.stderr.flush()
         saved = os.dup(2)
-        os.dup2(kept.fileno(), 2)
+        os.dup2(log.fileno(), 2)
         try:
             yield
         finally:
             os.dup2(saved, 2)
             os.close(saved)
-            kept.seek(0)
-            for line in kept:
+            log.seek(0)
+            for line in log:
                 if not line.startswith(b"INFO:"):
                     os.write(2, line)

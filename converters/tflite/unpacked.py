@@ -112,13 +112,13 @@ class UnpackedModel:
     def is_shared(self, tensor: int) -> bool:
         """Whether several operators take a tensor, or several tensors are one in the file."""
         buffers = Counter(t.buffer for t in self.tensors)
-        taken = sum(int(i) == tensor for op in self.operators for i in op.inputs)
-        return taken > 1 or buffers[self.tensors[tensor].buffer] > 1
+        uses = sum(int(i) == tensor for op in self.operators for i in op.inputs)
+        return uses > 1 or buffers[self.tensors[tensor].buffer] > 1
 
     def activations(self) -> list[int]:
         """Return the positions of the float tensors that are inputs or computed, not stored."""
-        made = {*self.inputs, *(int(i) for op in self.operators for i in op.outputs)}
-        return [i for i in sorted(made) if self.is_float(i) and self.constant(i) is None]
+        computed = {*self.inputs, *(int(i) for op in self.operators for i in op.outputs)}
+        return [i for i in sorted(computed) if self.is_float(i) and self.constant(i) is None]
 
     def set_range(self, tensor: int, low: float, high: float) -> None:
         """Note the lowest and highest number of a tensor, as calibration does."""
@@ -128,23 +128,26 @@ class UnpackedModel:
 
     def part_vectors(self) -> None:
         """Give every operator stored floats of one axis, such as a bias, of its own."""
-        taken: set[int] = set()
+        used: set[int] = set()
         for operator in self.operators:
             for place, tensor in enumerate(map(int, operator.inputs)):
                 if tensor < 0 or len(self.shape(tensor)) != 1 or self.constant(tensor) is None:
                     continue
-                if tensor in taken:
+                if tensor in used:
                     inputs = [int(i) for i in operator.inputs]
                     inputs[place] = self._copy(tensor)
                     operator.inputs = inputs
-                taken.add(tensor)
+                used.add(tensor)
 
     def _copy(self, tensor: int) -> int:
         """Copy a tensor into a buffer of its own, and return the position of the copy."""
-        made, buffers = copy.copy(self.tensors[tensor]), self.model.buffers
-        buffers.append(copy.copy(buffers[made.buffer]))
-        made.buffer, made.name = len(buffers) - 1, f"{self.name(tensor)}_{len(self.tensors)}"
-        self.tensors.append(made)
+        duplicate, buffers = copy.copy(self.tensors[tensor]), self.model.buffers
+        buffers.append(copy.copy(buffers[duplicate.buffer]))
+        duplicate.buffer, duplicate.name = (
+            len(buffers) - 1,
+            f"{self.name(tensor)}_{len(self.tensors)}",
+        )
+        self.tensors.append(duplicate)
         return len(self.tensors) - 1
 
     def fix_batch(self) -> None:
@@ -157,14 +160,14 @@ class UnpackedModel:
 
         Not from 8 to 16 bits: tflite-runtime 2.14.0 has no QUANTIZE that does.
         """
-        made = {
+        dequantizes = {
             int(op.outputs[0]): op
             for op in self.operators
             if self.op(op) == "DEQUANTIZE" and self.spec(int(op.inputs[0])).dtype == "int16"
         }
         for operator in self.operators:
-            if self.op(operator) == "QUANTIZE" and int(operator.inputs[0]) in made:
-                operator.inputs = [made[int(operator.inputs[0])].inputs[0]]
+            if self.op(operator) == "QUANTIZE" and int(operator.inputs[0]) in dequantizes:
+                operator.inputs = [dequantizes[int(operator.inputs[0])].inputs[0]]
         needed = {*self.outputs, *(int(i) for op in self.operators for i in op.inputs)}
         self.operators[:] = [
             operator
@@ -184,7 +187,7 @@ class UnpackedModel:
             new = schema.OperatorCodeT()
             new.builtinCode, new.customCode = code.builtinCode, code.customCode
             new.deprecatedBuiltinCode, new.version = code.deprecatedBuiltinCode, version
-            same = [i for i, known in enumerate(codes) if vars(known) == vars(new)]
+            same = [i for i, existing in enumerate(codes) if vars(existing) == vars(new)]
             if not same:
                 codes.append(new)
             operator.opcodeIndex = same[0] if same else len(codes) - 1

@@ -44,7 +44,6 @@ NOT_YET = {
     "converters/draft",
     "converters/prune_blocks",
     "converters/prune_channels",
-    "converters/quantize",
     "converters/sources",
     "device_agent",
     "device_agent/board",

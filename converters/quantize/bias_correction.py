@@ -1,8 +1,8 @@
-"""Empirical bias correction: what rounding adds to a channel on average is taken from its bias.
+"""Empirical bias correction: the mean error that rounding adds to a channel goes out of its bias.
 
     b' = b + E[y_float] - E[y_quantized]
 
-for each layer in the order in which they run, those before it being quantized and corrected
+for each layer in the order of execution; the layers before it are already quantized and corrected
 (Nagel et al., 2019, section 4.2, with real samples in the place of assumed distributions).
 """
 
@@ -22,25 +22,25 @@ from converters.tflite.unpacked import UnpackedModel
 
 Doubles = npt.NDArray[np.float64]
 
-#: So many samples tell a mean.
+#: Number of samples that are enough for a mean.
 _SAMPLES = 64
-#: Ops of a bias: the third operand.
+#: Ops with a bias, their third operand.
 _WITH_BIAS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
 
-def corrected(
-    content: bytes, quantized: Callable[[bytes], bytes], samples: Samples, report: Report
+def correct_biases(
+    content: bytes, quantize: Callable[[bytes], bytes], samples: Samples, report: Report
 ) -> tuple[bytes, int]:
-    """Correct the biases of a float .tflite for what its quantization does.
+    """Correct the biases of a float .tflite for the mean error of its quantization.
 
     Args:
         content: The float file.
-        quantized: Makes an integer file of one.
-        samples: Real ones, to measure means on.
-        report: Told about each layer.
+        quantize: Function of a float file to an integer file.
+        samples: Real samples, to measure means on.
+        report: Function that receives the progress after each layer.
 
     Returns:
-        The float file with other biases, and how many layers were corrected.
+        The float file with corrected biases, and the number of layers that were corrected.
     """
     model = UnpackedModel(content)
     layers = [
@@ -53,31 +53,31 @@ def corrected(
         and not model.is_shared(int(op.inputs[2]))
     ]
     batch = samples.batch(slice(0, _SAMPLES))
-    expected = _means(content, batch, [model.name(made) for made, _ in layers])
+    expected = _means(content, batch, [model.name(tensor) for tensor, _ in layers])
     count = 0
-    for done, (made, bias) in enumerate(layers, start=1):
-        name = model.name(made)
-        found = _means(quantized(model.pack()), batch, [name])
+    for done, (tensor, bias) in enumerate(layers, start=1):
+        name = model.name(tensor)
+        means = _means(quantize(model.pack()), batch, [name])
         old = model.constant(bias)
-        if name in found and old is not None:
-            model.set_constant(bias, old + expected[name] - found[name])
+        if name in means and old is not None:
+            model.set_constant(bias, old + expected[name] - means[name])
             count += 1
         report(Progress("correct biases", done, len(layers)))
     return model.pack(), count
 
 
 def _means(content: bytes, batch: npt.NDArray[Any], names: list[str]) -> dict[str, Doubles]:
-    """Mean of each channel of the tensors that the file has of these."""
+    """Name of each tensor that the file has to the mean of each channel, shape (channels,)."""
     model = UnpackedModel(content)
     positions = {model.name(i): i for i in range(len(model.tensors))}
-    known = [name for name in names if name in positions]
-    specs = [model.spec(positions[name]) for name in known]
-    taken = quantize_inputs([model.spec(position) for position in model.inputs], batch)
+    present = [name for name in names if name in positions]
+    specs = [model.spec(positions[name]) for name in present]
+    inputs = quantize_inputs([model.spec(position) for position in model.inputs], batch)
     sums: list[Doubles] = [np.zeros(spec.shape[-1]) for spec in specs]
-    for values in run_inside(content, [taken], [positions[name] for name in known]):
+    for values in run_inside(content, [inputs], [positions[name] for name in present]):
         for position, (spec, array) in enumerate(zip(specs, values, strict=True)):
             real = array.astype(np.float64)
             if spec.scale is not None:
                 real = (real - (spec.zero_point or 0)) * spec.scale
             sums[position] = sums[position] + real.reshape(-1, real.shape[-1]).mean(axis=0)
-    return {name: total / len(batch) for name, total in zip(known, sums, strict=True)}
+    return {name: total / len(batch) for name, total in zip(present, sums, strict=True)}

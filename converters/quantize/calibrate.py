@@ -1,9 +1,9 @@
 """Calibration: the range of every activation, measured on real samples of a float .tflite.
 
-`minmax` takes the lowest and the highest number. `percentile` cuts off so many at each end, and
-`mse` cuts off what makes the mean squared error of rounding and clipping least; both look at a
-histogram. A cut can only help where few numbers lie far out, as an outlier takes steps from all
-others.
+`minmax` takes the lowest and the highest number. `percentile` cuts off a share of the numbers at
+each end. `mse` cuts each end where the mean squared error of rounding and clipping is smallest.
+Both use a histogram. A cut helps only where few numbers lie far out: such outliers make the steps
+of all other numbers larger.
 """
 
 from __future__ import annotations
@@ -31,25 +31,28 @@ MSE = "mse"
 
 _BINS = 2048
 _BATCH = 32
-#: Steps of 8 bits.
+#: Number of steps of 8 bits.
 _STEPS = 255
 #: Shares of a range that `mse` tries for each end.
 _SHARES = np.concatenate([np.geomspace(0.005, 0.1, 12), np.linspace(0.125, 1, 36)])
 _REPORT_EVERY = 50
 
 
-def measured(
+def measure_ranges(
     content: bytes, samples: Samples, method: str, percentile: float, report: Report
 ) -> dict[int, tuple[float, float]]:
-    """The range of every activation of a model.
+    """Measure the range of every activation of a model.
 
     Args:
-        content: A float .tflite of batch one.
-        samples: Real ones.
+        content: Float .tflite of batch one.
+        samples: Real samples.
         method: `MINMAX`, `PERCENTILE` or `MSE`.
-        percentile: For `PERCENTILE`, 50-100: so many percent of the numbers lie below the range's
-            upper end, and as many above its lower.
-        report: Told now and then.
+        percentile: Percentage of the numbers below the upper end of the range, and of those above
+            its lower end, 50-100; only for `PERCENTILE`.
+        report: Function that receives the progress every 50 samples.
+
+    Returns:
+        Position of each activation's tensor to its lowest and highest number.
 
     Raises:
         ConversionError: The runtime cannot run the model.
@@ -62,13 +65,13 @@ def measured(
     if method != MINMAX:
         counts = np.zeros((len(tensors), _BINS))
         for values in _values(content, samples, tensors, report):
-            for row, (found, (low, high)) in enumerate(zip(values, ends, strict=True)):
+            for row, (values_now, (low, high)) in enumerate(zip(values, ends, strict=True)):
                 if high > low:
-                    counts[row] += np.histogram(found, _BINS, (low, high))[0]
+                    counts[row] += np.histogram(values_now, _BINS, (low, high))[0]
         ends = np.array(
             [
-                _cut(of_tensor, (seen[0], seen[1]), method, percentile)
-                for of_tensor, seen in zip(counts, ends, strict=True)
+                _cut(of_tensor, (bounds_now[0], bounds_now[1]), method, percentile)
+                for of_tensor, bounds_now in zip(counts, ends, strict=True)
             ]
         ).reshape(-1, 2)
     bounds = [(float(low), float(high)) for low, high in ends]
@@ -88,9 +91,9 @@ def _values(
 
 
 def _cut(
-    counts: Doubles, seen: tuple[float, float], method: str, percentile: float
+    counts: Doubles, extremes: tuple[float, float], method: str, percentile: float
 ) -> tuple[float, float]:
-    low, high = seen
+    low, high = extremes
     if not high > low:
         return low, high
     edges = np.linspace(low, high, _BINS + 1)
@@ -100,12 +103,15 @@ def _cut(
 
 
 def percentile_range(counts: Doubles, edges: Doubles, percentile: float) -> tuple[float, float]:
-    """The range that leaves so few numbers out at each end.
+    """Range that leaves out 100 - `percentile` percent of the numbers at each end.
 
     Args:
-        counts: Numbers in each bin of a histogram.
-        edges: Of its bins, one more.
-        percentile: 50-100.
+        counts: Count of numbers in each bin of a histogram, float64, shape (bins,).
+        edges: Edges of the bins, float64, shape (bins + 1,), ascending.
+        percentile: Percentage, 50-100.
+
+    Returns:
+        Lower and upper end, both edges of bins.
     """
     shares = np.cumsum(counts) / counts.sum()
     out = 1 - percentile / 100
@@ -115,15 +121,19 @@ def percentile_range(counts: Doubles, edges: Doubles, percentile: float) -> tupl
 
 
 def least_error_range(counts: Doubles, edges: Doubles) -> tuple[float, float]:
-    """The range in which 8 bits make the least mean squared error.
+    """Range in which 8 bits cause the smallest mean squared error.
 
-    A number inside is off by a step / sqrt(12) on average, one outside by its way to the end
-    (Nagel et al., "A White Paper on Neural Network Quantization", 2021, section 3.1). First the
-    end that lies farther from 0 is moved, then the other.
+    The root mean square error of a number inside the range is a step / sqrt(12), the error of a
+    number outside is its distance from the nearest end (Nagel et al., "A White Paper on Neural
+    Network Quantization", 2021, section 3.1). The end that lies farther from 0 moves first, then
+    the other.
 
     Args:
-        counts: Numbers in each bin of a histogram.
-        edges: Of its bins, one more.
+        counts: Count of numbers in each bin of a histogram, float64, shape (bins,).
+        edges: Edges of the bins, float64, shape (bins + 1,), ascending.
+
+    Returns:
+        Lower end, at most 0, and upper end, at least 0.
     """
     centres = (edges[:-1] + edges[1:]) / 2
     low, high = min(edges[0], 0.0), max(edges[-1], 0.0)
@@ -142,32 +152,32 @@ def least_error_range(counts: Doubles, edges: Doubles) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def warnings_about(
-    samples: Samples, wanted: int, classes: int | Mapping[str, int]
+def calibration_warnings(
+    samples: Samples, count: int, classes: int | Mapping[str, int]
 ) -> tuple[str, ...]:
-    """What makes samples poor ones to measure ranges on; one sentence each.
+    """List the faults of samples on which ranges are measured; one sentence each.
 
     Args:
-        samples: That were taken.
-        wanted: So many the recipe asks for.
-        classes: That the model distinguishes; of several outputs by their names.
+        samples: Calibration samples.
+        count: Number of samples that the recipe requests.
+        classes: Number of classes of the model; for several outputs name to number.
     """
     warnings = []
-    if len(samples) < wanted:
+    if len(samples) < count:
         warnings.append(
-            f"only {len(samples)} of {wanted} calibration samples are there; "
+            f"only {len(samples)} of {count} calibration samples are there; "
             "ranges measured on few samples may cut off what the model meets later"
         )
     for name, of_output in samples.by_output().items():
-        there = set(of_output.labels.tolist())
-        count = select_field(classes, name) if of_output.task.is_classification else 0
-        missing = [str(number) for number in range(count) if number not in there]
+        labels = set(of_output.labels.tolist())
+        class_count = select_field(classes, name) if of_output.task.is_classification else 0
+        missing = [str(number) for number in range(class_count) if number not in labels]
         if missing:
-            shown = ", ".join(missing[:10]) + (" …" if len(missing) > 10 else "")
+            text = ", ".join(missing[:10]) + (" …" if len(missing) > 10 else "")
             whose = f" of the output {name!r}" if name else ""
             warnings.append(
-                f"{len(missing)} of {count} classes{whose} are missing among the calibration "
-                f"samples ({shown}): ranges may cut off what they make of the model; add samples "
+                f"{len(missing)} of {class_count} classes{whose} are missing among the calibration "
+                f"samples ({text}): ranges may cut off what they make of the model; add samples "
                 "of them"
             )
     if len(samples) > 1 and are_rows_equal(samples.stored):

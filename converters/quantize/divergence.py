@@ -1,7 +1,7 @@
-"""Whether the file answers as the model that was trained with fake quantization.
+"""Comparison of the file with the model that was trained with fake quantization.
 
-What was trained is a simulation of the file. Where the two part, the accuracy that training reached
-is not that of the file, and somebody has to know in which layer it begins.
+The trained model is a simulation of the file. Where the two diverge, the file does not have the
+accuracy that training reached, and the message has to name the layer in which it begins.
 """
 
 from __future__ import annotations
@@ -36,64 +36,66 @@ from converters.tflite.unpacked import UnpackedModel
 Array = npt.NDArray[Any]
 Bounds = Mapping[str, tuple[float, float]]
 
-#: Accuracy by which the file may differ from what was trained, 0-1; of what is no classifier the
-#: share of its mean squared error.
+#: Largest accepted difference in accuracy between the file and the trained model, 0-1. For tasks
+#: other than classification: largest accepted difference as a share of the mean squared error.
 ALLOWED, ALLOWED_ERROR = 0.005, 0.05
-#: Samples that are asked about, and those of them that are looked at layer by layer.
+#: Number of samples for the comparison, and number of those that are compared layer by layer.
 _SAMPLES, _INSIDE = 2000, 32
-#: Root mean square of a difference, in steps of the layer's rounding, that is no rounding any more,
-#: if it is so many times that of every layer before. Kernels and floats round some numbers to the
-#: other neighbour, which adds up with depth: of ResNet-8 0.04 steps at first, 0.6 before its Dense
-#: layer and 2.1 behind it; a range that was cut to a third gave 3 to 7 steps in its own layer.
+#: A layer diverges if the root mean square of its difference, in steps of its rounding, is larger
+#: than `_FAR_STEPS` and than `_TIMES` the one of every layer before it, which counts as at least
+#: `_ROUNDING_STEPS`. Kernels and floats round some numbers to different neighbours, and this adds
+#: up with depth: ResNet-8 has 0.04 steps at first, 0.6 before its Dense layer and 2.1 after it. A
+#: range that was cut to a third gave 3 to 7 steps in its own layer.
 _FAR_STEPS, _TIMES, _ROUNDING_STEPS = 2.0, 8.0, 0.25
 _STEPS = 255
-#: What `converters.quantize.fake_quant.Wrapping` puts before the name of a node.
+#: Prefix that `converters.quantize.fake_quant.Wrapping` adds to the name of a node.
 _PREFIX = "rounded_"
 
 
 @dataclass(frozen=True)
-class Simulated:
-    """A model that rounds as the file is to round."""
+class Simulation:
+    """A model that rounds where the file should round."""
 
     graph: Graph
-    """Of its nodes."""
+    """Graph of the model."""
     rounding: Rounding
-    """Where it rounds."""
+    """Nodes whose output is rounded."""
     bounds: Bounds
-    """With which ranges."""
+    """Name of each node that owns a range to its lowest and highest number."""
     model: Any
-    """Built of the graph, its layers wrapped."""
+    """tf-keras model of the graph, with wrapped layers."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How far the file is from the simulation."""
+    """Difference between the file and the simulation."""
 
     samples: int
-    """That were asked about."""
+    """Number of samples of the comparison."""
     interval: tuple[float, float]
-    """95 % interval of the file's accuracy minus the simulation's, paired."""
+    """95 % interval of the file's accuracy minus the simulation's, paired. For tasks other than
+    classification: that of the mean squared error, as a share of the simulation's."""
     agreed: float
-    """Share of the samples for which both chose the same class, 0-1; of what is no classifier of
+    """Share of the samples with the same class, 0-1. For tasks other than classification: share of
     the numbers that differ by no more than a step of the output."""
     steps: Mapping[str, float]
     """Name of each layer whose range was learned, in order, to the root mean square of the
-    difference of what it gives, in steps of its rounding."""
+    difference of its output, in steps of its rounding."""
     allowed: float = ALLOWED
-    """How far the interval may reach."""
+    """Largest accepted distance of an end of the interval from 0."""
 
     @property
     def farthest(self) -> float:
-        """How far the interval reaches, as a share of what is allowed."""
+        """Distance of the farther end of the interval from 0, as a share of `allowed`."""
         low, high = self.interval
         return max(-low, high) / self.allowed
 
     @property
     def is_allowed(self) -> bool:
-        """Whether the file is what was trained.
+        """Whether the file is accepted as the trained model.
 
-        Enough samples show that the accuracies are within what is allowed, or that they are not.
-        Where they show neither, the layers decide: none may part from the simulation.
+        Enough samples show that the difference is within `allowed`, or that it is not. If they show
+        neither, the layers decide: none may diverge from the simulation.
         """
         low, high = self.interval
         if self.farthest <= 1:
@@ -102,171 +104,180 @@ class Difference:
 
     @property
     def first(self) -> str:
-        """The first layer that parts from the simulation, else the one that is farthest."""
+        """First layer that diverges from the simulation; else the one with the most steps."""
         return next(iter(self._parting()), max(self.steps, key=lambda n: self.steps[n], default=""))
 
     def _parting(self) -> list[str]:
-        found, before = [], _ROUNDING_STEPS
+        layers, before = [], _ROUNDING_STEPS
         for name, steps in self.steps.items():
             if steps > max(_FAR_STEPS, _TIMES * before):
-                found.append(name)
+                layers.append(name)
             before = max(before, steps)
-        return found
+        return layers
 
 
-def difference(
-    simulated: Simulated, content: bytes, samples: Samples, probabilities: Probabilities, seed: int
+def measure_difference(
+    simulation: Simulation,
+    content: bytes,
+    samples: Samples,
+    probabilities: Probabilities,
+    seed: int,
 ) -> Difference:
-    """Ask the simulation and the file about the same samples.
+    """Compare the simulation and the file on the same samples.
 
-    Of several outputs the one that differs most counts.
+    If there are several outputs, the one that differs most counts.
 
     Args:
-        simulated: What was trained.
-        content: The .tflite that was made of it.
-        samples: Labelled ones.
-        probabilities: Whether a classifier's scores are probabilities.
-        seed: Decides which samples are taken.
+        simulation: The trained model.
+        content: The .tflite that was made from it.
+        samples: Samples with labels or right answers.
+        probabilities: Whether a classifier's scores are probabilities, not logits.
+        seed: Seed that decides which samples are used.
 
     Raises:
         ConversionError: The runtime cannot run the file.
     """
     rows = balanced_choice(samples.labels, _SAMPLES, seed)
-    asked = samples.subset(rows)
-    batch, names = asked.batch(slice(None)), asked.task.names
-    expected = from_keras_outputs(simulated.model.predict(to_keras_inputs(batch), verbose=0), names)
+    judged = samples.subset(rows)
+    batch, names = judged.batch(slice(None)), judged.task.names
+    expected = from_keras_outputs(
+        simulation.model.predict(to_keras_inputs(batch), verbose=0), names
+    )
     with tempfile.TemporaryDirectory(prefix="kedge-") as folder:
         path = Path(folder) / "model.tflite"
         path.write_bytes(content)
         model = read_model(path)
         answers = run_model(path, quantize_inputs(model.inputs, batch))
-    steps = steps_apart(simulated, content, batch[:_INSIDE])
-    given = dequantize_outputs(model.outputs, answers, names)
-    trained = ModelAnswers(asked, expected, probabilities).of_outputs()
-    written = ModelAnswers(asked, given, probabilities).of_outputs()
-    found = [
-        _difference(trained[name], written[name], steps, output.scale or 0.0)
+    steps = layer_differences(simulation, content, batch[:_INSIDE])
+    file_answers = dequantize_outputs(model.outputs, answers, names)
+    trained = ModelAnswers(judged, expected, probabilities).of_outputs()
+    file = ModelAnswers(judged, file_answers, probabilities).of_outputs()
+    differences = [
+        _output_difference(trained[name], file[name], steps, output.scale or 0.0)
         for output in model.outputs
         for name in (output.name if names else "",)
     ]
-    return max(found, key=lambda one: (not one.is_allowed, one.farthest))
+    return max(differences, key=lambda difference: (not difference.is_allowed, difference.farthest))
 
 
-def _difference(
-    trained: ModelAnswers, written: ModelAnswers, steps: Mapping[str, float], step: float
+def _output_difference(
+    trained: ModelAnswers, file: ModelAnswers, steps: Mapping[str, float], step: float
 ) -> Difference:
-    """Of one output, whose numbers are so far apart at least."""
+    """Difference of one output; `step` is the smallest distance of two of its numbers."""
     samples = trained.samples
     count, labels = len(samples), samples.labels
     if not samples.task.is_classification:
-        near = np.abs(written.answers - trained.answers) <= 1.01 * step
-        interval = _error_interval(samples, trained.answers, written.answers)
+        near = np.abs(file.answers - trained.answers) <= 1.01 * step
+        interval = _error_interval(samples, trained.answers, file.answers)
         return Difference(count, interval, float(near.mean()), steps, ALLOWED_ERROR)
     return Difference(
         count,
-        paired_interval(trained.classes == labels, written.classes == labels),
-        float((trained.classes == written.classes).mean()),
+        paired_interval(trained.classes == labels, file.classes == labels),
+        float((trained.classes == file.classes).mean()),
         steps,
     )
 
 
-def _error_interval(samples: Samples, trained: Array, written: Array) -> tuple[float, float]:
+def _error_interval(samples: Samples, trained: Array, file: Array) -> tuple[float, float]:
     """95 % interval of the file's mean squared error beyond the simulation's, as a share of it."""
     task = replace(samples.task, metric=MSE, higher_is_better=False)
-    wanted = samples.right_answers(slice(None))
-    of_both = (
-        ScoredAnswers(task, wanted, answers, samples.labels) for answers in (trained, written)
-    )
+    right = samples.right_answers(slice(None))
+    of_both = (ScoredAnswers(task, right, answers, samples.labels) for answers in (trained, file))
     return drop_of(VALIDATION, *of_both).interval
 
 
-def check_faithful(found: Difference, origin: str) -> None:
-    """Refuse a file that is not what was trained.
+def check_faithful(difference: Difference, origin: str) -> None:
+    """Refuse a file that differs from the trained model.
 
     Raises:
-        ConversionError: Names the first layer that diverges.
+        ConversionError: The difference is not accepted; the message names the first layer that
+            diverges.
     """
-    if found.is_allowed:
+    if difference.is_allowed:
         return
-    low, high = found.interval
+    low, high = difference.interval
     raise ConversionError(
         f"{origin}: the .tflite does not answer as the model that was trained: on "
-        f"{found.samples} samples its accuracy (or error) differs by {low:+.2%} to {high:+.2%}, "
-        f"{found.allowed:.1%} is allowed; the first layer that diverges is {found.first!r}, by "
-        f"{found.steps.get(found.first, 0):.1f} steps of its rounding",
+        f"{difference.samples} samples its accuracy (or error) differs by {low:+.2%} to "
+        f"{high:+.2%}, {difference.allowed:.1%} is allowed; the first layer that diverges is "
+        f"{difference.first!r}, by {difference.steps.get(difference.first, 0):.1f} steps of its "
+        "rounding",
         "report the model; until then use the recipe ptq_w8a8",
     )
 
 
-def check_inside(simulated: Simulated, content: bytes, origin: str) -> None:
-    """Refuse a file that converts numbers inside: something is rounded where no kernel rounds.
+def check_inside(simulation: Simulation, content: bytes, origin: str) -> None:
+    """Refuse a file that converts numbers inside: a layer is rounded where no kernel rounds.
 
     Raises:
-        ConversionError: Names the tensor.
+        ConversionError: There is such a conversion; the message names its tensor.
     """
     file = UnpackedModel(content)
-    made = [
+    conversions = [
         file.name(int(op.outputs[0]))
         for op in file.operators
         if file.op(op) in ("QUANTIZE", "DEQUANTIZE")
     ]
-    if len(made) > len(simulated.rounding.rounded_twice):
+    if len(conversions) > len(simulation.rounding.rounded_twice):
         raise ConversionError(
-            f"{origin}: the .tflite has {len(made)} QUANTIZE or DEQUANTIZE inside, the first gives "
-            f"{made[0]!r}: a layer is rounded where its kernel does not round",
+            f"{origin}: the .tflite has {len(conversions)} QUANTIZE or DEQUANTIZE inside, the "
+            f"first gives {conversions[0]!r}: a layer is rounded where its kernel does not round",
             "report the model; until then use the recipe ptq_w8a8",
         )
 
 
-def steps_apart(simulated: Simulated, content: bytes, batch: Array) -> dict[str, float]:
-    """Of each layer that both have, in order: the difference of what it gives, in its steps.
+def layer_differences(simulation: Simulation, content: bytes, batch: Array) -> dict[str, float]:
+    """Measure the difference of each layer that the simulation and the file both have, in order.
 
     Args:
-        simulated: What was trained.
+        simulation: The trained model.
         content: The .tflite.
-        batch: Samples, shape (n, ...), or fields of it.
+        batch: Samples, float32, shape (n, ...); for several inputs shape (n,), a field for each.
+
+    Returns:
+        Name of the layer to the root mean square of the difference, in steps of its rounding.
     """
     file = UnpackedModel(content)
-    tensors = _tensors(simulated, file)
-    layers = {name: simulated.model.get_layer(_PREFIX + name) for name in tensors}
-    fixed = simulated.rounding.fixed
+    tensors = _tensors(simulation, file)
+    layers = {name: simulation.model.get_layer(_PREFIX + name) for name in tensors}
+    fixed = simulation.rounding.fixed
     single = [n for n, layer in layers.items() if len(layer.inbound_nodes) == 1 and n not in fixed]
     if not single:
         return {}
-    inside = tf_keras.Model(simulated.model.inputs, [layers[name].output for name in single])
+    inside = tf_keras.Model(simulation.model.inputs, [layers[name].output for name in single])
     expected = inside.predict(to_keras_inputs(batch), verbose=0)
     expected = expected if isinstance(expected, list) else [expected]
-    taken = quantize_inputs([file.spec(position) for position in file.inputs], batch)
+    inputs = quantize_inputs([file.spec(position) for position in file.inputs], batch)
     positions = [tensors[name] for name in single]
-    rows = list(run_inside(content, [taken], positions))
-    found = {}
+    rows = list(run_inside(content, [inputs], positions))
+    differences = {}
     for place, name in enumerate(single):
-        written = dequantize(
+        actual = dequantize(
             np.concatenate([row[place] for row in rows]), file.spec(positions[place])
         )
-        low, high = simulated.bounds[simulated.rounding.ranges[name]]
-        apart = written.reshape(len(batch), -1) - expected[place].reshape(len(batch), -1)
-        found[name] = float(np.sqrt(np.mean(apart**2)) / ((high - low) / _STEPS))
-    return found
+        low, high = simulation.bounds[simulation.rounding.ranges[name]]
+        error = actual.reshape(len(batch), -1) - expected[place].reshape(len(batch), -1)
+        differences[name] = float(np.sqrt(np.mean(error**2)) / ((high - low) / _STEPS))
+    return differences
 
 
-def _tensors(simulated: Simulated, file: UnpackedModel) -> dict[str, int]:
-    """Name of each node that rounds, to the tensor that holds what it gives; in the graph's order.
+def _tensors(simulation: Simulation, file: UnpackedModel) -> dict[str, int]:
+    """Name of each node that rounds to the tensor of its output, in the order of the graph.
 
-    The converter names a tensor after the layers that went into it, with semicolons between them.
+    The converter names a tensor after the layers that it was made from, separated by semicolons.
     """
-    nodes = simulated.graph.by_name()
-    built = {layer.name for layer in simulated.model.layers}
-    # A transposed tensor is called after what it is of, too.
+    nodes = simulation.graph.by_name()
+    built = {layer.name for layer in simulation.model.layers}
+    # The name of a transposed tensor contains the layer of the original tensor too.
     giving = [op for op in file.operators if file.op(op) != "TRANSPOSE"]
-    made = [*file.inputs, *(int(op.outputs[0]) for op in giving)]
-    found: dict[str, int] = {}
-    for tensor in made:
+    tensors = [*file.inputs, *(int(op.outputs[0]) for op in giving)]
+    positions: dict[str, int] = {}
+    for tensor in tensors:
         parts = {part for name in file.name(tensor).split(";") for part in name.split("/")}
         size = int(np.prod(file.shape(tensor)))
-        for name in simulated.rounding.ranges:
+        for name in simulation.rounding.ranges:
             is_named = _PREFIX + name in parts & built
             if is_named and int(np.prod(nodes[name].shape)) == size:
-                # The last one: behind a kernel that dictates its scale comes one that changes it.
-                found[name] = tensor
-    return {name: found[name] for name in simulated.rounding.ranges if name in found}
+                # The last one counts: after a kernel that dictates its scale, another changes it.
+                positions[name] = tensor
+    return {name: positions[name] for name in simulation.rounding.ranges if name in positions}

@@ -1,7 +1,7 @@
 """Weights in fewer bits, and layers with 16-bit activations: the only import of ai-edge-quantizer.
 
-It leaves the version of every op at 1, and a runtime that goes by these answers wrongly without a
-word (`converters.tflite.kernel_needs`); so the versions are mended here.
+It leaves the version of every op at 1. A runtime that relies on these versions gives wrong answers
+without a message (`converters.tflite.kernel_needs`), so the versions are corrected here.
 """
 
 from __future__ import annotations
@@ -19,17 +19,18 @@ from converters.draft.draft import DYNAMIC, F16, WEIGHT_ONLY
 from converters.errors import ConversionError
 from converters.tflite.unpacked import UnpackedModel
 
-#: The smallest kernel worth it, as in TensorFlow's converter; a scale of each channel takes room.
+#: Smallest number of weights in a kernel that is quantized, as in TensorFlow's converter; the
+#: scales of the channels need space too.
 _LEAST_ELEMENTS = 1024
 _ALL_OPS = qtyping.TFLOperationName.ALL_SUPPORTED
 
 
-def with_stored_weights(content: bytes, numbers: str) -> bytes:
+def quantize_weights(content: bytes, numbers: str) -> bytes:
     """Quantize the weights alone.
 
     Args:
-        content: A float .tflite.
-        numbers: `DYNAMIC`, `WEIGHT_ONLY` or `F16`.
+        content: Float .tflite.
+        numbers: Kind of quantization: `DYNAMIC`, `WEIGHT_ONLY` or `F16`.
 
     Raises:
         ConversionError: ai-edge-quantizer refuses the model.
@@ -38,79 +39,84 @@ def with_stored_weights(content: bytes, numbers: str) -> bytes:
         with tempfile.TemporaryDirectory(prefix="kedge-") as folder:
             path = Path(folder) / "float.tflite"
             path.write_bytes(content)
-            made = quantizer.Quantizer(str(path))
-            made.update_quantization_recipe(".*", _ALL_OPS, _config(numbers), _ALGORITHMS[numbers])
-            quantized = made.quantize(enable_progress_report=False).quantized_model
+            edge_quantizer = quantizer.Quantizer(str(path))
+            edge_quantizer.update_quantization_recipe(
+                ".*", _ALL_OPS, _config(numbers), _ALGORITHMS[numbers]
+            )
+            quantized = edge_quantizer.quantize(enable_progress_report=False).quantized_model
     except (ValueError, RuntimeError, KeyError, NotImplementedError) as error:
-        raise _refused(error) from error
-    mended = UnpackedModel(bytes(quantized))
-    mended.set_least_versions()
-    return mended.pack()
+        raise _refusal(error) from error
+    model = UnpackedModel(bytes(quantized))
+    model.set_least_versions()
+    return model.pack()
 
 
-def with_int16_layers(
+def add_int16_layers(
     content: bytes, layers: Collection[str], ranges: Mapping[str, tuple[float, float]]
 ) -> tuple[bytes, tuple[str, ...]]:
-    """Give layers that a quantized .tflite leaves in floats 16-bit activations and 8-bit weights.
+    """Give float layers of a quantized .tflite 16-bit activations and 8-bit weights.
 
-    From 16 bits to 8 leads a QUANTIZE, from 8 to 16 a DEQUANTIZE and a QUANTIZE.
+    A QUANTIZE converts 16 bits to 8, a DEQUANTIZE and a QUANTIZE convert 8 bits to 16.
 
     Args:
-        content: Of 8 bits, but for these layers and perhaps others.
-        layers: Names of the tensors that they give.
+        content: File of 8 bits in which these layers, and perhaps others, compute in floats.
+        layers: Names of the output tensors of the layers.
         ranges: Name of each float activation to its lowest and highest number.
 
     Returns:
-        The file, and which of the layers compute so in it: for some ops there is no such kernel.
+        The file, and those of the layers that have 16-bit activations in it: some ops have no such
+        kernel.
 
     Raises:
         ConversionError: ai-edge-quantizer refuses the model.
     """
     model = UnpackedModel(content)
-    called = _original_names(model, ranges)
-    made = quantizer.Quantizer(bytearray(content))
-    for name, original in called.items():
+    names = _original_names(model, ranges)
+    edge_quantizer = quantizer.Quantizer(bytearray(content))
+    for name, original in names.items():
         if original in layers:
-            made.add_static_config(f"^{re.escape(name)};?$", _ALL_OPS, 16, 8)
-    if not made.get_quantization_recipe():
+            edge_quantizer.add_static_config(f"^{re.escape(name)};?$", _ALL_OPS, 16, 8)
+    if not edge_quantizer.get_quantization_recipe():
         return content, ()
     try:
-        quantized = made.quantize(_calibration(model, called, ranges), enable_progress_report=False)
+        quantized = edge_quantizer.quantize(
+            _calibration(model, names, ranges), enable_progress_report=False
+        )
     except (ValueError, RuntimeError, KeyError, NotImplementedError) as error:
-        raise _refused(error) from error
-    mended = UnpackedModel(bytes(quantized.quantized_model))
-    mended.join_conversions()
-    mended.set_least_versions()
-    outputs = {int(i) for op in mended.operators for i in op.outputs}
-    int16 = {mended.name(i) for i in outputs if mended.spec(i).dtype == "int16"}
-    found = {original for name, original in called.items() if name in int16}
-    return mended.pack(), tuple(layer for layer in layers if layer in found)
+        raise _refusal(error) from error
+    result = UnpackedModel(bytes(quantized.quantized_model))
+    result.join_conversions()
+    result.set_least_versions()
+    outputs = {int(i) for op in result.operators for i in op.outputs}
+    int16 = {result.name(i) for i in outputs if result.spec(i).dtype == "int16"}
+    int16_layers = {original for name, original in names.items() if name in int16}
+    return result.pack(), tuple(layer for layer in layers if layer in int16_layers)
 
 
-def _original_names(model: UnpackedModel, known: Collection[str]) -> dict[str, str]:
+def _original_names(model: UnpackedModel, originals: Collection[str]) -> dict[str, str]:
     """Name of each float activation of a partly quantized file to its name in the float file.
 
-    TensorFlow's quantizer puts a number behind the name of an output of the model that is computed
-    in floats, as the integers behind it are called so now.
+    If an output of the model is computed in floats, TensorFlow's quantizer adds a number to the end
+    of its name, because the integer tensor after it now has the original name.
     """
-    found = {}
+    names = {}
     for name in map(model.name, model.activations()):
-        numbered = [other for other in known if name.removeprefix(other).isdigit()]
-        if name in known or numbered:
-            found[name] = name if name in known else max(numbered, key=len)
-    return found
+        numbered = [other for other in originals if name.removeprefix(other).isdigit()]
+        if name in originals or numbered:
+            names[name] = name if name in originals else max(numbered, key=len)
+    return names
 
 
 def _calibration(
-    model: UnpackedModel, called: Mapping[str, str], ranges: Mapping[str, tuple[float, float]]
+    model: UnpackedModel, names: Mapping[str, str], ranges: Mapping[str, tuple[float, float]]
 ) -> dict[str, dict[str, npt.NDArray[np.float32]]]:
-    """Name of each float activation to its range, as ai-edge-quantizer takes it."""
-    bounds = {name: ranges[original] for name, original in called.items()}
+    """Name of each float activation to its range in the form of ai-edge-quantizer."""
+    bounds = {name: ranges[original] for name, original in names.items()}
     for operator in model.operators:
-        taken = model.spec(int(operator.inputs[0])) if len(operator.inputs) else None
-        if model.op(operator) == "DEQUANTIZE" and taken is not None and taken.scale is not None:
-            steps, zero = np.iinfo(taken.dtype), taken.zero_point or 0
-            ends = (steps.min - zero) * taken.scale, (steps.max - zero) * taken.scale
+        source = model.spec(int(operator.inputs[0])) if len(operator.inputs) else None
+        if model.op(operator) == "DEQUANTIZE" and source is not None and source.scale is not None:
+            steps, zero = np.iinfo(source.dtype), source.zero_point or 0
+            ends = (steps.min - zero) * source.scale, (steps.max - zero) * source.scale
             bounds[model.name(int(operator.outputs[0]))] = ends
     ranks = {model.name(i): len(model.shape(i)) for i in model.activations()}
     return {
@@ -122,7 +128,7 @@ def _calibration(
     }
 
 
-def _refused(error: Exception) -> ConversionError:
+def _refusal(error: Exception) -> ConversionError:
     return ConversionError(
         f"ai-edge-quantizer refuses the model: {error}", "use the recipe ptq_w8a8"
     )

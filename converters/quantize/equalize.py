@@ -1,11 +1,11 @@
-"""Cross-layer equalization: channels of neighbouring layers are brought to one size.
+"""Cross-layer equalization: channels of neighbouring layers get weights of equal size.
 
     s = sqrt(r1 / r2),   W1' = W1 / s,   b1' = b1 / s,   W2' = W2 * s
 
-for each channel between two layers, with r1 and r2 the largest weight on either side of it
+for each channel between two layers, where r1 and r2 are the largest weights on either side of it
 (Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction", 2019,
-equation 11). The float model answers as before, as long as what lies in between gives s * y for
-s * x: no activation, ReLU, pooling. A chain is gone over until it no longer changes.
+equation 11). The answers of the float model do not change if all ops between the layers give s * y
+for s * x: no activation, ReLU, pooling. The pairs are repeated until no factor changes any more.
 """
 
 from __future__ import annotations
@@ -21,49 +21,49 @@ from converters.tflite.unpacked import UnpackedModel
 
 Array = npt.NDArray[np.float32]
 
-#: Op to the axes of its kernel's output and input channels, as TFLite shapes kernels.
+#: Op to the axes of the output and input channels in its kernel (TFLite's order of axes).
 _CHANNEL_AXES = {"CONV_2D": (0, 3), "FULLY_CONNECTED": (0, 1), "DEPTHWISE_CONV_2D": (3, 3)}
-#: Give s * y for s * x, channel by channel.
+#: Ops that give s * y for s * x, channel by channel.
 _HOMOGENEOUS = ("RELU", "MAX_POOL_2D", "AVERAGE_POOL_2D", "MEAN", "PAD")
 _PLAIN = (ActivationFunctionType.NONE, ActivationFunctionType.RELU)
 _ROUNDS = 20
-#: A chain is at rest when no factor differs from 1 by more.
+#: Largest difference of a factor from 1 at which the repetition ends.
 _TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
-class Pair:
-    """Two layers with channels in between that nobody else takes."""
+class EqualizedPair:
+    """Two layers whose channels in between go to no other layer."""
 
     first: int
-    """Position of the operator before."""
+    """Position of the operator before the channels."""
     second: int
-    """Position of the operator behind."""
+    """Position of the operator after the channels."""
 
 
-def pairs_of(model: UnpackedModel) -> tuple[Pair, ...]:
-    """Layers that can be equalized, in the order in which they run."""
-    found = []
+def find_pairs(model: UnpackedModel) -> tuple[EqualizedPair, ...]:
+    """Find the pairs of layers that can be equalized, in the order of execution."""
+    pairs = []
     for position, operator in enumerate(model.operators):
         if not _can_change(model, operator, needs_bias=True):
             continue
         second = _next_layer(model, position)
         if second is not None and _fits(model, position, second):
-            found.append(Pair(position, second))
-    return tuple(found)
+            pairs.append(EqualizedPair(position, second))
+    return tuple(pairs)
 
 
-def equalized(content: bytes) -> tuple[bytes, int]:
+def equalize_layers(content: bytes) -> tuple[bytes, int]:
     """Equalize every pair of layers of a float .tflite.
 
     Args:
         content: The float file.
 
     Returns:
-        The file, which answers as before, and how many pairs there are.
+        The file, whose answers are unchanged, and the number of pairs.
     """
     model = UnpackedModel(content)
-    pairs = pairs_of(model)
+    pairs = find_pairs(model)
     for _ in range(_ROUNDS):
         change = max((_equalize(model, pair) for pair in pairs), default=0.0)
         if change < _TOLERANCE:
@@ -71,8 +71,8 @@ def equalized(content: bytes) -> tuple[bytes, int]:
     return model.pack(), len(pairs)
 
 
-def _equalize(model: UnpackedModel, pair: Pair) -> float:
-    """Change one pair; by how much the farthest factor differs from 1."""
+def _equalize(model: UnpackedModel, pair: EqualizedPair) -> float:
+    """Equalize one pair, and return the largest difference of a factor from 1."""
     before, behind = model.operators[pair.first], model.operators[pair.second]
     out_axis = _CHANNEL_AXES[model.op(before)][0]
     in_axis = _CHANNEL_AXES[model.op(behind)][1]
@@ -99,20 +99,20 @@ def _can_change(model: UnpackedModel, operator: Any, needs_bias: bool) -> bool:
 
 
 def _next_layer(model: UnpackedModel, position: int) -> int | None:
-    """The only layer that takes what a layer gives, if what lies in between keeps factors."""
+    """Position of the only layer that takes a layer's output, if factors pass the ops between."""
     operator = model.operators[position]
     while True:
         options = operator.builtinOptions
         if getattr(options, "fusedActivationFunction", 0) not in _PLAIN:
             return None
-        made = int(operator.outputs[0])
+        output = int(operator.outputs[0])
         takers = [
             (n, other)
             for n, other in enumerate(model.operators)
             for i in other.inputs
-            if int(i) == made
+            if int(i) == output
         ]
-        if len(takers) != 1 or made in model.outputs:
+        if len(takers) != 1 or output in model.outputs:
             return None
         position, operator = takers[0]
         if model.op(operator) not in _HOMOGENEOUS:
@@ -130,7 +130,8 @@ def _fits(model: UnpackedModel, first: int, second: int) -> bool:
     if not _can_change(model, behind, needs_bias=False):
         return False
     channels = model.shape(int(before.outputs[0]))[-1]
-    # A grouped convolution has fewer, a flattened image more, a multiplied depthwise one too.
+    # A grouped convolution has fewer input channels; a flattened image, or a depthwise convolution
+    # with a multiplier, has more.
     in_axis = _CHANNEL_AXES[model.op(behind)][1]
     return _stored(model, behind.inputs[1]).shape[in_axis] == channels
 

@@ -1,8 +1,8 @@
-"""Fake quantization as TFLite's int8 kernels round, in the wrapper of TFMOT.
+"""Fake quantization with the rounding of TFLite's int8 kernels, in the wrapper of TFMOT.
 
-Weights: one symmetric range of -127..127 steps for each output channel, that of a depthwise kernel
-too, whose channels are its last two axes (TFMOT gives it a single range). Activations: one range a
-tensor, -128..127 steps, which always holds 0.
+Weights: one symmetric range of -127..127 steps for each output channel, also of a depthwise kernel,
+whose channels are its last two axes (TFMOT gives it a single range). Activations: one range a
+tensor, -128..127 steps, which always contains 0.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from converters.graph.node import (
 from converters.graph.unfold import kernel_factor
 from converters.quantize.ranges import Rounding
 
-#: How much of a range stays at each batch; 100 batches forget what calibration found.
+#: Share of a range that stays at each batch; about 100 batches replace the range of calibration.
 _MOMENTUM = 0.99
-#: The narrowest range of weights, as a share of the widest channel: a channel of zeros has none,
-#: and a scale of 0 is no scale.
+#: Narrowest range of a channel's weights, as a share of the widest channel: a channel of zeros
+#: would have a scale of 0, which is not allowed.
 _NARROWEST = 1e-5
 
 
@@ -42,11 +42,11 @@ class Range:
     """Lowest and highest number of a tensor; several layers may round with it."""
 
     def __init__(self, name: str, low: float, high: float) -> None:
-        self.low = _averaged(min(low, 0.0), f"{name}_low")
-        self.high = _averaged(max(high, 1e-6), f"{name}_high")
+        self.low = _averaged_variable(min(low, 0.0), f"{name}_low")
+        self.high = _averaged_variable(max(high, 1e-6), f"{name}_high")
 
 
-def _averaged(value: float, name: str) -> Any:
+def _averaged_variable(value: float, name: str) -> Any:
     """A variable that each device moves for itself; reading it averages over the devices."""
     return tf.Variable(
         value,
@@ -59,70 +59,73 @@ def _averaged(value: float, name: str) -> Any:
 
 
 class OutputRounding(quantizers.Quantizer):  # type: ignore[misc]
-    """Rounds a tensor, and lets its range follow what training brings.
+    """Rounding of a tensor; its range can follow the numbers that training brings.
 
-    A kernel that dictates its range rounds with that before: where its output then goes into a
-    concatenation of another range, the file rounds twice.
+    A kernel that dictates its range rounds with this range first. If its output then goes into a
+    concatenation with another range, the file rounds twice.
     """
 
     def __init__(self, of: Range, follows: bool, before: tuple[float, float] | None = None) -> None:
         self._range, self._follows, self._before = of, follows, before
 
     def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:  # noqa: ARG002
-        """Its variables, which the wrapper keeps."""
+        """Variables of the range, which the wrapper keeps."""
         return {"low": self._range.low, "high": self._range.high}
 
     def __call__(self, inputs: Any, training: Any, weights: Any, **_: Any) -> Any:
-        """The numbers that the file would have in their place."""
+        """Round numbers of any shape to those that the file would have in their place."""
         if self._before is not None:
             inputs = tf.quantization.fake_quant_with_min_max_args(inputs, *self._before)
         if self._follows and training:
-            for variable, seen in (
+            for variable, extreme in (
                 (weights["low"], tf.minimum(tf.reduce_min(inputs), 0.0)),
                 (weights["high"], tf.maximum(tf.reduce_max(inputs), 1e-6)),
             ):
-                variable.assign(_MOMENTUM * variable + (1 - _MOMENTUM) * seen)
+                variable.assign(_MOMENTUM * variable + (1 - _MOMENTUM) * extreme)
         return tf.quantization.fake_quant_with_min_max_vars(
             inputs, weights["low"], weights["high"], num_bits=8
         )
 
     def get_config(self) -> dict[str, Any]:
-        """Nothing: such a model is rebuilt, never loaded."""
+        """Empty: such a model is rebuilt, never loaded."""
         return {}
 
 
 class KernelRounding(quantizers.Quantizer):  # type: ignore[misc]
-    """Rounds a kernel, each output channel with its own range.
+    """Rounding of a kernel, each output channel with its own range.
 
-    What is trained is the kernel divided by its size, so that an optimizer whose steps are all of
-    one size does not ruin small kernels.
+    Training changes the kernel divided by its size, so that an optimizer whose steps all have one
+    size does not ruin small kernels.
     """
 
     def __init__(self, op: str, size: Any) -> None:
         self._op, self._size = op, size
 
     def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:  # noqa: ARG002
-        """It has no variables: the range is that of the weights as they are."""
+        """Empty: there are no variables, as the weights themselves decide the range."""
         return {}
 
     def __call__(self, inputs: Any, training: Any, weights: Any, **_: Any) -> Any:  # noqa: ARG002
-        """The weights that the file would have in their place."""
-        return rounded_kernel(inputs * self._size, self._op)
+        """Round a kernel, in Keras's order of axes, to the weights of the file."""
+        return round_kernel(inputs * self._size, self._op)
 
     def get_config(self) -> dict[str, Any]:
-        """Nothing: such a model is rebuilt, never loaded."""
+        """Empty: such a model is rebuilt, never loaded."""
         return {}
 
 
-def rounded_kernel(kernel: Any, op: str) -> Any:
-    """A kernel as an int8 file holds it: rounded to 255 steps in each output channel.
+def round_kernel(kernel: Any, op: str) -> Any:
+    """Round a kernel to 255 steps in each output channel, like an int8 file.
 
     Args:
-        kernel: A tensor, shaped as Keras shapes it.
-        op: Of the node; decides where the channels are.
+        kernel: float32 tensor in Keras's order of axes, such as (height, width, in, out).
+        op: Op of the node, which decides the axes of the channels.
+
+    Returns:
+        float32 tensor of the shape of `kernel`.
     """
     if op == CONV_TRANSPOSE:  # (height, width, out, in)
-        swapped = rounded_kernel(tf.transpose(kernel, (0, 1, 3, 2)), "")
+        swapped = round_kernel(tf.transpose(kernel, (0, 1, 3, 2)), "")
         return tf.transpose(swapped, (0, 1, 3, 2))
     channels = kernel.shape[-1] * (kernel.shape[-2] if op == DEPTHWISE else 1)
     flat = tf.reshape(kernel, (-1, channels))
@@ -135,7 +138,7 @@ def rounded_kernel(kernel: Any, op: str) -> Any:
 
 
 class NodeConfig(quantize_config.QuantizeConfig):  # type: ignore[misc]
-    """What of one layer is rounded."""
+    """Rounding of one layer's kernel and output."""
 
     def __init__(self, node: Node, output: OutputRounding | None, size: Any) -> None:
         self._node, self._output, self._size = node, output, size
@@ -144,7 +147,7 @@ class NodeConfig(quantize_config.QuantizeConfig):  # type: ignore[misc]
             self._kernel = variable_names(node.op, ("kernel",))["kernel"]
 
     def get_weights_and_quantizers(self, layer: Any) -> list[Any]:
-        """The kernel; a bias of 32 bits is as good as a float."""
+        """The kernel and its rounding; a bias of 32 bits needs none."""
         if not self._kernel:
             return []
         return [(getattr(layer, self._kernel), KernelRounding(self._node.op, self._size))]
@@ -155,32 +158,30 @@ class NodeConfig(quantize_config.QuantizeConfig):  # type: ignore[misc]
             setattr(layer, self._kernel, quantize_weights[0])
 
     def get_activations_and_quantizers(self, layer: Any) -> list[Any]:  # noqa: ARG002
-        """None: activations are layers of their own."""
+        """Empty: activations are layers of their own."""
         return []
 
     def set_quantize_activations(self, layer: Any, quantize_activations: Any) -> None:
-        """Nothing to do, as there are none."""
+        """Do nothing: activations are layers of their own."""
         assert not quantize_activations, layer.name
 
     def get_output_quantizers(self, layer: Any) -> list[Any]:  # noqa: ARG002
-        """What rounds the output, if anything does."""
+        """Rounding of the output, if there is any."""
         return [self._output] if self._output else []
 
     def get_config(self) -> dict[str, Any]:
-        """Nothing: such a model is rebuilt, never loaded."""
+        """Empty: such a model is rebuilt, never loaded."""
         return {}
 
 
 class Wrapping:
-    """Wraps the layers of a graph that is being built; the ranges outlive the model.
+    """Wrapper of the layers of a graph while its model is built; the ranges outlive the model.
 
-    With `twice`, what a kernel with a range of its own puts out is rounded with that too. The
-    converter adds it by itself, and cannot be given it.
+    With `twice`, the output of a kernel that dictates a range is rounded with this range too. The
+    converter adds this rounding itself, so the model that it gets must not have it.
 
-    Attributes:
-        rounding: Where what is rounded.
-        sizes: Key of weights to what their kernel was divided by; those that are not
-            here are not rounded.
+    `rounding` has the nodes that are rounded, `sizes` the key of weights to the size by which their
+    kernel was divided; kernels without a size are not rounded.
     """
 
     def __init__(
@@ -193,11 +194,11 @@ class Wrapping:
         self.rounding, self.sizes, self._twice = rounding, sizes, twice
         own = set(rounding.ranges.values())
         fixed = {name: bound for name, bound in rounding.fixed.items() if name in own}
-        bounds = {**{name: start[name] for name in rounding.learned}, **fixed}
+        bounds = {**{name: start[name] for name in rounding.learned_nodes}, **fixed}
         self._ranges = {name: Range(name, *bound) for name, bound in bounds.items()}
 
     def __call__(self, node: Node, layer: Any) -> Any:
-        """The layer, wrapped where anything of it is rounded."""
+        """Wrap a layer if its kernel or its output is rounded; else return it."""
         owner = self.rounding.ranges.get(node.name)
         output = None
         if owner is not None:
@@ -212,37 +213,42 @@ class Wrapping:
         return quantize_wrapper.QuantizeWrapperV2(layer, config, name=f"rounded_{node.name}")
 
     def bounds(self) -> dict[str, tuple[float, float]]:
-        """The ranges as they are now."""
+        """Name of each node that owns a range to its present lowest and highest number."""
         return {
-            name: (float(of.low.numpy()), float(of.high.numpy()))
-            for name, of in self._ranges.items()
+            name: (float(tensor_range.low.numpy()), float(tensor_range.high.numpy()))
+            for name, tensor_range in self._ranges.items()
         }
 
 
 def kernel_sizes(graph: Graph) -> dict[str, npt.NDArray[np.float32]]:
-    """Key of weights to the size of each channel of their kernel, in a shape for products."""
-    found = {}
+    """Key of weights to the size of each channel of their kernel, in a shape that multiplies it."""
+    sizes = {}
     for key, (node, *_) in graph.uses().items():
         if node.op in WEIGHTED:
             factor = kernel_factor(node, graph.weights[key]["kernel"])
-            found[key] = (1 / factor).astype(np.float32)
-    return found
+            sizes[key] = (1 / factor).astype(np.float32)
+    return sizes
 
 
-def with_kernels(graph: Graph, factors: Mapping[str, npt.NDArray[np.float32]]) -> Graph:
-    """The graph with kernels multiplied by these factors."""
+def scale_kernels(graph: Graph, factors: Mapping[str, npt.NDArray[np.float32]]) -> Graph:
+    """Multiply kernels of a graph by factors.
+
+    Args:
+        graph: Graph whose kernels have Keras's order of axes.
+        factors: Key of weights to factors, float32, in a shape that multiplies the kernel.
+    """
     weights = dict(graph.weights)
     for key, factor in factors.items():
         weights[key] = {**weights[key], "kernel": weights[key]["kernel"] * factor}
     return with_weights(graph, weights)
 
 
-def with_rounded_kernels(graph: Graph) -> dict[str, Mapping[str, npt.NDArray[np.float32]]]:
-    """The graph's weights with every kernel on the grid on which the file holds it."""
+def round_kernels(graph: Graph) -> dict[str, Mapping[str, npt.NDArray[np.float32]]]:
+    """Weights of a graph, every kernel rounded to the grid of the file; shapes do not change."""
     weights = dict(graph.weights)
     for node in graph.nodes:
         if node.op in WEIGHTED:
             old = graph.weights[node.weights]
-            kernel = np.asarray(rounded_kernel(tf.constant(old["kernel"]), node.op))
+            kernel = np.asarray(round_kernel(tf.constant(old["kernel"]), node.op))
             weights[node.weights] = {**old, "kernel": kernel}
     return weights

@@ -1,4 +1,4 @@
-"""How true a quantized file is to the float one, on samples that nothing else was decided with."""
+"""Fidelity of a quantized file to the float file, on samples that decide nothing else."""
 
 from __future__ import annotations
 
@@ -22,35 +22,31 @@ from converters.tflite.run import run_model
 
 Array = npt.NDArray[Any]
 
-#: So many samples tell which of two files is better; more only take time.
+#: Number of samples that show which of two files is better; more only take time.
 _SAMPLES = 500
-#: A signal without noise: as good as equal.
+#: Largest ratio that is reported: the outputs are then practically equal.
 _NO_NOISE_DB = 120.0
 
 
 @dataclass(frozen=True)
 class Fidelity:
-    """A file against the float one."""
+    """Comparison of a quantized file with the float file."""
 
     accuracy: float
-    """On the samples, 0-1; of what is no classifier what is left of the float file's figure, so
-    that 0.95 is an error that grew by 5 %; of several outputs what is left of the one that loses
-    most, of the float file's accuracy or figure."""
+    """Accuracy on the samples, 0-1. For tasks other than classification: 1 minus the loss as a
+    share of the float file's figure, so that 0.95 is an error that grew by 5 %. For several
+    outputs: 1 minus the largest loss of an output, in accuracy or as such a share."""
     sqnr_db: float
-    """Signal to quantization noise of the outputs, in decibels; 6 are one bit; of several outputs
-    of the noisiest."""
+    """Signal to quantization noise ratio of the outputs, in decibels; 6 dB are one bit. For several
+    outputs the ratio of the noisiest output."""
 
     def is_better_than(self, other: Fidelity) -> bool:
-        """Whether its outputs are truer, and no sample was lost for it."""
+        """Whether the outputs have less noise and the accuracy is not lower."""
         return self.sqnr_db > other.sqnr_db and self.accuracy >= other.accuracy
 
 
 class Judge:
-    """Asks files about the same samples.
-
-    Attributes:
-        accuracy: Of the float file, 0-1.
-    """
+    """Judge of files on fixed samples; `accuracy` is that of the float file, 0-1."""
 
     def __init__(
         self, content: bytes, samples: Samples, probabilities: Probabilities, seed: int
@@ -62,10 +58,10 @@ class Judge:
         self.accuracy = self._share_right(self._expected)
 
     def __call__(self, content: bytes) -> Fidelity:
-        """How a file does.
+        """Compare a file with the float file.
 
         Raises:
-            ConversionError: The runtime cannot run it.
+            ConversionError: The runtime cannot run the file.
         """
         answers = self._answers(content)
         of_each = [
@@ -93,7 +89,15 @@ class Judge:
 
 
 def sqnr_db(signal: npt.NDArray[np.float32], noisy: npt.NDArray[np.float32]) -> float:
-    """Signal to quantization noise: 10 log10(sum s^2 / sum (s - n)^2), at most 120 decibels."""
+    """Signal to quantization noise ratio: 10 log10(sum s^2 / sum (s - n)^2), in decibels.
+
+    Args:
+        signal: Outputs s of the float file, any shape.
+        noisy: Outputs n of the quantized file, the shape of `signal`.
+
+    Returns:
+        Ratio, at most 120 decibels.
+    """
     reference = signal.astype(np.float64)
     noise = float(((reference - noisy) ** 2).sum())
     power = float((reference**2).sum())

@@ -1,4 +1,4 @@
-"""A draft as a float .tflite: what post-training quantization begins with, whatever the source."""
+"""A draft as a float .tflite, with which post-training quantization begins for every source."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from converters.tflite.unpacked import UnpackedModel
 
 
 def float_file(draft: Draft, report: Report) -> bytes:
-    """The float .tflite of a draft, of batch one.
+    """Convert a draft to a float .tflite of batch one.
 
     Args:
-        draft: Not quantized yet.
-        report: Where progress goes.
+        draft: Draft that is not quantized yet.
+        report: Function that receives the progress.
 
     Raises:
         ConversionError: The converter fails.
     """
     if draft.content is not None:
         return draft.content
-    made = UnpackedModel(converted(replace(draft, numbers=FLOAT32, calibration=None), report))
-    made.fix_batch()
-    return made.pack()
+    model = UnpackedModel(converted(replace(draft, numbers=FLOAT32, calibration=None), report))
+    model.fix_batch()
+    return model.pack()

@@ -1,8 +1,8 @@
 """From a float .tflite and its ranges to an integer one: the only use of TensorFlow's quantizer.
 
-It is the quantizer behind `tf.lite.TFLiteConverter`, which calibrates a float file in the same way
-and then calls it. Called directly it takes any float .tflite, ranges of any origin, and names of
-layers to leave in floats. The pinned TensorFlow keeps these internal names in their place.
+`tf.lite.TFLiteConverter` calls this quantizer too, after it has calibrated a float file. A direct
+call accepts any float .tflite, ranges of any origin, and names of layers that stay in floats. The
+names are internal to TensorFlow; its version is pinned, so they cannot move.
 """
 
 from __future__ import annotations
@@ -32,63 +32,72 @@ def int8_file(content: bytes, ranges: Ranges, io: str, floats: Iterable[str] = (
 
     Args:
         content: The float file.
-        ranges: Of its activations.
-        io: Type of its input and output: "int8" or "uint8".
+        ranges: Position of each activation's tensor to its lowest and highest number.
+        io: Type of the file's inputs and outputs: "int8" or "uint8".
         floats: Names of tensors whose operators stay in floats.
 
     Raises:
         ConversionError: TensorFlow's quantizer refuses the model.
     """
-    noted = UnpackedModel(content)
+    model = UnpackedModel(content)
     for tensor, (low, high) in ranges.items():
-        noted.set_range(tensor, low, high)
-    kept, ends = set(floats), tf.dtypes.as_dtype(io)
-    # The quantizer knows ends of floats and of int8; others are made of floats.
-    made = ends if ends == tf.int8 else tf.float32
+        model.set_range(tensor, low, high)
+    float_names, io_type = set(floats), tf.dtypes.as_dtype(io)
+    # The quantizer supports inputs and outputs of floats and of int8; floats become other types.
+    quantizer_type = io_type if io_type == tf.int8 else tf.float32
     try:
         quantized = mlir_quantize(
-            noted.pack(),
-            fully_quantize=not kept and made == tf.int8,
-            input_data_type=made,
-            output_data_type=made,
-            denylisted_nodes=kept or None,
+            model.pack(),
+            fully_quantize=not float_names and quantizer_type == tf.int8,
+            input_data_type=quantizer_type,
+            output_data_type=quantizer_type,
+            denylisted_nodes=float_names or None,
         )
-        return bytes(quantized if made == ends else modify_model_io_type(quantized, ends, ends))
-    except Exception as error:  # whatever MLIR raises; it has no class of its own
-        raise _refused(error) from error
+        return bytes(
+            quantized
+            if quantizer_type == io_type
+            else modify_model_io_type(quantized, io_type, io_type)
+        )
+    except Exception as error:  # MLIR may raise anything; its errors have no common class.
+        raise _refusal(error) from error
 
 
 def int16_file(content: bytes, samples: Samples, report: Report) -> bytes:
-    """Quantize a float .tflite to 8-bit weights and 16-bit activations, int16 at both ends.
+    """Quantize a float .tflite to 8-bit weights and 16-bit activations, inputs and outputs.
 
     Args:
         content: The float file.
-        samples: To measure the ranges on.
-        report: Told now and then.
+        samples: Samples to measure the ranges on.
+        report: Function that receives the progress every 50 samples.
 
     Raises:
         ConversionError: TensorFlow's quantizer refuses the model.
     """
-    parted = UnpackedModel(content)
-    # This quantizer rounds a bias once, with the scale of one of those that take it.
-    parted.part_vectors()
-    content = parted.pack()
-    ends, inside, bias = tf.int16, tf.int16, tf.int64
+    model = UnpackedModel(content)
+    # This quantizer rounds a shared bias only once, with the scale of one of the ops that use it.
+    model.part_vectors()
+    content = model.pack()
+    io_type, inner_type, bias_type = tf.int16, tf.int16, tf.int64
     try:
         quantized = Calibrator(content).calibrate_and_quantize(
-            lambda: _one_by_one(content, samples, report), ends, ends, False, inside, bias
+            lambda: _one_by_one(content, samples, report),
+            io_type,
+            io_type,
+            False,
+            inner_type,
+            bias_type,
         )
-    except Exception as error:  # what the quantizer raises depends on the op
-        raise _refused(error) from error
-    claimed = UnpackedModel(bytes(quantized))
-    claimed.set_least_versions()  # those of int8, where the quantizer is left alone
-    return claimed.pack()
+    except Exception as error:  # The kind of the error depends on the op.
+        raise _refusal(error) from error
+    result = UnpackedModel(bytes(quantized))
+    result.set_least_versions()  # The quantizer alone writes the versions of int8.
+    return result.pack()
 
 
 def _one_by_one(
     content: bytes, samples: Samples, report: Report
 ) -> Iterator[list[npt.NDArray[np.float32]]]:
-    """Inputs in the order of the file, which is all that this calibrator takes."""
+    """Yield the inputs of each sample in the order of the file; the calibrator knows no names."""
     model = UnpackedModel(content)
     specs = [model.spec(position) for position in model.inputs]
     for done, (batch, _) in enumerate(samples.batches(1), start=1):
@@ -97,6 +106,6 @@ def _one_by_one(
             report(Progress("calibrate", done, len(samples)))
 
 
-def _refused(error: Exception) -> ConversionError:
+def _refusal(error: Exception) -> ConversionError:
     first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
     return ConversionError(f"TensorFlow's quantizer refuses the model: {first_line}", _HINT)

@@ -1,4 +1,4 @@
-"""Refuses, by the name of the Keras layer, what a file of 8 bits cannot hold."""
+"""Refusals of models that a file of 8 bits cannot hold; they name the Keras layer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from converters.errors import ConversionError
 from converters.tflite.unpacked import UnpackedModel
 
-#: Compute again and again with what they keep, so that no tensor of theirs has a range to measure.
+#: Ops that compute repeatedly with a state, so that the ranges of their tensors cannot be measured.
 _RECURRENT = (
     "WHILE",
     "UNIDIRECTIONAL_SEQUENCE_LSTM",
@@ -23,12 +23,12 @@ def refuse_recurrent(content: bytes, keras_model: Any, origin: str) -> None:
     """Refuse a model with a layer whose ranges cannot be measured.
 
     Args:
-        content: A float .tflite.
-        keras_model: What it was made of, or None.
-        origin: What messages call the model.
+        content: Float .tflite.
+        keras_model: Keras model that the file was made from, or None.
+        origin: Name of the model in messages.
 
     Raises:
-        ConversionError: Names the layer.
+        ConversionError: The model has such a layer; the message names it.
     """
     model = UnpackedModel(content)
     loops = [op for op in model.operators if model.op(op) in _RECURRENT]
@@ -44,12 +44,12 @@ def refuse_floats(content: bytes, keras_model: Any, origin: str) -> None:
     """Refuse a quantized file that computes in floats.
 
     Args:
-        content: A .tflite that was to be of integers throughout.
-        keras_model: What it was made of, or None.
-        origin: What messages call the model.
+        content: .tflite that should have only integers.
+        keras_model: Keras model that the file was made from, or None.
+        origin: Name of the model in messages.
 
     Raises:
-        ConversionError: Names the layer.
+        ConversionError: A layer computes in floats; the message names it.
     """
     model = UnpackedModel(content)
     floats = [
@@ -66,11 +66,11 @@ def refuse_floats(content: bytes, keras_model: Any, origin: str) -> None:
 
 
 def _layer(model: UnpackedModel, operator: Any, keras_model: Any) -> str:
-    """What the user calls an operator: the Keras layer, or where there is none its tensor."""
+    """Name of an operator for the user: its Keras layer, or its tensor where there is none."""
     name = model.name(int(operator.outputs[0]))
     scopes = {scope for part in name.split(";") for scope in part.split("/")}
     for layer in _layers(keras_model):
-        # Keras 3 numbers what it traces: "norm" becomes "norm_1".
+        # Keras 3 adds numbers to the names of traced layers: "norm" becomes "norm_1".
         rest = [scope.removeprefix(f"{layer.name}_") for scope in scopes]
         if layer.name in scopes or any(part.isdigit() for part in rest):
             return f"layer {layer.name!r} ({type(layer).__name__})"
@@ -78,7 +78,7 @@ def _layer(model: UnpackedModel, operator: Any, keras_model: Any) -> str:
 
 
 def _layers(keras_model: Any) -> Iterable[Any]:
-    """All layers of a model, those of models inside of it too, the longest names first."""
+    """All layers of a model and of the models inside it, the longest names first."""
     flatten = getattr(keras_model, "_flatten_layers", None)
-    found = [] if flatten is None else list(flatten(include_self=False))
-    return sorted(found, key=lambda layer: len(layer.name), reverse=True)
+    layers = [] if flatten is None else list(flatten(include_self=False))
+    return sorted(layers, key=lambda layer: len(layer.name), reverse=True)

@@ -1,10 +1,10 @@
-"""Mixed precision: 8 bits but for the layers that they ruin, which are found by measurement.
+"""Mixed precision: 8 bits, except for the layers that lose too much; a measurement finds them.
 
-Each layer is first quantized alone: the noise in the model's output is then its own doing. Then
-all are, and layers go back to floats, the noisiest first, until the accuracy on the validation
-samples is within the budget; those that the budget does not need after all are quantized again.
-Of those that are left, each gets activations of 16 bits in the place of floats where the budget
-allows it: it does not where 8 bits are too few for the weights.
+First each layer is quantized alone, so that the noise in the model's output comes from this layer.
+Then all layers are quantized, and layers return to floats, the noisiest first, until the accuracy
+on the validation samples is within the budget. Layers that the budget does not need in floats after
+all are quantized again. Each remaining layer gets 16-bit activations instead of floats if the
+budget allows it, which it does not where 8 bits are too few for the weights.
 """
 
 from __future__ import annotations
@@ -15,82 +15,82 @@ from dataclasses import dataclass, replace
 from converters.draft.draft import MIXED, W8A8, Draft, Materials
 from converters.errors import ConversionError
 from converters.progress import Progress, Report
-from converters.quantize.edge_quantizer import with_int16_layers
+from converters.quantize.edge_quantizer import add_int16_layers
 from converters.quantize.fidelity import Fidelity, Judge
 from converters.quantize.float_file import float_file
 from converters.quantize.integer_file import int8_file
 from converters.quantize.layer_refusals import refuse_recurrent
-from converters.quantize.ptq import Prepared, judge_of, prepare, with_calibration
+from converters.quantize.ptq import CalibratedFile, add_calibration, make_judge, prepare
 from converters.recipe.number_steps import MixedW8A8
 from converters.tflite.unpacked import UnpackedModel
 
-#: What only moves numbers: it adds no noise of its own.
+#: Ops that only move numbers and add no noise of their own.
 _MOVES = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "SLICE", "STRIDED_SLICE", "PACK")
-#: So many layers are named in a warning; all are in conversion.json.
+#: Number of layers that a warning names; conversion.json has all of them.
 _NAMED = 3
-#: Two accuracies that differ by less are the same.
+#: Largest difference of two accuracies that count as equal.
 _TINY = 1e-9
 
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """A layer that was quantized alone."""
+    """Effect of 8 bits in one layer alone."""
 
     layer: str
-    """Name of the tensor that it gives."""
+    """Name of the layer's output tensor."""
     op: str
-    """Such as "CONV_2D"."""
+    """Op of the layer, such as "CONV_2D"."""
     accuracy: float
-    """Of the model then, 0-1."""
+    """Accuracy of the model with only this layer in 8 bits, 0-1."""
     sqnr_db: float
-    """Signal to quantization noise of the model's output then."""
+    """Signal to quantization noise ratio of the model's output in decibels, likewise."""
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """What was chosen."""
+    """A file of mixed precision."""
 
     content: bytes
     """The file."""
     floats: tuple[str, ...]
-    """Layers that compute in floats."""
+    """Names of the layers that compute in floats."""
     int16: tuple[str, ...]
-    """Layers whose activations are of 16 bits."""
+    """Names of the layers with 16-bit activations."""
     reached: Fidelity
-    """How the file does."""
+    """Fidelity of the file to the float file."""
 
 
 def quantize_mixed(draft: Draft, step: MixedW8A8, materials: Materials) -> Draft:
-    """Quantize what can be; what of a model is not of 8 bits is told in a warning.
+    """Quantize as many layers as the budget allows; a warning names those that are not in 8 bits.
 
     Args:
-        draft: A float model.
-        step: How to measure ranges, and the budget.
-        materials: With the splits "calibration" and "validation".
+        draft: Float model.
+        step: Method to measure ranges, and the budget.
+        materials: Samples with the splits "calibration" and "validation".
 
     Raises:
         ConversionError: TensorFlow refuses the model, or a layer of it is recurrent.
     """
     content = float_file(draft, materials.report)
     refuse_recurrent(content, draft.keras_model, str(materials.source.path))
-    judge = judge_of(content, materials)
+    judge = make_judge(content, materials)
     prepared = prepare(content, step, materials, judge)
 
-    def made(floats: Sequence[str]) -> bytes:
+    def quantize(floats: Sequence[str]) -> bytes:
         return int8_file(prepared.content, prepared.ranges, step.io, floats)
 
-    eight_bits = made(())
+    eight_bits = quantize(())
     only_floats = float_ops(eight_bits)
     whole = judge(eight_bits)
     within = _within(judge, step.max_drop)
     table: tuple[Sensitivity, ...] = ()
     mixture = Mixture(eight_bits, (), (), whole)
     if not within(whole):
-        table = sensitivities(prepared, made, judge, materials.report)
-        floats, reached = chosen(table, lambda kept: judge(made(kept)), within)
-        mixture = Mixture(made(floats), floats, (), reached)
-        mixture = with_int16(mixture, prepared, judge, step.max_drop, materials.report)
-    told = {
+        table = measure_sensitivities(prepared, quantize, judge, materials.report)
+        floats, reached = choose_float_layers(table, lambda floats: judge(quantize(floats)), within)
+        mixture = Mixture(quantize(floats), floats, (), reached)
+        mixture = try_int16(mixture, prepared, judge, step.max_drop, materials.report)
+    facts = {
         **prepared.found,
         "max_drop": step.max_drop,
         "drop_all_int8": round(judge.accuracy - whole.accuracy, 4),
@@ -99,158 +99,162 @@ def quantize_mixed(draft: Draft, step: MixedW8A8, materials: Materials) -> Draft
         "layers_in_floats": [vars(row) for row in table if row.layer in mixture.floats],
         "layers": [vars(row) for row in table],
     }
-    counted = with_calibration(draft, step.calibration_samples, materials, told)
+    draft_after = add_calibration(draft, step.calibration_samples, materials, facts)
     return replace(
-        counted,
+        draft_after,
         content=mixture.content,
         numbers=MIXED if mixture.floats or mixture.int16 or only_floats else W8A8,
         io=step.io,
-        warnings=counted.warnings
-        + _told_of_ops(only_floats)
-        + _told(table, mixture, judge, whole, step.max_drop),
+        warnings=draft_after.warnings
+        + _float_op_warnings(only_floats)
+        + _mixture_warnings(table, mixture, judge, whole, step.max_drop),
     )
 
 
-def with_int16(
-    floats: Mixture, prepared: Prepared, judge: Judge, max_drop: float, report: Report
+def try_int16(
+    floats: Mixture, file: CalibratedFile, judge: Judge, max_drop: float, report: Report
 ) -> Mixture:
-    """Give layers 16-bit activations in the place of floats, as long as that costs nothing.
+    """Give layers 16-bit activations instead of floats, where the accuracy allows it.
 
     Args:
-        floats: With layers in floats.
-        prepared: The float file and its ranges.
-        judge: Asks files about the validation samples.
-        max_drop: Accuracy that may be lost; where floats do not hold it, none beyond what they do.
-        report: Told about each layer.
+        floats: File with layers in floats.
+        file: The float file and its ranges.
+        judge: Judge of files on the validation samples.
+        max_drop: Largest loss of accuracy, 0-1. If `floats` loses more, its own accuracy is the
+            limit.
+        report: Function that receives the progress for each layer.
     """
-    names = UnpackedModel(prepared.content)
-    ranges = {names.name(tensor): bounds for tensor, bounds in prepared.ranges.items()}
+    names = UnpackedModel(file.content)
+    ranges = {names.name(tensor): bounds for tensor, bounds in file.ranges.items()}
     enough = min(judge.accuracy - max_drop, floats.reached.accuracy) - _TINY
     best = floats
     for done, layer in enumerate(floats.floats, start=1):
         report(Progress("try 16 bits", done, len(floats.floats)))
         try:
-            content, int16 = with_int16_layers(floats.content, (*best.int16, layer), ranges)
+            content, int16 = add_int16_layers(floats.content, (*best.int16, layer), ranges)
             reached = judge(content)
-        except ConversionError:  # no such kernel, or none that runs
+        except ConversionError:  # There is no such kernel, or it does not run.
             continue
         if layer in int16 and reached.accuracy >= enough:
-            left = tuple(other for other in floats.floats if other not in int16)
-            best = Mixture(content, left, int16, reached)
+            remaining = tuple(other for other in floats.floats if other not in int16)
+            best = Mixture(content, remaining, int16, reached)
     return best
 
 
 def float_ops(content: bytes) -> tuple[str, ...]:
-    """Kinds of ops that compute in floats though no layer was to."""
+    """Kinds of ops that compute in floats in a file that should have only integers."""
     model = UnpackedModel(content)
     ops = (op for op in model.operators if any(model.is_float(int(i)) for i in op.outputs))
     return tuple(sorted({model.op(op) for op in ops} - {"DEQUANTIZE"}))
 
 
-def _told_of_ops(ops: Sequence[str]) -> tuple[str, ...]:
+def _float_op_warnings(ops: Sequence[str]) -> tuple[str, ...]:
     if not ops:
         return ()
-    told = "computed in floats, as TensorFlow's converter does not bring such a layer to 8 bits"
-    return (f"{', '.join(ops)}: {told}",)
+    reason = "computed in floats, as TensorFlow's converter does not bring such a layer to 8 bits"
+    return (f"{', '.join(ops)}: {reason}",)
 
 
-def sensitivities(
-    prepared: Prepared,
-    made: Callable[[Sequence[str]], bytes],
+def measure_sensitivities(
+    file: CalibratedFile,
+    quantize: Callable[[Sequence[str]], bytes],
     judge: Judge,
     report: Report,
 ) -> tuple[Sensitivity, ...]:
-    """What 8 bits in each layer alone do to the model; the noisiest first.
+    """Measure the effect of 8 bits in each layer alone; the noisiest layer comes first.
 
     Args:
-        prepared: The float file and its ranges.
-        made: Quantizes it but for the layers of these names.
-        judge: Asks files about the validation samples.
-        report: Told about each layer.
+        file: The float file and its ranges.
+        quantize: Function that quantizes the file, except for the layers of the given names.
+        judge: Judge of files on the validation samples.
+        report: Function that receives the progress for each layer.
     """
-    model = UnpackedModel(prepared.content)
+    model = UnpackedModel(file.content)
     names = [model.name(int(op.outputs[0])) for op in model.operators]
     rows = []
     for position, operator in enumerate(model.operators):
         report(Progress("measure layers", position + 1, len(names)))
         if model.op(operator) in _MOVES:
             continue
-        found = judge(made([name for name in names if name != names[position]]))
+        fidelity = judge(quantize([name for name in names if name != names[position]]))
         rows.append(
             Sensitivity(
                 names[position],
                 model.op(operator),
-                round(found.accuracy, 4),
-                round(found.sqnr_db, 2),
+                round(fidelity.accuracy, 4),
+                round(fidelity.sqnr_db, 2),
             )
         )
     return tuple(sorted(rows, key=lambda row: row.sqnr_db))
 
 
-def chosen(
+def choose_float_layers(
     table: Sequence[Sensitivity],
-    tried: Callable[[Sequence[str]], Fidelity],
+    evaluate: Callable[[Sequence[str]], Fidelity],
     within: Callable[[Fidelity], bool],
 ) -> tuple[tuple[str, ...], Fidelity]:
-    """Which layers stay in floats, and how the model does then.
+    """Choose the layers that stay in floats.
 
     Args:
-        table: The noisiest first.
-        tried: How it does with these layers in floats.
-        within: Whether that is good enough.
+        table: Effect of 8 bits in each layer, the noisiest first.
+        evaluate: Function of the layers in floats to the fidelity of the file.
+        within: Function that decides whether a fidelity is within the budget.
+
+    Returns:
+        Names of the layers, and the fidelity of the file with these in floats.
     """
     floats: list[str] = []
-    reached = tried(floats)
+    reached = evaluate(floats)
     for row in table:
         if within(reached):
             break
         floats.append(row.layer)
-        reached = tried(floats)
-    for layer in floats[:-1]:  # the last one brought it within the budget
+        reached = evaluate(floats)
+    for layer in floats[:-1]:  # The last one brought the file within the budget.
         without = [other for other in floats if other != layer]
-        again = tried(without)
-        if within(again):
-            floats, reached = without, again
+        fidelity = evaluate(without)
+        if within(fidelity):
+            floats, reached = without, fidelity
     return tuple(floats), reached
 
 
 def _within(judge: Judge, max_drop: float) -> Callable[[Fidelity], bool]:
-    return lambda found: judge.accuracy - found.accuracy <= max_drop + _TINY
+    return lambda fidelity: judge.accuracy - fidelity.accuracy <= max_drop + _TINY
 
 
-def _told(
+def _mixture_warnings(
     table: Sequence[Sensitivity],
     mixture: Mixture,
     judge: Judge,
     whole: Fidelity,
     max_drop: float,
 ) -> tuple[str, ...]:
-    kept = [
-        _named(table, layers, how)
+    sentences = [
+        _name_layers(table, layers, how)
         for layers, how in (
             (mixture.int16, "have 16-bit activations"),
             (mixture.floats, "stay in floats"),
         )
         if layers
     ]
-    if not kept:
+    if not sentences:
         return ()
     lost = judge.accuracy - mixture.reached.accuracy
-    told: tuple[str, ...] = (
-        f"{'; '.join(kept)}; on the validation samples {judge.accuracy - whole.accuracy:.1%} would "
-        f"be lost with all in 8 bits, and {lost:.1%} is lost so",
+    warnings: tuple[str, ...] = (
+        f"{'; '.join(sentences)}; on the validation samples {judge.accuracy - whole.accuracy:.1%} "
+        f"would be lost with all in 8 bits, and {lost:.1%} is lost so",
     )
     if not _within(judge, max_drop)(mixture.reached):
-        told += (f"the budget of {max_drop:.1%} is not held even so: use the recipe ptq_w8a16",)
-    return told
+        warnings += (f"the budget of {max_drop:.1%} is not held even so: use the recipe ptq_w8a16",)
+    return warnings
 
 
-def _named(table: Sequence[Sensitivity], layers: Sequence[str], how: str) -> str:
+def _name_layers(table: Sequence[Sensitivity], layers: Sequence[str], how: str) -> str:
     rows = [row for row in table if row.layer in layers]
-    named = "; ".join(
+    names = "; ".join(
         f"{row.op} {row.layer.split(';')[0]!r} ({row.sqnr_db:.1f} dB, {row.accuracy:.1%} with it "
         "alone in 8 bits)"
         for row in rows[:_NAMED]
     )
     more = f" and {len(rows) - _NAMED} more" if len(rows) > _NAMED else ""
-    return f"{len(rows)} of {len(table)} layers {how}: {named}{more}"
+    return f"{len(rows)} of {len(table)} layers {how}: {names}{more}"

@@ -22,14 +22,19 @@ from converters.graph.build import build_model, weights_of
 from converters.graph.keras.read import read_graph
 from converters.graph.node import with_weights
 from converters.progress import Progress
-from converters.quantize.divergence import Simulated, check_faithful, check_inside, difference
+from converters.quantize.divergence import (
+    Simulation,
+    check_faithful,
+    check_inside,
+    measure_difference,
+)
 from converters.quantize.fake_quant import (
     Wrapping,
     kernel_sizes,
-    with_kernels,
-    with_rounded_kernels,
+    round_kernels,
+    scale_kernels,
 )
-from converters.quantize.ranges import rounding_of
+from converters.quantize.ranges import decide_rounding
 from converters.recipe.training_steps import QatW8A8
 from converters.training.automatic import train_on
 from converters.training.parallel import scope
@@ -56,19 +61,21 @@ def train(draft: Draft, step: QatW8A8, materials: Materials) -> Draft:
             "use the recipe ptq_w8a8",
         )
     graph = read_graph(draft.keras_model, str(source.path))
-    rounding = rounding_of(graph, str(source.path))
+    rounding = decide_rounding(graph, str(source.path))
     samples = materials.samples[TRAIN]
-    start = measured_ranges(graph, rounding.learned, samples, materials.seed, materials.report)
+    start = measured_ranges(
+        graph, rounding.learned_nodes, samples, materials.seed, materials.report
+    )
     sizes = kernel_sizes(graph)
-    scaled = with_kernels(graph, {key: 1 / size for key, size in sizes.items()})
+    scaled = scale_kernels(graph, {key: 1 / size for key, size in sizes.items()})
     with scope(materials.strategy):
         wrapping = Wrapping(rounding, start, sizes)
         model = build_model(scaled, wrapping)
     teacher = make_teacher(step, materials, model) if step.is_taught else None
     found = train_on(model, step, materials, "train", teacher, preserve_callbacks(draft.keep))
     found |= describe_teachers(step)
-    trained = with_kernels(weights_of(scaled, model), sizes)
-    on_grid = with_weights(trained, with_rounded_kernels(trained))
+    trained = scale_kernels(weights_of(scaled, model), sizes)
+    on_grid = with_weights(trained, round_kernels(trained))
     bounds = wrapping.bounds()
     written = build_model(on_grid, Wrapping(rounding, bounds, {}))
     exported = written
@@ -81,19 +88,19 @@ def train(draft: Draft, step: QatW8A8, materials: Materials) -> Draft:
         plain_model=build_model(on_grid),
         numbers=W8A8,
     )
-    simulated = Simulated(on_grid, rounding, bounds, written)
+    simulated = Simulation(on_grid, rounding, bounds, written)
     return _as_file(made, simulated, found, materials)
 
 
 def _as_file(
-    draft: Draft, simulated: Simulated, found: Mapping[str, Any], materials: Materials
+    draft: Draft, simulated: Simulation, found: Mapping[str, Any], materials: Materials
 ) -> Draft:
     """The draft with the file that it becomes, which was seen to answer as what was trained."""
     source, report = materials.source, materials.report
     content = converted(draft, report)
     check_inside(simulated, content, str(source.path))
     report(Progress("compare with the file", 0, 0))
-    apart = difference(
+    apart = measure_difference(
         simulated,
         content,
         materials.samples[VALIDATION],

@@ -1,7 +1,7 @@
-"""Where the rounded numbers of an int8 file get their ranges: decided on the graph alone.
+"""The places in a graph where an int8 file rounds numbers, and the range of each.
 
-TFLite's int8 kernels round what they put out, after an activation that is part of the kernel; some
-put out the very range that they take in, and a concatenation takes in several tensors of one range
+TFLite's int8 kernels round their output, after an activation that is part of the kernel. The output
+of some kernels has the range of their input, and the inputs of a concatenation all have one range
 (the quantization specification of TFLite). Fake quantization stands in exactly these places.
 """
 
@@ -24,7 +24,7 @@ from converters.graph.node import (
     Node,
 )
 
-#: Put out the range that they take in.
+#: Ops whose output has the range of their input.
 _SAME_RANGE = (
     "max_pool",
     "average_pool",
@@ -38,12 +38,12 @@ _SAME_RANGE = (
     "resize",
     "permute",
 )
-#: Several inputs and an output of one range.
+#: Ops whose inputs and output all have one range.
 _ONE_RANGE = (CONCAT, "maximum", "minimum")
-#: Their kernels clip what they put out, so that a ReLU behind them costs nothing.
+#: Ops whose kernels can clip their output, so that a ReLU after them costs nothing.
 _WITH_RELU = (CONV, DEPTHWISE, DENSE, ADD, "subtract", "multiply")
 _RELUS = ("relu", "relu6")
-#: Their kernels put out a range of their own: lowest and highest number (1/256 and 1/128 a step).
+#: Functions whose kernels dictate a range: lowest and highest number (a step is 1/256 or 1/128).
 _FIXED = {
     "softmax": (0.0, 255 / 256),
     "sigmoid": (0.0, 255 / 256),
@@ -66,30 +66,30 @@ _LEARNED_OPS = (
 
 @dataclass(frozen=True)
 class Rounding:
-    """What is rounded with which range."""
+    """The nodes whose output is rounded, and their ranges."""
 
     ranges: Mapping[str, str]
-    """Name of each node whose output is rounded, to the name of the node whose range it is rounded
-    with: its own, or the concatenation's that it goes into."""
+    """Name of each node whose output is rounded to the name of the node that owns its range: the
+    node itself, or the concatenation that it goes into."""
     fixed: Mapping[str, tuple[float, float]]
-    """Name of a node whose range its kernel dictates, to lowest and highest number."""
+    """Name of each node whose kernel dictates the range to lowest and highest number."""
 
     @property
-    def learned(self) -> tuple[str, ...]:
-        """Nodes whose range training has to find."""
+    def learned_nodes(self) -> tuple[str, ...]:
+        """Names of the nodes whose range is learned in training."""
         return tuple(dict.fromkeys(n for n in self.ranges.values() if n not in self.fixed))
 
     @property
     def rounded_twice(self) -> tuple[str, ...]:
-        """Nodes whose kernel dictates a range, and whose output then gets another one."""
+        """Names of the nodes whose kernel dictates a range and whose output then gets another."""
         return tuple(name for name in self.fixed if self.ranges.get(name, name) != name)
 
 
-def rounding_of(graph: Graph, origin: str) -> Rounding:
-    """Decide what is rounded, and with which range.
+def decide_rounding(graph: Graph, origin: str) -> Rounding:
+    """Decide which nodes are rounded, and with which range.
 
     Raises:
-        ConversionError: How an op is rounded is not known; the message names the layer.
+        ConversionError: It is not known how an op is rounded; the message names the layer.
     """
     owner: dict[str, str] = {}
     fixed: dict[str, tuple[float, float]] = {}
@@ -100,13 +100,17 @@ def rounding_of(graph: Graph, origin: str) -> Rounding:
             fixed[node.name] = _FIXED[str(function)]
         if node.op not in _SAME_RANGE and not _is_clipped_next(graph, node):
             owner[node.name] = node.name
-    return Rounding(_joined(graph, owner), fixed)
+    return Rounding(_share_ranges(graph, owner), fixed)
 
 
 def _refuse_without_kernel(node: Node, origin: str) -> None:
     function = str(node.attributes.get("function", ""))
-    known = node.op in (*_SAME_RANGE, *_ONE_RANGE, *_LEARNED_OPS)
-    if known or node.op == ACTIVATION and (function in _FIXED or function in _LEARNED_FUNCTIONS):
+    has_rounding = node.op in (*_SAME_RANGE, *_ONE_RANGE, *_LEARNED_OPS)
+    if (
+        has_rounding
+        or node.op == ACTIVATION
+        and (function in _FIXED or function in _LEARNED_FUNCTIONS)
+    ):
         return
     raise ConversionError(
         f"{origin}: layer {node.name!r} ({function or node.op}) is one whose rounding kedge does "
@@ -116,7 +120,7 @@ def _refuse_without_kernel(node: Node, origin: str) -> None:
 
 
 def _is_clipped_next(graph: Graph, node: Node) -> bool:
-    """Whether a ReLU that its own kernel does is all that comes of it."""
+    """Whether the node's output goes only to a ReLU that becomes part of its kernel."""
     consumers = graph.consumers()[node.name]
     return (
         node.op in _WITH_RELU
@@ -126,8 +130,8 @@ def _is_clipped_next(graph: Graph, node: Node) -> bool:
     )
 
 
-def _joined(graph: Graph, owner: dict[str, str]) -> dict[str, str]:
-    """Who shares whose range: what goes into a concatenation has that of the concatenation."""
+def _share_ranges(graph: Graph, owner: dict[str, str]) -> dict[str, str]:
+    """Name of each node to the owner of its range: inputs of a concatenation have its range."""
     nodes = graph.by_name()
 
     def rounded_before(name: str) -> str:
@@ -143,7 +147,7 @@ def _joined(graph: Graph, owner: dict[str, str]) -> dict[str, str]:
     for node in graph.nodes:
         if node.op in _ONE_RANGE:
             for name in node.inputs:
-                # The later one: it has seen the numbers of all that go into it.
+                # The later node owns the range: it receives the numbers of all the others.
                 first, second = sorted(
                     (top(rounded_before(name)), top(node.name)), key=list(nodes).index
                 )

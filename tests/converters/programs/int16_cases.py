@@ -17,8 +17,8 @@ import tf_keras
 
 from converters.data.dataset import Samples
 from converters.progress import ignore
-from converters.quantize.calibrate import MINMAX, measured
-from converters.quantize.edge_quantizer import with_int16_layers
+from converters.quantize.calibrate import MINMAX, measure_ranges
+from converters.quantize.edge_quantizer import add_int16_layers
 from converters.quantize.integer_file import int8_file
 from converters.tflite.unpacked import UnpackedModel
 
@@ -65,10 +65,10 @@ def write_int16_everywhere(folder):
     content = tf.lite.TFLiteConverter.from_concrete_functions([function], model).convert()
     x = np.random.default_rng(0).normal(size=(64, 8, 8, 4)).astype(np.float32)
     samples = Samples(x, np.zeros(64, np.int64))
-    ranges = measured(content, samples, MINMAX, 100.0, ignore)
+    ranges = measure_ranges(content, samples, MINMAX, 100.0, ignore)
     names = {UnpackedModel(content).name(tensor): bounds for tensor, bounds in ranges.items()}
     in_floats = int8_file(content, ranges, "int8", names)
-    made, done = with_int16_layers(in_floats, tuple(names), names)
+    made, done = add_int16_layers(in_floats, tuple(names), names)
     (folder / "every_kind.tflite").write_bytes(made)
     y = model.predict(x, verbose=0)
     np.savez(folder / "every_kind.npz", x=x, y=y, done=done)

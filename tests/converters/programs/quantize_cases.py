@@ -25,9 +25,9 @@ from converters.graph.keras.read import read_graph
 from converters.graph.node import with_weights
 from converters.progress import ignore
 from converters.quantize import qat
-from converters.quantize.divergence import Simulated, check_faithful, difference
-from converters.quantize.fake_quant import Wrapping, with_rounded_kernels
-from converters.quantize.ranges import rounding_of
+from converters.quantize.divergence import Simulation, check_faithful, measure_difference
+from converters.quantize.fake_quant import Wrapping, round_kernels
+from converters.quantize.ranges import decide_rounding
 from converters.request import ConversionRequest
 from converters.sources.inputs_outputs import End
 from converters.sources.model_function import batch_one_function
@@ -115,23 +115,23 @@ def report_faults(path, digits, data):
     """What is said about a file whose ranges are those of training, and of others."""
     model = tf_keras.models.load_model(digits, compile=False)
     graph = read_graph(model)
-    rounding = rounding_of(graph, "digits")
+    rounding = decide_rounding(graph, "digits")
     samples = Samples(data["x_train"], data["y_train"])
-    bounds = measured_ranges(graph, rounding.learned, samples, 0, ignore)
-    graph = with_weights(graph, with_rounded_kernels(graph))
-    simulated = Simulated(
+    bounds = measured_ranges(graph, rounding.learned_nodes, samples, 0, ignore)
+    graph = with_weights(graph, round_kernels(graph))
+    simulated = Simulation(
         graph, rounding, bounds, build_model(graph, Wrapping(rounding, bounds, {}))
     )
     test = Samples(data["x_test"], data["y_test"])
     found = {}
     ends = (End("input", (8, 8, 1)),), (End("output", (10,)),)
-    for layer in ("", *rounding.learned[1:]):
+    for layer in ("", *rounding.learned_nodes[1:]):
         low, high = bounds.get(layer, (0, 0))
         other = {**bounds, layer: (low / 5, high / 5)} if layer else bounds
         built = build_model(graph, Wrapping(rounding, other, {}))
         function = batch_one_function(lambda x, m=built: m(x, training=False), *ends)
         content = converted(Draft(function, built, numbers=W8A8), ignore)
-        apart = difference(simulated, content, test, True, 0)
+        apart = measure_difference(simulated, content, test, True, 0)
         try:
             check_faithful(apart, "digits.keras")
             said = ""

@@ -7,9 +7,9 @@ import pytest
 
 from converters.data.dataset import Samples
 from converters.quantize.calibrate import (
+    calibration_warnings,
     least_error_range,
     percentile_range,
-    warnings_about,
 )
 
 
@@ -48,19 +48,19 @@ def samples(labels, stored=None):
 
 
 def test_good_samples_need_no_warning():
-    assert warnings_about(samples([0, 1, 2, 0]), 4, 3) == ()
+    assert calibration_warnings(samples([0, 1, 2, 0]), 4, 3) == ()
 
 
 def test_a_class_that_is_missing_is_named():
-    (warning,) = warnings_about(samples([0, 2, 0, 2]), 4, 4)
+    (warning,) = calibration_warnings(samples([0, 2, 0, 2]), 4, 4)
     assert "2 of 4 classes are missing among the calibration samples (1, 3)" in warning
 
 
 def test_too_few_samples_are_counted():
-    (warning,) = warnings_about(samples([0, 1]), 500, 2)
+    (warning,) = calibration_warnings(samples([0, 1]), 500, 2)
     assert "only 2 of 500 calibration samples" in warning
 
 
 def test_samples_that_are_all_the_same_are_noticed():
-    (warning,) = warnings_about(samples([0, 1, 0], np.full((3, 4), 7)), 3, 2)
+    (warning,) = calibration_warnings(samples([0, 1, 0], np.full((3, 4), 7)), 3, 2)
     assert "all calibration samples are the same" in warning

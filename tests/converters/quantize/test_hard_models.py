@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from converters.quantize.equalize import equalized
+from converters.quantize.equalize import equalize_layers
 from converters.quantize.fidelity import sqnr_db
 from converters.tensor_spec import dequantize, quantize
 from converters.tflite.contract import refusals
@@ -81,7 +81,7 @@ def test_equalization_recovers_channels_of_very_different_size(converted, name):
 @pytest.mark.parametrize("name", BADLY_SCALED)
 def test_equalization_leaves_the_float_answers_as_they_are(as_floats, digits, tmp_path, name):
     plain = as_floats(name)
-    content, pairs = equalized(plain.model.read_bytes())
+    content, pairs = equalize_layers(plain.model.read_bytes())
     path = tmp_path / "equalized.tflite"
     path.write_bytes(content)
     with np.load(digits / "digits.npz") as data:

@@ -6,7 +6,7 @@ import pytest
 
 from converters.errors import ConversionError
 from converters.graph.node import Graph, Node
-from converters.quantize.ranges import rounding_of
+from converters.quantize.ranges import decide_rounding
 
 
 def node(name, op, *inputs, **attributes):
@@ -14,7 +14,7 @@ def node(name, op, *inputs, **attributes):
 
 
 def rounding(*nodes, outputs=()):
-    return rounding_of(Graph("m", nodes, outputs or (nodes[-1].name,), {}), "m.keras")
+    return decide_rounding(Graph("m", nodes, outputs or (nodes[-1].name,), {}), "m.keras")
 
 
 def relu(name, source):
@@ -50,7 +50,7 @@ def test_what_is_concatenated_is_rounded_with_one_range():
         node("abc", "concat", "ab", "c", axis=3),
     )
     assert found.ranges == {"x": "x", **dict.fromkeys(("a", "b", "ab", "c", "abc"), "abc")}
-    assert found.learned == ("x", "abc")
+    assert found.learned_nodes == ("x", "abc")
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_kernels_that_dictate_their_range_get_it(function, low, high, scale):
     found = rounding(node("x", "input"), node("s", "activation", "x", function=function))
     assert found.fixed == {"s": (low, high)}
     assert (high - low) / 255 == pytest.approx(scale)
-    assert found.learned == ("x",)
+    assert found.learned_nodes == ("x",)
 
 
 @pytest.mark.parametrize("function", ["elu", "softplus", "hard_sigmoid_5", "exponential"])

@@ -17,7 +17,7 @@ from converters.errors import ConversionError
 from converters.evidence.conversion import read_conversion
 from converters.judge.paired import Drop, worst
 from converters.progress import ignore
-from converters.quantize.calibrate import warnings_about
+from converters.quantize.calibrate import calibration_warnings
 from tests.converters.conftest import run_program
 
 INPUTS = [["picture", [1, 8, 8, 1]], ["numbers", [1, 4]]]
@@ -251,5 +251,5 @@ def test_missing_classes_are_told_of_each_output(tmp_path):
     told = data_warnings(dataset, samples, classes)
     assert len(told) == 2
     assert all("1 of 4 classes of the output 'z' have no" in warning for warning in told)
-    (warning,) = warnings_about(samples["train"], 20, classes)
+    (warning,) = calibration_warnings(samples["train"], 20, classes)
     assert "1 of 4 classes of the output 'z' are missing" in warning

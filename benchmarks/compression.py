@@ -193,7 +193,7 @@ class _Printed:
 def _latency_us(conversions: list[Conversion], rounds: int) -> list[list[float]]:
     """Medians of fresh processes of each file, microseconds, round by round, in turn."""
     with open_device(THIS_COMPUTER) as device:
-        device.prepare_runtime()
+        device.prepare_runtime("tflite")
         staged = [device.push(conversion.model) for conversion in conversions]
         runs = interleave(device, staged, one_process(1, PROCESS_S), rounds, no_progress)
     return [[sorted(run.samples_ns)[len(run.samples_ns) // 2] / 1e3 for run in of] for of in runs]

@@ -92,7 +92,7 @@ def main(arguments: list[str]) -> None:
         target = Target("here", "local", root=name + "/root", execution=own)
         models = (_digits(folder), MIDDLE_MODEL, _large(folder))
         with open_device(target) as device:
-            device.prepare_runtime()
+            device.prepare_runtime("tflite")
             lines += _latency_table(device, models, rounds(LATENCY_ROUNDS))
             lines += loop_table(models, FAST_PAIRS if is_fast else PAIRS, TOLERANCE)
             lines += memory_table(device, MIDDLE_MODEL, folder, rounds(MEMORY_ROUNDS))

@@ -1,7 +1,7 @@
 """A target with an open connection: one physical unit, its agent started and its facts known.
 
 with open_device(target) as device:
-    device.prepare_runtime(wheelhouse=None, on_progress=show)
+    device.prepare_runtime("tflite", wheelhouse=None, on_progress=show)
     staged = device.push(Path("model.tflite"))
     device.benchmark(staged, settings, on_progress=show)
 """
@@ -16,7 +16,6 @@ import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -34,8 +33,8 @@ from targets.agent_client import ANSWER_TIMEOUT_S, AgentClient, AgentError, Boar
 from targets.errors import TargetError
 from targets.inventory import Target
 from targets.probe import Probe
-from targets.runtimes.choice import choose
-from targets.runtimes.runtime import RuntimeChoice
+from targets.runtimes.choice import choose_runtime
+from targets.runtimes.release import RuntimeChoice
 from targets.runtimes.wheels import find_wheels
 from targets.sample_run import SampleRequest, SampleRun, run_arguments, sample_run, tensors_of
 
@@ -128,47 +127,69 @@ class Device:
         self.facts = facts_from_json(client.call("hello", {}))
         """Facts about the board, as its agent reports them."""
         self._trees: dict[RuntimeChoice, str] = {}
-        """What was brought there for a runtime; nothing for one that the board has."""
+        """Digest of the folder that was brought there for a runtime; none for the board's own."""
+        self._choices: dict[str, RuntimeChoice] = {}
+        """Runtime by the format that it runs."""
+        self._runtime: RuntimeChoice | None = None
+        """Runtime of the jobs."""
 
-    @cached_property
-    def runtime(self) -> RuntimeChoice:
-        """The runtime that this board will use: as kedge.toml says, else the best that loads.
+    def runtime_for(self, model_format: str) -> RuntimeChoice:
+        """Return the runtime that this board will use for a format of model files.
+
+        It is the one that kedge.toml names, else the best that loads.
 
         Raises:
             NoRuntimeError: None loads there, or not the one that kedge.toml names.
         """
-        return choose(self.facts, self.target.execution.runtime)
+        if model_format not in self._choices:
+            wanted = self.target.execution.runtime
+            self._choices[model_format] = choose_runtime(self.facts, model_format, wanted)
+        return self._choices[model_format]
 
     def use(self, choice: RuntimeChoice) -> None:
         """Let this board use another runtime from now on; `prepare_runtime` brings it there."""
-        self.runtime = choice
+        self._choices[choice.format] = choice
+        self._runtime = choice
 
     def prepare_runtime(
-        self, wheelhouse: Path | None = None, on_progress: OnProgress = no_progress
+        self,
+        model_format: str,
+        wheelhouse: Path | None = None,
+        on_progress: OnProgress = no_progress,
     ) -> KernelClass:
         """Reserve the board, bring the runtime there unless it has it, and load it once.
 
         The delegate that kedge.toml names is loaded too.
 
         Another host that uses the board now is waited for: two benchmarks would measure each other.
+        All jobs from now on use this runtime.
+
+        Args:
+            model_format: Name of the format of the model files to run.
+            wheelhouse: Folder of wheels; with one, nothing is downloaded.
+            on_progress: Called as the work goes on.
 
         Returns:
             What will compute there.
 
         Raises:
-            NoRuntimeError: No runtime loads on this board.
+            NoRuntimeError: No runtime for the format loads on this board.
             WheelError: A wheel cannot be had.
             BoardDiskError: No runtime can be loaded from the root folder, or it does not fit.
             AgentError: The runtime is there, but does not load, or the delegate does not.
         """
         self._reserve(on_progress)
-        if self.runtime.wheels:
-            self._trees[self.runtime] = self._bring_runtime(wheelhouse, on_progress)
+        choice = self.runtime_for(model_format)
+        self.use(choice)
+        if choice.wheels:
+            self._trees[choice] = self._bring_runtime(choice, wheelhouse, on_progress)
         on_progress("load the runtime", 0, 0)
         answer = self._job("describe", {}, JOB_START_TIMEOUT_S)
         return KernelClass(**answer["kernel_class"])
 
-    def _bring_runtime(self, wheelhouse: Path | None, on_progress: OnProgress) -> str:
+    def _bring_runtime(
+        self, choice: RuntimeChoice, wheelhouse: Path | None, on_progress: OnProgress
+    ) -> str:
         """Send the wheels of the runtime unless they are there; return the digest of its folder."""
         if "noexec" in self.probe.mount_options:
             raise BoardDiskError(
@@ -177,7 +198,7 @@ class Device:
                 "Name a folder on another file system as `root` of this target in kedge.toml.",
             )
         paths = find_wheels(
-            self.runtime.wheels, wheelhouse, lambda name: on_progress(f"download {name}", 0, 0)
+            choice.wheels, wheelhouse, lambda name: on_progress(f"download {name}", 0, 0)
         )
         digests = []
         for path in paths:
@@ -367,10 +388,11 @@ class Device:
         on_event: Callable[[Mapping[str, Any]], None] | None = None,
         stoppable: bool = False,
     ) -> dict[str, Any]:
+        assert self._runtime is not None, "prepare_runtime comes before the first job"
         execution = self.target.execution
         runtime = {
-            "runtime": self.runtime.distribution,
-            "tree": self._trees.get(self.runtime, ""),
+            "runtime": self._runtime.distribution,
+            "tree": self._trees.get(self._runtime, ""),
             "delegate": execution.delegate,
             "allow_cpu": execution.allow_cpu,
             "cores": list(execution.cores),

@@ -8,15 +8,10 @@ from device_agent.contract.facts import Facts
 from device_agent.contract.runtimes import distribution_of
 from targets.board_profile import BoardProfile, caveats_of, recognise
 from targets.probe import NoPythonError, Probe, Python
-from targets.runtimes.choice import choose
-from targets.runtimes.runtime import (
-    NoRuntimeError,
-    RuntimeChoice,
-    RuntimeVerdict,
-    is_64_bit_cpu,
-    judge_runtimes,
-    why_none,
-)
+from targets.runtimes.choice import choose_runtime
+from targets.runtimes.fit import judge_runtimes
+from targets.runtimes.no_runtime import NoRuntimeError, is_64_bit_cpu, why_none
+from targets.runtimes.release import RuntimeChoice, RuntimeVerdict
 
 READY = "READY"
 CAUTION = "READY WITH CAUTION"
@@ -104,11 +99,12 @@ class Diagnosis:
         return NOT_READY if BLOCKS in levels else CAUTION if WARNS in levels else READY
 
 
-def diagnose(seen: Probe, wanted_runtime: str | None = None) -> Diagnosis:
+def diagnose(seen: Probe, model_format: str, wanted_runtime: str | None = None) -> Diagnosis:
     """Judge a board by what was read from it.
 
     Args:
         seen: What the probe, having asked all Pythons, read.
+        model_format: Name of the format of the model files that the board is to run.
         wanted_runtime: The runtime that kedge.toml names for this target; the best if not given.
     """
     python, findings = _python_of(seen)
@@ -116,8 +112,8 @@ def diagnose(seen: Probe, wanted_runtime: str | None = None) -> Diagnosis:
     runtimes: tuple[RuntimeVerdict, ...] = ()
     choice = None
     if python is not None:
-        runtimes = judge_runtimes(facts)
-        choice, found = _runtime_of(facts, wanted_runtime)
+        runtimes = judge_runtimes(facts, model_format)
+        choice, found = _runtime_of(facts, model_format, wanted_runtime)
         findings += found
     profile = recognise(facts)
     findings += (
@@ -155,15 +151,17 @@ def _python_of(seen: Probe) -> tuple[Python | None, list[Finding]]:
         return None, [Finding(BLOCKS, str(error), error.hint)]
 
 
-def _runtime_of(facts: Facts, wanted: str | None) -> tuple[RuntimeChoice | None, list[Finding]]:
+def _runtime_of(
+    facts: Facts, model_format: str, wanted: str | None
+) -> tuple[RuntimeChoice | None, list[Finding]]:
     try:
-        choice = choose(facts, wanted)
+        choice = choose_runtime(facts, model_format, wanted)
     except NoRuntimeError as error:
         if wanted is None:
-            return None, [Finding(BLOCKS, *why_none(facts))]
+            return None, [Finding(BLOCKS, *why_none(facts, model_format))]
         return None, [Finding(BLOCKS, str(error), error.hint)]
     if wanted is None and not choice.wheels:
-        cause, fix = why_none(facts)
+        cause, fix = why_none(facts, model_format)
         own = f"{distribution_of(choice.distribution)} {choice.version}"
         cause = f"{cause}; the board's own {own} will be used"
         return choice, [Finding(WARNS, cause, fix)]

@@ -12,7 +12,7 @@ from typing import Any
 from device_agent.contract.facts import Facts, facts_from_json
 from targets.errors import TargetError
 from targets.probe_script import COMMAND, probe_script
-from targets.runtimes.runtime import rank, unbeatable_pythons
+from targets.runtimes.fit import rank, unbeatable_pythons
 from targets.transport import Transport
 
 #: Every Python of a slow board may be started, and each shim of a version manager is slow.

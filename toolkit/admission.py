@@ -10,7 +10,7 @@ from converters.model_file import ModelFile
 from device_agent.contract.runtimes import BOARD_PREFIX, distribution_of
 from targets.device import Device
 from targets.inventory import Target
-from targets.runtimes.runtime import RuntimeChoice
+from targets.runtimes.release import RuntimeChoice
 
 #: Version of a runtime that reports none: only a trial shows what it loads.
 _UNKNOWN_VERSION = "unknown"
@@ -30,9 +30,9 @@ def admit(model: ModelFile, device: Device) -> None:
 
     Raises:
         ModelRefusedError: The board cannot load it, or an Edge TPU would leave it to the CPU.
-        NoRuntimeError: The board can load no runtime at all.
+        NoRuntimeError: The board can load no runtime for the format of the model.
     """
-    choice = device.runtime
+    choice = device.runtime_for(model.format)
     _admit_to_edgetpu(model, device.target)
     if choice.version == _UNKNOWN_VERSION:
         return

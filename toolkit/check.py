@@ -11,8 +11,12 @@ from targets.doctor import Diagnosis, FirstUse, WheelToSend, diagnose, require_s
 from targets.inventory import Target
 from targets.probe import Probe, probe
 from targets.provision import connect
-from targets.runtimes.runtime import RuntimeChoice, about_wheel_bytes
+from targets.runtimes.fit import about_wheel_bytes
+from targets.runtimes.release import RuntimeChoice
 from targets.runtimes.wheels import tree_digest, wheel_here
+
+#: Format of the files that a conversion writes: a board is judged by whether it runs these.
+CONVERTED_FORMAT = "tflite"
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ def check_board(target: Target, wheelhouse: Path | None, on_progress: OnProgress
             python=target.execution.python,
             all_pythons=True,
         )
-    diagnosis = diagnose(board, target.execution.runtime)
+    diagnosis = diagnose(board, CONVERTED_FORMAT, target.execution.runtime)
     first_use = _first_use(board, diagnosis.choice, len(archive.content), wheelhouse)
     findings = (*diagnosis.findings, *require_space(board.free_bytes, first_use))
     return BoardCheck(board, replace(diagnosis, findings=findings), first_use)

@@ -12,6 +12,7 @@ from converters.request import ConversionRequest
 from targets.device import OnProgress, Staged, no_progress
 from targets.inventory import Target
 from toolkit.admission import admit, admit_conversion
+from toolkit.check import CONVERTED_FORMAT
 from toolkit.measure.bench import BenchSettings, Measurement, bench_on, place_of
 from toolkit.measure.host_latency import measure_on
 from toolkit.measure.ready import open_board
@@ -49,7 +50,9 @@ def deploy(
         IntegrityError: Something arrived damaged.
     """
     with open_board(target, on_progress) as device:
-        _ = device.runtime  # a board that loads none is refused before the work begins
+        _ = device.runtime_for(
+            CONVERTED_FORMAT
+        )  # a board that loads none is refused before the work begins
         admit_conversion(target)
     request = replace(request, measured_on=place_of(target))
     conversion = convert(request, forward(on_progress), measure_on(target, on_progress))

@@ -1,82 +1,98 @@
-"""Which of the runtimes that load on a board is used: the user's, the best, or the board's own."""
+"""Which runtime that loads on a board is used: the user's, the best, or the board's own. Pure."""
 
 from __future__ import annotations
 
 from device_agent.contract.facts import Facts
-from device_agent.contract.runtimes import BOARD_PREFIX, distribution_of
-from targets.runtimes.runtime import (
-    NoRuntimeError,
-    RuntimeChoice,
-    choose_runtime,
-    judge_runtimes,
-    wheels_of,
-)
+from device_agent.contract.runtimes import BOARD_PREFIX, RUNTIME_FORMATS, distribution_of
+from targets.runtimes.all import FORMAT_TITLES
+from targets.runtimes.fit import choice_of, judge_runtimes
+from targets.runtimes.no_runtime import NoRuntimeError, why_none
+from targets.runtimes.numpy_wheels import needs_numpy_1
+from targets.runtimes.release import RuntimeChoice
 
 
-def choices(facts: Facts) -> list[RuntimeChoice]:
-    """Return every runtime that a board can use, the preferred one first.
+def usable_runtimes(facts: Facts, model_format: str) -> list[RuntimeChoice]:
+    """Return every runtime for a format that a board can use, the preferred one first.
 
-    Of each distribution the newest that loads; then those that the board's own Python has, for a
-    vendor may have built one better. Whether one of those loads is known when it is tried.
+    The newest release of each distribution that loads; then the runtimes that the board's own
+    Python has, for a vendor may have built one better. Whether one of those loads is known when it
+    is tried.
 
     Args:
-        facts: What the agent says of its board.
+        facts: Facts about the board, as its agent reports them.
+        model_format: Name of the format of the model files to run.
     """
-    brought: dict[str, RuntimeChoice] = {}
-    for verdict in judge_runtimes(facts):
-        runtime = verdict.runtime
-        if verdict.refusal is None and runtime.distribution not in brought:
-            wheels = wheels_of(runtime, facts)
-            brought[runtime.distribution] = RuntimeChoice(
-                runtime.distribution, runtime.version, wheels
-            )
-    return [*brought.values(), *_of_the_board(facts)]
+    newest: dict[str, RuntimeChoice] = {}
+    for verdict in judge_runtimes(facts, model_format):
+        release = verdict.runtime
+        if verdict.refusal is None and release.distribution not in newest:
+            newest[release.distribution] = choice_of(release, facts)
+    return [*newest.values(), *_own_runtimes(facts, model_format)]
 
 
-def choose(facts: Facts, wanted: str | None = None) -> RuntimeChoice:
-    """Choose the runtime for a board.
+def choose_runtime(facts: Facts, model_format: str, wanted: str | None = None) -> RuntimeChoice:
+    """Choose the runtime for a board and a format of model files.
 
     Args:
-        facts: What the agent says of it.
-        wanted: What the user said: `NAME`, `NAME VERSION` or `board:NAME`.
+        facts: Facts about the board, as its agent reports them.
+        model_format: Name of the format of the model files to run.
+        wanted: Runtime that the user names: `NAME`, `NAME VERSION` or `board:NAME`.
 
     Raises:
-        NoRuntimeError: None loads there, or not the one that is wanted; the message says why.
+        NoRuntimeError: None loads there, or not the one that is wanted; the message says why, the
+            hint what to do.
     """
     if wanted is None:
-        try:
-            return choose_runtime(facts)
-        except NoRuntimeError:
-            for choice in _of_the_board(facts):
-                if _numpy_fits(choice, facts):
-                    return choice
-            raise
+        return _best(facts, model_format)
     if wanted.startswith(BOARD_PREFIX):
-        return _the_boards(wanted, facts)
+        return _own_runtime(wanted, facts, model_format)
     name, _, version = wanted.partition(" ")
-    asked = [
+    verdicts = [
         verdict
-        for verdict in judge_runtimes(facts)
+        for verdict in judge_runtimes(facts, model_format)
         if verdict.runtime.distribution == name and version in ("", verdict.runtime.version)
     ]
-    for verdict in asked:
+    for verdict in verdicts:
         if verdict.refusal is None:
-            runtime = verdict.runtime
-            return RuntimeChoice(name, runtime.version, wheels_of(runtime, facts))
-    reasons = "".join(f"\n  {name} {one.runtime.version}: {one.refusal}" for one in asked)
+            return choice_of(verdict.runtime, facts)
+    reasons = "".join(f"\n  {name} {each.runtime.version}: {each.refusal}" for each in verdicts)
     raise NoRuntimeError(
         f"the runtime {wanted!r} that kedge.toml names does not load on this board"
         + (reasons or ": kedge knows no such release"),
-        f"Choose another, or leave out `runtime`. {_usable(facts)}",
+        f"Choose another, or leave out `runtime`. {_usable(facts, model_format)}",
     )
 
 
-def _of_the_board(facts: Facts) -> list[RuntimeChoice]:
-    return [RuntimeChoice(BOARD_PREFIX + own.name, own.version, ()) for own in facts.board_runtimes]
+def _best(facts: Facts, model_format: str) -> RuntimeChoice:
+    """The first release that loads; without one, the first of the board's own that may load."""
+    verdicts = judge_runtimes(facts, model_format)
+    for verdict in verdicts:
+        if verdict.refusal is None:
+            return choice_of(verdict.runtime, facts)
+    for choice in _own_runtimes(facts, model_format):
+        if _numpy_fits(choice, facts):
+            return choice
+    cause, fix = why_none(facts, model_format)
+    raise NoRuntimeError(
+        f"no {FORMAT_TITLES.get(model_format, model_format)} runtime loads on this board: {cause}"
+        + "".join(
+            f"\n  {verdict.runtime.distribution} {verdict.runtime.version}: {verdict.refusal}"
+            for verdict in verdicts
+        ),
+        fix,
+    )
 
 
-def _the_boards(wanted: str, facts: Facts) -> RuntimeChoice:
-    for choice in _of_the_board(facts):
+def _own_runtimes(facts: Facts, model_format: str) -> list[RuntimeChoice]:
+    return [
+        RuntimeChoice(model_format, BOARD_PREFIX + own.name, own.version, ())
+        for own in facts.board_runtimes
+        if RUNTIME_FORMATS.get(own.name) == model_format
+    ]
+
+
+def _own_runtime(wanted: str, facts: Facts, model_format: str) -> RuntimeChoice:
+    for choice in _own_runtimes(facts, model_format):
         if choice.distribution != wanted:
             continue
         if not _numpy_fits(choice, facts):
@@ -91,18 +107,19 @@ def _the_boards(wanted: str, facts: Facts) -> RuntimeChoice:
         f"the Python of this board ({facts.python_executable}) has no "
         f"{distribution_of(wanted)} of its own",
         "Name the Python that has it as `python` of this target in kedge.toml, such as that of a "
-        f"virtual environment. {_usable(facts)}",
+        f"virtual environment. {_usable(facts, model_format)}",
     )
 
 
 def _numpy_fits(choice: RuntimeChoice, facts: Facts) -> bool:
-    """Every tflite-runtime was built against numpy 1, and dies with numpy 2 when it is imported."""
     numpy = facts.installed.get("numpy", "")
-    if distribution_of(choice.distribution) != "tflite-runtime":
-        return bool(numpy)
-    return numpy.startswith(("1.", "unknown"))
+    if needs_numpy_1(distribution_of(choice.distribution)):
+        return numpy.startswith(("1.", "unknown"))
+    return bool(numpy)
 
 
-def _usable(facts: Facts) -> str:
-    names = ", ".join(f"{one.distribution} {one.version}" for one in choices(facts))
+def _usable(facts: Facts, model_format: str) -> str:
+    names = ", ".join(
+        f"{choice.distribution} {choice.version}" for choice in usable_runtimes(facts, model_format)
+    )
     return f"This board can use: {names or 'none'}."

@@ -18,10 +18,10 @@ from tempfile import TemporaryDirectory
 from zipfile import is_zipfile
 
 from targets.errors import TargetError
-from targets.runtimes.runtime import Wheel
+from targets.runtimes.release import Wheel
 
-#: Tags under which wheels of these runtimes were published. Whether one truly loads is decided in
-#: `runtimes.py`; here the tag must only be found.
+#: Tags under which wheels of the runtimes were published. They only find the wheel: whether one
+#: truly loads is decided in `targets/runtimes/fit.py`.
 _TAGS = ("manylinux2014", "manylinux_2_17", "manylinux_2_27", "manylinux_2_28", "manylinux_2_34")
 
 DOWNLOAD_TIMEOUT_S = 900

@@ -31,7 +31,7 @@ def models(folder: Path) -> tuple[Path, Path]:
 def test_two_models_run_in_turn(project: Project, tmp_path: Path) -> None:
     folder, board = project
     with open_device(find_target(board.name, folder)) as device:
-        device.prepare_runtime()
+        device.prepare_runtime("tflite")
         one = one_process(threads=1, duration_s=0.05)
         staged = [device.push(path) for path in models(tmp_path)]
         arms = interleave(device, staged, one, 1, no_progress)
@@ -46,8 +46,8 @@ def test_a_board_is_tuned_by_what_it_measures(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, board = project
-    every = tune_module.choices
-    monkeypatch.setattr(tune_module, "choices", lambda facts: every(facts)[:1])
+    every = tune_module.usable_runtimes
+    monkeypatch.setattr(tune_module, "usable_runtimes", lambda *wanted: every(*wanted)[:1])
     monkeypatch.setattr(tune_module, "PROCESSES", 1)
     found = tune_target(models(tmp_path)[0], find_target(board.name, folder), duration_s=0.1)
 

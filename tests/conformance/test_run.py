@@ -135,7 +135,7 @@ def test_the_accuracy_on_a_board_is_that_of_this_host(project: Project, digits: 
     model = read_model(digits / "int8" / "model.tflite")
     labelled = open_labelled(model, digits / "digits.npz")
     with open_device(find_target(board.name, folder)) as device:
-        device.prepare_runtime()
+        device.prepare_runtime("tflite")
         staged = device.push(model.path)
         found = measure_accuracy(model, labelled, device, staged, no_progress)
 

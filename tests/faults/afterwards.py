@@ -39,7 +39,7 @@ def assert_unharmed(target: Target, model: Path) -> None:
     """The board measures and computes rightly, and holds the agent and the model alone."""
     wait_until(lambda: not agents(target))
     with open_device(target) as device:
-        device.prepare_runtime()
+        device.prepare_runtime("tflite")
         staged = device.push(model)
         assert len(device.benchmark(staged, BRIEF).samples_ns) >= 10
         _, outputs = device.infer(staged, SAMPLE)

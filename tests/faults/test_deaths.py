@@ -21,7 +21,7 @@ DEATHS = {
 
 def test_a_process_that_dies_is_named(here: Target, model: Path) -> None:
     with open_device(here) as device:
-        device.prepare_runtime()
+        device.prepare_runtime("tflite")
         staged = device.push(model)
         for number, words in DEATHS.items():
             killer = Killer(here, number)
@@ -52,7 +52,7 @@ class Killer(threading.Thread):
 
 def test_a_process_that_ends_before_it_is_asked_anything(here: Target, model: Path) -> None:
     with open_device(here) as device:
-        device.prepare_runtime()
+        device.prepare_runtime("tflite")
         staged = device.push(model)
 
         def kill() -> None:

@@ -59,15 +59,15 @@ def test_for_the_wheels_of_a_runtime(
 def test_for_the_name_in_the_reservation(here: Target, root: Path, model: Path) -> None:
     with open_device(here) as device:
         with full(root), pytest.raises(BoardDiskError, match="No space left") as refused:
-            device.prepare_runtime()
+            device.prepare_runtime("tflite")
         assert "Free some space" in refused.value.hint
-        device.prepare_runtime()
+        device.prepare_runtime("tflite")
     assert_unharmed(here, model)
 
 
 def test_for_the_tensors(here: Target, root: Path, model: Path) -> None:
     with open_device(here) as device:
-        device.prepare_runtime()
+        device.prepare_runtime("tflite")
         staged = device.push(model)
         with full(root), pytest.raises(BoardDiskError, match="bytes are needed") as refused:
             device.infer(staged, {"x": SAMPLES})
@@ -78,7 +78,7 @@ def test_for_the_tensors(here: Target, root: Path, model: Path) -> None:
 
 def test_for_the_last_of_several_tensors(here: Target, root: Path, model: Path) -> None:
     with open_device(here) as device:
-        device.prepare_runtime()
+        device.prepare_runtime("tflite")
         staged = device.push(model)
         much = {"x": np.ones((1_000_000, 4), np.int8), "y": np.ones((SIZE, 1), np.int8)}
         with pytest.raises(BoardDiskError, match="bytes are needed"):
@@ -91,7 +91,7 @@ def test_for_the_results(
     here: Target, root: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with open_device(here) as device:
-        device.prepare_runtime()
+        device.prepare_runtime("tflite")
         staged = device.push(model)
         ask = device._job
 

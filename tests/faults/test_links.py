@@ -71,7 +71,7 @@ def test_a_cut_in_mid_job_leaves_no_process(
 ) -> None:
     began = time.monotonic()
     with pytest.raises(UnreachableError, match="board") as lost, open_device(target) as device:
-        device.prepare_runtime()
+        device.prepare_runtime("tflite")
         cutter = cut_when(server, lambda: jobs(target))
         work(device, model)
     cutter.join()
@@ -124,9 +124,9 @@ def test_a_cut_while_another_host_is_waited_for(
 
     owner = replace(target, address="local", host_key=None, host_key_type=None, identity=None)
     with open_device(owner) as first:
-        first.prepare_runtime()
+        first.prepare_runtime("tflite")
         with pytest.raises(UnreachableError) as lost, open_device(target) as second:
-            second.prepare_runtime(on_progress=cut)
+            second.prepare_runtime("tflite", on_progress=cut)
         assert lost.value.hint
         wait_until(lambda: len(agents(target)) == 1)
         assert first.push(model).sent_bytes > 0
@@ -254,7 +254,7 @@ def test_a_cut_while_results_are_fetched(
     monkeypatch.setattr(AgentClient, "get", cut)
     for work in (benchmark_briefly, infer):
         with pytest.raises(UnreachableError) as lost, open_device(target) as device:
-            device.prepare_runtime()
+            device.prepare_runtime("tflite")
             work(device, model)
         assert lost.value.hint
         wait_until(lambda: not agents(target))

@@ -29,13 +29,13 @@ from tests.faults.afterwards import LONG
 root, model, python = sys.argv[1:]
 target = Target("here", "local", root=root, execution=Execution("board:ai-edge-litert", python))
 with open_device(target) as device:
-    device.prepare_runtime()
+    device.prepare_runtime("tflite")
     device.benchmark(device.push(Path(model)), LONG)
 """
 
 
 def use(device: Device, model: Path, said: list[str]) -> None:
-    device.prepare_runtime(on_progress=lambda what, done, total: said.append(what))
+    device.prepare_runtime("tflite", on_progress=lambda what, done, total: said.append(what))
     assert len(device.benchmark(device.push(model), BRIEF).samples_ns) >= 10
 
 
@@ -66,7 +66,7 @@ def test_a_host_that_is_killed_leaves_the_board_to_the_next(
 @pytest.mark.skipif(shutil.which("flock") is None, reason="no flock here, as on some boards")
 def test_nobody_removes_what_another_measures_with(here: Target, model: Path) -> None:
     with open_device(here) as device:
-        device.prepare_runtime()
+        device.prepare_runtime("tflite")
         device.push(model)
         with pytest.raises(TargetError, match=f"{getpass.getuser()}@.* is using here") as refused:
             remove_from_board(here)
@@ -79,7 +79,7 @@ def test_nobody_removes_what_another_measures_with(here: Target, model: Path) ->
 
 def test_an_agent_that_is_killed_leaves_the_board_to_the_next(here: Target, model: Path) -> None:
     with open_device(here) as first:
-        first.prepare_runtime()
+        first.prepare_runtime("tflite")
         staged = first.push(model)
         ended: list[BaseException] = []
 

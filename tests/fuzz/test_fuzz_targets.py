@@ -10,7 +10,7 @@ from targets.address import Address, AddressError, parse_address
 from targets.errors import TargetError
 from targets.inventory import Inventory, InventoryError, Target
 from targets.probe import NoPythonError, read_probe
-from targets.runtimes.runtime import Wheel
+from targets.runtimes.release import Wheel
 from targets.runtimes.wheels import matches
 
 LINES = st.sampled_from(

@@ -84,13 +84,13 @@ def test_a_runtime_that_is_no_longer_chosen_goes_when_the_new_one_is_there(
     house = tmp_path / "wheels"
     house.mkdir()
     with open_device(here) as device:
-        for wheel in device.runtime.wheels:
+        for wheel in device.runtime_for("tflite").wheels:
             name = wheel.distribution.replace("-", "_")
             tags = f"cp{wheel.python}-cp{wheel.python}-manylinux_2_27_{wheel.machine}"
             with zipfile.ZipFile(house / f"{name}-{wheel.version}-{tags}.whl", "w") as archive:
                 archive.writestr(f"{name}/__init__.py", "raise ImportError('an empty wheel')")
         with pytest.raises(AgentError):
-            device.prepare_runtime(house)
+            device.prepare_runtime("tflite", house)
 
     (tree,) = runtimes.iterdir()
     assert tree.name == tree_digest(sorted(house.iterdir()))

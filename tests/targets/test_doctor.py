@@ -65,7 +65,7 @@ def chosen(found: Diagnosis) -> tuple[str, tuple[int, int]] | None:
 
 
 def test_a_board_with_all_it_needs_is_ready(pi: Path) -> None:
-    found = diagnose(board(pi))
+    found = diagnose(board(pi), "tflite")
 
     assert found.verdict == READY
     assert found.findings == ()
@@ -90,12 +90,12 @@ def test_a_board_with_all_it_needs_is_ready(pi: Path) -> None:
 def test_the_python_that_gets_the_best_runtime_is_chosen(
     pi: Path, pythons: list[Python], expected: tuple[str, tuple[int, int]]
 ) -> None:
-    assert chosen(diagnose(board(pi, *pythons))) == expected
+    assert chosen(diagnose(board(pi, *pythons), "tflite")) == expected
 
 
 def test_on_32_bit_arm_the_python_with_numpy_1_is_chosen(pi: Path) -> None:
     pythons = [python(11, "2.1.0"), python(10), python(9, "1.19.5")]
-    found = diagnose(board(pi, *pythons, machine="armv7l", kernel_machine="aarch64"))
+    found = diagnose(board(pi, *pythons, machine="armv7l", kernel_machine="aarch64"), "tflite")
 
     assert chosen(found) == ("tflite-runtime 2.14.0", (3, 9))
     assert "int8" in said(found, WARNS)
@@ -131,7 +131,7 @@ def test_a_board_on_which_nothing_loads(
     tmp_path: Path, name: str, facts: dict[str, Any], minor: int, cause: str, fix: str
 ) -> None:
     tree = Path(make_tree(tmp_path, BOARDS[name]))
-    found = diagnose(board(tree, python(minor), **facts))
+    found = diagnose(board(tree, python(minor), **facts), "tflite")
     blocks = [entry for entry in found.findings if entry.level == BLOCKS]
 
     assert found.verdict == NOT_READY
@@ -144,7 +144,7 @@ def test_a_board_on_which_nothing_loads(
 
 def test_numpy_2_on_32_bit_arm_is_the_cause(tmp_path: Path) -> None:
     tree = Path(make_tree(tmp_path, BOARDS["odroid-xu4"]))
-    found = diagnose(board(tree, python(11, "2.1.0"), machine="armv7l"))
+    found = diagnose(board(tree, python(11, "2.1.0"), machine="armv7l"), "tflite")
 
     assert "has numpy 2.1.0" in said(found, BLOCKS)
     assert "numpy 1" in said(found, BLOCKS)
@@ -153,7 +153,7 @@ def test_numpy_2_on_32_bit_arm_is_the_cause(tmp_path: Path) -> None:
 def test_the_cpu_of_an_emulator_is_not_judged(tmp_path: Path) -> None:
     tree = Path(make_tree(tmp_path, BOARDS["beaglebone-black"]))
     seen = board(tree, python(9, "1.19.5"), machine="armv7l", emulated=True)
-    found = diagnose(seen)
+    found = diagnose(seen, "tflite")
 
     assert chosen(found) == ("tflite-runtime 2.14.0", (3, 9))
     assert "never VALID" in said(found, WARNS)
@@ -161,7 +161,7 @@ def test_the_cpu_of_an_emulator_is_not_judged(tmp_path: Path) -> None:
 
 def test_the_boards_own_runtime_is_used_where_no_other_loads(pi: Path) -> None:
     own = {"name": "tflite-runtime", "version": "2.9.1", "path": "/usr/lib/python3"}
-    found = diagnose(board(pi, python(15), python(15, "1.26.4", runtimes=(own,))))
+    found = diagnose(board(pi, python(15), python(15, "1.26.4", runtimes=(own,))), "tflite")
 
     assert chosen(found) == ("board:tflite-runtime 2.9.1", (3, 15))
     assert found.verdict == CAUTION
@@ -170,7 +170,7 @@ def test_the_boards_own_runtime_is_used_where_no_other_loads(pi: Path) -> None:
 
 
 def test_a_runtime_that_is_wanted_and_does_not_load_is_named(pi: Path) -> None:
-    found = diagnose(board(pi, python(13)), "tflite-runtime")
+    found = diagnose(board(pi, python(13)), "tflite", "tflite-runtime")
 
     assert found.verdict == NOT_READY
     assert "builds for Python 3.9 to 3.11 only" in said(found, BLOCKS)
@@ -189,7 +189,7 @@ def test_a_runtime_that_is_wanted_and_does_not_load_is_named(pi: Path) -> None:
 def test_what_stops_the_agent_is_told(
     pi: Path, change: dict[str, Any], cause: str, fix: str
 ) -> None:
-    found = diagnose(replace(board(pi), **change))
+    found = diagnose(replace(board(pi), **change), "tflite")
 
     assert found.verdict == NOT_READY
     assert cause in said(found, BLOCKS)
@@ -197,7 +197,7 @@ def test_what_stops_the_agent_is_told(
 
 
 def test_little_memory_is_a_caution(pi: Path) -> None:
-    found = diagnose(board(pi, memory_bytes=430 << 20))
+    found = diagnose(board(pi, memory_bytes=430 << 20), "tflite")
 
     assert found.verdict == CAUTION
     assert "430 MiB of memory" in said(found, WARNS)
@@ -235,7 +235,7 @@ def test_accelerators(
     folder = Path(make_tree(tmp_path, {**BOARDS["raspberry-pi-4"], **tree}))
     found = read_facts(str(folder))["accelerators"]
     entries = [{**entry, "usable": entry["usable"] and usable} for entry in found]
-    diagnosis = diagnose(board(folder, accelerators=entries, user="pi"))
+    diagnosis = diagnose(board(folder, accelerators=entries, user="pi"), "tflite")
 
     assert diagnosis.verdict == (CAUTION if causes else READY)
     for cause in causes:
@@ -269,7 +269,7 @@ def test_what_a_shell_alone_tells_is_enough_to_say_why() -> None:
         "model=Raspberry Pi Zero 2 W Rev 1.0\ncompatible=raspberrypi,model-zero-2-w brcm,bcm2837 \n"
         "os=Alpine Linux v3.19\nkernel=6.6.8\nend=yes\n"
     )
-    found = diagnose(seen)
+    found = diagnose(seen, "tflite")
 
     assert found.facts.machine == "armv7l"
     assert found.facts.libc == "musl 1.2.4"

@@ -49,6 +49,7 @@ def test_the_whole_arrow(board: Target, tmp_path: Path, monkeypatch: pytest.Monk
     model.write_bytes(relu_model())
     x = np.array([[1, -2, 3, -4]], np.int8)
     with open_device(with_own_runtime(board)) as device:
+        device.prepare_runtime("tflite")
         staged = device.push(model)
         _, outputs = device.infer(staged, {"x": x})
         run = device.benchmark(staged, RunSettings(1, 0.01, 0.05))

@@ -17,7 +17,7 @@ from targets.inventory import Target
 from targets.local import LocalTransport
 from targets.probe import NoPythonError, probe
 from targets.provision import open_device, remove_from_board
-from targets.runtimes.runtime import RuntimeChoice, Wheel
+from targets.runtimes.release import RuntimeChoice, Wheel
 from tests.accounts import Account, openssh
 from tests.boards import require_board_parts
 from tests.device_agent.agents import files_below
@@ -112,10 +112,12 @@ def noexec(here: Target) -> Iterator[Target]:
 def test_no_runtime_is_sent_to_a_folder_that_is_mounted_noexec(noexec: Target) -> None:
     with open_device(noexec) as device:  # the agent is read, not executed
         device.use(
-            RuntimeChoice("ai-edge-litert", "2.3.0", (Wheel("numpy", "2.0.0", "311", "x86_64"),))
+            RuntimeChoice(
+                "tflite", "ai-edge-litert", "2.3.0", (Wheel("numpy", "2.0.0", "311", "x86_64"),)
+            )
         )
         with pytest.raises(BoardDiskError, match="mounted noexec") as refused:
-            device.prepare_runtime()
+            device.prepare_runtime("tflite")
     assert noexec.root in str(refused.value)
     assert "`root`" in refused.value.hint
     assert not list(Path(noexec.root).glob("store/*/*"))
@@ -130,9 +132,9 @@ def test_a_shared_object_that_may_not_be_mapped_is_no_fault_of_the_wheel(
     tree = Path(noexec.root, "store/runtimes", "a" * 64)
     shutil.copytree(Path(ai_edge_litert.__file__).parent, tree / "ai_edge_litert")
     with open_device(with_own_runtime(noexec)) as device:
-        device._trees[device.runtime] = "a" * 64
+        device._trees[device.runtime_for("tflite")] = "a" * 64
         with pytest.raises(AgentError, match="failed to map segment") as refused:
-            device.prepare_runtime()
+            device.prepare_runtime("tflite")
     assert "mounted noexec, or does SELinux or AppArmor" in refused.value.hint
 
 

@@ -273,6 +273,7 @@ def test_results_are_fetched_and_nothing_of_them_stays(
     model.write_bytes(relu_model(outputs=2))
     x = np.array([[1, -2, 3, -4], [5, 6, 7, 8]], np.int8)
     with open_device(here) as device:
+        device.use(device.runtime_for("tflite"))
         staged = device.push(model)
         board, outputs = device.infer(staged, {"x": x})
         run = device.benchmark(staged, RunSettings(1, 0.01, 0.05))

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from device_agent.contract.facts import Facts, facts_from_json
-from targets.runtimes.choice import choices, choose
-from targets.runtimes.runtime import NoRuntimeError
+from targets.runtimes.choice import choose_runtime, usable_runtimes
+from targets.runtimes.no_runtime import NoRuntimeError
 from tests.targets.test_runtimes import board
 
 BOOKWORM = board("aarch64", "3.11.2", "2.36", "3.4.30", "1.24.2")
@@ -34,7 +34,7 @@ def names(found: list[Any]) -> list[str]:
 def test_all_that_load_are_told_the_preferred_first() -> None:
     facts = with_own(BOOKWORM, "tflite-runtime", "2.9.1", "1.24.2")
 
-    assert names(choices(facts)) == [
+    assert names(usable_runtimes(facts, "tflite")) == [
         "ai-edge-litert 2.3.0",
         "tflite-runtime 2.14.0",
         "board:tflite-runtime 2.9.1",
@@ -42,13 +42,13 @@ def test_all_that_load_are_told_the_preferred_first() -> None:
 
 
 def test_a_wheel_is_preferred_to_what_the_board_has() -> None:
-    chosen = choose(with_own(BOOKWORM, "tflite-runtime", "2.9.1", "1.24.2"))
+    chosen = choose_runtime(with_own(BOOKWORM, "tflite-runtime", "2.9.1", "1.24.2"), "tflite")
 
     assert chosen.distribution == "ai-edge-litert"
 
 
 def test_what_the_board_has_is_used_where_no_wheel_loads() -> None:
-    chosen = choose(with_own(TRIXIE_32, "ai-edge-litert", "2.2.0", "2.2.4"))
+    chosen = choose_runtime(with_own(TRIXIE_32, "ai-edge-litert", "2.2.0", "2.2.4"), "tflite")
 
     assert (chosen.distribution, chosen.version) == ("board:ai-edge-litert", "2.2.0")
     assert chosen.wheels == ()
@@ -56,7 +56,7 @@ def test_what_the_board_has_is_used_where_no_wheel_loads() -> None:
 
 def test_a_tflite_runtime_beside_numpy_2_is_not_taken_for_a_way_out() -> None:
     with pytest.raises(NoRuntimeError):
-        choose(with_own(TRIXIE_32, "tflite-runtime", "2.14.0", "2.2.4"))
+        choose_runtime(with_own(TRIXIE_32, "tflite-runtime", "2.14.0", "2.2.4"), "tflite")
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_a_tflite_runtime_beside_numpy_2_is_not_taken_for_a_way_out() -> None:
 def test_what_the_user_names_is_used(wanted: str, expected: str) -> None:
     facts = with_own(BOOKWORM, "tflite-runtime", "2.9.1", "1.24.2")
 
-    assert names([choose(facts, wanted)]) == [expected]
+    assert names([choose_runtime(facts, "tflite", wanted)]) == [expected]
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_what_cannot_be_used_is_told_with_what_can(
     facts: Facts, wanted: str, said: str, hint: str
 ) -> None:
     with pytest.raises(NoRuntimeError) as refused:
-        choose(replace(facts, python_executable="/usr/bin/python3"), wanted)
+        choose_runtime(replace(facts, python_executable="/usr/bin/python3"), "tflite", wanted)
 
     assert said in str(refused.value)
     assert hint in refused.value.hint

@@ -3,7 +3,9 @@
 import pytest
 
 from device_agent.contract.facts import Facts, facts_from_json
-from targets.runtimes.runtime import NoRuntimeError, Wheel, choose_runtime
+from targets.runtimes.choice import choose_runtime
+from targets.runtimes.no_runtime import NoRuntimeError
+from targets.runtimes.release import Wheel
 
 LITERT, TFLITE = "ai-edge-litert", "tflite-runtime"
 
@@ -39,7 +41,7 @@ NUMPY = {"3.7": "1.21.6", "3.8": "1.24.4", "3.13": "2.2.6", "3.14": "2.3.5"}
 def test_a_64_bit_system(
     name: str, python: str, glibc: str, glibcxx: str, arm64: tuple[str, str], arm32: object
 ) -> None:
-    choice = choose_runtime(board("aarch64", python, glibc, glibcxx))
+    choice = choose_runtime(board("aarch64", python, glibc, glibcxx), "tflite")
     tag = "".join(python.split(".")[:2])
     numpy = NUMPY.get(python.rpartition(".")[0], "1.26.4")
 
@@ -59,11 +61,11 @@ def test_a_32_bit_system_uses_its_own_numpy(
         with pytest.raises(
             NoRuntimeError, match=f"armv7l with Python {python}: no runtime exists"
         ) as refused:
-            choose_runtime(facts)
+            choose_runtime(facts, "tflite")
         assert "64-bit image" in refused.value.hint
         return
 
-    choice = choose_runtime(facts)
+    choice = choose_runtime(facts, "tflite")
     assert (choice.distribution, choice.version) == arm32
     assert [wheel.distribution for wheel in choice.wheels] == [TFLITE]
 
@@ -87,7 +89,7 @@ def test_where_none_loads_the_reason_and_the_way_out_are_told(
     facts: Facts, reason: str, hint: str
 ) -> None:
     with pytest.raises(NoRuntimeError) as refused:
-        choose_runtime(facts)
+        choose_runtime(facts, "tflite")
 
     assert reason in str(refused.value)
     assert hint in refused.value.hint
@@ -107,6 +109,6 @@ def test_where_none_loads_the_reason_and_the_way_out_are_told(
 def test_the_true_needs_decide_not_the_tags(
     glibc: str, glibcxx: str, expected: tuple[str, str]
 ) -> None:
-    choice = choose_runtime(board("x86_64", "3.10.12", glibc, glibcxx))
+    choice = choose_runtime(board("x86_64", "3.10.12", glibc, glibcxx), "tflite")
 
     assert (choice.distribution, choice.version) == expected

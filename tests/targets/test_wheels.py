@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from targets.runtimes import wheels as wheels_module
-from targets.runtimes.runtime import Wheel
+from targets.runtimes.release import Wheel
 from targets.runtimes.wheels import WheelError, find_wheels, matches
 
 PYTHON, REPOSITORY = sys.executable, Path(__file__).parents[2]
@@ -179,7 +179,7 @@ def test_a_killed_download_is_not_taken_for_a_whole_one(cache: Path, pip: Path) 
     """The whole of kedge is killed while pip writes: the next run must download again."""
     pip_does(pip, f'echo half > "$DEST/{LITERT_FILE}"; kill -9 $PPID; sleep 0.2')
     program = (
-        "import sys; from targets.runtimes.runtime import Wheel\n"
+        "import sys; from targets.runtimes.release import Wheel\n"
         "from targets.runtimes.wheels import find_wheels\n"
         f"sys.executable = {str(pip)!r}; find_wheels([{LITERT!r}], None, print)"
     )

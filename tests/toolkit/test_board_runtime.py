@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from targets.runtimes.runtime import Wheel
+from targets.runtimes.release import Wheel
 from targets.runtimes.wheels import find_wheels
 from tests.kedge import assert_refused, kedge
 from tests.tiny_model import custom_op_model, relu_model

@@ -46,7 +46,7 @@ def prepare_for(
 
     Args:
         device: Board.
-        models: Files that its runtime is to load; at least one.
+        models: Files that its runtime is to load; at least one, all of one format.
         wheelhouse: Folder of wheels, where there is no network.
         on_progress: Called as the work goes on.
 
@@ -60,7 +60,7 @@ def prepare_for(
     """
     for model in models:
         admit(model, device)
-    return device.prepare_runtime(wheelhouse, on_progress)
+    return device.prepare_runtime(models[0].format, wheelhouse, on_progress)
 
 
 def ready(
@@ -70,7 +70,7 @@ def ready(
 
     Args:
         device: Board.
-        models: Files to send; at least one.
+        models: Files to send; at least one, all of one format.
         wheelhouse: Folder of wheels, where there is no network.
         on_progress: Called as the work goes on.
 

@@ -20,8 +20,9 @@ from targets.device import BoardRun, Device, OnProgress, Staged, no_progress
 from targets.errors import TargetError
 from targets.execution import Execution
 from targets.inventory import Target
-from targets.runtimes.choice import choices
-from targets.runtimes.runtime import NoRuntimeError, RuntimeChoice
+from targets.runtimes.choice import usable_runtimes
+from targets.runtimes.no_runtime import NoRuntimeError
+from targets.runtimes.release import RuntimeChoice
 from targets.runtimes.wheels import WheelError
 from toolkit.judge.ratio import NOISE
 from toolkit.judge.row import Row, row_of
@@ -160,7 +161,7 @@ def tune_target(
     untuned = replace(target.execution, runtime=None, threads=None, cores=())
     target = replace(target, execution=untuned)
     with open_board(target, on_progress) as device:
-        default = Setting(device.runtime, 1)
+        default = Setting(device.runtime_for(contents.format), 1)
         runtimes, refused = _prepare(contents, device, wheelhouse, on_progress)
         staged = device.push(model, on_progress)
         settings = settings_for(device.facts, runtimes)
@@ -224,7 +225,7 @@ def _prepare(
     runtimes: list[RuntimeChoice] = []
     refused: dict[str, str] = {}
     first_error: Exception | None = None
-    for choice in choices(device.facts):
+    for choice in usable_runtimes(device.facts, contents.format):
         device.use(choice)
         try:
             prepare_for(device, (contents,), wheelhouse, on_progress)

@@ -28,7 +28,7 @@ COLORS = {"red": (200, 30, 40), "green": (10, 250, 0), "blue": (90, 80, 120)}
 def device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Device]:
     root = tmp_path_factory.mktemp("board")
     with open_device(Target("here", "local", root=str(root))) as device:
-        device.prepare_runtime()
+        device.prepare_runtime("tflite")
         yield device
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from device_agent.contract.facts import CoreClass, Facts
 from targets.execution import Execution
-from targets.runtimes.runtime import RuntimeChoice
+from targets.runtimes.release import RuntimeChoice
 from tests.dense_model import dense_model
 from tests.kedge import kedge
 from tests.toolkit.measurements import FACTS, board_run
@@ -25,8 +25,8 @@ from toolkit.measure.tune import (
     settings_for,
 )
 
-LITERT = RuntimeChoice("ai-edge-litert", "2.3.0", ())
-TFLITE = RuntimeChoice("tflite-runtime", "2.14.0", ())
+LITERT = RuntimeChoice("tflite", "ai-edge-litert", "2.3.0", ())
+TFLITE = RuntimeChoice("tflite", "tflite-runtime", "2.14.0", ())
 
 
 def test_every_runtime_is_tried_with_one_to_all_threads() -> None:

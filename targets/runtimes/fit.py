@@ -1,0 +1,126 @@
+"""Which releases load on a board, and what must be brought there for one. Pure.
+
+A wheel's tag is not the truth: the needs of a release are in the file of its family.
+"""
+
+from __future__ import annotations
+
+from device_agent.contract.facts import Facts
+from targets.runtimes.all import RUNTIMES, releases_for
+from targets.runtimes.numpy_wheels import NUMPY, numpy_wheel, own_numpy_refusal, uses_own_numpy
+from targets.runtimes.release import (
+    RuntimeChoice,
+    RuntimeRelease,
+    RuntimeVerdict,
+    Version,
+    Wheel,
+)
+
+#: Names that a 64-bit kernel gives to units which a 32-bit kernel calls otherwise.
+_64_BIT_NAMES = {"vfpv4": "asimd", "neon": "asimd"}
+
+#: Size of a wheel for x86_64, where wheels are up to a half larger, over that for aarch64.
+_X86_SIZE_RATIO = 1.4
+
+
+def judge_runtimes(facts: Facts, model_format: str) -> tuple[RuntimeVerdict, ...]:
+    """Judge of every release for a format whether it loads on a board, the preferred one first.
+
+    Args:
+        facts: Facts about the board, of its agent or of the probe.
+        model_format: Name of the format of the model files to run.
+    """
+    return tuple(
+        RuntimeVerdict(release, _refusal(release, facts)) for release in releases_for(model_format)
+    )
+
+
+def choice_of(release: RuntimeRelease, facts: Facts) -> RuntimeChoice:
+    """Return the choice of a release that loads on a board."""
+    wheel = Wheel(
+        release.distribution,
+        release.version,
+        f"3{facts.python_minor}",
+        facts.machine,
+        release.about_bytes,
+    )
+    wheels = (wheel,) if uses_own_numpy(facts) else (wheel, numpy_wheel(facts))
+    return RuntimeChoice(release.format, release.distribution, release.version, wheels)
+
+
+def rank(facts: Facts) -> int:
+    """Rank the runtime that a board gets: 0 is the best, the last is none at all."""
+    for position, release in enumerate(RUNTIMES):
+        if _refusal(release, facts) is None:
+            return position
+    return len(RUNTIMES)
+
+
+def unbeatable_pythons() -> frozenset[int]:
+    """Return the minor versions of Python 3 that no other can beat, on any 64-bit board.
+
+    The newest release of every distribution has a wheel for them; what else decides (glibc,
+    libstdc++) is equal for all Pythons of a board.
+    """
+    newest: dict[str, RuntimeRelease] = {}
+    for release in RUNTIMES:
+        newest.setdefault(release.distribution, release)
+    covered = [set(range(first, last + 1)) for first, last in (r.pythons for r in newest.values())]
+    return frozenset(set.intersection(*covered))
+
+
+def about_wheel_bytes(wheel: Wheel) -> int:
+    """Estimate the size of a wheel."""
+    return round(wheel.about_bytes * (_X86_SIZE_RATIO if wheel.machine == "x86_64" else 1.0))
+
+
+def missing_features(release: RuntimeRelease, facts: Facts) -> list[str]:
+    """Return the features that a release needs and the CPU lacks.
+
+    None, where the board does not report its features, or is emulated.
+    """
+    present = facts.cpu_features
+    if not present or facts.emulated:
+        return []
+    needed = release.cpu_features.get(facts.machine, ())
+    return [
+        name for name in needed if name not in present and _64_BIT_NAMES.get(name) not in present
+    ]
+
+
+def _refusal(release: RuntimeRelease, facts: Facts) -> str | None:
+    """Say why a release does not load, or `None` when it does."""
+    minor = facts.python_minor
+    if facts.machine not in release.machines:
+        return f"no build for {facts.machine} that kedge uses"
+    if not release.pythons[0] <= minor <= release.pythons[1]:
+        return "builds for Python 3.{} to 3.{} only".format(*release.pythons)
+    library = _library_refusal(release, facts)
+    if library is not None:
+        return library
+    missing = missing_features(release, facts)
+    if missing:
+        return f"uses {' and '.join(missing)}, which the CPU does not have: it would die of SIGILL"
+    if not release.numpy_2 and NUMPY[minor].startswith("2."):
+        return "needs numpy 1, which has no build for this Python"
+    return own_numpy_refusal(release, facts) if uses_own_numpy(facts) else None
+
+
+def _library_refusal(release: RuntimeRelease, facts: Facts) -> str | None:
+    libc = facts.libc
+    glibc = _version(libc.replace("glibc", "")) if libc.startswith("glibc") else ()
+    if glibc < release.glibc:
+        return f"needs glibc {_dotted(release.glibc)}, the board has {libc or 'none'}"
+    if release.glibcxx and _version(facts.glibcxx) < release.glibcxx:
+        newest = facts.glibcxx or "no libstdc++"
+        return f"needs GLIBCXX_{_dotted(release.glibcxx)}, the board has {newest}"
+    return None
+
+
+def _version(text: str) -> Version:
+    parts = text.strip().split(".")
+    return tuple(int(part) for part in parts if part.isdecimal())
+
+
+def _dotted(version: Version) -> str:
+    return ".".join(str(part) for part in version)

@@ -17,7 +17,8 @@ from statistics import median
 
 from targets.agent_archive import agent_archive
 from targets.agent_client import AgentClient, AgentError
-from targets.device import Device, RunSettings
+from targets.device import Device
+from targets.jobs import ProcessSettings
 from targets.local import LocalTransport
 
 MIB = 1 << 20
@@ -129,7 +130,7 @@ def child_bytes(device: Device, model: Path) -> int:
         if phase == "warm-up":
             watcher.start()
 
-    device.benchmark(staged, RunSettings(1, 0.1, _LOOP_S), on_progress)
+    device.jobs.benchmark(staged, ProcessSettings(1, 0.1, _LOOP_S), on_progress)
     watcher.join()
     (found,) = seen
     return found

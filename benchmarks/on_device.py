@@ -151,7 +151,7 @@ def _in_turn(device: Device, path: Path, rounds: int) -> dict[str, list[float]]:
     staged = device.push(path)
 
     def by_kedge() -> float:
-        return median(device.benchmark(staged, one_process(1, SECONDS)).samples_ns) / 1e3
+        return median(device.jobs.benchmark(staged, one_process(1, SECONDS)).samples_ns) / 1e3
 
     sides: dict[str, Callable[[], float]] = {
         "kedge": by_kedge,

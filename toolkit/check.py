@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from targets.agent_archive import agent_archive
-from targets.device import OnProgress
 from targets.doctor import Diagnosis, FirstUse, WheelToSend, diagnose, require_space
 from targets.inventory import Target
 from targets.probe import Probe, probe
+from targets.progress import OnProgress
 from targets.provision import connect
 from targets.runtimes.fit import about_wheel_bytes
 from targets.runtimes.release import RuntimeChoice

@@ -9,11 +9,13 @@ from converters.evidence.conversion import Conversion
 from converters.formats import read_model_file
 from converters.process import convert
 from converters.request import ConversionRequest
-from targets.device import OnProgress, Staged, no_progress
 from targets.inventory import Target
+from targets.place import place_of
+from targets.progress import OnProgress, no_progress
+from targets.staged import Staged
 from toolkit.admission import admit, admit_conversion
 from toolkit.check import CONVERTED_FORMAT
-from toolkit.measure.bench import BenchSettings, Measurement, bench_on, place_of
+from toolkit.measure.bench import BenchSettings, Measurement, bench_on
 from toolkit.measure.host_latency import measure_on
 from toolkit.measure.ready import open_board
 from toolkit.progress import forward

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from converters.progress import Progress
-from targets.device import OnProgress
+from targets.progress import OnProgress
 
 
 def forward(on_progress: OnProgress) -> Callable[[Progress], None]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from targets.device import OnProgress
 from targets.errors import TargetError
 from targets.inventory import Target
+from targets.progress import OnProgress
 from targets.provision import open_device
 
 #: A small board with a slow card is back within this time, or it is not coming by itself.

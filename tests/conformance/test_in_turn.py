@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from device_agent.contract.measurement import LEAST_RUNS
-from targets.device import no_progress
+from targets.progress import no_progress
 from targets.provision import open_device
 from tests.boards import BoardUnderTest
 from tests.tiny_model import relu_model

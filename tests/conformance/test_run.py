@@ -12,7 +12,7 @@ from converters.evidence.model_toml import card_text
 from converters.tflite.reader import read_model
 from device_agent.contract.model_card import RESIZES, ImageInput, ModelCard, Output
 from device_agent.samples.preprocess import preprocess
-from targets.device import no_progress
+from targets.progress import no_progress
 from targets.provision import open_device
 from tests.boards import BoardUnderTest
 from tests.conformance.conftest import add_arguments

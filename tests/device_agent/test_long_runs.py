@@ -11,7 +11,7 @@ import pytest
 from device_agent.contract.conditions import conditions_from_json
 from device_agent.contract.measurement import process_run_from_json
 from targets.agent_client import AgentClient, AgentError
-from targets.device import BoardRun
+from targets.jobs import BoardRun
 from targets.local import LocalTransport
 from tests.device_agent.agents import agent_command, open_agent, put, sha256_of
 from tests.tiny_model import relu_model

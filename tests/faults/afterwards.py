@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 
 from targets.agent_archive import agent_archive
-from targets.device import RunSettings
 from targets.inventory import Target
+from targets.jobs import ProcessSettings
 from targets.provision import open_device
 from tests.device_agent.agents import files_below, processes_with
 
 AGENT = agent_archive()
-BRIEF = RunSettings(threads=1, warmup_s=0.01, duration_s=0.02)
+BRIEF = ProcessSettings(threads=1, warmup_s=0.01, duration_s=0.02)
 #: A minute of warm-up: a timed loop ends early, when it has as many samples as it has room for.
-LONG = RunSettings(threads=1, warmup_s=60, duration_s=0.02)
+LONG = ProcessSettings(threads=1, warmup_s=60, duration_s=0.02)
 SAMPLE = {"x": np.array([[-3, -1, 1, 3]], np.int8)}
 
 
@@ -41,8 +41,8 @@ def assert_unharmed(target: Target, model: Path) -> None:
     with open_device(target) as device:
         device.prepare_runtime("tflite")
         staged = device.push(model)
-        assert len(device.benchmark(staged, BRIEF).samples_ns) >= 10
-        _, outputs = device.infer(staged, SAMPLE)
+        assert len(device.jobs.benchmark(staged, BRIEF).samples_ns) >= 10
+        _, outputs = device.jobs.infer(staged, SAMPLE)
     np.testing.assert_array_equal(outputs["y0"], [[0, 0, 1, 3]])
     left = [path for path in files_below(Path(target.root)) if "/runtimes/" not in path]
     assert [path for path in left if path not in ("agent/.made", "store/lock")] == [

@@ -26,7 +26,7 @@ def test_a_process_that_dies_is_named(here: Target, model: Path) -> None:
         for number, words in DEATHS.items():
             killer = Killer(here, number)
             with pytest.raises(AgentError, match=words) as died:
-                device.benchmark(staged, LONG, killer.watch)
+                device.jobs.benchmark(staged, LONG, killer.watch)
             killer.join()
             assert died.value.code == "child_died"
             assert "in the phase `warm-up`" in str(died.value)
@@ -63,6 +63,6 @@ def test_a_process_that_ends_before_it_is_asked_anything(here: Target, model: Pa
         killer = threading.Thread(target=kill)
         killer.start()
         with pytest.raises(AgentError, match="died: it was killed"):
-            device.benchmark(staged, LONG)
+            device.jobs.benchmark(staged, LONG)
         killer.join()
     assert_unharmed(here, model)

@@ -70,9 +70,9 @@ def test_for_the_tensors(here: Target, root: Path, model: Path) -> None:
         device.prepare_runtime("tflite")
         staged = device.push(model)
         with full(root), pytest.raises(BoardDiskError, match="bytes are needed") as refused:
-            device.infer(staged, {"x": SAMPLES})
+            device.jobs.infer(staged, {"x": SAMPLES})
         assert "Free some space" in refused.value.hint
-        assert len(device.infer(staged, {"x": SAMPLES})[1]["y0"]) == len(SAMPLES)
+        assert len(device.jobs.infer(staged, {"x": SAMPLES})[1]["y0"]) == len(SAMPLES)
     assert_unharmed(here, model)
 
 
@@ -82,7 +82,7 @@ def test_for_the_last_of_several_tensors(here: Target, root: Path, model: Path) 
         staged = device.push(model)
         much = {"x": np.ones((1_000_000, 4), np.int8), "y": np.ones((SIZE, 1), np.int8)}
         with pytest.raises(BoardDiskError, match="bytes are needed"):
-            device.infer(staged, much)
+            device.jobs.infer(staged, much)
         assert [path.name for path in root.glob("store/scratch/*")] == [staged.sha256]
     assert_unharmed(here, model)
 
@@ -93,16 +93,16 @@ def test_for_the_results(
     with open_device(here) as device:
         device.prepare_runtime("tflite")
         staged = device.push(model)
-        ask = device._job
+        ask = device.jobs._job
 
         def in_a_full_disk(*arguments: object, **named: object) -> object:
             with full(root):
                 return ask(*arguments, **named)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(device, "_job", in_a_full_disk)
+        monkeypatch.setattr(device.jobs, "_job", in_a_full_disk)
         with pytest.raises(BoardDiskError, match="No space left") as refused:
-            device.benchmark(staged, BRIEF)
+            device.jobs.benchmark(staged, BRIEF)
         assert "Free some space" in refused.value.hint
         with pytest.raises(BoardDiskError, match="No space left"):
-            device.infer(staged, {"x": SAMPLES})
+            device.jobs.infer(staged, {"x": SAMPLES})
     assert_unharmed(here, model)

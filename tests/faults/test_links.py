@@ -17,8 +17,9 @@ from targets import device as device_module
 from targets import probe as probe_module
 from targets import provision
 from targets.agent_client import AgentClient
-from targets.device import Device, OnProgress, no_progress
+from targets.device import Device
 from targets.inventory import Target
+from targets.progress import OnProgress, no_progress
 from targets.provision import open_device
 from targets.sample_run import SampleRequest
 from targets.transport import UnreachableError
@@ -49,20 +50,20 @@ def cut_when(server: LoopbackSshd, true: Callable[[], object]) -> threading.Thre
 
 
 def benchmark(device: Device, path: Path) -> None:
-    device.benchmark(device.push(path), LONG)
+    device.jobs.benchmark(device.push(path), LONG)
 
 
 def benchmark_briefly(device: Device, path: Path) -> None:
-    device.benchmark(device.push(path), BRIEF)
+    device.jobs.benchmark(device.push(path), BRIEF)
 
 
 def infer(device: Device, path: Path) -> None:
-    device.infer(device.push(path), {"x": np.ones((50_000, 4), np.int8)})
+    device.jobs.infer(device.push(path), {"x": np.ones((50_000, 4), np.int8)})
 
 
 def run_samples(device: Device, path: Path) -> None:
     samples = [{"x": np.ones(4, np.float32)}] * 20
-    device.run_samples(device.push(path), SampleRequest(ModelCard(), samples))
+    device.jobs.run_samples(device.push(path), SampleRequest(ModelCard(), samples))
 
 
 @pytest.mark.parametrize("work", [benchmark, infer, run_samples])

@@ -30,13 +30,13 @@ root, model, python = sys.argv[1:]
 target = Target("here", "local", root=root, execution=Execution("board:ai-edge-litert", python))
 with open_device(target) as device:
     device.prepare_runtime("tflite")
-    device.benchmark(device.push(Path(model)), LONG)
+    device.jobs.benchmark(device.push(Path(model)), LONG)
 """
 
 
 def use(device: Device, model: Path, said: list[str]) -> None:
     device.prepare_runtime("tflite", on_progress=lambda what, done, total: said.append(what))
-    assert len(device.benchmark(device.push(model), BRIEF).samples_ns) >= 10
+    assert len(device.jobs.benchmark(device.push(model), BRIEF).samples_ns) >= 10
 
 
 def test_a_host_that_is_killed_leaves_the_board_to_the_next(
@@ -71,7 +71,7 @@ def test_nobody_removes_what_another_measures_with(here: Target, model: Path) ->
         with pytest.raises(TargetError, match=f"{getpass.getuser()}@.* is using here") as refused:
             remove_from_board(here)
         assert "Wait" in refused.value.hint
-        assert len(device.benchmark(device.push(model), BRIEF).samples_ns) >= 10
+        assert len(device.jobs.benchmark(device.push(model), BRIEF).samples_ns) >= 10
     wait_until(lambda: not agents(here))
     assert remove_from_board(here)
     assert not Path(here.root).exists()
@@ -85,7 +85,7 @@ def test_an_agent_that_is_killed_leaves_the_board_to_the_next(here: Target, mode
 
         def measure() -> None:
             try:
-                first.benchmark(staged, LONG)
+                first.jobs.benchmark(staged, LONG)
             except Exception as error:
                 ended.append(error)
 

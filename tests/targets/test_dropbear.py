@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from targets.agent_archive import agent_archive
-from targets.device import RunSettings
 from targets.inventory import Target
+from targets.jobs import ProcessSettings
 from targets.provision import open_device, remove_from_board
 from targets.ssh.transport import connect_ssh
 from targets.transport import HostKeyError, LoginRefusedError, UnreachableError
@@ -51,8 +51,8 @@ def test_the_whole_arrow(board: Target, tmp_path: Path, monkeypatch: pytest.Monk
     with open_device(with_own_runtime(board)) as device:
         device.prepare_runtime("tflite")
         staged = device.push(model)
-        _, outputs = device.infer(staged, {"x": x})
-        run = device.benchmark(staged, RunSettings(1, 0.01, 0.05))
+        _, outputs = device.jobs.infer(staged, {"x": x})
+        run = device.jobs.benchmark(staged, ProcessSettings(1, 0.01, 0.05))
 
     np.testing.assert_array_equal(outputs["y0"], np.maximum(x, 0))
     assert run.samples_ns

@@ -15,11 +15,12 @@ import pytest
 from targets import provision
 from targets.agent_archive import agent_archive
 from targets.agent_client import AgentError, BoardDiskError
-from targets.device import RunSettings, Staged
 from targets.errors import TargetError
 from targets.inventory import Target
+from targets.jobs import ProcessSettings
 from targets.local import LocalTransport
 from targets.provision import connect, open_device, remove_from_board
+from targets.staged import Staged
 from targets.transport import Completed, UnreachableError
 from tests.boards import BoardUnderTest, require_board_parts
 from tests.device_agent.agents import files_below, processes_with
@@ -275,10 +276,10 @@ def test_results_are_fetched_and_nothing_of_them_stays(
     with open_device(here) as device:
         device.use(device.runtime_for("tflite"))
         staged = device.push(model)
-        board, outputs = device.infer(staged, {"x": x})
-        run = device.benchmark(staged, RunSettings(1, 0.01, 0.05))
+        board, outputs = device.jobs.infer(staged, {"x": x})
+        run = device.jobs.benchmark(staged, ProcessSettings(1, 0.01, 0.05))
         with pytest.raises(AgentError, match="takes int8"):
-            device.infer(staged, {"x": x.astype(np.float32)})
+            device.jobs.infer(staged, {"x": x.astype(np.float32)})
 
     assert board == run.run.kernel_class
     assert list(outputs) == ["y0", "y1"]

@@ -11,6 +11,7 @@ import pytest
 
 from targets.address import AddressError
 from targets.inventory import Target
+from targets.place import place_of
 from targets.ssh.config import SshConfigError, read_settings
 from targets.ssh.route import route_to
 from targets.ssh.transport import connect_ssh
@@ -19,7 +20,6 @@ from tests.kedge import assert_refused, kedge
 from tests.targets.loopback import target_at
 from toolkit.demo.sshd import LoopbackSshd
 from toolkit.demo.sshd_files import SshdUnavailableError, find_program
-from toolkit.measure.bench import place_of
 
 KEY = "SHA256:" + "A" * 43
 

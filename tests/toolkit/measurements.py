@@ -5,7 +5,8 @@ from pathlib import Path
 from device_agent.contract.conditions import Conditions
 from device_agent.contract.facts import facts_from_json
 from device_agent.contract.measurement import KernelClass, ProcessRun
-from targets.device import BoardRun, Staged
+from targets.jobs import BoardRun
+from targets.staged import Staged
 from toolkit.judge.parity import EQUAL, Parity
 from toolkit.judge.row import Row
 from toolkit.judge.statistics import latency

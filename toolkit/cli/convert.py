@@ -95,7 +95,7 @@ def command(
 def _do(
     request: ConversionRequest, names: tuple[str, ...], latency_on: str | None, as_json: bool
 ) -> int:
-    from toolkit.measure.bench import place_of
+    from targets.place import place_of
     from toolkit.measure.host_latency import THIS_COMPUTER
     from toolkit.project import conversion_cache, find_target
 

@@ -17,7 +17,7 @@ from toolkit.errors import ToolkitError
 from toolkit.report.tables import Block, Note, Table
 
 if TYPE_CHECKING:
-    from targets.device import OnProgress
+    from targets.progress import OnProgress
 
 #: Wider than any table, so that its own width can be asked for.
 _WIDEST = 10_000

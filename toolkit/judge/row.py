@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from device_agent.contract.facts import Facts
 from device_agent.contract.placement import Placement
-from targets.device import BoardRun
+from targets.jobs import BoardRun
 from toolkit.judge.energy import Energy, energy_of
 from toolkit.judge.pace import Pace, pace_of
 from toolkit.judge.soak import Soak, soak_of

@@ -24,7 +24,9 @@ from converters.model_file import ModelFile
 from converters.request import UNSCALED
 from converters.tensor_spec import TensorSpec, dequantize, quantize
 from device_agent.contract.model_card import ImageInput, ModelCard
-from targets.device import Device, OnProgress, Staged
+from targets.device import Device
+from targets.progress import OnProgress
+from targets.staged import Staged
 
 Array = np.ndarray[Any, Any]
 
@@ -91,7 +93,7 @@ def measure_accuracy(
     for done, inputs in _batches(samples, model.inputs, card):
         on_progress("accuracy on the board", done, len(samples))
         host_scores = FORMATS[model.format].run(model.path, inputs)[output.name]
-        board_scores = device.infer(on_board, inputs)[1][output.name]
+        board_scores = device.jobs.infer(on_board, inputs)[1][output.name]
         host.append(_classes(host_scores, output, threshold))
         board.append(_classes(board_scores, output, threshold))
     on_progress("accuracy on the board", len(samples), len(samples))

@@ -11,9 +11,13 @@ from converters.model_file import ModelFile
 from device_agent.contract.facts import Facts
 from device_agent.contract.measurement import KernelClass
 from device_agent.contract.op_times import OpTimes
-from targets.device import Device, OnProgress, RunSettings, Staged, no_progress
+from targets.device import Device
 from targets.execution import Execution
 from targets.inventory import Target
+from targets.jobs import ProcessSettings
+from targets.place import place_of
+from targets.progress import OnProgress, no_progress
+from targets.staged import Staged
 from targets.transport import UnreachableError
 from toolkit.judge.parity import Parity
 from toolkit.judge.row import Row
@@ -26,8 +30,6 @@ from toolkit.measure.quality import QUALITIES
 from toolkit.measure.ready import open_board, ready
 from toolkit.measure.rows import measure_row, one_process
 from toolkit.reboot import explain_loss
-
-_LOOPBACK = ("127.", "::1", "localhost")
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class BenchSettings:
     data: Path | None = None
     """Labelled data set, for the accuracy on the board."""
 
-    def one_process(self, threads: int) -> RunSettings:
+    def one_process(self, threads: int) -> ProcessSettings:
         """Return how one fresh process measures."""
         if self.soak_s:
             return replace(one_process(threads, self.soak_s, self.seed), soak=True)
@@ -184,18 +186,6 @@ def _op_times(
         return None
     on_progress("time each operator", 0, 0)
     return ask_op_times(device, staged)
-
-
-def place_of(target: Target) -> str:
-    """Say where a target is, so that nobody takes this computer for a board."""
-    if target.is_local:
-        return "this computer"
-    from targets.ssh.route import route_to  # paramiko takes 0.2 s to import: only who needs it
-
-    route = route_to(target)
-    if len(route) == 1 and route[0].host.startswith(_LOOPBACK):  # else it is the jump host's
-        return "this computer over SSH"
-    return f"{target.name} ({target.address})"
 
 
 def threads_for(

@@ -10,9 +10,9 @@ from pathlib import Path
 from converters.errors import ConversionError
 from converters.formats import read_model_file
 from device_agent.contract.codes import IntegrityError
-from targets.device import OnProgress, no_progress
 from targets.errors import TargetError
 from targets.inventory import Target
+from targets.progress import OnProgress, no_progress
 from toolkit.errors import ToolkitError
 from toolkit.measure.bench import BenchSettings, Measurement, bench
 

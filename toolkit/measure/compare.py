@@ -10,15 +10,18 @@ from pathlib import Path
 from converters.formats import read_model_file
 from device_agent.contract.facts import Facts
 from device_agent.contract.measurement import KernelClass
-from targets.device import BoardRun, Device, OnProgress, RunSettings, Staged, no_progress
+from targets.device import Device
 from targets.inventory import Target
+from targets.jobs import BoardRun, ProcessSettings
+from targets.place import place_of
+from targets.progress import OnProgress, no_progress
+from targets.staged import Staged
 from toolkit.errors import ToolkitError
 from toolkit.judge.earlier import EarlierResult
 from toolkit.judge.ratio import LEAST_PROCESSES, NOISE, Ratio, compare_medians
 from toolkit.judge.row import Row, row_of
 from toolkit.judge.statistics import Latency
 from toolkit.judge.verdict import VALID, Verdict
-from toolkit.measure.bench import place_of
 from toolkit.measure.outputs import host_class
 from toolkit.measure.ready import open_board, ready
 from toolkit.measure.rows import one_process
@@ -236,7 +239,7 @@ def draw_order(arms: int, processes: int, seed: int) -> list[int]:
 def interleave(
     device: Device,
     models: Sequence[Staged],
-    one: RunSettings,
+    one: ProcessSettings,
     processes: int,
     on_progress: OnProgress,
 ) -> list[list[BoardRun]]:
@@ -256,5 +259,5 @@ def interleave(
     runs: list[list[BoardRun]] = [[] for _ in models]
     for done, arm in enumerate(order):
         on_progress("measure in turn", done, len(order))
-        runs[arm].append(device.benchmark(models[arm], one))
+        runs[arm].append(device.jobs.benchmark(models[arm], one))
     return runs

@@ -12,8 +12,11 @@ from converters.formats import read_model_file
 from converters.measure import Figure, FileFigures, FileRefusal, Measure
 from device_agent.contract.codes import CHILD_DIED, CHILD_TIMEOUT, MODEL_REFUSED
 from targets.agent_client import AgentError
-from targets.device import BoardRun, Device, OnProgress, Staged, no_progress
+from targets.device import Device
 from targets.inventory import LOCAL, Target
+from targets.jobs import BoardRun
+from targets.progress import OnProgress, no_progress
+from targets.staged import Staged
 from toolkit.admission import admit
 from toolkit.judge.energy import energy_of
 from toolkit.judge.statistics import PROCESSES, latency, median_interval
@@ -99,7 +102,7 @@ def _run_in_turn(
         number = numbers[arm]
         if number not in refusals:
             with _refuse_file(refusals, number):
-                runs[number].append(device.benchmark(staged[number], one))
+                runs[number].append(device.jobs.benchmark(staged[number], one))
     return runs
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from device_agent.contract.op_times import OpTimes
 from targets.agent_client import AgentError
-from targets.device import Device, Staged
+from targets.device import Device
+from targets.staged import Staged
 
 #: Longest time for which a profile runs the model; it ends after a hundred runs, too.
 LONGEST_PROFILE_S = 3.0
@@ -13,6 +14,6 @@ LONGEST_PROFILE_S = 3.0
 def ask_op_times(device: Device, model: Staged) -> OpTimes:
     """Measure the time of each operator; where that fails, return the reason."""
     try:
-        return device.profile(model, LONGEST_PROFILE_S)
+        return device.jobs.profile(model, LONGEST_PROFILE_S)
     except AgentError as error:
         return OpTimes(reason=str(error).splitlines()[0])

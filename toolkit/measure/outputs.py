@@ -9,7 +9,9 @@ from converters.formats import FORMATS
 from converters.model_file import ModelFile
 from device_agent.contract.cpu_features import cpu_features
 from device_agent.contract.measurement import KernelClass
-from targets.device import Device, OnProgress, Staged
+from targets.device import Device
+from targets.progress import OnProgress
+from targets.staged import Staged
 from toolkit.judge.golden_parity import compare_golden
 from toolkit.judge.parity import Parity, not_compared
 from toolkit.measure.inputs import golden_beside, random_inputs
@@ -47,7 +49,7 @@ def check_outputs(
     host_outputs = model_format.run(
         model.path, inputs, lambda done, total: on_progress("infer on this host", done, total)
     )
-    board, board_outputs = device.infer(on_board, inputs, on_progress=on_progress)
+    board, board_outputs = device.jobs.infer(on_board, inputs, on_progress=on_progress)
     return compare_golden((host, host_outputs), (board, board_outputs), model, golden)
 
 

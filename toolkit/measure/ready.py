@@ -10,9 +10,11 @@ from pathlib import Path
 
 from converters.model_file import ModelFile
 from device_agent.contract.measurement import KernelClass
-from targets.device import Device, OnProgress, Staged
+from targets.device import Device
 from targets.inventory import Target
+from targets.progress import OnProgress
 from targets.provision import open_device
+from targets.staged import Staged
 from toolkit.admission import admit
 
 

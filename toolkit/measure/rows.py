@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from targets.device import BoardRun, Device, OnProgress, RunSettings, Staged, no_progress
+from targets.device import Device
+from targets.jobs import BoardRun, ProcessSettings
+from targets.progress import OnProgress, no_progress
+from targets.staged import Staged
 from toolkit.judge.row import Row, row_of
 from toolkit.judge.statistics import latency
 from toolkit.judge.verdict import is_settled
@@ -11,15 +14,15 @@ from toolkit.judge.verdict import is_settled
 LONGEST_WARMUP_S = 0.5
 
 
-def one_process(threads: int, duration_s: float, seed: int = 0) -> RunSettings:
+def one_process(threads: int, duration_s: float, seed: int = 0) -> ProcessSettings:
     """Return the settings of one fresh process that measures for `duration_s`."""
-    return RunSettings(threads, min(LONGEST_WARMUP_S, duration_s), duration_s, seed)
+    return ProcessSettings(threads, min(LONGEST_WARMUP_S, duration_s), duration_s, seed)
 
 
 def measure_row(
     device: Device,
     model: Staged,
-    one: RunSettings,
+    one: ProcessSettings,
     processes: int,
     rounds: int,
     on_progress: OnProgress,
@@ -47,6 +50,6 @@ def measure_row(
         stage = f"{what} again, as the processes differ" if again else what
         for number in range(processes):
             on_progress(stage, number, processes)
-            runs.append(device.benchmark(model, one, within))
+            runs.append(device.jobs.benchmark(model, one, within))
         on_progress(stage, processes, processes)
     return row_of(device.facts, one.threads, tuple(runs))

@@ -20,11 +20,13 @@ from converters.formats import read_model_file
 from converters.model_file import ModelFile
 from device_agent.contract.measurement import KernelClass
 from device_agent.contract.model_card import ModelCard
-from targets.device import Device, OnProgress, Staged, no_progress
+from targets.device import Device
 from targets.inventory import Target
+from targets.place import place_of
+from targets.progress import OnProgress, no_progress
 from targets.sample_run import SampleAnswer, SampleRequest, SampleRun
+from targets.staged import Staged
 from toolkit.errors import ToolkitError
-from toolkit.measure.bench import place_of
 from toolkit.measure.ready import open_board, ready
 from toolkit.measure.sample_files import (
     Sample,
@@ -165,7 +167,7 @@ def _run_batch(
 ) -> SampleRun:
     on_progress("run on the board", 0, len(batch))
     request = SampleRequest(card, [sample.tensors for sample in batch], settings.keep_outputs)
-    return device.run_samples(staged, request, on_progress)
+    return device.jobs.run_samples(staged, request, on_progress)
 
 
 def require_place(path: Path, inputs: Sequence[Path]) -> None:

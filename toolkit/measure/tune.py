@@ -16,19 +16,22 @@ from converters.formats import read_model_file
 from converters.model_file import ModelFile
 from device_agent.contract.facts import Facts
 from targets.agent_client import AgentError
-from targets.device import BoardRun, Device, OnProgress, Staged, no_progress
+from targets.device import Device
 from targets.errors import TargetError
 from targets.execution import Execution
 from targets.inventory import Target
+from targets.jobs import BoardRun
+from targets.place import place_of
+from targets.progress import OnProgress, no_progress
 from targets.runtimes.choice import usable_runtimes
 from targets.runtimes.no_runtime import NoRuntimeError
 from targets.runtimes.release import RuntimeChoice
 from targets.runtimes.wheels import WheelError
+from targets.staged import Staged
 from toolkit.judge.ratio import NOISE
 from toolkit.judge.row import Row, row_of
 from toolkit.judge.statistics import PROCESSES
 from toolkit.judge.verdict import INVALID
-from toolkit.measure.bench import place_of
 from toolkit.measure.compare import draw_order
 from toolkit.measure.ready import open_board, prepare_for
 from toolkit.measure.rows import one_process
@@ -290,7 +293,7 @@ def _measure(
 def _run(device: Device, staged: Staged, setting: Setting, duration_s: float) -> BoardRun:
     device.use(setting.choice)
     one = replace(one_process(setting.threads, duration_s), cores=setting.cores)
-    return device.benchmark(staged, one)
+    return device.jobs.benchmark(staged, one)
 
 
 def _speed(trial: Trial) -> tuple[bool, float]:

@@ -22,7 +22,7 @@ from device_agent.contract.conditions import conditions_from_json
 from device_agent.contract.facts import facts_from_json
 from device_agent.contract.measurement import process_run_from_json, to_json
 from device_agent.contract.packed import pack_times, unpack_times
-from targets.device import BoardRun
+from targets.jobs import BoardRun
 from toolkit.errors import ToolkitError
 from toolkit.judge.earlier import EarlierResult
 from toolkit.judge.row import Row, row_of

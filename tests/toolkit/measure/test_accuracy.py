@@ -12,8 +12,9 @@ from converters.errors import ConversionError
 from converters.evidence.model_toml import MODEL_TOML, card_text
 from converters.tflite.reader import read_model
 from device_agent.contract.model_card import ImageInput, ModelCard, Output
-from targets.device import Device, no_progress
+from targets.device import Device
 from targets.inventory import Target
+from targets.progress import no_progress
 from targets.provision import open_device
 from tests.tiny_model import add_model, pictures_model, relu_model
 from toolkit.measure import accuracy

@@ -5,7 +5,9 @@ from typing import Any, cast
 
 import pytest
 
-from targets.device import BoardRun, Device, RunSettings, Staged
+from targets.device import Device
+from targets.jobs import BoardRun, ProcessSettings
+from targets.staged import Staged
 from tests.toolkit.measurements import FACTS, board_run
 from toolkit.judge.row import Row
 from toolkit.judge.verdict import UNSTABLE, VALID
@@ -22,8 +24,9 @@ class ScriptedBoard:
 
     def __init__(self, medians: Sequence[int]) -> None:
         self._medians = iter(medians)
+        self.jobs = self
 
-    def benchmark(self, staged: Staged, one: RunSettings, on_progress: Any) -> BoardRun:
+    def benchmark(self, staged: Staged, one: ProcessSettings, on_progress: Any) -> BoardRun:
         return board_run([10_000 * next(self._medians)] * 60)
 
 

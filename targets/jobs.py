@@ -1,0 +1,272 @@
+"""What a board does with a model: benchmark, profile, infer, run samples; each is a job.
+
+Every job is a process of its own on the board, in which the runtime loads the model anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from device_agent.contract.conditions import Conditions, conditions_from_json
+from device_agent.contract.measurement import (
+    LEAST_RUNS,
+    KernelClass,
+    ProcessRun,
+    process_run_from_json,
+)
+from device_agent.contract.op_times import OpTimes, op_times_from_json
+from device_agent.contract.packed import unpack_times
+from targets.agent_client import ANSWER_TIMEOUT_S, AgentClient, AgentError, BoardDiskError
+from targets.execution import Execution
+from targets.progress import OnProgress, no_progress
+from targets.sample_run import SampleRequest, SampleRun, run_arguments, sample_run, tensors_of
+from targets.staged import Staged
+
+if TYPE_CHECKING:
+    import numpy as np
+
+#: A job may need so long before its first sign of life: importing a runtime from a slow card.
+JOB_START_TIMEOUT_S = 120.0
+
+#: A model so slow that its least number of runs takes longer than asked still gets its time.
+SLOW_RUNS = 20
+SLOW_JOB_S = 120.0
+
+#: All samples of a parity check, on a slow board.
+INFER_TIMEOUT_S = 3600.0
+
+#: What an agent accepts.
+LONGEST_JOB_S = 86400.0
+
+
+@dataclass(frozen=True)
+class ProcessSettings:
+    """How one process of a benchmark runs."""
+
+    threads: int
+    warmup_s: float
+    duration_s: float
+    seed: int = 0
+    period_ns: int = 0
+    """Between two requests; 0 is back to back."""
+    soak: bool = False
+    """One long run, its samples thinned and its memory read meanwhile."""
+    cores: tuple[int, ...] | None = None
+    """The cores that the process is kept to, empty for all; `None`: as kedge.toml says."""
+
+    @property
+    def timeout_s(self) -> float:
+        """The process has answered within so long, however slow the model is."""
+        longest = self.duration_s if self.soak else SLOW_RUNS * self.duration_s
+        requests = LEAST_RUNS * self.period_ns / 1e9
+        return JOB_START_TIMEOUT_S + SLOW_JOB_S + self.warmup_s + longest + requests
+
+
+@dataclass(frozen=True)
+class BoardRun:
+    """What one process saw, and what the board was doing before, during and after."""
+
+    run: ProcessRun
+    samples_ns: tuple[int, ...]
+    """`invoke` alone."""
+    conditions: tuple[Conditions, ...]
+    end_to_end_ns: tuple[int, ...] = ()
+    """The whole of an inference: quantize, set, invoke, get, dequantize."""
+    series: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """What else the run recorded, by name; see `ProcessRun.series`."""
+
+
+class Jobs:
+    """The jobs of one board, on the runtime that it uses."""
+
+    def __init__(self, client: AgentClient, execution: Execution) -> None:
+        self._client = client
+        self._execution = execution
+        self._runtime = ""
+        self._tree = ""
+
+    def use(self, runtime: str, tree: str) -> None:
+        """Let all jobs use a runtime from now on.
+
+        Args:
+            runtime: Name of its distribution, as in `RuntimeChoice`.
+            tree: Digest of the folder that was brought there; empty for the board's own runtime.
+        """
+        self._runtime, self._tree = runtime, tree
+
+    def load_runtime(self) -> KernelClass:
+        """Load the runtime and the delegate once.
+
+        Returns:
+            Kernels that will compute there.
+
+        Raises:
+            AgentError: The runtime is there, but does not load, or the delegate does not.
+        """
+        answer = self._job("describe", {}, JOB_START_TIMEOUT_S)
+        return KernelClass(**answer["kernel_class"])
+
+    def benchmark(
+        self, model: Staged, settings: ProcessSettings, on_progress: OnProgress = no_progress
+    ) -> BoardRun:
+        """Load and time a model in one fresh process on the board.
+
+        Raises:
+            AgentError: The model does not load or run there, or the process died.
+        """
+        answer = self._job(
+            "benchmark",
+            {
+                "model": model.sha256,
+                "threads": settings.threads,
+                "warmup_s": settings.warmup_s,
+                "duration_s": settings.duration_s,
+                "seed": settings.seed,
+                "period_ns": settings.period_ns,
+                "soak": settings.soak,
+                **({} if settings.cores is None else {"cores": list(settings.cores)}),
+            },
+            settings.timeout_s,
+            lambda event: on_progress(
+                str(event.get("phase", "")), int(event.get("done", 0)), int(event.get("total", 0))
+            ),
+            stoppable=settings.soak,
+        )
+        run = process_run_from_json(answer["run"])
+        files = [run.samples, run.end_to_end, str(answer["conditions"]), *run.series.values()]
+        steady, end_to_end, conditions, *series = self._fetch(files)
+        return BoardRun(
+            run,
+            unpack_times(steady),
+            tuple(conditions_from_json(entry) for entry in json.loads(conditions)),
+            unpack_times(end_to_end),
+            dict(zip(run.series, map(unpack_times, series), strict=True)),
+        )
+
+    def profile(self, model: Staged, duration_s: float) -> OpTimes:
+        """Ask the runtime how long each operator takes, on one thread; it may not tell.
+
+        Raises:
+            AgentError: The model does not load or run there, or the process died.
+        """
+        args = {"model": model.sha256, "duration_s": duration_s}
+        timeout_s = JOB_START_TIMEOUT_S + SLOW_JOB_S + duration_s
+        return op_times_from_json(self._job("profile", args, timeout_s))
+
+    def infer(
+        self,
+        model: Staged,
+        inputs: Mapping[str, np.ndarray[Any, Any]],
+        threads: int = 1,
+        on_progress: OnProgress = no_progress,
+    ) -> tuple[KernelClass, dict[str, np.ndarray[Any, Any]]]:
+        """Run a model over samples on the board.
+
+        Args:
+            model: The model, staged.
+            inputs: Samples by input name, `(samples, ...)`, exactly of the input's type.
+            threads: Threads of the runtime.
+            on_progress: Called while the board works.
+
+        Returns:
+            What computed there, and the outputs by name, `(samples, ...)`.
+
+        Raises:
+            AgentError: The model does not load or run there, or the inputs do not fit it.
+        """
+        with self._lent() as lend:
+            args = {
+                "model": model.sha256,
+                "threads": threads,
+                "inputs": [lend(name, values) for name, values in inputs.items()],
+            }
+            answer = self._job(
+                "infer",
+                args,
+                INFER_TIMEOUT_S,
+                lambda event: on_progress(
+                    "infer on the board", int(event.get("done", 0)), int(event.get("total", 0))
+                ),
+            )
+            results = self._fetch([entry["sha256"] for entry in answer["outputs"]])
+        return KernelClass(**answer["kernel_class"]), tensors_of(answer["outputs"], results)
+
+    def run_samples(
+        self, model: Staged, wanted: SampleRequest, on_progress: OnProgress = no_progress
+    ) -> SampleRun:
+        """Run real samples as an application does: preprocess, quantize, invoke, answer.
+
+        Raises:
+            AgentError: The model does not load or run there, or a sample does not fit it.
+        """
+        threads = wanted.threads or self._execution.threads or 1
+        with self._lent() as lend:
+            tensors = [[lend(n, v) for n, v in one.items()] for one in wanted.samples]
+            args = {"model": model.sha256, "threads": threads, **run_arguments(wanted, tensors)}
+            answer = self._job(
+                "run",
+                args,
+                INFER_TIMEOUT_S,
+                lambda event: on_progress(
+                    "run on the board", int(event.get("done", 0)), int(event.get("total", 0))
+                ),
+            )
+            (answers,) = self._fetch([answer["answers"]])
+            kept = self._fetch([entry["sha256"] for entry in answer["outputs"]])
+        return sample_run(answer, answers, kept)
+
+    @contextmanager
+    def _lent(self) -> Iterator[Callable[[str, np.ndarray[Any, Any]], dict[str, str]]]:
+        """Give what sends a tensor; those that it sent are taken from the board afterwards."""
+        sent: list[str] = []
+
+        def lend(name: str, values: np.ndarray[Any, Any]) -> dict[str, str]:
+            data = values.astype(values.dtype.newbyteorder("<")).tobytes()
+            sha256 = hashlib.sha256(data).hexdigest()
+            self._client.put(io.BytesIO(data), sha256, len(data))
+            sent.append(sha256)
+            return {"name": name, "dtype": values.dtype.name, "sha256": sha256}
+
+        try:
+            yield lend
+        except (AgentError, BoardDiskError):  # after others there is no agent to ask
+            self._drop(sent)
+            raise
+        self._drop(sent)
+
+    def _fetch(self, digests: list[str]) -> list[bytes]:
+        """Take results from the board; nothing of them stays there. Two of them may be equal."""
+        data = [self._client.get(sha256) for sha256 in digests]
+        self._drop(digests)
+        return data
+
+    def _drop(self, digests: list[str]) -> None:
+        self._client.call("drop", {"sha256": digests})
+
+    def _job(
+        self,
+        op: str,
+        args: Mapping[str, Any],
+        timeout_s: float,
+        on_event: Callable[[Mapping[str, Any]], None] | None = None,
+        stoppable: bool = False,
+    ) -> dict[str, Any]:
+        assert self._runtime, "prepare_runtime comes before the first job"
+        execution = self._execution
+        runtime = {
+            "runtime": self._runtime,
+            "tree": self._tree,
+            "delegate": execution.delegate,
+            "allow_cpu": execution.allow_cpu,
+            "cores": list(execution.cores),
+        }
+        timeout_s = min(timeout_s, LONGEST_JOB_S)
+        args = {**runtime, **args, "timeout_s": timeout_s}
+        ask = self._client.call_stoppable if stoppable else self._client.call
+        return ask(op, args, timeout_s + ANSWER_TIMEOUT_S, on_event)

@@ -48,11 +48,11 @@ def test_for_the_wheels_of_a_runtime(
     monkeypatch.setattr(device_module, "find_wheels", lambda *_: [wheel])
     with open_device(here) as device:
         with pytest.raises(BoardDiskError, match="bytes are needed") as refused:
-            device._bring_runtime(None, lambda *_: None)
+            device._bring_runtime(device.runtime_for("tflite"), None, lambda *_: None)
         assert "Free some space" in refused.value.hint
         staged = device.push(wheel)
         assert staged.sent_bytes < 4096  # the next try does not send it again
-        device._drop([staged.sha256])
+        device.jobs._drop([staged.sha256])
     assert_unharmed(here, model)
 
 

@@ -203,7 +203,7 @@ def runtimes(tmp_path: Path) -> list[int]:
 
 def bring(target: Target, on_progress: OnProgress = no_progress) -> None:
     with open_device(target) as device:
-        device._bring_runtime(None, on_progress)
+        device._bring_runtime(device.runtime_for("tflite"), None, on_progress)
 
 
 @pytest.mark.usefixtures("wheel")

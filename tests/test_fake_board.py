@@ -12,8 +12,9 @@ from device_agent.contract.codes import IntegrityError
 from device_agent.timing.usage import rss_bytes
 from targets import provision
 from targets.agent_client import AgentError, BoardDiskError
-from targets.device import Device, RunSettings
+from targets.device import Device
 from targets.inventory import Target
+from targets.jobs import ProcessSettings
 from targets.provision import open_device
 from targets.transport import DeadlineError, UnreachableError
 from tests.fake_board import FakeBoard, connect_to, simulated_job
@@ -48,8 +49,8 @@ def use(device: Device, model: Path) -> None:
     first, second = device.push(model), device.push(model)
     assert second.sent_bytes < 1000
     assert Path(first.path).read_bytes() == MODEL
-    assert device.prepare_runtime().runtime
-    run = device.benchmark(first, RunSettings(threads=1, warmup_s=0.0, duration_s=0.05))
+    assert device.prepare_runtime("tflite").runtime
+    run = device.jobs.benchmark(first, ProcessSettings(threads=1, warmup_s=0.0, duration_s=0.05))
     assert len(run.samples_ns) == run.run.sample_count >= 10
     assert sum(run.samples_ns) <= run.run.wall_ns
     assert run.end_to_end_ns
@@ -97,10 +98,10 @@ def test_a_full_board_says_so_and_keeps_nothing(
 def test_a_board_that_lies_is_not_believed(target: Target, board: FakeBoard, model: Path) -> None:
     with open_device(target) as device:
         staged = device.push(model)
-        device.prepare_runtime()
+        device.prepare_runtime("tflite")
         board.faults.lies = True
         with pytest.raises(IntegrityError):
-            device.benchmark(staged, RunSettings(threads=1, warmup_s=0.0, duration_s=0.01))
+            device.jobs.benchmark(staged, ProcessSettings(threads=1, warmup_s=0.0, duration_s=0.01))
 
 
 def test_a_cut_link_resumes_where_it_was(target: Target, board: FakeBoard, tmp_path: Path) -> None:
@@ -120,18 +121,18 @@ def test_an_agent_that_dies_is_lost_and_starts_again(
 ) -> None:
     board.faults.dies_at = "describe"
     with open_device(target) as device, pytest.raises(UnreachableError):
-        device.prepare_runtime()
+        device.prepare_runtime("tflite")
     board.faults.dies_at = ""
     with open_device(target) as device:
-        device.prepare_runtime()  # the reservation went with the agent
+        device.prepare_runtime("tflite")  # the reservation went with the agent
 
 
 def test_of_two_hosts_the_second_waits(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("targets.device.RESERVE_TIMEOUT_S", 0.0)
     with open_device(target) as first:
-        first.prepare_runtime()
+        first.prepare_runtime("tflite")
         with open_device(target) as second, pytest.raises(AgentError, match="is using this board"):
-            second.prepare_runtime()
+            second.prepare_runtime("tflite")
 
 
 def test_a_seed_gives_the_same_times(target: Target, board: FakeBoard, model: Path) -> None:
@@ -140,9 +141,9 @@ def test_a_seed_gives_the_same_times(target: Target, board: FakeBoard, model: Pa
         board.run_job = simulated_job(seed=3, median_us=500)
         with open_device(target) as device:
             staged = device.push(model)
-            device.prepare_runtime()
-            settings = RunSettings(threads=1, warmup_s=0.0, duration_s=0.1)
-            runs.append(device.benchmark(staged, settings).samples_ns)
+            device.prepare_runtime("tflite")
+            settings = ProcessSettings(threads=1, warmup_s=0.0, duration_s=0.1)
+            runs.append(device.jobs.benchmark(staged, settings).samples_ns)
     assert runs[0] == runs[1]
     assert 480_000 < sorted(runs[0])[len(runs[0]) // 2] < 520_000
 

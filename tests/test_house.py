@@ -192,3 +192,9 @@ def test_a_public_name_has_one_meaning() -> None:
 
 def test_the_tests_are_not_installed() -> None:
     assert not {"tests", "benchmarks"} & listed_packages()
+
+
+@pytest.mark.parametrize("path", modules("tests"), ids=name_of)
+def test_tests_name_each_other_in_full(path: Path) -> None:
+    beside = {module.stem for module in path.parent.glob("*.py")}
+    assert not beside & set(imported(parsed(path))), "import from tests.…"

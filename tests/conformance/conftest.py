@@ -9,12 +9,16 @@ import pytest
 
 from tests.boards import BoardUnderTest
 from tests.kedge import kedge
+from tests.shared_folder import fill_once
 
 
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a trained model, its data, and `int8/` and `float32/` conversions of it."""
-    folder = tmp_path_factory.mktemp("digits")
+    return fill_once(tmp_path_factory, "digits", _train_and_convert)
+
+
+def _train_and_convert(folder: Path) -> None:
     command = [sys.executable, "-m", "converters.digits_cnn", "--out", ".", "--epochs", "4"]
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
     for recipe, out in (("ptq_w8a8", "int8"), ("float32", "float32")):
@@ -23,7 +27,6 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
             cwd=folder,
         )  # fmt: skip
         assert ran.code == 0, ran.err
-    return folder
 
 
 def add_arguments(board: BoardUnderTest) -> list[str]:

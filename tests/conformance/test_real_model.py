@@ -55,8 +55,8 @@ def test_the_arm64_board_decides_the_same(
     folder = deployed[0]
     assert kedge(*add_arguments(arm64_board), cwd=folder).code == 0
     ran = kedge(
-        "bench", "out/model.tflite", "--on", arm64_board.name, "--duration", "600ms", "--json",
-        cwd=folder,
+        "bench", "out/model.tflite", "--on", arm64_board.name, "--quality", "quick",
+        "--duration", "200ms", "--json", cwd=folder,
     )  # fmt: skip
     entry = ran.json["targets"][0]
     parity = entry["parity"]

@@ -15,6 +15,7 @@ import pytest
 
 from converters.process import convert
 from converters.request import ConversionRequest
+from tests.shared_folder import fill_once
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -63,17 +64,21 @@ def run_program(name: str, *arguments: str | Path) -> str:
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory) -> Path:
     """Folder with digits.keras and digits.npz, as `kedge demo` makes them."""
-    folder = tmp_path_factory.mktemp("digits")
-    run_child("-m", "converters.digits_cnn", "--out", folder)
-    return folder
+
+    def train(folder: Path) -> None:
+        run_child("-m", "converters.digits_cnn", "--out", folder)
+
+    return fill_once(tmp_path_factory, "digits", train)
 
 
 @pytest.fixture(scope="session")
 def zoo(tmp_path_factory, digits) -> Path:
     """Folder with small models of every kind; see model_zoo.py."""
-    folder = tmp_path_factory.mktemp("zoo")
-    run_program("model_zoo", folder, digits / "digits.npz")
-    return folder
+
+    def build(folder: Path) -> None:
+        run_program("model_zoo", folder, digits / "digits.npz")
+
+    return fill_once(tmp_path_factory, "zoo", build)
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ def test_a_plan_tells_steps_samples_time_and_memory_and_writes_nothing(digits_re
     assert [step.kind for step in planned.steps] == ["sparse", "qat_w8a8"]
     assert planned.steps[0].values["sparsity"] == 0.8
     assert planned.samples == {"train": 1295, "validation": 143, "test": 359}
-    assert 1 < planned.steps[1].seconds < planned.seconds < 600
+    assert 0 < planned.steps[1].seconds < planned.seconds < 24 * 3600
     assert 200 * 2**20 < planned.memory_bytes < 8 * 2**30
     assert not (tmp_path / "out").exists()
 

@@ -54,7 +54,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class ModelFile:
-    """What a model file says of itself, whatever its format."""
+    """Content of a model file that every format has."""
 
     format: ClassVar[str]
     """Name of the format; a key of `converters.formats.FORMATS`."""
@@ -116,7 +116,7 @@ class RunOnHost(Protocol):
 
 @dataclass(frozen=True)
 class Format:
-    """What kedge does with the files of one format on this host."""
+    """Functions for the files of one format on this host."""
 
     read: Callable[[Path], ModelFile]
     """Reads a file, which nobody has to trust. Raises ConversionError where it is no whole file

@@ -19,7 +19,7 @@ _PATHS = ("model", "data", "out", "cache", "logs")
 
 @dataclass(frozen=True)
 class ConversionRequest:
-    """One conversion, as asked for."""
+    """One requested conversion."""
 
     model: Path
     """Keras file (.h5, .keras) or SavedModel folder."""

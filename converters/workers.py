@@ -46,13 +46,13 @@ class Worker:
 
 
 def worker_of(environment: Mapping[str, str]) -> Worker | None:
-    """Who this process is.
+    """Find the place of this process among the workers.
 
     Args:
-        environment: Such as `os.environ`.
+        environment: Environment variables, such as `os.environ`.
 
     Returns:
-        None where no cluster of several workers is configured.
+        The worker; None where no cluster of several workers is configured.
 
     Raises:
         ConversionError: The configuration cannot be read, or has other tasks than workers.
@@ -92,8 +92,8 @@ def wait_for_others(worker: Worker, seconds: float) -> None:
     later, when TensorFlow listens there.
 
     Args:
-        worker: Who this is.
-        seconds: How long to wait.
+        worker: This process.
+        seconds: Longest time to wait.
 
     Raises:
         ConversionError: Its own port is taken, or another worker is not reached.
@@ -141,10 +141,10 @@ def check_together(
     """Refuse what several machines could decide differently.
 
     Args:
-        worker: Who this is, if there are several.
+        worker: This process, where several train together; else None.
         tries: Whether steps may be made milder until a budget is kept.
         asks_latency: Whether a step goes by latency, which each machine would measure for itself.
-        recipes: How many are to be done.
+        recipes: Number of recipes.
 
     Raises:
         ConversionError: It has to be done on one machine.

@@ -138,7 +138,7 @@ def _output(
 
 
 def card_to_begin_with(model: ModelFile) -> ModelCard:
-    """What can be guessed of a file that came without a card, for a person to correct.
+    """Guess the card of a file that came without one, for a person to correct.
 
     A uint8 input is taken to store a pixel as it is, as the models of 2018 to 2021 do.
     """
@@ -170,5 +170,5 @@ def _picture(spec: TensorSpec, scale: float, offset: float) -> ImageInput:
 
 
 def kind_of(entry: Input) -> str:
-    """What an input is called in the file."""
+    """Return the name of the kind of an input in model.toml."""
     return IMAGE if isinstance(entry, ImageInput) else ARRAY

@@ -51,7 +51,7 @@ def card_beside(model: ModelFile) -> ModelCard | None:
     """Read `model.toml` in the folder of a .tflite, if there is one.
 
     Raises:
-        ModelTomlError: As from `read_model_toml`.
+        ModelTomlError: The file cannot be read, or does not fit the model.
     """
     path = model.path.parent / MODEL_TOML
     return read_model_toml(path, model) if path.is_file() else None
@@ -147,7 +147,7 @@ def _names(header: str) -> tuple[str, ...]:
 
 
 def card_text(card: ModelCard) -> str:
-    """What a person reads and edits."""
+    """Return the text of a card, which a person reads and edits."""
     lines = [f"schema = {SCHEMA}"]
     for name, entry in card.inputs.items():
         lines += ["", _table("inputs", name), *_input_lines(entry)]

@@ -89,13 +89,13 @@ def _first_normalization(model: Any) -> Any:
 
 
 def _calls(layer: Any) -> Any:
-    """Where it is used; Keras 2 and 3 name the list differently."""
+    """Return the calls of a layer; Keras 2 and 3 name the list differently."""
     nodes = getattr(layer, "inbound_nodes", None)
     return nodes if nodes is not None else layer._inbound_nodes  # noqa: SLF001
 
 
 def _until(model: Any, layer: Any) -> Any:
-    """What goes into a layer, as a model."""
+    """Return a model of what goes into a layer."""
     if type(layer).__module__.startswith("keras."):
         import keras
 

@@ -29,9 +29,9 @@ class PruneChannels(Step):
     macs_ratio: float = number(0.0, 0.01, 0.99)
     """Share of the multiply-accumulates that is to be left, 0-1; 0 if not given."""
     parameters_ratio: float = number(0.0, 0.01, 0.99)
-    """The same of the parameters."""
+    """Share of the parameters that is to be left, 0-1; 0 if not given."""
     latency_ratio: float = number(0.0, 0.01, 0.99)
-    """The same of the latency."""
+    """Share of the latency that is to be left, 0-1; 0 if not given."""
     importance: str = choice("taylor", "l1", "l2")
     """Channels go by how much the loss would change without them (Taylor), or by the norm of their
     weights."""
@@ -45,7 +45,7 @@ class PruneChannels(Step):
 
     @property
     def ratios(self) -> dict[str, float]:
-        """What is given, by what it is a share of."""
+        """Ratios that the recipe sets, by their measure: "macs", "parameters" or "latency"."""
         every = {
             "macs": self.macs_ratio,
             "parameters": self.parameters_ratio,
@@ -55,7 +55,7 @@ class PruneChannels(Step):
 
     @property
     def of(self) -> str:
-        """Of what a share is to be left: "macs", "parameters" or "latency"."""
+        """Measure of which a share is to be left: "macs", "parameters" or "latency"."""
         return next(iter(self.ratios))
 
     @property

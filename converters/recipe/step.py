@@ -44,31 +44,28 @@ def choice(default: str, *others: str) -> Any:
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a recipe.
-
-    Class attributes:
-        kind: What it is called in a recipe.
-        phase: What it changes: `SHAPE`, `TRAINING`, `WEIGHTS` or `NUMBERS`.
-        function: `module:name` of a `converters.draft.draft.Technique`; imported when the step is
-            done, as TensorFlow's add-ons take seconds.
-        uses: The samples it draws on: `TRAIN`, `CALIBRATION`.
-        trains: Whether it trains, which only a model of tf-keras layers can be.
-    """
+    """One step of a recipe."""
 
     kind: ClassVar[str]
+    """Name of the step in a recipe."""
     phase: ClassVar[str]
+    """Phase of the step, by what it changes: `SHAPE`, `TRAINING`, `WEIGHTS` or `NUMBERS`."""
     function: ClassVar[str]
+    """`module:name` of a `converters.draft.draft.Technique`; imported when the step is done, as
+    TensorFlow's add-ons take seconds."""
     uses: ClassVar[tuple[str, ...]] = ()
+    """Samples that the step needs: `TRAIN`, `CALIBRATION`."""
     trains: ClassVar[bool] = False
+    """Whether the step trains, which needs a model of tf-keras layers."""
 
     @property
     def label(self) -> str:
-        """Its part of the recipe's name."""
+        """Part of the recipe's name."""
         return self.kind
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The samples that it draws on with the values that it has."""
+        """Samples that the step needs with its values."""
         return self.uses
 
     @property
@@ -81,7 +78,7 @@ class Step:
         return "", ""
 
     def milder(self) -> Step | None:
-        """What loses less accuracy in its place; None if nothing does but to leave it out."""
+        """Return a step that loses less accuracy; None if only leaving the step out does."""
         return None
 
 

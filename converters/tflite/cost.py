@@ -132,11 +132,11 @@ class _Graph:
         return values.reshape(shape) if values.size == int(np.prod(shape)) else values
 
     def shape(self, index: int) -> tuple[int, ...]:
-        """Of a tensor; a dynamic axis counts as 1."""
+        """Shape of a tensor; a dynamic axis counts as 1."""
         return tuple(max(1, int(axis)) for axis in _numbers(self.tensors[index].shape))
 
     def bytes(self, index: int) -> int:
-        """Of a tensor's values; 0 where the type has no fixed size."""
+        """Size of a tensor's values; 0 where the type has no fixed size."""
         dtype = _DTYPES.get(self.tensors[index].type)
         return int(np.prod(self.shape(index))) * dtype.itemsize if dtype is not None else 0
 
@@ -172,7 +172,7 @@ class _Graph:
                 yield values - values.dtype.type(self._zero_point(index)), axis
 
     def _zero_point(self, index: int) -> int:
-        """What stands for 0.0 in a kernel: another number than 0 in old uint8 files only."""
+        """Integer that stands for 0.0 in a kernel; not 0 in old uint8 files only."""
         quantization = self.tensors[index].quantization
         points = _numbers(quantization.zeroPoint) if quantization is not None else []
         return points[0] if points else 0

@@ -177,7 +177,7 @@ class _Parser:
         return raw.decode("utf-8", "replace")
 
     def _buffers(self, model: Any) -> list[bytes | int]:
-        """Of each buffer its bytes, or, where they follow the FlatBuffer, how many they are."""
+        """Bytes of each buffer, or, where they follow the FlatBuffer, their number."""
         if model.ExternalBuffersLength():
             raise ConversionError(
                 f"{self.path}: keeps its weights in other files, which kedge does not carry yet",
@@ -215,7 +215,7 @@ class _Parser:
     def _uses(
         self, graph: Any, codes: list[tuple[str, int, bool]], tensors: list[Tensor]
     ) -> list[tuple[tuple[str, int, bool], int]]:
-        """Of each operator what it is, and the version that its tensors call for."""
+        """Code of each operator, and the version that its tensors call for."""
         uses = []
         for i in self._span(graph.OperatorsLength(), "operators"):
             operator = graph.Operators(i)
@@ -314,7 +314,7 @@ class _Parser:
 
 
 def _bytes_of(shape: tuple[int, ...], dtype: str) -> int:
-    """Of a tensor's values; 0 where an axis is dynamic or the type has no fixed size."""
+    """Size of a tensor's values; 0 where an axis is dynamic or the type has no fixed size."""
     digits = "".join(filter(str.isdigit, dtype.partition("_")[0].replace("float8", "8")))
     bits = _ODD_BITS.get(dtype, int(digits or 0))
     count = 1

@@ -34,7 +34,6 @@ SAME_BY_DESIGN = {
 # Names that still mean several things. Only ever gets shorter: a name that is clean has to go.
 NOT_YET_ONE_MEANING = {
     "Target",
-    "choose",
     "prune",
     "train",
 }
@@ -42,7 +41,6 @@ NOT_YET_ONE_MEANING = {
 # shorter: what is clean has to go from here.
 NOT_YET = {
     "converters/draft",
-    "converters/prune_blocks",
     "converters/prune_channels",
     "converters/sources",
     "device_agent",

@@ -1,8 +1,8 @@
-"""Which parts of a graph can be left out without anything else changing its shape. NumPy only.
+"""The parts of a graph that can be removed without a change of any other shape. NumPy only.
 
-A part is optional if what comes before it can stand in its place: the branch that an addition adds
-to a shortcut, be that an identity or a projection; and a layer that gives the shape that it takes
-(stochastic depth, Huang et al., 2016, shows that residual networks bear their absence).
+A part is optional if the node before it can replace it. This holds for the branch that an addition
+adds to a shortcut, which is an identity or a projection, and for a layer whose output has the shape
+of its input (stochastic depth, Huang et al., 2016, shows that residual networks tolerate this).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from converters.graph.node import (
     without,
 )
 
-#: Done twice they do what they do once.
+#: Functions that give the same result if they are applied twice.
 _IDEMPOTENT = ("relu", "relu6")
 
 
@@ -30,30 +30,30 @@ class Block:
     """A part that is optional."""
 
     name: str
-    """Of the node whose output something else can stand in for."""
+    """Name of the node whose output can be replaced."""
     stand_in: str
-    """Name of the node that then gives it."""
+    """Name of the node whose output replaces it."""
     nodes: tuple[str, ...]
-    """Names of those that nobody needs any more."""
+    """Names of the nodes that are then not needed any more."""
     macs: int
-    """Of those, for one sample."""
+    """Number of MACs of these nodes for one sample."""
 
 
 def optional_blocks(graph: Graph) -> tuple[Block, ...]:
-    """All optional parts, in the order of the graph; those that cost no MACs are left out.
+    """All optional parts that cost MACs, in the order of the graph.
 
-    Never all of a model: the input of the model is no stand-in for what decides its classes.
+    The input of the model replaces no part, so that never all of a model is optional.
     """
-    found: list[Block] = []
+    parts: list[Block] = []
     for node in graph.nodes:
         if node.op == ADD:
             blocks = [_block(graph, node, name) for name in dict.fromkeys(node.inputs)]
-            # Of a projection and its branch, the branch goes: it costs more.
-            found += sorted(filter(None, blocks), key=lambda block: block.macs)[-1:]
+            # Between a projection and its branch, the branch is optional: it costs more.
+            parts += sorted(filter(None, blocks), key=lambda block: block.macs)[-1:]
         elif node.op in WEIGHTED:
             block = _block(graph, _with_activation(graph, node), node.inputs[0])
-            found += [block] if block else []
-    return tuple(block for block in found if block.macs)
+            parts += [block] if block else []
+    return tuple(block for block in parts if block.macs)
 
 
 def without_block(graph: Graph, block: Block) -> Graph:
@@ -62,13 +62,13 @@ def without_block(graph: Graph, block: Block) -> Graph:
         node.name: tuple(block.stand_in if name == block.name else name for name in node.inputs)
         for node in graph.nodes
     }
-    left = tuple(
+    nodes = tuple(
         replace(node, inputs=inputs[node.name])
         for node in graph.nodes
         if node.name not in block.nodes
     )
     outputs = tuple(block.stand_in if name == block.name else name for name in graph.outputs)
-    return _once(with_weights(replace(graph, nodes=left, outputs=outputs), graph.weights))
+    return _once(with_weights(replace(graph, nodes=nodes, outputs=outputs), graph.weights))
 
 
 def _block(graph: Graph, node: Node, stand_in: str) -> Block | None:
@@ -83,19 +83,19 @@ def _block(graph: Graph, node: Node, stand_in: str) -> Block | None:
 
 
 def _needless(graph: Graph, name: str, stand_in: str) -> tuple[str, ...]:
-    """What nobody needs when one node stands in for another."""
+    """Names of the nodes that are not needed if one node replaces another."""
     nodes, needed = graph.by_name(), set(graph.inputs)
     todo = [stand_in if output == name else output for output in graph.outputs]
     while todo:
-        one = todo.pop()
-        if one not in needed:
-            needed.add(one)
-            todo += [stand_in if taken == name else taken for taken in nodes[one].inputs]
+        needed_name = todo.pop()
+        if needed_name not in needed:
+            needed.add(needed_name)
+            todo += [stand_in if source == name else source for source in nodes[needed_name].inputs]
     return tuple(node.name for node in graph.nodes if node.name not in needed)
 
 
 def _with_activation(graph: Graph, node: Node) -> Node:
-    """A layer's last node: the activation behind it, if nothing else takes from the layer."""
+    """Last node of a layer: the activation after it, if no other node uses the layer's output."""
     consumers = graph.consumers()[node.name]
     alone = len(consumers) == 1 and node.name not in graph.outputs
     return consumers[0] if alone and consumers[0].op == ACTIVATION else node

@@ -1,4 +1,4 @@
-"""Which optional parts go: named ones, or those whose absence is measured to harm least."""
+"""The choice of optional parts to remove: named ones, or those that cost the least loss."""
 
 from __future__ import annotations
 
@@ -10,37 +10,36 @@ from converters.graph.cost import macs
 from converters.graph.node import Graph
 from converters.prune_blocks.blocks import Block, optional_blocks, without_block
 
-#: No part goes that leaves so much less than was asked for, as a share of the MACs, as long as
-#: another one does not.
+#: Largest share of the MACs by which a removal may miss the target, while another part fits.
 _TOO_FAR = 0.05
 
 
 @dataclass(frozen=True)
 class Removal:
-    """A part that went."""
+    """A part that was removed."""
 
     block: Block
     """The part."""
     loss: float
-    """Of the model without it and without those that went before, in nats."""
+    """Loss of the model without this part and without those removed before it, in nats."""
     considered: int
-    """How many parts could have gone."""
+    """Number of parts that could have been removed, this one included."""
 
 
-def choose(
+def remove_cheapest_blocks(
     graph: Graph, loss_of: Callable[[Graph], float], macs_ratio: float, count: int
 ) -> tuple[Graph, tuple[Removal, ...]]:
-    """Take out parts until enough are gone, or none is left.
+    """Remove parts until the target is reached, or no optional part remains.
 
     Args:
-        graph: A trained model.
-        loss_of: Judges a graph; called once for each part, and again after each removal.
-        macs_ratio: Share of the MACs to be left, 0-1; each next part is that with the least loss
-            added for the MACs that it saves. 0 if `count` decides.
-        count: Parts to remove; each next one is that without which the loss is least.
+        graph: Trained model.
+        loss_of: Function of a graph to its loss; called for each part, again after each removal.
+        macs_ratio: Share of the MACs that should remain, 0-1: the next part is the one with the
+            least additional loss for each MAC that it saves. 0 if `count` decides.
+        count: Number of parts to remove: the next part is the one without which the loss is least.
 
     Returns:
-        What is left, and what went, in order.
+        The remaining graph, and the removed parts in order.
     """
     whole, before = macs(graph), loss_of(graph)
     gone: list[Removal] = []
@@ -66,19 +65,19 @@ def choose(
 def remove_named(
     graph: Graph, loss_of: Callable[[Graph], float], names: Sequence[str], origin: str
 ) -> tuple[Graph, tuple[Removal, ...]]:
-    """Take out parts that somebody chose.
+    """Remove the named parts.
 
     Args:
-        graph: A trained model.
-        loss_of: Judges a graph; called once for each part.
-        names: Of the parts, in the order in which they go.
-        origin: What messages call the model.
+        graph: Trained model.
+        loss_of: Function of a graph to its loss; called once for each part.
+        names: Names of the parts, in the order of their removal.
+        origin: Name of the model in messages.
 
     Returns:
-        What is left, and what went.
+        The remaining graph, and the removed parts in order.
 
     Raises:
-        ConversionError: The model cannot do without one of them; the hint names those that it can.
+        ConversionError: A part is not optional; the hint names those that are.
     """
     gone: list[tuple[Graph, Block, int]] = []
     for name in names:

@@ -18,8 +18,8 @@ from converters.graph.node import Graph
 from converters.measure import latencies_us
 from converters.progress import Progress
 from converters.prune_blocks.blocks import optional_blocks
-from converters.prune_blocks.choose import Removal, choose, remove_named
-from converters.prune_channels.reconstruct import reconstructed
+from converters.prune_blocks.choose import Removal, remove_cheapest_blocks, remove_named
+from converters.prune_channels.reconstruct import reconstruct_layers
 from converters.recipe.shape_steps import PruneBlocks
 from converters.training.effect import graph_loss, judged_samples
 from converters.training.trainable import trainable_model
@@ -44,7 +44,7 @@ def prune(draft: Draft, step: PruneBlocks, materials: Materials) -> Draft:
     if step.remove:
         pruned, gone = remove_named(graph, judge, step.remove, str(source.path))
     else:
-        pruned, gone = choose(graph, judge, step.macs_ratio, step.count)
+        pruned, gone = remove_cheapest_blocks(graph, judge, step.macs_ratio, step.count)
     if len(gone) < step.count:
         raise ConversionError(
             f"{source.path}: after {len(gone)} blocks none is left that it can do without, "
@@ -80,11 +80,11 @@ def _mended(graph: Graph, pruned: Graph, materials: Materials) -> Graph:
     """What is left, its weights corrected for what went."""
     kept = {node.name: np.arange(node.shape[-1]) for node in graph.nodes}
     samples = materials.samples[TRAIN]
-    return reconstructed(graph, pruned, kept, samples, materials.seed, materials.report)
+    return reconstruct_layers(graph, pruned, kept, samples, materials.seed, materials.report)
 
 
 class _Judge:
-    """Loss of graphs on the same samples, each mended first.
+    """Loss of graphs on fixed samples; each graph is reconstructed first.
 
     Without that a residual network answers nonsense whichever block is gone, and all look alike.
     """

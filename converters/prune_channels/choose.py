@@ -73,7 +73,7 @@ class Choice:
     """How many choices were measured."""
 
 
-def lost_by_importance(ladder: Ladder, importance: Importance) -> tuple[Doubles, ...]:
+def importance_losses(ladder: Ladder, importance: Importance) -> tuple[Doubles, ...]:
     """Of each group the importance of the channels that each level takes out, in sum."""
     found = []
     for order, counts in zip(ladder.orders, ladder.counts, strict=True):
@@ -82,7 +82,7 @@ def lost_by_importance(ladder: Ladder, importance: Importance) -> tuple[Doubles,
     return tuple(found)
 
 
-def choose(
+def choose_widths(
     ladder: Ladder,
     sizes: Sizes,
     lost: Sequence[Doubles],

@@ -1,4 +1,4 @@
-"""Gradients of the loss for every kernel: what Taylor's importance asks for."""
+"""Gradients of the loss for every kernel, from which Taylor's importance is computed."""
 
 from __future__ import annotations
 
@@ -18,21 +18,24 @@ from converters.prune_channels.channels import PRODUCERS
 from converters.sources.inputs_outputs import Probabilities
 from converters.training.loss import output_losses, select_trainable
 
-#: Batches of so many samples; more change the order of the channels little.
+#: Number of batches and of samples in each; more change the order of the channels little.
 BATCHES, BATCH = 20, 64
 
 
 def kernel_gradients(
     graph: Graph, samples: Samples, probabilities: Probabilities, seed: int, report: Report
 ) -> list[dict[str, npt.NDArray[np.float32]]]:
-    """Of each batch: key of weights to the gradient of its kernel, in the kernel's shape.
+    """Compute the gradient of every kernel for several batches.
 
     Args:
-        graph: A trained model.
-        samples: Labelled; some of every class are taken.
-        probabilities: Whether the model's scores are probabilities rather than logits.
-        seed: Decides which are taken.
-        report: Told about each batch.
+        graph: Trained model.
+        samples: Samples with labels or right answers; some of every class are used.
+        probabilities: Whether the model's scores are probabilities, not logits.
+        seed: Seed that decides which samples are used.
+        report: Function that receives the progress after each batch.
+
+    Returns:
+        For each batch key of weights to the gradient, float32, in the shape of the kernel.
     """
     model = build_model(graph)
     trained, from_logits = select_trainable(model, probabilities, samples.task)
@@ -44,8 +47,10 @@ def kernel_gradients(
     def gradients(batch: Any, right: Any) -> Any:
         with tf.GradientTape() as tape:
             answers = trained(batch, training=False)
-            given = answers if isinstance(answers, (list, tuple)) else [answers]
-            value = tf.add_n([loss(y, x) for loss, y, x in zip(losses, right, given, strict=True)])
+            outputs = answers if isinstance(answers, (list, tuple)) else [answers]
+            value = tf.add_n(
+                [loss(y, x) for loss, y, x in zip(losses, right, outputs, strict=True)]
+            )
         return tape.gradient(value, variables)
 
     rows = balanced_choice(samples.labels, BATCHES * BATCH, seed)
@@ -66,11 +71,12 @@ def kernel_gradients(
 
 
 def _right(samples: Samples, random: np.random.Generator) -> Any:
-    """The right answers of one output, as `Loss` takes them.
+    """Right answers of one output in the form of `y_true` of `Loss`.
 
-    At its own answers a model has no gradient. Then answers are drawn around them, as a regression
-    means it: what follows is the Fisher information, not the empirical one (Kunstner et al.,
-    "Limitations of the Empirical Fisher Approximation", 2019, section 2).
+    At its own answers a model has no gradient. Then answers are drawn at random around them, in
+    line with the probability model of a regression. The result is the Fisher information, not the
+    empirical one (Kunstner et al., "Limitations of the Empirical Fisher Approximation", 2019,
+    section 2).
     """
     right = samples.right_answers(slice(None)).astype(np.float32)
     if samples.task.is_classification:

@@ -1,4 +1,4 @@
-"""How much each channel matters, judged on weights into which BatchNormalization was folded."""
+"""Importance of each channel, computed from weights with BatchNormalization folded in."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from converters.prune_channels.channels import PRODUCERS, Channels, Symbols
 Doubles = npt.NDArray[np.float64]
 Kernels = Mapping[str, npt.NDArray[np.float32]]
 
-#: Channel to how much it matters; 1 is the mean of its group for a norm.
+#: Channel to its importance; for a norm, 1 is the mean of its group.
 Importance = dict[int, float]
 
 
 def by_norm(graph: Graph, channels: Channels, order: int) -> Importance:
-    """Norm of all weights that a channel has, in the layers that make it and that take it.
+    """Norm of all weights of a channel, in the layers that produce it and that consume it.
 
-    Each layer counts the same, whatever the size of its weights is, so that the channels of
-    different groups can be compared.
+    Each layer counts equally, whatever the size of its weights is, so that channels of different
+    groups can be compared.
 
     Args:
-        graph: The model.
-        channels: Of the graph.
-        order: 1 for L1, 2 for L2.
+        graph: Graph of the model.
+        channels: Channels of the graph.
+        order: Order of the norm: 1 for L1, 2 for L2.
     """
     sums: dict[int, list[float]] = {}
     for symbols, slices in _members(graph, channels):
@@ -40,15 +40,15 @@ def by_norm(graph: Graph, channels: Channels, order: int) -> Importance:
 
 
 def by_taylor(graph: Graph, channels: Channels, gradients: Sequence[Kernels]) -> Importance:
-    """By how much the loss would change without a channel, to the first order.
+    """Change of the loss without a channel, to the first order.
 
-    |sum of weight * gradient| over the kernels that make the channel, averaged over batches
+    |sum of weight * gradient| over the kernels that produce the channel, averaged over batches
     (Molchanov et al., "Importance Estimation for Neural Network Pruning", 2019).
 
     Args:
-        graph: The model.
-        channels: Of the graph.
-        gradients: Of each batch: key of weights to the gradient of the loss, in the kernel's shape.
+        graph: Graph of the model.
+        channels: Channels of the graph.
+        gradients: For each batch key of weights to the gradient of the loss, in the kernel's shape.
     """
     means = {channel: 0.0 for group in channels.groups for channel in group}
     for of_batch in gradients:
@@ -67,7 +67,7 @@ def by_taylor(graph: Graph, channels: Channels, gradients: Sequence[Kernels]) ->
 
 
 def _members(graph: Graph, channels: Channels) -> Iterator[tuple[Symbols, Doubles]]:
-    """Of each kernel and each of its axes of channels: the channels, and each one's weights."""
+    """Yield, for each axis of channels of each kernel, the channels and a row of weights each."""
     for nodes in graph.uses().values():
         node = nodes[0]
         if node.op not in WEIGHTED or node.attributes.get("groups", 1) > 1:
@@ -81,7 +81,7 @@ def _members(graph: Graph, channels: Channels) -> Iterator[tuple[Symbols, Double
 
 
 def _by_output(op: str, kernel: npt.NDArray[Any]) -> Doubles:
-    """A row of weights for each output channel."""
+    """Kernel as rows, one for each output channel: (channels, weights)."""
     if op == DEPTHWISE:
         rows = kernel.reshape(-1, kernel.shape[-2] * kernel.shape[-1]).T
     else:

@@ -1,7 +1,7 @@
-"""How narrow each group of channels may become, and what a model of such widths costs. NumPy only.
+"""The widths that each group of channels may have, and the cost of such a model. NumPy only.
 
-A choice is one level for each group: 0 keeps all of its channels, each further level keeps fewer.
-Many choices are counted at once, as a search looks at thousands.
+A choice is one level for each group: level 0 keeps all channels, each further level keeps fewer.
+The costs of many choices are computed at once, because a search examines thousands.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from converters.prune_channels.importance import Importance
 Levels = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]
 
-#: No group has more levels than this, nor all together, unless they have fewer than so many each:
-#: those between are left out, as a search takes a step for each.
+#: Largest number of levels of a group and of all groups together; a group keeps at least
+#: `_FEWEST_LEVELS`. Levels between are left out, because a search takes a step for each.
 _MOST_LEVELS, _MOST_TOGETHER, _FEWEST_LEVELS = 16, 240, 4
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """How far a group may shrink."""
+    """Limits of the widths of a group."""
 
     multiple: int = 8
-    """The channels that are left are a multiple of this: kernels compute so many at a time."""
+    """Divisor of the number of remaining channels: kernels compute so many at a time."""
     least: int = 8
-    """Never fewer channels than this."""
+    """Smallest number of remaining channels."""
     most_of_a_group: float = 0.75
-    """No group loses a larger share of its channels, 0-1."""
+    """Largest share of its channels that a group loses, 0-1."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class Ladder:
     """The levels of every group."""
 
     orders: tuple[tuple[int, ...], ...]
-    """Of each group its channels, the least important first."""
+    """Channels of each group, least important first."""
     counts: tuple[tuple[int, ...], ...]
-    """Of each group how many channels each level keeps; the first is all of them."""
+    """Numbers of channels that the levels of each group keep; the first is all of them."""
 
     def removed(self, levels: Sequence[int] | Levels) -> frozenset[int]:
         """The channels that a choice takes out."""
@@ -63,14 +63,14 @@ class Ladder:
 def ladder_of(
     channels: Channels, importance: Importance, bounds: Bounds, most: int | None = None
 ) -> Ladder:
-    """The levels of the groups of a graph.
+    """Make the levels of the groups of a graph.
 
     Args:
-        channels: Of the graph.
-        importance: Decides which channels of a group go first.
-        bounds: How far a group may shrink.
-        most: Levels of a group, at most; those between are left out evenly. None for as many as a
-            search can follow.
+        channels: Channels of the graph.
+        importance: Channel to its importance; the least important are removed first.
+        bounds: Limits of the widths of a group.
+        most: Largest number of levels of a group; those between are left out evenly. None for as
+            many as a search can follow.
     """
     if most is None:
         together = _MOST_TOGETHER // max(1, len(channels.groups))
@@ -90,8 +90,8 @@ def _counts(size: int, bounds: Bounds, most: int) -> tuple[int, ...]:
     if len(narrower) > most - 1:
         inner = most < 4
         places = np.linspace(0, len(narrower) - 1, most + 1 if inner else most - 1)
-        kept = np.unique(places.round().astype(int))
-        narrower = [narrower[place] for place in (kept[1:-1] if inner else kept)]
+        positions = np.unique(places.round().astype(int))
+        narrower = [narrower[place] for place in (positions[1:-1] if inner else positions)]
     return (size, *narrower)
 
 
@@ -126,15 +126,15 @@ class Sizes:
 
     def node_shares(self, levels: Levels) -> Doubles:
         """Share of its MACs that each weighted node still has: (choices, nodes)."""
-        taken = np.where(self._takes, self.shares(levels, self.nodes, inputs=True), 1.0)
-        given = np.where(self._gives, self.shares(levels, self.nodes, inputs=False), 1.0)
-        left: Doubles = taken * given
-        return left
+        input_shares = np.where(self._takes, self.shares(levels, self.nodes, inputs=True), 1.0)
+        output_shares = np.where(self._gives, self.shares(levels, self.nodes, inputs=False), 1.0)
+        shares: Doubles = input_shares * output_shares
+        return shares
 
     def macs(self, levels: Levels) -> Doubles:
         """MACs of each choice."""
-        found: Doubles = self.node_shares(levels) @ self.macs_by_node
-        return found
+        result: Doubles = self.node_shares(levels) @ self.macs_by_node
+        return result
 
     def parameters(self, levels: Levels) -> Doubles:
         """Numbers in all weights of each choice."""
@@ -144,8 +144,8 @@ class Sizes:
         alphas = self.shares(levels, [node for node, _ in self._others], inputs=False) @ np.array(
             [size for _, size in self._others], np.float64
         )
-        found: Doubles = kernels + biases + alphas
-        return found
+        result: Doubles = kernels + biases + alphas
+        return result
 
     def held(self) -> Doubles:
         """How much of the channels at either end of a node each group has: (nodes, groups)."""

@@ -1,9 +1,9 @@
-"""Latency of any choice, foretold from files in which one group alone became narrower. NumPy only.
+"""Latency of any choice, predicted from files in which one group alone is narrower. NumPy only.
 
-A convolution whose input is narrowed by one group and whose output by another saves less than the
-sum of both: its time is taken as a product of what each group leaves of it. How the time of the
-whole model is divided among its layers is taken from their MACs; where that is wrong, the joint
-choices that are measured afterwards correct it.
+If one group narrows the input of a convolution and another group its output, the saving is smaller
+than the sum of both: its time is the product of the shares that each group leaves. The model's time
+is divided among its layers by their MACs. If this is wrong, the joint choices that are measured
+afterwards correct it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from converters.prune_channels.ladder import Doubles, Levels, Sizes
 
-#: What a group leaves of its layers at least; less is an error of measurement.
+#: Smallest share of its layers' time that a group leaves; less is an error of measurement.
 _LEAST = 0.05
 
 
@@ -22,16 +22,16 @@ class LatencyModel:
     """Latency as a share of that of the whole model."""
 
     def __init__(self, sizes: Sizes, alone: Sequence[Doubles]) -> None:
-        """Take in what was measured.
+        """Fit the model to measurements.
 
         Args:
-            sizes: Of the model.
-            alone: Of each group the latency at each of its levels, all others being whole, as a
-                share of that of the whole model.
+            sizes: Sizes of the model.
+            alone: For each group the latency at each of its levels while all other groups are
+                whole, as a share of the whole model's, float64, shape (levels,).
         """
         shares = sizes.macs_by_node / max(1.0, float(sizes.macs_by_node.sum()))
         self._time = shares
-        #: How much of the channels at either end of a node a group has: (nodes, groups).
+        #: Share of the channels at a node's input or output that a group has: (nodes, groups).
         self._held = sizes.held()
         of_group = shares @ self._held
         self._left = [
@@ -40,7 +40,7 @@ class LatencyModel:
         ]
 
     def ratios(self, levels: Levels) -> Doubles:
-        """Latency of each choice, as a share of that of the whole model: (choices,)."""
+        """Latency of each choice (choices, groups) as a share of the whole model's: (choices,)."""
         left: Doubles = np.ones((len(levels), len(self._time)))
         for group, table in enumerate(self._left):
             gone: Doubles = 1 - table[levels[:, group]]

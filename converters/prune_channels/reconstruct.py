@@ -1,10 +1,10 @@
-"""Lets every layer of a pruned graph give again, as well as it can, what it gave before.
+"""Reconstruction of the outputs of every layer in a pruned graph, as closely as possible.
 
-Layer after layer, the weights are corrected by ridge regression: from what the layer takes in the
-pruned model to what it gave in the whole one (He, Zhang and Sun, "Channel Pruning for Accelerating
-Very Deep Neural Networks", 2017). A layer that is added to something else corrects the sum, with
-what the other side lost. Layers whose weights cannot be found so, such as depthwise ones, get their
-mean back.
+Layer by layer, the weights are corrected by ridge regression from the layer's input in the pruned
+model to its output in the whole model (He, Zhang and Sun, "Channel Pruning for Accelerating Very
+Deep Neural Networks", 2017). If an addition follows the layer, the sum is reconstructed, including
+the loss of the other summand. Layers without such a regression, such as depthwise ones, get only
+the mean of their output back, by their bias.
 """
 
 from __future__ import annotations
@@ -28,32 +28,33 @@ from converters.progress import Progress, Report
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.intp]
 
-#: Rows that a regression has for each number it finds, if there are samples enough.
+#: Number of rows of a regression for each unknown, if there are enough samples.
 _ROWS = 8
 _FEWEST, _MOST, _BATCH = 128, 2048, 32
-#: Pulls the corrections to 0: a share of the mean of the inputs' squares.
+#: Strength of the ridge that pulls the corrections to 0, as a share of the inputs' mean square.
 _RIDGE = 1e-2
-#: A kernel with more inputs than this is not regressed: its normal equations take too much memory.
+#: Largest number of inputs of a kernel for regression: more need too much memory.
 _MOST_INPUTS = 3000
 
 
-def reconstructed(
+def reconstruct_layers(
     whole: Graph,
     pruned: Graph,
-    kept: Mapping[str, Rows],
+    channels_of_nodes: Mapping[str, Rows],
     samples: Samples,
     seed: int,
     report: Report,
 ) -> Graph:
-    """The pruned graph with corrected weights; its shapes stay.
+    """Correct the weights of a pruned graph; its shapes do not change.
 
     Args:
-        whole: The model before.
-        pruned: The same with fewer channels.
-        kept: Name of each node to the channels of the whole model that are left of its output.
-        samples: Real ones; some of every class are taken.
-        seed: Decides which.
-        report: Told about each layer.
+        whole: Graph before pruning.
+        pruned: Graph with fewer channels.
+        channels_of_nodes: Name of each node to the remaining channels of its output, as numbers of
+            the whole model's channels, shape (channels,).
+        samples: Real samples; some of every class are used.
+        seed: Seed that decides which samples are used.
+        report: Function that receives the progress after each layer.
     """
     touched = _touched(whole, pruned)
     uses = pruned.uses()
@@ -65,7 +66,7 @@ def reconstructed(
         and len(uses[node.weights]) == 1
     ]
     for done, node in enumerate(todo, start=1):
-        pruned = _corrected(whole, pruned, node, kept, samples, seed)
+        pruned = _correct_layer(whole, pruned, node, channels_of_nodes, samples, seed)
         report(Progress("reconstruct layers", done, len(todo)))
     return pruned
 
@@ -86,8 +87,13 @@ def _takes_other(whole: Graph, node: Node, touched: set[str]) -> bool:
     return node.inputs[0] in touched or node.inputs != whole.by_name()[node.name].inputs
 
 
-def _corrected(
-    whole: Graph, pruned: Graph, node: Node, kept: Mapping[str, Rows], samples: Samples, seed: int
+def _correct_layer(
+    whole: Graph,
+    pruned: Graph,
+    node: Node,
+    channels_of_nodes: Mapping[str, Rows],
+    samples: Samples,
+    seed: int,
 ) -> Graph:
     old = pruned.weights[node.weights]
     inputs = prod(old["kernel"].shape[:-1])
@@ -104,10 +110,10 @@ def _corrected(
     after = build_model(replace(pruned, outputs=(node.inputs[0], at)))
     for start in range(0, len(rows), _BATCH):
         batch = to_keras_inputs(samples.batch(rows[start : start + _BATCH]))
-        wanted = np.asarray(before(batch, training=False))[..., kept[at]]
-        taken, given = after(batch, training=False)
-        missing = (wanted - np.asarray(given)).reshape(-1, node.shape[-1])
-        patches = _patches(node, old["kernel"].shape, taken) if regress else None
+        expected = np.asarray(before(batch, training=False))[..., channels_of_nodes[at]]
+        inputs_after, outputs_after = after(batch, training=False)
+        missing = (expected - np.asarray(outputs_after)).reshape(-1, node.shape[-1])
+        patches = _patches(node, old["kernel"].shape, inputs_after) if regress else None
         sums.add(patches, missing)
     kernel, bias = sums.correction()
     new = {"kernel": old["kernel"], "bias": old["bias"] + bias.astype(np.float32)}
@@ -128,25 +134,25 @@ def _end(graph: Graph, node: Node) -> str:
     return last.name if earlier and last.shape == node.shape else node.name
 
 
-def _patches(node: Node, kernel: Sequence[int], taken: Any) -> Floats:
-    """What a kernel sees at each place: shape (places, inputs of the kernel)."""
+def _patches(node: Node, kernel: Sequence[int], inputs: Any) -> Floats:
+    """Inputs of a kernel at each place: shape (places, inputs of the kernel)."""
     if node.op == DENSE:
-        rows: Floats = np.asarray(taken).reshape(-1, kernel[0])
+        rows: Floats = np.asarray(inputs).reshape(-1, kernel[0])
         return rows
     plain = node.attributes
-    found = tf.image.extract_patches(
-        taken,
+    windows = tf.image.extract_patches(
+        inputs,
         sizes=(1, *kernel[:2], 1),
         strides=(1, *plain["strides"], 1),
         rates=(1, *plain["dilation"], 1),
         padding=plain["padding"].upper(),
     )
-    patches: Floats = np.asarray(found).reshape(-1, prod(kernel[:3]))
+    patches: Floats = np.asarray(windows).reshape(-1, prod(kernel[:3]))
     return patches
 
 
 class _Sums:
-    """What a regression needs of all rows."""
+    """Sums over all rows from which a regression is solved."""
 
     def __init__(self) -> None:
         self._rows = 0
@@ -156,7 +162,7 @@ class _Sums:
         self._missing: Any = 0.0
 
     def add(self, patches: Floats | None, missing: Floats) -> None:
-        """Take in some rows."""
+        """Add rows: patches (rows, inputs) or None, and missing outputs (rows, outputs)."""
         self._rows += len(missing)
         self._missing = self._missing + missing.sum(axis=0, dtype=np.float64)
         if patches is not None:
@@ -165,7 +171,7 @@ class _Sums:
             self._products = self._products + (patches.T @ missing).astype(np.float64)
 
     def correction(self) -> tuple[npt.NDArray[np.float64] | None, npt.NDArray[np.float64]]:
-        """What to add to the kernel, shape (inputs, outputs), if it is known, and to the bias."""
+        """Corrections of the kernel, (inputs, outputs) or None, and of the bias, (outputs,)."""
         missing = self._missing / self._rows
         if np.ndim(self._squares) == 0:
             return None, missing

@@ -1,4 +1,4 @@
-"""What the model loses when one group alone becomes narrower, measured."""
+"""Measured loss of the model when one group alone becomes narrower."""
 
 from __future__ import annotations
 
@@ -20,18 +20,22 @@ from converters.prune_channels.ladder import Doubles, Ladder
 from converters.training.effect import judged_samples, model_loss
 
 
-def measured_losses(
+def measure_losses(
     graph: Graph, channels: Channels, ladder: Ladder, materials: Materials
 ) -> tuple[Doubles, ...]:
-    """Of each group what each level adds to the loss, in nats; never less than a wider level.
+    """Measure the additional loss of each level of each group.
 
-    What goes is held at its mean, as a bias can make up for that much without any training.
+    Removed channels are held at their mean, because a bias can replace the mean without training.
 
     Args:
-        graph: A trained model.
-        channels: Of the graph.
-        ladder: The levels.
-        materials: With the split "train"; "validation" judges, if it is there.
+        graph: Trained model.
+        channels: Channels of the graph.
+        ladder: Levels of every group.
+        materials: Samples with the split "train"; those of "validation" judge, if there are any.
+
+    Returns:
+        For each group the additional loss of its levels in nats, float64, shape (levels,),
+        ascending: a level never has a smaller loss than a wider one.
     """
     makers = [node for node in graph.nodes if node.op in PRODUCERS]
     names = tuple(node.name for node in makers)
@@ -41,7 +45,7 @@ def measured_losses(
     model = build_model(graph)
     before = model_loss(model, samples, probabilities)
     total = sum(len(counts) - 1 for counts in ladder.counts)
-    found: list[Doubles] = []
+    losses_of_groups: list[Doubles] = []
     done = 0
     for order, counts in zip(ladder.orders, ladder.counts, strict=True):
         losses = [0.0]
@@ -52,8 +56,8 @@ def measured_losses(
             done += 1
             report(Progress("try each layer", done, total))
         _hold(graph, channels, model, makers, moments, ())
-        found.append(np.maximum.accumulate(np.maximum(losses, 0.0)))
-    return tuple(found)
+        losses_of_groups.append(np.maximum.accumulate(np.maximum(losses, 0.0)))
+    return tuple(losses_of_groups)
 
 
 def _hold(
@@ -64,7 +68,7 @@ def _hold(
     moments: dict[str, Moments],
     gone: Collection[int],
 ) -> None:
-    """Let some channels give nothing but their mean, and all others what they gave."""
+    """Hold some channels at their mean, and restore all others."""
     for node in makers:
         off = np.isin(channels.of[node.name], list(gone))
         weights = graph.weights[node.weights]
@@ -76,5 +80,5 @@ def _hold(
 
 
 def _by_output(node: Node, off: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """A flag of each output channel, in a shape that fits the kernel."""
+    """Flags of the output channels, in a shape that fits the kernel."""
     return off[:, None] if node.op == CONV_TRANSPOSE else off

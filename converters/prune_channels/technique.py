@@ -22,8 +22,8 @@ from converters.prune_channels.choose import (
     PARAMETERS,
     UNIFORM,
     Target,
-    choose,
-    lost_by_importance,
+    choose_widths,
+    importance_losses,
 )
 from converters.prune_channels.cut import Rows, without_channels
 from converters.prune_channels.gradients import kernel_gradients
@@ -35,8 +35,8 @@ from converters.prune_channels.ladder import (
     Sizes,
     ladder_of,
 )
-from converters.prune_channels.reconstruct import reconstructed
-from converters.prune_channels.sensitivity import measured_losses
+from converters.prune_channels.reconstruct import reconstruct_layers
+from converters.prune_channels.sensitivity import measure_losses
 from converters.prune_channels.trials import Trials
 from converters.recipe.shape_steps import PruneChannels
 from converters.recipe.training_steps import Distill
@@ -136,17 +136,17 @@ def _cut(graph: Graph, ratio: float, step: PruneChannels, materials: Materials) 
     ladder = ladder_of(channels, importance, bounds, _most_levels(channels, step, materials))
     if ratio >= 1 or all(len(counts) == 1 for counts in ladder.counts):
         return None
-    lost = lost_by_importance(ladder, importance)
+    lost = importance_losses(ladder, importance)
     losses: tuple[dict[str, Any], ...] = ()
     if step.scope == SENSITIVITY:
-        lost = measured_losses(graph, channels, ladder, materials)
+        lost = measure_losses(graph, channels, ladder, materials)
         losses = _curves(graph, channels, ladder, lost)
     sizes, measure = Sizes(graph, channels, ladder), materials.measure
     target = Target(ratio, step.of, UNIFORM if step.scope == UNIFORM else GLOBAL)
     with Trials(graph, channels, ladder, materials) as trials:
         materials.report(Progress("choose widths", 0, 0))
         by_files = None if measure is None else lambda rows: trials.measured(rows, measure)
-        choice = choose(ladder, sizes, lost, target, by_files)
+        choice = choose_widths(ladder, sizes, lost, target, by_files)
         kept_all = tuple(map(int, ladder.whole))
         latency_us = tuple(trials.us[row] for row in (kept_all, choice.levels) if trials.us)
     if choice.levels == kept_all:
@@ -155,7 +155,7 @@ def _cut(graph: Graph, ratio: float, step: PruneChannels, materials: Materials) 
     pruned = without_channels(graph, channels, removed)
     kept = _kept(channels, removed)
     samples = materials.samples[TRAIN]
-    mended = reconstructed(graph, pruned, kept, samples, materials.seed, materials.report)
+    mended = reconstruct_layers(graph, pruned, kept, samples, materials.seed, materials.report)
     count = parameters if step.of == PARAMETERS else macs
     left = count(pruned) / count(graph)
     if step.of == LATENCY and choice.latency is not None:

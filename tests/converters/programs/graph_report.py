@@ -36,13 +36,13 @@ from converters.prune_channels.choose import (
     GLOBAL,
     UNIFORM,
     Target,
-    choose,
-    lost_by_importance,
+    choose_widths,
+    importance_losses,
 )
 from converters.prune_channels.cut import without_channels
 from converters.prune_channels.importance import by_norm
 from converters.prune_channels.ladder import Bounds, Sizes, ladder_of
-from converters.prune_channels.reconstruct import reconstructed
+from converters.prune_channels.reconstruct import reconstruct_layers
 from converters.quantize import qat
 from converters.recipe.step_kinds import QatW8A8
 from converters.sources.inputs_outputs import End
@@ -89,8 +89,10 @@ def pruned(graph, x):
     for scope in (UNIFORM, GLOBAL):
         importance = by_norm(graph, channels, 2)
         ladder = ladder_of(channels, importance, Bounds(4, 4))
-        lost = lost_by_importance(ladder, importance)
-        choice = choose(ladder, Sizes(graph, channels, ladder), lost, Target(0.5, scope=scope))
+        lost = importance_losses(ladder, importance)
+        choice = choose_widths(
+            ladder, Sizes(graph, channels, ladder), lost, Target(0.5, scope=scope)
+        )
         removed = ladder.removed(choice.levels)
         small = without_channels(graph, channels, removed)
         before = answers(build_model(masked(graph, channels, removed)), x)
@@ -112,7 +114,7 @@ def mended(graph, x):
     small = without_channels(graph, channels, removed)
     kept = {name: np.flatnonzero(~np.isin(of, list(removed))) for name, of in channels.of.items()}
     samples = Samples(x, np.arange(len(x)) % 4)
-    better = reconstructed(graph, small, kept, samples, 0, ignore)
+    better = reconstruct_layers(graph, small, kept, samples, 0, ignore)
     wanted = answers(build_model(graph), x)
     return [
         float(np.square(answers(build_model(one), x) - wanted).mean()) for one in (small, better)

@@ -11,7 +11,7 @@ from converters.errors import ConversionError
 from converters.graph.cost import macs
 from converters.graph.node import Graph, Node
 from converters.prune_blocks.blocks import optional_blocks, without_block
-from converters.prune_blocks.choose import choose, remove_named
+from converters.prune_blocks.choose import remove_cheapest_blocks, remove_named
 from converters.recipe.recipe import RecipeError, load_recipe, names_of_built_ins
 from converters.tflite.reader import read_model
 from tests.converters.conftest import run_program
@@ -110,13 +110,13 @@ def test_the_block_whose_absence_harms_least_goes_first(residual):
     def loss(graph):
         return sum(value for name, value in harm.items() if name not in graph.by_name())
 
-    _, (first, second) = choose(residual, loss, macs_ratio=0.0, count=2)
+    _, (first, second) = remove_cheapest_blocks(residual, loss, macs_ratio=0.0, count=2)
     assert (first.block.name, first.loss) == ("same_relu", 2.0)
     assert (second.block.name, second.loss) == ("a", 5.0)
 
 
 def test_parts_go_until_so_many_macs_are_left(residual):
-    left, gone = choose(residual, lambda _: 0.0, macs_ratio=0.6, count=0)
+    left, gone = remove_cheapest_blocks(residual, lambda _: 0.0, macs_ratio=0.6, count=0)
     assert macs(left) <= 0.6 * macs(residual)
     assert macs(left) + sum(removal.block.macs for removal in gone) == macs(residual)
 

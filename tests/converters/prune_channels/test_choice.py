@@ -15,8 +15,8 @@ from converters.prune_channels.choose import (
     PARAMETERS,
     UNIFORM,
     Target,
-    choose,
-    lost_by_importance,
+    choose_widths,
+    importance_losses,
 )
 from converters.prune_channels.cut import without_channels
 from converters.prune_channels.importance import by_norm
@@ -53,10 +53,10 @@ class Case:
         self.importance = importance or by_norm(graph, self.channels, 2)
         self.ladder = ladder_of(self.channels, self.importance, bounds or Bounds(8, 8))
         self.sizes = Sizes(graph, self.channels, self.ladder)
-        self.lost = lost_by_importance(self.ladder, self.importance)
+        self.lost = importance_losses(self.ladder, self.importance)
 
-    def choose(self, target, measure=None):
-        return choose(self.ladder, self.sizes, self.lost, target, measure)
+    def choose_widths(self, target, measure=None):
+        return choose_widths(self.ladder, self.sizes, self.lost, target, measure)
 
     def small(self, choice):
         return without_channels(self.graph, self.channels, self.ladder.removed(choice.levels))

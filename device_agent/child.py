@@ -53,7 +53,7 @@ _DIAGNOSES: Dict[int, Tuple[str, str]] = {
     ),
 }
 
-#: What a process says before it dies, to what it means: (words, what happened, what to do).
+#: Words that a process writes before it dies, what happened, and what to do.
 _LAST_WORDS = (
     (
         "USB transfer error",  # libedgetpu's fatal log (edgetpu issue 297)
@@ -79,7 +79,7 @@ def run_job(
     """Start the inference process, hand it a job, wait for its answer.
 
     Args:
-        command: What starts the process.
+        command: Command that starts the process.
         job: One JSON object, handed over on standard input.
         timeout_s: The job must answer within so many seconds.
         on_event: Called with each event of the job.

@@ -11,7 +11,11 @@ from device_agent.contract.codes import NO_SPACE, READ_ONLY, RefusalError
 
 @contextlib.contextmanager
 def named_os_errors() -> Iterator[None]:
-    """Name a full and a read-only file system; every other error passes through."""
+    """Name a full and a read-only file system; every other error passes through.
+
+    Raises:
+        RefusalError: The file system is full, or this user may not write to it.
+    """
     try:
         yield
     except OSError as error:

@@ -33,18 +33,18 @@ def find_accelerators(root: str) -> List[Dict[str, Any]]:
     """Find the accelerators of a board.
 
     Args:
-        root: Where `dev/` and `sys/` are.
+        root: Folder that holds `dev/` and `sys/`.
 
     Returns:
-        For each its `kind`, `path` and `usable` (whether this user may read and write its node),
-        and of a Coral one `state` and `node` (its device node; empty without one), of a USB one
-        `usb_mbits` (the negotiated speed; 0: not told).
+        One record for each: `kind`, `path` and `usable` (whether this user may read and write its
+        node). A Coral accelerator also has `state` and `node` (its device node; empty without one),
+        and one on USB `usb_mbits` (the negotiated speed; 0 is unknown).
     """
     return [*edgetpu_sticks(root), *_pcie(root), *_nodes(root)]
 
 
 def edgetpu_sticks(root: str) -> List[Dict[str, Any]]:
-    """Find those of them that are Edge TPUs on USB; see `find_accelerators`."""
+    """Find the Edge TPUs on USB; the records are those of `find_accelerators`."""
     found = []
     for folder in sorted(glob.glob(os.path.join(root, "sys/bus/usb/devices/*"))):
         identity = (text_of(folder, "idVendor"), text_of(folder, "idProduct"))

@@ -32,9 +32,10 @@ def read_conditions(root: str = "/", moment: str = "", ask_firmware: bool = True
     """Read the conditions of now.
 
     Args:
-        root: Where `proc/` and `sys/` are.
-        moment: Of the run; see `Conditions`.
-        ask_firmware: Also start the program that asks a Raspberry Pi's firmware, some ms of work.
+        root: Folder that holds `proc/` and `sys/`.
+        moment: Moment of the run, as `Conditions.moment` lists them.
+        ask_firmware: Whether to start the program that asks a Raspberry Pi's firmware, which takes
+            some milliseconds.
     """
     load = _LOAD.match(text_of(root, "proc/loadavg"))
     memory = _meminfo(root)

@@ -40,12 +40,12 @@ def read_cpu(root: str) -> Dict[str, Any]:
     """Read the cores.
 
     Args:
-        root: Where `proc/` and `sys/` are.
+        root: Folder that holds `proc/` and `sys/`.
 
     Returns:
-        `cpu_features` (those of the first core that tells any; of 64-bit ARM, `asimd` stands for
+        `cpu_features` (those of the first core that reports any; on 64-bit ARM, `asimd` stands for
         NEON) and `core_classes`: one entry for each kind of core, the strongest first, with `name`,
-        `implementer`, `part`, `cores` (their numbers), `max_khz` and `capacity` (0: not told).
+        `implementer`, `part`, `cores` (their numbers), `max_khz` and `capacity` (0 is unknown).
     """
     cpuinfo = text_of(root, "proc/cpuinfo")
     return {"cpu_features": cpu_features(cpuinfo), "core_classes": _classes(root, cpuinfo)}

@@ -40,7 +40,7 @@ def read_facts(root: str = "/") -> Dict[str, Any]:
     """Read what the board is.
 
     Args:
-        root: Where `dev/`, `etc/`, `proc/`, `sys/` and `usr/` are.
+        root: Folder that holds `dev/`, `etc/`, `proc/`, `sys/` and `usr/`.
     """
     cpuinfo = text_of(root, "proc/cpuinfo")
     machine = userland(os.uname().machine, struct.calcsize("P") * 8)

@@ -8,29 +8,29 @@ from device_agent.contract.codes import RefusalError
 from device_agent.contract.conditions import Conditions
 
 
-def with_memory_figures(death: RefusalError, seen: List[Conditions]) -> RefusalError:
-    """Add to a death what memory there was, and whether the kernel killed for want of it.
+def with_memory_figures(death: RefusalError, conditions: List[Conditions]) -> RefusalError:
+    """Add to a death how much memory the board had, and whether the kernel killed for lack of it.
 
     Args:
-        death: The process died.
-        seen: The conditions before, during and after; in order.
+        death: Refusal that says that the process died.
+        conditions: Conditions before, during and after the run, in order.
     """
-    told = []
-    available = [entry.memory_available_bytes for entry in seen]
-    known = [count for count in available if count is not None]
-    if known:
-        told.append(
+    figures = []
+    available = [entry.memory_available_bytes for entry in conditions]
+    counts = [count for count in available if count is not None]
+    if counts:
+        figures.append(
             "available memory: {} before, {} at the least seen".format(
-                _mib(known[0]), _mib(min(known))
+                _mib(counts[0]), _mib(min(counts))
             )
         )
-    kills = [entry.oom_kills for entry in seen if entry.oom_kills is not None]
+    kills = [entry.oom_kills for entry in conditions if entry.oom_kills is not None]
     if kills and kills[-1] > kills[0]:
-        told.append("the kernel killed for want of memory meanwhile")
-    if not told:
+        figures.append("the kernel killed for want of memory meanwhile")
+    if not figures:
         return death
     lines = str(death).split("\n")
-    lines[0] += " ({})".format("; ".join(told))
+    lines[0] += " ({})".format("; ".join(figures))
     return RefusalError(death.code, "\n".join(lines), death.hint, death.traceback)
 
 

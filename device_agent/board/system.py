@@ -11,7 +11,7 @@ from typing import Any, Dict, List
 
 from device_agent.board.pseudo_files import text_of
 
-#: Where distributions install the SFTP server of OpenSSH.
+#: Paths at which distributions install the SFTP server of OpenSSH.
 _SFTP_SERVERS = (
     "usr/lib/openssh/sftp-server",
     "usr/lib/ssh/sftp-server",
@@ -27,7 +27,7 @@ def read_system(root: str) -> Dict[str, Any]:
     """Read the operating system.
 
     Args:
-        root: Where `etc/`, `proc/`, `run/` and `usr/` are.
+        root: Folder that holds `etc/`, `proc/`, `run/` and `usr/`.
 
     Returns:
         `os`, `libc` (such as `glibc 2.36`, `musl 1.2.4`; empty for another), `init`, `container`

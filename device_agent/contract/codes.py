@@ -34,14 +34,12 @@ INTERNAL = "internal"
 
 
 class IntegrityError(Exception):
-    """A digest, a size or a signature differs: nobody proceeds.
-
-    Attributes:
-        hint: What the user should do next; one sentence.
-        exit_code: What the command line exits with.
-    """
+    """A digest, a size or a signature differs: nobody proceeds."""
 
     exit_code = 5
+    """Exit code of the command line."""
+    hint: str
+    """Next step for the user, in one sentence."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -49,13 +47,14 @@ class IntegrityError(Exception):
 
 
 class RefusalError(Exception):
-    """The agent refuses a request; travels over the wire as its fields.
+    """The agent refuses a request; travels over the wire as its fields."""
 
-    Attributes:
-        code: One of the codes above.
-        hint: What to do next; one sentence, may be empty.
-        traceback: Where an inference process failed by a bug of ours; else empty.
-    """
+    code: str
+    """One of the codes of this module."""
+    hint: str
+    """Next step for the user, in one sentence; may be empty."""
+    traceback: str
+    """Traceback of an inference process that failed by a bug of kedge; else empty."""
 
     def __init__(self, code: str, message: str, hint: str = "", traceback: str = "") -> None:
         super().__init__(message)

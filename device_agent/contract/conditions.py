@@ -13,8 +13,8 @@ class Conditions(NamedTuple):
     """What the board was doing at one moment; `None` or empty where the board does not tell."""
 
     moment: str = ""
-    """Of the run: `before`, `begin` and `end` of the timed loop, `during`, `after`; empty in what
-    an older agent saw."""
+    """Moment of the run: `before`, `begin` and `end` of the timed loop, `during`, `after`; empty
+    in the answer of an older agent."""
     clock_ns: int = 0
     """Wall clock, nanoseconds since 1970."""
     monotonic_ns: int = 0

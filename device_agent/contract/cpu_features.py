@@ -20,11 +20,11 @@ _FLAGS = re.compile(r"^(?:Features|flags)\s*:\s*(.*)$", re.MULTILINE)
 
 
 def cpu_features(cpuinfo: str) -> List[str]:
-    """List those of `CPU_FEATURES` that the first core tells which tells any.
+    """List those of `CPU_FEATURES` that the first core reports that reports any.
 
     Args:
-        cpuinfo: What `/proc/cpuinfo` says. Of 64-bit ARM, `asimd` stands for NEON.
+        cpuinfo: Text of `/proc/cpuinfo`. On 64-bit ARM, `asimd` stands for NEON.
     """
     found = _FLAGS.search(cpuinfo)
-    told = set(found.group(1).split()) if found else set()
-    return [name for name in CPU_FEATURES if name in told]
+    words = set(found.group(1).split()) if found else set()
+    return [name for name in CPU_FEATURES if name in words]

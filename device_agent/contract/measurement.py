@@ -71,11 +71,11 @@ class ProcessRun:
     before_load_rss_bytes: int = 0
     """Resident memory with the runtime imported and no model loaded; 0 is unknown."""
     period_ns: int = 0
-    """Between two requests of a paced run; 0 is back to back."""
+    """Time between two requests of a paced run; 0 is back to back."""
     requests: int = 0
-    """That arrived in a paced run."""
+    """Number of requests that arrived in a paced run."""
     runs: int = 0
-    """Of the timed loop where not all samples were kept (a soak); else 0."""
+    """Number of runs of the timed loop where not all samples are kept (a soak); else 0."""
     series: Dict[str, str] = field(default_factory=dict)
     """Further files of unsigned 64-bit values by name: `responses` of a paced run; `starts` and
     `memory` of a soak."""
@@ -83,7 +83,7 @@ class ProcessRun:
     cores: List[int] = field(default_factory=list)
     """The cores that the process was kept to; empty for all."""
     placement: Optional[Placement] = None
-    """Which executor computed which operators; `None` where the runtime does not tell."""
+    """Executor of each operator; `None` where the runtime does not report it."""
 
 
 def to_json(record: Any) -> Dict[str, Any]:

@@ -18,7 +18,7 @@ ARRAY = "array"
 LAYOUTS = ("NHWC", "NCHW", "NHW")
 #: Channels of each color; gray is ITU-R 601 luma, as Pillow's mode L.
 COLORS = {"RGB": 3, "BGR": 3, "gray": 1}
-#: What becomes of an image of another aspect ratio; see `device_agent/samples/preprocess.py`.
+#: Ways to fit an image of another aspect ratio; see `device_agent/samples/preprocess.py`.
 FITS = ("stretch", "crop", "letterbox")
 RESIZES = ("bilinear", "antialias", "area", "nearest")
 
@@ -39,11 +39,10 @@ Plain = Dict[str, Any]
 
 
 class CardError(ValueError):
-    """A declaration is not what it must be.
+    """A declaration is not what it must be."""
 
-    Attributes:
-        where: Keys that lead to the wrong value, from the top.
-    """
+    where: Tuple[str, ...]
+    """Keys that lead to the wrong value, from the top."""
 
     def __init__(self, where: Sequence[str], message: str) -> None:
         super().__init__("{}: {}".format(".".join(where) or "the whole", message))

@@ -11,11 +11,11 @@ class OpTime:
     """One step of an inference, in the order in which they run."""
 
     op: str
-    """As the executor calls it; XNNPACK names its kernels, not the model's operators."""
+    """Name that the executor gives it; XNNPACK names its kernels, not the model's operators."""
     executor: str
     """`builtin`, or `XNNPACK`."""
     median_us: float
-    """Over the runs. The runtime's clock ticks in whole microseconds: shorter steps show as 0."""
+    """Median over the runs. The runtime's clock ticks in microseconds: shorter steps are 0."""
 
 
 @dataclass(frozen=True)

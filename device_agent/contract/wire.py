@@ -31,7 +31,7 @@ class Request(NamedTuple):
     op: str
     """The operation, a key of the agent's registry."""
     args: Dict[str, Any]
-    """What the operation needs."""
+    """Arguments of the operation."""
 
 
 class Result(NamedTuple):

@@ -13,7 +13,7 @@ from device_agent.job_fields import Job
 from device_agent.operations.arguments import Arguments
 from device_agent.operations.call import AgentCall, Answer
 from device_agent.timing.stop_file import STOP
-from device_agent.timing.thinned import Thinned
+from device_agent.timing.thinned import ThinnedList
 
 #: More threads than any board has cores; a runtime takes every number without a check.
 MOST_THREADS = 1024
@@ -47,7 +47,7 @@ def benchmark(call: AgentCall) -> Answer:
         RefusalError: The process refused the job or died; a death carries the board's memory.
     """
     args = call.args.with_defaults(_BACK_TO_BACK)
-    conditions = Thinned(MOST_CONDITIONS)
+    conditions = ThinnedList(MOST_CONDITIONS)
     conditions.add(_conditions(call, "before"))
     with call.board.store.workspace() as folder:
         job = _model_job(call, "benchmark")._replace(

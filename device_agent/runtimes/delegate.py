@@ -12,7 +12,7 @@ from device_agent.board.accelerators import EDGETPU_USB, find_accelerators
 from device_agent.board.pseudo_files import text_of
 from device_agent.board.system import read_system
 from device_agent.contract.codes import DELEGATE, RefusalError
-from device_agent.runtimes.delegate_faults import Seen, explain
+from device_agent.runtimes.delegate_faults import DelegateFailure, explain
 
 EDGETPU = "edgetpu"
 
@@ -35,8 +35,8 @@ def load_delegate(load: Load, name: str, runtime: str, root: str = "/") -> Any:
     Args:
         load: The runtime's own function.
         name: A key of `LIBRARIES`, or the path of a library on the board.
-        runtime: For the message: which runtime it is loaded into.
-        root: Where `dev/`, `proc/` and `sys/` are.
+        runtime: Name and version of the runtime, for the message.
+        root: Folder that holds `dev/`, `proc/` and `sys/`.
 
     Raises:
         RefusalError: It does not load; says why and what to do.
@@ -62,13 +62,13 @@ def is_compiled_for_edgetpu(model: str) -> bool:
         return _EDGETPU_OP in file.read()
 
 
-def _look(name: str, library: str, runtime: str, fault: Exception, root: str) -> Seen:
+def _look(name: str, library: str, runtime: str, fault: Exception, root: str) -> DelegateFailure:
     system = read_system(root)
     nodes = _nodes(root)
     text = str(fault)
     # What the runtime wraps around the delegate's own words.
     said = text.split("\n", 1)[1] if text.startswith("Failed to load delegate") else text
-    return Seen(
+    return DelegateFailure(
         delegate=name,
         library=library,
         error=type(fault).__name__,
@@ -83,14 +83,14 @@ def _look(name: str, library: str, runtime: str, fault: Exception, root: str) ->
 
 
 def _awaits_firmware(root: str) -> bool:
-    found: List[Dict[str, Any]] = find_accelerators(root)
-    return any(entry.get("state") == "before its first use" for entry in found)
+    accelerators: List[Dict[str, Any]] = find_accelerators(root)
+    return any(entry.get("state") == "before its first use" for entry in accelerators)
 
 
 def _firmware_arrives(root: str) -> bool:
     end = time.monotonic() + _FIRMWARE_WITHIN_S
     while time.monotonic() < end:
-        states = [(one["kind"], one.get("state")) for one in find_accelerators(root)]
+        states = [(entry["kind"], entry.get("state")) for entry in find_accelerators(root)]
         if (EDGETPU_USB, "ready") in states:
             return True
         time.sleep(_FIRMWARE_POLL_S)
@@ -99,8 +99,8 @@ def _firmware_arrives(root: str) -> bool:
 
 def _nodes(root: str) -> List[str]:
     """The device nodes of the board's Edge TPUs."""
-    told = [entry.get("node", "") for entry in find_accelerators(root)]
-    return [os.path.join(root, node.lstrip("/")) for node in told if node]
+    nodes = [entry.get("node", "") for entry in find_accelerators(root)]
+    return [os.path.join(root, node.lstrip("/")) for node in nodes if node]
 
 
 def _group_of(node: str) -> str:

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Tuple
 
-#: What dlopen calls a library, or one that it needs, which is nowhere.
+#: Complaint of dlopen about a missing library, or a missing one that it needs.
 _MISSING = re.compile(r"([^\s:]+): cannot open shared object file: No such file")
 
 #: Official libedgetpu is of 2021, and what a runtime hands to it changed since; third-party builds
@@ -20,8 +20,8 @@ _PAIRS = (
     "builds name their TFLite. Choose the board's own runtime with `runtime` in kedge.toml."
 )
 
-#: What a runtime raises about a model of the Edge TPU, to what it means. The texts are of
-#: libedgetpu and of TFLite.
+#: Complaints of a runtime about a model of the Edge TPU, what they mean, and what to do. The
+#: texts come from libedgetpu and TFLite.
 _MODEL_FAULTS = (
     (
         re.compile(r"Package requires runtime version \((\d+)\).*?runtime version \((\d+)\)", re.S),
@@ -43,15 +43,15 @@ _MODEL_FAULTS = (
 )
 
 Explained = Tuple[str, str]
-"""What is wrong, and what to do."""
+"""Fault, and what to do."""
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What was seen when a delegate did not load."""
+class DelegateFailure:
+    """Observations on the board when a delegate did not load."""
 
     delegate: str
-    """As the target names it: `edgetpu`, or the path of a library."""
+    """Name in the inventory: `edgetpu`, or the path of a library."""
     library: str
     error: str
     """The type of what the runtime raised."""
@@ -68,15 +68,15 @@ class Seen:
     """A process that has the device open."""
 
 
-def explain(seen: Seen) -> Explained:
+def explain(failure: DelegateFailure) -> Explained:
     """Say why a delegate did not load."""
-    found = _library_fault(seen)
-    if found is None and seen.delegate == "edgetpu":
-        found = _edgetpu_fault(seen)
+    found = _library_fault(failure)
+    if found is None and failure.delegate == "edgetpu":
+        found = _edgetpu_fault(failure)
     if found is None:
-        said = seen.said.strip() or "it gave no reason"
+        said = failure.said.strip() or "it gave no reason"
         found = ("it created no delegate: " + said, "Does its device work on this board?")
-    return "the delegate {} does not load: {}".format(seen.library, found[0]), found[1]
+    return "the delegate {} does not load: {}".format(failure.library, found[0]), found[1]
 
 
 def explain_model(text: str) -> Explained:
@@ -88,54 +88,54 @@ def explain_model(text: str) -> Explained:
     return "", ""
 
 
-def _library_fault(seen: Seen) -> Any:
-    missing = _MISSING.search(seen.said)
-    if missing and missing.group(1) == seen.library:
-        return "there is no such library on the board", _install(seen)
+def _library_fault(failure: DelegateFailure) -> Any:
+    missing = _MISSING.search(failure.said)
+    if missing and missing.group(1) == failure.library:
+        return "there is no such library on the board", _install(failure)
     if missing:
         return (
             "it needs {}, which is not on the board".format(missing.group(1)),
             "Install the package that has {}.".format(missing.group(1)),
         )
-    if "wrong ELF class" in seen.said or "cannot open shared object" in seen.said:
+    if "wrong ELF class" in failure.said or "cannot open shared object" in failure.said:
         return (
-            "it was built for another architecture: " + seen.said,
+            "it was built for another architecture: " + failure.said,
             "Install the library for the architecture of the board's Python.",
         )
-    if any(words in seen.said for words in ("invalid ELF header", "file too short")):
+    if any(words in failure.said for words in ("invalid ELF header", "file too short")):
         return "it is not a shared library", "Name the delegate's .so as `delegate` in kedge.toml."
-    lacking = re.search(r"version `(\w+_[\d.]+)' not found", seen.said)
+    lacking = re.search(r"version `(\w+_[\d.]+)' not found", failure.said)
     if lacking:
         return (
             "it needs {}, which the board does not have".format(lacking.group(1)),
             "Install a build of the library for the board's operating system.",
         )
-    if seen.error == "AttributeError" or "undefined symbol: tflite_plugin" in seen.said:
+    if failure.error == "AttributeError" or "undefined symbol: tflite_plugin" in failure.said:
         return (
             "it is not a TFLite delegate: it lacks tflite_plugin_create_delegate "
             "or its counterpart",
             "Name the library that exports them as `delegate` in kedge.toml.",
         )
-    symbol = re.search(r"undefined symbol: (\S+)", seen.said)
+    symbol = re.search(r"undefined symbol: (\S+)", failure.said)
     if symbol:
-        return "it needs the symbol {}, which nothing has".format(symbol.group(1)), _pair(seen)
+        return "it needs the symbol {}, which nothing has".format(symbol.group(1)), _pair(failure)
     return None
 
 
-def _pair(seen: Seen) -> str:
-    if seen.delegate == "edgetpu":
+def _pair(failure: DelegateFailure) -> str:
+    if failure.delegate == "edgetpu":
         return _PAIRS
     return "The library was built for another runtime: choose it with `runtime` in kedge.toml."
 
 
-def _install(seen: Seen) -> str:
-    if seen.delegate == "edgetpu":
+def _install(failure: DelegateFailure) -> str:
+    if failure.delegate == "edgetpu":
         return "Install libedgetpu on the board: sudo apt-get install libedgetpu1-std"
     return "Name the path of the library on the board as `delegate` in kedge.toml."
 
 
-def _edgetpu_fault(seen: Seen) -> Explained:
-    tpus = [entry for entry in seen.accelerators if entry["kind"].startswith("edgetpu")]
+def _edgetpu_fault(failure: DelegateFailure) -> Explained:
+    tpus = [entry for entry in failure.accelerators if entry["kind"].startswith("edgetpu")]
     if not tpus:
         return (
             "no Edge TPU is there, neither on USB (1a6e:089a, 18d1:9302) nor on PCIe (1ac1:089a)",
@@ -148,16 +148,16 @@ def _edgetpu_fault(seen: Seen) -> Explained:
             "Install gasket-dkms built for this kernel, then: sudo modprobe apex",
         )
     if not tpu["usable"]:
-        group = seen.node_group or ("apex" if tpu["kind"] == "edgetpu-pcie" else "plugdev")
+        group = failure.node_group or ("apex" if tpu["kind"] == "edgetpu-pcie" else "plugdev")
         return (
-            "{} may not open the Edge TPU at {}".format(seen.user, tpu["path"])
-            + ("" if group in seen.groups else ": not in the group {}".format(group)),
+            "{} may not open the Edge TPU at {}".format(failure.user, tpu["path"])
+            + ("" if group in failure.groups else ": not in the group {}".format(group)),
             "On the board: sudo usermod -aG {} {}, then log in again; libedgetpu1-std brings the "
-            "udev rule.".format(group, seen.user),
+            "udev rule.".format(group, failure.user),
         )
-    if seen.holder:
+    if failure.holder:
         return (
-            "the Edge TPU is in use by {}".format(seen.holder),
+            "the Edge TPU is in use by {}".format(failure.holder),
             "Only one process can have it: end the other first.",
         )
     if tpu["state"] == "before its first use":
@@ -166,7 +166,7 @@ def _edgetpu_fault(seen: Seen) -> Explained:
             "Plug it in again, into a port that gives 900 mA; a virtual machine must also be given "
             "18d1:9302.",
         )
-    said = " It says: {}.".format(seen.said.strip()) if seen.said.strip() else ""
+    said = " It says: {}.".format(failure.said.strip()) if failure.said.strip() else ""
     return "its device is there and free, yet it refuses with {}.{}".format(
-        seen.runtime, said
+        failure.runtime, said
     ), _PAIRS

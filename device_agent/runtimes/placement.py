@@ -14,24 +14,24 @@ from device_agent.contract.placement import BUILTIN, XNNPACK
 #: Name, input tensors, output tensors.
 Node = Tuple[str, Sequence[int], Sequence[int]]
 
-#: What the runtimes call the node of a delegate that has no name of its own, as XNNPACK's.
+#: Name that the runtimes give to the node of a delegate without a name, such as XNNPACK's.
 _NAMELESS = "DELEGATE"
 
 
-def place(nodes: Sequence[Node], opened: int, delegate: str) -> Dict[str, Dict[str, int]]:
+def place(nodes: Sequence[Node], prior_nodes: int, delegate: str) -> Dict[str, Dict[str, int]]:
     """Count the operators of each executor.
 
     Args:
-        nodes: Of a prepared interpreter.
-        opened: How many of them there were before it was prepared: delegates that were asked for
-            are applied before, those that the runtime applies by itself (XNNPACK) then.
-        delegate: The name of the one that was asked for; empty without one.
+        nodes: Nodes of a prepared interpreter.
+        prior_nodes: Number of nodes before it was prepared. A requested delegate is applied before
+            that, those that the runtime applies by itself (XNNPACK) while it is prepared.
+        delegate: Name of the requested delegate; empty without one.
     """
     writers: Dict[int, int] = {}
     executors: Dict[int, str] = {}
     for index, (name, inputs, outputs) in enumerate(nodes):
         if any(tensor in writers for tensor in outputs):
-            executor = _name_of(name, delegate if index < opened else "")
+            executor = _name_of(name, delegate if index < prior_nodes else "")
             for replaced in _replaced(nodes, writers, inputs, outputs):
                 executors[replaced] = executor
         else:
@@ -54,12 +54,12 @@ def _replaced(
     nodes: Sequence[Node], writers: Dict[int, int], inputs: Sequence[int], outputs: Sequence[int]
 ) -> Set[int]:
     """The operators between a delegate's inputs and its outputs."""
-    found: Set[int] = set()
-    ends, waiting = set(inputs), list(outputs)
+    replaced: Set[int] = set()
+    sources, waiting = set(inputs), list(outputs)
     while waiting:
         tensor = waiting.pop()
         writer = writers.get(tensor)
-        if writer is not None and tensor not in ends and writer not in found:
-            found.add(writer)
+        if writer is not None and tensor not in sources and writer not in replaced:
+            replaced.add(writer)
             waiting.extend(nodes[writer][1])
-    return found
+    return replaced

@@ -47,17 +47,17 @@ def profile_model(job: Job, say: Say) -> Dict[str, Any]:
         The fields of `OpTimes`.
     """
     driver = import_driver(job, say)
-    told = driver.kernel_class
+    kernel_class = driver.kernel_class
     if driver.needs_delegate(job.model):
         return _none("its delegate reports no times of single operators")
-    if told["runtime"] != _KNOWN[0] or not told["version"].startswith(_KNOWN[1]):
-        name = "{} {}".format(told["runtime"], told["version"])
+    if kernel_class["runtime"] != _KNOWN[0] or not kernel_class["version"].startswith(_KNOWN[1]):
+        name = "{} {}".format(kernel_class["runtime"], kernel_class["version"])
         return _none("{} does not report them; ai-edge-litert 2.3 does".format(name))
     path = os.path.join(driver.folder, _LIBRARY)
     if not os.path.exists(path):
         return _none("this build of the runtime has no {}".format(_LIBRARY))
     say({"event": {"phase": "profile"}})
-    model = _Profiled(ctypes.CDLL(path), job.model)
+    model = _ProfiledModel(ctypes.CDLL(path), job.model)
     for _ in range(_WARMUP_RUNS):
         model.run()
     runs: List[List[Step]] = []
@@ -99,23 +99,23 @@ def _none(reason: str) -> Dict[str, Any]:
     return {"steps": [], "runs": 0, "reason": reason}
 
 
-class _Profiled:
+class _ProfiledModel:
     """A model in the C library, with its profiler on; the process ends before it is freed."""
 
     def __init__(self, library: ctypes.CDLL, model: str) -> None:
         self._library = library
-        self._environment = self._made("LiteRtCreateEnvironment", ctypes.c_int(0), None)
+        self._environment = self._create("LiteRtCreateEnvironment", ctypes.c_int(0), None)
         path = ctypes.c_char_p(os.fsencode(model))
-        self._model = self._made("LiteRtCreateModelFromFile", self._environment, path)
-        options = self._made("LiteRtCreateOptions")
+        self._model = self._create("LiteRtCreateModelFromFile", self._environment, path)
+        options = self._create("LiteRtCreateOptions")
         self._call("LiteRtSetOptionsHardwareAccelerators", options, ctypes.c_int(_CPU))
         self._call("LiteRtAddOpaqueOptions", options, self._profiling_option())
-        self._compiled = self._made(
+        self._compiled = self._create(
             "LiteRtCreateCompiledModel", self._environment, self._model, options
         )
-        self._signature = self._made("LiteRtGetModelSignature", self._model, ctypes.c_size_t(0))
+        self._signature = self._create("LiteRtGetModelSignature", self._model, ctypes.c_size_t(0))
         self._inputs, self._outputs = self._buffers("Input"), self._buffers("Output")
-        self._profiler = self._made("LiteRtCompiledModelGetProfiler", self._compiled)
+        self._profiler = self._create("LiteRtCompiledModelGetProfiler", self._compiled)
 
     def run(self) -> None:
         """Run the model once."""
@@ -136,7 +136,7 @@ class _Profiled:
         self._call("LiteRtStartProfiler", self._profiler)
         self.run()
         self._call("LiteRtStopProfiler", self._profiler)
-        text = self._made("LiteRtGetProfileSummary", self._profiler, self._compiled)
+        text = self._create("LiteRtGetProfileSummary", self._profiler, self._compiled)
         summary = ctypes.cast(text, ctypes.c_char_p).value or b""
         free = ctypes.CDLL(None).free
         free.argtypes = [ctypes.c_void_p]
@@ -146,7 +146,7 @@ class _Profiled:
     def _profiling_option(self) -> ctypes.c_void_p:
         self._payload = ctypes.create_string_buffer(b"enable_profiling = true\n")
         self._keep = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _: None)
-        return self._made(
+        return self._create(
             "LiteRtCreateOpaqueOptions",
             ctypes.c_char_p(b"runtime_options_string"),
             ctypes.cast(self._payload, ctypes.c_void_p),
@@ -160,18 +160,18 @@ class _Profiled:
         buffers = (ctypes.c_void_p * count.value)()
         for index in range(count.value):
             number = ctypes.c_size_t(index)
-            tensor = self._made(
+            tensor = self._create(
                 "LiteRtGetSignature{}TensorByIndex".format(kind), self._signature, number
             )
             shape = ctypes.create_string_buffer(_SHAPE_BYTES)
             self._call("LiteRtGetRankedTensorType", tensor, shape)
-            needs = self._made(
+            needs = self._create(
                 "LiteRtGetCompiledModel{}BufferRequirements".format(kind),
                 self._compiled,
                 ctypes.c_size_t(0),
                 number,
             )
-            buffer = self._made(
+            buffer = self._create(
                 "LiteRtCreateManagedTensorBufferFromRequirements", self._environment, shape, needs
             )
             self._zero(buffer)
@@ -185,11 +185,11 @@ class _Profiled:
         ctypes.memset(address, 0, size.value)
         self._call("LiteRtUnlockTensorBuffer", buffer)
 
-    def _made(self, function: str, *arguments: Any) -> ctypes.c_void_p:
+    def _create(self, function: str, *arguments: Any) -> ctypes.c_void_p:
         """Call a function that hands out a pointer through its last argument."""
-        made = ctypes.c_void_p()
-        self._call(function, *arguments, ctypes.byref(made))
-        return made
+        pointer = ctypes.c_void_p()
+        self._call(function, *arguments, ctypes.byref(pointer))
+        return pointer
 
     def _call(self, function: str, *arguments: Any) -> None:
         status = getattr(self._library, function)(*arguments)

@@ -17,12 +17,14 @@ def answer(numpy: Any, real: Array, output: Output) -> Dict[str, Any]:
 
     Args:
         numpy: The module.
-        real: float32, the real values of the output; of a classification, all are classes.
-        output: What they mean.
+        real: Real values of the output, float32, of any shape; a classification takes all of them
+            as the scores of classes.
+        output: Meaning of the output.
 
     Returns:
         `classes`: [number, score] of the best `top_k` that reach the threshold, best first, and
-        `best`, the first of all; or `values`, all numbers; or what a raw array is like.
+        `best`, the first of all; or `values`, all numbers; or `shape`, `min`, `max` and `mean` of a
+        raw array.
     """
     real = _activated(numpy, real, output.activation)
     if output.task == REGRESSION:

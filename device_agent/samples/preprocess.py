@@ -19,7 +19,7 @@ from device_agent.contract.model_card import ImageInput
 #: An array of numbers; numpy itself comes as an argument, because only a job may import it.
 Array = Any
 
-#: Of each result of an axis: which pixels, `(size, taps)`, and their weights, which add up to 1.
+#: Source pixels of each result of an axis, `(size, taps)`, and their weights, which add up to 1.
 _Taps = Tuple[Array, Array]
 
 #: ITU-R 601 luma in 1/65536, as Pillow's mode L: 0.299 R + 0.587 G + 0.114 B, rounded.
@@ -34,7 +34,7 @@ def preprocess(numpy: Any, pixels: Array, to: ImageInput) -> Array:
     Args:
         numpy: The module.
         pixels: uint8, `(height, width, 3)`, red, green and blue; may be a memory map.
-        to: What the input takes.
+        to: Declaration of the input.
 
     Returns:
         float32, without the batch axis: `(height, width, channels)` for NHWC.
@@ -94,8 +94,8 @@ def resize(numpy: Any, pixels: Array, height: int, width: int, method: str) -> A
     Args:
         numpy: The module.
         pixels: `(height, width, channels)`.
-        height: Of the result.
-        width: Of the result.
+        height: Height of the result in pixels.
+        width: Width of the result in pixels.
         method: Key of `device_agent.contract.model_card.RESIZES`.
 
     Returns:

@@ -59,7 +59,7 @@ class Uploads:
                 case the announced bytes were read, so that the wire stays in step.
             StreamLostError: The stream ended early.
         """
-        stream = _Announced(read, size - offset)
+        stream = _AnnouncedBytes(read, size - offset)
         try:
             with named_os_errors():
                 self._receive(sha256, size, offset, stream)
@@ -71,7 +71,7 @@ class Uploads:
             stream.drain()
             raise
 
-    def _receive(self, sha256: str, size: int, offset: int, stream: _Announced) -> None:
+    def _receive(self, sha256: str, size: int, offset: int, stream: _AnnouncedBytes) -> None:
         self._folders.make()
         partial = name_in(self._folders.partial, sha256)
         with _open_locked(partial, sha256) as file:
@@ -98,7 +98,7 @@ class Uploads:
             rename_durably(partial, name_in(self._folders.scratch, sha256))
 
 
-class _Announced:
+class _AnnouncedBytes:
     """The raw bytes that a request announced; they are read to the end whatever happens."""
 
     def __init__(self, read: Read, size: int) -> None:

@@ -14,7 +14,7 @@ from typing import Callable, Optional
 from device_agent.contract.codes import BUSY, RefusalError
 from device_agent.os_errors import named_os_errors
 
-#: How often a waiting host is told whom it waits for, which also shows whether it is still there.
+#: Seconds between two events to a waiting host, which also show whether it is still connected.
 _ASK_AGAIN_S = 0.5
 
 

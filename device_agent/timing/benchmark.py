@@ -58,7 +58,7 @@ def time_calls(
     """Call again and again, first untimed, then timed.
 
     Args:
-        call: What is timed.
+        call: Function that is timed.
         warmup_s: How long the untimed phase lasts at least; seconds.
         duration_s: How long the timed phase lasts, in seconds, unless the places for samples are
             used up first.

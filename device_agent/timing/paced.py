@@ -42,7 +42,7 @@ def time_paced(
     idle CPU, and how late it wakes one up, is part of the response.
 
     Args:
-        call: What is timed.
+        call: Function that is timed.
         warmup_s: How long the untimed phase lasts at least; seconds.
         duration_s: How long requests arrive; at least `LEAST_RUNS` are served.
         period_ns: The time between two requests.

@@ -23,13 +23,13 @@ from device_agent.timing.benchmark import (
 )
 from device_agent.timing.usage import rss_bytes
 
-#: Of samples and their starts: 1 MiB together. A power of two, so that halving is exact.
+#: Number of samples and of their starts: 1 MiB together. A power of two, so that halving is exact.
 PLACES = 1 << 16
 
 #: The memory is read so often over the whole soak: enough for a trend, too seldom to disturb.
 READINGS = 600
 
-#: How often the host is told how far it is.
+#: Time between two progress events to the host.
 _WORD_NS = 1_000_000_000
 
 Say = Callable[[float, float], bool]
@@ -54,7 +54,7 @@ def time_soak(
     """Call again and again, back to back, and read the memory of the process meanwhile.
 
     Args:
-        call: What is timed.
+        call: Function that is timed.
         warmup_s: How long the untimed phase lasts at least; seconds.
         duration_s: How long the soak lasts; seconds.
         say: Tells how far it is, about once a second; may end the soak early.

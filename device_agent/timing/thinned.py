@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, List
 
 
-class Thinned:
+class ThinnedList:
     """When the places are used up, every second entry goes, and then only every second comes in."""
 
     def __init__(self, places: int) -> None:

@@ -8,7 +8,7 @@ import pytest
 from device_agent.contract.codes import DELEGATE, RefusalError
 from device_agent.runtimes import delegate
 from device_agent.runtimes.delegate import load_delegate
-from device_agent.runtimes.delegate_faults import Seen, explain, explain_model
+from device_agent.runtimes.delegate_faults import DelegateFailure, explain, explain_model
 from tests.device_agent.board_trees import make_tree
 
 STICK = "sys/bus/usb/devices/1-1/"
@@ -101,7 +101,9 @@ def test_a_process_that_has_the_device_is_named(tmp_path: Path) -> None:
 def test_who_may_not_open_the_device_is_told_the_group() -> None:
     locked = {"kind": "edgetpu-pcie", "path": "/dev/apex_0", "usable": False, "state": "ready"}
     message, hint = explain(
-        Seen("edgetpu", "libedgetpu.so.1", "ValueError", "", "x", [locked], "pi", ["pi"], "apex")
+        DelegateFailure(
+            "edgetpu", "libedgetpu.so.1", "ValueError", "", "x", [locked], "pi", ["pi"], "apex"
+        )
     )
 
     assert "pi may not open the Edge TPU at /dev/apex_0: not in the group apex" in message
@@ -123,7 +125,7 @@ def test_who_may_not_open_the_device_is_told_the_group() -> None:
     ],
 )  # fmt: skip
 def test_what_the_loader_says_is_told_before_any_device(said: str, what: str, hint: str) -> None:
-    message, way_out = explain(Seen("edgetpu", "libedgetpu.so.1", "OSError", said, "x"))
+    message, way_out = explain(DelegateFailure("edgetpu", "libedgetpu.so.1", "OSError", said, "x"))
 
     assert what in message
     assert hint in way_out

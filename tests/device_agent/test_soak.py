@@ -6,7 +6,7 @@ import pytest
 
 from device_agent.timing import soak as soak_module
 from device_agent.timing.soak import time_soak
-from device_agent.timing.thinned import Thinned
+from device_agent.timing.thinned import ThinnedList
 
 MS = 1_000_000
 
@@ -99,7 +99,7 @@ def test_it_ends_early_when_it_is_told_to(clock: Clock) -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 7, 8, 9, 16, 17, 100, 1000])
 def test_a_thinned_list_never_outgrows_its_places_and_spans_all(count: int) -> None:
-    thinned = Thinned(8)
+    thinned = ThinnedList(8)
     for number in range(count):
         thinned.add(number)
 

@@ -14,7 +14,7 @@ from targets.runtimes import wheels as wheels_module
 from targets.runtimes.release import Wheel
 from targets.runtimes.wheels import WheelError, find_wheels, matches
 
-PYTHON, REPOSITORY = sys.executable, Path(__file__).parents[2]
+PYTHON, REPOSITORY = sys.executable, Path(__file__).parents[3]
 LITERT = Wheel("ai-edge-litert", "2.3.0", "311", "aarch64")
 NUMPY = Wheel("numpy", "1.26.4", "311", "x86_64")
 LITERT_FILE = "ai_edge_litert-2.3.0-cp311-cp311-manylinux_2_27_aarch64.whl"

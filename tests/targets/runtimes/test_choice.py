@@ -8,7 +8,7 @@ import pytest
 from device_agent.contract.facts import Facts, facts_from_json
 from targets.runtimes.choice import choose_runtime, usable_runtimes
 from targets.runtimes.no_runtime import NoRuntimeError
-from tests.targets.test_runtimes import board
+from tests.targets.runtimes.test_fit import board
 
 BOOKWORM = board("aarch64", "3.11.2", "2.36", "3.4.30", "1.24.2")
 #: armv7l with Python 3.13: no wheel exists for it.

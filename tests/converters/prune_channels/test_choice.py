@@ -55,7 +55,7 @@ class Case:
         self.sizes = Sizes(graph, self.channels, self.ladder)
         self.lost = importance_losses(self.ladder, self.importance)
 
-    def choose_widths(self, target, measure=None):
+    def choose(self, target, measure=None):
         return choose_widths(self.ladder, self.sizes, self.lost, target, measure)
 
     def small(self, choice):

@@ -1,14 +1,17 @@
-"""A model on its way through a recipe, and what every step may draw on."""
+"""A model on its way through a recipe, and the materials of every step."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from converters.cache import CacheEntry
 from converters.data.dataset import Samples
+from converters.graph.build import build_model
+from converters.graph.node import Graph
 from converters.measure import Measure
 from converters.progress import Report
 from converters.sources.load import LoadedModel
@@ -22,68 +25,80 @@ W8A16 = "w8a16"
 WEIGHT_ONLY = "weight_only"
 MIXED = "mixed"
 
-#: What a later training has to keep of the weights.
+#: Properties of the weights that a later training may have to keep.
 ZEROS = "zeros"
 CLUSTERS = "clusters"
 
 
 @dataclass(frozen=True)
 class Draft:
-    """What the .tflite will be made of."""
+    """A model between two steps of a recipe, and the numbers that its .tflite is to have.
 
-    function: Any
-    """Concrete function of batch 1, its input named `INPUT_NAME` of `converters.data.names`; None
-    where the source is a .tflite."""
-    keras_model: Any
-    """The Keras object, which owns its variables; None for a graph, whose variables the source
-    owns."""
+    The model itself is the immutable `graph`, and a Keras model is built of it only where something
+    trains or is written. The one exception: `graph` is None in a recipe that does not train. The
+    draft is then the source as it was loaded, which may have layers that the graph does not
+    represent, such as recurrent ones, or be a SavedModel or a .tflite.
+    """
+
+    source: LoadedModel
+    """Model that the conversion began with."""
+    graph: Graph | None = None
+    """Model as the last step left it; None where nothing trains."""
     numbers: str = FLOAT32
-    """What the file is to compute with, or store its weights in: `FLOAT32`, `F16`, `DYNAMIC`,
+    """Numbers that the file computes with, or stores its weights in: `FLOAT32`, `F16`, `DYNAMIC`,
     `WEIGHT_ONLY`, `W8A8`, `W8A16` or `MIXED`."""
     io: str = "int8"
     """Type of the input and output of a `W8A8` or `MIXED` file."""
     calibration: Samples | None = None
-    """What the activations' ranges are measured on, or None where training has found them already.
-    """
+    """Samples to measure the activations' ranges on; None where training has found the ranges."""
     keep: str = ""
-    """What a later training has to keep: `ZEROS`, `CLUSTERS` or nothing."""
+    """Property of the weights that a later training has to keep: `ZEROS`, `CLUSTERS` or ""."""
     warnings: tuple[str, ...] = ()
-    """What the user should know; one sentence each."""
+    """Warnings for the user, one sentence each."""
     found: Mapping[str, Any] = field(default_factory=dict)
-    """What the last step found out, as plain data for conversion.json."""
-    plain_model: Any = None
-    """Where `keras_model` rounds inside: a tf-keras model of the same weights that does not."""
+    """Results of the last step, as plain data for conversion.json."""
     content: bytes | None = None
     """The .tflite itself, once there is one: the source was one, or a step wrote it."""
+
+    @cached_property
+    def keras_model(self) -> Any:
+        """Keras model of the graph, or of the source; None for a source without Keras layers.
+
+        It is not to be trained: that would part it from the graph.
+        """
+        return self.source.keras_model if self.graph is None else build_model(self.graph)
+
+    @cached_property
+    def function(self) -> Any:
+        """Concrete function of a batch of one; None where the source is a .tflite."""
+        if self.graph is None:
+            return self.source.function
+        model = self.keras_model
+        return self.source.function_of(lambda x: model(x, training=False))
 
 
 @dataclass(frozen=True)
 class Materials:
-    """What every step may draw on."""
+    """Everything that a step may draw on besides the draft."""
 
     source: LoadedModel
-    """The model as it was given; never changed."""
+    """Model that the conversion began with; never changed."""
     samples: Mapping[str, Samples]
-    """By use: "train", "validation", "calibration", "test"; only those that the recipe needs."""
+    """Samples by use: "train", "validation", "calibration", "test"; only those that the recipe
+    needs."""
     seed: int
-    """Decides every random choice."""
+    """Seed of every random choice."""
     report: Report
-    """Where progress goes."""
+    """Function that gets the progress."""
     measure: Measure | None = None
-    """Measures files; None where nobody does. Its error is a ConversionError."""
+    """Function that measures files; None where nothing measures. Its error is a ConversionError."""
     checkpoint: CacheEntry | None = None
-    """Where the training of the step that is being done keeps its epochs, or None."""
+    """Place where the training of the current step keeps its epochs, or None."""
     logs: Path | None = None
     """Folder for the figures of that training, for TensorBoard, or None."""
     strategy: Any = None
-    """Of `tf.distribute`, where several devices train together; else None."""
+    """Strategy of `tf.distribute`, where several devices train together; else None."""
 
 
 #: One step of a recipe: takes a draft, returns the next.
 Technique = Callable[[Draft, Any, Materials], Draft]
-
-
-def with_model(draft: Draft, model: Any, materials: Materials) -> Draft:
-    """Return a draft with another Keras model."""
-    function = materials.source.function_of(lambda x: model(x, training=False))
-    return replace(draft, function=function, keras_model=model)

@@ -1,10 +1,10 @@
-"""Writes the .tflite, and looks into it before anybody trusts it."""
+"""Writes the .tflite, and checks it before anything trusts it."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ _INTEGER_DTYPES = ("int8", "int16", "int32", "int64", "bool", "int4")
 #: A graph as TensorFlow saves it; that of ResNet-8 takes 0.2 MB.
 _GRAPH_BYTES = 2**20
 _INTEGER = (W8A8, W8A16)
-#: In what type the weights of a file that computes in floats are stored.
+#: Types in which the weights of a file that computes in floats are stored.
 _STORED_AS = {F16: "float16", DYNAMIC: "int8", WEIGHT_ONLY: "int8"}
 _HINT = "report the model; until then the recipe float32 converts it without quantization"
 _MIXED_HINT = "use the recipe mixed_w8a8: it leaves in floats what cannot be brought to 8 bits"
@@ -35,31 +35,35 @@ def emit(draft: Draft, path: Path, report: Report) -> ModelFile:
     """Write a draft as a .tflite of batch 1.
 
     Args:
-        draft: What the recipe made.
-        path: The file to write.
-        report: Told about each calibration sample.
+        draft: Draft that the recipe made.
+        path: File to write.
+        report: Function that gets the progress of the calibration.
 
     Returns:
-        What is in the file that was written.
+        Description of the file.
 
     Raises:
         ConversionError: The converter fails, or an integer file has floats or conversions inside.
         HostDiskError: The disk is full.
     """
     report(Progress("convert", 0, 0))
-    durable.write(path, converted(draft, report) if draft.content is None else draft.content)
-    written = read_model(path)
+    content = draft.content
+    if content is None:
+        content = convert_function(
+            draft.function, report, draft.numbers, draft.io, draft.calibration
+        )
+    durable.write(path, content)
+    model = read_model(path)
     if draft.numbers in _INTEGER:
-        check_integer(written, draft.io)
+        check_integer(model, draft.io)
     elif draft.numbers in _STORED_AS:
-        _check_stored(written, draft.numbers)
-    return written
+        _check_stored(model, draft.numbers)
+    return model
 
 
-def _refuse_full_disk(draft: Draft) -> None:
+def _refuse_full_disk(variables: Sequence[Any]) -> None:
     """Look before the converter writes temporary files: it takes a full disk for a bad model."""
     folder = tempfile.gettempdir()
-    variables = draft.function.graph.variables
     # The variables as TensorFlow saves them and again in the .tflite, and the graph around them.
     needed = 2 * sum(v.dtype.size * v.shape.num_elements() for v in variables) + _GRAPH_BYTES
     free = shutil.disk_usage(folder).free
@@ -70,24 +74,38 @@ def _refuse_full_disk(draft: Draft) -> None:
         )
 
 
-def converted(draft: Draft, report: Report) -> bytes:
-    """A draft as a .tflite, by TensorFlow's converter.
+def convert_function(
+    function: Any,
+    report: Report,
+    numbers: str = FLOAT32,
+    io: str = "int8",
+    calibration: Samples | None = None,
+) -> bytes:
+    """Make a .tflite of a function, by TensorFlow's converter.
 
     Args:
-        draft: With a function.
-        report: Told about each calibration sample.
+        function: Concrete function of a batch of one. Whatever owns its variables must live.
+        report: Function that gets the progress of the calibration.
+        numbers: Numbers that the file computes with, or stores its weights in, as in `Draft`.
+        io: Type of the input and output of an integer file.
+        calibration: Samples to measure the activations' ranges on, or None.
 
     Raises:
         ConversionError: The converter fails.
         HostDiskError: The disk is full.
     """
-    _refuse_full_disk(draft)
+    variables = list(function.graph.variables)
+    _refuse_full_disk(variables)
     # The converter saves what owns the variables. Given a Keras model it would save that, layer by
     # layer, in seconds; of a Keras 3 model it would lose the variables. A bare holder does for all.
     holder = tf.Module()
-    holder.variables_of_function = list(draft.function.graph.variables)
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([draft.function], holder)
-    _choose_numbers(converter, draft, report)
+    holder.variables_of_function = variables
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], holder)
+    _choose_numbers(converter, numbers, io)
+    if calibration is not None and numbers != FLOAT32:
+        # Keyed by name: an order of inputs is nowhere promised.
+        converter.representative_dataset = lambda: _one_by_one(calibration, report)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     try:
         return rename_inputs_outputs(bytes(converter.convert()))
     except tf.errors.ResourceExhaustedError as error:
@@ -102,20 +120,15 @@ def converted(draft: Draft, report: Report) -> bytes:
         ) from error
 
 
-def _choose_numbers(converter: Any, draft: Draft, report: Report) -> None:
-    if draft.numbers == FLOAT32:
+def _choose_numbers(converter: Any, numbers: str, io: str) -> None:
+    if numbers == FLOAT32:
         return
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if draft.numbers == F16:
+    if numbers == F16:
         converter.target_spec.supported_types = [tf.float16]
-    if draft.numbers in _INTEGER:
-        converter.inference_input_type = tf.dtypes.as_dtype(draft.io)
-        converter.inference_output_type = tf.dtypes.as_dtype(draft.io)
-    if draft.calibration is not None:
-        calibration = draft.calibration
-        # Keyed by name: an order of inputs is nowhere promised.
-        converter.representative_dataset = lambda: _one_by_one(calibration, report)
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    if numbers in _INTEGER:
+        converter.inference_input_type = tf.dtypes.as_dtype(io)
+        converter.inference_output_type = tf.dtypes.as_dtype(io)
 
 
 def _one_by_one(samples: Samples, report: Report) -> Iterator[dict[str, Any]]:
@@ -134,8 +147,8 @@ def check_integer(model: ModelFile, io: str) -> None:
     """Refuse a file that does not compute in integers from one end to the other.
 
     Args:
-        model: The file.
-        io: What its inputs and outputs have to be.
+        model: Description of the file.
+        io: Type that its inputs and outputs have to have.
 
     Raises:
         ConversionError: Names the tensor that does not.
@@ -158,9 +171,9 @@ def check_integer(model: ModelFile, io: str) -> None:
 
 
 def _check_stored(model: ModelFile, numbers: str) -> None:
-    wanted = _STORED_AS[numbers]
-    if not any(tensor.is_constant and tensor.dtype == wanted for tensor in model.tensors):
+    dtype = _STORED_AS[numbers]
+    if not any(tensor.is_constant and tensor.dtype == dtype for tensor in model.tensors):
         raise ConversionError(
-            f"{model.path.name}: none of its weights is stored as {wanted}: they are too few",
+            f"{model.path.name}: none of its weights is stored as {dtype}: they are too few",
             "use the recipe ptq_f16, which rounds every weight, or float32",
         )

@@ -1,42 +1,61 @@
-"""A draft as bytes: its tf-keras model and what is to be known about it."""
+"""A draft of a recipe that trains as bytes: its graph and its other values."""
 
 from __future__ import annotations
 
+import io
 import json
 import tempfile
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-import tf_keras
+import numpy as np
 
 from converters import durable
-from converters.draft.draft import Draft, Materials, with_model
-from converters.graph import build
+from converters.draft.draft import Draft, Materials
+from converters.graph.node import Graph, Node
 
-_PLAIN, _MODEL = "draft.json", "model.keras"
-#: What is no plain data; none of it outlives a step that trains, but the model.
-_OBJECTS = ("function", "keras_model", "calibration", "plain_model", "content")
+_PLAIN, _WEIGHTS, _MODEL = "draft.json", "weights.npz", "model.keras"
+#: Fields of a draft that are not plain data; a step that trains leaves none of them but the graph.
+_OBJECTS = ("source", "graph", "calibration", "content")
 
 
 def draft_parts(draft: Draft) -> dict[str, bytes]:
-    """The parts of a draft of a float tf-keras model, for `Cache.put`."""
-    plain = {f.name: getattr(draft, f.name) for f in fields(Draft) if f.name not in _OBJECTS}
-    return {_PLAIN: json.dumps(plain).encode(), _MODEL: keras_bytes(draft.keras_model)}
+    """The parts of a draft that is not quantized, for `Cache.put`."""
+    graph = draft.graph
+    assert graph is not None
+    plain = {
+        "draft": {f.name: getattr(draft, f.name) for f in fields(Draft) if f.name not in _OBJECTS},
+        "name": graph.name,
+        "nodes": [asdict(node) for node in graph.nodes],
+        "outputs": graph.outputs,
+        "weights": [[key, list(arrays)] for key, arrays in graph.weights.items()],
+    }
+    arrays = [array for arrays in graph.weights.values() for array in arrays.values()]
+    weights = io.BytesIO()
+    np.savez(weights, *arrays)
+    text = json.dumps(plain, default=lambda number: np.asarray(number).item())
+    return {_PLAIN: text.encode(), _WEIGHTS: weights.getvalue()}
 
 
 def draft_of(parts: Mapping[str, bytes], materials: Materials) -> Draft:
     """The draft that `draft_parts` took apart."""
     plain: dict[str, Any] = json.loads(parts[_PLAIN])
-    plain["warnings"] = tuple(plain["warnings"])
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / _MODEL
-        path.write_bytes(parts[_MODEL])
-        assert build.LAYERS  # imported: its functions are registered for loading
-        model = tf_keras.models.load_model(str(path), compile=False)
-    empty = Draft(None, None)
-    return with_model(replace(empty, **plain), model, materials)
+    with np.load(io.BytesIO(parts[_WEIGHTS])) as stored:
+        arrays = iter([stored[f"arr_{number}"] for number in range(len(stored.files))])
+    weights = {key: {name: next(arrays) for name in names} for key, names in plain["weights"]}
+    nodes = tuple(Node(**{name: _frozen(v) for name, v in n.items()}) for n in plain["nodes"])
+    graph = Graph(plain["name"], nodes, tuple(plain["outputs"]), weights)
+    values = {**plain["draft"], "warnings": tuple(plain["draft"]["warnings"])}
+    return Draft(materials.source, graph, **values)
+
+
+def _frozen(value: Any) -> Any:
+    """A value of JSON with tuples in the place of lists."""
+    if isinstance(value, dict):
+        return {name: _frozen(inner) for name, inner in value.items()}
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 def keras_bytes(model: Any) -> bytes:

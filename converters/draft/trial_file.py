@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from converters.data.dataset import TRAIN
-from converters.draft.draft import FLOAT32, W8A8, Draft, Materials
+from converters.draft.draft import W8A8, Draft, Materials
 from converters.draft.emit import emit
 from converters.errors import ConversionError
-from converters.graph.build import build_model
 from converters.graph.node import Graph
 from converters.progress import ignore
 
@@ -20,18 +20,16 @@ def write_trial(graph: Graph, path: Path, materials: Materials) -> None:
     """Write a .tflite of 8 bits, or of floats where it has a layer without an int8 kernel.
 
     Args:
-        graph: Of whatever weights.
-        path: The file to write.
-        materials: With the split "train".
+        graph: Graph of any weights: they do not change the latency.
+        path: File to write.
+        materials: Materials with the split "train".
 
     Raises:
         ConversionError: The converter refuses the model.
     """
-    model = build_model(graph)
-    function = materials.source.function_of(lambda x: model(x, training=False))
-    samples = materials.samples[TRAIN]
-    few = samples.subset(slice(_SAMPLES))
+    few = materials.samples[TRAIN].subset(slice(_SAMPLES))
+    draft = Draft(materials.source, graph)
     try:
-        emit(Draft(function, model, numbers=W8A8, calibration=few), path, ignore)
+        emit(replace(draft, numbers=W8A8, calibration=few), path, ignore)
     except ConversionError:
-        emit(Draft(function, model, numbers=FLOAT32), path, ignore)
+        emit(draft, path, ignore)

@@ -18,6 +18,7 @@ from converters.graph.node import (
     CONV_TRANSPOSE,
     DENSE,
     DEPTHWISE,
+    EPSILON,
     INPUT,
     NORM,
     Graph,
@@ -25,7 +26,6 @@ from converters.graph.node import (
     Weights,
     with_weights,
 )
-from converters.graph.unfold import EPSILON
 
 layers = tf_keras.layers
 

@@ -19,6 +19,8 @@ from converters.graph.node import (
     CONV_TRANSPOSE,
     DENSE,
     DEPTHWISE,
+    EPSILON,
+    NORM,
     WEIGHTED,
     Graph,
     Node,
@@ -35,7 +37,8 @@ _LINEAR = ("global_average_pool", "flatten")
 
 
 def fold_graph(graph: Graph) -> Graph:
-    """Make a graph of the same answers without any AFFINE."""
+    """Make a graph of the same answers without any AFFINE and any NORM."""
+    graph = _with_affines(graph)
     for name in [node.name for node in graph.nodes if node.op == AFFINE]:
         node = graph.by_name()[name]
         graph = _into_the_one_before(graph, node) or _into_the_one_behind(graph, node) or graph
@@ -44,6 +47,19 @@ def fold_graph(graph: Graph) -> Graph:
         # Of two that follow each other, the first is a depthwise convolution by now.
         graph = _into_the_one_before(graph, node) or _as_depthwise(graph, node)
     return graph
+
+
+def _with_affines(graph: Graph) -> Graph:
+    """The graph with an AFFINE in the place of every NORM."""
+    weights = dict(graph.weights)
+    for key in {node.weights for node in graph.nodes if node.op == NORM}:
+        norm = graph.weights[key]
+        variance = norm["moving_variance"].astype(np.float64)
+        scale = norm["gamma"] / np.sqrt(variance + EPSILON)
+        offset = norm["beta"] - norm["moving_mean"] * scale
+        weights[key] = {"scale": scale.astype(np.float32), "offset": offset.astype(np.float32)}
+    nodes = tuple(replace(node, op=AFFINE) if node.op == NORM else node for node in graph.nodes)
+    return replace(graph, nodes=nodes, weights=weights)
 
 
 def _into_the_one_before(graph: Graph, affine: Node) -> Graph | None:

@@ -27,7 +27,7 @@ with ((top, bottom), (left, right)) before a node with "valid". `strides`, `dila
 
 Ops with other weights: `affine` is x * scale + offset, both (channels,). `norm` is a
 BatchNormalization: gamma, beta, moving_mean and moving_variance, all (channels,), and the epsilon
-of `converters.graph.unfold.EPSILON`. `prelu` has alpha, of the output's rank without the batch
+`EPSILON`. `prelu` has alpha, of the output's rank without the batch
 axis, 1 along the axes that share it.
 
 Readers hand over a BatchNormalization as `affine`. `converters.graph.fold` then puts every `affine`
@@ -71,6 +71,8 @@ AFFINE = "affine"
 ACTIVATION = "activation"
 #: A BatchNormalization of a model that trains; folded graphs have none.
 NORM = "norm"
+#: Number that a `norm` adds to the variance.
+EPSILON = 1e-3
 ADD = "add"
 CONCAT = "concat"
 

@@ -18,6 +18,7 @@ from converters.graph.node import (
     CONV,
     CONV_TRANSPOSE,
     DEPTHWISE,
+    EPSILON,
     NORM,
     Graph,
     Node,
@@ -27,8 +28,6 @@ from converters.graph.node import (
 
 #: Mean and variance of each channel; float64, shape (channels,).
 Moments = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
-
-EPSILON = 1e-3
 
 
 def normalizable(graph: Graph) -> tuple[str, ...]:

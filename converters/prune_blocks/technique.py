@@ -9,11 +9,10 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from converters.data.dataset import TRAIN
-from converters.draft.draft import Draft, Materials, with_model
+from converters.draft.draft import Draft, Materials
 from converters.draft.trial_file import write_trial
 from converters.errors import ConversionError
 from converters.graph.cost import macs, parameters
-from converters.graph.keras.read import read_graph
 from converters.graph.node import Graph
 from converters.measure import latencies_us
 from converters.progress import Progress
@@ -22,14 +21,14 @@ from converters.prune_blocks.choose import Removal, remove_cheapest_blocks, remo
 from converters.prune_channels.reconstruct import reconstruct_layers
 from converters.recipe.shape_steps import PruneBlocks
 from converters.training.effect import graph_loss, judged_samples
-from converters.training.trainable import trainable_model
+from converters.training.trainable import folded_graph, trainable_graph
 
 
 def prune(draft: Draft, step: PruneBlocks, materials: Materials) -> Draft:
     """Take out the blocks that matter least, by measurement; a training step has to follow.
 
     Args:
-        draft: A float Keras model, Sequential or Functional.
+        draft: A draft that is not quantized.
         step: How many, or which.
         materials: With the split "train"; "validation" judges, if it is there.
 
@@ -38,7 +37,7 @@ def prune(draft: Draft, step: PruneBlocks, materials: Materials) -> Draft:
             none of a name that is given.
     """
     source = materials.source
-    graph = read_graph(draft.keras_model, str(source.path))
+    graph = folded_graph(draft)
     _refuse_none(graph, step, str(source.path))
     judge = _Judge(graph, materials)
     if step.remove:
@@ -52,9 +51,9 @@ def prune(draft: Draft, step: PruneBlocks, materials: Materials) -> Draft:
             f"write `count = {len(gone)}`",
         )
     mended = _mended(graph, pruned, materials)
-    model = trainable_model(mended, materials.samples[TRAIN], materials)
     return replace(
-        with_model(draft, model, materials),
+        draft,
+        graph=trainable_graph(mended, materials.samples[TRAIN], materials),
         warnings=draft.warnings + _warnings(graph, pruned, step),
         found={
             "macs": [macs(graph), macs(pruned)],

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from converters.data.dataset import TRAIN
-from converters.draft.draft import Draft, Materials, with_model
+from converters.draft.draft import Draft, Materials
 from converters.errors import ConversionError
 from converters.graph.cost import macs, parameters
-from converters.graph.keras.read import read_graph
 from converters.graph.node import Graph
 from converters.progress import Progress
 from converters.prune_channels.channels import PRODUCERS, Channels, channels_of
@@ -41,7 +40,7 @@ from converters.prune_channels.trials import Trials
 from converters.recipe.shape_steps import PruneChannels
 from converters.recipe.training_steps import Distill
 from converters.training.distill import distill
-from converters.training.trainable import trainable_model
+from converters.training.trainable import folded_graph, trainable_graph
 
 #: A scope: losses that were measured decide, in the place of importance.
 SENSITIVITY = "sensitivity"
@@ -72,7 +71,7 @@ def prune(draft: Draft, step: PruneChannels, materials: Materials) -> Draft:
     """Take out the channels that matter least; a training step has to follow.
 
     Args:
-        draft: A float Keras model, Sequential or Functional.
+        draft: A draft that is not quantized.
         step: How many, in how many rounds, and how they are judged.
         materials: With the split "train".
 
@@ -80,13 +79,13 @@ def prune(draft: Draft, step: PruneChannels, materials: Materials) -> Draft:
         ConversionError: The model cannot be brought to a graph, or none of its channels can go.
     """
     origin = str(materials.source.path)
-    whole = read_graph(draft.keras_model, origin)
+    whole = folded_graph(draft)
     cuts: list[_Cut] = []
     left = 1.0
     for number in range(1, step.rounds + 1):
         graph = whole
         if cuts:
-            graph = read_graph(_taught(draft, cuts[-1].graph, materials), origin)
+            graph = _taught(draft, cuts[-1].graph, materials)
         # Each round leaves the same share of what the one before left.
         cut = _cut(graph, step.ratio ** (number / step.rounds) / left, step, materials)
         if cut is not None:
@@ -99,9 +98,9 @@ def prune(draft: Draft, step: PruneChannels, materials: Materials) -> Draft:
             "give the step a smaller `multiple`, or use a recipe without it",
         )
     pruned = cuts[-1].graph
-    model = trainable_model(pruned, materials.samples[TRAIN], materials)
     return replace(
-        with_model(draft, model, materials),
+        draft,
+        graph=trainable_graph(pruned, materials.samples[TRAIN], materials),
         warnings=draft.warnings + _warnings(step, left, materials),
         found=_found(whole, cuts),
     )
@@ -120,12 +119,12 @@ def _found(whole: Graph, cuts: Sequence[_Cut]) -> dict[str, Any]:
     }
 
 
-def _taught(draft: Draft, graph: Graph, materials: Materials) -> Any:
-    """What a short training makes of a model between two rounds."""
-    model = trainable_model(graph, materials.samples[TRAIN], materials)
+def _taught(draft: Draft, graph: Graph, materials: Materials) -> Graph:
+    """The graph that a short training makes of one between two rounds."""
+    student = trainable_graph(graph, materials.samples[TRAIN], materials)
     # The step's own checkpoint is not this training's.
     alone = replace(materials, checkpoint=None, logs=None)
-    return distill(with_model(draft, model, materials), _BETWEEN, alone).keras_model
+    return folded_graph(distill(replace(draft, graph=student), _BETWEEN, alone))
 
 
 def _cut(graph: Graph, ratio: float, step: PruneChannels, materials: Materials) -> _Cut | None:

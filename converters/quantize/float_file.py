@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from converters.draft.draft import FLOAT32, Draft
-from converters.draft.emit import converted
+from converters.draft.draft import Draft
+from converters.draft.emit import convert_function
 from converters.progress import Report
 from converters.tflite.unpacked import UnpackedModel
 
@@ -22,6 +20,6 @@ def float_file(draft: Draft, report: Report) -> bytes:
     """
     if draft.content is not None:
         return draft.content
-    model = UnpackedModel(converted(replace(draft, numbers=FLOAT32, calibration=None), report))
+    model = UnpackedModel(convert_function(draft.function, report))
     model.fix_batch()
     return model.pack()

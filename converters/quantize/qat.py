@@ -9,17 +9,14 @@ held against what was trained before anybody gets it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from converters.data.dataset import TRAIN, VALIDATION
 from converters.draft.draft import W8A8, Draft, Materials
-from converters.draft.emit import converted
+from converters.draft.emit import convert_function
 from converters.draft.node_statistics import measured_ranges
-from converters.errors import ConversionError
 from converters.graph.build import build_model, weights_of
-from converters.graph.keras.read import read_graph
 from converters.graph.node import with_weights
 from converters.progress import Progress
 from converters.quantize.divergence import (
@@ -40,13 +37,14 @@ from converters.training.automatic import train_on
 from converters.training.parallel import scope
 from converters.training.preserve import preserve_callbacks
 from converters.training.teachers import describe_teachers, make_teacher
+from converters.training.trainable import folded_graph
 
 
 def train(draft: Draft, step: QatW8A8, materials: Materials) -> Draft:
     """Train the model on with fake quantization.
 
     Args:
-        draft: A float Keras model, Sequential or Functional.
+        draft: A draft that is not quantized.
         step: Epochs, learning rate and batch size.
         materials: With the split "train".
 
@@ -55,12 +53,7 @@ def train(draft: Draft, step: QatW8A8, materials: Materials) -> Draft:
             trained; the message names the layer.
     """
     source = materials.source
-    if draft.keras_model is None:
-        raise ConversionError(
-            f"{source.path}: is a graph without Keras layers, which cannot be trained",
-            "use the recipe ptq_w8a8",
-        )
-    graph = read_graph(draft.keras_model, str(source.path))
+    graph = folded_graph(draft)
     rounding = decide_rounding(graph, str(source.path))
     samples = materials.samples[TRAIN]
     start = measured_ranges(
@@ -81,23 +74,20 @@ def train(draft: Draft, step: QatW8A8, materials: Materials) -> Draft:
     exported = written
     if rounding.rounded_twice:
         exported = build_model(on_grid, Wrapping(rounding, bounds, {}, twice=False))
-    made = replace(
-        draft,
-        function=source.function_of(lambda x: exported(x, training=False)),
-        keras_model=written,
-        plain_model=build_model(on_grid),
-        numbers=W8A8,
-    )
+    function = source.function_of(lambda x: exported(x, training=False))
     simulated = Simulation(on_grid, rounding, bounds, written)
-    return _as_file(made, simulated, found, materials)
+    content, comparison = _as_file(function, draft.io, simulated, materials)
+    return replace(
+        draft, graph=on_grid, numbers=W8A8, content=content, found={**found, **comparison}
+    )
 
 
 def _as_file(
-    draft: Draft, simulated: Simulation, found: Mapping[str, Any], materials: Materials
-) -> Draft:
-    """The draft with the file that it becomes, which was seen to answer as what was trained."""
+    function: Any, io: str, simulated: Simulation, materials: Materials
+) -> tuple[bytes, dict[str, Any]]:
+    """The file, which was seen to answer as what was trained, and how near it comes."""
     source, report = materials.source, materials.report
-    content = converted(draft, report)
+    content = convert_function(function, report, W8A8, io)
     check_inside(simulated, content, str(source.path))
     report(Progress("compare with the file", 0, 0))
     apart = measure_difference(
@@ -108,9 +98,8 @@ def _as_file(
         materials.seed,
     )
     check_faithful(apart, str(source.path))
-    told = {
+    return content, {
         "compared_samples": apart.samples,
         "same_class": round(apart.agreed, 4),
         "farthest_layer_steps": round(max(apart.steps.values(), default=0.0), 3),
     }
-    return replace(draft, content=content, found={**found, **told})

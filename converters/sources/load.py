@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from converters.data.names import INPUT_NAME, OUTPUT_NAME, plain_names
 from converters.data.task import TaskWish
 from converters.digest import bytes_of, sha256_of
 from converters.errors import ConversionError
+from converters.graph.keras.read import read_graph
+from converters.graph.node import Graph
 from converters.sources.architecture import StoredLayer, find_custom, find_lambda
 from converters.sources.custom_objects import unknown_layers
 from converters.sources.inputs_outputs import (
@@ -91,6 +94,16 @@ class LoadedModel:
             answers=answers,
             probabilities=sure_probabilities(self.probabilities, self.outputs, self.keras_model),
         )
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The model as kedge's graph, folded. Read once, when it is first needed.
+
+        Raises:
+            ConversionError: It has no Keras layers, or a layer cannot be represented; the message
+                names the layer.
+        """
+        return read_graph(self.keras_model, str(self.path))
 
     def function_of(self, call: Callable[[Any], Any]) -> Any:
         """Another model of the same inputs and outputs as a graph of a batch of one."""

@@ -15,6 +15,7 @@ from converters.draft.draft import CLUSTERS, Draft, Materials
 from converters.errors import ConversionError
 from converters.recipe.training_steps import ClusterWeights
 from converters.training.automatic import train_on
+from converters.training.trainable import model_to_train
 from converters.training.wrapped import unwrap_layers, wrap_layers
 
 #: Layers whose kernels are clustered. TFMOT too leaves depthwise kernels out: they lose too much.
@@ -44,7 +45,7 @@ def share_weights(draft: Draft, step: ClusterWeights, materials: Materials) -> D
         ConversionError: No kernel has more weights than the step has values, or the model cannot be
             wrapped: a recipe without the step is needed.
     """
-    model = _wrap_kernels(draft.keras_model, step, materials)
+    model = _wrap_kernels(model_to_train(draft, None), step, materials)
     history = train_on(model, step, materials, "cluster")
     stripped = cluster.strip_clustering(model)
     facts = {"distinct_weights": _count_distinct(stripped), **history}

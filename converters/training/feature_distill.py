@@ -28,7 +28,6 @@ import tf_keras
 from converters.data.fields import to_keras_inputs
 from converters.errors import ConversionError
 from converters.graph.build import build_model
-from converters.graph.keras.read import read_graph
 from converters.sources.inputs_outputs import field_names
 from converters.sources.load import LoadedModel
 
@@ -169,7 +168,7 @@ def pair_features(kind: str, weight: float, student: Any, teacher: LoadedModel) 
             f"{teacher.path}: is not a Keras model, so its layers cannot teach",
             'leave `features` out, or write `features = "none"`',
         )
-    model = build_model(read_graph(teacher.keras_model, str(teacher.path)))
+    model = build_model(teacher.graph)
     pairs = pair_layers(_shapes(student), _shapes(model))
     if not pairs:
         raise ConversionError(

@@ -115,16 +115,8 @@ def scope(strategy: Any) -> Any:
     return contextlib.nullcontext() if strategy is None else strategy.scope()
 
 
-def to_strategy(model: Any, strategy: Any) -> Any:
-    """Copy of a model that the devices can train together; the model itself for one device."""
-    if strategy is None:
-        return model
-    with strategy.scope():
-        return copy_model(model)
-
-
 def from_strategy(model: Any, strategy: Any) -> Any:
-    """Copy of a model of `to_strategy` for this process alone; the model itself for one device."""
+    """Copy, for this process alone, of a model that devices trained; itself for one device."""
     return model if strategy is None else copy_model(model)
 
 

@@ -22,6 +22,7 @@ from converters.recipe.step import AUTO
 from converters.recipe.training_steps import BLOCKS, SINGLE, TWO_OF_FOUR, SparseWeights
 from converters.training.automatic import train_on
 from converters.training.parallel import replicas, steps_an_epoch
+from converters.training.trainable import model_to_train
 from converters.training.wrapped import unwrap_layers, wrap_layers
 
 #: Layers whose kernels are pruned. The few weights of a depthwise kernel matter too much; TFMOT
@@ -69,7 +70,7 @@ def prune_weights(draft: Draft, step: SparseWeights, materials: Materials) -> Dr
         len(materials.samples[TRAIN]), step.batch_size, replicas(materials.strategy)
     )
     grown = round(epochs * _GROWN_AFTER) if step.schedule == "polynomial" else 0
-    model = _wrap_kernels(draft.keras_model, step, steps, materials)
+    model = _wrap_kernels(model_to_train(draft, None), step, steps, materials)
     history = train_on(
         model,
         step,

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import tf_keras
 
-from converters.draft.draft import Draft, Materials, with_model
+from converters.draft.draft import Draft, Materials
 from converters.recipe.shape_steps import StartOver
+from converters.training.trainable import model_to_train, with_weights_of
 
 
 def forget(draft: Draft, step: StartOver, materials: Materials) -> Draft:  # noqa: ARG001
@@ -21,5 +22,6 @@ def forget(draft: Draft, step: StartOver, materials: Materials) -> Draft:  # noq
         step: The step, which has no values.
         materials: Seed that decides the weights.
     """
+    model = model_to_train(draft, None)
     tf_keras.utils.set_random_seed(materials.seed)
-    return with_model(draft, tf_keras.models.clone_model(draft.keras_model), materials)
+    return with_weights_of(draft, tf_keras.models.clone_model(model))

@@ -8,9 +8,10 @@ from typing import Any
 
 import tf_keras
 
-from converters.draft.draft import Draft, Materials, with_model
+from converters.draft.draft import Draft, Materials
 from converters.errors import ConversionError
 from converters.training.parallel import copy_model, from_strategy, scope
+from converters.training.trainable import with_weights_of
 
 
 def wrap_layers(model: Any, wrap: Callable[[Any], Any], materials: Materials, purpose: str) -> Any:
@@ -50,5 +51,5 @@ def unwrap_layers(
         facts: Facts for conversion.json.
         note: Warning for the user.
     """
-    result = with_model(draft, from_strategy(model, materials.strategy), materials)
+    result = with_weights_of(draft, from_strategy(model, materials.strategy))
     return replace(result, keep=keep, warnings=(*draft.warnings, note), found=facts)

@@ -137,13 +137,12 @@ class Maker:
                 self._cache.remove(_epochs_key(key))
         emit(draft, self._path, self._materials.report)
         trained = any(step.trains for step in recipe.steps)
-        model = draft.keras_model if draft.plain_model is None else draft.plain_model
         return RecipeResult(
             recipe,
             self._path.read_bytes(),
             tuple(records),
             draft.warnings,
-            keras_bytes(model) if trained else None,
+            keras_bytes(draft.keras_model) if trained else None,
         )
 
     def _latest(self, recipe: Recipe, keys: tuple[str, ...]) -> tuple[int, Draft, list[StepRecord]]:
@@ -171,19 +170,17 @@ class Maker:
         return records
 
     def _first_draft(self, recipe: Recipe) -> Draft:
-        """Return the original model, as a tf-keras model of plain ops if a step trains it."""
+        """Return the original model, as a graph if a step trains it."""
         materials, source = self._materials, self._materials.source
-        draft = Draft(source.function, source.keras_model, content=source.content)
+        draft = Draft(source, content=source.content)
         if not any(step.trains for step in recipe.steps):
             return draft
-        from converters.draft.draft import with_model
-        from converters.graph.keras.read import read_graph
-        from converters.training.trainable import trainable_model
+        from converters.training.trainable import trainable_graph
 
         materials.report(Progress("prepare for training", 0, 0))
-        graph = read_graph(source.keras_model, str(source.path))
-        model = trainable_model(graph, materials.samples[TRAIN], materials)
-        return with_model(draft, model, materials)
+        return replace(
+            draft, graph=trainable_graph(source.graph, materials.samples[TRAIN], materials)
+        )
 
     def _do_step(self, draft: Draft, step: Step, number: int, key: str) -> tuple[Draft, StepRecord]:
         checkpoint = CacheEntry(self._cache, _epochs_key(key)) if self._cache else None

@@ -15,9 +15,8 @@ import numpy as np
 import tensorflow as tf
 
 from converters.data.dataset import TRAIN, VALIDATION, Samples
-from converters.draft.draft import Draft, Materials, with_model
-from converters.draft.emit import converted
-from converters.graph.keras.read import read_graph
+from converters.draft.draft import Draft, Materials
+from converters.draft.emit import convert_function
 from converters.progress import ignore
 from converters.recipe.shape_steps import PruneChannels
 from converters.recipe.training_steps import Distill, QatW8A8
@@ -33,7 +32,7 @@ from converters.training.feature_distill import (
 )
 from converters.training.loss import Loss
 from converters.training.teacher import Teacher
-from converters.training.trainable import trainable_model
+from converters.training.trainable import trainable_graph
 from converters.work.maker import technique_of
 
 ONE = Distill(epochs=1, learning_rate=1e-3)
@@ -95,22 +94,18 @@ def done(draft, step, materials):
 
 def beginning(materials):
     source = materials.source
-    graph = read_graph(source.keras_model, str(source.path))
-    model = trainable_model(graph, materials.samples[TRAIN], materials)
-    return with_model(Draft(source.function, source.keras_model), model, materials)
+    return Draft(source, trainable_graph(source.graph, materials.samples[TRAIN], materials))
 
 
 def files(materials, folder):
     """A student with half of its channels gone: layers of its file, by what taught it."""
     student = done(beginning(materials), PruneChannels(macs_ratio=0.5), materials)
     pairs = pair_features("attention", 1.0, student.keras_model, materials.source).pairs
-    weights = student.keras_model.get_weights()
     found = {}
     for features in ("none", "attention", "regressor"):
-        student.keras_model.set_weights(weights)
         distilled = done(student, replace(ONE, features=features), materials)
         found[features] = {
-            "float": layers_of(folder, converted(distilled, ignore)),
+            "float": layers_of(folder, convert_function(distilled.function, ignore)),
             "names": [layer.name for layer in distilled.keras_model.layers],
             "weights": digest(distilled.keras_model),
         }
@@ -146,10 +141,7 @@ def label_free(materials):
         QatW8A8(epochs=1, learning_rate=1e-4, teacher="original", alpha=1.0),
     ):
         start = beginning(materials)
-        weights, digests = start.keras_model.get_weights(), []
-        for given in (materials, other):
-            start.keras_model.set_weights(weights)
-            digests.append(digest(done(start, step, given).keras_model))
+        digests = [digest(done(start, step, given).keras_model) for given in (materials, other)]
         found[f"{step.kind} {step.alpha:g}"] = digests[0] == digests[1]
     return {"same_without_labels": found}
 

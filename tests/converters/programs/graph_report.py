@@ -165,11 +165,21 @@ def trained(name, model, x, folder):
     samples = Samples(np.tile(x, (4, 1, 1, 1)), np.tile(scores.argmax(axis=1), 4))
     materials = Materials(source, {"train": samples, "validation": samples}, 0, ignore)
     step = QatW8A8(epochs=1, learning_rate=1e-5, batch_size=32)
-    draft = qat.train(Draft(None, model), step, materials)
+    checked, check_inside = [], qat.check_inside
+
+    def check(simulated, content, origin):
+        checked.append(simulated)
+        check_inside(simulated, content, origin)
+
+    qat.check_inside = check
+    try:
+        draft = qat.train(Draft(source, read_graph(model)), step, materials)
+    finally:
+        qat.check_inside = check_inside
     file = emit(draft, folder / f"{name}.tflite", ignore)
     (spec,), (output,) = file.inputs, file.outputs
     rows = run_model(file.path, {spec.name: quantize(x, spec)})[output.name]
-    steps = np.abs(dequantize(rows, output) - answers(draft.keras_model, x)) / output.scale
+    steps = np.abs(dequantize(rows, output) - answers(checked[0].model, x)) / output.scale
     kernels = [t for t in file.tensors if t.dtype == "int8" and t.is_constant and len(t.shape) == 4]
     return {
         "operators": [operator.name for operator in file.operators],

@@ -16,8 +16,8 @@ import numpy as np
 import tf_keras
 
 from converters.data.dataset import Samples
-from converters.draft.draft import W8A8, Draft
-from converters.draft.emit import converted
+from converters.draft.draft import W8A8
+from converters.draft.emit import convert_function
 from converters.draft.node_statistics import measured_ranges
 from converters.errors import ConversionError
 from converters.graph.build import build_model
@@ -130,7 +130,7 @@ def report_faults(path, digits, data):
         other = {**bounds, layer: (low / 5, high / 5)} if layer else bounds
         built = build_model(graph, Wrapping(rounding, other, {}))
         function = batch_one_function(lambda x, m=built: m(x, training=False), *ends)
-        content = converted(Draft(function, built, numbers=W8A8), ignore)
+        content = convert_function(function, ignore, W8A8)
         apart = measure_difference(simulated, content, test, True, 0)
         try:
             check_faithful(apart, "digits.keras")
@@ -146,20 +146,24 @@ def report_conversion_with_fault(folder, digits, npz):
     recipe = folder / "short.toml"
     step = "epochs = 1\nlearning_rate = 1e-4\nbatch_size = 64\n"
     recipe.write_text(f'schema = 1\n[[step]]\nkind = "qat_w8a8"\n{step}')
-    plain = qat.converted
+    plain = qat.convert_function
 
-    def with_fault(draft, report):
-        layer = draft.keras_model.get_layer("rounded_re_lu_1")
-        variables = [v for v in layer.variables if v.name.split(":")[0].endswith(("_low", "_high"))]
+    def with_fault(function, *rest):
+        variables = [
+            v
+            for v in function.graph.variables
+            if "rounded_re_lu_1" in v.name and v.name.split(":")[0].endswith(("_low", "_high"))
+        ]
+        assert variables
         before = [variable.numpy() for variable in variables]
         for variable in variables:
             variable.assign(variable / 5)
-        content = plain(draft, report)
+        content = plain(function, *rest)
         for variable, value in zip(variables, before, strict=True):
             variable.assign(value)
         return content
 
-    qat.converted = with_fault
+    qat.convert_function = with_fault
     work = folder / "work"
     work.mkdir()
     request = ConversionRequest(Path(digits), Path(npz), str(recipe), folder / "out")

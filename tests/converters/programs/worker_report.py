@@ -18,8 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from converters.data.dataset import TRAIN, VALIDATION, Samples
-from converters.draft.draft import Draft, Materials, with_model
-from converters.graph.keras.read import read_graph
+from converters.draft.draft import Draft, Materials
 from converters.progress import ignore
 from converters.recipe.training_steps import (
     ClusterWeights,
@@ -32,7 +31,7 @@ from converters.sources.load import load_model
 from converters.sources.source_file import identify
 from converters.training import batches as batches_module
 from converters.training.parallel import begin, meet
-from converters.training.trainable import trainable_model
+from converters.training.trainable import trainable_graph
 from converters.work.maker import technique_of
 from converters.workers import worker_of
 
@@ -76,9 +75,7 @@ def main():
 
 def trained(step, source, samples, strategy):
     materials = Materials(source, samples, 0, ignore, strategy=strategy)
-    graph = read_graph(source.keras_model, str(source.path))
-    model = trainable_model(graph, samples[TRAIN], materials)
-    draft = with_model(Draft(source.function, source.keras_model), model, materials)
+    draft = Draft(source, trainable_graph(source.graph, samples[TRAIN], materials))
     seen = []
     shuffled = batches_module.share_batches
 

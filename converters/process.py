@@ -37,7 +37,7 @@ from converters.measure import MEASURE, Measure, answer_measure
 from converters.progress import Progress, Report, ignore
 from converters.recipe.recipe import Recipe, RecipeError, check_pairing, load_recipe
 from converters.request import IMAGE_RANGES, ConversionRequest
-from converters.sources.source_file import identify
+from converters.sources.kinds import MODEL_SUFFIXES, identify
 from converters.work.plan import Plan
 from converters.workers import WorkerDoneError, check_together, worker_of
 
@@ -55,9 +55,6 @@ _ERRORS: dict[str, type[ConversionError]] = {
     error.__name__: error
     for error in (ConversionError, HostDiskError, MissingConvertExtraError, RecipeError, TaskError)
 }
-
-#: Suffixes of models, which no data has.
-MODEL_SUFFIXES = (".h5", ".keras", ".tflite")
 
 _LOG_TAIL_BYTES = 4_000
 _END_SECONDS = 2.0

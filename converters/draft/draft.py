@@ -14,7 +14,7 @@ from converters.graph.build import build_model
 from converters.graph.node import Graph
 from converters.measure import Measure
 from converters.progress import Report
-from converters.sources.load import LoadedModel
+from converters.sources.loaded_model import LoadedModel
 
 #: Numbers that a file computes with or stores its weights in.
 FLOAT32 = "float32"

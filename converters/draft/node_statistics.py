@@ -1,4 +1,4 @@
-"""What the nodes of a model give for real samples: ranges and moments."""
+"""Ranges and moments of the outputs of nodes, measured on real samples."""
 
 from __future__ import annotations
 
@@ -17,34 +17,45 @@ from converters.graph.node import Graph
 from converters.graph.unfold import Moments
 from converters.progress import Progress, Report
 
-#: So many samples tell enough of a range or a mean; and how many of them at a time.
+#: Number of samples that tell enough of a range or a mean; number of samples in a batch.
 _SAMPLES, _BATCH = 512, 32
 
 
-def measured_ranges(
+def measure_ranges(
     graph: Graph, names: tuple[str, ...], samples: Samples, seed: int, report: Report
 ) -> dict[str, tuple[float, float]]:
-    """Lowest and highest numbers that nodes give, averaged over batches.
+    """Measure the lowest and highest numbers that nodes give, averaged over batches.
 
     Args:
         graph: A float model.
-        names: Of the nodes.
-        samples: Some of these are taken, of every class.
-        seed: Decides which.
-        report: Told about each batch.
+        names: Names of the nodes.
+        samples: Samples of every class; some of them are used.
+        seed: Seed of the choice of samples.
+        report: Function that gets the progress.
     """
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
+    bounds_of: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
     for batch in _batches(graph, names, samples, seed, report):
         for name, array in batch.items():
-            found[name].append((float(array.min()), float(array.max())))
-    means = {name: np.mean(bounds, axis=0) for name, bounds in found.items()}
+            bounds_of[name].append((float(array.min()), float(array.max())))
+    means = {name: np.mean(bounds, axis=0) for name, bounds in bounds_of.items()}
     return {name: (float(low), float(high)) for name, (low, high) in means.items()}
 
 
 def measure_node_moments(
     graph: Graph, names: tuple[str, ...], samples: Samples, seed: int, report: Report
 ) -> dict[str, Moments]:
-    """Mean and variance of each channel that nodes give; arguments as above."""
+    """Measure mean and variance of each channel that nodes give.
+
+    Args:
+        graph: A float model.
+        names: Names of the nodes.
+        samples: Samples of every class; some of them are used.
+        seed: Seed of the choice of samples.
+        report: Function that gets the progress.
+
+    Returns:
+        Mean and variance by name of the node: float64, shape (channels,).
+    """
     sums = {name: np.zeros((3, 1)) for name in names}
     for batch in _batches(graph, names, samples, seed, report):
         for name, array in batch.items():

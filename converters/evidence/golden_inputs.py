@@ -10,7 +10,7 @@ from converters.data.split import balanced_choice
 from converters.evidence.golden import Golden, Right, sample_count
 from converters.judge.evaluate import threshold
 from converters.model_file import ModelFile
-from converters.sources.load import LoadedModel
+from converters.sources.loaded_model import LoadedModel
 from converters.tflite.quantization import quantize_inputs
 
 

@@ -22,7 +22,7 @@ from converters.judge.score import FILE, ORIGINAL, Accuracy, Score, score
 from converters.model_file import ModelFile
 from converters.progress import Progress, Report
 from converters.sources.inputs_outputs import Probabilities
-from converters.sources.load import LoadedModel
+from converters.sources.loaded_model import LoadedModel
 from converters.tflite.quantization import dequantize_outputs, quantize_inputs
 from converters.tflite.run import run_model
 

@@ -17,7 +17,7 @@ from converters.data.dataset import CALIBRATION, TEST, TRAIN, VALIDATION, Sample
 from converters.data.fields import select_field, to_keras_inputs
 from converters.data.split import balanced_choice
 from converters.sources.inputs_outputs import field_names
-from converters.sources.load import LoadedModel
+from converters.sources.loaded_model import LoadedModel
 
 #: So many samples tell a variance, and so many times off tells another range: augmentation and
 #: statistics of a short training stay far below, 0..255 against 0..1 or -1..1 far above.

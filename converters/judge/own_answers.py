@@ -16,7 +16,7 @@ from converters.data.fields import join_fields, select_field
 from converters.data.several_data import combine_labels, weight_tasks
 from converters.judge.evaluate import answers_of_source, chosen_classes
 from converters.progress import Report
-from converters.sources.load import LoadedModel
+from converters.sources.loaded_model import LoadedModel
 
 
 def with_own_answers(

@@ -7,7 +7,7 @@ from converters.errors import ConversionError
 from converters.recipe.recipe import Recipe
 from converters.recipe.step import TrainingStep
 from converters.recipe.training_steps import NO_FEATURES, TeacherStep
-from converters.sources.load import LoadedModel
+from converters.sources.loaded_model import LoadedModel
 
 _NO_AUGMENT = "none"
 

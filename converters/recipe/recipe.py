@@ -18,7 +18,7 @@ from converters.data.task import TaskWish, parse_task
 from converters.errors import ConversionError
 from converters.recipe.step import AUTO, NUMBERS, SHAPE, TRAINING, WEIGHTS, Step
 from converters.recipe.step_kinds import STEP_KINDS
-from converters.sources.source_file import SAVED_MODEL, TFLITE
+from converters.sources.kinds import SOURCES
 
 SCHEMA = 1
 RECIPES_FOLDER = Path(__file__).parents[1] / "recipes"
@@ -26,12 +26,6 @@ FLOAT_NAME = "float32"
 ALL = "all"
 #: The recipe that takes every model and needs no training; for hints.
 SAFE_NAME = "ptq_w8a8"
-
-#: Kinds of models that cannot be trained: a .tflite has no gradients.
-_UNTRAINABLE = {
-    SAVED_MODEL: "a SavedModel that is not of Keras layers alone",
-    TFLITE: "a .tflite, whose weights can be rounded but not trained",
-}
 
 #: Phases (earlier, later) of two steps that cannot follow each other, to the reason.
 IMPOSSIBLE_ORDERS: dict[tuple[str, str], str] = {
@@ -118,16 +112,16 @@ def check_pairing(recipe: Recipe, path: Path, kind: str) -> None:
     Args:
         recipe: The recipe.
         path: The model, for messages.
-        kind: Kind of the model: `kind` of `converters.sources.source_file.SourceFile`.
+        kind: Kind of the model, a key of `SOURCES`.
 
     Raises:
         ConversionError: The recipe trains, and the model is not a Keras model.
     """
     training = next((step for step in recipe.steps if step.trains), None)
-    if training is not None and kind in _UNTRAINABLE:
+    if training is not None and not SOURCES[kind].may_train:
         raise ConversionError(
-            f"{path}: is {_UNTRAINABLE[kind]}; the step {training.kind} trains, and takes Keras "
-            "models only",
+            f"{path}: is {SOURCES[kind].untrainable}; the step {training.kind} trains, and takes "
+            "Keras models only",
             f"give the model as a .keras or .h5 file, or use --recipe {SAFE_NAME}",
         )
 

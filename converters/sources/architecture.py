@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-#: What a functional tf-keras model calls plain TensorFlow functions in its graph.
+#: Classes of layers that stand for TensorFlow functions in the graph of a tf-keras model.
 _TF_OP_LAYERS = {"TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer", "ClassMethod"}
 #: Models as layers, wherever they are registered.
 _MODELS = {"Functional", "Sequential", "Model"}
@@ -21,11 +21,11 @@ class StoredLayer:
     """A layer as a file describes it."""
 
     name: str
-    """Its name in the model."""
+    """Name in the model."""
     class_name: str
-    """Its class."""
+    """Name of its class."""
     module: str
-    """Where the class lives; "" where the file does not say."""
+    """Module of the class; "" where the file does not say."""
 
 
 def stored_layers(config: Any) -> Iterator[StoredLayer]:
@@ -51,17 +51,17 @@ def find_lambda(layers: Collection[StoredLayer]) -> StoredLayer | None:
     return next((layer for layer in layers if layer.class_name == "Lambda"), None)
 
 
-def find_custom(layers: Collection[StoredLayer], known: Collection[str]) -> StoredLayer | None:
+def find_custom(layers: Collection[StoredLayer], of_keras: Collection[str]) -> StoredLayer | None:
     """The first layer that Keras does not bring, or None.
 
     Args:
-        layers: As the file describes them.
-        known: Class names of the layers that Keras brings.
+        layers: Layers that the file describes.
+        of_keras: Class names of the layers that Keras brings.
     """
-    return next((layer for layer in layers if not _is_built_in(layer, known)), None)
+    return next((layer for layer in layers if not _is_built_in(layer, of_keras)), None)
 
 
-def _is_built_in(layer: StoredLayer, known: Collection[str]) -> bool:
+def _is_built_in(layer: StoredLayer, of_keras: Collection[str]) -> bool:
     if layer.module:
         return layer.module.split(".")[0] in ("keras", "tf_keras")
-    return layer.class_name in known or layer.class_name in _TF_OP_LAYERS | _MODELS
+    return layer.class_name in of_keras or layer.class_name in _TF_OP_LAYERS | _MODELS

@@ -12,7 +12,7 @@ from converters.sources.architecture import StoredLayer
 
 
 def custom_objects(wish: TaskWish) -> dict[str, Any]:
-    """What the recipe's `custom_objects` gives; empty where it says nothing.
+    """Call the recipe's `custom_objects`; an empty dict where the recipe names none.
 
     The function returns a dict of names to classes or functions. One that returns nothing has
     registered them with Keras' own decorator when its module was imported.
@@ -39,10 +39,10 @@ def custom_objects(wish: TaskWish) -> dict[str, Any]:
 
 
 def unknown_layers(
-    layers: Collection[StoredLayer], known: Mapping[str, Any]
+    layers: Collection[StoredLayer], own: Mapping[str, Any]
 ) -> tuple[StoredLayer, ...]:
     """The layers that the user's own objects do not explain."""
-    names = {_plain(name) for name in known}
+    names = {_plain(name) for name in own}
     return tuple(layer for layer in layers if _plain(layer.class_name) not in names)
 
 

@@ -1,4 +1,4 @@
-"""What goes into a model and what comes out of it, by name. NumPy only."""
+"""Inputs and outputs of a model, and whether its outputs are probabilities. NumPy only."""
 
 from __future__ import annotations
 
@@ -20,74 +20,88 @@ _SUM_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
-class End:
+class ModelTensor:
     """One input or output of a model."""
 
     name: str
-    """That data, golden inputs and the .tflite know it by."""
+    """Name in the data, in the golden inputs and in the .tflite."""
     shape: tuple[int, ...]
-    """Without the batch axis."""
+    """Shape without the batch axis."""
 
 
-def field_names(ends: Sequence[End]) -> tuple[str, ...]:
-    """Names of several; of a single one none, as it is a plain array."""
-    return tuple(end.name for end in ends) if len(ends) > 1 else ()
+def field_names(tensors: Sequence[ModelTensor]) -> tuple[str, ...]:
+    """Names of the fields of an array: none where there is a single tensor, a plain array."""
+    return tuple(tensor.name for tensor in tensors) if len(tensors) > 1 else ()
 
 
-def noise_for(inputs: Sequence[End], count: int, low: float = 0.0, high: float = 1.0) -> Array:
-    """Random samples that a model takes, always the same."""
+def noise_for(
+    inputs: Sequence[ModelTensor], count: int, low: float = 0.0, high: float = 1.0
+) -> Array:
+    """Make random samples that a model takes, always the same.
+
+    Args:
+        inputs: Inputs of the model.
+        count: Number of samples.
+        low: Smallest number.
+        high: Largest number.
+
+    Returns:
+        float32, shape (count, *shape of the input); of several inputs a field for each.
+    """
     random = np.random.default_rng(0)
-    found = {
-        end.name: random.uniform(low, high, (count, *end.shape)).astype(np.float32)
-        for end in inputs
+    arrays = {
+        tensor.name: random.uniform(low, high, (count, *tensor.shape)).astype(np.float32)
+        for tensor in inputs
     }
-    return join_fields(found) if len(inputs) > 1 else found[inputs[0].name]
+    return join_fields(arrays) if len(inputs) > 1 else arrays[inputs[0].name]
 
 
 def gives_probabilities(
     predict: Callable[[Array], Array],
-    inputs: Sequence[End],
-    outputs: Sequence[End],
+    inputs: Sequence[ModelTensor],
+    outputs: Sequence[ModelTensor],
     keras_model: Any,
 ) -> Probabilities:
-    """Whether the scores of classifiers are probabilities: a softmax says so for any input at all.
+    """Find out whether scores are probabilities: those of a softmax are for any input at all.
 
     Args:
-        predict: As from `predictor_of`.
-        inputs: Of the model.
-        outputs: Of the model.
-        keras_model: Whose last layers are asked about single scores; None where there is none.
+        predict: Function of a float32 batch, shape (n, *shape of the input), to the answers, shape
+            (n, *shape of the output); with a field for each of several inputs or outputs.
+        inputs: Inputs of the model.
+        outputs: Outputs of the model.
+        keras_model: Keras model, whose last layers decide about single scores; or None.
     """
     answers = predict(noise_for(inputs, 8))
     layers = _last_layers(outputs, keras_model)
     if len(outputs) == 1:
         return _are_probabilities(answers, layers.get(outputs[0].name))
     return {
-        end.name: _are_probabilities(answers[end.name], layers.get(end.name)) for end in outputs
+        tensor.name: _are_probabilities(answers[tensor.name], layers.get(tensor.name))
+        for tensor in outputs
     }
 
 
 def sure_probabilities(
-    probabilities: Probabilities, outputs: Sequence[End], keras_model: Any
+    probabilities: Probabilities, outputs: Sequence[ModelTensor], keras_model: Any
 ) -> Probabilities:
-    """The same without guesses: numbers from 0 to 1 may be a regression's as well.
+    """Take back guesses about single scores: numbers from 0 to 1 may be a regression's as well.
 
     Args:
-        probabilities: As from `gives_probabilities`.
-        outputs: Of the model.
-        keras_model: As there.
+        probabilities: Result of `gives_probabilities`.
+        outputs: Outputs of the model.
+        keras_model: Keras model, whose last layers are no guess; or None.
     """
     layers = _last_layers(outputs, keras_model)
     sure = {
-        end.name: select_field(probabilities, end.name if len(outputs) > 1 else "")
-        and (int(np.prod(end.shape)) > 1 or "activation" in _config(layers.get(end.name)))
-        for end in outputs
+        tensor.name: select_field(probabilities, tensor.name if len(outputs) > 1 else "")
+        and (int(np.prod(tensor.shape)) > 1 or "activation" in _config(layers.get(tensor.name)))
+        for tensor in outputs
     }
     return sure if len(outputs) > 1 else sure[outputs[0].name]
 
 
-def _last_layers(outputs: Sequence[End], keras_model: Any) -> dict[str, Any]:
-    """Name of each output to the layer that gives it, as far as that is known."""
+def _last_layers(outputs: Sequence[ModelTensor], keras_model: Any) -> dict[str, Any]:
+    """The layer of each output, by the output's name, as far as it is known."""
     if keras_model is None:
         return {}
     if len(outputs) == 1:
@@ -100,7 +114,7 @@ def _config(layer: Any) -> dict[str, Any]:
 
 
 def _are_probabilities(scores: Array, last: Any) -> bool:
-    """Args: of one output, and the layer that gives it, if it is known."""
+    """Whether scores of one output are probabilities; `last` is its layer, if it is known."""
     if scores.ndim != 2:
         return False
     if scores.shape[1] > 1:

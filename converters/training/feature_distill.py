@@ -29,7 +29,7 @@ from converters.data.fields import to_keras_inputs
 from converters.errors import ConversionError
 from converters.graph.build import build_model
 from converters.sources.inputs_outputs import field_names
-from converters.sources.load import LoadedModel
+from converters.sources.loaded_model import LoadedModel
 
 ATTENTION = "attention"
 REGRESSOR = "regressor"

@@ -16,9 +16,10 @@ from converters.draft.draft import Materials
 from converters.errors import ConversionError
 from converters.judge.input_range import range_warnings
 from converters.recipe.training_steps import NO_FEATURES, TeacherStep
-from converters.sources.inputs_outputs import End, Probabilities
-from converters.sources.load import LoadedModel, load_model
-from converters.sources.source_file import identify
+from converters.sources.inputs_outputs import ModelTensor, Probabilities
+from converters.sources.kinds import identify
+from converters.sources.load import load_model
+from converters.sources.loaded_model import LoadedModel
 from converters.training.feature_distill import pair_features
 from converters.training.teacher import Teacher, average_teachers, log_probabilities
 
@@ -139,7 +140,7 @@ def _load_teacher(path: Path, materials: Materials) -> LoadedModel:
     return teacher
 
 
-def _describe_shapes(tensors: tuple[End, ...]) -> str:
+def _describe_shapes(tensors: tuple[ModelTensor, ...]) -> str:
     """Shapes of inputs or outputs in words; the name of a single one is left out."""
     if len(tensors) == 1:
         return f"the shape {tensors[0].shape}"

@@ -15,7 +15,7 @@ from converters.recipe.recipe import load_recipe
 from converters.recipe.step import Step, TrainingStep
 from converters.request import ConversionRequest
 from converters.sources.inputs_outputs import noise_for
-from converters.sources.load import LoadedModel
+from converters.sources.loaded_model import LoadedModel
 from converters.training.automatic import most_epochs, trial_batches
 from converters.work.pipeline import open_inputs
 from converters.work.plan import Plan, PlannedStep
@@ -60,7 +60,7 @@ def estimate_plan(request: ConversionRequest, report: Report) -> Plan:
         + samples.get(CALIBRATION, 0) * (forward + _CALL_SECONDS)
         + judged * (2 * forward + _CALL_SECONDS)
     )
-    numbers = sum(int(np.prod(end.shape)) for end in source.inputs)
+    numbers = sum(int(np.prod(tensor.shape)) for tensor in source.inputs)
     stored = sum(samples.values()) * numbers * _FLOAT_BYTES
     training = max((_training_bytes(step, source) for step in recipe.steps), default=0)
     return Plan(

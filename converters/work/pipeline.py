@@ -53,8 +53,9 @@ from converters.recipe.milder import may_be_tried
 from converters.recipe.recipe import Recipe, check_pairing, load_recipe
 from converters.request import ConversionRequest
 from converters.sources.custom_objects import custom_objects
-from converters.sources.load import LoadedModel, load_model
-from converters.sources.source_file import identify
+from converters.sources.kinds import identify
+from converters.sources.load import load_model
+from converters.sources.loaded_model import LoadedModel
 from converters.tflite.cost import cost_of
 from converters.training.several_machines import WorkerGroup, join_workers
 from converters.versions import installed_versions

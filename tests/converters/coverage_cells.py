@@ -30,8 +30,9 @@ from converters.graph import build
 from converters.judge.evaluate import answers_of_file
 from converters.progress import ignore
 from converters.recipe.recipe import Recipe, check_pairing
-from converters.sources.load import LoadedModel, load_model
-from converters.sources.source_file import identify
+from converters.sources.kinds import identify
+from converters.sources.load import load_model
+from converters.sources.loaded_model import LoadedModel
 from converters.work.maker import Maker, RecipeResult
 from converters.work.step_keys import StepKeys
 from tests.converters.coverage_cases import CASES

@@ -17,7 +17,7 @@ from converters.data.task import TaskWish
 from converters.errors import ConversionError
 from converters.evidence.golden import read_golden
 from converters.progress import ignore
-from converters.sources.inputs_outputs import End, sure_probabilities
+from converters.sources.inputs_outputs import ModelTensor, sure_probabilities
 from converters.tflite.run import run_model
 from tests.converters import warm
 from tests.converters.conftest import run_child
@@ -140,7 +140,7 @@ def test_channels_are_weighed_though_the_model_is_always_right():
 
 def test_one_score_is_a_class_only_where_its_layer_says_so():
     """Numbers from 0 to 1 may be a share, a temperature or a probability."""
-    one, many = (End("output", (1,)),), (End("output", (3,)),)
+    one, many = (ModelTensor("output", (1,)),), (ModelTensor("output", (3,)),)
     assert sure_probabilities(True, many, None) is True
     assert sure_probabilities(True, one, None) is False
 
@@ -154,7 +154,7 @@ def test_one_score_is_a_class_only_where_its_layer_says_so():
         layers = (Layer(),)
 
     assert sure_probabilities(True, one, Model()) is True
-    ends = (End("last", (1,)), End("other", (1,)))
+    ends = (ModelTensor("last", (1,)), ModelTensor("other", (1,)))
     both = sure_probabilities({"last": True, "other": True}, ends, Model())
     assert both == {"last": True, "other": False}
 

@@ -20,8 +20,8 @@ from converters.draft.emit import convert_function
 from converters.progress import ignore
 from converters.recipe.shape_steps import PruneChannels
 from converters.recipe.training_steps import Distill, QatW8A8
+from converters.sources.kinds import identify
 from converters.sources.load import load_model
-from converters.sources.source_file import identify
 from converters.tflite.reader import read_model
 from converters.training.feature_distill import (
     FeatureLoss,

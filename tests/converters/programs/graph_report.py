@@ -45,7 +45,7 @@ from converters.prune_channels.ladder import Bounds, Sizes, ladder_of
 from converters.prune_channels.reconstruct import reconstruct_layers
 from converters.quantize import qat
 from converters.recipe.step_kinds import QatW8A8
-from converters.sources.inputs_outputs import End
+from converters.sources.inputs_outputs import ModelTensor
 from converters.sources.model_function import batch_one_function
 from converters.tensor_spec import dequantize, quantize
 from converters.tflite.run import run_model
@@ -156,7 +156,7 @@ def trained(name, model, x, folder):
     """What training with fake quantization makes of a model, and what the file answers."""
     scores = answers(model, x)
     probabilities = bool((scores >= 0).all() and (np.abs(scores.sum(axis=1) - 1) < 1e-3).all())
-    ends = (End("input", (8, 8, 3)),), (End("output", scores.shape[1:]),)
+    ends = (ModelTensor("input", (8, 8, 3)),), (ModelTensor("output", scores.shape[1:]),)
     source = SimpleNamespace(
         path=Path(name),
         probabilities=probabilities,

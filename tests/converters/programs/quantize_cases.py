@@ -18,7 +18,7 @@ import tf_keras
 from converters.data.dataset import Samples
 from converters.draft.draft import W8A8
 from converters.draft.emit import convert_function
-from converters.draft.node_statistics import measured_ranges
+from converters.draft.node_statistics import measure_ranges
 from converters.errors import ConversionError
 from converters.graph.build import build_model
 from converters.graph.keras.read import read_graph
@@ -29,7 +29,7 @@ from converters.quantize.divergence import Simulation, check_faithful, measure_d
 from converters.quantize.fake_quant import Wrapping, round_kernels
 from converters.quantize.ranges import decide_rounding
 from converters.request import ConversionRequest
-from converters.sources.inputs_outputs import End
+from converters.sources.inputs_outputs import ModelTensor
 from converters.sources.model_function import batch_one_function
 from converters.work import pipeline
 
@@ -117,14 +117,14 @@ def report_faults(path, digits, data):
     graph = read_graph(model)
     rounding = decide_rounding(graph, "digits")
     samples = Samples(data["x_train"], data["y_train"])
-    bounds = measured_ranges(graph, rounding.learned_nodes, samples, 0, ignore)
+    bounds = measure_ranges(graph, rounding.learned_nodes, samples, 0, ignore)
     graph = with_weights(graph, round_kernels(graph))
     simulated = Simulation(
         graph, rounding, bounds, build_model(graph, Wrapping(rounding, bounds, {}))
     )
     test = Samples(data["x_test"], data["y_test"])
     found = {}
-    ends = (End("input", (8, 8, 1)),), (End("output", (10,)),)
+    ends = (ModelTensor("input", (8, 8, 1)),), (ModelTensor("output", (10,)),)
     for layer in ("", *rounding.learned_nodes[1:]):
         low, high = bounds.get(layer, (0, 0))
         other = {**bounds, layer: (low / 5, high / 5)} if layer else bounds

@@ -27,8 +27,8 @@ from converters.recipe.training_steps import (
     QatW8A8,
     SparseWeights,
 )
+from converters.sources.kinds import identify
 from converters.sources.load import load_model
-from converters.sources.source_file import identify
 from converters.training import batches as batches_module
 from converters.training.parallel import begin, meet
 from converters.training.trainable import trainable_graph

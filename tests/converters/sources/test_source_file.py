@@ -7,7 +7,8 @@ import pytest
 
 from converters.errors import ConversionError
 from converters.sources.architecture import stored_layers
-from converters.sources.source_file import KERAS_3, SAVED_MODEL, TF_KERAS, identify
+from converters.sources.kinds import identify
+from converters.sources.source_file import KERAS_3, SAVED_MODEL, TF_KERAS
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,106 @@
+"""Kinds of model that may be given: how each is recognised and loaded, and words for it.
+
+Everything else about kinds is derived from `SOURCES`. Recognising a model brings nothing of it to
+life, and loads neither TensorFlow nor a runtime: the parent process does it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from converters.errors import ConversionError
+from converters.sources.source_file import KERAS_3, SAVED_MODEL, TF_KERAS, TFLITE, SourceFile
+
+
+@dataclass(frozen=True)
+class Source:
+    """One kind of model."""
+
+    recogniser: str
+    """Function that takes a path and returns a `SourceFile`, or None for another kind; as
+    "module:name"."""
+    loader: str
+    """Function that takes a `SourceFile` and the user's own layers and returns a `LoadedModel`; as
+    "module:name"."""
+    words: str
+    """Words for hints: what the user may give."""
+    suffixes: tuple[str, ...] = ()
+    """Ends of the names of its files."""
+    untrainable: str = ""
+    """Words for messages about a model that cannot be trained; "" where the kind can be."""
+
+    @property
+    def may_train(self) -> bool:
+        """Whether a recipe that trains takes it."""
+        return not self.untrainable
+
+    def recognise(self, path: Path) -> SourceFile | None:
+        """Look whether a path holds a model of this kind; None where it does not.
+
+        Raises:
+            ConversionError: It is of this kind, and damaged or not to be converted.
+        """
+        file: SourceFile | None = function_at(self.recogniser)(path)
+        return file
+
+
+_KERAS = Source(
+    "converters.sources.keras:recognise_keras",
+    "converters.sources.keras:load_keras",
+    "a tf-keras or Keras 3 model (.h5, .keras)",
+    (".h5", ".keras"),
+)
+
+#: Kind of model to what is known about it; the first that recognises a path decides.
+SOURCES: dict[str, Source] = {
+    TF_KERAS: _KERAS,
+    KERAS_3: _KERAS,
+    SAVED_MODEL: Source(
+        "converters.sources.saved_model:recognise_saved_model",
+        "converters.sources.saved_model:load_saved_model",
+        "a SavedModel folder",
+        untrainable="a SavedModel that is not of Keras layers alone",
+    ),
+    TFLITE: Source(
+        "converters.sources.tflite:recognise_tflite",
+        "converters.sources.tflite:load_tflite",
+        "a float .tflite",
+        (".tflite",),
+        "a .tflite, whose weights can be rounded but not trained",
+    ),
+}
+
+_DISTINCT = tuple(dict.fromkeys(SOURCES.values()))
+*_FIRST, _LAST = (source.words for source in _DISTINCT)
+#: Hint for what is no model: the kinds that may be given.
+GIVE_A_MODEL = f"give {', '.join(_FIRST)} or {_LAST}"
+#: Ends of names of models; no data is called so.
+MODEL_SUFFIXES = tuple(suffix for source in _DISTINCT for suffix in source.suffixes)
+
+
+def identify(path: Path) -> SourceFile:
+    """Find out by its content what kind of model a path holds.
+
+    Raises:
+        ConversionError: It is no model, only weights, has a Lambda layer, or is a .tflite that
+            was quantized already.
+    """
+    for source in _DISTINCT:
+        file = source.recognise(path)
+        if file is not None:
+            return file
+    if path.is_dir():
+        raise ConversionError(f"{path}: is a folder without saved_model.pb", GIVE_A_MODEL)
+    with path.open("rb") as opened:
+        head = opened.read(8)
+    content = f"begins with {head!r}" if head else "is empty"
+    raise ConversionError(f"{path}: is no model: it {content}", GIVE_A_MODEL)
+
+
+def function_at(path: str) -> Any:
+    """Import a function that is given as "module:name"."""
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)

@@ -1,0 +1,222 @@
+"""A model that was brought to life, and the checks of its inputs and outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from converters.data.dataset import InputForm
+from converters.data.names import INPUT_NAME, OUTPUT_NAME, plain_names
+from converters.data.task import TaskWish
+from converters.digest import bytes_of, sha256_of
+from converters.errors import ConversionError
+from converters.graph.keras.read import read_graph
+from converters.graph.node import Graph
+from converters.sources.inputs_outputs import (
+    ModelTensor,
+    Probabilities,
+    gives_probabilities,
+    sure_probabilities,
+)
+from converters.sources.model_function import batch_one_function, predictor_of
+from converters.sources.source_file import SourceFile
+
+Array = npt.NDArray[Any]
+
+#: Hint about inputs and outputs that kedge does not take.
+SHAPES_HINT = (
+    "kedge converts models of float32 inputs, and of inputs and outputs of fixed shape; wrap the "
+    "model in one"
+)
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model that gives answers."""
+
+    path: Path
+    """File or folder that it was loaded from."""
+    kind: str
+    """Kind of the model, a key of `SOURCES`."""
+    keras_model: Any
+    """Keras object, or None for a graph."""
+    predict: Callable[[Array], Array]
+    """Function of a float32 batch (n, *shape) to float32 answers (n, *shape); of several inputs or
+    outputs arrays with a field for each. It keeps the model and its variables alive."""
+    function: Any
+    """Concrete function of a batch of one, with the names of `inputs` and `outputs`; None for a
+    .tflite."""
+    inputs: tuple[ModelTensor, ...]
+    """Inputs in the order in which the Keras model takes a list of them."""
+    outputs: tuple[ModelTensor, ...]
+    """Outputs in the order in which the model gives them."""
+    probabilities: Probabilities
+    """Whether a classifier's scores are probabilities rather than logits."""
+    sha256: str
+    """Digest of the file or folder."""
+    size_bytes: int
+    """Size of the file or folder."""
+    content: bytes | None = None
+    """Content of a .tflite, changed to a batch of one; None for the other kinds."""
+
+    def form(self, wish: TaskWish) -> InputForm:
+        """Describe the data that the model takes.
+
+        Raises:
+            TaskError: The task of the recipe does not fit the outputs of the model.
+        """
+        inputs = (
+            {tensor.name: tensor.shape for tensor in self.inputs} if len(self.inputs) > 1 else {}
+        )
+        answers = (
+            {tensor.name: tensor.shape for tensor in self.outputs} if len(self.outputs) > 1 else {}
+        )
+        wish.check_outputs(tuple(answers))
+        return InputForm(
+            () if inputs else self.inputs[0].shape,
+            self.classes,
+            None if answers else self.outputs[0].shape,
+            wish,
+            inputs=inputs,
+            answers=answers,
+            probabilities=sure_probabilities(self.probabilities, self.outputs, self.keras_model),
+        )
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The model as kedge's graph, folded. Read once, when it is first needed.
+
+        Raises:
+            ConversionError: It has no Keras layers, or a layer cannot be represented; the message
+                names the layer.
+        """
+        return read_graph(self.keras_model, str(self.path))
+
+    def function_of(self, call: Callable[[Any], Any]) -> Any:
+        """Make a concrete function, of a batch of one, of a model of the same tensors."""
+        return batch_one_function(call, self.inputs, self.outputs)
+
+    @property
+    def classes(self) -> int:
+        """Classes that a classifier of one output tells apart; one score tells two."""
+        return max(2, int(np.prod(self.outputs[0].shape)))
+
+    @property
+    def classes_of_outputs(self) -> int | dict[str, int]:
+        """Classes of a single output, or the classes of each output by its name."""
+        if len(self.outputs) == 1:
+            return self.classes
+        return {tensor.name: max(2, int(np.prod(tensor.shape))) for tensor in self.outputs}
+
+
+def wrong_output(path: Path, shape: tuple[int | None, ...]) -> ConversionError:
+    """The error to raise about an output.
+
+    Args:
+        path: File or folder of the model.
+        shape: Shape of the output, with the batch axis.
+    """
+    return ConversionError(
+        f"{path}: its output has the shape {shape}, expected (batch, …) of fixed size", SHAPES_HINT
+    )
+
+
+def check_model(
+    source: SourceFile,
+    kind: str,
+    keras_model: Any,
+    call: Callable[[Any], Any],
+    input_specs: Sequence[tuple[str, tuple[int | None, ...], str]],
+    output_names: Sequence[str],
+) -> LoadedModel:
+    """Check a model that TensorFlow can call, and bring what is known about it together.
+
+    Args:
+        source: File or folder of the model.
+        kind: Kind of the model, a key of `SOURCES`: that of `source`, or of what was loaded of it.
+        keras_model: Keras object, or None.
+        call: Function of a tensor, of several inputs of a list of them, that returns the outputs.
+        input_specs: Name, shape with the batch axis, and type of each input.
+        output_names: Names of the outputs, in the order in which they are flattened.
+
+    Raises:
+        ConversionError: An input is not float32, or an input or output has no fixed shape.
+    """
+    inputs = model_inputs(source.path, input_specs)
+    names = plain_names(output_names, OUTPUT_NAME)
+    function = batch_one_function(call, inputs, [ModelTensor(name, ()) for name in names])
+    shapes = [tuple(tensor.shape) for tensor in _in_order(function.structured_outputs, names)]
+    for shape in shapes:
+        if len(shape) < 2 or not all(shape[1:]):
+            raise wrong_output(source.path, shape)
+    outputs = tuple(
+        ModelTensor(name, tuple(int(axis) for axis in shape[1:]))
+        for name, shape in zip(names, shapes, strict=True)
+    )
+    free = all(shape[0] is None for _, shape, _ in input_specs)
+    predict = predictor_of(call, inputs, outputs, free)
+    return LoadedModel(
+        path=source.path,
+        kind=kind,
+        keras_model=keras_model,
+        predict=predict,
+        function=function,
+        inputs=inputs,
+        outputs=outputs,
+        probabilities=gives_probabilities(predict, inputs, outputs, keras_model),
+        sha256=sha256_of(source.path),
+        size_bytes=bytes_of(source.path),
+    )
+
+
+def _in_order(answers: Any, names: Sequence[str]) -> list[Any]:
+    return [answers[name] for name in names] if isinstance(answers, dict) else [answers]
+
+
+def model_inputs(
+    path: Path, input_specs: Sequence[tuple[str, tuple[int | None, ...], str]]
+) -> tuple[ModelTensor, ...]:
+    """Check the inputs that a model declares.
+
+    Args:
+        path: File or folder of the model.
+        input_specs: Name, shape with the batch axis, and type of each input.
+
+    Raises:
+        ConversionError: An input is not float32, or has no fixed shape.
+    """
+    names = plain_names([name for name, _, _ in input_specs], INPUT_NAME)
+    return tuple(
+        ModelTensor(
+            name,
+            _fixed_shape(
+                path, f"input {name!r}" if len(input_specs) > 1 else "input", shape, dtype
+            ),
+        )
+        for name, (_, shape, dtype) in zip(names, input_specs, strict=True)
+    )
+
+
+def _fixed_shape(
+    path: Path, what: str, batch_shape: tuple[int | None, ...], dtype: str
+) -> tuple[int, ...]:
+    if dtype != "float32":
+        raise ConversionError(f"{path}: its {what} is {dtype}, expected float32", SHAPES_HINT)
+    if batch_shape[:1] not in ((None,), (1,)) or len(batch_shape) < 2:
+        raise ConversionError(
+            f"{path}: its {what} has the shape {batch_shape}, expected a free batch axis first",
+            SHAPES_HINT,
+        )
+    if None in batch_shape[1:]:
+        raise ConversionError(
+            f"{path}: its {what} has the shape {batch_shape}; axes past the batch must be fixed, "
+            "as boards plan their memory ahead",
+            "build the model again with an input of the size that it is to run with",
+        )
+    return tuple(int(axis) for axis in batch_shape[1:] if axis is not None)

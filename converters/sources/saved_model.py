@@ -1,0 +1,74 @@
+"""A SavedModel as a graph: without Keras layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from converters.errors import ConversionError
+from converters.sources.kinds import GIVE_A_MODEL
+from converters.sources.loaded_model import SHAPES_HINT, LoadedModel, check_model
+from converters.sources.source_file import SAVED_MODEL, SourceFile
+
+#: Name of the file that makes a folder a SavedModel.
+GRAPH_FILE = "saved_model.pb"
+
+
+def recognise_saved_model(path: Path) -> SourceFile | None:
+    """Look whether a path is the folder of a SavedModel."""
+    return SourceFile(path, SAVED_MODEL) if (path / GRAPH_FILE).is_file() else None
+
+
+def load_saved_model(source: SourceFile, own: Mapping[str, Any]) -> LoadedModel:  # noqa: ARG001
+    """Load the graph of a SavedModel.
+
+    Args:
+        source: Folder.
+        own: Not used: the graph has no layers.
+
+    Raises:
+        ConversionError: TensorFlow cannot load it, or it has no signature.
+    """
+    return load_graph(source)
+
+
+def load_graph(source: SourceFile) -> LoadedModel:
+    """Load the graph of a SavedModel, also of one of Keras layers that cannot be loaded as such.
+
+    Raises:
+        ConversionError: TensorFlow cannot load it, or it has no signature.
+    """
+    import tensorflow as tf
+
+    try:
+        loaded = tf.saved_model.load(str(source.path))
+        signatures = dict(loaded.signatures)
+    except Exception as error:  # whatever TensorFlow raises on a damaged folder
+        first_line = (str(error) or type(error).__name__).strip().splitlines()[0]
+        raise ConversionError(
+            f"{source.path}: TensorFlow cannot load it: {first_line}", GIVE_A_MODEL
+        ) from error
+    name = "serving_default" if "serving_default" in signatures else next(iter(signatures), "")
+    if not name:
+        raise ConversionError(
+            f"{source.path}: the SavedModel has no signature",
+            "save it with `model.export(folder)` or with signatures={'serving_default': …}",
+        )
+    signature = signatures[name]
+    inputs = signature.structured_input_signature[1]
+    for key, spec in inputs.items():
+        if spec.shape.rank is None:
+            raise ConversionError(
+                f"{source.path}: its input {key!r} has no fixed rank", SHAPES_HINT
+            )
+    keys = tuple(inputs)
+    input_specs = [(key, tuple(spec.shape), spec.dtype.name) for key, spec in inputs.items()]
+
+    def call(x: Any) -> Any:
+        # Through `loaded`, which owns the variables and must live as long as this.
+        tensors = x if isinstance(x, (list, tuple)) else [x]
+        return loaded.signatures[name](**dict(zip(keys, tensors, strict=True)))
+
+    names = tuple(sorted(signature.structured_outputs))
+    return check_model(source, SAVED_MODEL, None, call, input_specs, names)

@@ -1,0 +1,137 @@
+"""A float .tflite as a source: its weights can be rounded, not trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from converters.data.fields import from_keras_outputs, select_field
+from converters.data.names import OUTPUT_NAME, plain_names
+from converters.digest import bytes_of, sha256_of
+from converters.errors import ConversionError
+from converters.model_file import ModelFile
+from converters.sources.inputs_outputs import ModelTensor, field_names, gives_probabilities
+from converters.sources.loaded_model import LoadedModel, model_inputs, wrong_output
+from converters.sources.source_file import TFLITE, SourceFile
+from converters.tflite.inputs_outputs import file_names, rename_inputs_outputs
+from converters.tflite.isolated import run_isolated
+from converters.tflite.reader import read_model
+from converters.tflite.unpacked import UnpackedModel
+
+Array = npt.NDArray[Any]
+
+#: Types of a quantized tensor, and of weights that are stored in fewer bits without a scale.
+_QUANTIZED_DTYPES = ("int4", "int8", "uint8", "int16")
+_STORED_DTYPES = ("float16", "bfloat16")
+
+
+def recognise_tflite(path: Path) -> SourceFile | None:
+    """Look whether a path holds a .tflite.
+
+    Raises:
+        ConversionError: It is damaged, was quantized already, or was compiled for the Edge TPU.
+    """
+    if path.is_dir():
+        return None
+    with path.open("rb") as file:
+        if file.read(8)[4:] != b"TFL3":
+            return None
+    model = read_model(path)
+    if model.edgetpu:
+        raise ConversionError(
+            f"{path}: was compiled for the Edge TPU", "give the float model that it was made from"
+        )
+    for tensor in model.tensors:
+        stored = tensor.is_constant and tensor.dtype in _STORED_DTYPES
+        if tensor.scales and tensor.dtype in _QUANTIZED_DTYPES or stored:
+            raise ConversionError(
+                f"{path}: is a .tflite that was quantized already (tensor {tensor.name!r} is "
+                f"{tensor.dtype}): what rounding took away does not come back",
+                "give the float .tflite or the Keras model that it was made from; push and bench "
+                "take it as it is",
+            )
+    return SourceFile(path, TFLITE)
+
+
+def load_tflite(source: SourceFile, own: Mapping[str, Any]) -> LoadedModel:  # noqa: ARG001
+    """Load a float .tflite, first where a crash is a message: nobody knows what made the file.
+
+    Args:
+        source: File.
+        own: Not used: a .tflite has no layers.
+
+    Raises:
+        ConversionError: It has several subgraphs, or inputs or outputs that kedge does not take.
+    """
+    from converters.tflite.run import run_model
+
+    path = source.path
+    model = read_model(path)
+    if model.subgraphs != 1:
+        raise ConversionError(
+            f"{path}: has {model.subgraphs} subgraphs, expected one", "give a model without them"
+        )
+    inputs, outputs = _inputs_and_outputs(model)
+    zeros = {
+        spec.name: np.zeros((1, *tensor.shape), np.float32)
+        for spec, tensor in zip(model.inputs, inputs, strict=True)
+    }
+    run_isolated(path, zeros)
+    fields_by_name = {
+        spec.name: tensor.name if len(inputs) > 1 else ""
+        for spec, tensor in zip(model.inputs, inputs, strict=True)
+    }
+
+    def predict(batch: Array) -> Array:
+        arrays = {
+            n: select_field(batch, field).astype(np.float32) for n, field in fields_by_name.items()
+        }
+        by_name = run_model(path, arrays)
+        answers = [by_name[spec.name] for spec in model.outputs]
+        return from_keras_outputs(answers if len(answers) > 1 else answers[0], field_names(outputs))
+
+    unpacked = UnpackedModel(path.read_bytes())
+    unpacked.fix_batch()
+    content = unpacked.pack()
+    is_single = len(inputs) == len(outputs) == 1  # an application may know them by their names
+    return LoadedModel(
+        path=path,
+        kind=TFLITE,
+        keras_model=None,
+        predict=predict,
+        function=None,
+        inputs=inputs,
+        outputs=outputs,
+        probabilities=gives_probabilities(predict, inputs, outputs, None),
+        sha256=sha256_of(path),
+        size_bytes=bytes_of(path),
+        content=content if is_single else rename_inputs_outputs(content),
+    )
+
+
+def _inputs_and_outputs(model: ModelFile) -> tuple[tuple[ModelTensor, ...], ...]:
+    """Inputs and outputs, by the names that the signature of the file gives them."""
+    path = model.path
+    names_in_file = file_names(UnpackedModel(path.read_bytes()))
+    input_specs = [
+        (name, _batch_shape(spec.shape), spec.dtype)
+        for name, spec in zip(names_in_file.inputs, model.inputs, strict=True)
+    ]
+    inputs = model_inputs(path, input_specs)
+    for output in model.outputs:
+        if len(output.shape) < 2 or min(output.shape[1:]) < 1:
+            raise wrong_output(path, output.shape)
+    names = plain_names(names_in_file.outputs, OUTPUT_NAME)
+    outputs = tuple(
+        ModelTensor(name, tuple(spec.shape[1:]))
+        for name, spec in zip(names, model.outputs, strict=True)
+    )
+    return inputs, outputs
+
+
+def _batch_shape(shape: tuple[int, ...]) -> tuple[int | None, ...]:
+    return tuple(None if axis < 0 else axis for axis in shape)

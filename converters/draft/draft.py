@@ -11,6 +11,7 @@ from typing import Any
 from converters.cache import CacheEntry
 from converters.data.dataset import Samples
 from converters.graph.build import build_model
+from converters.graph.keras.model import KerasModel
 from converters.graph.node import Graph
 from converters.measure import Measure
 from converters.progress import Report
@@ -61,7 +62,7 @@ class Draft:
     """The .tflite itself, once there is one: the source was one, or a step wrote it."""
 
     @cached_property
-    def keras_model(self) -> Any:
+    def keras_model(self) -> KerasModel | None:
         """Keras model of the graph, or of the source; None for a source without Keras layers.
 
         It is not to be trained: that would part it from the graph.
@@ -74,6 +75,7 @@ class Draft:
         if self.graph is None:
             return self.source.function
         model = self.keras_model
+        assert model is not None
         return self.source.function_of(lambda x: model(x, training=False))
 
 

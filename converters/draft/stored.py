@@ -14,6 +14,7 @@ import numpy as np
 
 from converters import durable
 from converters.draft.draft import Draft, Materials
+from converters.graph.keras.model import KerasModel
 from converters.graph.node import Graph, Node
 
 _PLAIN, _WEIGHTS, _MODEL = "draft.json", "weights.npz", "model.keras"
@@ -58,7 +59,7 @@ def _frozen(value: Any) -> Any:
     return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
-def keras_bytes(model: Any) -> bytes:
+def keras_bytes(model: KerasModel) -> bytes:
     """A tf-keras model as the content of a .keras file.
 
     Raises:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.data.fields import join_fields, select_field
+from converters.graph.keras.model import KerasModel
 
 Array = npt.NDArray[Any]
 #: Whether scores are probabilities rather than logits; of several outputs by their names.
@@ -60,7 +61,7 @@ def gives_probabilities(
     predict: Callable[[Array], Array],
     inputs: Sequence[ModelTensor],
     outputs: Sequence[ModelTensor],
-    keras_model: Any,
+    keras_model: KerasModel | None,
 ) -> Probabilities:
     """Find out whether scores are probabilities: those of a softmax are for any input at all.
 
@@ -82,7 +83,7 @@ def gives_probabilities(
 
 
 def sure_probabilities(
-    probabilities: Probabilities, outputs: Sequence[ModelTensor], keras_model: Any
+    probabilities: Probabilities, outputs: Sequence[ModelTensor], keras_model: KerasModel | None
 ) -> Probabilities:
     """Take back guesses about single scores: numbers from 0 to 1 may be a regression's as well.
 
@@ -100,7 +101,7 @@ def sure_probabilities(
     return sure if len(outputs) > 1 else sure[outputs[0].name]
 
 
-def _last_layers(outputs: Sequence[ModelTensor], keras_model: Any) -> dict[str, Any]:
+def _last_layers(outputs: Sequence[ModelTensor], keras_model: KerasModel | None) -> dict[str, Any]:
     """The layer of each output, by the output's name, as far as it is known."""
     if keras_model is None:
         return {}

@@ -16,6 +16,7 @@ from converters.data.names import INPUT_NAME, OUTPUT_NAME, plain_names
 from converters.data.task import TaskWish
 from converters.digest import bytes_of, sha256_of
 from converters.errors import ConversionError
+from converters.graph.keras.model import KerasModel
 from converters.graph.keras.read import read_graph
 from converters.graph.node import Graph
 from converters.sources.inputs_outputs import (
@@ -44,7 +45,7 @@ class LoadedModel:
     """File or folder that it was loaded from."""
     kind: str
     """Kind of the model, a key of `SOURCES`."""
-    keras_model: Any
+    keras_model: KerasModel | None
     """Keras object, or None for a graph."""
     predict: Callable[[Array], Array]
     """Function of a float32 batch (n, *shape) to float32 answers (n, *shape); of several inputs or
@@ -130,7 +131,7 @@ def wrong_output(path: Path, shape: tuple[int | None, ...]) -> ConversionError:
 def check_model(
     source: SourceFile,
     kind: str,
-    keras_model: Any,
+    keras_model: KerasModel | None,
     call: Callable[[Any], Any],
     input_specs: Sequence[tuple[str, tuple[int | None, ...], str]],
     output_names: Sequence[str],

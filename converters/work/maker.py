@@ -136,13 +136,13 @@ class Maker:
             if self._cache:
                 self._cache.remove(_epochs_key(key))
         emit(draft, self._path, self._materials.report)
-        trained = any(step.trains for step in recipe.steps)
+        trained_model = None if draft.graph is None else draft.keras_model
         return RecipeResult(
             recipe,
             self._path.read_bytes(),
             tuple(records),
             draft.warnings,
-            keras_bytes(draft.keras_model) if trained else None,
+            None if trained_model is None else keras_bytes(trained_model),
         )
 
     def _latest(self, recipe: Recipe, keys: tuple[str, ...]) -> tuple[int, Draft, list[StepRecord]]:
@@ -200,9 +200,11 @@ class Maker:
 
     def _drop_of_draft(self, draft: Draft) -> Drop:
         samples = self._materials.samples[VALIDATION]
+        model = draft.keras_model
+        assert model is not None
         answers = [
             from_keras_outputs(
-                draft.keras_model.predict_on_batch(to_keras_inputs(batch)), samples.task.names
+                model.predict_on_batch(to_keras_inputs(batch)), samples.task.names
             )
             for batch, _ in samples.batches(_JUDGE_BATCH)
         ]

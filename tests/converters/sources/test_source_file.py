@@ -7,7 +7,13 @@ import pytest
 
 from converters.errors import ConversionError
 from converters.sources.architecture import stored_layers
-from converters.sources.kinds import identify
+from converters.sources.kinds import (
+    GIVE_A_MODEL,
+    MODEL_SUFFIXES,
+    SOURCES,
+    function_at,
+    identify,
+)
 from converters.sources.source_file import KERAS_3, SAVED_MODEL, TF_KERAS
 
 
@@ -23,6 +29,14 @@ from converters.sources.source_file import KERAS_3, SAVED_MODEL, TF_KERAS
 )
 def test_the_content_tells_the_kind(zoo, name, kind):
     assert identify(zoo / name).kind == kind
+
+
+def test_every_kind_has_its_two_functions_and_the_hint_names_them_all():
+    for source in SOURCES.values():
+        assert callable(function_at(source.recogniser))
+        assert callable(function_at(source.loader))
+        assert source.words in GIVE_A_MODEL
+    assert MODEL_SUFFIXES == (".h5", ".keras", ".tflite")
 
 
 def refused(path):

@@ -21,7 +21,7 @@ from converters.progress import Progress, Report
 _SAMPLES, _BATCH = 512, 32
 
 
-def measure_ranges(
+def measure_node_ranges(
     graph: Graph, names: tuple[str, ...], samples: Samples, seed: int, report: Report
 ) -> dict[str, tuple[float, float]]:
     """Measure the lowest and highest numbers that nodes give, averaged over batches.

@@ -15,7 +15,7 @@ from typing import Any
 from converters.data.dataset import TRAIN, VALIDATION
 from converters.draft.draft import W8A8, Draft, Materials
 from converters.draft.emit import convert_function
-from converters.draft.node_statistics import measure_ranges
+from converters.draft.node_statistics import measure_node_ranges
 from converters.graph.build import build_model, weights_of
 from converters.graph.node import with_weights
 from converters.progress import Progress
@@ -56,7 +56,9 @@ def train(draft: Draft, step: QatW8A8, materials: Materials) -> Draft:
     graph = folded_graph(draft)
     rounding = decide_rounding(graph, str(source.path))
     samples = materials.samples[TRAIN]
-    start = measure_ranges(graph, rounding.learned_nodes, samples, materials.seed, materials.report)
+    start = measure_node_ranges(
+        graph, rounding.learned_nodes, samples, materials.seed, materials.report
+    )
     sizes = kernel_sizes(graph)
     scaled = scale_kernels(graph, {key: 1 / size for key, size in sizes.items()})
     with scope(materials.strategy):

@@ -203,9 +203,7 @@ class Maker:
         model = draft.keras_model
         assert model is not None
         answers = [
-            from_keras_outputs(
-                model.predict_on_batch(to_keras_inputs(batch)), samples.task.names
-            )
+            from_keras_outputs(model.predict_on_batch(to_keras_inputs(batch)), samples.task.names)
             for batch, _ in samples.batches(_JUDGE_BATCH)
         ]
         return self._drop_to(np.concatenate(answers))

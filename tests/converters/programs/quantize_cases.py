@@ -18,7 +18,7 @@ import tf_keras
 from converters.data.dataset import Samples
 from converters.draft.draft import W8A8
 from converters.draft.emit import convert_function
-from converters.draft.node_statistics import measure_ranges
+from converters.draft.node_statistics import measure_node_ranges
 from converters.errors import ConversionError
 from converters.graph.build import build_model
 from converters.graph.keras.read import read_graph
@@ -117,7 +117,7 @@ def report_faults(path, digits, data):
     graph = read_graph(model)
     rounding = decide_rounding(graph, "digits")
     samples = Samples(data["x_train"], data["y_train"])
-    bounds = measure_ranges(graph, rounding.learned_nodes, samples, 0, ignore)
+    bounds = measure_node_ranges(graph, rounding.learned_nodes, samples, 0, ignore)
     graph = with_weights(graph, round_kernels(graph))
     simulated = Simulation(
         graph, rounding, bounds, build_model(graph, Wrapping(rounding, bounds, {}))

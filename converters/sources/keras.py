@@ -169,7 +169,7 @@ def _read_zip(path: Path) -> tuple[str, Any]:
             return str(version), json.loads(archive.read("config.json"))
     except (zipfile.BadZipFile, KeyError, ValueError, TypeError, EOFError, OSError) as error:
         raise ConversionError(
-            f"{path}: is a zip file, but no whole Keras model: {error}", GIVE_A_MODEL
+            f"{path}: is a zip file, but not a complete Keras model: {error}", GIVE_A_MODEL
         ) from error
 
 

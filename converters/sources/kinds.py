@@ -97,7 +97,7 @@ def identify(path: Path) -> SourceFile:
     with path.open("rb") as opened:
         head = opened.read(8)
     content = f"begins with {head!r}" if head else "is empty"
-    raise ConversionError(f"{path}: is no model: it {content}", GIVE_A_MODEL)
+    raise ConversionError(f"{path}: is not a model: it {content}", GIVE_A_MODEL)
 
 
 def function_at(path: str) -> Any:

@@ -50,7 +50,7 @@ def recognise_tflite(path: Path) -> SourceFile | None:
         if tensor.scales and tensor.dtype in _QUANTIZED_DTYPES or stored:
             raise ConversionError(
                 f"{path}: is a .tflite that was quantized already (tensor {tensor.name!r} is "
-                f"{tensor.dtype}): what rounding took away does not come back",
+                f"{tensor.dtype}): the precision that rounding removed cannot be restored",
                 "give the float .tflite or the Keras model that it was made from; push and bench "
                 "take it as it is",
             )

@@ -195,3 +195,15 @@ def test_the_tests_are_not_installed() -> None:
 def test_tests_name_each_other_in_full(path: Path) -> None:
     beside = {module.stem for module in path.parent.glob("*.py")}
     assert not beside & set(imported(parsed(path))), "import from tests.…"
+
+
+@pytest.mark.parametrize("path", modules("tests"), ids=name_of)
+def test_tests_are_annotated_and_import_each_other_in_full(path: Path) -> None:
+    here = {other.stem for other in path.parent.glob("*.py")}
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.FunctionDef):
+            assert node.returns is not None, f"{node.name} says no return type"
+            bare = [a.arg for a in node.args.args if a.annotation is None and a.arg != "self"]
+            assert not bare, f"{node.name}: {', '.join(bare)} without a type"
+        if isinstance(node, ast.ImportFrom):
+            assert node.module not in here, f"line {node.lineno}: write tests.….{node.module}"

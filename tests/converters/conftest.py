@@ -6,13 +6,16 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from converters.evidence.conversion import Conversion
 from converters.process import convert
 from converters.request import ConversionRequest
 from tests.shared_folder import fill_once
@@ -32,7 +35,7 @@ convert(ConversionRequest.from_json(sys.argv[1]), report)
 """
 
 
-def start_parent(request):
+def start_parent(request: ConversionRequest) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", PARENT, request.to_json()],
         stdout=subprocess.PIPE,
@@ -62,7 +65,7 @@ def run_program(name: str, *arguments: str | Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def digits(tmp_path_factory) -> Path:
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with digits.keras and digits.npz, as `kedge demo` makes them."""
 
     def train(folder: Path) -> None:
@@ -72,7 +75,7 @@ def digits(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def zoo(tmp_path_factory, digits) -> Path:
+def zoo(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Path:
     """Folder with small models of every kind; see model_zoo.py."""
 
     def build(folder: Path) -> None:
@@ -82,7 +85,7 @@ def zoo(tmp_path_factory, digits) -> Path:
 
 
 @pytest.fixture(scope="session")
-def digits_request(digits, tmp_path_factory):
+def digits_request(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> ConversionRequest:
     """A request about the digits, to be changed with `dataclasses.replace`."""
     out = tmp_path_factory.mktemp("digits_out")
     return ConversionRequest(
@@ -91,23 +94,28 @@ def digits_request(digits, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def digits_ptq(digits_request):
+def digits_ptq(digits_request: ConversionRequest) -> Conversion:
     return convert(digits_request)
 
 
 @pytest.fixture(scope="session")
-def digits_qat(digits_request):
+def digits_qat(digits_request: ConversionRequest) -> tuple[Any, ...]:
     reports = []
     request = replace(digits_request, recipe="qat_w8a8", out=digits_request.out.with_name("qat"))
     return convert(request, reports.append), reports
 
 
 @pytest.fixture
-def images(tmp_path):
+def images(tmp_path: Path) -> Callable[..., Any]:
     """A function that writes a folder of small random images, one sub-folder a class."""
     from PIL import Image
 
-    def write(folder=tmp_path / "images", classes=("ant", "bee", "cow"), count=12, size=(8, 8)):
+    def write(
+        folder: Path = tmp_path / "images",
+        classes: tuple[Any, ...] = ("ant", "bee", "cow"),
+        count: int = 12,
+        size: tuple[int, int] = (8, 8),
+    ) -> Path:
         random = np.random.default_rng(0)
         for name in classes:
             (folder / name).mkdir(parents=True)
@@ -120,7 +128,7 @@ def images(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def graph_report(tmp_path_factory, digits) -> dict:
+def graph_report(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> dict:
     """What becomes of each model of graph_cases.py; see graph_report.py."""
     folder = tmp_path_factory.mktemp("graph")
     paths = {version: folder / f"{version}.json" for version in ("keras2", "keras3")}
@@ -135,7 +143,7 @@ def graph_report(tmp_path_factory, digits) -> dict:
 
 
 @pytest.fixture
-def tiny_disk(tmp_path):
+def tiny_disk(tmp_path: Path) -> Iterator[Any]:
     """A file system of 64 KiB."""
     folder = tmp_path / "tiny"
     folder.mkdir()

@@ -6,17 +6,22 @@ import errno
 import importlib.util
 import os
 import signal
+import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from converters import durable, process
 from converters.errors import ConversionError, HostDiskError, MissingConvertExtraError
+from converters.evidence.conversion import Conversion
 from converters.evidence.model_toml import card_beside
 from converters.process import ConversionBugError, convert
+from converters.progress import Progress
 from converters.recipe.recipe import RecipeError
 from converters.request import ConversionRequest
 from converters.tflite.reader import read_model
@@ -24,15 +29,17 @@ from device_agent.contract.model_card import ArrayInput
 from tests.converters.conftest import start_parent
 
 
-def test_a_request_survives_the_pipe(digits_request):
+def test_a_request_survives_the_pipe(digits_request: ConversionRequest) -> None:
     assert ConversionRequest.from_json(digits_request.to_json()) == digits_request
 
 
-def test_a_conversion_loads_no_tensorflow_into_its_caller(digits_ptq):
+def test_a_conversion_loads_no_tensorflow_into_its_caller(digits_ptq: Conversion) -> None:
     assert not {"tensorflow", "tf_keras", "keras"} & set(sys.modules)
 
 
-def test_the_card_says_that_the_model_takes_arrays_and_gives_probabilities(digits_ptq):
+def test_the_card_says_that_the_model_takes_arrays_and_gives_probabilities(
+    digits_ptq: Conversion,
+) -> None:
     model = read_model(digits_ptq.model)
     card = card_beside(model)
     assert card.inputs == {model.inputs[0].name: ArrayInput()}
@@ -40,7 +47,7 @@ def test_the_card_says_that_the_model_takes_arrays_and_gives_probabilities(digit
     assert (meant.task, meant.activation, meant.labels) == ("classification", "none", [])
 
 
-def test_only_these_files_are_left(digits_ptq):
+def test_only_these_files_are_left(digits_ptq: Conversion) -> None:
     names = {path.name for path in digits_ptq.model.parent.iterdir()}
     assert names == {"model.tflite", "model.toml", "conversion.json", "golden.npz"}
 
@@ -58,8 +65,14 @@ def test_only_these_files_are_left(digits_ptq):
     ],
 )
 def test_cheap_refusals_come_at_once(
-    digits_request, tmp_path, change, error, exit_code, message, monkeypatch
-):
+    digits_request: ConversionRequest,
+    tmp_path: Path,
+    change: dict[str, Any],
+    error: type[ConversionError] | type[RecipeError],
+    exit_code: int,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(process, "_start", lambda *_: pytest.fail("a child was started"))
     with pytest.raises(error, match=message) as caught:
         convert(replace(digits_request, **{"out": tmp_path / "out", **change}))
@@ -68,14 +81,16 @@ def test_cheap_refusals_come_at_once(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_model_given_as_data_is_said(digits_request, tmp_path):
+def test_a_model_given_as_data_is_said(digits_request: ConversionRequest, tmp_path: Path) -> None:
     swapped = replace(digits_request, data=digits_request.model, out=tmp_path / "out")
     with pytest.raises(ConversionError, match="is a model by its name") as caught:
         convert(swapped)
     assert "--data" in caught.value.hint
 
 
-def test_a_missing_extra_is_named(digits_request, monkeypatch):
+def test_a_missing_extra_is_named(
+    digits_request: ConversionRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     find = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name == "tensorflow" else find(name)
@@ -86,7 +101,9 @@ def test_a_missing_extra_is_named(digits_request, monkeypatch):
     assert caught.value.hint == "in a clone of kedge: pip install '.[convert]'"
 
 
-def test_figures_for_tensorboard_need_its_extra(digits_request, monkeypatch, tmp_path):
+def test_figures_for_tensorboard_need_its_extra(
+    digits_request: ConversionRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     find = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name == "tensorboard" else find(name)
@@ -98,7 +115,7 @@ def test_figures_for_tensorboard_need_its_extra(digits_request, monkeypatch, tmp
 
 
 @pytest.fixture
-def started(monkeypatch):
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Children that `convert` starts."""
     children = []
     start = process._start
@@ -111,7 +128,9 @@ def started(monkeypatch):
 @pytest.mark.parametrize(
     ("number", "hint"), [(signal.SIGKILL, "memory ran out"), (signal.SIGSEGV, "report")]
 )
-def test_a_child_that_a_signal_ends_is_named(digits_request, tmp_path, started, number, hint):
+def test_a_child_that_a_signal_ends_is_named(
+    digits_request: ConversionRequest, tmp_path: Path, started: list[Any], number: Any, hint: str
+) -> None:
     with pytest.raises(ConversionError, match=f"ended by {number.name}") as caught:
         convert(
             replace(digits_request, out=tmp_path / "out"),
@@ -121,8 +140,10 @@ def test_a_child_that_a_signal_ends_is_named(digits_request, tmp_path, started, 
     assert not (tmp_path / "out").exists()
 
 
-def test_an_error_of_the_caller_ends_the_child(digits_request, tmp_path, started):
-    def fail(progress):
+def test_an_error_of_the_caller_ends_the_child(
+    digits_request: ConversionRequest, tmp_path: Path, started: list[Any]
+) -> None:
+    def fail(progress: Progress) -> None:
         raise KeyError(progress.stage)
 
     with pytest.raises(KeyError):
@@ -131,7 +152,9 @@ def test_an_error_of_the_caller_ends_the_child(digits_request, tmp_path, started
     assert not (tmp_path / "out").exists()
 
 
-def test_a_bug_in_the_child_comes_with_its_traceback(digits_request, tmp_path, monkeypatch):
+def test_a_bug_in_the_child_comes_with_its_traceback(
+    digits_request: ConversionRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(process, "check_request", lambda request: None)
     request = replace(digits_request, image_range="bogus", data=_images(tmp_path))
     with pytest.raises(ConversionBugError, match="(?s)Traceback.*KeyError: 'bogus'"):
@@ -139,31 +162,31 @@ def test_a_bug_in_the_child_comes_with_its_traceback(digits_request, tmp_path, m
     assert not (tmp_path / "out").exists()
 
 
-def _images(folder):
+def _images(folder: Path) -> Path:
     for number in range(10):
         (folder / "images" / str(number)).mkdir(parents=True)
     return folder / "images"
 
 
-def wait_for_stage(parent, stage):
+def wait_for_stage(parent: subprocess.Popen[str], stage: str) -> None:
     for line in parent.stdout:
         if line.startswith(stage):
             return
     pytest.fail(f"{stage} was never reached: {parent.stderr.read()}")
 
 
-def children_of(pid):
+def children_of(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def ends_within(seconds, done):
+def ends_within(seconds: int, done: Callable[..., Any]) -> bool:
     deadline = time.monotonic() + seconds
     while not done() and time.monotonic() < deadline:
         time.sleep(0.05)
     return done()
 
 
-def is_running(pid):
+def is_running(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
@@ -174,7 +197,9 @@ def is_running(pid):
     ("number", "stage"),
     [(signal.SIGINT, "load TensorFlow"), (signal.SIGINT, "train"), (signal.SIGKILL, "train")],
 )
-def test_an_interrupted_conversion_leaves_nothing(digits_request, tmp_path, number, stage):
+def test_an_interrupted_conversion_leaves_nothing(
+    digits_request: ConversionRequest, tmp_path: Path, number: Any, stage: str
+) -> None:
     out = tmp_path / "out"
     parent = start_parent(replace(digits_request, recipe="qat_w8a8", out=out))
     with parent:
@@ -191,8 +216,8 @@ def test_an_interrupted_conversion_leaves_nothing(digits_request, tmp_path, numb
 
 
 def test_an_interrupted_conversion_leaves_the_one_before_it_whole(
-    digits_request, digits_ptq, tmp_path
-):
+    digits_request: ConversionRequest, digits_ptq: Conversion, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     out.mkdir()
     for path in digits_ptq.model.parent.iterdir():
@@ -210,7 +235,9 @@ def test_an_interrupted_conversion_leaves_the_one_before_it_whole(
     assert process.read_conversion(out).model_sha256 == digits_ptq.model_sha256
 
 
-def test_a_full_disk_is_named_and_left_as_it_was(digits_request, tiny_disk):
+def test_a_full_disk_is_named_and_left_as_it_was(
+    digits_request: ConversionRequest, tiny_disk: Path
+) -> None:
     with pytest.raises(HostDiskError, match="(?i)no space") as caught:
         convert(replace(digits_request, out=tiny_disk / "out"))
     assert caught.value.exit_code == 6
@@ -227,7 +254,9 @@ def test_a_full_disk_is_named_and_left_as_it_was(digits_request, tiny_disk):
         (errno.EACCES, ConversionError),
     ],
 )
-def test_what_the_system_says_about_a_file_is_translated(number, error):
+def test_what_the_system_says_about_a_file_is_translated(
+    number: int, error: type[ConversionError] | type[HostDiskError]
+) -> None:
     refused = pytest.raises(error, match="/out: cannot be written")
     with refused as caught, durable.translate_errors(Path("/out")):
         raise OSError(number, os.strerror(number))

@@ -7,8 +7,10 @@ import os
 import queue
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,7 +41,7 @@ except ConversionError as error:
 """
 
 
-def figures(latency_us):
+def figures(latency_us: Any) -> Any:
     return FileFigures(
         Figure(latency_us, 0.9 * latency_us, 1.1 * latency_us), Figure(1e6, 1e6, 2e6)
     )
@@ -53,7 +55,7 @@ class BoardError(Exception):
 
 
 @pytest.fixture
-def ask(tmp_path):
+def ask(tmp_path: Path) -> Iterator[Any]:
     """A function that lets a child ask a callable; the child's last answer."""
     environment = dict(os.environ, PYTHONPATH=str(Path(__file__).parents[2]))
     with subprocess.Popen(
@@ -73,10 +75,10 @@ def ask(tmp_path):
             process._end(child)
 
 
-def test_files_are_measured_where_the_conversion_was_asked_for(ask):
+def test_files_are_measured_where_the_conversion_was_asked_for(ask: Callable[..., Any]) -> None:
     asked = []
 
-    def measure(paths):
+    def measure(paths: list[Path]) -> list[float] | None:
         asked.append(list(paths))
         return [figures(10.5 * len(path.name)) for path in paths]
 
@@ -84,8 +86,8 @@ def test_files_are_measured_where_the_conversion_was_asked_for(ask):
     assert asked == [[Path("a"), Path("b")], [Path("c")]]
 
 
-def test_a_board_that_fails_is_an_error_of_the_conversion(ask):
-    def measure(paths):
+def test_a_board_that_fails_is_an_error_of_the_conversion(ask: Callable[..., Any]) -> None:
+    def measure(paths: list[Path]) -> None:
         raise BoardError("pi is off")
 
     answer = ask(measure)
@@ -95,19 +97,19 @@ def test_a_board_that_fails_is_an_error_of_the_conversion(ask):
     assert (error.hint, error.exit_code) == ("Plug it in.", 6)
 
 
-def test_a_bug_of_whoever_measures_is_theirs(ask):
+def test_a_bug_of_whoever_measures_is_theirs(ask: Callable[..., Any]) -> None:
     with pytest.raises(ZeroDivisionError):
         ask(lambda paths: [1 / 0])
 
 
-def test_a_file_that_is_needed_and_refused_is_an_error_of_the_conversion(ask):
+def test_a_file_that_is_needed_and_refused_is_an_error_of_the_conversion(ask: Any) -> None:
     answer = ask(lambda paths: [figures(1.0), FileRefusal("b: is no model", "Look at it.", 7)])
     error = process._error_of(answer)
     assert str(error) == "no latency: b: is no model"
     assert (error.hint, error.exit_code) == ("Look at it.", 7)
 
 
-def test_figures_and_refusals_arrive_as_they_were_sent():
+def test_figures_and_refusals_arrive_as_they_were_sent() -> None:
     answers = [
         figures(1.0),
         FileRefusal("b: is no model", "Look at it."),

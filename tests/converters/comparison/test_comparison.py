@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -17,26 +20,29 @@ from converters.errors import ConversionError
 from converters.judge.paired import Drop
 from converters.measure import Figure, FileFigures, FileRefusal
 from converters.recipe.recipe import RecipeError
+from converters.request import ConversionRequest
 from tests.converters import warm
 
 NAMES = ("float32", "ptq_w8a8", "ptq_f16")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_process():
+def one_process() -> Iterator[Any]:
     """For all of these conversions."""
     with mock.patch.object(module, "convert", warm.convert):
         yield
 
 
 @pytest.fixture(scope="module")
-def compared(digits_request, tmp_path_factory):
+def compared(
+    digits_request: ConversionRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Any, ...]:
     """The request of a comparison and what came of it."""
     request = replace(digits_request, out=tmp_path_factory.mktemp("compared"), max_drop=0.02)
     return request, compare_recipes(request, NAMES)
 
 
-def test_every_row_has_accuracies_on_three_splits_and_its_cost(compared):
+def test_every_row_has_accuracies_on_three_splits_and_its_cost(compared: tuple[Any, ...]) -> None:
     plain = plain_comparison(compared[1])
     assert [row["name"] for row in plain["rows"]] == ["original", *NAMES]
     for row in plain["rows"]:
@@ -53,7 +59,7 @@ def test_every_row_has_accuracies_on_three_splits_and_its_cost(compared):
         assert set(row["drops"]["test"]) >= {"drop", "interval", "lost", "won"}
 
 
-def test_all_rows_are_judged_on_the_same_samples(compared):
+def test_all_rows_are_judged_on_the_same_samples(compared: tuple[Any, ...]) -> None:
     plain = plain_comparison(compared[1])
     counts = {
         tuple(row["scores"][split]["samples"] for split in ("train", "validation", "test"))
@@ -65,7 +71,7 @@ def test_all_rows_are_judged_on_the_same_samples(compared):
     assert all(split["use"] for split in plain["splits"])
 
 
-def test_the_strongest_that_keeps_the_budget_is_chosen(compared):
+def test_the_strongest_that_keeps_the_budget_is_chosen(compared: tuple[Any, ...]) -> None:
     request, comparison = compared
     assert comparison.held
     assert comparison.chosen == "ptq_w8a8"
@@ -76,25 +82,29 @@ def test_the_strongest_that_keeps_the_budget_is_chosen(compared):
     assert folders == set(NAMES)
 
 
-def test_what_is_there_already_is_not_made_again(compared, monkeypatch):
+def test_what_is_there_already_is_not_made_again(
+    compared: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
     request, comparison = compared
     monkeypatch.setattr(module, "convert", lambda *_: pytest.fail("it was converted again"))
     again = compare_recipes(request, NAMES)
     assert again.conversions() == comparison.conversions()
 
 
-def test_another_seed_is_another_conversion(compared, monkeypatch):
+def test_another_seed_is_another_conversion(
+    compared: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
     request, comparison = compared
     monkeypatch.setattr(module, "convert", lambda *_: comparison.conversions()[0])
     again = compare_recipes(replace(request, seed=7), ("float32", "ptq_f16"))
     assert again.conversions()[1] == comparison.conversions()[0]
 
 
-def figures(latency_us):
+def figures(latency_us: Any) -> Any:
     return FileFigures(Figure(latency_us, latency_us, latency_us), Figure(1e6, 1e6, 1e6))
 
 
-def test_latency_is_what_the_caller_measures(compared):
+def test_latency_is_what_the_caller_measures(compared: tuple[Any, ...]) -> None:
     request, _ = compared
     times = {"float32": 30.0, "ptq_w8a8": 20.0, "ptq_f16": 15.0}
     comparison = compare_recipes(
@@ -106,7 +116,9 @@ def test_latency_is_what_the_caller_measures(compared):
     assert comparison.chosen == "ptq_f16"
 
 
-def test_this_computers_latency_is_told_but_a_board_is_not_chosen_for_by_it(compared):
+def test_this_computers_latency_is_told_but_a_board_is_not_chosen_for_by_it(
+    compared: tuple[Any, ...],
+) -> None:
     request, _ = compared
     times = {"float32": 30.0, "ptq_w8a8": 20.0, "ptq_f16": 15.0}
     comparison = compare_recipes(
@@ -120,7 +132,7 @@ def test_this_computers_latency_is_told_but_a_board_is_not_chosen_for_by_it(comp
 
 
 @pytest.mark.parametrize("decides", [True, False])
-def test_a_file_that_cannot_be_measured_spares_the_others(compared, decides):
+def test_a_file_that_cannot_be_measured_spares_the_others(compared: Any, decides: Any) -> None:
     request, _ = compared
     answers = {"float32": figures(30.0), "ptq_w8a8": figures(20.0)}
     refusal = FileRefusal("ptq_f16: its op is unknown", "Convert it anew.")
@@ -136,12 +148,12 @@ def test_a_file_that_cannot_be_measured_spares_the_others(compared, decides):
     assert reason in comparison.reasons
 
 
-def test_a_file_that_the_board_refuses_is_not_chosen_for_it(compared):
+def test_a_file_that_the_board_refuses_is_not_chosen_for_it(compared: Any) -> None:
     request, _ = compared
     answers = {"float32": figures(30.0), "ptq_f16": figures(20.0)}
     refusal = FileRefusal("ptq_w8a8: its op is unknown", "Convert it anew.", exit_code=7)
 
-    def measure(paths):
+    def measure(paths: Any) -> Any:
         return [answers.get(p.parent.name, refusal) for p in paths]
 
     assert compare_recipes(request, NAMES, measure=measure).chosen == "ptq_f16"
@@ -154,10 +166,12 @@ def test_a_file_that_the_board_refuses_is_not_chosen_for_it(compared):
     assert error.value.exit_code == 7
 
 
-def test_a_table_without_latency_is_still_a_table_unless_latency_decides(compared):
+def test_a_table_without_latency_is_still_a_table_unless_latency_decides(
+    compared: tuple[Any, ...],
+) -> None:
     request, _ = compared
 
-    def refuse(paths):
+    def refuse(paths: list[Path]) -> None:
         raise ConversionError("no runtime")
 
     comparison = compare_recipes(request, NAMES, measure=refuse, latency_decides=False)
@@ -167,13 +181,15 @@ def test_a_table_without_latency_is_still_a_table_unless_latency_decides(compare
         compare_recipes(request, NAMES, measure=refuse)
 
 
-def by(row, name, microseconds, *kinds):
+def by(row: Any, name: str, microseconds: float, *kinds: Any) -> Any:
     """The row as if it came of these steps."""
     conversion = replace(row.conversion, recipe_steps=tuple({"kind": kind} for kind in kinds))
     return replace(row, name=name, conversion=conversion, latency_us=microseconds)
 
 
-def test_zeros_that_make_nothing_faster_are_told_with_the_measured_ratio(compared):
+def test_zeros_that_make_nothing_faster_are_told_with_the_measured_ratio(
+    compared: tuple[Any, ...],
+) -> None:
     row = compared[1].rows[1]
     plain = by(row, "qat_w8a8", 100.0, "qat_w8a8")
     slow = by(row, "sparse80_qat_w8a8", 101.0, "sparse", "qat_w8a8")
@@ -188,7 +204,7 @@ def test_zeros_that_make_nothing_faster_are_told_with_the_measured_ratio(compare
     assert note in rows[2]["notes"]
 
 
-def with_drop(row, lost):
+def with_drop(row: Any, lost: int) -> Any:
     drops = tuple(
         Drop(split, 1_000, lost, 0, (lost / 1_000 - 0.005, lost / 1_000 + 0.005))
         for split in ("validation", "test")
@@ -196,7 +212,7 @@ def with_drop(row, lost):
     return replace(row, conversion=replace(row.conversion, drops=drops))
 
 
-def test_what_loses_too_much_is_not_chosen(compared):
+def test_what_loses_too_much_is_not_chosen(compared: tuple[Any, ...]) -> None:
     rows = {row.name: row for row in compared[1].rows}
     weak, strong = with_drop(rows["ptq_f16"], 2), with_drop(rows["ptq_w8a8"], 40)
     comparison = choose_recipe((rows["float32"], strong, weak), 0.01)
@@ -207,7 +223,7 @@ def test_what_loses_too_much_is_not_chosen(compared):
     assert "a drop of 4.00%" in none.reasons[0]
 
 
-def test_the_test_samples_have_the_last_word(compared):
+def test_the_test_samples_have_the_last_word(compared: tuple[Any, ...]) -> None:
     row = compared[1].rows[1]
     kind = with_drop(row, 2).conversion.drops[0]
     cruel = with_drop(row, 40).conversion.drops[1]
@@ -217,8 +233,8 @@ def test_the_test_samples_have_the_last_word(compared):
 
 
 def test_a_recipe_that_does_not_take_the_model_is_a_row_with_the_reason(
-    zoo, digits_request, tmp_path
-):
+    zoo: Path, digits_request: ConversionRequest, tmp_path: Path
+) -> None:
     request = replace(digits_request, model=zoo / "keras3_export", out=tmp_path)
     comparison = compare_recipes(request, ("qat_w8a8", "ptq_w8a8"))
     refused, made = comparison.rows
@@ -230,11 +246,13 @@ def test_a_recipe_that_does_not_take_the_model_is_a_row_with_the_reason(
 
 
 @pytest.mark.parametrize("names", [("ptq_w8a8", "ptq_w8a8"), ("ptq_w8a8", "magic")])
-def test_wrong_lists_are_refused_before_anything_is_done(digits_request, tmp_path, names):
+def test_wrong_lists_are_refused_before_anything_is_done(
+    digits_request: ConversionRequest, tmp_path: Path, names: tuple[str, str]
+) -> None:
     with pytest.raises(RecipeError):
         compare_recipes(replace(digits_request, out=tmp_path / "out"), names)
     assert not (tmp_path / "out").exists()
 
 
-def test_a_row_says_why_nothing_came_of_it():
+def test_a_row_says_why_nothing_came_of_it() -> None:
     assert RecipeRow("qat_w8a8", None, "no layers").refused == "no layers"

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -11,7 +14,7 @@ from converters.progress import ignore
 FORM = InputForm((4, 4, 1), 3)
 
 
-def arrays(**changed):
+def arrays(**changed: Any) -> dict[str, Any]:
     random = np.random.default_rng(0)
     good = {
         "x_train": random.integers(0, 17, (30, 4, 4, 1)),
@@ -22,13 +25,13 @@ def arrays(**changed):
     return {name: x for name, x in {**good, **changed}.items() if x is not None}
 
 
-def saved(tmp_path, **changed):
+def saved(tmp_path: Path, **changed: Any) -> Path:
     path = tmp_path / "data.npz"
     np.savez(path, **arrays(**changed))
     return path
 
 
-def test_numbers_are_fed_as_they_are(tmp_path):
+def test_numbers_are_fed_as_they_are(tmp_path: Path) -> None:
     path = saved(tmp_path)
     dataset = open_dataset(path, FORM, "0..255", 0)
     rows = np.array([2, 5])
@@ -38,7 +41,7 @@ def test_numbers_are_fed_as_they_are(tmp_path):
     np.testing.assert_array_equal(samples.labels, rows % 3)
 
 
-def test_a_range_of_images_is_refused_for_arrays(tmp_path):
+def test_a_range_of_images_is_refused_for_arrays(tmp_path: Path) -> None:
     with pytest.raises(ConversionError, match="fed as they are.* 0..1 is for images"):
         open_dataset(saved(tmp_path), FORM, "0..1", 0)
 
@@ -48,7 +51,7 @@ def test_a_range_of_images_is_refused_for_arrays(tmp_path):
     [(np.arange(9) % 3)[:, None], np.eye(3)[np.arange(9) % 3], (np.arange(9) % 3).astype("f4")],
     ids=["column", "one-hot", "float"],
 )
-def test_labels_come_in_any_usual_form(tmp_path, labels):
+def test_labels_come_in_any_usual_form(tmp_path: Path, labels: np.ndarray) -> None:
     dataset = open_dataset(saved(tmp_path, y_test=labels), FORM, "0..255", 0)
     np.testing.assert_array_equal(dataset.labels["test"], np.arange(9) % 3)
 
@@ -73,7 +76,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("changed", "message"), REFUSED.values(), ids=REFUSED.keys())
-def test_wrong_arrays_are_named(tmp_path, changed, message):
+def test_wrong_arrays_are_named(tmp_path: Path, changed: dict[str, Any], message: str) -> None:
     path = saved(tmp_path, **changed)
     with pytest.raises(ConversionError, match=message) as caught:
         open_dataset(path, FORM, "0..255", 0)
@@ -82,7 +85,7 @@ def test_wrong_arrays_are_named(tmp_path, changed, message):
     assert caught.value.hint
 
 
-def test_a_forgotten_channel_axis_is_said(tmp_path):
+def test_a_forgotten_channel_axis_is_said(tmp_path: Path) -> None:
     path = saved(tmp_path, x_train=np.zeros((30, 4, 4)))
     with pytest.raises(ConversionError) as caught:
         open_dataset(path, FORM, "0..255", 0)
@@ -90,14 +93,14 @@ def test_a_forgotten_channel_axis_is_said(tmp_path):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.999])
-def test_a_cut_off_npz_is_refused(tmp_path, share):
+def test_a_cut_off_npz_is_refused(tmp_path: Path, share: float) -> None:
     path = saved(tmp_path)
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
     with pytest.raises(ConversionError, match=str(path)):
         open_dataset(path, FORM, "0..255", 0)
 
 
-def test_a_file_of_another_kind_is_refused(tmp_path):
+def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_text("1,2,3")
     with pytest.raises(

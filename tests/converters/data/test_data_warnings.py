@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -13,14 +16,14 @@ LABELS = np.arange(30) % 3
 Y = X[:, :2] * 2
 
 
-def warned(tmp_path, outputs, **changed):
+def warned(tmp_path: Path, outputs: int, **changed: Any) -> tuple[Any, ...]:
     arrays = {"x_train": X, "y_train": LABELS, "x_test": X[:9], "y_test": LABELS[:9], **changed}
     dataset = dataset_from_arrays(tmp_path, arrays, InputForm((4,), max(2, outputs), (outputs,)))
     rows = {use: Selection(use, np.arange(len(dataset.labels[use]))) for use in ("train", "test")}
     return data_warnings(dataset, dataset.read(rows, ignore), max(2, outputs))
 
 
-def test_good_data_is_left_alone(tmp_path):
+def test_good_data_is_left_alone(tmp_path: Path) -> None:
     assert warned(tmp_path, 3) == ()
     assert warned(tmp_path, 2, y_train=Y, y_test=Y[:9]) == ()
 
@@ -34,5 +37,7 @@ POOR = {
 
 
 @pytest.mark.parametrize(("outputs", "changed", "message"), POOR.values(), ids=POOR.keys())
-def test_poor_data_is_told(tmp_path, outputs, changed, message):
+def test_poor_data_is_told(
+    tmp_path: Path, outputs: int, changed: dict[str, Any], message: str
+) -> None:
     assert any(warning.startswith(message) for warning in warned(tmp_path, outputs, **changed))

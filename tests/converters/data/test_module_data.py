@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from converters.data.data_source import open_dataset
-from converters.data.dataset import InputForm
+from converters.data.dataset import Dataset, InputForm
 from converters.errors import ConversionError
+from converters.evidence.conversion import Conversion
 from converters.process import convert
+from converters.request import ConversionRequest
 
 FORM = InputForm((3,), 2, (2,))
 HEAD = "import numpy as np\nx = np.arange(90.0).reshape(30, 3)\ny = np.arange(30) % 2\n"
@@ -23,11 +25,11 @@ def written(folder: Path, body: str, name: str) -> Path:
     return folder / f"{name}:load"
 
 
-def loaded(folder, body, name):
+def loaded(folder: Path, body: str, name: str) -> Dataset | None:
     return open_dataset(written(folder, body, name), FORM, "0..255", 0)
 
 
-def sizes(dataset):
+def sizes(dataset: Dataset) -> dict[str, int]:
     return {split: len(labels) for split, labels in dataset.labels.items()}
 
 
@@ -40,7 +42,7 @@ GOOD = {
 
 
 @pytest.mark.parametrize("given", GOOD, ids=list(GOOD))
-def test_every_usual_form_of_arrays_is_taken(tmp_path, given):
+def test_every_usual_form_of_arrays_is_taken(tmp_path: Path, given: str) -> None:
     dataset = loaded(tmp_path, f"def load():\n    return {GOOD[given]}\n", f"good_{given}")
     assert sizes(dataset) == {"train": 30, "test": 8}
     np.testing.assert_array_equal(dataset.labels["test"], np.arange(8) % 2)
@@ -55,14 +57,14 @@ UNLABELLED = {
 
 
 @pytest.mark.parametrize("given", UNLABELLED, ids=list(UNLABELLED))
-def test_every_usual_form_without_labels_is_taken(tmp_path, given):
+def test_every_usual_form_without_labels_is_taken(tmp_path: Path, given: str) -> None:
     path = written(tmp_path, f"def load():\n    return {UNLABELLED[given]}\n", f"bare_{given}")
     dataset = open_dataset(path, replace(FORM, probabilities=True), "0..255", 0)
     assert dataset.unlabelled == {"train", "test"}
     assert sizes(dataset) == {"train": 30, "test": 8}
 
 
-def test_the_digest_is_that_of_the_numbers(tmp_path):
+def test_the_digest_is_that_of_the_numbers(tmp_path: Path) -> None:
     one = loaded(tmp_path, f"def load():\n    return {ARRAYS}\n", "digest_one")
     same = loaded(tmp_path, "def load():\n    return ((x, y), (x[:8], y[:8]))\n", "digest_two")
     other = loaded(tmp_path, "def load():\n    return ((x + 1, y), (x, y))\n", "digest_three")
@@ -88,7 +90,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG, ids=list(WRONG))
-def test_what_is_wrong_with_a_function_is_told(tmp_path, case):
+def test_what_is_wrong_with_a_function_is_told(tmp_path: Path, case: str) -> None:
     body, message = WRONG[case]
     with pytest.raises(ConversionError, match=message) as caught:
         loaded(tmp_path, body, f"wrong_{case}")
@@ -96,19 +98,21 @@ def test_what_is_wrong_with_a_function_is_told(tmp_path, case):
     assert caught.value.hint
 
 
-def test_a_module_that_is_not_there_is_named_with_its_folder(tmp_path):
+def test_a_module_that_is_not_there_is_named_with_its_folder(tmp_path: Path) -> None:
     with pytest.raises(ConversionError, match=f"no module no_such_data in {tmp_path}"):
         open_dataset(tmp_path / "no_such_data:load", FORM, "0..255", 0)
 
 
-def test_a_name_that_an_installed_package_has_does_not_hide_the_users(tmp_path, monkeypatch):
+def test_a_name_that_an_installed_package_has_does_not_hide_the_users(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # `colorsys` is of the standard library; who imported it before is forgotten.
     monkeypatch.delitem(sys.modules, "colorsys", raising=False)
     dataset = loaded(tmp_path, f"def load():\n    return {ARRAYS}\n", "colorsys")
     assert len(dataset.labels["train"]) == 30
 
 
-def test_a_range_of_images_is_refused(tmp_path):
+def test_a_range_of_images_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path, f"def load():\n    return {ARRAYS}\n", "ranged")
     with pytest.raises(ConversionError, match="is for images"):
         open_dataset(path, FORM, "0..1", 0)
@@ -130,7 +134,9 @@ def load():
 """
 
 
-def test_tf_data_gives_the_file_that_the_same_arrays_give(digits_request, digits_ptq, tmp_path):
+def test_tf_data_gives_the_file_that_the_same_arrays_give(
+    digits_request: ConversionRequest, digits_ptq: Conversion, tmp_path: Path
+) -> None:
     (tmp_path / "digits_data.py").write_text(DIGITS)
     (tmp_path / "beside.py").write_text(f"PATH = {str(digits_request.data)!r}\n")
     request = replace(digits_request, data=tmp_path / "digits_data:load", out=tmp_path / "out")

@@ -12,7 +12,9 @@ labels_of_any_kind = st.lists(st.integers(0, 5), min_size=0, max_size=200).map(
 
 
 @given(labels_of_any_kind, st.integers(0, 9))
-def test_a_split_uses_each_sample_once_and_holds_out_of_every_class(labels, seed):
+def test_a_split_uses_each_sample_once_and_holds_out_of_every_class(
+    labels: np.ndarray, seed: int
+) -> None:
     train, test = held_out_split(labels, seed)
     assert sorted([*train, *test]) == list(range(len(labels)))
     for label, count in zip(*np.unique(labels, return_counts=True), strict=True):
@@ -20,14 +22,16 @@ def test_a_split_uses_each_sample_once_and_holds_out_of_every_class(labels, seed
         assert held_out == (0 if count == 1 else max(1, round(count / 5)))
 
 
-def test_the_seed_decides_the_split():
+def test_the_seed_decides_the_split() -> None:
     labels = np.arange(100) % 4
     first, again, other = (held_out_split(labels, seed)[1].tolist() for seed in (1, 1, 2))
     assert first == again != other
 
 
 @given(labels_of_any_kind, st.integers(0, 250), st.integers(0, 9))
-def test_a_choice_takes_every_class_as_evenly_as_it_can(labels, count, seed):
+def test_a_choice_takes_every_class_as_evenly_as_it_can(
+    labels: np.ndarray, count: int, seed: int
+) -> None:
     rows = balanced_choice(labels, count, seed)
     assert len(rows) == min(count, len(labels))
     assert len(set(rows.tolist())) == len(rows)
@@ -38,7 +42,9 @@ def test_a_choice_takes_every_class_as_evenly_as_it_can(labels, count, seed):
 
 
 @given(labels_of_any_kind, st.integers(0, 250), st.integers(0, 9))
-def test_no_sample_is_used_for_two_things(labels, calibration_samples, seed):
+def test_no_sample_is_used_for_two_things(
+    labels: np.ndarray, calibration_samples: int, seed: int
+) -> None:
     parts = partition(labels, calibration_samples, seed)
     used = [*parts.train, *parts.validation, *parts.calibration]
     assert sorted(used) == list(range(len(labels)))
@@ -48,7 +54,7 @@ def test_no_sample_is_used_for_two_things(labels, calibration_samples, seed):
     )
 
 
-def test_what_recipes_are_compared_on_does_not_depend_on_the_recipe():
+def test_what_recipes_are_compared_on_does_not_depend_on_the_recipe() -> None:
     labels = np.arange(3_000) % 7
     first, second = (partition(labels, samples, 3) for samples in (0, 500))
     np.testing.assert_array_equal(first.validation, second.validation)

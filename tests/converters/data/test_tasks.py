@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from converters.data.data_source import open_dataset
-from converters.data.dataset import InputForm, Selection
+from converters.data.dataset import Dataset, InputForm, Selection
 from converters.data.target_data import class_weights
 from converters.data.task import Task, TaskWish, parse_task
 from converters.errors import ConversionError
@@ -21,25 +22,27 @@ CASES = ("regression", "mixed", "anomalies", "trained", "unlabelled", "own", "pi
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("tasks")
     run_program("task_models", path, "regression", "autoencoder")
     return path
 
 
 @pytest.fixture(scope="module")
-def report(folder):
+def report(folder: Path) -> dict[str, dict[str, Any]]:
     """What became of each; see task_report.py."""
     path = folder / "report.json"
     run_program("task_report", folder, path, *CASES)
     return json.loads(path.read_text())
 
 
-def figures(report, name):
+def figures(report: dict[str, dict[str, Any]], name: str) -> dict[str, Any]:
     return report[name]["conversion"]["metric"]
 
 
-def test_a_regression_is_told_by_its_float_labels_and_judged_by_its_error(report):
+def test_a_regression_is_told_by_its_float_labels_and_judged_by_its_error(
+    report: dict[str, dict[str, Any]],
+) -> None:
     metric = figures(report, "regression")
     assert (metric["kind"], metric["name"], metric["samples"]) == ("regression", "mae", 200)
     assert metric["file"] == pytest.approx(metric["given"], rel=0.05)
@@ -50,24 +53,28 @@ def test_a_regression_is_told_by_its_float_labels_and_judged_by_its_error(report
     assert 'task = "regression"' in report["regression"]["card"]
 
 
-def test_golden_inputs_of_a_regression_have_no_classes(report):
+def test_golden_inputs_of_a_regression_have_no_classes(report: dict[str, dict[str, Any]]) -> None:
     assert report["regression"]["labels"] == []
     assert [shape[0] for shape in report["regression"]["golden"].values()] == [200]
 
 
-def test_layers_stay_in_floats_by_the_growth_of_the_users_own_metric(report):
+def test_layers_stay_in_floats_by_the_growth_of_the_users_own_metric(
+    report: dict[str, dict[str, Any]],
+) -> None:
     metric = figures(report, "mixed")
     assert metric["name"] == "my_task:each"
     assert metric["file"] <= metric["given"] * 1.01
 
 
-def test_an_anomaly_detector_is_judged_by_its_auc(report):
+def test_an_anomaly_detector_is_judged_by_its_auc(report: dict[str, dict[str, Any]]) -> None:
     metric = figures(report, "anomalies")
     assert (metric["kind"], metric["name"]) == ("reconstruction", "auc")
     assert metric["file"] > 0.95
 
 
-def test_a_regression_is_pruned_distilled_and_trained_with_8_bits_within_its_budget(report):
+def test_a_regression_is_pruned_distilled_and_trained_with_8_bits_within_its_budget(
+    report: dict[str, dict[str, Any]],
+) -> None:
     metric, conversion = figures(report, "trained"), report["trained"]["conversion"]
     assert metric["name"] == "r2" and metric["higher_is_better"]
     assert metric["file"] > 0.9
@@ -80,7 +87,9 @@ def test_a_regression_is_pruned_distilled_and_trained_with_8_bits_within_its_bud
     assert quantized["found"]["same_class"] > 0.95
 
 
-def test_without_labels_a_regression_is_held_to_the_models_own_answers(report):
+def test_without_labels_a_regression_is_held_to_the_models_own_answers(
+    report: dict[str, dict[str, Any]],
+) -> None:
     metric, conversion = figures(report, "unlabelled"), report["unlabelled"]["conversion"]
     assert (metric["kind"], metric["name"], metric["given"]) == ("regression", "r2", 1.0)
     assert 0.9 < metric["file"] < 1
@@ -92,7 +101,9 @@ def test_without_labels_a_regression_is_held_to_the_models_own_answers(report):
     }
 
 
-def test_loss_and_metric_may_be_the_users_own(report, folder):
+def test_loss_and_metric_may_be_the_users_own(
+    report: dict[str, dict[str, Any]], folder: Path
+) -> None:
     metric = figures(report, "own")
     assert metric["name"] == "my_task:worst"
     assert report["own"]["conversion"]["recipe"] == "sparse50_ptq_w8a8"
@@ -100,7 +111,9 @@ def test_loss_and_metric_may_be_the_users_own(report, folder):
     assert min(zeros.values()) >= 0.49
 
 
-def test_an_autoencoder_is_trained_with_8_bits_on_its_own_input(report):
+def test_an_autoencoder_is_trained_with_8_bits_on_its_own_input(
+    report: dict[str, dict[str, Any]],
+) -> None:
     metric = figures(report, "pictures")
     assert metric["kind"] == "reconstruction"
     # The pictures' own variance is 1: what comes back is the picture.
@@ -108,7 +121,9 @@ def test_an_autoencoder_is_trained_with_8_bits_on_its_own_input(report):
     assert 'task = "raw"' in report["pictures"]["card"]
 
 
-def test_a_conversion_with_a_metric_is_read_again(report, folder):
+def test_a_conversion_with_a_metric_is_read_again(
+    report: dict[str, dict[str, Any]], folder: Path
+) -> None:
     plain = report["trained"]["conversion"]
     out = folder / "read"
     out.mkdir()
@@ -122,7 +137,7 @@ def test_a_conversion_with_a_metric_is_read_again(report, folder):
 # What data teaches.
 
 
-def opened(tmp_path, form, **arrays):
+def opened(tmp_path: Path, form: InputForm, **arrays: Any) -> Dataset | None:
     path = tmp_path / "data.npz"
     np.savez(path, **arrays)
     return open_dataset(path, form, "0..255", 0)
@@ -132,7 +147,7 @@ RANDOM = np.random.default_rng(0)
 X, X_TEST = RANDOM.normal(size=(40, 6)), RANDOM.normal(size=(10, 6))
 
 
-def form(outputs, wish=TaskWish()):  # noqa: B008 - frozen
+def form(outputs: tuple[Any, ...], wish: TaskWish = TaskWish()) -> InputForm:  # noqa: B008 - frozen
     return InputForm((6,), max(2, int(np.prod(outputs))), outputs, wish)
 
 
@@ -148,7 +163,9 @@ KINDS = {
 
 
 @pytest.mark.parametrize(("outputs", "y", "y_test", "kind"), KINDS.values(), ids=KINDS.keys())
-def test_what_data_is_for_is_found_out(tmp_path, outputs, y, y_test, kind):
+def test_what_data_is_for_is_found_out(
+    tmp_path: Path, outputs: tuple[int], y: np.ndarray | None, y_test: np.ndarray | None, kind: str
+) -> None:
     labels = {} if y is None else {"y_train": y, "y_test": y_test}
     dataset = opened(tmp_path, form(outputs), x_train=X, x_test=X_TEST, **labels)
     assert dataset.task.kind == kind
@@ -175,7 +192,9 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("wish", "outputs", "y", "message"), WRONG.values(), ids=WRONG.keys())
-def test_labels_that_do_not_fit_are_named(tmp_path, wish, outputs, y, message):
+def test_labels_that_do_not_fit_are_named(
+    tmp_path: Path, wish: TaskWish, outputs: tuple[Any, ...], y: np.ndarray, message: str
+) -> None:
     if wish.metric == "auc":
         wish = TaskWish("reconstruction", metric="auc")
     with pytest.raises(ConversionError, match=message) as caught:
@@ -200,14 +219,14 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("table", "message"), REFUSED.values(), ids=REFUSED.keys())
-def test_a_task_that_is_wrong_is_refused_before_anything_starts(table, message):
+def test_a_task_that_is_wrong_is_refused_before_anything_starts(table: Any, message: str) -> None:
     with pytest.raises(ConversionError, match=message) as caught:
         parse_task(table, "mine.toml", Path())
     assert caught.value.exit_code == 3
     assert caught.value.hint
 
 
-def test_a_recipe_says_what_a_model_is_for(tmp_path):
+def test_a_recipe_says_what_a_model_is_for(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('schema = 1\n[task]\nkind = "regression"\nmetric = "my:own"\n')
     wish = load_recipe(str(path)).wish
@@ -220,14 +239,14 @@ def test_a_recipe_says_what_a_model_is_for(tmp_path):
 # The figures.
 
 
-def judged(metric, wanted, answers, labels=None):
+def judged(metric: str, wanted: np.ndarray, answers: np.ndarray, labels: Any = None) -> Any:
     none = np.zeros(len(wanted), int)
     higher = metric in ("r2", "auc")
     task = Task("regression", "mse", metric, higher)
     return ScoredAnswers(task, wanted, answers, none if labels is None else labels)
 
 
-def test_figures_are_what_their_names_say():
+def test_figures_are_what_their_names_say() -> None:
     random = np.random.default_rng(3)
     y = random.normal(2, 3, (50, 2))
     z = y + random.normal(0, 0.5, y.shape)
@@ -237,7 +256,7 @@ def test_figures_are_what_their_names_say():
     assert judged("r2", y, z).value == pytest.approx(r2)
 
 
-def test_auc_counts_pairs():
+def test_auc_counts_pairs() -> None:
     random = np.random.default_rng(4)
     scores = random.integers(0, 9, 60).astype(float)  # with ties
     labels = random.integers(0, 2, 60)
@@ -247,7 +266,7 @@ def test_auc_counts_pairs():
 
 
 @pytest.mark.parametrize("metric", ["mae", "mse", "r2"])
-def test_a_loss_is_a_share_of_the_models_figure_with_an_interval_around_it(metric):
+def test_a_loss_is_a_share_of_the_models_figure_with_an_interval_around_it(metric: str) -> None:
     random = np.random.default_rng(5)
     y = random.normal(0, 1, (400, 1))
     before = y + random.normal(0, 0.3, y.shape)
@@ -260,7 +279,7 @@ def test_a_loss_is_a_share_of_the_models_figure_with_an_interval_around_it(metri
     assert back.fraction < 0
 
 
-def test_the_interval_holds_the_true_loss_as_often_as_it_says():
+def test_the_interval_holds_the_true_loss_as_often_as_it_says() -> None:
     random = np.random.default_rng(6)
     held = 0
     true = np.sqrt(0.3**2 + 0.2**2) / 0.3 - 1  # of a mean absolute error of normal numbers
@@ -274,7 +293,7 @@ def test_the_interval_holds_the_true_loss_as_often_as_it_says():
     assert 170 <= held <= 200
 
 
-def test_balanced_weights_give_every_class_the_same_say():
+def test_balanced_weights_give_every_class_the_same_say() -> None:
     labels = np.repeat([0, 1, 2], [60, 30, 10])
     weights = np.array(class_weights("balanced", labels, 3, ()))
     assert (weights[labels]).sum() == pytest.approx(100)
@@ -282,7 +301,7 @@ def test_balanced_weights_give_every_class_the_same_say():
         assert weights[labels][labels == number].sum() == pytest.approx(100 / 3)
 
 
-def test_the_weights_of_a_recipe_reach_the_samples_that_train(tmp_path):
+def test_the_weights_of_a_recipe_reach_the_samples_that_train(tmp_path: Path) -> None:
     wish = TaskWish(class_weights={"1": 4.0})
     labels = {"y_train": np.arange(40) % 2, "y_test": np.arange(10) % 2}
     dataset = opened(tmp_path, form((2,), wish), x_train=X, x_test=X_TEST, **labels)
@@ -290,7 +309,7 @@ def test_the_weights_of_a_recipe_reach_the_samples_that_train(tmp_path):
     assert samples.task.class_weights == (1.0, 4.0)
 
 
-def test_training_gives_a_class_of_nine_times_the_weight_nine_times_the_say(tmp_path):
+def test_training_gives_a_class_of_nine_times_the_weight_nine_times_the_say(tmp_path: Path) -> None:
     run_program("class_weights_report", tmp_path / "report.json")
     shares = json.loads((tmp_path / "report.json").read_text())
     # One sample in ten is of the class, and there is nothing to tell it by.
@@ -298,7 +317,7 @@ def test_training_gives_a_class_of_nine_times_the_weight_nine_times_the_say(tmp_
     assert shares["weighted"] == pytest.approx(0.5, abs=0.07)
 
 
-def test_weights_are_given_by_number_or_by_name():
+def test_weights_are_given_by_number_or_by_name() -> None:
     labels = np.array([0, 1, 2])
     assert class_weights({"2": 3}, labels, 3, ()) == (1, 1, 3)
     assert class_weights({"bee": 0.5}, labels, 3, ("ant", "bee", "cow")) == (1, 0.5, 1)

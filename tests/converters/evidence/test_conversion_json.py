@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from converters.errors import ConversionError
-from converters.evidence.conversion import StepRecord, read_conversion, write_conversion
+from converters.evidence.conversion import Conversion, StepRecord, read_conversion, write_conversion
 from converters.judge.budget import Attempt
 from converters.judge.paired import Drop
 from converters.judge.score import Accuracy
@@ -14,23 +16,23 @@ from device_agent.contract.codes import IntegrityError
 
 
 @pytest.fixture
-def folder(digits_ptq, tmp_path):
+def folder(digits_ptq: Conversion, tmp_path: Path) -> Path:
     """A copy of a conversion, to be damaged."""
     for name in ("model.tflite", "conversion.json", "golden.npz"):
         (tmp_path / name).write_bytes(digits_ptq.model.with_name(name).read_bytes())
     return tmp_path
 
 
-def edit(folder, **changed):
+def edit(folder: Path, **changed: Any) -> None:
     path = folder / "conversion.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **changed}))
 
 
-def test_what_was_written_is_read_again(digits_ptq):
+def test_what_was_written_is_read_again(digits_ptq: Conversion) -> None:
     assert read_conversion(digits_ptq.model.parent) == digits_ptq
 
 
-def test_what_was_tried_for_a_budget_is_read_again(folder):
+def test_what_was_tried_for_a_budget_is_read_again(folder: Path) -> None:
     drop = Drop("validation", 100, 3, 1, (-0.01, 0.05))
     attempts = (
         Attempt("sparse80_ptq_w8a8", ({"kind": "sparse"},), (0.1, None), drop, False),
@@ -42,19 +44,19 @@ def test_what_was_tried_for_a_budget_is_read_again(folder):
     assert read_conversion(folder) == conversion
 
 
-def test_a_conversion_may_be_moved(digits_ptq, folder):
+def test_a_conversion_may_be_moved(digits_ptq: Conversion, folder: Path) -> None:
     moved = read_conversion(folder)
     assert moved.model == folder / "model.tflite"
     assert moved.golden == folder / "golden.npz"
     assert moved.model_sha256 == digits_ptq.model_sha256
 
 
-def test_a_field_of_a_later_kedge_is_passed_over(digits_ptq, folder):
+def test_a_field_of_a_later_kedge_is_passed_over(digits_ptq: Conversion, folder: Path) -> None:
     edit(folder, colour="blue")
     assert read_conversion(folder).recipe == digits_ptq.recipe
 
 
-def test_a_newer_schema_is_refused(folder):
+def test_a_newer_schema_is_refused(folder: Path) -> None:
     edit(folder, schema=2)
     with pytest.raises(ConversionError, match="has schema 2, this kedge reads up to 1") as caught:
         read_conversion(folder)
@@ -62,7 +64,7 @@ def test_a_newer_schema_is_refused(folder):
 
 
 @pytest.mark.parametrize("change", ["touched", "removed"])
-def test_evidence_about_another_model_is_refused(folder, change):
+def test_evidence_about_another_model_is_refused(folder: Path, change: str) -> None:
     model = folder / "model.tflite"
     if change == "removed":
         model.unlink()
@@ -78,16 +80,16 @@ def test_evidence_about_another_model_is_refused(folder, change):
     ("content", "message"),
     [("", "cannot be read"), ("[]", "does not hold a JSON object"), ('{"schema": 1}', "'golden'")],
 )
-def test_damaged_evidence_is_refused(folder, content, message):
+def test_damaged_evidence_is_refused(folder: Path, content: str, message: str) -> None:
     (folder / "conversion.json").write_text(content)
     with pytest.raises(ConversionError, match=message):
         read_conversion(folder)
 
 
-def test_an_empty_folder_is_no_conversion(tmp_path):
+def test_an_empty_folder_is_no_conversion(tmp_path: Path) -> None:
     with pytest.raises(ConversionError, match="conversion.json: not found"):
         read_conversion(tmp_path)
 
 
-def test_accuracy_is_a_share():
+def test_accuracy_is_a_share() -> None:
     assert Accuracy(3, 4).fraction == 0.75

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from converters.evidence.golden import MAX_BYTES, Golden, read_golden, sample_co
 
 
 @pytest.mark.parametrize("labels", [None, np.array([1, 2])])
-def test_what_was_written_is_read_again(tmp_path, labels):
+def test_what_was_written_is_read_again(tmp_path: Path, labels: np.ndarray | None) -> None:
     inputs = {"serving_default_input:0": np.array([[1], [2]], np.int8), "b/c;d": np.ones((2, 3))}
     write_golden(tmp_path / "golden.npz", Golden("ab" * 32, inputs, labels))
     found = read_golden(tmp_path / "golden.npz")
@@ -24,11 +26,11 @@ def test_what_was_written_is_read_again(tmp_path, labels):
     ("available", "sample_bytes", "count"),
     [(359, 64, 359), (10_000, 3072, 1000), (5000, MAX_BYTES // 10, 10), (5, 2 * MAX_BYTES, 1)],
 )
-def test_a_golden_file_stays_small(available, sample_bytes, count):
+def test_a_golden_file_stays_small(available: int, sample_bytes: int, count: int) -> None:
     assert sample_count(available, sample_bytes) == count
 
 
-def test_pickles_are_never_loaded(tmp_path):
+def test_pickles_are_never_loaded(tmp_path: Path) -> None:
     path = tmp_path / "golden.npz"
     np.savez(path, model_sha256="x", **{"input/x": np.array([{}], object)})
     with pytest.raises(ConversionError, match="holds no golden inputs"):
@@ -36,7 +38,7 @@ def test_pickles_are_never_loaded(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04...."])
-def test_another_file_is_refused(tmp_path, content):
+def test_another_file_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "golden.npz"
     path.write_bytes(content)
     with pytest.raises(ConversionError, match="golden.npz: holds no golden inputs"):

@@ -6,7 +6,7 @@ from converters.judge.budget import judge_budget
 from converters.judge.paired import Drop
 
 
-def drop(lost, won, samples, interval):
+def drop(lost: int, won: int, samples: int, interval: tuple[float, float]) -> Drop:
     return Drop("test", samples, lost, won, interval)
 
 
@@ -20,7 +20,9 @@ def drop(lost, won, samples, interval):
         (drop(0, 40, 10_000, (-0.006, -0.002)), True, ""),
     ],
 )
-def test_the_drop_that_was_seen_decides_and_its_interval_is_told(seen, held, told):
+def test_the_drop_that_was_seen_decides_and_its_interval_is_told(
+    seen: Drop, held: bool, told: str
+) -> None:
     budget = judge_budget(seen, 0.01)
     assert budget.held == held
     assert told in "".join(budget.reasons)

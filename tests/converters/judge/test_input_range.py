@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from converters.judge.input_range import times_off
+from converters.request import ConversionRequest
 from tests.converters.warm import convert
 
 
-def test_numbers_as_in_training_are_not_off():
+def test_numbers_as_in_training_are_not_off() -> None:
     random = np.random.default_rng(0)
     variance = np.array([4.0, 9.0, 0.0])
     seen = random.normal(0, np.sqrt(variance), (1000, 3))
@@ -22,7 +24,9 @@ def test_numbers_as_in_training_are_not_off():
     assert times_off(seen, variance) == pytest.approx(1, abs=0.1)
 
 
-def test_0_to_1_for_a_model_of_0_to_16_is_told_and_what_to_do(digits, digits_request, tmp_path):
+def test_0_to_1_for_a_model_of_0_to_16_is_told_and_what_to_do(
+    digits: Path, digits_request: ConversionRequest, tmp_path: Path
+) -> None:
     with np.load(digits / "digits.npz") as data:
         small = {n: x / 255 if n.startswith("x") else x for n, x in data.items()}
     np.savez(tmp_path / "small.npz", **small)

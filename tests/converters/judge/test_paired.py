@@ -6,7 +6,7 @@ import pytest
 from converters.judge.paired import drop_between, paired_interval
 
 
-def test_the_paired_interval_is_that_of_the_source():
+def test_the_paired_interval_is_that_of_the_source() -> None:
     # 10 of 100 lost, 4 won: (5 - 11) / 102, plus and minus 1.96 standard errors
     first = np.array([True] * 50 + [False] * 50)
     second = first.copy()
@@ -17,7 +17,7 @@ def test_the_paired_interval_is_that_of_the_source():
     assert high - low == pytest.approx(2 * 1.959964 * ((16 / 102 - (6 / 102) ** 2) / 102) ** 0.5)
 
 
-def test_a_drop_counts_what_was_lost_and_won_and_has_the_mirrored_interval():
+def test_a_drop_counts_what_was_lost_and_won_and_has_the_mirrored_interval() -> None:
     model = np.array([True, True, True, False, False] * 20)
     file = np.array([True, False, True, True, False] * 20)
     file[1] = True

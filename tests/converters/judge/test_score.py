@@ -7,7 +7,7 @@ from sklearn.metrics import precision_recall_fscore_support
 from converters.judge.score import score, wilson
 
 
-def test_means_over_the_classes_are_those_of_scikit_learn():
+def test_means_over_the_classes_are_those_of_scikit_learn() -> None:
     random = np.random.default_rng(0)
     labels = random.integers(0, 5, 300)
     chosen = np.where(random.random(300) < 0.7, labels, random.integers(0, 6, 300))
@@ -27,10 +27,12 @@ def test_means_over_the_classes_are_those_of_scikit_learn():
         (1, 29, 0.0061, 0.1718),
     ],
 )
-def test_the_interval_of_a_share_is_wilsons(correct, samples, low, high):
+def test_the_interval_of_a_share_is_wilsons(
+    correct: int, samples: int, low: float, high: float
+) -> None:
     assert wilson(correct, samples) == pytest.approx((low, high), abs=5e-5)
 
 
-def test_an_interval_stays_within_0_and_1():
+def test_an_interval_stays_within_0_and_1() -> None:
     assert wilson(0, 5)[0] == 0.0
     assert wilson(5, 5)[1] == 1.0

@@ -6,17 +6,20 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from converters.data.data_source import open_dataset
-from converters.data.dataset import InputForm, Selection
+from converters.data.dataset import Dataset, InputForm, Selection
 from converters.data.task import TaskWish
 from converters.errors import ConversionError
+from converters.evidence.conversion import Conversion
 from converters.evidence.golden import read_golden
 from converters.progress import ignore
+from converters.request import ConversionRequest
 from converters.sources.inputs_outputs import ModelTensor, sure_probabilities
 from converters.tflite.run import run_model
 from tests.converters import warm
@@ -39,18 +42,22 @@ kind = "ptq_w8a8"
 
 
 @pytest.fixture(scope="module")
-def arrays(digits):
+def arrays(digits: Path) -> dict[str, np.ndarray]:
     with np.load(digits / "digits.npz") as stored:
         return dict(stored)
 
 
-def converted(digits_request, folder, arrays, **changes):
+def converted(
+    digits_request: ConversionRequest, folder: Path, arrays: dict[str, np.ndarray], **changes: Any
+) -> Conversion:
     data = folder / "data.npz"
     np.savez(data, **arrays)
     return warm.convert(replace(digits_request, data=data, out=folder / "out", **changes))
 
 
-def test_a_file_is_judged_by_what_the_model_answers(digits_request, arrays, tmp_path):
+def test_a_file_is_judged_by_what_the_model_answers(
+    digits_request: ConversionRequest, arrays: dict[str, np.ndarray], tmp_path: Path
+) -> None:
     bare = {name: array for name, array in arrays.items() if name.startswith("x")}
     found = converted(digits_request, tmp_path, bare, recipe="float32")
     assert found.float_accuracy.correct == found.float_accuracy.samples == len(bare["x_test"])
@@ -63,7 +70,9 @@ def test_a_file_is_judged_by_what_the_model_answers(digits_request, arrays, tmp_
     assert {split.name: split.origin for split in found.splits} == {"test": "x_test, no labels"}
 
 
-def test_a_budget_is_held_against_what_the_model_answers(digits_request, arrays, tmp_path):
+def test_a_budget_is_held_against_what_the_model_answers(
+    digits_request: ConversionRequest, arrays: dict[str, np.ndarray], tmp_path: Path
+) -> None:
     bare = {name: array for name, array in arrays.items() if name.startswith("x")}
     recipe = tmp_path / "distill.toml"
     recipe.write_text(DISTILL)
@@ -74,7 +83,9 @@ def test_a_budget_is_held_against_what_the_model_answers(digits_request, arrays,
     assert losses[-1] < losses[0]
 
 
-def test_labels_to_judge_by_are_enough(digits_request, arrays, tmp_path):
+def test_labels_to_judge_by_are_enough(
+    digits_request: ConversionRequest, arrays: dict[str, np.ndarray], tmp_path: Path
+) -> None:
     """A student learns from its teacher alone; the test figures are of the user's labels."""
     recipe = tmp_path / "distill.toml"
     recipe.write_text(DISTILL)
@@ -87,7 +98,9 @@ def test_labels_to_judge_by_are_enough(digits_request, arrays, tmp_path):
     assert not read_golden(found.golden).own_labels
 
 
-def test_images_in_no_folders_of_classes_have_no_labels(digits_request, arrays, tmp_path):
+def test_images_in_no_folders_of_classes_have_no_labels(
+    digits_request: ConversionRequest, arrays: dict[str, np.ndarray], tmp_path: Path
+) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
     for number, pixels in enumerate(arrays["x_train"][:200]):
@@ -128,7 +141,7 @@ print(json.dumps([np.abs(kernel).sum(axis=0).tolist()
 """
 
 
-def test_channels_are_weighed_though_the_model_is_always_right():
+def test_channels_are_weighed_though_the_model_is_always_right() -> None:
     """At its own answers a model has no gradient: they are drawn around them."""
     channels = json.loads(run_child("-c", GRADIENTS).splitlines()[-1])
     assert [len(of_layer) for of_layer in channels] == [4, 2]
@@ -138,7 +151,7 @@ def test_channels_are_weighed_though_the_model_is_always_right():
 # Which answers are of classes.
 
 
-def test_one_score_is_a_class_only_where_its_layer_says_so():
+def test_one_score_is_a_class_only_where_its_layer_says_so() -> None:
     """Numbers from 0 to 1 may be a share, a temperature or a probability."""
     one, many = (ModelTensor("output", (1,)),), (ModelTensor("output", (3,)),)
     assert sure_probabilities(True, many, None) is True
@@ -147,7 +160,7 @@ def test_one_score_is_a_class_only_where_its_layer_says_so():
     class Layer:
         name = "last"
 
-        def get_config(self):
+        def get_config(self) -> dict[str, str]:
             return {"activation": "sigmoid"}
 
     class Model:
@@ -164,13 +177,13 @@ def test_one_score_is_a_class_only_where_its_layer_says_so():
 X, X_TEST = np.zeros((20, 6)), np.ones((5, 6))
 
 
-def opened(folder, form, **arrays):
+def opened(folder: Path, form: InputForm, **arrays: Any) -> Dataset | None:
     path = folder / "data.npz"
     np.savez(path, **arrays)
     return open_dataset(path, form, "0..255", 0)
 
 
-def form(outputs=(3,), probabilities=True, **wish):
+def form(outputs: tuple[Any, ...] = (3,), probabilities: bool = True, **wish: Any) -> InputForm:
     return InputForm((6,), 3, outputs, TaskWish(**wish), probabilities=probabilities)
 
 
@@ -188,13 +201,13 @@ KINDS = {
 
 
 @pytest.mark.parametrize(("of", "kind", "metric"), KINDS.values(), ids=KINDS.keys())
-def test_the_answers_tell_the_task(tmp_path, of, kind, metric):
+def test_the_answers_tell_the_task(tmp_path: Path, of: InputForm, kind: str, metric: str) -> None:
     dataset = opened(tmp_path, of, x_train=X, x_test=X_TEST)
     assert (dataset.task.kind, dataset.task.metric) == (kind, metric)
     assert dataset.unlabelled == {"train", "test"}
 
 
-def test_labels_to_judge_by_tell_the_task(tmp_path):
+def test_labels_to_judge_by_tell_the_task(tmp_path: Path) -> None:
     labels = np.arange(5) % 3
     dataset = opened(tmp_path, form(probabilities=False), x_train=X, x_test=X_TEST, y_test=labels)
     assert dataset.task.kind == "classification"
@@ -203,13 +216,13 @@ def test_labels_to_judge_by_tell_the_task(tmp_path):
     np.testing.assert_array_equal(samples.labels, labels)
 
 
-def test_what_gives_its_input_back_needs_no_answers(tmp_path):
+def test_what_gives_its_input_back_needs_no_answers(tmp_path: Path) -> None:
     dataset = opened(tmp_path, form((6,), False), x_train=X, x_test=X_TEST)
     assert dataset.task.kind == "reconstruction"
     assert dataset.unlabelled == frozenset()
 
 
-def test_several_outputs_each_have_a_task(tmp_path):
+def test_several_outputs_each_have_a_task(tmp_path: Path) -> None:
     ends = {"kind": (3,), "amount": (1,)}
     several = InputForm((6,), 2, answers=ends, probabilities={"kind": True, "amount": False})
     dataset = opened(tmp_path, several, x_train=X, x_test=X_TEST)
@@ -219,7 +232,7 @@ def test_several_outputs_each_have_a_task(tmp_path):
     }
 
 
-def test_images_without_labels_serve_several_outputs(tmp_path):
+def test_images_without_labels_serve_several_outputs(tmp_path: Path) -> None:
     for split in ("train", "test"):
         (tmp_path / "data" / split).mkdir(parents=True)
         for number in range(12):
@@ -247,7 +260,9 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize(("names", "message"), LAYOUTS.values(), ids=LAYOUTS.keys())
-def test_no_image_is_passed_over_where_it_is_not_plain_what_is_meant(tmp_path, names, message):
+def test_no_image_is_passed_over_where_it_is_not_plain_what_is_meant(
+    tmp_path: Path, names: list[str], message: str
+) -> None:
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         Image.new("L", (8, 8)).save(tmp_path / name)
@@ -256,7 +271,7 @@ def test_no_image_is_passed_over_where_it_is_not_plain_what_is_meant(tmp_path, n
         open_dataset(tmp_path, classifier, "0..1", 0)
 
 
-def test_images_without_labels_are_no_data_for_an_anomaly_detector(tmp_path):
+def test_images_without_labels_are_no_data_for_an_anomaly_detector(tmp_path: Path) -> None:
     Image.new("L", (8, 8)).save(tmp_path / "one.png")
     detector = InputForm((8, 8, 1), 64, (8, 8, 1), TaskWish(metric="auc"), probabilities=False)
     with pytest.raises(ConversionError, match="are no data for auc"):
@@ -275,7 +290,9 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("of", "more", "message"), REFUSED.values(), ids=REFUSED.keys())
-def test_what_needs_labels_is_refused(tmp_path, of, more, message):
+def test_what_needs_labels_is_refused(
+    tmp_path: Path, of: InputForm, more: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ConversionError, match=message) as caught:
         opened(tmp_path, of, x_train=X, x_test=X_TEST, **more)
     assert caught.value.hint

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from converters.errors import ConversionError
 from converters.request import ConversionRequest
@@ -24,7 +25,7 @@ def main(digits: Path, report: Path) -> None:
     """The settings of each step's batches."""
     found = {}
 
-    def spy(model, data, settings, *rest):
+    def spy(model: Any, data: Any, settings: Any, *rest: Any) -> None:
         found[kind] = asdict(settings.batches)
         raise SeenError("seen")
 

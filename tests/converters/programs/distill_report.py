@@ -10,6 +10,7 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -38,7 +39,7 @@ from converters.work.maker import technique_of
 ONE = Distill(epochs=1, learning_rate=1e-3)
 
 
-def main():
+def main() -> None:
     model, data, report = map(Path, sys.argv[1:4])
     source = load_model(identify(model))
     with np.load(data) as stored:
@@ -54,7 +55,7 @@ def main():
     report.write_text(json.dumps(found))
 
 
-def loss_of_known_numbers():
+def loss_of_known_numbers() -> Any:
     """Logits of two samples of three classes, the labels and the teacher's probabilities."""
     teacher = Teacher(lambda batch: batch, True, temperature=2.0, alpha=0.75)
     wanted = tf.constant([[0.0, *np.log([0.7, 0.2, 0.1])], [2.0, *np.log([0.1, 0.1, 0.8])]])
@@ -62,7 +63,7 @@ def loss_of_known_numbers():
     return Loss(True, teacher).call(wanted, logits).numpy().tolist()
 
 
-def features_of_known_numbers():
+def features_of_known_numbers() -> Any:
     """Two channels of 1x2 pixels, against themselves doubled, and against another picture."""
     mine = tf.constant([[[[3.0, 0.0], [0.0, 4.0]]]])
     other = tf.constant([[[[1.0, 0.0], [0.0, 0.0]]]])
@@ -88,16 +89,16 @@ def features_of_known_numbers():
     }
 
 
-def done(draft, step, materials):
+def done(draft: Any, step: Any, materials: Any) -> Any:
     return technique_of(step)(replace(draft, found={}), step, materials)
 
 
-def beginning(materials):
+def beginning(materials: Any) -> Any:
     source = materials.source
     return Draft(source, trainable_graph(source.graph, materials.samples[TRAIN], materials))
 
 
-def files(materials, folder):
+def files(materials: Any, folder: Path) -> Any:
     """A student with half of its channels gone: layers of its file, by what taught it."""
     student = done(beginning(materials), PruneChannels(macs_ratio=0.5), materials)
     pairs = pair_features("attention", 1.0, student.keras_model, materials.source).pairs
@@ -121,7 +122,7 @@ def files(materials, folder):
     }
 
 
-def layers_of(folder, content):
+def layers_of(folder: Path, content: Any) -> Any:
     path = folder / "made.tflite"
     path.write_bytes(content)
     model = read_model(path)
@@ -129,7 +130,7 @@ def layers_of(folder, content):
     return kinds + sorted(f"{tensor.dtype} {tensor.shape}" for tensor in model.tensors)
 
 
-def label_free(materials):
+def label_free(materials: Any) -> Any:
     """Weights after a training by a teacher alone, with the labels and with any others."""
     train = materials.samples[TRAIN]
     shuffled = replace(train, labels=np.random.default_rng(3).permutation(train.labels))
@@ -146,7 +147,7 @@ def label_free(materials):
     return {"same_without_labels": found}
 
 
-def digest(model):
+def digest(model: Any) -> Any:
     weights = b"".join(np.ascontiguousarray(w).tobytes() for w in model.get_weights())
     return hashlib.sha256(weights).hexdigest()
 

@@ -6,10 +6,13 @@ written with TensorFlow's ops, those of Keras 3 with `keras.ops`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 
-def names_of(keras):
+def names_of(keras: Any) -> Any:
     """The layers, and the functions that both Keras have, each by one name."""
     if keras.__version__.startswith("2."):
         import tensorflow as tf
@@ -28,22 +31,22 @@ def names_of(keras):
     return keras.layers, ops
 
 
-def head(keras, x, **last):
+def head(keras: Any, x: np.ndarray, **last: Any) -> Any:
     layers = keras.layers
     return layers.Dense(4, name="scores", **last)(layers.GlobalAveragePooling2D()(x))
 
 
-def functional(build):
+def functional(build: Callable[..., Any]) -> Callable[..., Any]:
     """A case out of a function (layers, ops, inputs) → features."""
 
-    def make(keras):
+    def make(keras: Any) -> Any:
         inputs = keras.Input((8, 8, 3))
         return keras.Model(inputs, head(keras, build(*names_of(keras), inputs)))
 
     return make
 
 
-def sequential(keras):
+def sequential(keras: Any) -> Any:
     layers = keras.layers
     return keras.Sequential(
         [
@@ -61,7 +64,7 @@ def sequential(keras):
     )
 
 
-def residual(layers, ops, x):
+def residual(layers: Any, ops: Any, x: np.ndarray) -> Any:
     x = layers.Conv2D(16, 3, padding="same", activation="relu", name="stem")(x)
     y = layers.Conv2D(16, 3, padding="same", use_bias=False, name="inner")(x)
     y = layers.ReLU()(layers.BatchNormalization()(y))
@@ -72,7 +75,7 @@ def residual(layers, ops, x):
     return layers.Activation("relu")(layers.Add()([short, y]))
 
 
-def concat(layers, ops, x):
+def concat(layers: Any, ops: Any, x: np.ndarray) -> Any:
     a = layers.Conv2D(16, 3, padding="same", activation="relu", name="left")(x)
     b = layers.Conv2D(24, 1, activation="relu", name="right")(x)
     joined = layers.Concatenate()([a, b])
@@ -80,7 +83,7 @@ def concat(layers, ops, x):
     return layers.Concatenate()([y, layers.Cropping2D(1)(joined)])
 
 
-def depthwise(layers, ops, x):
+def depthwise(layers: Any, ops: Any, x: np.ndarray) -> Any:
     x = layers.Conv2D(16, 3, strides=2, padding="same", use_bias=False, name="stem")(x)
     x = layers.ReLU(6.0)(layers.BatchNormalization()(x))
     x = layers.DepthwiseConv2D(
@@ -91,7 +94,7 @@ def depthwise(layers, ops, x):
     return layers.ReLU(6.0)(layers.BatchNormalization()(x))
 
 
-def gates(layers, ops, x):
+def gates(layers: Any, ops: Any, x: np.ndarray) -> Any:
     """Squeeze and excite."""
     x = layers.Conv2D(16, 3, padding="same", activation="relu", name="stem")(x)
     g = layers.GlobalAveragePooling2D()(x)
@@ -101,7 +104,7 @@ def gates(layers, ops, x):
     return layers.Conv2D(16, 3, activation="relu", name="after")(layers.Multiply()([x, g]))
 
 
-def dense_gates(layers, ops, x):
+def dense_gates(layers: Any, ops: Any, x: np.ndarray) -> Any:
     x = layers.Conv2D(16, 3, padding="same", activation="relu", name="stem")(x)
     g = layers.GlobalAveragePooling2D(keepdims=True)(x)
     g = layers.Dense(8, activation="relu", name="squeeze")(g)
@@ -109,12 +112,12 @@ def dense_gates(layers, ops, x):
     return layers.Conv2D(16, 3, activation="relu", name="after")(layers.Multiply()([g, x]))
 
 
-def separable(layers, ops, x):
+def separable(layers: Any, ops: Any, x: np.ndarray) -> Any:
     x = layers.SeparableConv2D(16, 3, activation="relu", name="apart")(x)
     return layers.BatchNormalization()(layers.SeparableConv2D(24, 3, name="again")(x))
 
 
-def late_norm(layers, ops, x):
+def late_norm(layers: Any, ops: Any, x: np.ndarray) -> Any:
     x = layers.Conv2D(16, 3, activation="relu", name="stem")(x)
     x = layers.BatchNormalization()(x)
     x = layers.Conv2D(16, 3, padding="same", activation="relu", name="padded")(x)
@@ -122,7 +125,7 @@ def late_norm(layers, ops, x):
     return layers.Conv2D(16, 3, activation="relu", name="unpadded")(x)
 
 
-def early_norm(layers, ops, x):
+def early_norm(layers: Any, ops: Any, x: np.ndarray) -> Any:
     """As in ResNetV2 and DenseNet."""
     x = layers.Rescaling(2.0, offset=-1.0)(x)
     x = layers.BatchNormalization()(x)
@@ -132,7 +135,7 @@ def early_norm(layers, ops, x):
     return layers.BatchNormalization()(layers.Add()([x, y]))
 
 
-def functions(layers, ops, x):
+def functions(layers: Any, ops: Any, x: np.ndarray) -> Any:
     x = layers.Conv2D(16, 3, padding="same", name="stem")(x * 2.0 - 1.0)
     y = ops["relu"](x)
     z = layers.Conv2D(16, 3, padding="same", name="inner")(y)
@@ -141,14 +144,14 @@ def functions(layers, ops, x):
     return layers.Conv2D(16, 1, name="after")(1.0 - ops["relu6"](z))
 
 
-def hard_swish(layers, ops, x):
+def hard_swish(layers: Any, ops: Any, x: np.ndarray) -> Any:
     """As MobileNetV3 in Keras writes it."""
     x = layers.BatchNormalization()(layers.Conv2D(16, 3, padding="same", name="stem")(x))
     x = layers.Multiply()([x, layers.ReLU(6.0)(x + 3.0) * (1.0 / 6.0)])
     return layers.Conv2D(16, 3, name="after")(x)
 
 
-def resampled(layers, ops, x):
+def resampled(layers: Any, ops: Any, x: np.ndarray) -> Any:
     x = layers.ZeroPadding2D(((0, 1), (2, 1)))(x)
     x = layers.Conv2D(16, 3, strides=2, activation="relu", name="stem")(x)
     x = layers.UpSampling2D(2, interpolation="bilinear")(x)
@@ -156,13 +159,13 @@ def resampled(layers, ops, x):
     return layers.Conv2DTranspose(16, 3, strides=2, activation="relu", name="grow")(x)
 
 
-def activations(layers, ops, x):
+def activations(layers: Any, ops: Any, x: np.ndarray) -> Any:
     for kind in ("swish", "elu", "tanh", "gelu", "softplus", "hard_sigmoid", "leaky_relu"):
         x = layers.Conv2D(8, 1, activation=kind, name=f"with_{kind}")(x)
     return layers.PReLU(shared_axes=[1, 2])(layers.LeakyReLU(0.1)(x))
 
 
-def normed_dense(keras):
+def normed_dense(keras: Any) -> Any:
     layers, ops = names_of(keras)
     inputs = keras.Input((8, 8, 3))
     x = layers.Conv2D(16, 3, strides=2, activation="relu", name="stem")(inputs)
@@ -174,7 +177,7 @@ def normed_dense(keras):
     return keras.Model(inputs, ops["softmax"](layers.Dense(4, name="scores")(x)))
 
 
-def pooled_by_function(keras):
+def pooled_by_function(keras: Any) -> Any:
     layers, ops = names_of(keras)
     inputs = keras.Input((8, 8, 3))
     x = ops["mean"](layers.Conv2D(16, 3, name="stem")(inputs), (1, 2))
@@ -182,7 +185,7 @@ def pooled_by_function(keras):
     return keras.Model(inputs, layers.Dense(1, activation="sigmoid", name="score")(x))
 
 
-def nested(keras):
+def nested(keras: Any) -> Any:
     layers = keras.layers
     inner_in = keras.Input((8, 8, 3))
     inner = layers.Conv2D(16, 3, padding="same", use_bias=False, name="conv")(inner_in)
@@ -194,14 +197,14 @@ def nested(keras):
     return keras.Model(inputs, head(keras, x, activation="softmax"))
 
 
-def shared(layers, ops, x):
+def shared(layers: Any, ops: Any, x: np.ndarray) -> Any:
     x = layers.Conv2D(16, 3, padding="same", activation="relu", name="stem")(x)
     twice = layers.Conv2D(16, 3, padding="same", name="twice")
     norm = layers.BatchNormalization(name="norm")
     return norm(twice(layers.ReLU()(norm(twice(x)))))
 
 
-def shared_model(keras):
+def shared_model(keras: Any) -> Any:
     """One backbone, called twice."""
     layers = keras.layers
     spine = keras.Sequential(
@@ -213,7 +216,7 @@ def shared_model(keras):
     return keras.Model(inputs, head(keras, both))
 
 
-def one_dimension(keras):
+def one_dimension(keras: Any) -> Any:
     layers = keras.layers
     inputs = keras.Input((8, 8, 3))
     x = layers.Reshape((16, 12))(inputs)
@@ -247,7 +250,7 @@ CASES = {
 }
 
 
-def shaken(model, seed=0):
+def shaken(model: Any, seed: int = 0) -> Any:
     """The model with random weights, as if trained: statistics of BatchNormalization too."""
     random = np.random.default_rng(seed)
     for weight in model.weights:
@@ -263,7 +266,7 @@ def shaken(model, seed=0):
     return model
 
 
-def inputs_of(data):
+def inputs_of(data: Any) -> Any:
     """Random images, and real ones brought to three channels: float32, (n, 8, 8, 3)."""
     random = np.random.default_rng(1).normal(0, 1, (16, 8, 8, 3))
     real = np.repeat(data["x_test"][:16] / 16, 3, axis=-1)

@@ -11,6 +11,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 
@@ -59,11 +60,11 @@ TRAINED = {
 }
 
 
-def answers(model, x):
+def answers(model: Any, x: np.ndarray) -> Any:
     return np.asarray(model(x, training=False))
 
 
-def masked(graph, channels, removed):
+def masked(graph: Any, channels: Any, removed: Any) -> Any:
     """The graph with channels at zero, where they are made, instead of removed."""
     gone = np.array(sorted(removed))
     weights = dict(graph.weights)
@@ -82,7 +83,7 @@ def masked(graph, channels, removed):
     return with_weights(graph, weights)
 
 
-def pruned(graph, x):
+def pruned(graph: Any, x: np.ndarray) -> Any:
     """Of both scopes: what pruning to half of the MACs does."""
     channels = channels_of(graph)
     found = {"groups": [len(group) for group in channels.groups]}
@@ -106,7 +107,7 @@ def pruned(graph, x):
     return found
 
 
-def mended(graph, x):
+def mended(graph: Any, x: np.ndarray) -> Any:
     """Errors of a graph with fewer channels, before and after the others make up for them."""
     channels = channels_of(graph)
     ladder = ladder_of(channels, by_norm(graph, channels, 2), Bounds(4, 4))
@@ -121,7 +122,7 @@ def mended(graph, x):
     ]
 
 
-def bypassed(graph, x):
+def bypassed(graph: Any, x: np.ndarray) -> Any:
     """Of each block that an addition makes optional: what leaving it out changes, if it gives 0."""
     found = {}
     for block in optional_blocks(graph):
@@ -141,7 +142,7 @@ def bypassed(graph, x):
     return found
 
 
-def normalized(model, graph, x):
+def normalized(model: Any, graph: Any, x: np.ndarray) -> Any:
     """The model with BatchNormalization behind its convolutions, for training."""
     samples = Samples(x, np.arange(len(x)) % 4)
     moments = measure_node_moments(graph, normalizable(graph), samples, 0, ignore)
@@ -152,7 +153,7 @@ def normalized(model, graph, x):
     }
 
 
-def trained(name, model, x, folder):
+def trained(name: str, model: Any, x: np.ndarray, folder: Path) -> Any:
     """What training with fake quantization makes of a model, and what the file answers."""
     scores = answers(model, x)
     probabilities = bool((scores >= 0).all() and (np.abs(scores.sum(axis=1) - 1) < 1e-3).all())
@@ -167,7 +168,7 @@ def trained(name, model, x, folder):
     step = QatW8A8(epochs=1, learning_rate=1e-5, batch_size=32)
     checked, check_inside = [], qat.check_inside
 
-    def check(simulated, content, origin):
+    def check(simulated: Any, content: Any, origin: Any) -> None:
         checked.append(simulated)
         check_inside(simulated, content, origin)
 
@@ -189,7 +190,7 @@ def trained(name, model, x, folder):
     }
 
 
-def message(keras, layer):
+def message(keras: Any, layer: Any) -> Any:
     inputs = keras.Input((8, 8, 3))
     x = layer(keras, inputs)
     try:
@@ -199,10 +200,10 @@ def message(keras, layer):
     return None
 
 
-def refused():
+def refused() -> Any:
     """What a user is told about layers that have no place in the graph."""
 
-    def keras_layer(kind, **how):
+    def keras_layer(kind: str, **how: Any) -> Any:
         return lambda keras, x: getattr(keras.layers, kind)(name="odd", **how)(x)
 
     made = {
@@ -219,7 +220,7 @@ def refused():
     return found
 
 
-def main():
+def main() -> None:
     path, version = Path(sys.argv[1]), sys.argv[3]
     with np.load(sys.argv[2]) as data:
         x = inputs_of(data)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 
@@ -25,7 +26,7 @@ from converters.tflite.unpacked import UnpackedModel
 layers = tf_keras.layers
 
 
-def write_wide_activations(folder, data):
+def write_wide_activations(folder: Path, data: Any) -> None:
     """A Dense layer one of whose outputs is always 5,000 and never used; the others are small."""
     inputs = tf_keras.Input((8, 8, 1))
     x = layers.Flatten()(inputs)
@@ -43,7 +44,7 @@ def write_wide_activations(folder, data):
     model.save(folder / "wide_activations.h5")
 
 
-def every_kind():
+def every_kind() -> Any:
     inputs = tf_keras.Input((8, 8, 4))
     x = layers.Conv2D(8, 3, padding="same", activation="relu")(inputs)
     gate = layers.Conv2D(8, 1, activation="sigmoid")(x)
@@ -57,7 +58,7 @@ def every_kind():
     return tf_keras.Model(inputs, layers.Softmax()(x))
 
 
-def write_int16_everywhere(folder):
+def write_int16_everywhere(folder: Path) -> None:
     """Numbers of 8 bits at both ends, and 16-bit activations in layers of every kind."""
     model = every_kind()
     call = tf.function(lambda x: model(x, training=False))
@@ -74,7 +75,7 @@ def write_int16_everywhere(folder):
     np.savez(folder / "every_kind.npz", x=x, y=y, done=done)
 
 
-def main():
+def main() -> None:
     folder = Path(sys.argv[1])
     tf_keras.utils.set_random_seed(1)
     write_int16_everywhere(folder)

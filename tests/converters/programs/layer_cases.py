@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import keras
 
 layers = keras.layers
 
 
-def image(*inner):
+def image(*inner: Any) -> Any:
     inputs = keras.Input((8, 8, 1))
     x = layers.Conv2D(8, 3, padding="same", name="stem")(inputs)
     for layer in inner:
@@ -22,13 +23,13 @@ def image(*inner):
     return keras.Model(inputs, layers.Dense(10, activation="softmax")(x))
 
 
-def reshaped(shape, layer):
+def reshaped(shape: Any, layer: Any) -> Any:
     inputs = keras.Input((8, 8, 1))
     x = layers.Flatten()(layer(layers.Reshape(shape)(inputs)))
     return keras.Model(inputs, layers.Dense(10, activation="softmax")(x))
 
 
-def main():
+def main() -> None:
     keras.utils.set_random_seed(1)
     behind = layers.Conv2D(8, 3, padding="same", activation="relu", name="behind")
     models = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 
@@ -17,36 +18,36 @@ import tensorflow as tf
 import tf_keras
 
 
-def classifier(keras, outputs=10, **last):
+def classifier(keras: Any, outputs: Any = 10, **last: Any) -> Any:
     inputs = keras.Input((8, 8, 1))
     x = keras.layers.Conv2D(8, 3, activation="relu")(inputs)
     x = keras.layers.Flatten()(x)
     return keras.Model(inputs, keras.layers.Dense(outputs, **last)(x))
 
 
-def around(keras, layer):
+def around(keras: Any, layer: Any) -> Any:
     """A classifier with `layer` at its beginning."""
     layers = keras.layers
     return keras.Sequential([keras.Input((8, 8, 1)), layer, layers.Flatten(), layers.Dense(10)])
 
 
 class Doubling(tf_keras.layers.Layer):
-    def call(self, x):
+    def call(self, x: np.ndarray) -> Any:
         return x * 2
 
 
 class Doubling3(keras3.layers.Layer):
-    def call(self, x):
+    def call(self, x: np.ndarray) -> Any:
         return x * 2
 
 
-def trained(model, data, epochs=6):
+def trained(model: Any, data: Any, epochs: int = 6) -> Any:
     model.compile("adam", "sparse_categorical_crossentropy")
     model.fit(data["x_train"], data["y_train"], epochs=epochs, verbose=0)
     return model
 
 
-def write_good(folder, data):
+def write_good(folder: Path, data: Any) -> None:
     model = trained(classifier(keras3, activation="softmax"), data)
     model.save(folder / "keras3.keras")
     model.save(folder / "keras3.h5")
@@ -69,7 +70,7 @@ def write_good(folder, data):
     )
 
 
-def write_refused(folder):
+def write_refused(folder: Path) -> None:
     double = tf_keras.layers.Lambda(lambda x: x * 2, name="twice")
     around(tf_keras, double).save(folder / "lambda.h5")
     around(tf_keras, tf_keras.layers.Lambda(lambda x: x * 2, name="twice")).save(
@@ -95,7 +96,7 @@ def write_refused(folder):
     classifier(tf_keras).save_weights(folder / "only_weights.h5")
 
 
-def write_hard_to_train(folder):
+def write_hard_to_train(folder: Path) -> None:
     layers = tf_keras.layers
     inputs = tf_keras.Input((8, 8, 1))
     backbone = tf_keras.Sequential([tf_keras.Input((8, 8, 1)), layers.Conv2D(4, 3)], name="spine")
@@ -109,7 +110,7 @@ def write_hard_to_train(folder):
     around(tf_keras, layers.LayerNormalization(name="odd")).save(folder / "layer_norm.h5")
 
 
-def write_dynamic_convolutions(folder):
+def write_dynamic_convolutions(folder: Path) -> None:
     """A convolution and a depthwise one of channels that differ in range, dynamic-range."""
     random = np.random.default_rng(1)
     layers = tf_keras.layers
@@ -129,7 +130,7 @@ def write_dynamic_convolutions(folder):
         np.savez(folder / f"{name}.npz", x=x, y=np.asarray(model(x)))
 
 
-def write_tflite(folder):
+def write_tflite(folder: Path) -> None:
     """A wide Dense net whose channels differ in range, int8 and dynamic-range."""
     random = np.random.default_rng(0)
     layers = tf_keras.layers
@@ -151,7 +152,7 @@ def write_tflite(folder):
     np.savez(folder / "dense.npz", x=x, y=np.asarray(model(x)))
 
 
-def main():
+def main() -> None:
     folder = Path(sys.argv[1])
     tf_keras.utils.set_random_seed(1)
     keras3.utils.set_random_seed(1)

@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 
@@ -36,13 +37,13 @@ from converters.work import pipeline
 layers = tf_keras.layers
 
 
-def trained(model, data, epochs):
+def trained(model: Any, data: Any, epochs: int) -> Any:
     model.compile("adam", "sparse_categorical_crossentropy")
     model.fit(data["x_train"], data["y_train"], epochs=epochs, verbose=0)
     return model
 
 
-def write_badly_scaled(folder, digits):
+def write_badly_scaled(folder: Path, digits: Path) -> None:
     """Channels of the first two layers that differ 10,000-fold in size; the answers do not."""
     model = tf_keras.models.load_model(digits, compile=False)
     random = np.random.default_rng(0)
@@ -55,7 +56,7 @@ def write_badly_scaled(folder, digits):
     model.save(folder / "badly_scaled.h5")
 
 
-def write_one_bad_layer(folder, data):
+def write_one_bad_layer(folder: Path, data: Any) -> None:
     """A Dense layer whose first input is always 0, and was left a weight of 1,000."""
     inputs = tf_keras.Input((8, 8, 1))
     x = layers.Flatten()(inputs)
@@ -69,7 +70,7 @@ def write_one_bad_layer(folder, data):
     model.save(folder / "one_bad_layer.h5")
 
 
-def write_badly_scaled_depthwise(folder, data):
+def write_badly_scaled_depthwise(folder: Path, data: Any) -> None:
     """The same of a convolution, a depthwise one and a pointwise one."""
     inputs = tf_keras.Input((8, 8, 1))
     x = layers.Conv2D(16, 3, padding="same", activation="relu", name="first")(inputs)
@@ -88,7 +89,7 @@ def write_badly_scaled_depthwise(folder, data):
     model.save(folder / "badly_scaled_depthwise.h5")
 
 
-def write_heavy_tails(folder):
+def write_heavy_tails(folder: Path) -> None:
     """Numbers of a Laplace distribution: of half a million the largest lie far from the others."""
     random = np.random.default_rng(0)
     x = random.laplace(0, 1, (1800, 1024)).astype(np.float32)
@@ -102,7 +103,7 @@ def write_heavy_tails(folder):
     model.save(folder / "heavy_tails.h5")
 
 
-def write_sigmoid_concat(folder, data):
+def write_sigmoid_concat(folder: Path, data: Any) -> None:
     inputs = tf_keras.Input((8, 8, 1))
     gate = layers.Conv2D(8, 3, padding="same", activation="sigmoid", name="gate")(inputs)
     plain = layers.Conv2D(8, 3, padding="same", activation="relu", name="plain")(inputs)
@@ -111,7 +112,7 @@ def write_sigmoid_concat(folder, data):
     trained(model, data, 8).save(folder / "sigmoid_concat.h5")
 
 
-def report_faults(path, digits, data):
+def report_faults(path: Path, digits: Path, data: Any) -> None:
     """What is said about a file whose ranges are those of training, and of others."""
     model = tf_keras.models.load_model(digits, compile=False)
     graph = read_graph(model)
@@ -141,14 +142,14 @@ def report_faults(path, digits, data):
     path.write_text(json.dumps(found))
 
 
-def report_conversion_with_fault(folder, digits, npz):
+def report_conversion_with_fault(folder: Path, digits: Path, npz: Path) -> Any:
     """What a whole conversion says when a range changes between training and writing."""
     recipe = folder / "short.toml"
     step = "epochs = 1\nlearning_rate = 1e-4\nbatch_size = 64\n"
     recipe.write_text(f'schema = 1\n[[step]]\nkind = "qat_w8a8"\n{step}')
     plain = qat.convert_function
 
-    def with_fault(function, *rest):
+    def with_fault(function: Any, *rest: Any) -> Any:
         variables = [
             v
             for v in function.graph.variables
@@ -175,7 +176,7 @@ def report_conversion_with_fault(folder, digits, npz):
     (folder / "fault.txt").write_text(said)
 
 
-def main():
+def main() -> None:
     folder = Path(sys.argv[1])
     tf_keras.utils.set_random_seed(1)
     with np.load(sys.argv[3]) as arrays:

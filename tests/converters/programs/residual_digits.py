@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 
@@ -16,14 +17,14 @@ import tf_keras
 layers = tf_keras.layers
 
 
-def block(x, width, short):
+def block(x: np.ndarray, width: Any, short: Any) -> Any:
     y = layers.Conv2D(width, 3, padding="same", use_bias=False)(x)
     y = layers.ReLU()(layers.BatchNormalization()(y))
     y = layers.BatchNormalization()(layers.Conv2D(width, 3, padding="same", use_bias=False)(y))
     return layers.ReLU()(layers.Add()([short, y]))
 
 
-def main():
+def main() -> None:
     with np.load(sys.argv[2]) as file:
         data = dict(file)
     tf_keras.utils.set_random_seed(0)

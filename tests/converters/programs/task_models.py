@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tf_keras
@@ -31,7 +32,7 @@ def autoencoder(folder: Path) -> None:
     """Pictures of 8x8 that are sums of two waves; the anomalies are noise."""
     random = np.random.default_rng(1)
 
-    def normal(count: int):
+    def normal(count: int) -> Any:
         phase = random.uniform(0, 6.3, (count, 2))
         line = np.arange(8)
         rows = np.sin(line[None] * 0.8 + phase[:, :1])

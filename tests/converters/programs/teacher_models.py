@@ -7,25 +7,26 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tf_keras
 
 
-def main():
+def main() -> None:
     digits, folder = Path(sys.argv[1]), Path(sys.argv[2])
 
-    def changed(name, change):
+    def changed(name: str, change: Any) -> None:
         model = tf_keras.models.load_model(digits, compile=False)
         weights = model.get_weights()
         change(weights)
         model.set_weights(weights)
         model.save(folder / name)
 
-    def for_0_to_1(weights):
+    def for_0_to_1(weights: Any) -> None:
         weights[0] *= 16
 
-    def other_order(weights):
+    def other_order(weights: Any) -> None:
         weights[-2], weights[-1] = np.roll(weights[-2], 1, axis=1), np.roll(weights[-1], 1)
 
     changed("same.h5", lambda weights: None)

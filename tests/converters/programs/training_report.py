@@ -9,6 +9,7 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tf_keras
@@ -28,7 +29,7 @@ SETTINGS = TrainingSettings(
 class Interrupt(tf_keras.callbacks.Callback):
     """Ctrl-C in the midst of an epoch."""
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: Any, logs: Any = None) -> None:
         if self.model.optimizer.iterations > 45 and batch == 3:
             raise KeyboardInterrupt
 
@@ -36,15 +37,15 @@ class Interrupt(tf_keras.callbacks.Callback):
 class Rates(tf_keras.callbacks.Callback):
     """Notes the learning rate of each epoch."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.seen = []
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: Any, logs: Any = None) -> None:
         self.seen.append(float(self.model.optimizer.learning_rate))
 
 
-def samples(count, seed):
+def samples(count: int, seed: int) -> Any:
     """Three overlapping clouds: no training gets all of them right."""
     random = np.random.default_rng(seed)
     labels = np.arange(count) % 3
@@ -52,7 +53,7 @@ def samples(count, seed):
     return Samples(random.normal(centers[labels], 0.8).astype(np.float32), labels)
 
 
-def model():
+def model() -> Any:
     tf_keras.utils.set_random_seed(7)
     layers = tf_keras.layers
     return tf_keras.Sequential(
@@ -66,7 +67,7 @@ def model():
     )
 
 
-def plain(history):
+def plain(history: Any) -> Any:
     return {
         "losses": history.losses,
         "accuracies": history.validation_accuracies,
@@ -76,7 +77,7 @@ def plain(history):
     }
 
 
-def main():
+def main() -> None:
     data, validation = samples(300, 1), samples(150, 2)
     with tempfile.TemporaryDirectory() as folder:
         cache = Cache(Path(folder))

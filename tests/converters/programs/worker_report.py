@@ -11,8 +11,10 @@ import hashlib
 import json
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -45,7 +47,7 @@ STEPS = {
 }
 
 
-def strategy_of(worker):
+def strategy_of(worker: Any) -> Any:
     if worker is not None:
         return begin(worker)
     cpu = tf.config.list_physical_devices("CPU")[0]
@@ -54,7 +56,7 @@ def strategy_of(worker):
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
 
-def main():
+def main() -> None:
     model, data, report = map(Path, sys.argv[1:4])
     strategy = strategy_of(worker_of(os.environ))
     source = load_model(identify(model))
@@ -73,13 +75,13 @@ def main():
     os._exit(0)
 
 
-def trained(step, source, samples, strategy):
+def trained(step: Any, source: Any, samples: Any, strategy: Any) -> Iterator[Any]:
     materials = Materials(source, samples, 0, ignore, strategy=strategy)
     draft = Draft(source, trainable_graph(source.graph, samples[TRAIN], materials))
     seen = []
     shuffled = batches_module.share_batches
 
-    def share_batches(*arguments):
+    def share_batches(*arguments: Any) -> Iterator[Any]:
         for rows in shuffled(*arguments):
             seen.append([int(row) for row in rows])
             yield rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from converters.graph.node import Graph, Node
 from converters.prune_blocks.blocks import optional_blocks, without_block
 from converters.prune_blocks.choose import remove_cheapest_blocks, remove_named
 from converters.recipe.recipe import RecipeError, load_recipe, names_of_built_ins
+from converters.request import ConversionRequest
 from converters.tflite.reader import read_model
 from tests.converters.conftest import run_program
 from tests.converters.warm import convert
@@ -36,15 +38,15 @@ learning_rate = 1e-4
 """
 
 
-def conv(name, source, width):
+def conv(name: str, source: str, width: int) -> Node:
     return Node(name, "conv", (source,), (4, 4, width), PLAIN, name)
 
 
-def relu(name, source, width):
+def relu(name: str, source: str, width: int) -> Node:
     return Node(name, "activation", (source,), (4, 4, width), {"function": "relu"})
 
 
-def kernel(inputs, outputs):
+def kernel(inputs: int, outputs: int) -> dict[str, np.ndarray]:
     return {
         "kernel": np.ones((3, 3, inputs, outputs), np.float32),
         "bias": np.zeros(outputs, np.float32),
@@ -52,7 +54,7 @@ def kernel(inputs, outputs):
 
 
 @pytest.fixture
-def residual():
+def residual() -> Graph:
     """A stem; a block with an identity, one with a projection; a layer of one shape; the output."""
     nodes = [
         Node("image", "input", (), (4, 4, 3)),
@@ -77,7 +79,7 @@ def residual():
     return Graph("m", tuple(nodes), ("out",), weights)
 
 
-def test_what_a_shortcut_or_an_equal_shape_makes_optional_is_found(residual):
+def test_what_a_shortcut_or_an_equal_shape_makes_optional_is_found(residual: Graph) -> None:
     found = {block.name: block for block in optional_blocks(residual)}
     assert found["a"].stand_in == "stem_relu"
     assert found["a"].nodes == ("a1", "a2", "a")
@@ -89,7 +91,7 @@ def test_what_a_shortcut_or_an_equal_shape_makes_optional_is_found(residual):
     assert {"out", "stem_relu", "a1", "b1_relu"}.isdisjoint(found)
 
 
-def test_each_block_costs_what_is_gone_with_it(residual):
+def test_each_block_costs_what_is_gone_with_it(residual: Graph) -> None:
     for block in optional_blocks(residual):
         left = without_block(residual, block)
         assert macs(left) == macs(residual) - block.macs < macs(residual)
@@ -97,17 +99,17 @@ def test_each_block_costs_what_is_gone_with_it(residual):
         assert left.by_name()["out"].shape == (4, 4, 16)
 
 
-def test_no_relu_is_left_behind_the_same_relu(residual):
+def test_no_relu_is_left_behind_the_same_relu(residual: Graph) -> None:
     block = next(block for block in optional_blocks(residual) if block.name == "a")
     left = without_block(residual, block)
     assert "a_relu" not in left.by_name()
     assert left.by_name()["short"].inputs == ("stem_relu",)
 
 
-def test_the_block_whose_absence_harms_least_goes_first(residual):
+def test_the_block_whose_absence_harms_least_goes_first(residual: Graph) -> None:
     harm = {"a1": 3.0, "b1": 1.0, "same": 2.0, "b2": 5.0}
 
-    def loss(graph):
+    def loss(graph: Graph) -> float:
         return sum(value for name, value in harm.items() if name not in graph.by_name())
 
     _, (first, second) = remove_cheapest_blocks(residual, loss, macs_ratio=0.0, count=2)
@@ -115,13 +117,13 @@ def test_the_block_whose_absence_harms_least_goes_first(residual):
     assert (second.block.name, second.loss) == ("a", 5.0)
 
 
-def test_parts_go_until_so_many_macs_are_left(residual):
+def test_parts_go_until_so_many_macs_are_left(residual: Graph) -> None:
     left, gone = remove_cheapest_blocks(residual, lambda _: 0.0, macs_ratio=0.6, count=0)
     assert macs(left) <= 0.6 * macs(residual)
     assert macs(left) + sum(removal.block.macs for removal in gone) == macs(residual)
 
 
-def test_the_named_blocks_go_in_their_order(residual):
+def test_the_named_blocks_go_in_their_order(residual: Graph) -> None:
     left, gone = remove_named(residual, lambda graph: float(len(graph.nodes)), ["b", "a"], "m")
     assert [removal.block.name for removal in gone] == ["b", "a"]
     assert gone[0].loss > gone[1].loss == len(left.nodes)
@@ -132,25 +134,29 @@ def test_the_named_blocks_go_in_their_order(residual):
     ("names", "said"),
     [(["stem"], "'stem' is not a block"), (["a", "a"], "'a' is not a block .* once a went")],
 )
-def test_a_name_that_is_none_is_answered_with_those_that_are(residual, names, said):
+def test_a_name_that_is_none_is_answered_with_those_that_are(
+    residual: Graph, names: list[str], said: str
+) -> None:
     with pytest.raises(ConversionError, match=said) as caught:
         remove_named(residual, lambda _: 0.0, names, "m")
     assert "b, same_relu" in caught.value.hint
 
 
 @pytest.fixture(scope="module")
-def residual_digits(digits, tmp_path_factory):
+def residual_digits(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("residual") / "residual.keras"
     run_program("residual_digits", path, digits / "digits.npz")
     return path
 
 
-def convolutions(path):
+def convolutions(path: Path) -> int:
     names = {"CONV_2D", "DEPTHWISE_CONV_2D"}
     return sum(op.count for op in read_model(path).operators if op.name in names)
 
 
-def test_a_quarter_of_the_macs_goes_with_blocks(residual_digits, digits_request, tmp_path):
+def test_a_quarter_of_the_macs_goes_with_blocks(
+    residual_digits: Path, digits_request: ConversionRequest, tmp_path: Path
+) -> None:
     reports, recipe = [], tmp_path / "mine.toml"
     recipe.write_text(RECIPE.format(aim="macs_ratio = 0.75") + TRAINING)
     request = replace(digits_request, model=residual_digits, recipe=str(recipe))
@@ -166,7 +172,9 @@ def test_a_quarter_of_the_macs_goes_with_blocks(residual_digits, digits_request,
     assert {"leave out blocks", "reconstruct layers"} <= {report.stage for report in reports}
 
 
-def test_a_named_block_is_not_in_the_file(residual_digits, digits_request, tmp_path):
+def test_a_named_block_is_not_in_the_file(
+    residual_digits: Path, digits_request: ConversionRequest, tmp_path: Path
+) -> None:
     recipe = tmp_path / "mine.toml"
     recipe.write_text(RECIPE.format(aim='remove = ["add_1"]'))
     request = replace(digits_request, model=residual_digits, recipe=str(recipe))
@@ -180,7 +188,9 @@ def test_a_named_block_is_not_in_the_file(residual_digits, digits_request, tmp_p
     assert "add_1" in caught.value.hint
 
 
-def test_a_model_without_optional_blocks_is_named(zoo, digits_request, tmp_path):
+def test_a_model_without_optional_blocks_is_named(
+    zoo: Path, digits_request: ConversionRequest, tmp_path: Path
+) -> None:
     recipe = tmp_path / "mine.toml"
     recipe.write_text(RECIPE.format(aim="count = 1"))
     request = replace(digits_request, model=zoo / "nested.h5", recipe=str(recipe))
@@ -190,7 +200,9 @@ def test_a_model_without_optional_blocks_is_named(zoo, digits_request, tmp_path)
     assert not (tmp_path / "out").exists()
 
 
-def test_more_blocks_than_there_are_is_refused(digits_request, tmp_path):
+def test_more_blocks_than_there_are_is_refused(
+    digits_request: ConversionRequest, tmp_path: Path
+) -> None:
     recipe = tmp_path / "mine.toml"
     recipe.write_text(RECIPE.format(aim="count = 50"))
     with pytest.raises(ConversionError, match="50 were asked for") as caught:
@@ -206,7 +218,7 @@ def test_more_blocks_than_there_are_is_refused(digits_request, tmp_path):
         ('remove = ["add", "add_1"]', "without2blocks"),
     ],
 )
-def test_the_name_of_a_recipe_tells_how_many_blocks_go(tmp_path, aim, name):
+def test_the_name_of_a_recipe_tells_how_many_blocks_go(tmp_path: Path, aim: str, name: str) -> None:
     recipe = tmp_path / "mine.toml"
     recipe.write_text(RECIPE.format(aim=aim))
     assert load_recipe(str(recipe)).name == name
@@ -222,7 +234,7 @@ def test_the_name_of_a_recipe_tells_how_many_blocks_go(tmp_path, aim, name):
         ('remove = ["add", "add"]', "names 'add' twice"),
     ],
 )
-def test_blocks_are_told_how_much_how_many_or_which(tmp_path, aim, said):
+def test_blocks_are_told_how_much_how_many_or_which(tmp_path: Path, aim: str, said: str) -> None:
     recipe = tmp_path / "mine.toml"
     recipe.write_text(RECIPE.format(aim=aim))
     with pytest.raises(RecipeError, match=said):

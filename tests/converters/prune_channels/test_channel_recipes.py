@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from converters.measure import Figure, FileFigures
 from converters.recipe.recipe import RecipeError, load_recipe
+from converters.request import ConversionRequest
 from converters.tflite.reader import read_model
 from tests.converters.warm import convert
 
@@ -22,10 +26,10 @@ kind = "channels"
 
 
 @pytest.fixture
-def recipe(tmp_path):
+def recipe(tmp_path: Path) -> Callable[..., Any]:
     """A function that writes a recipe of one step; its path."""
 
-    def write(fields):
+    def write(fields: str) -> str:
         path = tmp_path / "mine.toml"
         path.write_text(RECIPE + fields)
         return str(path)
@@ -42,7 +46,9 @@ def recipe(tmp_path):
         ("macs_ratio = 0.5\nrounds = 3", "channels50x3"),
     ],
 )
-def test_the_name_of_a_recipe_tells_what_is_gone(recipe, fields, name):
+def test_the_name_of_a_recipe_tells_what_is_gone(
+    recipe: Callable[..., Any], fields: str, name: str
+) -> None:
     assert load_recipe(recipe(fields)).name == name
 
 
@@ -53,13 +59,17 @@ def test_the_name_of_a_recipe_tells_what_is_gone(recipe, fields, name):
         ("macs_ratio = 0.5\nlatency_ratio = 0.5", "macs_ratio and latency_ratio"),
     ],
 )
-def test_one_ratio_is_given_neither_none_nor_two(recipe, fields, found):
+def test_one_ratio_is_given_neither_none_nor_two(
+    recipe: Callable[..., Any], fields: str, found: str
+) -> None:
     with pytest.raises(RecipeError, match=f"{found} given, expected one of") as caught:
         load_recipe(recipe(fields))
     assert "macs_ratio = 0.5" in caught.value.hint
 
 
-def test_in_rounds_and_by_measured_losses(recipe, digits_request, tmp_path):
+def test_in_rounds_and_by_measured_losses(
+    recipe: Callable[..., Any], digits_request: ConversionRequest, tmp_path: Path
+) -> None:
     fields = 'macs_ratio = 0.4\nscope = "sensitivity"\nimportance = "l1"\nrounds = 2\n'
     request = replace(digits_request, recipe=recipe(fields), out=tmp_path / "out")
     reports = []
@@ -80,10 +90,10 @@ def test_in_rounds_and_by_measured_losses(recipe, digits_request, tmp_path):
 class Measured:
     """Measures files as this host runs them, and remembers them."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.paths, self.inputs, self.answers = set(), set(), []
 
-    def __call__(self, paths):
+    def __call__(self, paths: list[Path]) -> list[float]:
         self.paths |= set(paths)
         self.inputs |= {read_model(path).inputs[0].dtype for path in paths}
         self.answers += [self._median_us(path) for path in paths]
@@ -93,7 +103,7 @@ class Measured:
         ]
 
     @staticmethod
-    def _median_us(path):
+    def _median_us(path: Path) -> float:
         interpreter = Interpreter(str(path), num_threads=1)
         interpreter.allocate_tensors()
         samples = []
@@ -104,7 +114,9 @@ class Measured:
         return float(np.median(samples))
 
 
-def test_files_are_measured_before_one_is_chosen(recipe, digits_request, tmp_path):
+def test_files_are_measured_before_one_is_chosen(
+    recipe: Callable[..., Any], digits_request: ConversionRequest, tmp_path: Path
+) -> None:
     fields = "macs_ratio = 0.6\nmultiple = 16\n"
     request = replace(digits_request, recipe=recipe(fields), out=tmp_path / "out")
     measure = Measured()
@@ -117,7 +129,9 @@ def test_files_are_measured_before_one_is_chosen(recipe, digits_request, tmp_pat
     assert not any(path.exists() for path in measure.paths)
 
 
-def test_without_a_board_macs_stand_in_for_latency(recipe, digits_request, tmp_path):
+def test_without_a_board_macs_stand_in_for_latency(
+    recipe: Callable[..., Any], digits_request: ConversionRequest, tmp_path: Path
+) -> None:
     fields = 'latency_ratio = 0.5\nimportance = "l2"\n'
     request = replace(digits_request, recipe=recipe(fields), out=tmp_path / "out")
     conversion = convert(request)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -14,7 +16,7 @@ from converters.prune_channels.importance import by_taylor
 PLAIN = {"strides": (1, 1), "padding": "same", "dilation": (1, 1), "groups": 1}
 
 
-def kernel(*shape, seed=0):
+def kernel(*shape: Any, seed: int = 0) -> dict[str, np.ndarray]:
     random = np.random.default_rng([seed, *shape])
     return {
         "kernel": random.normal(0, 1, shape).astype(np.float32),
@@ -22,17 +24,17 @@ def kernel(*shape, seed=0):
     }
 
 
-def conv(name, source, size, kernel_name=""):
+def conv(name: str, source: str, size: int, kernel_name: str = "") -> Node:
     return Node(name, "conv", (source,), (4, 4, size), PLAIN, kernel_name or name)
 
 
-def graph(nodes, weights):
+def graph(nodes: list[Node], weights: dict[str, dict[str, np.ndarray]]) -> Graph:
     image = Node("image", "input", (), (4, 4, 3))
     return Graph("m", (image, *nodes), (nodes[-1].name,), weights)
 
 
 @pytest.fixture
-def flat():
+def flat() -> Graph:
     """Conv → Flatten → Dense → Dense."""
     nodes = [
         conv("a", "image", 8),
@@ -49,7 +51,7 @@ def flat():
 
 
 @pytest.fixture
-def joined():
+def joined() -> Graph:
     """Two convolutions concatenated, a third on top; the last is the output."""
     nodes = [
         conv("a", "image", 8),
@@ -61,7 +63,7 @@ def joined():
     return graph(nodes, weights)
 
 
-def test_flattened_channels_run_fastest(flat):
+def test_flattened_channels_run_fastest(flat: Graph) -> None:
     channels = channels_of(flat)
     (first, *_) = sorted(channels.groups, key=len)
     small = without_channels(flat, channels, [channels.of["a"][3]])
@@ -73,7 +75,7 @@ def test_flattened_channels_run_fastest(flat):
     assert small.by_name()["flat"].shape == (112,)
 
 
-def test_concatenated_channels_keep_their_places(joined):
+def test_concatenated_channels_keep_their_places(joined: Graph) -> None:
     channels = channels_of(joined)
     small = without_channels(joined, channels, [channels.of["b"][0], channels.of["a"][7]])
     stay = [*range(7), *range(9, 24)]
@@ -83,14 +85,14 @@ def test_concatenated_channels_keep_their_places(joined):
     assert small.weights["a"]["bias"].shape == (7,)
 
 
-def test_outputs_of_the_model_stay(joined):
+def test_outputs_of_the_model_stay(joined: Graph) -> None:
     channels = channels_of(joined)
     assert sorted(map(len, channels.groups)) == [8, 16]
     assert not {*channels.of["out"].tolist()} & {c for group in channels.groups for c in group}
 
 
 @pytest.mark.parametrize("op", ["add", "multiply", "maximum"])
-def test_both_sides_of_an_op_on_pairs_are_one_channel(joined, op):
+def test_both_sides_of_an_op_on_pairs_are_one_channel(joined: Graph, op: str) -> None:
     nodes = [
         conv("a", "image", 8),
         conv("b", "image", 8),
@@ -103,7 +105,7 @@ def test_both_sides_of_an_op_on_pairs_are_one_channel(joined, op):
     assert list(map(len, channels.groups)) == [8]
 
 
-def test_an_addition_to_the_input_keeps_all_channels():
+def test_an_addition_to_the_input_keeps_all_channels() -> None:
     nodes = [
         conv("a", "image", 3),
         Node("sum", "add", ("a", "image"), (4, 4, 3)),
@@ -122,7 +124,9 @@ def test_an_addition_to_the_input_keeps_all_channels():
         ("somebodys", {}, (4, 4, 8)),
     ],
 )
-def test_channels_that_an_op_mixes_stay(op, attributes, shape):
+def test_channels_that_an_op_mixes_stay(
+    op: str, attributes: dict[str, Any], shape: tuple[int, int, int]
+) -> None:
     nodes = [
         conv("a", "image", 8),
         Node("mix", op, ("a",), shape, attributes),
@@ -132,7 +136,7 @@ def test_channels_that_an_op_mixes_stay(op, attributes, shape):
     assert channels_of(graph(nodes, weights)).groups == ()
 
 
-def test_a_grouped_convolution_keeps_the_channels_that_it_takes_and_gives():
+def test_a_grouped_convolution_keeps_the_channels_that_it_takes_and_gives() -> None:
     grouped = {**PLAIN, "groups": 4}
     nodes = [
         conv("a", "image", 8),
@@ -155,7 +159,7 @@ def test_a_grouped_convolution_keeps_the_channels_that_it_takes_and_gives():
     assert small.weights["b"]["kernel"].shape == (1, 1, 4, 8)
 
 
-def test_a_gate_goes_with_the_channels_that_it_opens():
+def test_a_gate_goes_with_the_channels_that_it_opens() -> None:
     nodes = [
         conv("a", "image", 8),
         Node("mean", "global_average_pool", ("a",), (1, 1, 8), {"rank": 2, "keepdims": True}),
@@ -178,7 +182,7 @@ def test_a_gate_goes_with_the_channels_that_it_opens():
     assert shapes == {"a": (3, 7), "squeeze": (7, 4), "gate": (4, 7), "out": (7, 4)}
 
 
-def test_a_slice_of_channels_moves_with_them():
+def test_a_slice_of_channels_moves_with_them() -> None:
     slices = ((None, None, None),) * 3 + ((2, 6, None),)
     nodes = [
         conv("a", "image", 8),
@@ -192,7 +196,7 @@ def test_a_slice_of_channels_moves_with_them():
     assert small.weights["out"]["kernel"].shape == (1, 1, 3, 4)
 
 
-def test_taylor_is_the_change_of_the_loss_to_the_first_order(joined):
+def test_taylor_is_the_change_of_the_loss_to_the_first_order(joined: Graph) -> None:
     channels = channels_of(joined)
     gradients = [
         {key: np.full_like(of["kernel"], sign) for key, of in joined.weights.items()}
@@ -203,6 +207,6 @@ def test_taylor_is_the_change_of_the_loss_to_the_first_order(joined):
     np.testing.assert_allclose([found[c] for c in channels.of["a"].tolist()], sums, rtol=1e-5)
 
 
-def test_costs_are_counted_by_hand(flat):
+def test_costs_are_counted_by_hand(flat: Graph) -> None:
     assert macs(flat) == 16 * 3 * 9 * 8 + 128 * 16 + 16 * 4
     assert parameters(flat) == (27 * 8 + 8) + (128 * 16 + 16) + (16 * 4 + 4)

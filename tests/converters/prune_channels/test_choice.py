@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -14,6 +16,7 @@ from converters.prune_channels.choose import (
     MACS,
     PARAMETERS,
     UNIFORM,
+    Choice,
     Target,
     choose_widths,
     importance_losses,
@@ -26,7 +29,7 @@ from converters.prune_channels.latency_model import LatencyModel
 PLAIN = {"strides": (1, 1), "padding": "same", "dilation": (1, 1), "groups": 1}
 
 
-def kernel(*shape):
+def kernel(*shape: Any) -> dict[str, np.ndarray]:
     random = np.random.default_rng(shape)
     return {
         "kernel": random.normal(0, 1, shape).astype(np.float32),
@@ -34,7 +37,7 @@ def kernel(*shape):
     }
 
 
-def chain(*widths, weights=None):
+def chain(*widths: Any, weights: Any = None) -> Graph:
     """Convolutions of 3x3, one behind the other; the last is the output."""
     names = [f"conv{number}" for number in range(len(widths))]
     nodes, made, before, channels = [Node("image", "input", (), (4, 4, 3))], {}, "image", 3
@@ -48,35 +51,37 @@ def chain(*widths, weights=None):
 class Case:
     """A graph, and everything that a choice is made of."""
 
-    def __init__(self, graph, bounds=None, importance=None):
+    def __init__(
+        self, graph: Graph, bounds: Bounds | None = None, importance: dict[int, float] | None = None
+    ) -> None:
         self.graph, self.channels = graph, channels_of(graph)
         self.importance = importance or by_norm(graph, self.channels, 2)
         self.ladder = ladder_of(self.channels, self.importance, bounds or Bounds(8, 8))
         self.sizes = Sizes(graph, self.channels, self.ladder)
         self.lost = importance_losses(self.ladder, self.importance)
 
-    def choose(self, target, measure=None):
+    def choose(self, target: Target, measure: Any = None) -> Choice:
         return choose_widths(self.ladder, self.sizes, self.lost, target, measure)
 
-    def small(self, choice):
+    def small(self, choice: Choice) -> Graph:
         return without_channels(self.graph, self.channels, self.ladder.removed(choice.levels))
 
-    def widths(self, levels):
+    def widths(self, levels: np.ndarray | tuple[int, int, int]) -> list[int]:
         return [counts[level] for counts, level in zip(self.ladder.counts, levels, strict=True)]
 
-    def importance_lost(self, levels):
+    def importance_lost(self, levels: np.ndarray | tuple[int, int, int]) -> float:
         return sum(self.importance[channel] for channel in self.ladder.removed(levels))
 
 
 @pytest.fixture
-def wide():
+def wide() -> Any:
     return Case(chain(64, 64, 32, 4))
 
 
 @pytest.mark.parametrize("scope", [UNIFORM, GLOBAL])
 @pytest.mark.parametrize("multiple", [1, 4, 8])
 @pytest.mark.parametrize("ratio", [0.3, 0.5, 0.8])
-def test_what_stays_are_multiples_and_near_the_aim(scope, multiple, ratio):
+def test_what_stays_are_multiples_and_near_the_aim(scope: str, multiple: int, ratio: float) -> None:
     case = Case(chain(64, 64, 32, 4), Bounds(multiple, 8))
     choice = case.choose(Target(ratio, scope=scope))
     small = case.small(choice)
@@ -85,12 +90,12 @@ def test_what_stays_are_multiples_and_near_the_aim(scope, multiple, ratio):
     assert abs(macs(small) / macs(case.graph) - ratio) < (0.04 if multiple == 1 else 0.15)
 
 
-def test_parameters_can_be_what_is_aimed_at(wide):
+def test_parameters_can_be_what_is_aimed_at(wide: Any) -> None:
     small = wide.small(wide.choose(Target(0.4, PARAMETERS)))
     assert parameters(small) / parameters(wide.graph) == pytest.approx(0.4, abs=0.04)
 
 
-def test_every_choice_costs_what_the_graph_then_costs():
+def test_every_choice_costs_what_the_graph_then_costs() -> None:
     nodes = [
         Node("image", "input", (), (4, 4, 3)),
         Node("a", "conv", ("image",), (4, 4, 16), PLAIN, "a"),
@@ -117,7 +122,7 @@ def test_every_choice_costs_what_the_graph_then_costs():
         assert case.sizes.parameters(np.array([levels]))[0] == parameters(small)
 
 
-def test_the_smallest_channels_go_first():
+def test_the_smallest_channels_go_first() -> None:
     graph = chain(16, 16, 4)
     weights = {key: {name: a.copy() for name, a in of.items()} for key, of in graph.weights.items()}
     weights["conv1"]["kernel"][..., 4:] *= 1e-3
@@ -130,7 +135,7 @@ def test_the_smallest_channels_go_first():
         assert case.ladder.removed(choice.levels) == {*channels.of["conv1"][4:].tolist()}
 
 
-def test_a_latency_that_follows_the_macs_is_foretold_exactly(wide):
+def test_a_latency_that_follows_the_macs_is_foretold_exactly(wide: Any) -> None:
     whole = wide.sizes.macs(wide.ladder.whole[None])
     alone = []
     for group, counts in enumerate(wide.ladder.counts):
@@ -146,16 +151,16 @@ def test_a_latency_that_follows_the_macs_is_foretold_exactly(wide):
 class Board:
     """Computes 16 channels at a time, as wide vector units do: 20 cost as much as 32."""
 
-    def __init__(self, case, noise=0.0):
+    def __init__(self, case: Any, noise: float = 0.0) -> None:
         self.case, self.noise, self.asked = case, noise, 0
         self._random = np.random.default_rng(0)
 
-    def true(self, levels):
+    def true(self, levels: list[tuple[int, int, int]] | np.ndarray) -> np.ndarray:
         widths = np.array([[3, *self.case.widths(row), 4] for row in levels])
         blocks = -(-widths // 16) * 16
         return (widths[:, :-1] * blocks[:, 1:]).sum(axis=1)
 
-    def __call__(self, levels):
+    def __call__(self, levels: np.ndarray) -> np.ndarray:
         self.asked += len(levels)
         shares = self.true(levels) / self.true(self.case.ladder.whole[None])
         return shares * (1 + self.noise * self._random.standard_normal(len(levels)))
@@ -163,7 +168,9 @@ class Board:
 
 @pytest.mark.parametrize("noise", [0.0, 0.02])
 @pytest.mark.parametrize("ratio", [0.5, 0.75])
-def test_of_choices_with_as_many_macs_the_one_that_the_board_likes_is_taken(wide, ratio, noise):
+def test_of_choices_with_as_many_macs_the_one_that_the_board_likes_is_taken(
+    wide: Any, ratio: float, noise: float
+) -> None:
     board = Board(wide, noise)
     blind, measured = wide.choose(Target(ratio)), wide.choose(Target(ratio), board)
     small = wide.small(measured)
@@ -181,9 +188,9 @@ def test_of_choices_with_as_many_macs_the_one_that_the_board_likes_is_taken(wide
     assert fast <= board.true(every[near]).min() / whole * (1.06 + 3 * noise)
 
 
-def test_what_was_fast_once_by_chance_is_not_taken(wide):
+def test_what_was_fast_once_by_chance_is_not_taken(wide: Any) -> None:
     class Jumps(Board):
-        def __call__(self, levels):
+        def __call__(self, levels: np.ndarray) -> np.ndarray:
             first = self.asked > 0 and not hasattr(self, "lucky")
             shares = super().__call__(levels)
             if first:
@@ -200,7 +207,7 @@ def test_what_was_fast_once_by_chance_is_not_taken(wide):
 
 
 @pytest.mark.parametrize("scope", [UNIFORM, GLOBAL])
-def test_latency_can_be_what_is_aimed_at(wide, scope):
+def test_latency_can_be_what_is_aimed_at(wide: Any, scope: str) -> None:
     board = Board(wide)
     choice = wide.choose(Target(0.6, LATENCY, scope), board)
     assert choice.latency == pytest.approx(0.6, abs=0.06)
@@ -209,14 +216,14 @@ def test_latency_can_be_what_is_aimed_at(wide, scope):
     )
 
 
-def test_a_board_is_not_asked_about_everything(wide):
+def test_a_board_is_not_asked_about_everything(wide: Any) -> None:
     board = Board(wide)
     choice = wide.choose(Target(0.5), board)
     assert choice.measured <= board.asked < 70
     assert choice.latency is not None
 
 
-def test_nobody_measures_then_macs_decide(wide):
+def test_nobody_measures_then_macs_decide(wide: Any) -> None:
     choice = wide.choose(Target(0.5, LATENCY))
     assert choice == wide.choose(Target(0.5, MACS))
     assert choice.latency is None

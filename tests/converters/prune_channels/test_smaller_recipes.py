@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from converters.errors import ConversionError
+from converters.request import ConversionRequest
 from converters.tflite.reader import read_model
 from tests.converters.warm import convert
 
@@ -26,7 +29,7 @@ patience = 1
 
 
 @pytest.fixture(scope="module")
-def smaller(digits_request):
+def smaller(digits_request: ConversionRequest) -> tuple[Any, ...]:
     reports = []
     request = replace(
         digits_request,
@@ -36,7 +39,9 @@ def smaller(digits_request):
     return convert(request, reports.append), reports
 
 
-def test_half_of_the_macs_are_gone_and_the_accuracy_is_not(smaller, digits_qat):
+def test_half_of_the_macs_are_gone_and_the_accuracy_is_not(
+    smaller: tuple[Any, ...], digits_qat: tuple[Any, ...]
+) -> None:
     conversion, _ = smaller
     (channels, distillation, qat) = conversion.step_records
     before, after = channels.found["macs"]
@@ -50,7 +55,9 @@ def test_half_of_the_macs_are_gone_and_the_accuracy_is_not(smaller, digits_qat):
     assert accuracies[kept] == max(accuracies)
 
 
-def test_what_is_left_of_a_layer_is_a_multiple_of_what_kernels_compute_at_a_time(smaller):
+def test_what_is_left_of_a_layer_is_a_multiple_of_what_kernels_compute_at_a_time(
+    smaller: tuple[Any, ...],
+) -> None:
     widths = smaller[0].step_records[0].found["channels"]
     assert widths
     for before, after in widths.values():
@@ -58,14 +65,16 @@ def test_what_is_left_of_a_layer_is_a_multiple_of_what_kernels_compute_at_a_time
         assert after % 8 == 0
 
 
-def test_every_training_tells_how_it_goes(smaller):
+def test_every_training_tells_how_it_goes(smaller: tuple[Any, ...]) -> None:
     stages = {report.stage: report for report in smaller[1]}
     for stage in ("distill", "train"):
         assert stages[stage].done == stages[stage].total > 0
         assert re.match(r"epoch \d+/\d+, loss \d+\.\d+, accuracy [01]\.\d+", stages[stage].detail)
 
 
-def test_the_float_model_can_be_made_smaller_alone(digits_request, tmp_path):
+def test_the_float_model_can_be_made_smaller_alone(
+    digits_request: ConversionRequest, tmp_path: Path
+) -> None:
     recipe = tmp_path / "mine.toml"
     recipe.write_text(RECIPE.format(ratio=0.6, importance="l1", training="tune"))
     conversion = convert(replace(digits_request, recipe=str(recipe), out=tmp_path / "out"))
@@ -77,7 +86,9 @@ def test_the_float_model_can_be_made_smaller_alone(digits_request, tmp_path):
     assert conversion.accuracy.fraction >= conversion.float_accuracy.fraction - 0.05
 
 
-def test_a_model_without_channels_to_spare_is_named(zoo, digits_request, tmp_path):
+def test_a_model_without_channels_to_spare_is_named(
+    zoo: Path, digits_request: ConversionRequest, tmp_path: Path
+) -> None:
     recipe = tmp_path / "mine.toml"
     recipe.write_text(RECIPE.format(ratio=0.5, importance="l1", training="tune"))
     request = replace(digits_request, model=zoo / "nested.h5", recipe=str(recipe))

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+from converters.request import ConversionRequest
 from converters.tensor_spec import dequantize, quantize
 from converters.tflite.contract import minimum_runtime, refusals
 from converters.tflite.reader import read_model
@@ -21,14 +23,14 @@ BUILTIN = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
 
 
 @pytest.fixture(scope="module")
-def cases(tmp_path_factory, digits) -> Path:
+def cases(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Path:
     """Folder of int16_cases.py."""
     folder = tmp_path_factory.mktemp("int16")
     run_program("int16_cases", folder, digits / "digits.npz")
     return folder
 
 
-def answers(interpreter, path, samples):
+def answers(interpreter: Any, path: Path, samples: np.ndarray) -> np.ndarray:
     model = read_model(path)
     interpreter.allocate_tensors()
     (taken,), (given,) = interpreter.get_input_details(), interpreter.get_output_details()
@@ -40,13 +42,13 @@ def answers(interpreter, path, samples):
     return np.concatenate(found)
 
 
-def types(path):
+def types(path: Path) -> list[tuple[str, str]]:
     """Of each operator that computes: its name, and the type of what it gives."""
     model = UnpackedModel(path.read_bytes())
     return [(model.op(op), model.spec(int(op.outputs[0])).dtype) for op in model.operators]
 
 
-def test_layers_of_every_kind_answer_alike_on_both_runtimes(cases):
+def test_layers_of_every_kind_answer_alike_on_both_runtimes(cases: Path) -> None:
     path = cases / "every_kind.tflite"
     old = pytest.importorskip("tflite_runtime.interpreter")
     with np.load(cases / "every_kind.npz") as arrays:
@@ -58,14 +60,14 @@ def test_layers_of_every_kind_answer_alike_on_both_runtimes(cases):
     assert refusals(read_model(path), "tflite-runtime", "2.14.0") == ()
 
 
-def test_a_runtime_that_is_too_old_for_16_bits_is_refused(cases):
+def test_a_runtime_that_is_too_old_for_16_bits_is_refused(cases: Path) -> None:
     model = read_model(cases / "every_kind.tflite")
     assert minimum_runtime(model).version == (2, 4)
     reasons = refusals(model, "tflite-runtime", "2.2.0")
     assert "CONV_2D version 4 needs a TFLite runtime of 2.3, tflite-runtime is 2.2.0" in reasons
 
 
-def test_nothing_between_computes_in_floats(cases):
+def test_nothing_between_computes_in_floats(cases: Path) -> None:
     operators = types(cases / "every_kind.tflite")
     assert operators[0] == ("DEQUANTIZE", "float32")
     assert operators[1] == ("QUANTIZE", "int16")
@@ -73,7 +75,9 @@ def test_nothing_between_computes_in_floats(cases):
     assert {dtype for _, dtype in operators[1:-1]} == {"int16"}
 
 
-def test_activations_too_wide_for_8_bits_get_16_and_no_floats(cases, digits_request, tmp_path):
+def test_activations_too_wide_for_8_bits_get_16_and_no_floats(
+    cases: Path, digits_request: ConversionRequest, tmp_path: Path
+) -> None:
     request = replace(digits_request, model=cases / "wide_activations.h5")
     ruined = convert(replace(request, out=tmp_path / "ptq"))
     mixed = convert(replace(request, recipe="mixed_w8a8", out=tmp_path / "mixed"))

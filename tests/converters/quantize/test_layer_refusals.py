@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from converters.errors import ConversionError
+from converters.request import ConversionRequest
 from tests.converters.conftest import run_program
 from tests.converters.warm import convert
 
@@ -20,7 +22,7 @@ learning_rate = 1e-5
 
 
 @pytest.fixture(scope="module")
-def layer_models(tmp_path_factory):
+def layer_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of layer_cases.py."""
     folder = tmp_path_factory.mktemp("layers")
     run_program("layer_cases", folder)
@@ -39,8 +41,14 @@ def layer_models(tmp_path_factory):
     ],
 )
 def test_a_layer_that_8_bits_cannot_hold_is_named(
-    layer_models, digits_request, tmp_path, model, recipe, named, instead
-):
+    layer_models: Path,
+    digits_request: ConversionRequest,
+    tmp_path: Path,
+    model: str,
+    recipe: str,
+    named: str,
+    instead: str,
+) -> None:
     request = replace(digits_request, model=layer_models / f"{model}.keras", recipe=recipe)
     with pytest.raises(ConversionError, match=named) as caught:
         convert(replace(request, out=tmp_path / "out"))
@@ -48,7 +56,9 @@ def test_a_layer_that_8_bits_cannot_hold_is_named(
     assert not (tmp_path / "out").exists()
 
 
-def test_what_is_transposed_can_be_trained_with_8_bits(layer_models, digits_request, tmp_path):
+def test_what_is_transposed_can_be_trained_with_8_bits(
+    layer_models: Path, digits_request: ConversionRequest, tmp_path: Path
+) -> None:
     recipe = tmp_path / "short.toml"
     recipe.write_text(QAT)
     request = replace(digits_request, model=layer_models / "permute.keras", recipe=str(recipe))

@@ -2,44 +2,46 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from converters.errors import ConversionError
 from converters.graph.node import Graph, Node
-from converters.quantize.ranges import decide_rounding
+from converters.quantize.ranges import Rounding, decide_rounding
 
 
-def node(name, op, *inputs, **attributes):
+def node(name: str, op: str, *inputs: Any, **attributes: Any) -> Node:
     return Node(name, op, inputs, (4, 4, 8), attributes)
 
 
-def rounding(*nodes, outputs=()):
+def rounding(*nodes: Any, outputs: tuple[()] = ()) -> Rounding | None:
     return decide_rounding(Graph("m", nodes, outputs or (nodes[-1].name,), {}), "m.keras")
 
 
-def relu(name, source):
+def relu(name: str, source: str) -> Node:
     return node(name, "activation", source, function="relu")
 
 
-def test_a_relu_is_part_of_the_kernel_before_it():
+def test_a_relu_is_part_of_the_kernel_before_it() -> None:
     found = rounding(node("x", "input"), node("c", "conv", "x"), relu("r", "c"))
     assert found.ranges == {"x": "x", "r": "r"}
 
 
-def test_what_somebody_else_needs_before_the_relu_is_rounded_too():
+def test_what_somebody_else_needs_before_the_relu_is_rounded_too() -> None:
     c, r = node("c", "conv", "x"), relu("r", "c")
     found = rounding(node("x", "input"), c, r, node("s", "add", "c", "r"))
     assert set(found.ranges) == {"x", "c", "r", "s"}
 
 
-def test_pooling_and_padding_keep_the_range_of_what_they_take():
+def test_pooling_and_padding_keep_the_range_of_what_they_take() -> None:
     chain = [node("x", "input"), node("c", "conv", "x")]
     for before, op in zip("cpz", ("max_pool", "zero_pad", "flatten"), strict=True):
         chain.append(node({"c": "p", "p": "z", "z": "f"}[before], op, before))
     assert rounding(*chain).ranges == {"x": "x", "c": "c"}
 
 
-def test_what_is_concatenated_is_rounded_with_one_range():
+def test_what_is_concatenated_is_rounded_with_one_range() -> None:
     found = rounding(
         node("x", "input"),
         node("a", "conv", "x"),
@@ -61,7 +63,9 @@ def test_what_is_concatenated_is_rounded_with_one_range():
         ("tanh", -1, 127 / 128, 1 / 128),
     ],
 )
-def test_kernels_that_dictate_their_range_get_it(function, low, high, scale):
+def test_kernels_that_dictate_their_range_get_it(
+    function: str, low: int, high: float, scale: float
+) -> None:
     """As in TFLite's specification of 8-bit quantization."""
     found = rounding(node("x", "input"), node("s", "activation", "x", function=function))
     assert found.fixed == {"s": (low, high)}
@@ -70,7 +74,7 @@ def test_kernels_that_dictate_their_range_get_it(function, low, high, scale):
 
 
 @pytest.mark.parametrize("function", ["elu", "softplus", "hard_sigmoid_5", "exponential"])
-def test_a_function_that_cannot_be_trained_rounded_is_named(function):
+def test_a_function_that_cannot_be_trained_rounded_is_named(function: str) -> None:
     with pytest.raises(ConversionError, match=f"m.keras: layer 'odd' .{function}.") as caught:
         rounding(node("x", "input"), node("odd", "activation", "x", function=function))
     assert "mixed_w8a8" in caught.value.hint

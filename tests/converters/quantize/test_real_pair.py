@@ -18,7 +18,7 @@ DATA = SHARED / "data" / "cifar10.tar.gz"
 @pytest.mark.skipif(
     not (MODEL.exists() and DATA.exists()), reason=f"the real pair is not in {SHARED}"
 )
-def test_ptq_of_a_real_network_stays_within_half_a_point(tmp_path):
+def test_ptq_of_a_real_network_stays_within_half_a_point(tmp_path: Path) -> None:
     conversion = convert(ConversionRequest(MODEL, DATA, "ptq_w8a8", tmp_path / "out"))
     assert conversion.float_accuracy.samples == 10_000
     assert conversion.float_accuracy.fraction == pytest.approx(0.8425, abs=0.001)

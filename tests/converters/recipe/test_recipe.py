@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from converters.recipe.number_steps import PtqW8A8
@@ -14,20 +16,20 @@ from converters.recipe.step_kinds import STEP_KINDS, QatW8A8
 
 
 @pytest.mark.parametrize("name", names_of_built_ins())
-def test_a_built_in_name_decodes_to_its_steps(name):
+def test_a_built_in_name_decodes_to_its_steps(name: str) -> None:
     recipe = load_recipe(name)
     assert recipe.name == name
     assert recipe.summary
 
 
-def test_the_built_in_recipes_are_there():
+def test_the_built_in_recipes_are_there() -> None:
     assert {
         *("float32", "ptq_w8a8", "ptq_w8a16", "ptq_f16", "ptq_dynamic", "qat_w8a8"),
         *("sparse80_qat_w8a8", "cluster16_qat_w8a8", "ptq_weight_only", "mixed_w8a8"),
     } <= set(names_of_built_ins())
 
 
-def test_every_kind_of_step_is_registered_under_its_name():
+def test_every_kind_of_step_is_registered_under_its_name() -> None:
     assert all(kind == step.kind for kind, step in STEP_KINDS.items())
 
 
@@ -41,7 +43,7 @@ STEPS = {
 
 
 @pytest.mark.parametrize(("step", "name"), STEPS.items())
-def test_a_name_tells_what_a_step_was_told(tmp_path, step, name):
+def test_a_name_tells_what_a_step_was_told(tmp_path: Path, step: str, name: str) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(f'schema = 1\n[[step]]\n{step}\n[[step]]\nkind = "ptq_f16"\n')
     assert load_recipe(str(path)).name == f"{name}_ptq_f16"
@@ -57,7 +59,9 @@ ORDERS = {
 
 
 @pytest.mark.parametrize(("kinds", "reason"), ORDERS.items())
-def test_an_impossible_order_is_refused_with_the_reason(tmp_path, kinds, reason):
+def test_an_impossible_order_is_refused_with_the_reason(
+    tmp_path: Path, kinds: tuple[str, str], reason: str
+) -> None:
     path = tmp_path / "mine.toml"
     steps = "".join(f'[[step]]\nkind = "{kind}"\n' for kind in kinds)
     path.write_text("schema = 1\n" + steps)
@@ -68,12 +72,12 @@ def test_an_impossible_order_is_refused_with_the_reason(tmp_path, kinds, reason)
     assert caught.value.hint
 
 
-def test_all_and_a_list_with_commas_name_recipes():
+def test_all_and_a_list_with_commas_name_recipes() -> None:
     assert recipe_names("all") == names_of_built_ins()
     assert recipe_names("float32, mine.toml") == ("float32", "mine.toml")
 
 
-def test_a_file_of_ones_own_is_read(tmp_path):
+def test_a_file_of_ones_own_is_read(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('schema = 1\n[[step]]\nkind = "qat_w8a8"\nepochs = 7\nlearning_rate = 1\n')
     recipe = load_recipe(str(path))
@@ -81,7 +85,7 @@ def test_a_file_of_ones_own_is_read(tmp_path):
     assert recipe.name == "qat_w8a8"
 
 
-def test_plain_steps_hold_every_value():
+def test_plain_steps_hold_every_value() -> None:
     assert load_recipe("ptq_w8a8").plain_steps() == (
         {
             "kind": "ptq_w8a8",
@@ -120,7 +124,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("text", "message"), REFUSED.items())
-def test_a_wrong_recipe_names_the_field(tmp_path, text, message):
+def test_a_wrong_recipe_names_the_field(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(text)
     with pytest.raises(RecipeError, match=message) as caught:
@@ -131,10 +135,10 @@ def test_a_wrong_recipe_names_the_field(tmp_path, text, message):
 
 
 @pytest.mark.parametrize("name", ["ptq_w9a9", "no/such/recipe", "absent.toml"])
-def test_an_unknown_recipe_is_named(name):
+def test_an_unknown_recipe_is_named(name: str) -> None:
     with pytest.raises(RecipeError, match=name):
         load_recipe(name)
 
 
-def test_no_steps_is_the_float_model():
+def test_no_steps_is_the_float_model() -> None:
     assert parse_recipe({"schema": 1}, "here").name == "float32"

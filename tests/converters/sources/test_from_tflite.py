@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import tarfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from converters.errors import ConversionError
+from converters.evidence.conversion import Conversion
 from converters.request import ConversionRequest
 from converters.tensor_spec import quantize
 from converters.tflite.contract import refusals
@@ -23,7 +26,9 @@ CIFAR = SHARED / "data" / "cifar10.tar.gz"
 
 
 @pytest.fixture(scope="module")
-def float_tflite(digits_request, tmp_path_factory):
+def float_tflite(
+    digits_request: ConversionRequest, tmp_path_factory: pytest.TempPathFactory
+) -> ConversionRequest:
     """The digits as a float .tflite, and a request about it."""
     out = tmp_path_factory.mktemp("float") / "out"
     made = convert(replace(digits_request, recipe="float32", out=out))
@@ -31,11 +36,13 @@ def float_tflite(digits_request, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def by_recipe(float_tflite, tmp_path_factory):
+def by_recipe(
+    float_tflite: ConversionRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Any]:
     """Conversions of the float .tflite by recipe, each made once."""
     made = {}
 
-    def make(recipe):
+    def make(recipe: str) -> Conversion:
         if recipe not in made:
             out = tmp_path_factory.mktemp("from_tflite") / "out"
             made[recipe] = convert(replace(float_tflite, recipe=recipe, out=out))
@@ -44,7 +51,7 @@ def by_recipe(float_tflite, tmp_path_factory):
     return make
 
 
-def old_accuracy(conversion, data):
+def old_accuracy(conversion: Conversion, data: Path) -> float:
     """Of the file on the board's old runtime."""
     old = pytest.importorskip("tflite_runtime.interpreter")
     interpreter = old.Interpreter(model_path=str(conversion.model))
@@ -71,7 +78,9 @@ ENDS = {
 
 
 @pytest.mark.parametrize(("recipe", "ends"), ENDS.items())
-def test_every_post_training_recipe_takes_a_float_tflite(by_recipe, float_tflite, recipe, ends):
+def test_every_post_training_recipe_takes_a_float_tflite(
+    by_recipe: Callable[..., Any], float_tflite: ConversionRequest, recipe: str, ends: str
+) -> None:
     conversion = by_recipe(recipe)
     assert conversion.recipe == recipe
     assert conversion.float_accuracy.fraction > 0.97
@@ -82,7 +91,9 @@ def test_every_post_training_recipe_takes_a_float_tflite(by_recipe, float_tflite
 
 
 @pytest.mark.parametrize("recipe", ENDS)
-def test_the_old_runtime_answers_rightly_or_is_refused(by_recipe, float_tflite, recipe):
+def test_the_old_runtime_answers_rightly_or_is_refused(
+    by_recipe: Callable[..., Any], float_tflite: ConversionRequest, recipe: str
+) -> None:
     """ai-edge-quantizer leaves every op version at 1; then 2.14 loads the file and is wrong."""
     conversion = by_recipe(recipe)
     model = read_model(conversion.model)
@@ -100,7 +111,9 @@ def test_the_old_runtime_answers_rightly_or_is_refused(by_recipe, float_tflite, 
     assert old_accuracy(conversion, float_tflite.data) >= conversion.accuracy.fraction - 0.01
 
 
-def test_input_and_output_keep_the_names_that_an_application_knows(float_tflite, tmp_path):
+def test_input_and_output_keep_the_names_that_an_application_knows(
+    float_tflite: ConversionRequest, tmp_path: Path
+) -> None:
     model = UnpackedModel(float_tflite.model.read_bytes())
     for (tensor,), name in ((model.inputs, b"pixels:0"), (model.outputs, b"digit:0")):
         model.tensors[tensor].name = name
@@ -112,7 +125,7 @@ def test_input_and_output_keep_the_names_that_an_application_knows(float_tflite,
         assert [spec.name for spec in (*made.inputs, *made.outputs)] == ["pixels:0", "digit:0"]
 
 
-def test_weight_only_computes_in_floats_with_int8_weights(by_recipe):
+def test_weight_only_computes_in_floats_with_int8_weights(by_recipe: Callable[..., Any]) -> None:
     model = read_model(by_recipe("ptq_weight_only").model)
     versions = {op.name: op.version for op in model.operators}
     assert versions["DEQUANTIZE"] == 5
@@ -121,13 +134,15 @@ def test_weight_only_computes_in_floats_with_int8_weights(by_recipe):
     assert sum(tensor.bytes for tensor in kernels) > 0.9 * 18_000
 
 
-def test_weight_only_takes_a_keras_model(digits_request, tmp_path):
+def test_weight_only_takes_a_keras_model(digits_request: ConversionRequest, tmp_path: Path) -> None:
     conversion = convert(replace(digits_request, recipe="ptq_weight_only", out=tmp_path / "out"))
     assert conversion.accuracy.fraction >= conversion.float_accuracy.fraction - 0.01
     assert "DEQUANTIZE" in {op.name for op in read_model(conversion.model).operators}
 
 
-def test_a_recipe_that_trains_refuses_it_with_the_reason(float_tflite, tmp_path):
+def test_a_recipe_that_trains_refuses_it_with_the_reason(
+    float_tflite: ConversionRequest, tmp_path: Path
+) -> None:
     request = replace(float_tflite, recipe="qat_w8a8", out=tmp_path / "out")
     with pytest.raises(
         ConversionError, match="is a .tflite, whose weights can be rounded"
@@ -138,14 +153,18 @@ def test_a_recipe_that_trains_refuses_it_with_the_reason(float_tflite, tmp_path)
 
 
 @pytest.mark.parametrize("recipe", ["ptq_w8a8", "ptq_f16", "ptq_weight_only"])
-def test_what_was_quantized_already_is_refused_with_the_reason(by_recipe, float_tflite, recipe):
+def test_what_was_quantized_already_is_refused_with_the_reason(
+    by_recipe: Callable[..., Any], float_tflite: ConversionRequest, recipe: str
+) -> None:
     model = by_recipe(recipe).model
     request = replace(float_tflite, model=model, out=model.parent / "again")
     with pytest.raises(ConversionError, match="quantized already .tensor '.*' is (int8|float16)"):
         convert(request)
 
 
-def test_a_tflite_that_the_runtime_cannot_run_is_said(float_tflite, tmp_path):
+def test_a_tflite_that_the_runtime_cannot_run_is_said(
+    float_tflite: ConversionRequest, tmp_path: Path
+) -> None:
     from tests.converters.tflite.tflite_maker import model_object, packed
 
     path = tmp_path / "model.tflite"
@@ -155,7 +174,7 @@ def test_a_tflite_that_the_runtime_cannot_run_is_said(float_tflite, tmp_path):
 
 
 @pytest.mark.skipif(not (REAL.exists() and CIFAR.exists()), reason=f"no real pair in {SHARED}")
-def test_a_real_float_tflite_keeps_its_accuracy(tmp_path):
+def test_a_real_float_tflite_keeps_its_accuracy(tmp_path: Path) -> None:
     folder = tmp_path / "some"
     taken = {}
     with tarfile.open(CIFAR) as archive:

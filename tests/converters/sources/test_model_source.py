@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from converters.errors import ConversionError
+from converters.request import ConversionRequest
 from tests.converters.warm import convert
 
 REFUSED = {
@@ -20,7 +22,9 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("name", "message"), REFUSED.items())
-def test_a_model_that_does_not_fit_is_named(zoo, digits_request, tmp_path, name, message):
+def test_a_model_that_does_not_fit_is_named(
+    zoo: Path, digits_request: ConversionRequest, tmp_path: Path, name: str, message: str
+) -> None:
     request = replace(digits_request, model=zoo / name, out=tmp_path / "out")
     with pytest.raises(ConversionError, match=message) as caught:
         convert(request)
@@ -30,14 +34,18 @@ def test_a_model_that_does_not_fit_is_named(zoo, digits_request, tmp_path, name,
     assert not (tmp_path / "out").exists()
 
 
-def test_class_numbers_do_not_teach_a_model_that_gives_pictures(zoo, digits_request, tmp_path):
+def test_class_numbers_do_not_teach_a_model_that_gives_pictures(
+    zoo: Path, digits_request: ConversionRequest, tmp_path: Path
+) -> None:
     request = replace(digits_request, model=zoo / "picture_out.h5", out=tmp_path / "out")
     with pytest.raises(ConversionError, match=r"the model gives \(6, 6, 3\) for each sample"):
         convert(request)
     assert not (tmp_path / "out").exists()
 
 
-def test_data_that_does_not_fit_the_model_leaves_nothing(digits_request, tmp_path):
+def test_data_that_does_not_fit_the_model_leaves_nothing(
+    digits_request: ConversionRequest, tmp_path: Path
+) -> None:
     np.savez(
         tmp_path / "data.npz",
         x_train=np.zeros((20, 9, 9, 1)),

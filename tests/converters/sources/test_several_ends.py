@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from converters.data.data_source import open_dataset
 from converters.data.data_warnings import data_warnings
-from converters.data.dataset import InputForm, Selection
+from converters.data.dataset import Dataset, InputForm, Selection
 from converters.data.fields import to_keras_inputs
 from converters.data.names import plain_names
 from converters.data.several_data import combine_labels
@@ -24,24 +25,24 @@ INPUTS = [["picture", [1, 8, 8, 1]], ["numbers", [1, 4]]]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("several")
     run_program("several_models", path)
     return path
 
 
 @pytest.fixture(scope="module")
-def report(folder) -> dict:
+def report(folder: Path) -> dict:
     path = folder / "report.json"
     run_program("several_report", folder, path)
     return json.loads(path.read_text())
 
 
-def ends(conversion, side):
+def ends(conversion: dict[str, Any], side: str) -> list[list[Any]]:
     return sorted([spec["name"], spec["shape"]] for spec in conversion[side])
 
 
-def figures(report, name):
+def figures(report: dict[str, Any], name: str) -> dict[str, dict[str, Any]]:
     return {one["output"]: one for one in report[name]["conversion"]["output_figures"]}
 
 
@@ -49,7 +50,9 @@ OF_ALL = ("keras2", "hdf5", "keras3", "graph", "tflite", "stored", "function", "
 
 
 @pytest.mark.parametrize("name", OF_ALL)
-def test_a_model_of_any_form_keeps_the_names_of_its_inputs_and_outputs(report, name):
+def test_a_model_of_any_form_keeps_the_names_of_its_inputs_and_outputs(
+    report: dict[str, Any], name: str
+) -> None:
     conversion = report[name]["conversion"]
     assert ends(conversion, "inputs") == sorted(INPUTS)
     assert ends(conversion, "outputs") == [["amount", [1, 1]], ["kind", [1, 3]]]
@@ -63,7 +66,7 @@ def test_a_model_of_any_form_keeps_the_names_of_its_inputs_and_outputs(report, n
 
 
 @pytest.mark.parametrize("name", OF_ALL)
-def test_each_output_is_judged_by_what_it_is(report, name):
+def test_each_output_is_judged_by_what_it_is(report: dict[str, Any], name: str) -> None:
     found = figures(report, name)
     # Of three classes; what always answers the mean is off by 17.
     assert found["kind"]["name"] == "accuracy" and found["kind"]["file"] > 0.9
@@ -79,7 +82,7 @@ def test_each_output_is_judged_by_what_it_is(report, name):
     }  # fmt: skip
 
 
-def test_several_inputs_with_one_output_are_a_plain_classifier(report):
+def test_several_inputs_with_one_output_are_a_plain_classifier(report: dict[str, Any]) -> None:
     conversion = report["inputs"]["conversion"]
     assert ends(conversion, "inputs") == sorted(INPUTS)
     assert conversion["accuracy"]["correct"] > 0.9 * 600
@@ -87,7 +90,9 @@ def test_several_inputs_with_one_output_are_a_plain_classifier(report):
     assert conversion["step_records"][1]["found"]["same_class"] > 0.99
 
 
-def test_channels_go_a_teacher_teaches_and_a_budget_holds_for_the_worst_output(report):
+def test_channels_go_a_teacher_teaches_and_a_budget_holds_for_the_worst_output(
+    report: dict[str, Any],
+) -> None:
     conversion = report["made"]["conversion"]
     channels, distilled, quantized = conversion["step_records"]
     assert channels["found"]["macs"][1] < 0.6 * channels["found"]["macs"][0]
@@ -99,7 +104,9 @@ def test_channels_go_a_teacher_teaches_and_a_budget_holds_for_the_worst_output(r
     assert conversion["budget"]["held"]
 
 
-def test_without_labels_each_output_is_held_to_the_models_own_answers(report):
+def test_without_labels_each_output_is_held_to_the_models_own_answers(
+    report: dict[str, Any],
+) -> None:
     found = figures(report, "unlabelled")
     assert {name: (one["name"], one["given"]) for name, one in found.items()} == {
         "kind": ("accuracy", 1.0),
@@ -109,7 +116,7 @@ def test_without_labels_each_output_is_held_to_the_models_own_answers(report):
     assert report["unlabelled"]["labels"] == ["kind"]
 
 
-def test_improvements_prove_themselves_on_all_outputs(report):
+def test_improvements_prove_themselves_on_all_outputs(report: dict[str, Any]) -> None:
     *_, quantized = report["told"]["conversion"]["step_records"]
     before, after = quantized["found"]["bias_correction"]["sqnr_db"]
     assert after > before or not quantized["found"]["bias_correction"]["kept"]
@@ -125,12 +132,16 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("name", "words"), REFUSED.items(), ids=REFUSED.keys())
-def test_what_does_not_go_with_several_is_refused_before_the_work(report, name, words):
+def test_what_does_not_go_with_several_is_refused_before_the_work(
+    report: dict[str, Any], name: str, words: list[str]
+) -> None:
     for word in words:
         assert word in report[name]["error"] + report[name]["hint"]
 
 
-def test_a_conversion_of_several_outputs_is_read_again(report, folder):
+def test_a_conversion_of_several_outputs_is_read_again(
+    report: dict[str, Any], folder: Path
+) -> None:
     read = read_conversion(folder / "out" / "keras2")
     assert [one.output for one in read.output_figures] == ["kind", "amount"]
     assert worst(read.drops, "test").fraction == max(drop.fraction for drop in read.drops)
@@ -141,7 +152,7 @@ def test_a_conversion_of_several_outputs_is_read_again(report, folder):
 FORM = InputForm((), 2, None, inputs={"b": (3,), "a": (2, 2)}, answers={"z": (4,), "y": (2,)})
 
 
-def arrays(**changed):
+def arrays(**changed: Any) -> dict[str, np.ndarray]:
     random = np.random.default_rng(0)
     good = {}
     for split, count in (("train", 40), ("test", 20)):
@@ -153,13 +164,13 @@ def arrays(**changed):
     return {name: x for name, x in {**good, **changed}.items() if x is not None}
 
 
-def opened(tmp_path, form=FORM, **changed):
+def opened(tmp_path: Path, form: InputForm = FORM, **changed: Any) -> Dataset | None:
     path = tmp_path / "data.npz"
     np.savez(path, **arrays(**changed))
     return open_dataset(path, form, "0..255", 0)
 
 
-def test_samples_are_matched_by_name_whatever_their_order(tmp_path):
+def test_samples_are_matched_by_name_whatever_their_order(tmp_path: Path) -> None:
     dataset = opened(tmp_path)
     rows = np.array([4, 9])
     samples = dataset.read({"some": Selection("train", rows)}, ignore)["some"]
@@ -174,7 +185,7 @@ def test_samples_are_matched_by_name_whatever_their_order(tmp_path):
     np.testing.assert_allclose(parts["y"].targets, arrays()["y_train.y"][rows], rtol=1e-6)
 
 
-def test_pixels_stay_bytes_in_memory(tmp_path):
+def test_pixels_stay_bytes_in_memory(tmp_path: Path) -> None:
     samples = opened(tmp_path).read({"s": Selection("test", np.arange(20))}, ignore)["s"]
     assert samples.stored.dtype["a"].base == np.uint8
 
@@ -193,26 +204,28 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("changed", "message"), WRONG.values(), ids=WRONG.keys())
-def test_wrong_arrays_are_named_with_all_names(tmp_path, changed, message):
+def test_wrong_arrays_are_named_with_all_names(
+    tmp_path: Path, changed: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ConversionError, match=message):
         opened(tmp_path, **changed)
 
 
-def test_losses_of_numbers_are_brought_to_the_size_of_those_of_classes(tmp_path):
+def test_losses_of_numbers_are_brought_to_the_size_of_those_of_classes(tmp_path: Path) -> None:
     parts = opened(tmp_path).task.parts
     spread = arrays()["y_train.y"].std()
     assert parts["y"].weight == pytest.approx(1 / spread**2, rel=1e-4)
     assert parts["z"].weight == 1
 
 
-def test_samples_are_divided_by_the_combination_of_classes():
+def test_samples_are_divided_by_the_combination_of_classes() -> None:
     first, second = np.arange(120) % 2, np.arange(120) // 2 % 3
     assert len(set(combine_labels({"first": first, "second": second}).tolist())) == 6
     rare = np.arange(120)
     np.testing.assert_array_equal(combine_labels({"first": first, "rare": rare}), first)
 
 
-def test_the_worst_output_is_the_one_that_loses_most():
+def test_the_worst_output_is_the_one_that_loses_most() -> None:
     drops = [
         Drop("test", 100, 3, 1, (0, 0.05), output="kind"),
         Drop("test", 100, 50, 40, (0, 0.1), "mae", 1.0, 1.04, False, "amount"),
@@ -222,13 +235,13 @@ def test_the_worst_output_is_the_one_that_loses_most():
     assert worst(drops).fraction == 0.09
 
 
-def test_names_are_stable_whatever_made_them():
+def test_names_are_stable_whatever_made_them() -> None:
     assert plain_names(["serving_default_left:0", "right"], "input") == ("left", "right")
     assert plain_names(["a/b", "a b"], "input") == ("a_b", "a_b_1")
     assert plain_names(["whatever"], "input") == ("input",)
 
 
-def test_a_recipe_may_describe_each_output(tmp_path):
+def test_a_recipe_may_describe_each_output(tmp_path: Path) -> None:
     table = {"custom_objects": "mine:own", "outputs": {"y": {"metric": "r2", "loss": "mae"}}}
     wish = parse_task(table, "recipe", tmp_path)
     assert wish.for_output("y").task("regression").metric == "r2"
@@ -242,7 +255,7 @@ def test_a_recipe_may_describe_each_output(tmp_path):
         parse_task({"outputs": {"y": {"kind": "reconstruction"}}}, "recipe", tmp_path)
 
 
-def test_missing_classes_are_told_of_each_output(tmp_path):
+def test_missing_classes_are_told_of_each_output(tmp_path: Path) -> None:
     few = {"y_train.z": np.arange(40) % 3, "y_test.z": np.arange(20) % 3}
     dataset = opened(tmp_path, **few)
     rows = {use: Selection(use, np.arange(20)) for use in ("train", "test")}

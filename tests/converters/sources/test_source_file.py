@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -27,11 +28,11 @@ from converters.sources.source_file import KERAS_3, SAVED_MODEL, TF_KERAS
         ("keras3_export", SAVED_MODEL),
     ],
 )
-def test_the_content_tells_the_kind(zoo, name, kind):
+def test_the_content_tells_the_kind(zoo: Path, name: str, kind: str) -> None:
     assert identify(zoo / name).kind == kind
 
 
-def test_every_kind_has_its_two_functions_and_the_hint_names_them_all():
+def test_every_kind_has_its_two_functions_and_the_hint_names_them_all() -> None:
     for source in SOURCES.values():
         assert callable(function_at(source.recogniser))
         assert callable(function_at(source.loader))
@@ -39,7 +40,7 @@ def test_every_kind_has_its_two_functions_and_the_hint_names_them_all():
     assert MODEL_SUFFIXES == (".h5", ".keras", ".tflite")
 
 
-def refused(path):
+def refused(path: Path) -> str:
     with pytest.raises(ConversionError) as caught:
         identify(path)
     assert str(path) in str(caught.value)
@@ -48,11 +49,11 @@ def refused(path):
 
 
 @pytest.mark.parametrize("name", ["lambda.h5", "lambda.keras", "lambda3.keras"])
-def test_code_in_a_file_is_named_and_never_run(zoo, name):
+def test_code_in_a_file_is_named_and_never_run(zoo: Path, name: str) -> None:
     assert "layer 'twice' is a Lambda layer" in refused(zoo / name)
 
 
-def test_weights_alone_are_no_model(zoo):
+def test_weights_alone_are_no_model(zoo: Path) -> None:
     assert "holds weights only" in refused(zoo / "only_weights.h5")
 
 
@@ -66,7 +67,7 @@ def test_weights_alone_are_no_model(zoo):
         (b"\x89HDF\r\n\x1a\n and no more", "is a damaged HDF5 file"),
     ],
 )
-def test_what_is_no_model_is_said(tmp_path, content, message):
+def test_what_is_no_model_is_said(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "model.keras"
     path.write_bytes(content)
     assert message in refused(path)
@@ -74,25 +75,25 @@ def test_what_is_no_model_is_said(tmp_path, content, message):
 
 @pytest.mark.parametrize("name", ["keras2.h5", "keras3.keras"])
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.95])
-def test_a_cut_off_model_is_refused(zoo, tmp_path, name, share):
+def test_a_cut_off_model_is_refused(zoo: Path, tmp_path: Path, name: str, share: float) -> None:
     whole = (zoo / name).read_bytes()
     path = tmp_path / name
     path.write_bytes(whole[: int(len(whole) * share)])
     assert "not a complete Keras model" in refused(path) or "damaged HDF5" in refused(path)
 
 
-def test_a_zip_of_something_else_is_refused(tmp_path):
+def test_a_zip_of_something_else_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.keras"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("metadata.json", json.dumps([1, 2]))
     assert "not a complete Keras model" in refused(path)
 
 
-def test_a_folder_of_something_else_is_refused(tmp_path):
+def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     assert "without saved_model.pb" in refused(tmp_path)
 
 
-def test_layers_inside_of_wrappers_and_models_are_seen():
+def test_layers_inside_of_wrappers_and_models_are_seen() -> None:
     inner = {"class_name": "Dense", "config": {"name": "inside"}}
     wrapper = {"class_name": "TimeDistributed", "config": {"name": "around", "layer": inner}}
     nested = {"class_name": "Functional", "config": {"name": "m", "layers": [wrapper, None, 3]}}

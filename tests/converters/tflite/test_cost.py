@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from converters.evidence.conversion import Conversion
 from converters.tflite.cost import cost_of
 from tests.tiny_model import add_model
 
@@ -23,14 +24,14 @@ MODELS = Path(__file__).resolve().parents[4] / "shared" / "models"
         ("mobilenet_v1_0.25_128_quant", 14e6, 0.47e6),
     ],
 )
-def test_work_and_weights_are_what_was_published(name, macs, parameters):
+def test_work_and_weights_are_what_was_published(name: str, macs: float, parameters: float) -> None:
     cost = cost_of(MODELS / f"{name}.tflite")
     assert cost.macs == pytest.approx(macs, rel=0.04)
     assert cost.parameters == pytest.approx(parameters, rel=0.01)
     assert cost.uncounted == ()
 
 
-def test_the_digits_are_counted_as_by_hand(digits_ptq):
+def test_the_digits_are_counted_as_by_hand(digits_ptq: Conversion) -> None:
     cost = digits_ptq.cost
     convolutions = 64 * 9 * 1 * 16 + 64 * 9 * 16 * 32 + 16 * 9 * 32 * 32
     assert cost.macs == convolutions + 512 * 10
@@ -42,7 +43,7 @@ def test_the_digits_are_counted_as_by_hand(digits_ptq):
     assert cost.compressed_bytes == len(zlib.compress(content, 9)) < len(content)
 
 
-def test_tensors_are_held_from_their_first_to_their_last_use(tmp_path):
+def test_tensors_are_held_from_their_first_to_their_last_use(tmp_path: Path) -> None:
     path = tmp_path / "add.tflite"
     path.write_bytes(add_model())
     cost = cost_of(path)

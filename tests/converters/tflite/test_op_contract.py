@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from converters.errors import ConversionError
+from converters.evidence.conversion import Conversion
 from converters.model_file import RuntimeRequirement
 from converters.tflite.contract import minimum_runtime, refusals, tflite_version
 from converters.tflite.reader import read_model
@@ -20,11 +23,11 @@ TABLE = Path(__file__).parents[3] / "converters" / "tflite" / "op_versions.toml"
 OP_VERSIONS = tomlkit.parse(TABLE.read_text()).unwrap()
 
 
-def litert(**arguments):
+def litert(**arguments: Any) -> tuple[Any, str]:
     return Interpreter(**arguments), "ai-edge-litert"
 
 
-def old(**arguments):
+def old(**arguments: Any) -> tuple[Any, str] | None:
     module = pytest.importorskip(
         "tflite_runtime.interpreter", reason="tflite-runtime 2.14 is not installed here"
     )
@@ -34,14 +37,14 @@ def old(**arguments):
 @pytest.fixture(
     params=[(litert, "2.3.0"), (old, "2.14.0")], ids=["ai-edge-litert", "tflite-runtime"]
 )
-def runtime(request):
+def runtime(request: pytest.FixtureRequest) -> tuple[Callable[..., Any], str, str]:
     """How to make an interpreter, and the runtime's name and version."""
     make, version = request.param
     _, name = make(model_content=op_model("RELU", 1))
     return make, name, version
 
 
-def loads(make, content):
+def loads(make: Callable[..., Any], content: bytes) -> bool:
     try:
         make(model_content=content)
     except (ValueError, RuntimeError):
@@ -49,7 +52,9 @@ def loads(make, content):
     return True
 
 
-def test_every_line_of_the_table_is_true_of_the_real_runtime(runtime, tmp_path):
+def test_every_line_of_the_table_is_true_of_the_real_runtime(
+    runtime: tuple[Callable[..., Any], str, str], tmp_path: Path
+) -> None:
     make, name, version = runtime
     wrong = []
     for op, versions in OP_VERSIONS.items():
@@ -63,12 +68,12 @@ def test_every_line_of_the_table_is_true_of_the_real_runtime(runtime, tmp_path):
     assert wrong == []
 
 
-def test_the_old_runtime_loads_no_op_that_the_table_does_not_know():
+def test_the_old_runtime_loads_no_op_that_the_table_does_not_know() -> None:
     schema_ops = {op for op in OP_VERSIONS if loads(old, op_model(op, len(OP_VERSIONS[op]) + 1))}
     assert schema_ops == set()
 
 
-def test_a_dynamic_range_dense_is_refused_by_kedge_and_by_the_old_runtime(zoo):
+def test_a_dynamic_range_dense_is_refused_by_kedge_and_by_the_old_runtime(zoo: Path) -> None:
     path = zoo / "dense_dynamic.tflite"
     model = read_model(path)
     assert refusals(model, "tflite-runtime", "2.14.0") == (
@@ -81,7 +86,7 @@ def test_a_dynamic_range_dense_is_refused_by_kedge_and_by_the_old_runtime(zoo):
     litert(model_path=str(path))
 
 
-def answers(interpreter, samples):
+def answers(interpreter: Any, samples: np.ndarray) -> np.ndarray:
     interpreter.allocate_tensors()
     (input_,), (output,) = interpreter.get_input_details(), interpreter.get_output_details()
     rows = []
@@ -92,7 +97,7 @@ def answers(interpreter, samples):
     return np.array(rows)
 
 
-def claiming(path, version, copy):
+def claiming(path: Path, version: int, copy: Path) -> Path:
     """The same file, in which every op claims a version."""
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(path.read_bytes(), 0))
     for code in model.operatorCodes:
@@ -105,8 +110,8 @@ def claiming(path, version, copy):
     ("name", "old_is_right"), [("dense", False), ("conv", True), ("depthwise", True)]
 )
 def test_dynamic_range_is_judged_by_its_weights_and_not_by_its_claim(
-    zoo, tmp_path, name, old_is_right
-):
+    zoo: Path, tmp_path: Path, name: str, old_is_right: bool
+) -> None:
     """tflite-runtime 2.14 loads a Dense layer that claims version 1, and answers wrongly."""
     path = claiming(zoo / f"{name}_dynamic.tflite", 1, tmp_path / "model.tflite")
     with np.load(zoo / f"{name}.npz") as data:
@@ -126,14 +131,18 @@ def test_dynamic_range_is_judged_by_its_weights_and_not_by_its_claim(
         )
 
 
-def test_files_of_the_converter_claim_what_their_weights_call_for(zoo, digits_ptq, digits_qat):
+def test_files_of_the_converter_claim_what_their_weights_call_for(
+    zoo: Path, digits_ptq: Conversion, digits_qat: tuple[Any, ...]
+) -> None:
     files = [digits_ptq.model, digits_qat[0].model, *zoo.glob("*.tflite")]
     operators = [operator for path in files for operator in read_model(path).operators]
     assert max(operator.least_version for operator in operators) == 12
     assert all(operator.least_version <= operator.version for operator in operators)
 
 
-def test_int8_models_are_accepted_by_kedge_and_by_the_old_runtime(digits_ptq, digits_qat):
+def test_int8_models_are_accepted_by_kedge_and_by_the_old_runtime(
+    digits_ptq: Conversion, digits_qat: tuple[Any, ...]
+) -> None:
     for conversion in (digits_ptq, digits_qat[0]):
         assert refusals(read_model(conversion.model), "tflite-runtime", "2.14.0") == ()
         interpreter, _ = old(model_path=str(conversion.model))
@@ -141,7 +150,7 @@ def test_int8_models_are_accepted_by_kedge_and_by_the_old_runtime(digits_ptq, di
         assert answers(interpreter, zeros).shape == (1, 10)
 
 
-def test_per_channel_dense_computes_the_same_on_the_old_runtime(zoo):
+def test_per_channel_dense_computes_the_same_on_the_old_runtime(zoo: Path) -> None:
     """Its op version does not change, so an old runtime that knew one scale only would be wrong."""
     path = zoo / "dense_int8.tflite"
     model = read_model(path)
@@ -163,7 +172,9 @@ def test_per_channel_dense_computes_the_same_on_the_old_runtime(zoo):
         ("my_op", "my_op is a custom op, which no TFLite runtime wheel contains"),
     ],
 )
-def test_a_foreign_op_is_refused_by_kedge_and_by_the_runtimes(runtime, tmp_path, op, message):
+def test_a_foreign_op_is_refused_by_kedge_and_by_the_runtimes(
+    runtime: tuple[Callable[..., Any], str, str], tmp_path: Path, op: str, message: str
+) -> None:
     make, name, version = runtime
     path = tmp_path / "model.tflite"
     path.write_bytes(packed(model_object("CUSTOM", 1, op, use=True)))
@@ -175,14 +186,16 @@ def test_a_foreign_op_is_refused_by_kedge_and_by_the_runtimes(runtime, tmp_path,
 
 
 @pytest.mark.parametrize("op", ["edgetpu-custom-op", "TFLite_Detection_PostProcess"])
-def test_ops_that_the_board_or_the_runtime_brings_are_not_refused(tmp_path, op):
+def test_ops_that_the_board_or_the_runtime_brings_are_not_refused(tmp_path: Path, op: str) -> None:
     path = tmp_path / "model.tflite"
     path.write_bytes(packed(model_object("CUSTOM", 1, op, use=True)))
     assert refusals(read_model(path), "tflite-runtime", "2.14.0") == ()
 
 
 @pytest.mark.parametrize(("op", "version"), [("CONV_2D", 99), ("STABLEHLO_ABS", 1)])
-def test_an_op_that_the_table_does_not_know_is_taken_to_be_newer(tmp_path, op, version):
+def test_an_op_that_the_table_does_not_know_is_taken_to_be_newer(
+    tmp_path: Path, op: str, version: int
+) -> None:
     path = tmp_path / "model.tflite"
     path.write_bytes(packed(model_object(op, version, use=True)))
     model = read_model(path)
@@ -203,11 +216,11 @@ def test_an_op_that_the_table_does_not_know_is_taken_to_be_newer(tmp_path, op, v
         ("ai-edge-litert", "3.0", (2, 22)),
     ],
 )
-def test_a_runtime_contains_a_tflite(runtime, version, contains):
+def test_a_runtime_contains_a_tflite(runtime: str, version: str, contains: tuple[Any, ...]) -> None:
     assert tflite_version(runtime, version) == contains
 
 
 @pytest.mark.parametrize(("runtime", "version"), [("tvm", "1.0"), ("tflite-runtime", "new")])
-def test_an_unknown_runtime_is_said(runtime, version):
+def test_an_unknown_runtime_is_said(runtime: str, version: str) -> None:
     with pytest.raises(ConversionError, match=f"runtime {runtime} {version} is unknown"):
         tflite_version(runtime, version)

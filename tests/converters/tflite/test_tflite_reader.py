@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import flatbuffers
 import pytest
@@ -9,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from converters.errors import ConversionError
+from converters.evidence.conversion import Conversion
 from converters.model_file import Operator
 from converters.tflite.reader import read_model
 from tests.converters.tflite.tflite_maker import model_object, op_model, packed, tensor
 
 
-def refused(path):
+def refused(path: Path) -> str:
     with pytest.raises(ConversionError) as caught:
         read_model(path)
     assert str(path) in str(caught.value)
@@ -22,13 +26,13 @@ def refused(path):
     return str(caught.value)
 
 
-def written(tmp_path, content):
+def written(tmp_path: Path, content: bytes) -> Path:
     path = tmp_path / "model.tflite"
     path.write_bytes(content)
     return path
 
 
-def test_it_tells_what_is_in_a_file_that_kedge_wrote(digits_ptq):
+def test_it_tells_what_is_in_a_file_that_kedge_wrote(digits_ptq: Conversion) -> None:
     model = read_model(digits_ptq.model)
     assert (model.sha256, model.size_bytes) == (digits_ptq.model_sha256, digits_ptq.model_bytes)
     ops = {operator.name: operator for operator in model.operators}
@@ -43,7 +47,7 @@ def test_it_tells_what_is_in_a_file_that_kedge_wrote(digits_ptq):
     assert (spec.shape, spec.dtype, spec.zero_point) == ((1, 8, 8, 1), "int8", -128)
 
 
-def test_a_file_made_for_the_edge_tpu_says_so(tmp_path):
+def test_a_file_made_for_the_edge_tpu_says_so(tmp_path: Path) -> None:
     path = written(tmp_path, op_model("CUSTOM", 1, "edgetpu-custom-op"))
     assert not read_model(path).edgetpu  # named, but never used
     path.write_bytes(packed(model_object("CUSTOM", 1, "edgetpu-custom-op", use=True)))
@@ -63,16 +67,16 @@ def test_a_file_made_for_the_edge_tpu_says_so(tmp_path):
         (b"\x08\0\0\0TFL3" + b"\0" * 100, "is a damaged or cut-off .tflite of 108 bytes"),
     ],
 )
-def test_what_is_no_tflite_is_said(tmp_path, content, message):
+def test_what_is_no_tflite_is_said(tmp_path: Path, content: bytes, message: str) -> None:
     assert message in refused(written(tmp_path, content))
 
 
-def test_a_folder_and_a_missing_file_are_said(tmp_path):
+def test_a_folder_and_a_missing_file_are_said(tmp_path: Path) -> None:
     assert "is a folder, expected a .tflite" in refused(tmp_path)
     assert "not found" in refused(tmp_path / "absent.tflite")
 
 
-def test_every_truncation_of_a_small_file_is_noticed(tmp_path):
+def test_every_truncation_of_a_small_file_is_noticed(tmp_path: Path) -> None:
     whole = packed(model_object(use=True))
     path = written(tmp_path, whole)
     assert read_model(path).operators[0].name == "RELU"
@@ -80,7 +84,7 @@ def test_every_truncation_of_a_small_file_is_noticed(tmp_path):
         assert "model.tflite" in refused(written(tmp_path, whole[:size]))
 
 
-def test_truncations_of_a_real_file_are_noticed(tmp_path, digits_ptq):
+def test_truncations_of_a_real_file_are_noticed(tmp_path: Path, digits_ptq: Conversion) -> None:
     whole = digits_ptq.model.read_bytes()
     ends = range(len(whole) - 200, len(whole))
     for size in [*range(0, 200), *range(200, len(whole), 97), *ends]:
@@ -88,7 +92,7 @@ def test_truncations_of_a_real_file_are_noticed(tmp_path, digits_ptq):
 
 
 @pytest.fixture(scope="module")
-def real(digits_ptq, tmp_path_factory):
+def real(digits_ptq: Conversion, tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, Path]:
     return digits_ptq.model.read_bytes(), tmp_path_factory.mktemp("mutated") / "model.tflite"
 
 
@@ -101,7 +105,9 @@ def real(digits_ptq, tmp_path_factory):
         max_size=8,
     )
 )
-def test_a_mutated_file_is_read_or_refused_and_nothing_else(real, changes):
+def test_a_mutated_file_is_read_or_refused_and_nothing_else(
+    real: tuple[bytes, Path], changes: list[tuple[float, bytes]]
+) -> None:
     content, path = bytearray(real[0]), real[1]
     for where, what in changes:
         # The structure is at both ends of the file, the weights are between them.
@@ -116,7 +122,9 @@ def test_a_mutated_file_is_read_or_refused_and_nothing_else(real, changes):
 
 @settings(max_examples=200, deadline=2_000)
 @given(st.integers(0, 2**31), st.integers(1, 4))
-def test_mutated_structure_is_read_or_refused_and_nothing_else(real, number, width):
+def test_mutated_structure_is_read_or_refused_and_nothing_else(
+    real: tuple[bytes, Path], number: int, width: int
+) -> None:
     content, path = bytearray(packed(model_object(use=True))), real[1]
     at = 8 + number % (len(content) - 12)
     content[at : at + width] = (number * 2654435761 % 2**32).to_bytes(4, "little")[:width]
@@ -131,7 +139,9 @@ def test_mutated_structure_is_read_or_refused_and_nothing_else(real, number, wid
     ("offset", "size", "message"),
     [(4096, 8, "buffer 1 ends at byte 4104"), (16, 2**63, "buffer 1 ends at byte"), (64, 32, "")],
 )
-def test_weights_outside_of_the_flatbuffer_must_be_in_the_file(tmp_path, offset, size, message):
+def test_weights_outside_of_the_flatbuffer_must_be_in_the_file(
+    tmp_path: Path, offset: int, size: int, message: str
+) -> None:
     model = model_object()
     model.subgraphs[0].tensors.append(tensor("w", buffer=1, shape=(8,)))
     outside = schema.BufferT()
@@ -156,18 +166,20 @@ def test_weights_outside_of_the_flatbuffer_must_be_in_the_file(tmp_path, offset,
         (lambda m: setattr(m, "subgraphs", []), "it has no subgraph"),
     ],
 )
-def test_a_number_that_points_nowhere_is_refused(tmp_path, change, message):
+def test_a_number_that_points_nowhere_is_refused(
+    tmp_path: Path, change: Callable[..., Any], message: str
+) -> None:
     model = model_object(use=True)
     change(model)
     assert message in refused(written(tmp_path, packed(model)))
 
 
-def test_a_file_that_points_at_the_same_bytes_again_and_again_ends_soon(tmp_path):
+def test_a_file_that_points_at_the_same_bytes_again_and_again_ends_soon(tmp_path: Path) -> None:
     builder = flatbuffers.Builder(1024)
     one = tensor("x").Pack(builder)
     count = 3_000
 
-    def repeated(offset):
+    def repeated(offset: int) -> int:
         builder.StartVector(4, count, 4)
         for _ in range(count):
             builder.PrependUOffsetTRelative(offset)

@@ -2,17 +2,21 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from converters.errors import ConversionError
+from converters.evidence.conversion import Conversion
 from converters.evidence.golden import read_golden
 from converters.tflite.run import host_runtime, run_model
 from tests.converters.tflite.tflite_maker import model_object, packed
 
 
-def test_samples_come_back_one_row_each(digits_ptq):
+def test_samples_come_back_one_row_each(digits_ptq: Conversion) -> None:
     golden = read_golden(digits_ptq.golden)
     seen = []
     results = run_model(digits_ptq.model, golden.inputs, on_progress=lambda *a: seen.append(a))
@@ -30,18 +34,20 @@ def test_samples_come_back_one_row_each(digits_ptq):
         (lambda x: x[:, :4], r"given int8 \(359, 4, 8, 1\)"),
     ],
 )
-def test_an_input_that_does_not_fit_is_named(digits_ptq, changed, message):
+def test_an_input_that_does_not_fit_is_named(
+    digits_ptq: Conversion, changed: Callable[..., Any], message: str
+) -> None:
     inputs = {name: changed(x) for name, x in read_golden(digits_ptq.golden).inputs.items()}
     with pytest.raises(ConversionError, match=message):
         run_model(digits_ptq.model, inputs)
 
 
-def test_an_input_of_another_name_is_named(digits_ptq):
+def test_an_input_of_another_name_is_named(digits_ptq: Conversion) -> None:
     with pytest.raises(ConversionError, match="was given .'other'."):
         run_model(digits_ptq.model, {"other": np.zeros((1, 8, 8, 1), np.int8)})
 
 
-def test_a_file_that_the_runtime_refuses_is_named(tmp_path):
+def test_a_file_that_the_runtime_refuses_is_named(tmp_path: Path) -> None:
     path = tmp_path / "model.tflite"
     path.write_bytes(packed(model_object("CUSTOM", 1, "my_op", use=True)))
     with pytest.raises(ConversionError, match="model.tflite: ai-edge-litert .* cannot run it"):
@@ -50,7 +56,7 @@ def test_a_file_that_the_runtime_refuses_is_named(tmp_path):
         run_model(tmp_path / "absent.tflite", {})
 
 
-def test_the_runtime_says_nothing_on_the_terminal(digits_ptq):
+def test_the_runtime_says_nothing_on_the_terminal(digits_ptq: Conversion) -> None:
     code = (
         "import sys; from pathlib import Path; from converters.evidence.golden import read_golden; "
         "from converters.tflite.run import run_model; "
@@ -62,7 +68,7 @@ def test_the_runtime_says_nothing_on_the_terminal(digits_ptq):
     assert (done.stdout, done.stderr) == (b"", b"")
 
 
-def test_the_host_runtime_has_a_version():
+def test_the_host_runtime_has_a_version() -> None:
     name, version = host_runtime()
     assert name == "ai-edge-litert"
     assert version.startswith("2.")

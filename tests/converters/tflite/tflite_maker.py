@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import flatbuffers
 from ai_edge_litert import schema_py_generated as schema
 
 
-def packed(model) -> bytes:
+def packed(model: Any) -> bytes:
     builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
@@ -17,7 +19,7 @@ def op_model(op: str, version: int, custom: str = "") -> bytes:
     return packed(model_object(op, version, custom))
 
 
-def model_object(op: str = "RELU", version: int = 1, custom: str = "", use: bool = False):
+def model_object(op: str = "RELU", version: int = 1, custom: str = "", use: bool = False) -> Any:
     code = schema.OperatorCodeT()
     code.builtinCode = getattr(schema.BuiltinOperator, op)
     code.deprecatedBuiltinCode = min(code.builtinCode, 127)
@@ -38,7 +40,7 @@ def model_object(op: str = "RELU", version: int = 1, custom: str = "", use: bool
     return model
 
 
-def tensor(name: str, buffer: int = 0, shape: tuple[int, ...] = (1,)):
+def tensor(name: str, buffer: int = 0, shape: tuple[int, ...] = (1,)) -> Any:
     made = schema.TensorT()
     made.name, made.shape, made.buffer = name, list(shape), buffer
     made.type = schema.TensorType.FLOAT32

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from converters.errors import ConversionError
 from converters.recipe.recipe import RecipeError, load_recipe
+from converters.request import ConversionRequest
 from converters.work.step_keys import StepKeys
 from tests.converters.conftest import run_program
 from tests.converters.warm import convert
 
 
 @pytest.fixture(scope="module")
-def report(digits, tmp_path_factory):
+def report(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """See distill_report.py."""
     path = tmp_path_factory.mktemp("distill") / "report.json"
     run_program(
@@ -29,12 +33,12 @@ def report(digits, tmp_path_factory):
     return json.loads(path.read_text())
 
 
-def softmax(logits):
+def softmax(logits: np.ndarray) -> np.ndarray:
     powers = np.exp(logits)
     return powers / powers.sum(axis=-1, keepdims=True)
 
 
-def test_the_loss_is_hintons(report):
+def test_the_loss_is_hintons(report: dict[str, Any]) -> None:
     """(1 - alpha) CE + alpha T^2 KL, with alpha 0.75 and T 2."""
     wanted = []
     for label, teacher, logits in (
@@ -48,7 +52,7 @@ def test_the_loss_is_hintons(report):
     assert report["loss"] == pytest.approx(wanted, rel=1e-5)
 
 
-def test_attention_is_the_squares_over_channels_of_length_1(report):
+def test_attention_is_the_squares_over_channels_of_length_1(report: dict[str, Any]) -> None:
     found, length = report["features"], np.hypot(9, 16)
     assert found["map"] == pytest.approx([9 / length, 16 / length])
     assert found["doubled"] == pytest.approx(0, abs=1e-6)  # how strong it is does not matter
@@ -57,11 +61,11 @@ def test_attention_is_the_squares_over_channels_of_length_1(report):
     assert found["whole"] == pytest.approx(2.0 * distance)  # the answers agree
 
 
-def test_a_regressor_is_judged_by_its_error_as_a_share(report):
+def test_a_regressor_is_judged_by_its_error_as_a_share(report: dict[str, Any]) -> None:
     assert report["features"]["regressor"] == pytest.approx(0.5 * 0.25)  # half of it is missing
 
 
-def test_layers_are_paired_before_each_loss_of_resolution(report):
+def test_layers_are_paired_before_each_loss_of_resolution(report: dict[str, Any]) -> None:
     sizes = [(pair[2], pair[3]) for pair in report["pairs"]]
     assert sizes == [(8, 8), (4, 4)]
     assert all(student == teacher for student, teacher, *_ in report["pairs"])
@@ -70,7 +74,9 @@ def test_layers_are_paired_before_each_loss_of_resolution(report):
 
 
 @pytest.mark.parametrize("features", ["attention", "regressor"])
-def test_nothing_of_the_features_is_in_the_files_but_what_they_taught(report, features):
+def test_nothing_of_the_features_is_in_the_files_but_what_they_taught(
+    report: dict[str, Any], features: str
+) -> None:
     plain, taught = report["files"]["none"], report["files"][features]
     assert taught["float"] == plain["float"]
     assert len(plain["float"]) > 10
@@ -78,12 +84,12 @@ def test_nothing_of_the_features_is_in_the_files_but_what_they_taught(report, fe
     assert taught["weights"] != plain["weights"]
 
 
-def test_nor_is_it_in_the_file_that_was_trained_in_8_bits(report):
+def test_nor_is_it_in_the_file_that_was_trained_in_8_bits(report: dict[str, Any]) -> None:
     assert report["files"]["regressor"]["int8"] == report["files"]["none"]["int8"]
     assert len(report["files"]["none"]["int8"]) > 10
 
 
-def test_with_alpha_1_no_label_is_looked_at(report):
+def test_with_alpha_1_no_label_is_looked_at(report: dict[str, Any]) -> None:
     """The same weights to the last bit come of shuffled labels."""
     assert report["same_without_labels"] == {
         "distill 1": True,
@@ -93,17 +99,17 @@ def test_with_alpha_1_no_label_is_looked_at(report):
 
 
 @pytest.fixture(scope="module")
-def teachers(digits, tmp_path_factory):
+def teachers(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("teachers")
     run_program("teacher_models", digits / "digits.keras", folder)
     return folder
 
 
 @pytest.fixture
-def taught_by(teachers):
+def taught_by(teachers: Path) -> Callable[..., Any]:
     """The path of a recipe whose teachers are these, beside them."""
 
-    def write(*names, fields=""):
+    def write(*names: Any, fields: str = "") -> str:
         path = teachers / "taught.toml"
         path.write_text(
             f'schema = 1\n[[step]]\nkind = "qat_w8a8"\nepochs = 1\nlearning_rate = 1e-4\n{fields}'
@@ -115,8 +121,8 @@ def taught_by(teachers):
 
 
 def test_several_teachers_are_named_in_the_recipe_and_told_by_digest(
-    taught_by, teachers, digits_request, tmp_path
-):
+    taught_by: Callable[..., Any], teachers: Path, digits_request: ConversionRequest, tmp_path: Path
+) -> None:
     recipe = taught_by("same.h5", "other.keras", fields='features = "attention"')
     conversion = convert(replace(digits_request, recipe=recipe, out=tmp_path / "out"))
     (record,) = conversion.step_records
@@ -136,7 +142,13 @@ def test_several_teachers_are_named_in_the_recipe_and_told_by_digest(
         ("other_order.keras", "the classes in another order"),
     ],
 )
-def test_a_teacher_that_does_not_fit_is_refused(taught_by, digits_request, tmp_path, name, told):
+def test_a_teacher_that_does_not_fit_is_refused(
+    taught_by: Callable[..., Any],
+    digits_request: ConversionRequest,
+    tmp_path: Path,
+    name: str,
+    told: str,
+) -> None:
     request = replace(digits_request, recipe=taught_by("same.h5", name), out=tmp_path / "out")
     with pytest.raises(ConversionError, match=told) as caught:
         convert(request)
@@ -145,7 +157,9 @@ def test_a_teacher_that_does_not_fit_is_refused(taught_by, digits_request, tmp_p
     assert not (tmp_path / "out").exists()
 
 
-def test_a_teacher_that_changed_is_another_step(taught_by, teachers):
+def test_a_teacher_that_changed_is_another_step(
+    taught_by: Callable[..., Any], teachers: Path
+) -> None:
     keys = StepKeys("", "", "", 0, "", {})
     recipe = load_recipe(taught_by("same.h5"))
     content = (teachers / "same.h5").read_bytes()
@@ -167,7 +181,7 @@ def test_a_teacher_that_changed_is_another_step(taught_by, teachers):
         ('teacher = "original"\nfeatures = "all"', "none, attention, regressor"),
     ],
 )
-def test_a_recipe_that_names_teachers_wrongly_is_told(tmp_path, line, told):
+def test_a_recipe_that_names_teachers_wrongly_is_told(tmp_path: Path, line: str, told: str) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(f'schema = 1\n[[step]]\nkind = "qat_w8a8"\n{line}\n')
     with pytest.raises(RecipeError) as caught:

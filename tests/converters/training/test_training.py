@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -10,14 +11,14 @@ from tests.converters.conftest import run_program
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory):
+def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """See training_report.py."""
     path = tmp_path_factory.mktemp("training") / "report.json"
     run_program("training_report", path)
     return json.loads(path.read_text())
 
 
-def test_the_learning_rate_is_the_one_that_did_best_in_a_trial(report):
+def test_the_learning_rate_is_the_one_that_did_best_in_a_trial(report: dict[str, Any]) -> None:
     tried = {float(rate): loss for rate, loss in report["whole"]["tried"].items()}
     assert set(tried) == {1e-6, 3e-3, 1e-2}
     assert report["whole"]["learning_rate"] == min(tried, key=lambda rate: tried[rate])
@@ -25,7 +26,7 @@ def test_the_learning_rate_is_the_one_that_did_best_in_a_trial(report):
     assert report["rates"][0] == pytest.approx(report["whole"]["learning_rate"])
 
 
-def test_it_ends_when_nothing_is_gained_and_keeps_the_best_epoch(report):
+def test_it_ends_when_nothing_is_gained_and_keeps_the_best_epoch(report: dict[str, Any]) -> None:
     whole = report["whole"]
     epochs = len(whole["losses"])
     assert epochs < 30
@@ -37,7 +38,7 @@ def test_it_ends_when_nothing_is_gained_and_keeps_the_best_epoch(report):
     assert [steps[1] / steps[0], steps[2] / steps[1]] == pytest.approx([0.3, 0.3])
 
 
-def test_an_interrupted_training_ends_at_the_very_same_weights(report):
+def test_an_interrupted_training_ends_at_the_very_same_weights(report: dict[str, Any]) -> None:
     assert report["interrupted"]
     assert report["resumed"] == report["whole"]
     assert report["same_weights"]
@@ -45,11 +46,11 @@ def test_an_interrupted_training_ends_at_the_very_same_weights(report):
     assert report["rates_after"] == report["rates"][-len(report["rates_after"]) :]
 
 
-def test_a_training_that_is_done_is_forgotten(report):
+def test_a_training_that_is_done_is_forgotten(report: dict[str, Any]) -> None:
     assert report["forgotten"]
 
 
-def test_what_was_chosen_is_in_the_record(digits_qat):
+def test_what_was_chosen_is_in_the_record(digits_qat: tuple[Any, ...]) -> None:
     (record,) = digits_qat[0].step_records
     found = record.found
     assert found["chosen_by"] == "kedge"

@@ -8,14 +8,18 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from converters.errors import ConversionError
 from converters.evidence.conversion import read_conversion
 from converters.process import convert
+from converters.request import ConversionRequest
 from converters.workers import Worker, wait_for_others, worker_of
 from tests.converters.conftest import PARENT, REPOSITORY, run_program
 
@@ -23,7 +27,7 @@ WITHIN_SECONDS = 300
 TRAINED, BATCH = 600, 25
 
 
-def free_addresses(count=2):
+def free_addresses(count: int = 2) -> list[str]:
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:
@@ -31,13 +35,13 @@ def free_addresses(count=2):
         return [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
 
 
-def cluster(addresses, number):
+def cluster(addresses: list[str], number: int) -> str:
     return json.dumps(
         {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": number}}
     )
 
 
-def start(*command, **environment):
+def start(*command: Any, **environment: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, *map(str, command)],
         env={
@@ -55,7 +59,7 @@ def start(*command, **environment):
 
 
 @contextlib.contextmanager
-def two(*command_of_each):
+def two(*command_of_each: Any) -> Iterator[Any]:
     addresses = free_addresses()
     started = [start(*c, TF_CONFIG=cluster(addresses, n)) for n, c in enumerate(command_of_each)]
     try:
@@ -67,7 +71,9 @@ def two(*command_of_each):
 
 
 @pytest.fixture(scope="module")
-def together(digits, tmp_path_factory):
+def together(
+    digits: Path, tmp_path_factory: pytest.TempPathFactory
+) -> list[dict[str, dict[str, Any]]]:
     """What each of two workers reports about each kind of step that trains."""
     folder = tmp_path_factory.mktemp("workers")
     inputs = (digits / "digits.keras", digits / "digits.npz")
@@ -86,7 +92,9 @@ def together(digits, tmp_path_factory):
 
 
 @pytest.mark.parametrize("kind", ["distill", "qat_w8a8", "sparse", "cluster"])
-def test_two_workers_take_half_of_the_batches_each_and_end_with_the_same_weights(together, kind):
+def test_two_workers_take_half_of_the_batches_each_and_end_with_the_same_weights(
+    together: list[dict[str, dict[str, Any]]], kind: str
+) -> None:
     one, other = (report[kind] for report in together)
     assert one["weights"] == other["weights"]
     assert one["accuracy"] == other["accuracy"] > 0.9
@@ -103,14 +111,16 @@ def test_two_workers_take_half_of_the_batches_each_and_end_with_the_same_weights
         assert sorted(seen[0] + seen[1]) == list(range(TRAINED))
 
 
-def test_what_is_trained_together_is_rounded_pruned_and_shared_as_alone(together):
+def test_what_is_trained_together_is_rounded_pruned_and_shared_as_alone(
+    together: list[dict[str, dict[str, Any]]],
+) -> None:
     found = together[0]
     assert found["qat_w8a8"]["file"] > 10_000
     assert found["sparse"]["zeros"] == pytest.approx(0.5, abs=0.02)
     assert found["cluster"]["distinct"] <= 16
 
 
-def test_two_devices_of_one_machine_train_together(digits, tmp_path):
+def test_two_devices_of_one_machine_train_together(digits: Path, tmp_path: Path) -> None:
     inputs = (digits / "digits.keras", digits / "digits.npz")
     run_program(
         "worker_report",
@@ -127,10 +137,10 @@ def test_two_devices_of_one_machine_train_together(digits, tmp_path):
 
 
 @pytest.fixture
-def recipe(tmp_path):
+def recipe(tmp_path: Path) -> Callable[..., Any]:
     path = tmp_path / "mine.toml"
 
-    def write(epochs):
+    def write(epochs: int) -> str:
         path.write_text(
             'schema = 1\n[[step]]\nkind = "tune"\nlearning_rate = 1e-4\n'
             f'epochs = {epochs}\n[[step]]\nkind = "ptq_w8a8"\n'
@@ -141,8 +151,8 @@ def recipe(tmp_path):
 
 
 def test_a_conversion_started_on_two_workers_is_written_by_the_first(
-    digits_request, recipe, tmp_path
-):
+    digits_request: ConversionRequest, recipe: Callable[..., Any], tmp_path: Path
+) -> None:
     mine = replace(digits_request, recipe=recipe(1), out=tmp_path / "0").absolute()
     other = ("convert", mine.model, "--data", mine.data, "--recipe", mine.recipe)
     commands = (
@@ -162,7 +172,9 @@ def test_a_conversion_started_on_two_workers_is_written_by_the_first(
     assert "loss" not in "".join(said[1])
 
 
-def test_a_worker_that_dies_ends_the_others_with_a_message(digits_request, recipe, tmp_path):
+def test_a_worker_that_dies_ends_the_others_with_a_message(
+    digits_request: ConversionRequest, recipe: Callable[..., Any], tmp_path: Path
+) -> None:
     requests = [
         replace(digits_request, recipe=recipe(1000), out=tmp_path / str(n)).absolute()
         for n in range(2)
@@ -177,14 +189,14 @@ def test_a_worker_that_dies_ends_the_others_with_a_message(digits_request, recip
     assert not (tmp_path / "0" / "model.tflite").exists()
 
 
-def test_a_worker_that_never_starts_is_named():
+def test_a_worker_that_never_starts_is_named() -> None:
     addresses = tuple(free_addresses())
     with pytest.raises(ConversionError) as caught:
         wait_for_others(Worker(0, addresses), 0.5)
     assert f"worker 0 of 2 cannot train with {addresses[1]}: no answer within" in str(caught.value)
 
 
-def test_workers_that_are_there_find_each_other_whoever_comes_first():
+def test_workers_that_are_there_find_each_other_whoever_comes_first() -> None:
     addresses = tuple(free_addresses())
 
     def come(number: int) -> socket.socket:
@@ -198,7 +210,7 @@ def test_workers_that_are_there_find_each_other_whoever_comes_first():
     assert [f"127.0.0.1:{port}" for port in ports] == [addresses[1], addresses[0]]
 
 
-def test_who_this_is_stands_in_the_configuration():
+def test_who_this_is_stands_in_the_configuration() -> None:
     assert worker_of({}) is None
     assert worker_of({"TF_CONFIG": cluster(["a:1"], 0)}) is None
     assert worker_of({"TF_CONFIG": cluster(["a:1", "b:2"], 1)}) == Worker(1, ("a:1", "b:2"))
@@ -218,7 +230,7 @@ def test_who_this_is_stands_in_the_configuration():
         ('{"cluster": {"ps": ["a:1"]}, "task": {"type": "ps", "index": 0}}', "type ps"),
     ],
 )
-def test_a_configuration_that_cannot_be_is_told(text, told):
+def test_a_configuration_that_cannot_be_is_told(text: str, told: str) -> None:
     with pytest.raises(ConversionError, match=told) as caught:
         worker_of({"TF_CONFIG": text})
     assert "TF_CONFIG" in str(caught.value)
@@ -227,8 +239,12 @@ def test_a_configuration_that_cannot_be_is_told(text, told):
 
 @pytest.mark.parametrize(("change", "told"), [({"max_drop": 0.01}, "--max-drop")])
 def test_what_machines_could_decide_differently_is_refused(
-    digits_request, monkeypatch, change, told, tmp_path
-):
+    digits_request: ConversionRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    change: dict[str, float],
+    told: str,
+    tmp_path: Path,
+) -> None:
     monkeypatch.setenv("TF_CONFIG", cluster(["a:1", "b:2"], 0))
     with pytest.raises(ConversionError, match=told):
         convert(replace(digits_request, out=tmp_path / "out", **change))

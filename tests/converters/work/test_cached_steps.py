@@ -7,12 +7,15 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from converters import process
+from converters.request import ConversionRequest
 from tests.converters import warm
 from tests.converters.conftest import start_parent
 
@@ -33,27 +36,31 @@ class Reports(list):
     """What a conversion told about its progress."""
 
     @property
-    def stages(self):
+    def stages(self) -> set[str]:
         return {report.stage for report in self}
 
-    def first_epoch(self, stage):
+    def first_epoch(self, stage: str) -> int:
         return next(int(r.detail.split()[1].split("/")[0]) for r in self if r.stage == stage)
 
 
-def made(request, convert=warm.convert, **changes):
+def made(
+    request: ConversionRequest, convert: Callable[..., Any] = warm.convert, **changes: Any
+) -> tuple[Any, ...]:
     """A conversion and what it told."""
     reports = Reports()
     return convert(replace(request, **changes), reports.append), reports
 
 
-def recipe(folder, epochs=4, rate=1e-4):
+def recipe(folder: Path, epochs: int = 4, rate: float = 1e-4) -> str:
     path = folder / "mine.toml"
     path.write_text(RECIPE.format(epochs=epochs, rate=rate))
     return str(path)
 
 
 @pytest.fixture(scope="module")
-def asked(digits_request, tmp_path_factory):
+def asked(
+    digits_request: ConversionRequest, tmp_path_factory: pytest.TempPathFactory
+) -> ConversionRequest:
     """A request with a cache of its own."""
     folder = tmp_path_factory.mktemp("cached")
     return replace(
@@ -62,11 +69,13 @@ def asked(digits_request, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def first(asked):
+def first(asked: ConversionRequest) -> tuple[Any, ...]:
     return made(asked, process.convert)
 
 
-def test_what_was_done_is_not_done_again_and_the_file_is_the_same(asked, first, tmp_path):
+def test_what_was_done_is_not_done_again_and_the_file_is_the_same(
+    asked: ConversionRequest, first: tuple[Any, ...], tmp_path: Path
+) -> None:
     before, reports = first
     assert {"prepare for training", "tune", "train"} <= reports.stages
     again, told = made(asked, out=tmp_path / "out")
@@ -79,7 +88,9 @@ def test_what_was_done_is_not_done_again_and_the_file_is_the_same(asked, first, 
     assert again.accuracy == before.accuracy
 
 
-def test_only_what_a_changed_value_decides_is_done_again(asked, first, tmp_path):
+def test_only_what_a_changed_value_decides_is_done_again(
+    asked: ConversionRequest, first: tuple[Any, ...], tmp_path: Path
+) -> None:
     changed, told = made(asked, recipe=recipe(tmp_path, rate=2e-4), out=tmp_path / "out")
     assert "tune is cached" in told.stages
     assert "train" in told.stages
@@ -87,7 +98,9 @@ def test_only_what_a_changed_value_decides_is_done_again(asked, first, tmp_path)
     assert changed.model_sha256 != first[0].model_sha256
 
 
-def test_damaged_entries_are_never_trusted(asked, first, tmp_path):
+def test_damaged_entries_are_never_trusted(
+    asked: ConversionRequest, first: tuple[Any, ...], tmp_path: Path
+) -> None:
     cache = tmp_path / "cache"
     cache.mkdir()
     for path in asked.cache.iterdir():
@@ -99,7 +112,9 @@ def test_damaged_entries_are_never_trusted(asked, first, tmp_path):
     assert again.model_sha256 == first[0].model_sha256
 
 
-def test_a_killed_training_goes_on_after_its_last_epoch_to_the_same_file(asked, first, tmp_path):
+def test_a_killed_training_goes_on_after_its_last_epoch_to_the_same_file(
+    asked: ConversionRequest, first: tuple[Any, ...], tmp_path: Path
+) -> None:
     request = replace(asked, cache=tmp_path / "cache", out=tmp_path / "out")
     with start_parent(request) as parent:
         for line in parent.stdout:
@@ -115,7 +130,9 @@ def test_a_killed_training_goes_on_after_its_last_epoch_to_the_same_file(asked, 
     assert len(list(request.cache.iterdir())) == 2  # no epoch is left: the step is done
 
 
-def test_a_full_disk_of_the_cache_costs_nothing_but_the_way_back(asked, tmp_path, tiny_disk):
+def test_a_full_disk_of_the_cache_costs_nothing_but_the_way_back(
+    asked: ConversionRequest, tmp_path: Path, tiny_disk: Path
+) -> None:
     conversion, _ = made(
         asked,
         recipe=recipe(tmp_path, epochs=1),
@@ -142,7 +159,9 @@ print(abs(model.predict(data, verbose=0) - answers).max())
 """
 
 
-def test_the_trained_keras_model_is_what_the_file_was_made_of(asked, tmp_path):
+def test_the_trained_keras_model_is_what_the_file_was_made_of(
+    asked: ConversionRequest, tmp_path: Path
+) -> None:
     path = tmp_path / "tuned.toml"
     path.write_text(RECIPE.format(epochs=1, rate=1e-4).split('[[step]]\nkind = "qat')[0])
     out = tmp_path / "out"

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from converters.errors import ConversionError
 from converters.process import plan
+from converters.request import ConversionRequest
 
 
-def test_a_plan_tells_steps_samples_time_and_memory_and_writes_nothing(digits_request, tmp_path):
+def test_a_plan_tells_steps_samples_time_and_memory_and_writes_nothing(
+    digits_request: ConversionRequest, tmp_path: Path
+) -> None:
     request = replace(digits_request, recipe="sparse80_qat_w8a8", out=tmp_path / "out")
     planned = plan(request)
     assert planned.recipe == "sparse80_qat_w8a8"
@@ -22,7 +26,9 @@ def test_a_plan_tells_steps_samples_time_and_memory_and_writes_nothing(digits_re
     assert not (tmp_path / "out").exists()
 
 
-def test_a_plan_refuses_what_the_conversion_would_refuse(zoo, digits_request, tmp_path):
+def test_a_plan_refuses_what_the_conversion_would_refuse(
+    zoo: Path, digits_request: ConversionRequest, tmp_path: Path
+) -> None:
     request = replace(digits_request, model=zoo / "dynamic.h5", out=tmp_path / "out")
     with pytest.raises(ConversionError, match="axes past the batch must be fixed"):
         plan(request)

@@ -15,7 +15,7 @@ from targets.agent_client import AgentClient, AgentError
 from tests.device_agent.agents import files_below, open_agent, put, sha256_of
 from tests.tiny_model import add_model, gather_model, relu_model
 
-MODELS = Path(__file__).parents[3] / "shared" / "models"
+MODELS = Path(__file__).parents[4] / "shared" / "models"
 TREE = "a" * 64
 
 

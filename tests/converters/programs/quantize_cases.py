@@ -150,12 +150,9 @@ def report_conversion_with_fault(folder: Path, digits: Path, npz: Path) -> Any:
     plain = qat.convert_function
 
     def with_fault(function: Any, *rest: Any) -> Any:
-        variables = [
-            v
-            for v in function.graph.variables
-            if "rounded_re_lu_1" in v.name and v.name.split(":")[0].endswith(("_low", "_high"))
-        ]
-        assert variables
+        names = ("re_lu_1_low:0", "re_lu_1_high:0")
+        variables = [v for v in function.graph.variables if v.name in names]
+        assert len(variables) == len(names)
         before = [variable.numpy() for variable in variables]
         for variable in variables:
             variable.assign(variable / 5)

@@ -91,7 +91,7 @@ def _outcome(
         return _error(durable.error_of(error, f"{error.filename or work}: cannot be used"))
     except MemoryError:
         return _error(
-            ConversionError("the memory ran out", "use less data, or a machine with more memory")
+            ConversionError("the memory ran out", "Use less data, or a machine with more memory.")
         )
     except ConversionError as error:
         return _error(error)

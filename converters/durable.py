@@ -39,9 +39,13 @@ def error_of(error: OSError, what: str) -> ConversionError:
         HostDiskError where the disk is full or read-only, else ConversionError.
     """
     if error.errno in _DISK_ERRNOS:
-        room = "" if error.errno == errno.EROFS else "free space on this computer's disk, or "
-        return HostDiskError(f"{what}: {error.strerror}", f"{room}choose another folder with --out")
-    return ConversionError(f"{what}: {error.strerror or error}", "check the path and its rights")
+        advice = (
+            "Choose"
+            if error.errno == errno.EROFS
+            else "Free space on this computer's disk, or choose"
+        )
+        return HostDiskError(f"{what}: {error.strerror}", f"{advice} another folder with --out.")
+    return ConversionError(f"{what}: {error.strerror or error}", "Check the path and its rights.")
 
 
 def write(path: Path, content: bytes) -> None:

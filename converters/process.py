@@ -154,28 +154,28 @@ def check_request(request: ConversionRequest) -> Recipe:
     if request.data.suffix in MODEL_SUFFIXES:
         raise ConversionError(
             f"data {request.data}: is a model by its name",
-            "give the model first and the data with --data",
+            "Give the model first and the data with --data.",
         )
     if request.image_range not in IMAGE_RANGES:
         raise ConversionError(
-            f"image range is {request.image_range!r}", f"use one of {', '.join(IMAGE_RANGES)}"
+            f"image range is {request.image_range!r}", f"Use one of {', '.join(IMAGE_RANGES)}"
         )
     if request.max_drop is not None and not 0 <= request.max_drop < 1:
-        raise ConversionError(f"max drop is {request.max_drop}", "use a share such as 0.01")
+        raise ConversionError(f"max drop is {request.max_drop}", "Use a share such as 0.01")
     if request.seed < 0:
-        raise ConversionError(f"seed is {request.seed}", "use 0 or more")
+        raise ConversionError(f"seed is {request.seed}", "Use 0 or more.")
     if os.path.exists(request.out) and not request.out.is_dir():  # noqa: PTH110 - never raises
-        raise ConversionError(f"{request.out}: is a file, not a folder", "choose another --out")
+        raise ConversionError(f"{request.out}: is a file, not a folder", "Choose another --out.")
     missing = [name for name in _EXTRA_MODULES if importlib.util.find_spec(name) is None]
     if missing:
         raise MissingConvertExtraError(
             f"a conversion needs {', '.join(missing)}, which is not installed",
-            "in a clone of kedge: pip install '.[convert]'",
+            "In a clone of kedge: pip install '.[convert]'",
         )
     if request.logs is not None and importlib.util.find_spec("tensorboard") is None:
         raise MissingConvertExtraError(
             "figures for TensorBoard need tensorboard, which is not installed",
-            "in a clone of kedge: pip install '.[tensorboard]'",
+            "In a clone of kedge: pip install '.[tensorboard]'",
         )
     check_pairing(recipe, request.model, identify(request.model).kind)
     return recipe
@@ -185,12 +185,12 @@ def _check_readable(name: str, path: Path) -> None:
     try:
         path.stat()
     except FileNotFoundError as error:
-        raise ConversionError(f"{name} {path}: not found", "check the path") from error
+        raise ConversionError(f"{name} {path}: not found", "Check the path.") from error
     except OSError as error:
         reason = error.strerror or str(error)
-        raise ConversionError(f"{name} {path}: cannot be reached: {reason}", "check it") from error
+        raise ConversionError(f"{name} {path}: cannot be reached: {reason}", "Check it.") from error
     if not os.access(path, os.R_OK):
-        raise ConversionError(f"{name} {path}: may not be read", "check its rights")
+        raise ConversionError(f"{name} {path}: may not be read", "Check its rights.")
 
 
 @contextlib.contextmanager
@@ -315,15 +315,15 @@ def _death(returncode: int, log: IO[bytes]) -> ConversionError:
     last_words = f"; its last words:\n{tail}" if tail else ""
     if returncode < 0:
         name = signal.Signals(-returncode).name
-        hint = "report this with the model, or try another recipe"
+        hint = "Report this with the model, or try another recipe."
         if name == "SIGKILL":
-            hint = "most likely the memory ran out: use less data, or a machine with more memory"
+            hint = "Most likely the memory ran out: use less data, or a machine with more memory."
         if name == "SIGALRM":  # of `converters.training.parallel`
-            hint = "another worker ended while they came together: start again on every worker"
+            hint = "Another worker ended while they came together: start again on every worker."
         return ConversionError(f"the conversion process was ended by {name}{last_words}", hint)
     return ConversionError(
         f"the conversion process ended with {returncode} and no answer{last_words}",
-        "run it again; if it fails again, report it",
+        "Run it again; if it fails again, report it.",
     )
 
 

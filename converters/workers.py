@@ -14,8 +14,8 @@ from converters.errors import ConversionError
 #: Environment variable that TensorFlow reads too: https://www.tensorflow.org/guide/distributed_training#TF_CONFIG
 TF_CONFIG = "TF_CONFIG"
 _EXAMPLE = (
-    'set it to {"cluster": {"worker": ["host1:port", "host2:port"]}, '
-    '"task": {"type": "worker", "index": 0}}, with the index of each worker, or to nothing'
+    'Set it to {"cluster": {"worker": ["host1:port", "host2:port"]}, '
+    '"task": {"type": "worker", "index": 0}}, with the index of each worker, or to nothing.'
 )
 
 _POLL_SECONDS, _CONNECT_SECONDS = 0.2, 2.0
@@ -105,7 +105,7 @@ def wait_for_others(worker: Worker, seconds: float) -> None:
         listener = socket.create_server(("", port), backlog=len(missing) + 1)
     except OSError as error:
         raise ConversionError(
-            f"{worker} cannot listen at {ours}: {error.strerror}", "choose another port"
+            f"{worker} cannot listen at {ours}: {error.strerror}", "Choose another port."
         ) from error
     with listener:
         while missing and time.monotonic() < until:
@@ -114,7 +114,8 @@ def wait_for_others(worker: Worker, seconds: float) -> None:
     if missing:
         raise ConversionError(
             f"{worker} cannot train with {', '.join(missing)}: no answer within {seconds:g} s",
-            "start the same conversion on every worker, and see that they reach each other's ports",
+            "Start the same conversion on every worker, and check that they reach each other's "
+            "ports.",
         )
 
 
@@ -160,5 +161,5 @@ def check_together(
         if is_requested:
             raise ConversionError(
                 f"{what} cannot be done by several machines together ({TF_CONFIG} is set)",
-                "convert by one recipe at a time, without it; or unset the variable",
+                "Convert by one recipe at a time, without it; or unset the variable.",
             )

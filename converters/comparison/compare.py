@@ -132,7 +132,7 @@ def _folders(names: Sequence[str]) -> dict[str, str]:
         folder = Path(name).stem if name.endswith(".toml") else recipe.name
         if folder in folders:
             raise RecipeError(
-                f"two recipes are called {folder!r}", "name each once, and rename one of the files"
+                f"two recipes are called {folder!r}", "Name each once, and rename one of the files."
             )
         folders[folder] = name
     return folders

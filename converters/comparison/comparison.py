@@ -107,7 +107,7 @@ def drop_on(conversion: Conversion, split: str) -> Drop:
     drops = [drop for drop in conversion.drops if drop.split == split]
     if not drops:
         raise ConversionError(
-            f"{conversion.model}: was not judged on the {split} samples", "convert it again"
+            f"{conversion.model}: was not judged on the {split} samples", "Convert it again."
         )
     return worst(drops)
 

@@ -36,7 +36,7 @@ from converters.progress import Progress, Report
 
 Array = npt.NDArray[Any]
 
-_EXPECTED = "save them with np.savez(file, x_train=…, y_train=…, x_test=…, y_test=…)"
+_EXPECTED = "Save them with np.savez(file, x_train=…, y_train=…, x_test=…, y_test=…)"
 
 
 def open_arrays(path: Path, form: InputForm) -> Dataset:
@@ -55,7 +55,7 @@ def open_arrays(path: Path, form: InputForm) -> Dataset:
     if dataset.unlabelled and others:
         raise ConversionError(
             f"{path}: has no y_train, but arrays that kedge does not know: {', '.join(others)}",
-            "call labels y_train and y_test; if these are none, leave them out",
+            "Call labels y_train and y_test; if these are none, leave them out.",
         )
     return dataset
 
@@ -173,7 +173,7 @@ def _input_samples(path: Path, name: str, arrays: Mapping[str, Array], form: Inp
         counts_text = ", ".join(
             f"{name}.{input_name} has {count}" for input_name, count in counts.items()
         )
-        raise ConversionError(f"{path}: {counts_text} samples", "give every input of each sample")
+        raise ConversionError(f"{path}: {counts_text} samples", "Give every input of each sample.")
     return join_fields(inputs)
 
 
@@ -185,7 +185,7 @@ def _answers(
         x = name.partition(".")[0].replace("y", "x", 1)
         raise ConversionError(
             f"{path}: {x} has {count} samples, {name} has {len(array)} labels",
-            "give one label for each sample",
+            "Give one label for each sample.",
         )
     none = np.zeros(count, np.int64)
     if task.is_classification:
@@ -206,19 +206,19 @@ def _anomalies(path: Path, name: str, array: Array | None, count: int) -> Labels
     if array is None:
         raise ConversionError(
             f"{path}: array {name} is missing: the metric auc needs it",
-            "give 0 for each normal sample and 1 for each anomaly",
+            "Give 0 for each normal sample and 1 for each anomaly.",
         )
     labels = _labels(path, name, array, 2)
     if split == TRAIN and labels.any():
         raise ConversionError(
             f"{path}: y_train calls {int(labels.sum())} samples anomalies (1)",
-            "leave them out: an anomaly detector learns from normal samples only",
+            "Leave them out: an anomaly detector learns from normal samples only.",
         )
     if split == TEST and len(set(labels.tolist())) < 2:
         raise ConversionError(
             f"{path}: y_test has one kind of samples only: auc tells normal ones (0) from "
             "anomalies (1)",
-            "add samples of the other kind, or choose the metric mse",
+            "Add samples of the other kind, or choose the metric mse.",
         )
     return labels
 
@@ -245,7 +245,7 @@ def _array(path: Path, name: str, file: Any) -> Array:
     except ValueError as error:  # An array of objects is pickled; pickles are not loaded.
         raise ConversionError(
             f"{path}: {name} cannot be read: {error}",
-            "store plain numbers: rows of different lengths make an array of objects",
+            "Store plain numbers: rows of different lengths make an array of objects.",
         ) from error
     return array
 
@@ -253,9 +253,9 @@ def _array(path: Path, name: str, file: Any) -> Array:
 def _inputs(path: Path, name: str, array: Array, shape: tuple[int, ...]) -> Array:
     _check_numbers(path, name, array)
     if array.shape[1:] != shape or array.ndim < 1:
-        hint = "shape the samples as the model takes them"
+        hint = "Shape the samples as the model takes them."
         if (*array.shape[1:], 1) == shape:
-            hint = f"add the channel axis: {name}[..., np.newaxis]"
+            hint = f"Add the channel axis: {name}[..., np.newaxis]"
         raise ConversionError(
             f"{path}: {name} has the shape {array.shape}, the model takes (n, "
             f"{', '.join(map(str, shape))})",
@@ -267,7 +267,7 @@ def _inputs(path: Path, name: str, array: Array, shape: tuple[int, ...]) -> Arra
             raise ConversionError(
                 f"{path}: {name} has NaN or infinity in {len(wrong)} of {len(array)} samples, the "
                 f"first is sample {wrong[0]}",
-                "remove or correct these samples",
+                "Remove or correct these samples.",
             )
     return array
 
@@ -289,7 +289,7 @@ def _labels(path: Path, name: str, array: Array, classes: int) -> Labels:
         raise ConversionError(
             f"{path}: {name} has the shape {array.shape}, expected (n,), (n, 1) or one-hot "
             f"(n, {classes})",
-            "give one class number for each sample",
+            "Give one class number for each sample.",
         )
     labels: Labels = np.nan_to_num(array, nan=-1).astype(np.int64)
     wrong = np.flatnonzero((labels != array) | (labels < 0) | (labels >= classes))
@@ -297,7 +297,7 @@ def _labels(path: Path, name: str, array: Array, classes: int) -> Labels:
         raise ConversionError(
             f"{path}: {name} has the label {array[wrong[0]]} at sample {wrong[0]}, the model tells "
             f"apart {classes} classes: whole numbers from 0 to {classes - 1}",
-            "number the classes from 0, as in training",
+            "Number the classes from 0, as in training.",
         )
     return labels
 
@@ -308,7 +308,7 @@ def _from_one_hot(path: Path, name: str, array: Array) -> Array:
         raise ConversionError(
             f"{path}: {name} is not one-hot at sample {np.flatnonzero(~is_one_hot)[0]}: a row must "
             "have a single 1",
-            "give one class number for each sample",
+            "Give one class number for each sample.",
         )
     labels: Array = array.argmax(axis=1)
     return labels

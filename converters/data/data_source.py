@@ -19,8 +19,8 @@ from converters.request import UNSCALED
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")
 _TAR_MAGIC = slice(257, 262)
 _EXPECTED = (
-    "give an .npz (x_train, y_train, x_test, y_test), a folder of images with one sub-folder a "
-    "class, a .tar(.gz) of such a folder, or module:function; labels are optional"
+    "Give an .npz (x_train, y_train, x_test, y_test), a folder of images with one sub-folder a "
+    "class, a .tar(.gz) of such a folder, or module:function; labels are optional."
 )
 
 
@@ -62,7 +62,7 @@ def _refuse_several(path: Path, form: InputForm) -> None:
         raise ConversionError(
             f"{path}: holds images, which are for one input; the model has the inputs "
             f"{quote_names(form.inputs)}",
-            f"give an .npz with {', '.join(expected_names(form))}, or module:function",
+            f"Give an .npz with {', '.join(expected_names(form))}, or module:function.",
         )
 
 
@@ -71,5 +71,5 @@ def _refuse_range(path: Path, image_range: str) -> None:
         raise ConversionError(
             f"{path}: holds arrays, which are fed as they are; the image range {image_range} is "
             "for images",
-            "scale the arrays as for the training, and leave out --image-range",
+            "Scale the arrays as for the training, and leave out --image-range.",
         )

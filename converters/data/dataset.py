@@ -234,6 +234,6 @@ def check_sample_counts(dataset: Dataset, trains: bool = True) -> Dataset:
         raise ConversionError(
             f"{dataset.path}: has {counts[TRAIN]} training and {counts[TEST]} test samples, "
             f"expected at least {MIN_TRAIN_SAMPLES} and 1",
-            "add data; a few hundred training and test samples make the numbers mean something",
+            "Add data; a few hundred training and test samples make the numbers mean something.",
         )
     return dataset

@@ -38,7 +38,7 @@ from converters.errors import ConversionError
 from converters.progress import Progress, Report
 from converters.request import IMAGE_RANGES
 
-_LAYOUT = "give one folder of images for each class, if split then below train/ and test/"
+_LAYOUT = "Give one folder of images for each class, if split then below train/ and test/"
 _REPORT_EVERY = 500
 #: Largest size of pixels in memory; larger ones go to a file in the temporary folder.
 _MAX_MEMORY_BYTES = 2**30
@@ -101,7 +101,7 @@ def open_images(
         raise ConversionError(
             f"{path}: images cannot feed a model that takes {form.shape}, expected (height, width, "
             "1 or 3)",
-            "give the data as .npz",
+            "Give the data as .npz.",
         )
     if form.wish.metric == AUC:
         raise _no_data_for(path, AUC)
@@ -146,8 +146,8 @@ def _labelled_task(path: Path, layout: _Layout, form: InputForm) -> Task:
         raise ConversionError(
             f"{path}: holds images of classes, which are for one output; the model has the outputs "
             f"{quote_names(form.answers)}",
-            f"give an .npz with {', '.join(expected_names(form))}, or module:function; or images "
-            "in no folders of classes, and the model's own answers count as right",
+            f"Give an .npz with {', '.join(expected_names(form))}, or module:function; or images "
+            "in no folders of classes, and the model's own answers count as right.",
         )
     outputs = form.outputs
     kind = form.wish.kind or (RECONSTRUCTION if outputs == form.shape else CLASSIFICATION)
@@ -158,8 +158,8 @@ def _labelled_task(path: Path, layout: _Layout, form: InputForm) -> Task:
         raise ConversionError(
             f"{path}: the model gives {outputs} for each image of {form.shape}: that is neither a "
             "row of scores nor the image",
-            "give the data as .npz or by module:function, with y_train and y_test; or the images "
-            "in no folders of classes, and the model's own answers count as right",
+            "Give the data as .npz or by module:function, with y_train and y_test; or the images "
+            "in no folders of classes, and the model's own answers count as right.",
         )
     if kind == CLASSIFICATION and len(layout.classes) != form.classes:
         folders = ", ".join(layout.classes[:5]) or "none"
@@ -174,7 +174,7 @@ def _labelled_task(path: Path, layout: _Layout, form: InputForm) -> Task:
 def _no_data_for(path: Path, what: str) -> ConversionError:
     return ConversionError(
         f"{path}: holds images, which are no data for {what}",
-        "give the data as .npz or by module:function, with y_train and y_test",
+        "Give the data as .npz or by module:function, with y_train and y_test.",
     )
 
 
@@ -241,7 +241,7 @@ def _listing(path: Path, files: ImageFiles, layout: _Layout, split: str) -> _Lis
     if empty:
         raise ConversionError(
             f"{path}: class folder {prefix}{layout.classes[min(empty)]} has no images",
-            "put images into it, or train the model without this class",
+            "Put images into it, or train the model without this class.",
         )
     return _Listing(tuple(names), np.array(labels, np.int64))
 
@@ -288,12 +288,12 @@ def _decode(what: str, content: bytes, pixels: _Pixels) -> npt.NDArray[np.uint8]
             return np.asarray(image.convert(pixels.mode), np.uint8)
     except UnidentifiedImageError as error:
         raise ConversionError(
-            f"{what}: cannot be decoded: not a picture that Pillow knows", "repair or remove it"
+            f"{what}: cannot be decoded: not a picture that Pillow knows", "Repair or remove it."
         ) from error
     # Pillow's readers raise all of these on damaged files.
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         raise ConversionError(
-            f"{what}: cannot be decoded: {error}", "repair or remove it"
+            f"{what}: cannot be decoded: {error}", "Repair or remove it."
         ) from error
 
 
@@ -303,9 +303,9 @@ def _check(what: str, image: Any, pixels: _Pixels) -> None:
         raise ConversionError(
             f"{what}: is {image.size[0]}x{image.size[1]} pixels (width x height), the model takes "
             f"{width}x{height}",
-            "resize the images as they were for training",
+            "Resize the images as they were for training.",
         )
     if image.mode in _DEEP_MODES:
         raise ConversionError(
-            f"{what}: has more than 8 bits a channel (mode {image.mode})", "save it with 8 bits"
+            f"{what}: has more than 8 bits a channel (mode {image.mode})", "Save it with 8 bits."
         )

@@ -138,7 +138,7 @@ def _member_bytes(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 
 def _damaged_tar(path: Path, error: BaseException) -> ConversionError:
     return ConversionError(
-        f"{path}: is not a complete tar: {error or type(error).__name__}", "copy or pack it again"
+        f"{path}: is not a complete tar: {error or type(error).__name__}", "Copy or pack it again."
     )
 
 
@@ -146,7 +146,7 @@ def _file_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ConversionError(f"{path}: cannot be read: {error.strerror}", "check it") from error
+        raise ConversionError(f"{path}: cannot be read: {error.strerror}", "Check it.") from error
 
 
 def _is_image(name: str) -> bool:

@@ -20,9 +20,9 @@ from converters.errors import ConversionError
 Array = npt.NDArray[Any]
 
 _EXPECTED = (
-    "return {'x_train': …, 'y_train': …, 'x_test': …, 'y_test': …} of arrays, {'train': …, "
+    "Return {'x_train': …, 'y_train': …, 'x_test': …, 'y_test': …} of arrays, {'train': …, "
     "'test': …} of tf.data datasets or (x, y) pairs, or ((x_train, y_train), (x_test, y_test)); of "
-    "several inputs or outputs x or y is a dict by their names; without labels x stands alone"
+    "several inputs or outputs x or y is a dict by their names; without labels x stands alone."
 )
 #: Source: tf.data.INFINITE_CARDINALITY.
 _ENDLESS = -1
@@ -79,7 +79,7 @@ def _dataset_arrays(
 ) -> dict[str, Array]:
     if int(dataset.cardinality()) == _ENDLESS:
         raise ConversionError(
-            f"{function}: the dataset {split} is endless", "leave out repeat(), or use take(n)"
+            f"{function}: the dataset {split} is endless", "Leave out repeat(), or use take(n)"
         )
     arrays: dict[str, list[Array]] = {}
     try:
@@ -95,16 +95,16 @@ def _dataset_arrays(
         raise
     except Exception as error:  # The user's own map functions may raise anything.
         raise ConversionError(
-            f"{function}: the dataset {split} fails: {error}", "correct the dataset"
+            f"{function}: the dataset {split} fails: {error}", "Correct the dataset."
         ) from error
     if not arrays:
-        raise ConversionError(f"{function}: the dataset {split} is empty", "give samples")
+        raise ConversionError(f"{function}: the dataset {split} is empty", "Give samples.")
     try:
         return {name: np.concatenate(batches) for name, batches in arrays.items()}
     except ValueError as error:
         raise ConversionError(
             f"{function}: the elements of the dataset {split} do not fit together: {error}",
-            "give elements of one shape",
+            "Give elements of one shape.",
         ) from error
 
 

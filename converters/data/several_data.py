@@ -83,7 +83,7 @@ def check_names(
     raise ConversionError(
         f"{path}: {'; '.join(wrong)}: the model has {' and '.join(sides)}, the arrays of the data "
         f"are {', '.join(present) or 'none'}",
-        f"give exactly {', '.join(expected)}; in a function's answer also as dicts by name",
+        f"Give exactly {', '.join(expected)}; in a function's answer also as dicts by name.",
     )
 
 

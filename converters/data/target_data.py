@@ -97,8 +97,8 @@ def _task_by_own_answers(path: Path, kind: str, form: InputForm) -> Task:
         if needs_labels:
             raise ConversionError(
                 f"{path}: has no labels to train with, which {what} of the recipe needs",
-                "give labels; or leave that out: then the model's own answers count as right, "
-                "judged by accuracy or r2, or by a metric of your own with higher_is_better = true",
+                "Give labels; or leave that out: then the model's own answers count as right, "
+                "by accuracy or r2, or by a metric of your own with higher_is_better = true.",
             )
     return replace(wish.task(kind), own_answers=True)
 
@@ -116,13 +116,13 @@ def _choose_kind(path: Path, arrays: Mapping[str, Array], form: InputForm) -> st
         raise ConversionError(
             f"{path}: the task is {kind}, but the model takes "
             f"{dict(form.inputs) or form.shape} and gives {outputs}",
-            "a reconstruction gives what it takes; choose another kind in [task]",
+            "A reconstruction gives what it takes; choose another kind in [task]",
         )
     if kind == CLASSIFICATION and outputs is not None and len(outputs) != 1:
         raise ConversionError(
             f"{path}: the model gives {outputs} for each sample, expected one row of scores "
             "(classes,) for class labels",
-            "for another task give y as floats of that shape",
+            "For another task give y as floats of that shape.",
         )
     return kind
 
@@ -180,7 +180,7 @@ def regression_targets(
         raise ConversionError(
             f"{path}: {name} has the shape {array.shape} and the type {array.dtype}, the model "
             f"gives {outputs} for each sample",
-            f"give numbers of the shape (n, {', '.join(map(str, outputs))})",
+            f"Give numbers of the shape (n, {', '.join(map(str, outputs))})",
         )
     targets = array.reshape(len(array), *outputs).astype(np.float32)
     wrong = np.flatnonzero(~np.isfinite(targets.reshape(len(targets), -1)).all(axis=1))
@@ -188,7 +188,7 @@ def regression_targets(
         raise ConversionError(
             f"{path}: {name} has NaN or infinity in {len(wrong)} of {len(array)} samples, the "
             f"first is sample {wrong[0]}",
-            "remove or correct these samples",
+            "Remove or correct these samples.",
         )
     return targets
 
@@ -228,7 +228,7 @@ def class_weights(
     if unknown:
         raise ConversionError(
             f"class_weights: {unknown[0]!r} is not a class",
-            f"name classes by their folder or their number, 0 to {classes - 1}",
+            f"Name classes by their folder or their number, 0 to {classes - 1}",
         )
     weights = [1.0] * classes
     for name, weight in wish.items():

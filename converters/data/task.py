@@ -82,14 +82,14 @@ class TaskWish:
             outputs = ", ".join(map(repr, names)) or "one, which is described in [task] itself"
             raise TaskError(
                 f"[task.outputs.{unknown[0]}] is about no output of the model; it has {outputs}",
-                "name an output of the model",
+                "Name an output of the model.",
             )
         fields = [name for name in self.plain() if name not in ("custom_objects", "outputs")]
         if names and fields:
             raise TaskError(
                 f"[task] says {fields[0]}, but the model has several outputs: "
                 f"{', '.join(map(repr, names))}",
-                f"say it of one of them: [task.outputs.{next(iter(names))}]",
+                f"Say it of one of them: [task.outputs.{next(iter(names))}]",
             )
 
     def task(self, kind: str) -> Task:
@@ -104,13 +104,13 @@ class TaskWish:
         if kind == CLASSIFICATION and ":" in metric:
             raise TaskError(
                 f"metric is {metric!r}: a classification is judged by its accuracy",
-                'leave out metric, or write kind = "regression"',
+                'Leave out metric, or write kind = "regression"',
             )
         _check_fits(metric, tuple(_METRICS[kind]), "metric", kind)
         if self.class_weights and kind != CLASSIFICATION:
             raise TaskError(
                 f"class_weights are given, but the task is {kind}, which has no classes",
-                "leave out class_weights",
+                "Leave out class_weights.",
             )
         higher = _METRICS[kind].get(metric, False)
         if self.higher_is_better is not None:
@@ -182,14 +182,14 @@ def parse_task(table: Any, origin: str, folder: Path) -> TaskWish:
         TaskError: A field is unknown or has the wrong form.
     """
     if not isinstance(table, dict):
-        raise TaskError(f"{origin}: task is {table!r}, expected a table", "write `[task]`")
+        raise TaskError(f"{origin}: task is {table!r}, expected a table", "Write `[task]`")
     table = dict(table)
     outputs = _parse_outputs(table.pop("outputs", {}), origin, folder)
     unknown = [name for name in table if name not in _FIELDS]
     if unknown:
         raise TaskError(
             f"{origin}: task: field {unknown[0]!r} is unknown",
-            f"the fields are {', '.join(_FIELDS)}, and tables [task.outputs.NAME]",
+            f"The fields are {', '.join(_FIELDS)}, and tables [task.outputs.NAME]",
         )
     for name, value in table.items():
         expected = "true or false" if name == "higher_is_better" else "text"
@@ -197,13 +197,15 @@ def parse_task(table: Any, origin: str, folder: Path) -> TaskWish:
         if name == "class_weights":
             expected, is_valid = f'"{BALANCED}" or a table of class = weight', _are_weights(value)
         if not is_valid:
-            raise TaskError(f"{origin}: task: {name} is {value!r}, expected {expected}", "mend it")
+            raise TaskError(
+                f"{origin}: task: {name} is {value!r}, expected {expected}", "Correct it."
+            )
     return _check_wish(TaskWish(**table, folder=folder, outputs=outputs), origin)
 
 
 def _parse_outputs(tables: Any, origin: str, folder: Path) -> dict[str, TaskWish]:
     if not isinstance(tables, dict):
-        raise TaskError(f"{origin}: task: outputs is {tables!r}", "write `[task.outputs.NAME]`")
+        raise TaskError(f"{origin}: task: outputs is {tables!r}", "Write `[task.outputs.NAME]`")
     wishes = {
         name: parse_task(table, f"{origin}: {name}", folder) for name, table in tables.items()
     }
@@ -212,8 +214,8 @@ def _parse_outputs(tables: Any, origin: str, folder: Path) -> dict[str, TaskWish
             raise TaskError(
                 f"{origin}: [task.outputs.{name}] has custom_objects, outputs or the kind "
                 f"{RECONSTRUCTION}, which one of several outputs cannot have",
-                "say custom_objects in [task]; one of several outputs is a classification or a "
-                "regression",
+                "Say custom_objects in [task]; one of several outputs is a classification or a "
+                "regression.",
             )
     return wishes
 
@@ -221,11 +223,11 @@ def _parse_outputs(tables: Any, origin: str, folder: Path) -> dict[str, TaskWish
 def _check_wish(wish: TaskWish, origin: str) -> TaskWish:
     folder = wish.folder
     if wish.kind and wish.kind not in KINDS:
-        raise TaskError(f"{origin}: task: kind is {wish.kind!r}", f"use one of {', '.join(KINDS)}")
+        raise TaskError(f"{origin}: task: kind is {wish.kind!r}", f"Use one of {', '.join(KINDS)}")
     if wish.custom_objects and user_function(wish.custom_objects, folder) is None:
         raise TaskError(
             f"{origin}: task: custom_objects is {wish.custom_objects!r}",
-            "write module:function; the function returns a dict of names to layers",
+            "Write module:function; the function returns a dict of names to layers.",
         )
     for name, value, names in (
         ("loss", wish.loss, sorted({x for of_kind in _LOSSES.values() for x in of_kind})),
@@ -234,7 +236,7 @@ def _check_wish(wish: TaskWish, origin: str) -> TaskWish:
         if value and value not in names and user_function(value, folder) is None:
             raise TaskError(
                 f"{origin}: task: {name} is {value!r}",
-                f"use one of {', '.join(names)}, or module:function",
+                f"Use one of {', '.join(names)}, or module:function.",
             )
     if wish.kind:
         wish.task(wish.kind)
@@ -254,5 +256,5 @@ def _check_fits(value: str, names: tuple[str, ...], field: str, kind: str) -> No
     if value not in names and ":" not in value:
         raise TaskError(
             f"{field} is {value!r}, which is not for the task {kind}",
-            f"use one of {', '.join(names)}, or module:function",
+            f"Use one of {', '.join(names)}, or module:function.",
         )

@@ -49,7 +49,7 @@ class UserFunction:
             what = "is not a function" if member is not None else "is not in it"
             raise ConversionError(
                 f"{self}: the module {self.module} was found, {self.name} {what}",
-                "check the spelling: module:function",
+                "Check the spelling: module:function.",
             )
         function: Callable[..., Any] = member
         return function
@@ -103,12 +103,12 @@ class UserFunction:
                 raise  # The module exists, but a module that it imports does not.
             raise ConversionError(
                 f"{self}: there is no module {self.module} in {self.folder}",
-                "run kedge from the folder of the module, or check the spelling",
+                "Run kedge from the folder of the module, or check the spelling.",
             ) from error
         if path is not None and not _comes_from(module, path):
             raise ConversionError(
                 f"{self}: the name {self.module} is taken by {module.__file__}",
-                f"give {path.name} another name",
+                f"Give {path.name} another name.",
             )
         return module
 
@@ -118,7 +118,7 @@ class UserFunction:
             trace = trace.tb_next
         lines = "".join(traceback.format_exception(type(error), error, trace, chain=False))
         last_lines = "\n".join(lines.strip().splitlines()[-_SHOWN_LINES:])
-        return ConversionError(f"{self} fails:\n{last_lines}", "correct the function")
+        return ConversionError(f"{self} fails:\n{last_lines}", "Correct the function.")
 
 
 def user_function(text: str, folder: Path) -> UserFunction | None:

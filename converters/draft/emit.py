@@ -27,8 +27,8 @@ _GRAPH_BYTES = 2**20
 _INTEGER = (W8A8, W8A16)
 #: Types in which the weights of a file that computes in floats are stored.
 _STORED_AS = {F16: "float16", DYNAMIC: "int8", WEIGHT_ONLY: "int8"}
-_HINT = "report the model; until then the recipe float32 converts it without quantization"
-_MIXED_HINT = "use the recipe mixed_w8a8: it leaves in floats what cannot be brought to 8 bits"
+_HINT = "Report the model; until then the recipe float32 converts it without quantization."
+_MIXED_HINT = "Use the recipe mixed_w8a8: it leaves in floats what cannot be brought to 8 bits."
 
 
 def emit(draft: Draft, path: Path, report: Report) -> ModelFile:
@@ -70,7 +70,7 @@ def _refuse_full_disk(variables: Sequence[Any]) -> None:
     if free < needed:
         raise HostDiskError(
             f"{folder}: no space: {free} bytes are free, the converter needs about {needed}",
-            "free space on this computer's disk, or choose another folder with --out",
+            "Free space on this computer's disk, or choose another folder with --out.",
         )
 
 
@@ -110,7 +110,7 @@ def convert_function(
         return rename_inputs_outputs(bytes(converter.convert()))
     except tf.errors.ResourceExhaustedError as error:
         raise HostDiskError(
-            f"the converter ran out of room: {_first_line(error)}", "free space or memory"
+            f"the converter ran out of room: {_first_line(error)}", "Free space or memory."
         ) from error
     except OSError:
         raise  # the disk: named where every error of it is
@@ -175,5 +175,5 @@ def _check_stored(model: ModelFile, numbers: str) -> None:
     if not any(tensor.is_constant and tensor.dtype == dtype for tensor in model.tensors):
         raise ConversionError(
             f"{model.path.name}: none of its weights is stored as {dtype}: they are too few",
-            "use the recipe ptq_f16, which rounds every weight, or float32",
+            "Use the recipe ptq_f16, which rounds every weight, or float32",
         )

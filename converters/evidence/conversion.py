@@ -157,13 +157,13 @@ def read_conversion(folder: Path) -> Conversion:
     if not isinstance(schema, int) or schema > SCHEMA:
         raise ConversionError(
             f"{path}: has schema {schema!r}, this kedge reads up to {SCHEMA}",
-            "update kedge, or convert the model again",
+            "Update kedge, or convert the model again.",
         )
     try:
         conversion = _from_plain(plain, folder)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ConversionError(
-            f"{path}: a field is missing or has the wrong form: {error}", "convert the model again"
+            f"{path}: a field is missing or has the wrong form: {error}", "Convert the model again."
         ) from error
     _check_digest(conversion)
     return conversion
@@ -174,12 +174,12 @@ def _read_object(path: Path) -> dict[str, Any]:
         plain = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConversionError(
-            f"{path}: not found", "convert a model into this folder with `kedge convert`"
+            f"{path}: not found", "Convert a model into this folder with `kedge convert`"
         ) from error
     except (OSError, ValueError) as error:
-        raise ConversionError(f"{path}: cannot be read: {error}", "convert again") from error
+        raise ConversionError(f"{path}: cannot be read: {error}", "Convert again.") from error
     if not isinstance(plain, dict):
-        raise ConversionError(f"{path}: does not hold a JSON object", "convert the model again")
+        raise ConversionError(f"{path}: does not hold a JSON object", "Convert the model again.")
     return plain
 
 
@@ -249,12 +249,12 @@ def _check_digest(conversion: Conversion) -> None:
     if not conversion.model.is_file():
         raise IntegrityError(
             f"{conversion.model}: not found, though {CONVERSION_NAME} beside it is about it",
-            "convert the model again",
+            "Convert the model again.",
         )
     digest = sha256_of(conversion.model)
     if digest != conversion.model_sha256:
         raise IntegrityError(
             f"{conversion.model}: has digest {digest[:12]}, its {CONVERSION_NAME} is about "
             f"{conversion.model_sha256[:12]}",
-            "convert the model again, or restore the file that was converted",
+            "Convert the model again, or restore the file that was converted.",
         )

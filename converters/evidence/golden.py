@@ -115,10 +115,12 @@ def read_golden(path: Path) -> Golden:
     except _DAMAGE as error:
         raise ConversionError(
             f"{path}: holds no golden inputs of kedge: {error}",
-            "convert the model again, or take the file away: then random inputs are compared",
+            "Convert the model again, or take the file away: then random inputs are compared.",
         ) from error
     if not inputs:
-        raise ConversionError(f"{path}: holds no golden inputs of kedge", "convert the model again")
+        raise ConversionError(
+            f"{path}: holds no golden inputs of kedge", "Convert the model again."
+        )
     return Golden(digest, inputs, labels, threshold, outputs, own_labels)
 
 

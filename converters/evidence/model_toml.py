@@ -35,7 +35,7 @@ MODEL_TOML = "model.toml"
 #: Name of the file that a conversion writes beside one that a person edited.
 NEW_MODEL_TOML = "model.toml.new"
 
-_HINT = "correct the line; docs/run.md describes every key"
+_HINT = "Correct the line; docs/run.md describes every key."
 _SIGNED = "# Written by kedge; edit it, and the next conversion leaves it alone. "
 _HEADER = re.compile(r"\s*\[[^\[\]]+\]\s*(#.*)?\Z")
 _KEY = re.compile(r"""\s*([A-Za-z0-9_-]+|"[^"]*"|'[^']*')\s*=""")
@@ -86,9 +86,9 @@ def _text_of(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise ModelTomlError(f"{path}: cannot be read: {error.strerror}", "check it") from error
+        raise ModelTomlError(f"{path}: cannot be read: {error.strerror}", "Check it.") from error
     except UnicodeDecodeError as error:
-        raise ModelTomlError(f"{path}: is not text in UTF-8", "save it as UTF-8") from error
+        raise ModelTomlError(f"{path}: is not text in UTF-8", "Save it as UTF-8") from error
 
 
 def _with_labels(plain: dict[str, Any], folder: Path) -> dict[str, Any]:

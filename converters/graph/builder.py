@@ -13,7 +13,7 @@ from converters.errors import ConversionError
 from converters.graph.node import ACTIVATION, AFFINE, INPUT, Graph, Node, Weights
 
 _HINT = (
-    "replace the layer by layers that kedge represents (docs/coverage.md), or use a recipe that "
+    "Replace the layer by layers that kedge represents (docs/coverage.md), or use a recipe that "
     "does not train: ptq_w8a8, mixed_w8a8 (floats where 8 bits cannot be), ptq_dynamic (any layer)"
 )
 

@@ -99,7 +99,7 @@ def answers_of_source(source: LoadedModel, samples: Samples, report: Report) -> 
         scores = source.predict(batch)
         if not are_finite(scores):
             raise ConversionError(
-                f"{source.path}: answers a held-out sample with NaN or infinity", "train it again"
+                f"{source.path}: answers a held-out sample with NaN or infinity", "Train it again."
             )
         answers.append(scores)
         done += len(batch)

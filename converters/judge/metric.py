@@ -143,7 +143,7 @@ class ScoredAnswers:
             raise ConversionError(
                 f"the metric {self.metric} gives the shape {result.shape}, expected one number, or "
                 f"one of each sample ({len(self)},)",
-                "correct the function: (right answers, answers) to a number",
+                "Correct the function: (right answers, answers) to a number.",
             )
         return float(result.reshape(()))
 
@@ -154,7 +154,7 @@ class ScoredAnswers:
         except Exception as error:  # whatever the user's code raises
             raise ConversionError(
                 f"the metric {self.metric} fails: {type(error).__name__}: {error}",
-                "it is called with two arrays (n, numbers of an answer): right answers, answers",
+                "It is called with two arrays (n, numbers of an answer): right answers, answers.",
             ) from error
 
 

@@ -87,7 +87,7 @@ def remove_named(
             raise ConversionError(
                 f"{origin}: {name!r} is not a block that it can do without"
                 + (f" once {without} went" if without else ""),
-                f"name in `remove` one of {', '.join(blocks)}" if blocks else "name fewer blocks",
+                f"Name in `remove` one of {', '.join(blocks)}" if blocks else "Name fewer blocks.",
             )
         graph = without_block(graph, blocks[name])
         gone.append((graph, blocks[name], len(blocks)))

@@ -48,7 +48,7 @@ def prune(draft: Draft, step: PruneBlocks, materials: Materials) -> Draft:
         raise ConversionError(
             f"{source.path}: after {len(gone)} blocks none is left that it can do without, "
             f"{step.count} were asked for",
-            f"write `count = {len(gone)}`",
+            f"Write `count = {len(gone)}`",
         )
     mended = _mended(graph, pruned, materials)
     return replace(
@@ -71,7 +71,7 @@ def _refuse_none(graph: Graph, step: PruneBlocks, origin: str) -> None:
     raise ConversionError(
         f"{origin}: has no block that it can do without: no addition to a shortcut, and no layer "
         "that gives the shape that it takes",
-        f"use the step `channels` in place of `{step.kind}`: it makes layers narrower",
+        f"Use the step `channels` in place of `{step.kind}`: it makes layers narrower.",
     )
 
 

@@ -95,7 +95,7 @@ def prune(draft: Draft, step: PruneChannels, materials: Materials) -> Draft:
         raise ConversionError(
             f"{origin}: no channels can be taken out of it to leave {step.ratio:.0%} of "
             f"the {step.of} in multiples of {step.multiple} channels",
-            "give the step a smaller `multiple`, or use a recipe without it",
+            "Give the step a smaller `multiple`, or use a recipe without it.",
         )
     pruned = cuts[-1].graph
     return replace(

@@ -202,7 +202,7 @@ def check_faithful(difference: Difference, origin: str) -> None:
         f"{high:+.2%}, {difference.allowed:.1%} is allowed; the first layer that diverges is "
         f"{difference.first!r}, by {difference.steps.get(difference.first, 0):.1f} steps of its "
         "rounding",
-        "report the model; until then use the recipe ptq_w8a8",
+        "Report the model; until then use the recipe ptq_w8a8",
     )
 
 
@@ -222,7 +222,7 @@ def check_inside(simulation: Simulation, content: bytes, origin: str) -> None:
         raise ConversionError(
             f"{origin}: the .tflite has {len(conversions)} QUANTIZE or DEQUANTIZE inside, the "
             f"first gives {conversions[0]!r}: a layer is rounded where its kernel does not round",
-            "report the model; until then use the recipe ptq_w8a8",
+            "Report the model; until then use the recipe ptq_w8a8",
         )
 
 

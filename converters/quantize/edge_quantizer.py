@@ -130,7 +130,7 @@ def _calibration(
 
 def _refusal(error: Exception) -> ConversionError:
     return ConversionError(
-        f"ai-edge-quantizer refuses the model: {error}", "use the recipe ptq_w8a8"
+        f"ai-edge-quantizer refuses the model: {error}", "Use the recipe ptq_w8a8"
     )
 
 

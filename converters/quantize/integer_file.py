@@ -24,7 +24,7 @@ from converters.tflite.quantization import quantize_inputs
 from converters.tflite.unpacked import UnpackedModel
 
 _REPORT_EVERY = 50
-_HINT = "report the model; until then use the recipe ptq_dynamic, which needs no ranges"
+_HINT = "Report the model; until then use the recipe ptq_dynamic, which needs no ranges."
 
 
 def int8_file(content: bytes, ranges: Ranges, io: str, floats: Iterable[str] = ()) -> bytes:

@@ -36,7 +36,7 @@ def refuse_recurrent(content: bytes, keras_model: Any, origin: str) -> None:
         raise ConversionError(
             f"{origin}: {_layer(model, loops[0], keras_model)} is recurrent: the ranges inside of "
             "it cannot be measured, so that it cannot compute in integers with fixed ranges",
-            "use the recipe ptq_dynamic, which rounds activations while the model runs",
+            "Use the recipe ptq_dynamic, which rounds activations while the model runs.",
         )
 
 
@@ -61,7 +61,7 @@ def refuse_floats(content: bytes, keras_model: Any, origin: str) -> None:
         raise ConversionError(
             f"{origin}: {_layer(model, floats[0], keras_model)} stays in floats, as TensorFlow's "
             "quantizer does not bring such a layer to 8 bits",
-            "use the recipe mixed_w8a8, which leaves in floats what cannot be brought to 8 bits",
+            "Use the recipe mixed_w8a8, which leaves in floats what cannot be brought to 8 bits.",
         )
 
 

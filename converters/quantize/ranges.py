@@ -115,7 +115,7 @@ def _refuse_without_kernel(node: Node, origin: str) -> None:
     raise ConversionError(
         f"{origin}: layer {node.name!r} ({function or node.op}) is one whose rounding kedge does "
         "not know, so that it cannot be trained with fake quantization",
-        "use ReLU, or the recipe mixed_w8a8, which rounds such a layer or leaves it in floats",
+        "Use ReLU, or the recipe mixed_w8a8, which rounds such a layer or leaves it in floats.",
     )
 
 

@@ -33,7 +33,7 @@ def check_inputs_outputs(recipe: Recipe, source: LoadedModel) -> None:
                 f"step {step.kind}: augment is {step.augment!r}, which is for a model of one input;"
                 f" {source.path} has {quote_names(end.name for end in source.inputs)}: kedge cannot"
                 " know which of them move together",
-                'write `augment = "none"`, and augment the data in a function of your own',
+                'Write `augment = "none"`, and augment the data in a function of your own.',
             )
         if (
             isinstance(step, TeacherStep)
@@ -43,5 +43,5 @@ def check_inputs_outputs(recipe: Recipe, source: LoadedModel) -> None:
             raise ConversionError(
                 f"step {step.kind}: features is {step.features!r}, which is for a model of one "
                 f"output; {source.path} has {quote_names(end.name for end in source.outputs)}",
-                'write `features = "none"`: the answers of all outputs are learned',
+                'Write `features = "none"`: the answers of all outputs are learned.',
             )

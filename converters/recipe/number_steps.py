@@ -35,27 +35,27 @@ class PtqW8A8(Step):
     """Whether the average error of a channel by rounding is subtracted from its bias."""
 
     def milder(self) -> Step | None:
-        """The layers that lose most get 16 bits, or stay floats."""
+        """Return a step that keeps 16 bits or floats in the layers that lose most."""
         return MixedW8A8(**asdict(self))
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Validation samples too, where an improvement has to prove itself."""
+        """Calibration samples; validation samples too if an improvement has to prove itself."""
         improved = IF_BETTER in (self.equalize, self.bias_correction)
         return (*self.uses, VALIDATION) if improved else self.uses
 
     def misfit(self) -> tuple[str, str]:
-        """A percentile without the calibration that asks for it."""
+        """Return what is wrong if a percentile is set but another calibration is chosen."""
         if self.calibration != "percentile" and self.percentile != 99.99:
             return f"percentile is given, but calibration is {self.calibration!r}", (
-                'write `calibration = "percentile"`'
+                'Write `calibration = "percentile"`.'
             )
         return "", ""
 
 
 @dataclass(frozen=True)
 class MixedW8A8(PtqW8A8):
-    """The same, with 16-bit activations or floats in the layers that 8 bits ruin, as measured."""
+    """Post-training quantization to 8 bits, with 16 bits or floats where 8 lose too much."""
 
     kind: ClassVar[str] = "mixed_w8a8"
     function: ClassVar[str] = "converters.quantize.mixed:quantize_mixed"
@@ -64,18 +64,18 @@ class MixedW8A8(PtqW8A8):
     """Accuracy that may be lost on the validation samples, 0-1."""
 
     def milder(self) -> Step | None:
-        """Nothing between some floats and all."""
+        """Return None: no step lies between some layers in floats and all layers in floats."""
         return None
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Validation samples in any case."""
+        """Calibration and validation samples."""
         return self.uses
 
 
 @dataclass(frozen=True)
 class PtqW8A16(Step):
-    """The same with activations of 16 bits; inputs and outputs are int16."""
+    """Post-training quantization to 8-bit weights and 16-bit activations, inputs and outputs."""
 
     kind: ClassVar[str] = "ptq_w8a16"
     phase: ClassVar[str] = NUMBERS
@@ -87,7 +87,7 @@ class PtqW8A16(Step):
 
 @dataclass(frozen=True)
 class PtqF16(Step):
-    """Weights are stored as 16-bit floats; the file computes in 32 bits where nothing else is."""
+    """Weights stored as 16-bit floats; the file computes in 32 bits."""
 
     kind: ClassVar[str] = "ptq_f16"
     phase: ClassVar[str] = NUMBERS
@@ -96,7 +96,7 @@ class PtqF16(Step):
 
 @dataclass(frozen=True)
 class PtqDynamic(Step):
-    """Weights are stored in 8 bits, activations are rounded while the model runs."""
+    """Weights stored in 8 bits; activations are rounded while the model runs."""
 
     kind: ClassVar[str] = "ptq_dynamic"
     phase: ClassVar[str] = NUMBERS
@@ -105,7 +105,7 @@ class PtqDynamic(Step):
 
 @dataclass(frozen=True)
 class PtqWeightOnly(Step):
-    """Weights are stored in 8 bits and become floats again when the file is loaded."""
+    """Weights stored in 8 bits, which become floats again when the file is loaded."""
 
     kind: ClassVar[str] = "ptq_weight_only"
     phase: ClassVar[str] = NUMBERS

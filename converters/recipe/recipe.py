@@ -90,7 +90,7 @@ def load_recipe(name: str) -> Recipe:
     if path.suffix != ".toml" and path.name == name:
         raise RecipeError(
             f"recipe {name!r} is unknown",
-            f"use one of {', '.join(names_of_built_ins())}, or the path of a .toml file",
+            f"Use one of {', '.join(names_of_built_ins())}, or the path of a .toml file.",
         )
     return _read(path)
 
@@ -122,7 +122,7 @@ def check_pairing(recipe: Recipe, path: Path, kind: str) -> None:
         raise ConversionError(
             f"{path}: is {SOURCES[kind].untrainable}; the step {training.kind} trains, and takes "
             "Keras models only",
-            f"give the model as a .keras or .h5 file, or use --recipe {SAFE_NAME}",
+            f"Give the model as a .keras or .h5 file, or use --recipe {SAFE_NAME}",
         )
 
 
@@ -130,9 +130,9 @@ def _read(path: Path) -> Recipe:
     try:
         plain = tomlkit.parse(path.read_text(encoding="utf-8")).unwrap()
     except FileNotFoundError as error:
-        raise RecipeError(f"{path}: recipe not found", "check the path") from error
+        raise RecipeError(f"{path}: recipe not found", "Check the path.") from error
     except (OSError, UnicodeDecodeError, ParseError) as error:
-        raise RecipeError(f"{path}: not valid TOML: {error}", "correct the file") from error
+        raise RecipeError(f"{path}: not valid TOML: {error}", "Correct the file.") from error
     return parse_recipe(plain, str(path))
 
 
@@ -150,14 +150,14 @@ def parse_recipe(plain: dict[str, Any], origin: str) -> Recipe:
     if plain.get("schema") != SCHEMA:
         raise RecipeError(
             f"{origin}: schema is {plain.get('schema')!r}, this kedge reads {SCHEMA}",
-            f"write `schema = {SCHEMA}`, or update kedge",
+            f"Write `schema = {SCHEMA}`, or update kedge.",
         )
     summary = plain.get("summary", "")
     if not isinstance(summary, str):
-        raise RecipeError(f"{origin}: summary is {summary!r}, expected text", "correct the file")
+        raise RecipeError(f"{origin}: summary is {summary!r}, expected text", "Correct the file.")
     tables = plain.get("step", [])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-        raise RecipeError(f"{origin}: step must be a list of tables", "write `[[step]]`")
+        raise RecipeError(f"{origin}: step must be a list of tables", "Write `[[step]]`")
     folder = Path(origin).parent
     steps = tuple(
         _parse_step(t, f"{origin}: step {n}", folder) for n, t in enumerate(tables, start=1)
@@ -172,7 +172,7 @@ def _parse_step(table: dict[str, Any], origin: str, folder: Path) -> Step:
     if not isinstance(kind, str) or kind not in STEP_KINDS:
         raise RecipeError(
             f"{origin}: kind is {kind!r}, which is not a step",
-            f"use one of {', '.join(STEP_KINDS)}",
+            f"Use one of {', '.join(STEP_KINDS)}",
         )
     step_class = STEP_KINDS[kind]
     specs = {f.name: f for f in fields(step_class)}
@@ -197,22 +197,22 @@ def _value(value: Any, spec: Any, origin: str, folder: Path) -> Any:
 
 def _paths(value: Any, origin: str, folder: Path) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(path, str) for path in value):
-        raise RecipeError(f"{origin} is {value!r}, expected a list of files", 'such as ["a.h5"]')
+        raise RecipeError(f"{origin} is {value!r}, expected a list of files", 'Such as ["a.h5"]')
     files = [(folder / path).absolute() for path in value]
     missing = [path for path in files if not path.exists()]
     if missing:
         raise RecipeError(
-            f"{origin}: {missing[0]} not found", "paths start from the recipe's folder"
+            f"{origin}: {missing[0]} not found", "Paths start from the recipe's folder."
         )
     return tuple(map(str, files))
 
 
 def _names(value: Any, origin: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(name, str) and name for name in value):
-        raise RecipeError(f"{origin} is {value!r}, expected a list of names", 'such as ["add_1"]')
+        raise RecipeError(f"{origin} is {value!r}, expected a list of names", 'Such as ["add_1"]')
     twice = [name for name in value if value.count(name) > 1]
     if twice:
-        raise RecipeError(f"{origin} names {twice[0]!r} twice", "name it once")
+        raise RecipeError(f"{origin} names {twice[0]!r} twice", "Name it once.")
     return tuple(map(str, value))
 
 
@@ -220,7 +220,7 @@ def _check_value(value: Any, spec: Any, origin: str) -> int | float | str:
     if "choices" in spec.metadata:
         choices = spec.metadata["choices"]
         if value not in choices:
-            raise RecipeError(f"{origin} is {value!r}", f"use one of {', '.join(choices)}")
+            raise RecipeError(f"{origin} is {value!r}", f"Use one of {', '.join(choices)}")
         return str(value)
     if "auto" in spec.metadata and value == AUTO:
         return AUTO
@@ -232,7 +232,7 @@ def _check_value(value: Any, spec: Any, origin: str) -> int | float | str:
         raise RecipeError(
             f"{origin} is {value!r}, expected {'a whole number' if kind is int else 'a number'} "
             f"from {low:g} to {high:g}" + (f' or "{AUTO}"' if "auto" in spec.metadata else ""),
-            "correct the recipe",
+            "Correct the recipe.",
         )
     number: int | float = kind(value)
     return number
@@ -242,7 +242,7 @@ def _refuse_unknown(plain: dict[str, Any], names: tuple[str, ...], origin: str) 
     unknown = [name for name in plain if name not in names]
     if unknown:
         raise RecipeError(
-            f"{origin}: field {unknown[0]!r} is unknown", f"the fields are {', '.join(names)}"
+            f"{origin}: field {unknown[0]!r} is unknown", f"The fields are {', '.join(names)}"
         )
 
 
@@ -260,5 +260,5 @@ def _check_order(steps: tuple[Step, ...], origin: str) -> None:
 
 def _order_hint(earlier: Step, later: Step) -> str:
     if earlier.phase == later.phase:
-        return "keep one of the two"
-    return f"put {later.kind} before {earlier.kind}"
+        return "Keep one of the two."
+    return f"Put {later.kind} before {earlier.kind}."

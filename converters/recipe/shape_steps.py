@@ -33,15 +33,15 @@ class PruneChannels(Step):
     latency_ratio: float = number(0.0, 0.01, 0.99)
     """Share of the latency that is to be left, 0-1; 0 if not given."""
     importance: str = choice("taylor", "l1", "l2")
-    """Channels go by how much the loss would change without them (Taylor), or by the norm of their
-    weights."""
+    """Measure of a channel's importance: the change of the loss without it (Taylor), or the norm of
+    its weights."""
     scope: str = choice("global", "uniform", "sensitivity")
-    """Channels go where their importance in sum is least, alike in all layers, or where the loss
-    grows least, as it is measured for each group of layers alone."""
+    """Layers that lose channels: those whose channels have the least importance in sum, all layers
+    equally, or those whose loss grows least, as measured for each group of layers alone."""
     rounds: int = number(1, 1, 20)
-    """Channels go in so many portions, with a short training in between."""
+    """Number of portions in which channels are removed, with a short training in between."""
     multiple: int = number(8, 1, 256)
-    """The channels left in a layer are a multiple of this, as kernels compute so many at a time."""
+    """Divisor of the number of channels left in a layer, as kernels compute so many at a time."""
 
     @property
     def ratios(self) -> dict[str, float]:
@@ -60,34 +60,38 @@ class PruneChannels(Step):
 
     @property
     def ratio(self) -> float:
-        """The share that is to be left, 0-1."""
+        """Share of the measure that is to be left, 0-1."""
         return self.ratios[self.of]
 
     @property
     def asks_latency(self) -> bool:
-        """To leave a share of the latency it has to be measured."""
+        """Whether the step needs measured latencies: it does if it has to leave a share of it."""
         return self.latency_ratio > 0
 
     @property
     def label(self) -> str:
-        """Such as channels50, half of the MACs are gone; channels50latencyx3, in three rounds."""
+        """The step's part of the recipe's name.
+
+        "channels50" removes half of the MACs; "channels50latencyx3" half of the latency, in three
+        rounds.
+        """
         of = "" if self.of == "macs" else self.of
         rounds = f"x{self.rounds}" if self.rounds > 1 else ""
         return f"channels{100 - 100 * self.ratio:.3g}{of}{rounds}"
 
     def milder(self) -> Step | None:
-        """More is left."""
+        """Return a step that removes less; None if there is none."""
         ratio = next_of(_RATIOS, self.ratio)
         changed: dict[str, Any] = {f"{self.of}_ratio": ratio}
         return None if ratio is None else replace(self, **changed)
 
     def misfit(self) -> tuple[str, str]:
-        """One ratio decides; two could contradict each other."""
+        """Return what is wrong unless exactly one ratio is set: two could contradict each other."""
         if len(self.ratios) == 1:
             return "", ""
         ratios = " and ".join(f"{of}_ratio" for of in self.ratios) or "no ratio"
         return f"{ratios} given, expected one of macs_ratio, parameters_ratio, latency_ratio", (
-            "write one of them, such as `macs_ratio = 0.5`"
+            "Write one of them, such as `macs_ratio = 0.5`."
         )
 
 
@@ -106,19 +110,23 @@ class PruneBlocks(Step):
     macs_ratio: float = number(0.0, 0.01, 0.99)
     """Share of the multiply-accumulates that is to be left, 0-1; 0 if not given."""
     count: int = number(0, 1, 1_000)
-    """Blocks to take out; 0 if not given."""
+    """Number of blocks to remove; 0 if not given."""
     remove: tuple[str, ...] = names()
-    """Names of the blocks to take out, in this order, as kedge tells them."""
+    """Names of the blocks to remove, in this order, as kedge prints them."""
 
     @property
     def label(self) -> str:
-        """Such as blocks25, a quarter of the MACs are gone; 2blocks: two; without2blocks: these."""
+        """The step's part of the recipe's name.
+
+        "blocks25" removes a quarter of the MACs, "2blocks" two blocks, "without2blocks" two blocks
+        that the recipe names.
+        """
         if self.remove:
             return f"without{len(self.remove)}blocks"
         return f"{self.count}blocks" if self.count else f"blocks{100 - 100 * self.macs_ratio:.3g}"
 
     def milder(self) -> Step | None:
-        """More is left."""
+        """Return a step that removes less; None if there is none."""
         if self.remove:
             return replace(self, remove=self.remove[:-1]) if len(self.remove) > 1 else None
         if self.count:
@@ -127,19 +135,19 @@ class PruneBlocks(Step):
         return None if ratio is None else replace(self, macs_ratio=ratio)
 
     def misfit(self) -> tuple[str, str]:
-        """How much, how many, or which: one decides."""
+        """Return what is wrong unless exactly one of share, count and names is set."""
         every = {"macs_ratio": self.macs_ratio, "count": self.count, "remove": self.remove}
         options = [name for name, value in every.items() if value]
         if len(options) == 1:
             return "", ""
         return f"{' and '.join(options) or 'nothing'} given, expected one of {', '.join(every)}", (
-            "write `macs_ratio = 0.75`, `count = 1`, or names of blocks in `remove`"
+            "Write `macs_ratio = 0.75`, `count = 1`, or names of blocks in `remove`."
         )
 
 
 @dataclass(frozen=True)
 class StartOver(Step):
-    """The model forgets what it learned: the small model trained from scratch, to compare with."""
+    """Training from scratch: the weights are initialized anew, for a comparison with pruning."""
 
     kind: ClassVar[str] = "scratch"
     phase: ClassVar[str] = TRAINING

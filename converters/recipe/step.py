@@ -60,21 +60,21 @@ class Step:
 
     @property
     def label(self) -> str:
-        """Part of the recipe's name."""
+        """The step's part of the recipe's name."""
         return self.kind
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Samples that the step needs with its values."""
+        """Splits of the samples that the step needs with the values that it has."""
         return self.uses
 
     @property
     def asks_latency(self) -> bool:
-        """Whether it cannot do its work unless somebody measures files."""
+        """Whether the step needs measured latencies."""
         return False
 
     def misfit(self) -> tuple[str, str]:
-        """Two values that do not go together and what to write instead; empty if all do."""
+        """Return two values that do not fit together, and what to write; empty if all fit."""
         return "", ""
 
     def milder(self) -> Step | None:

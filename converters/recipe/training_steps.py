@@ -39,7 +39,7 @@ class FineTune(TrainingStep):
     phase: ClassVar[str] = TRAINING
     function: ClassVar[str] = "converters.training.distill:fine_tune_draft"
     patience: int = number(0, 0, 1_000)
-    """Epochs without a better accuracy on the validation samples before it ends; 0 is never."""
+    """Epochs without a better accuracy on the validation samples before it ends; 0 means never."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ class TeacherStep(TrainingStep):
     temperature: float = number(4.0, 1.0, 100.0)
     """Temperature of the softmax; above 1 the teacher shows how the wrong classes compare."""
     alpha: float = number(0.8, 0.0, 1.0)
-    """Share of the teacher in the loss, 0-1; with 1 no label is looked at."""
+    """Share of the teacher in the loss, 0-1; with 1 the labels are not used."""
     teachers: tuple[str, ...] = paths()
-    """Models whose mean answer teaches; none is the model as it was given."""
+    """Models whose mean answer teaches; if there is none, the original model teaches."""
     features: str = choice(NO_FEATURES, "attention", "regressor")
     """Whether the layers of the (first) teacher teach too: by their attention maps, or by what 1x1
     convolutions make of the model's own layers; none of it is exported."""
@@ -69,35 +69,35 @@ class Distill(TeacherStep, FineTune):
 
 @dataclass(frozen=True)
 class QatW8A8(TeacherStep):
-    """Quantization-aware training: the weights learn to live with being rounded."""
+    """Quantization-aware training: the weights are trained while they are rounded."""
 
     kind: ClassVar[str] = "qat_w8a8"
     phase: ClassVar[str] = NUMBERS
     function: ClassVar[str] = "converters.quantize.qat:train"
     teacher: str = choice("none", "original")
-    """Whether the model as it was given helps to train; `teachers` help in any case."""
+    """Whether the original model teaches; `teachers` teach in any case."""
 
     @property
     def is_taught(self) -> bool:
-        """Whether anybody helps."""
+        """Whether the step has a teacher."""
         return bool(self.teachers) or self.teacher != "none"
 
     def misfit(self) -> tuple[str, str]:
-        """Layers of nobody."""
+        """Return what is wrong if features of a teacher are requested but no teacher is named."""
         if self.features != NO_FEATURES and not self.is_taught:
             return f"features is {self.features!r}, but there is no teacher", (
-                'write `teacher = "original"`, or name `teachers`'
+                'Write `teacher = "original"`, or name `teachers`.'
             )
         return "", ""
 
     def milder(self) -> Step | None:
-        """Trained for as long as it helps."""
+        """Return a step that trains as long as it helps; None if this one does."""
         return None if self.epochs == AUTO else replace(self, epochs=AUTO, learning_rate=AUTO)
 
 
 @dataclass(frozen=True)
 class SparseWeights(TrainingStep):
-    """Magnitude pruning of weights: the smallest become zero, the others learn to do without."""
+    """Magnitude pruning of weights: the smallest become zero, the others are trained on."""
 
     kind: ClassVar[str] = "sparse"
     phase: ClassVar[str] = WEIGHTS
@@ -110,12 +110,12 @@ class SparseWeights(TrainingStep):
     schedule: str = choice("polynomial", "constant")
     """Growth of the zeros: along a cubic curve, or all at once."""
     scope: str = choice("layer", "global")
-    """The share of zeros is that of each layer, or of all together, so that layers with small
+    """Scope of the share of zeros: each layer, or all together, so that layers with small
     weights lose more."""
 
     @property
     def label(self) -> str:
-        """Such as sparse80, sparse80b1x4 or sparse2of4."""
+        """The step's part of the recipe's name: "sparse80", "sparse80b1x4" or "sparse2of4"."""
         if self.pattern == TWO_OF_FOUR:
             return "sparse2of4"
         return f"sparse{100 * self.sparsity:g}" + (
@@ -123,21 +123,21 @@ class SparseWeights(TrainingStep):
         )
 
     def misfit(self) -> tuple[str, str]:
-        """Two of every four are half of all, in every layer and from the start."""
+        """Return what is wrong if the pattern 2:4 has another sparsity, schedule or scope."""
         if self.pattern != TWO_OF_FOUR:
             return "", ""
         if self.sparsity != 0.5:
             return f"pattern 2:4 makes half of the weights zero, not {self.sparsity:g}", (
-                "write `sparsity = 0.5`"
+                "Write `sparsity = 0.5`."
             )
         if self.schedule != "constant" or self.scope != "layer":
             return "pattern 2:4 cannot grow, nor differ between layers", (
-                'write `schedule = "constant"` and `scope = "layer"`'
+                'Write `schedule = "constant"` and `scope = "layer"`.'
             )
         return "", ""
 
     def milder(self) -> Step | None:
-        """Fewer zeros; two of every four are two of every four."""
+        """Return a step with fewer zeros; None for the pattern 2:4, which has no other sparsity."""
         sparsity = next_of(_SPARSITIES, self.sparsity)
         if sparsity is None or self.pattern == TWO_OF_FOUR:
             return None
@@ -152,14 +152,14 @@ class ClusterWeights(TrainingStep):
     phase: ClassVar[str] = WEIGHTS
     function: ClassVar[str] = "converters.training.cluster:share_weights"
     clusters: int = number(16, 2, 256)
-    """Distinct values of a kernel."""
+    """Number of distinct values in a kernel."""
 
     @property
     def label(self) -> str:
-        """Such as cluster16."""
+        """The step's part of the recipe's name, such as "cluster16"."""
         return f"cluster{self.clusters}"
 
     def milder(self) -> Step | None:
-        """More distinct values."""
+        """Return a step with more distinct values; None if there is none."""
         clusters = next_of(_CLUSTERS, self.clusters)
         return None if clusters is None else replace(self, clusters=int(clusters))

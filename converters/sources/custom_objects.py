@@ -32,8 +32,8 @@ def custom_objects(wish: TaskWish) -> dict[str, Any]:
     if not right or not returned:
         raise ConversionError(
             f"{function}: returned {type(returned).__name__}, expected a dict of names to classes",
-            "return {'MyLayer': MyLayer}, or decorate the classes with "
-            "@keras.saving.register_keras_serializable() and return nothing",
+            "Return {'MyLayer': MyLayer}, or decorate the classes with "
+            "@keras.saving.register_keras_serializable() and return nothing.",
         )
     return dict(returned)
 

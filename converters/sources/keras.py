@@ -45,7 +45,7 @@ def recognise_keras(path: Path) -> SourceFile | None:
         raise ConversionError(
             f"{path}: layer {code.name!r} is a Lambda layer, which is Python code in a file; kedge "
             "does not run code from a model file",
-            "replace it by a Keras layer, or save the model with `model.export(folder)` and "
+            "Replace it by a Keras layer, or save the model with `model.export(folder)` and "
             "convert that with ptq_w8a8",
         )
     return SourceFile(path, KERAS_3 if int(keras_version.split(".")[0]) >= 3 else TF_KERAS, layers)
@@ -103,7 +103,7 @@ def _read_model(load: Callable[..., Any], path: Path, own: Mapping[str, Any]) ->
         first_line = (str(error) or type(error).__name__).strip().splitlines()[0]
         raise ConversionError(
             f"{path}: Keras cannot load it: {first_line}",
-            "save it again with the Keras that it was trained with, and without custom objects",
+            "Save it again with the Keras that it was trained with, and without custom objects.",
         ) from error
 
 
@@ -112,7 +112,7 @@ def _refuse_custom(source: SourceFile, custom: StoredLayer | None) -> None:
         raise ConversionError(
             f"{source.path}: layer {custom.name!r} is of the class {custom.class_name}, which is "
             "no layer of Keras",
-            'name it by `custom_objects = "module:function"` in the [task] of a recipe, or save '
+            'Name it by `custom_objects = "module:function"` in the [task] of a recipe, or save '
             "the model with `model.export(folder)` and convert that with ptq_w8a8",
         )
 
@@ -182,7 +182,7 @@ def _read_hdf5(path: Path) -> tuple[str, Any]:
             if "model_config" not in file.attrs:
                 raise ConversionError(
                     f"{path}: holds weights only, without the model's layers",
-                    "save the whole model with `model.save(...)`",
+                    "Save the whole model with `model.save(...)`",
                 )
             version = file.attrs.get("keras_version", "2")
             return _text(version), json.loads(_text(file.attrs["model_config"]))

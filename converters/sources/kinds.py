@@ -76,7 +76,7 @@ SOURCES: dict[str, Source] = {
 _DISTINCT = tuple(dict.fromkeys(SOURCES.values()))
 *_FIRST, _LAST = (source.words for source in _DISTINCT)
 #: Hint for what is no model: the kinds that may be given.
-GIVE_A_MODEL = f"give {', '.join(_FIRST)} or {_LAST}"
+GIVE_A_MODEL = f"Give {', '.join(_FIRST)} or {_LAST}"
 #: Ends of names of models; no data is called so.
 MODEL_SUFFIXES = tuple(suffix for source in _DISTINCT for suffix in source.suffixes)
 

@@ -218,6 +218,6 @@ def _fixed_shape(
         raise ConversionError(
             f"{path}: its {what} has the shape {batch_shape}; axes past the batch must be fixed, "
             "as boards plan their memory ahead",
-            "build the model again with an input of the size that it is to run with",
+            "Build the model again with an input of the size that it is to run with.",
         )
     return tuple(int(axis) for axis in batch_shape[1:] if axis is not None)

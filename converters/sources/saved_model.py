@@ -53,7 +53,7 @@ def load_graph(source: SourceFile) -> LoadedModel:
     if not name:
         raise ConversionError(
             f"{source.path}: the SavedModel has no signature",
-            "save it with `model.export(folder)` or with signatures={'serving_default': …}",
+            "Save it with `model.export(folder)` or with signatures={'serving_default': …}",
         )
     signature = signatures[name]
     inputs = signature.structured_input_signature[1]

@@ -43,7 +43,7 @@ def recognise_tflite(path: Path) -> SourceFile | None:
     model = read_model(path)
     if model.edgetpu:
         raise ConversionError(
-            f"{path}: was compiled for the Edge TPU", "give the float model that it was made from"
+            f"{path}: was compiled for the Edge TPU", "Give the float model that it was made from."
         )
     for tensor in model.tensors:
         stored = tensor.is_constant and tensor.dtype in _STORED_DTYPES
@@ -51,8 +51,8 @@ def recognise_tflite(path: Path) -> SourceFile | None:
             raise ConversionError(
                 f"{path}: is a .tflite that was quantized already (tensor {tensor.name!r} is "
                 f"{tensor.dtype}): the precision that rounding removed cannot be restored",
-                "give the float .tflite or the Keras model that it was made from; push and bench "
-                "take it as it is",
+                "Give the float .tflite or the Keras model that it was made from; push and bench "
+                "take it as it is.",
             )
     return SourceFile(path, TFLITE)
 
@@ -73,7 +73,7 @@ def load_tflite(source: SourceFile, own: Mapping[str, Any]) -> LoadedModel:  # n
     model = read_model(path)
     if model.subgraphs != 1:
         raise ConversionError(
-            f"{path}: has {model.subgraphs} subgraphs, expected one", "give a model without them"
+            f"{path}: has {model.subgraphs} subgraphs, expected one", "Give a model without them."
         )
     inputs, outputs = _inputs_and_outputs(model)
     zeros = {

@@ -75,7 +75,7 @@ def tflite_version(runtime: str, runtime_version: str) -> tuple[int, ...]:
     if runtime not in ("tflite-runtime", "ai-edge-litert", "tensorflow") or not match:
         raise ConversionError(
             f"runtime {runtime} {runtime_version} is unknown, and so are the ops that it loads",
-            "use tflite-runtime or ai-edge-litert",
+            "Use tflite-runtime or ai-edge-litert.",
         )
     version = tuple(int(part) for part in match.group().split("."))
     if runtime != "ai-edge-litert":

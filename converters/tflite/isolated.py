@@ -80,7 +80,7 @@ def _failure(path: Path, returncode: int, said: str) -> ConversionError:
     name = signal.Signals(-returncode).name if returncode < 0 else f"exit {returncode}"
     return ConversionError(
         f"{path}: the runtime crashed on it on this host ({name}) {said.strip()[-500:]}",
-        "the file is damaged, or uses an operator in a way that the runtime does not expect",
+        "The file is damaged, or uses an operator in a way that the runtime does not expect.",
     )
 
 

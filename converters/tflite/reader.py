@@ -83,7 +83,7 @@ def read_model(path: Path) -> TFLiteFile:
 def _read_bytes(path: Path) -> bytes:
     try:
         if path.is_dir():
-            raise ConversionError(f"{path}: is a folder, expected a .tflite file", "name the file")
+            raise ConversionError(f"{path}: is a folder, expected a .tflite file", "Name the file.")
         size_bytes = path.stat().st_size
         with path.open("rb") as file:
             head = file.read(_HEADER_BYTES)
@@ -92,20 +92,20 @@ def _read_bytes(path: Path) -> bytes:
             if size_bytes >= _MAX_BYTES:
                 raise ConversionError(
                     f"{path}: has {size_bytes} bytes, kedge reads .tflite files below 2 GiB",
-                    "use a smaller model",
+                    "Use a smaller model.",
                 )
             return head + file.read(_MAX_BYTES)
     except FileNotFoundError as error:
-        raise ConversionError(f"{path}: not found", "check the path") from error
+        raise ConversionError(f"{path}: not found", "Check the path.") from error
     except OSError as error:
-        raise ConversionError(f"{path}: cannot be read: {error.strerror}", "check it") from error
+        raise ConversionError(f"{path}: cannot be read: {error.strerror}", "Check it.") from error
 
 
 def _foreign(path: Path, head: bytes) -> ConversionError:
     content = "is empty" if not head else f"begins with {head!r}"
     return ConversionError(
         f"{path}: is not a .tflite: it {content}, expected {_IDENTIFIER.decode()} as bytes 5 to 8",
-        "convert a Keras model with `kedge convert`",
+        "Convert a Keras model with `kedge convert`",
     )
 
 
@@ -113,7 +113,7 @@ def _damaged(path: Path, detail: str) -> ConversionError:
     size = path.stat().st_size if path.exists() else 0
     return ConversionError(
         f"{path}: is a damaged or cut-off .tflite of {size} bytes ({detail})",
-        "copy or convert it again",
+        "Copy or convert it again.",
     )
 
 
@@ -181,7 +181,7 @@ class _Parser:
         if model.ExternalBuffersLength():
             raise ConversionError(
                 f"{self.path}: keeps its weights in other files, which kedge does not carry yet",
-                "convert the model into one file",
+                "Convert the model into one file.",
             )
         buffers = [
             self._buffer(model.Buffers(i), i) for i in self._span(model.BuffersLength(), "buffers")

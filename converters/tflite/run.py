@@ -61,7 +61,7 @@ def run_model(
         name, number = host_runtime()
         raise ConversionError(
             f"{path}: {name} {number} cannot run it: {error}",
-            "convert the model again, or report it with the model",
+            "Convert the model again, or report it with the model.",
         ) from error
 
 
@@ -101,7 +101,7 @@ def run_inside(
     except (RuntimeError, ValueError) as error:
         name, number = host_runtime()
         raise ConversionError(
-            f"{name} {number} cannot run the model: {error}", "report it with the model"
+            f"{name} {number} cannot run the model: {error}", "Report it with the model."
         ) from error
 
 
@@ -118,10 +118,12 @@ def _slots(path: Path, interpreter: Any, inputs: Mapping[str, Array]) -> list[tu
     if set(details) != set(inputs):
         raise ConversionError(
             f"{path}: takes the inputs {sorted(details)}, was given {sorted(inputs)}",
-            "use golden inputs that were made for this file",
+            "Use golden inputs that were made for this file.",
         )
     if len({len(samples) for samples in inputs.values()}) != 1:
-        raise ConversionError(f"{path}: its inputs differ in their number of samples", "mend them")
+        raise ConversionError(
+            f"{path}: its inputs differ in their number of samples", "Correct them."
+        )
     slots = []
     for name, detail in details.items():
         shape, given_shape = tuple(int(axis) for axis in detail["shape"]), inputs[name].shape
@@ -133,7 +135,7 @@ def _slots(path: Path, interpreter: Any, inputs: Mapping[str, Array]) -> list[tu
             raise ConversionError(
                 f"{path}: input {name} takes {np.dtype(detail['dtype'])} {shape} a sample, was "
                 f"given {inputs[name].dtype} {given_shape}",
-                "use golden inputs that were made for this file",
+                "Use golden inputs that were made for this file.",
             )
         slots.append((detail["index"], inputs[name]))
     return slots

@@ -26,7 +26,7 @@ _NOT_CLUSTERED = (
     tf_keras.layers.Conv1DTranspose,
     tf_keras.layers.Conv2DTranspose,
 )
-_HINT = "use a recipe without the step cluster"
+_HINT = "Use a recipe without the step cluster."
 _NOT_FASTER = (
     "shared weights make the file smaller when it is compressed, not faster: its latency does not "
     "change, as TFLite stores and multiplies each of them as before"

@@ -166,14 +166,14 @@ def pair_features(kind: str, weight: float, student: Any, teacher: LoadedModel) 
     if teacher.keras_model is None:
         raise ConversionError(
             f"{teacher.path}: is not a Keras model, so its layers cannot teach",
-            'leave `features` out, or write `features = "none"`',
+            'Leave `features` out, or write `features = "none"`',
         )
     model = build_model(teacher.graph)
     pairs = pair_layers(_shapes(student), _shapes(model))
     if not pairs:
         raise ConversionError(
             f"{teacher.path}: no layer of it has the height and width of one of the model's",
-            'leave `features` out, or write `features = "none"`',
+            'Leave `features` out, or write `features = "none"`',
         )
     outputs = [model.get_layer(pair.teacher).output for pair in pairs]
     activations = tf.function(tf_keras.Model(model.inputs, outputs), autograph=False)

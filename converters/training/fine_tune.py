@@ -164,7 +164,7 @@ def _train(
     if not np.isfinite(losses).all():
         raise ConversionError(
             f"the training diverged in epoch {len(losses)}: the loss is {losses[-1]}",
-            "use a smaller learning rate",
+            "Use a smaller learning rate.",
         )
     return History(
         losses,

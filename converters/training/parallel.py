@@ -82,7 +82,7 @@ def _join_workers(worker: Worker, start_seconds: float) -> Any:
     except (RuntimeError, ValueError, tf.errors.OpError) as error:
         raise ConversionError(
             f"{worker} cannot train with the others: {str(error).splitlines()[0]}",
-            "start the same conversion on every worker again",
+            "Start the same conversion on every worker again.",
         ) from error
     finally:
         signal.alarm(0)
@@ -106,7 +106,7 @@ def report_lost_workers(worker: Worker | None) -> Iterator[None]:
             raise
         raise ConversionError(
             f"another worker ended before {worker} was done: {str(error).splitlines()[0]}",
-            "see what the others say, then start the conversion on every worker again",
+            "See what the others say, then start the conversion on every worker again.",
         ) from error
 
 
@@ -256,7 +256,7 @@ class Agree(tf_keras.callbacks.Callback):  # type: ignore[misc]
         if sum_over_workers(mine, strategy) != [workers * value for value in mine]:
             raise ConversionError(
                 "the workers have models of different shapes",
-                "give all the same model, data, recipe and seed, and versions of kedge",
+                "Give all the same model, data, recipe and seed, and versions of kedge.",
             )
         self.model.set_weights([_mean(w, strategy, workers) for w in weights])
 

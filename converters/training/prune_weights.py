@@ -46,7 +46,7 @@ _LEAST_CHOICES = 20
 #: Largest share of zeros in a layer, so that one threshold for all layers empties none.
 _MOST_OF_A_LAYER = 0.98
 
-_HINT = "use a recipe without the step sparse"
+_HINT = "Use a recipe without the step sparse."
 _NOT_FASTER = (
     "zero weights make the file smaller when it is compressed, not faster: its latency does not "
     "change, as TFLite's integer kernels multiply by zero as by any other number"

@@ -27,7 +27,7 @@ from converters.training.teacher import Teacher, average_teachers, log_probabili
 _CHECK_SAMPLES = 500
 #: Smallest accuracy of a teacher as a share of the model's; below, its inputs or classes differ.
 _LEAST_SHARE = 0.5
-_OTHER_DATA = "name teachers that were trained on the same data"
+_OTHER_DATA = "Name teachers that were trained on the same data."
 
 
 def make_teacher(step: TeacherStep, materials: Materials, student: Any) -> Teacher:
@@ -48,7 +48,7 @@ def make_teacher(step: TeacherStep, materials: Materials, student: Any) -> Teach
         if not task.is_classification:
             raise ConversionError(
                 f"features = {step.features!r} is for classifiers of one output",
-                'write `features = "none"`',
+                'Write `features = "none"`',
             )
         features = pair_features(step.features, step.feature_weight, student, models[0])
     if task.parts:

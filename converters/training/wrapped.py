@@ -34,7 +34,7 @@ def wrap_layers(model: Any, wrap: Callable[[Any], Any], materials: Materials, pu
         first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ConversionError(
             f"{materials.source.path}: cannot be wrapped for {purpose}: {first_line}",
-            "use a recipe without this step",
+            "Use a recipe without this step.",
         ) from error
 
 

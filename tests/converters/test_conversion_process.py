@@ -98,7 +98,7 @@ def test_a_missing_extra_is_named(
     with pytest.raises(MissingConvertExtraError, match="needs tensorflow") as caught:
         convert(digits_request)
     assert caught.value.exit_code == 3
-    assert caught.value.hint == "in a clone of kedge: pip install '.[convert]'"
+    assert caught.value.hint == "In a clone of kedge: pip install '.[convert]'"
 
 
 def test_figures_for_tensorboard_need_its_extra(
@@ -241,7 +241,7 @@ def test_a_full_disk_is_named_and_left_as_it_was(
     with pytest.raises(HostDiskError, match="(?i)no space") as caught:
         convert(replace(digits_request, out=tiny_disk / "out"))
     assert caught.value.exit_code == 6
-    assert "free space" in caught.value.hint
+    assert "Free space" in caught.value.hint
     assert list(tiny_disk.iterdir()) == []
 
 

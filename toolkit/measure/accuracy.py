@@ -154,7 +154,7 @@ def open_labelled(model: ModelFile, data: Path) -> LabelledData:
     if len(model.outputs) != 1:
         raise ConversionError(
             f"{model.path}: has {len(model.outputs)} outputs; accuracy is for classifiers of one",
-            "leave out --data: all outputs are compared with this host's anyhow",
+            "Leave out --data: all outputs are compared with this host's anyhow.",
         )
     (output,) = model.outputs
     _refuse_other_task(model)
@@ -166,7 +166,7 @@ def open_labelled(model: ModelFile, data: Path) -> LabelledData:
         raise ConversionError(
             f"{model.path}: takes {input_shapes} and gives {list(output.shape)}; accuracy is "
             "for classifiers whose sizes are fixed",
-            "leave out --data",
+            "Leave out --data.",
         )
     _check_there(data)
     several = len(shapes) > 1
@@ -181,7 +181,7 @@ def open_labelled(model: ModelFile, data: Path) -> LabelledData:
         raise ConversionError(
             f"{data}: holds images, and model.toml beside {model.path} does not say how the model "
             "takes one",
-            "convert the model from images, or describe its input in model.toml (docs/run.md)",
+            "Convert the model from images, or describe its input in model.toml (docs/run.md)",
         )
     labels = card.output(output.name).labels
     return LabelledData(card, dataset, _numbers(data, dataset.class_names, labels))
@@ -199,10 +199,10 @@ def _check_there(data: Path) -> None:
     if user_function_at(data.absolute()) is not None:
         raise ConversionError(
             f"data {data}: is a function, which runs in a conversion only",
-            "give an .npz, or leave out --data: the conversion's own inputs are compared anyhow",
+            "Give an .npz, or leave out --data: the conversion's own inputs are compared anyhow.",
         )
     if not data.exists():
-        raise ConversionError(f"data {data}: not found", "check the path")
+        raise ConversionError(f"data {data}: not found", "Check the path.")
 
 
 def _refuse_other_task(model: ModelFile) -> None:
@@ -214,7 +214,7 @@ def _refuse_other_task(model: ModelFile) -> None:
         raise ConversionError(
             f"{model.path}: is judged by {conversion.metric.name}, not by accuracy: its task is "
             f"{conversion.metric.kind}",
-            "leave out --data: its outputs are compared with this host's anyhow",
+            "Leave out --data: its outputs are compared with this host's anyhow.",
         )
 
 
@@ -226,7 +226,7 @@ def _numbers(data: Path, names: tuple[str, ...], labels: list[str]) -> tuple[int
     if unknown:
         raise ConversionError(
             f"{data}: class folder {unknown[0]!r} is none of the labels in model.toml",
-            f"name the folders as the labels: {', '.join(labels[:5])}, …",
+            f"Name the folders as the labels: {', '.join(labels[:5])}, …",
         )
     return tuple(labels.index(name) for name in names)
 

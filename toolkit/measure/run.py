@@ -183,13 +183,13 @@ def require_place(path: Path, inputs: Sequence[Path]) -> None:
     """
     if any(path.exists() and one.exists() and path.samefile(one) for one in inputs):
         raise ConversionError(
-            f"{path}: is read in this run; the outputs would take its place", "name another file"
+            f"{path}: is read in this run; the outputs would take its place", "Name another file."
         )
     folder = path.parent
     if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
         raise ConversionError(
             f"{path}: cannot be written",
-            "name a file in a folder that is there and may be written to",
+            "Name a file in a folder that is there and may be written to.",
         )
 
 

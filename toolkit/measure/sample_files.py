@@ -27,7 +27,7 @@ _DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 _SEE_THROUGH_MODES = ("RGBA", "LA", "PA", "La", "RGBa")
 
 _NPY, _ZIP = b"\x93NUMPY", b"PK"
-_KINDS = "give a picture (JPEG, PNG, BMP, …), an .npy, or an .npz with an array for each input"
+_KINDS = "Give a picture (JPEG, PNG, BMP, …), an .npy, or an .npz with an array for each input."
 
 
 class SampleError(ConversionError):
@@ -60,13 +60,13 @@ def is_picture(path: Path) -> bool:
     if path.is_dir():
         raise SampleError(
             f"{path}: is a folder, expected a picture, .npy or .npz",
-            "name each file in it: --input may be given several times",
+            "Name each file in it: --input may be given several times.",
         )
     try:
         with path.open("rb") as file:
             head = file.read(8)
     except OSError as error:
-        raise SampleError(f"{path}: cannot be read: {error.strerror}", "check the path") from error
+        raise SampleError(f"{path}: cannot be read: {error.strerror}", "Check the path.") from error
     if not head:
         raise SampleError(f"{path}: is empty", _KINDS)
     return not head.startswith((_NPY, _ZIP))
@@ -90,11 +90,11 @@ def read_samples(path: Path, inputs: Sequence[TensorSpec], card: ModelCard) -> I
         names = ", ".join(spec.name for spec in inputs)
         raise SampleError(
             f"{path}: is one picture, the model has {len(inputs)} inputs: {names}",
-            "give an .npz with an array for each of them",
+            "Give an .npz with an array for each of them.",
         )
     if not isinstance(card.input(inputs[0].name), ImageInput):
         raise SampleError(
-            f"{path}: is a picture, input {inputs[0].name} takes arrays", "give an .npy or .npz"
+            f"{path}: is a picture, input {inputs[0].name} takes arrays", "Give an .npy or .npz."
         )
     pixels, notes = read_picture(path)
     yield Sample(str(path), {inputs[0].name: pixels}, notes)
@@ -127,20 +127,20 @@ def read_picture(path: Path) -> tuple[Array, tuple[str, ...]]:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         most = (Image.MAX_IMAGE_PIXELS or 0) / 1e6
         raise SampleError(
-            f"{path}: has too many pixels: {error}", f"make it smaller than {most:.0f} million"
+            f"{path}: has too many pixels: {error}", f"Make it smaller than {most:.0f} million."
         ) from error
     except UnidentifiedImageError as error:
         raise SampleError(f"{path}: is not a picture that Pillow knows", _KINDS) from error
     # Pillow's readers raise all of these on damaged files.
     except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as error:
-        raise SampleError(f"{path}: cannot be decoded: {error}", "repair or replace it") from error
+        raise SampleError(f"{path}: cannot be decoded: {error}", "Repair or replace it.") from error
 
 
 def _refuse_deep(path: Path, image: Any) -> None:
     if image.mode in _DEEP_MODES:
         raise SampleError(
             f"{path}: has more than 8 bits of gray (mode {image.mode}), which would be clipped",
-            "save it with 8 bits, or give its numbers as .npy",
+            "Save it with 8 bits, or give its numbers as .npy.",
         )
 
 
@@ -152,7 +152,7 @@ def _array_samples(path: Path, inputs: Sequence[TensorSpec], card: ModelCard) ->
         numbers = ", ".join(f"{name}: {len(of_input)}" for name, of_input in rows.items())
         raise SampleError(
             f"{path}: has these numbers of samples: {numbers}; expected the same of each, from 1",
-            "give each input one array of as many samples",
+            "Give each input one array of as many samples.",
         )
     (count,) = counts
     for row in range(count):
@@ -172,7 +172,7 @@ def _load(path: Path) -> dict[str, Array]:
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise SampleError(
             f"{path}: is not a complete .npy or .npz of plain numbers: {error}",
-            "save it with np.save or np.savez; arrays of objects are not loaded",
+            "Save it with np.save or np.savez; arrays of objects are not loaded.",
         ) from error
 
 
@@ -184,7 +184,7 @@ def _by_input(path: Path, arrays: dict[str, Array], names: list[str]) -> dict[st
         contents = "is one array" if "" in arrays else f"has the arrays {', '.join(sorted(arrays))}"
         raise SampleError(
             f"{path}: {contents}, the model takes {', '.join(sorted(names))}",
-            "save one array for each input, by its name: np.savez(file, **{name: array, …})",
+            "Save one array for each input, by its name: np.savez(file, **{name: array, …})",
         )
     return arrays
 
@@ -194,7 +194,7 @@ def _rows(path: Path, spec: TensorSpec, values: Array, card: ModelCard) -> Array
     if values.dtype.kind not in "biuf":
         raise SampleError(
             f"{path}: the array for {spec.name} is of the type {values.dtype}, expected numbers",
-            "save plain numbers",
+            "Save plain numbers.",
         )
     if isinstance(card.input(spec.name), ImageInput):
         return _picture_rows(path, spec, values)
@@ -205,7 +205,7 @@ def _rows(path: Path, spec: TensorSpec, values: Array, card: ModelCard) -> Array
         raise SampleError(
             f"{path}: the array for {spec.name} has the shape {list(values.shape)}, expected "
             f"{list(inner)}, or [samples, …] of it",
-            "shape it as the model takes it",
+            "Shape it as the model takes it.",
         )
     return _numbers(path, spec, values)
 
@@ -217,7 +217,7 @@ def _picture_rows(path: Path, spec: TensorSpec, values: Array) -> Array:
             f"{path}: the array for {spec.name} is {values.dtype} of the shape "
             f"{list(values.shape)}; pictures are uint8 [height, width, 3] or [samples, height, "
             "width, 3], red, green and blue",
-            "save the pixels, or set kind to array in model.toml to feed numbers as they are",
+            "Save the pixels, or set kind to array in model.toml to feed numbers as they are.",
         )
     return pixels
 
@@ -228,7 +228,7 @@ def _numbers(path: Path, spec: TensorSpec, values: Array) -> Array:
         row = int(np.argmin(np.isfinite(values.reshape(len(values), -1)).all(axis=1)))
         raise SampleError(
             f"{path}: the array for {spec.name} has NaN or infinity, first in sample {row}",
-            "remove or correct it",
+            "Remove or correct it.",
         )
     counts = spec.scale is None and not spec.dtype.startswith("float")
     kind = np.dtype(spec.dtype if counts else "float32")
@@ -237,12 +237,12 @@ def _numbers(path: Path, spec: TensorSpec, values: Array) -> Array:
     if counts and not np.array_equal(sent, values):
         raise SampleError(
             f"{path}: the array for {spec.name} has numbers that are no {spec.dtype}",
-            f"give whole numbers in the range of {spec.dtype}",
+            f"Give whole numbers in the range of {spec.dtype}",
         )
     if not np.isfinite(sent).all():
         raise SampleError(
             f"{path}: the array for {spec.name} has numbers beyond {np.finfo(np.float32).max:g}",
-            "scale them as for the training",
+            "Scale them as for the training.",
         )
     return sent
 

@@ -27,7 +27,7 @@ def read_graph(model: Any, origin: str = "the model") -> Graph:
     if not is_model(model) or not model.inputs:
         raise ConversionError(
             f"{origin}: is neither Functional nor Sequential, or was never built",
-            "build the model with keras.Model(inputs, outputs), or use the recipe ptq_w8a8",
+            "Build the model with keras.Model(inputs, outputs), or use the recipe ptq_w8a8",
         )
     builder = GraphBuilder(origin)
     inputs = [builder.input(tensor.name.split(":")[0], shape_of(tensor)) for tensor in model.inputs]

@@ -60,7 +60,7 @@ def test_a_newer_schema_is_refused(folder: Path) -> None:
     edit(folder, schema=2)
     with pytest.raises(ConversionError, match="has schema 2, this kedge reads up to 1") as caught:
         read_conversion(folder)
-    assert "update kedge" in caught.value.hint
+    assert "Update kedge" in caught.value.hint
 
 
 @pytest.mark.parametrize("change", ["touched", "removed"])

@@ -67,7 +67,7 @@ def test_outputs_never_take_the_place_of_what_is_read(project: Path, lost: str) 
     before = (project / lost).read_bytes()
     ask = ("run", "m.tflite", "--on", "here", "--input", "x.npy", "--save-outputs", lost)
 
-    assert_refused(kedge(*ask, cwd=project), 4, "is read in this run", "name another file")
+    assert_refused(kedge(*ask, cwd=project), 4, "is read in this run", "Name another file")
     assert (project / lost).read_bytes() == before
     assert not (project / "root").exists()
 

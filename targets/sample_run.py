@@ -102,7 +102,15 @@ def sample_run(answer: Mapping[str, Any], answers: bytes, kept: Sequence[bytes])
 
 
 def tensors_of(entries: Sequence[Mapping[str, Any]], contents: Sequence[bytes]) -> dict[str, Array]:
-    """Read tensors that came as files of little-endian values; by name."""
+    """Read tensors that came as files of little-endian values.
+
+    Args:
+        entries: Name, dtype and shape of each tensor.
+        contents: Content of each file.
+
+    Returns:
+        Name of each tensor to an array of the dtype and shape that its entry states.
+    """
     import numpy as np  # only who compares outputs needs it
 
     tensors = {}

@@ -38,23 +38,23 @@ def parse_address(text: str) -> Address:
     """Read `[USER@]HOST[:PORT]`; an IPv6 host stands in brackets.
 
     Raises:
-        AddressError: The text is nothing of the kind.
+        AddressError: The text is no address; the user corrects it.
     """
-    found = _ADDRESS.match(text)
-    port = int(found["port"]) if found and found["port"] else None
-    if not found or (port is not None and not 0 < port < 65536):
+    match = _ADDRESS.match(text)
+    port = int(match["port"]) if match and match["port"] else None
+    if not match or (port is not None and not 0 < port < 65536):
         raise AddressError(
             f"{text!r} is not the address of a board",
             "Write USER@HOST, USER@HOST:PORT, a Host of ~/.ssh/config, or `local`.",
         )
-    return Address(found["user"], found["host"].strip("[]"), port)
+    return Address(match["user"], match["host"].strip("[]"), port)
 
 
 def parse_jump(text: str) -> tuple[Address, ...]:
     """Read jump hosts, the nearest first: `[USER@]HOST[:PORT]`, more after commas; or `none`.
 
     Raises:
-        AddressError: A part is no address.
+        AddressError: A part is no address; the user corrects it.
     """
     if text.strip().lower() == NO_JUMP:
         return ()

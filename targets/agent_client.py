@@ -25,7 +25,7 @@ from device_agent.contract.wire import (
 from targets.errors import TargetError
 from targets.transport import Channel, UnreachableError
 
-#: What an answer may take that needs no job on the board.
+#: Longest wait for an answer that needs no job on the board.
 ANSWER_TIMEOUT_S = 60.0
 
 #: An agent that says nothing at all for so long while a file travels is lost.
@@ -47,19 +47,16 @@ OnBytes = Callable[[int, int], None]
 
 
 class AgentError(TargetError):
-    """The board answered no.
-
-    Attributes:
-        code: One of `device_agent.contract.codes`; decide by it.
-        traceback: The agent's traceback when the agent itself failed, else empty.
-    """
+    """The board answered no."""
 
     exit_code = 7
 
     def __init__(self, code: str, message: str, hint: str = "", traceback: str = "") -> None:
         super().__init__(message, hint)
         self.code = code
+        """One of `device_agent.contract.codes`; decide by it."""
         self.traceback = traceback
+        """Traceback of the agent when the agent itself failed, else empty."""
 
 
 class BoardDiskError(TargetError):
@@ -75,9 +72,9 @@ class AgentClient:
         self._buffer = b""
         self._last_id = 0
         self._greeting: list[bytes] | None = []
-        """What came before the agent's first answer; `None` from then on."""
+        """Lines before the agent's first answer; `None` from then on."""
         self.sent_bytes = 0
-        """All bytes sent so far, for who wants to see that nothing is sent twice."""
+        """Number of bytes sent so far; shows that nothing is sent twice."""
 
     def call(
         self,
@@ -89,8 +86,8 @@ class AgentClient:
         """Ask the agent to do something.
 
         Args:
-            op: The operation.
-            args: What it needs.
+            op: Name of the operation.
+            args: Arguments of the operation.
             timeout_s: The agent must say something, an event or the answer, within so long.
             on_event: Called with each event before the answer.
 
@@ -152,10 +149,10 @@ class AgentClient:
                 time.sleep(_BUSY_EVERY_S)
 
     def _put(self, source: BinaryIO, sha256: str, size: int, on_bytes: OnBytes | None) -> str:
-        there = self.call("offset", {"sha256": sha256, "size": size})
-        if there["path"]:
-            return str(there["path"])
-        offset = int(there["offset"])
+        state = self.call("offset", {"sha256": sha256, "size": size})
+        if state["path"]:
+            return str(state["path"])
+        offset = int(state["offset"])
         if offset > 0:
             with suppress(IntegrityError):  # what lay there was damaged; the agent removed it
                 return self._put_from(offset, source, sha256, size, on_bytes)
@@ -251,9 +248,9 @@ class AgentClient:
         data = self._channel.read(CHUNK_BYTES, timeout_s)
         if not data:
             greeting = b"\n".join([*(self._greeting or []), self._buffer])[-_GREETING_TAIL:]
-            said = self._channel.last_words() or greeting.decode("utf-8", "replace").strip()
+            last_words = self._channel.last_words() or greeting.decode("utf-8", "replace").strip()
             raise UnreachableError(
-                f"the agent on {self._name} ended; its last words: {said or 'nothing'}",
+                f"the agent on {self._name} ended; its last words: {last_words or 'nothing'}",
                 "Try again: what has arrived on the board is kept.",
             )
         self._buffer += data

@@ -36,7 +36,7 @@ class Caveat:
     fix: str
     source: str
     when: Mapping[str, Any]
-    """Conditions, as in `CONDITIONS`; it applies when all hold."""
+    """Values by key of `CONDITIONS`; the caveat applies when all are met."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class BoardProfile:
     """One kind of board."""
 
     id: str
-    """As in `board = "raspberry-pi-4"`."""
+    """Name of the profile, such as `raspberry-pi-4` in `board = "raspberry-pi-4"`."""
     name: str
     compatible: tuple[str, ...]
     """Names in the device tree; a general one (the chip's) matches boards that are not listed."""
@@ -52,13 +52,13 @@ class BoardProfile:
     """Beginnings of the device tree's model."""
     parts: tuple[str, ...]
     """`implementer:part` of its cores; a board that shows others is another board."""
-    recognised_by: str
-    """The source of the three above."""
+    recognition_source: str
+    """Source of `compatible`, `models` and `parts`."""
     facts: Mapping[str, SourcedFact]
     caveats: tuple[Caveat, ...]
 
 
-#: Of a caveat's `when`: its key to whether the facts of a board meet its value.
+#: Functions by key of a caveat's `when`; each says whether the facts of a board meet a value.
 CONDITIONS: dict[str, Callable[[Facts, Any], bool]] = {
     "page_bytes_above": lambda facts, value: facts.page_bytes > value,
     "accelerator": lambda facts, value: any(entry.kind == value for entry in facts.accelerators),
@@ -69,12 +69,12 @@ CONDITIONS: dict[str, Callable[[Facts, Any], bool]] = {
 def board_profiles() -> Mapping[str, BoardProfile]:
     """Read all profiles, by id."""
     folder = files("targets.boards")
-    found = {}
+    profiles = {}
     for path in sorted(folder.iterdir(), key=lambda entry: entry.name):
         if path.name.endswith(".toml"):
             name = path.name.removesuffix(".toml")
-            found[name] = _profile(name, tomlkit.parse(path.read_text("utf-8")).unwrap())
-    return found
+            profiles[name] = _profile(name, tomlkit.parse(path.read_text("utf-8")).unwrap())
+    return profiles
 
 
 def recognise(facts: Facts) -> BoardProfile | None:
@@ -84,7 +84,7 @@ def recognise(facts: Facts) -> BoardProfile | None:
     whose cores are not those of the profile (an emulator with another's device tree) is none.
 
     Args:
-        facts: What the agent, or the probe, says of the board.
+        facts: Facts about the board, as the agent or the probe reports them.
     """
     profiles = [entry for entry in board_profiles().values() if _has_its_cores(entry, facts)]
     for name in facts.compatible:
@@ -92,7 +92,7 @@ def recognise(facts: Facts) -> BoardProfile | None:
             if name in profile.compatible:
                 return profile
     for profile in profiles:
-        if any(facts.model.startswith(known) for known in profile.models):
+        if any(facts.model.startswith(beginning) for beginning in profile.models):
             return profile
     return None
 
@@ -112,14 +112,14 @@ def _has_its_cores(profile: BoardProfile, facts: Facts) -> bool:
 
 
 def _profile(name: str, table: Mapping[str, Any]) -> BoardProfile:
-    seen_by = table["recognise"]
+    recognition = table["recognise"]
     return BoardProfile(
         id=name,
         name=table["name"],
-        compatible=tuple(seen_by["compatible"]),
-        models=tuple(seen_by["models"]),
-        parts=tuple(seen_by["parts"]),
-        recognised_by=seen_by["source"],
+        compatible=tuple(recognition["compatible"]),
+        models=tuple(recognition["models"]),
+        parts=tuple(recognition["parts"]),
+        recognition_source=recognition["source"],
         facts={key: SourcedFact(**fact) for key, fact in table["facts"].items()},
         caveats=tuple(Caveat(**{"when": {}, **entry}) for entry in table.get("caveats", ())),
     )

@@ -35,20 +35,20 @@ UNPACK_TIMEOUT_S = 600.0
 
 
 class Device:
-    """One board, reached and understood."""
+    """One board, connected, with its facts."""
 
-    def __init__(self, target: Target, seen: Probe, client: AgentClient) -> None:
+    def __init__(self, target: Target, probe: Probe, client: AgentClient) -> None:
         self.target = target
-        self.probe = seen
+        self.probe = probe
         self._client = client
         self.facts = facts_from_json(client.call("hello", {}))
         """Facts about the board, as its agent reports them."""
         self.jobs = Jobs(client, target.execution)
         """Jobs of the board, on the runtime that `prepare_runtime` or `use` names."""
         self._trees: dict[RuntimeChoice, str] = {}
-        """Digest of the folder that was brought there for a runtime; none for the board's own."""
+        """Digest of the folder on the board by runtime; without an entry for the board's own."""
         self._choices: dict[str, RuntimeChoice] = {}
-        """Runtime by the format that it runs."""
+        """Runtime by format of model files."""
 
     def runtime_for(self, model_format: str) -> RuntimeChoice:
         """Return the runtime that this board will use for a format of model files.
@@ -56,11 +56,12 @@ class Device:
         It is the one that kedge.toml names, else the best that loads.
 
         Raises:
-            NoRuntimeError: None loads there, or not the one that kedge.toml names.
+            NoRuntimeError: No runtime loads there, or not the one that kedge.toml names; the hint
+                says what helps.
         """
         if model_format not in self._choices:
-            wanted = self.target.execution.runtime
-            self._choices[model_format] = choose_runtime(self.facts, model_format, wanted)
+            name = self.target.execution.runtime
+            self._choices[model_format] = choose_runtime(self.facts, model_format, name)
         return self._choices[model_format]
 
     def use(self, choice: RuntimeChoice) -> None:
@@ -87,7 +88,7 @@ class Device:
             on_progress: Called as the work goes on.
 
         Returns:
-            What will compute there.
+            Kernels that will compute there.
 
         Raises:
             NoRuntimeError: No runtime for the format loads on this board.
@@ -144,20 +145,20 @@ class Device:
             TargetError: The file cannot be read, or does not fit on the board.
             IntegrityError: What arrived is not what was sent.
         """
-        sent_before = self._client.sent_bytes
+        bytes_before = self._client.sent_bytes
         try:
             with path.open("rb") as file:
                 sha256 = _digest_of(file)
                 size = file.tell()
-                there = self._client.put(
+                board_path = self._client.put(
                     file,
                     sha256,
                     size,
-                    lambda done, total: on_progress(f"send {path.name}", done, total),
+                    lambda count, total: on_progress(f"send {path.name}", count, total),
                 )
         except OSError as error:
             raise TargetError(f"cannot read {path}: {error.strerror or error}") from error
-        return Staged(sha256, size, there, self._client.sent_bytes - sent_before)
+        return Staged(sha256, size, board_path, self._client.sent_bytes - bytes_before)
 
 
 def _digest_of(file: BinaryIO) -> str:

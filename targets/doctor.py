@@ -48,7 +48,7 @@ class Finding:
     cause: str
     fix: str
     source: str = ""
-    """Of what is known from elsewhere, and not read from the board."""
+    """Source of a finding that was not read from the board; empty for one that was."""
 
 
 @dataclass(frozen=True)
@@ -66,29 +66,30 @@ class FirstUse:
     """What the first push or benchmark will send."""
 
     agent_bytes: int
-    """0 when the board has this agent."""
+    """Size of the agent to send; 0 when the board has it."""
     wheels: tuple[WheelToSend, ...]
-    """Empty when the board has this runtime."""
+    """Wheels to send; empty when the board has this runtime."""
     has_agent: bool
     has_runtime: bool | None
-    """`None`: not known before the wheels are here, for a runtime is named by their digests."""
+    """Whether the board has the runtime; `None` if unknown: the digests of the wheels name it, and the
+    wheels are not on this computer."""
 
     @property
     def total_bytes(self) -> int:
-        """All that will be sent."""
+        """Number of bytes that will be sent."""
         return self.agent_bytes + sum(wheel.size_bytes for wheel in self.wheels)
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """All that is said of a board."""
+    """All that kedge says of a board."""
 
     findings: tuple[Finding, ...]
     facts: Facts
     """Facts about the board, with the Python that was chosen."""
     python: Python | None
     runtimes: tuple[RuntimeVerdict, ...]
-    """Every runtime with that Python; empty where there is none."""
+    """Verdicts on every runtime with that Python; empty without a Python."""
     choice: RuntimeChoice | None
     profile: BoardProfile | None
 
@@ -99,25 +100,25 @@ class Diagnosis:
         return NOT_READY if BLOCKS in levels else CAUTION if WARNS in levels else READY
 
 
-def diagnose(seen: Probe, model_format: str, wanted_runtime: str | None = None) -> Diagnosis:
+def diagnose(probe: Probe, model_format: str, runtime: str | None = None) -> Diagnosis:
     """Judge a board by what was read from it.
 
     Args:
-        seen: What the probe, having asked all Pythons, read.
+        probe: Probe of the board that asked all Pythons.
         model_format: Name of the format of the model files that the board is to run.
-        wanted_runtime: The runtime that kedge.toml names for this target; the best if not given.
+        runtime: Runtime that kedge.toml names for this target; without it, the best is chosen.
     """
-    python, findings = _python_of(seen)
-    facts = seen.facts_with(python) if python else seen.facts
+    python, findings = _python_of(probe)
+    facts = probe.facts_with(python) if python else probe.facts
     runtimes: tuple[RuntimeVerdict, ...] = ()
     choice = None
     if python is not None:
         runtimes = judge_runtimes(facts, model_format)
-        choice, found = _runtime_of(facts, model_format, wanted_runtime)
-        findings += found
+        choice, runtime_findings = _runtime_of(facts, model_format, runtime)
+        findings += runtime_findings
     profile = recognise(facts)
     findings += (
-        _about_the_root(seen) + _about_the_system(facts, choice) + _about_accelerators(facts)
+        _about_the_root(probe) + _about_the_system(facts, choice) + _about_accelerators(facts)
     )
     if profile is not None:
         findings += [
@@ -130,37 +131,37 @@ def diagnose(seen: Probe, model_format: str, wanted_runtime: str | None = None) 
 def require_space(free_bytes: int | None, first_use: FirstUse) -> list[Finding]:
     """Tell whether what the first use sends fits on the board's disk."""
     wheels = sum(wheel.size_bytes for wheel in first_use.wheels)
-    needed = round(first_use.agent_bytes + wheels * DISK_PER_WHEEL_BYTE) + RESERVE_BYTES
-    if free_bytes is None or free_bytes >= needed:
+    needed_bytes = round(first_use.agent_bytes + wheels * DISK_PER_WHEEL_BYTE) + RESERVE_BYTES
+    if free_bytes is None or free_bytes >= needed_bytes:
         return []
-    meanwhile = " while the runtime is unpacked" if wheels else ""
+    suffix = " while the runtime is unpacked" if wheels else ""
     return [
         Finding(
             BLOCKS,
-            f"{free_bytes / 2**20:.0f} MiB are free, kedge needs {needed / 2**20:.0f} MiB"
-            f"{meanwhile}",
+            f"{free_bytes / 2**20:.0f} MiB are free, kedge needs {needed_bytes / 2**20:.0f} MiB"
+            f"{suffix}",
             "Free some space on the board, or name another folder as `root` in kedge.toml.",
         )
     ]
 
 
-def _python_of(seen: Probe) -> tuple[Python | None, list[Finding]]:
+def _python_of(probe: Probe) -> tuple[Python | None, list[Finding]]:
     try:
-        return seen.python, []
+        return probe.python, []
     except NoPythonError as error:
         return None, [Finding(BLOCKS, str(error), error.hint)]
 
 
 def _runtime_of(
-    facts: Facts, model_format: str, wanted: str | None
+    facts: Facts, model_format: str, runtime: str | None
 ) -> tuple[RuntimeChoice | None, list[Finding]]:
     try:
-        choice = choose_runtime(facts, model_format, wanted)
+        choice = choose_runtime(facts, model_format, runtime)
     except NoRuntimeError as error:
-        if wanted is None:
+        if runtime is None:
             return None, [Finding(BLOCKS, *why_none(facts, model_format))]
         return None, [Finding(BLOCKS, str(error), error.hint)]
-    if wanted is None and not choice.wheels:
+    if runtime is None and not choice.wheels:
         cause, fix = why_none(facts, model_format)
         own = f"{distribution_of(choice.distribution)} {choice.version}"
         cause = f"{cause}; the board's own {own} will be used"
@@ -168,48 +169,48 @@ def _runtime_of(
     return choice, []
 
 
-def _about_the_root(seen: Probe) -> list[Finding]:
-    another = "Name another folder on the board as `root` of this target in kedge.toml."
-    found = []
-    if seen.root_refusal:
-        found.append(Finding(BLOCKS, seen.root_refusal, another))
-    if "noexec" in seen.mount_options:
-        cause = f"{seen.root} is mounted noexec: no runtime can be loaded from there"
-        found.append(Finding(BLOCKS, cause, another))
-    return found
+def _about_the_root(probe: Probe) -> list[Finding]:
+    fix = "Name another folder on the board as `root` of this target in kedge.toml."
+    findings = []
+    if probe.root_refusal:
+        findings.append(Finding(BLOCKS, probe.root_refusal, fix))
+    if "noexec" in probe.mount_options:
+        cause = f"{probe.root} is mounted noexec: no runtime can be loaded from there"
+        findings.append(Finding(BLOCKS, cause, fix))
+    return findings
 
 
 def _about_the_system(facts: Facts, choice: RuntimeChoice | None) -> list[Finding]:
-    found = []
+    findings = []
     if facts.emulated:
         cause = "the board is emulated: its latency is never VALID"
-        found.append(Finding(WARNS, cause, "Measure on real hardware."))
+        findings.append(Finding(WARNS, cause, "Measure on real hardware."))
     if choice and facts.machine == "armv7l" and is_64_bit_cpu(facts):
         cause = "a 32-bit system on a 64-bit CPU: int8 models run without XNNPACK's int8 kernels"
-        found.append(Finding(WARNS, cause, "Use the 64-bit image of its operating system."))
+        findings.append(Finding(WARNS, cause, "Use the 64-bit image of its operating system."))
     memory = facts.memory_bytes
     if 0 < memory < TIGHT_MEMORY_BYTES:
         cause = f"{memory / 2**20:.0f} MiB of memory are tight for a runtime and a model"
-        found.append(Finding(WARNS, cause, "End what else runs there; prefer small models."))
-    return found
+        findings.append(Finding(WARNS, cause, "End what else runs there; prefer small models."))
+    return findings
 
 
 def _about_accelerators(facts: Facts) -> list[Finding]:
-    found = []
+    findings = []
     for entry in facts.accelerators:
         name = f"the accelerator {entry.kind} at {entry.path}"
         if entry.state in ("no driver", "no device node"):
             fix = "Install the kernel module: gasket-dkms (apex), then: sudo modprobe apex"
-            found.append(Finding(WARNS, f"{name} has {entry.state}", fix))
+            findings.append(Finding(WARNS, f"{name} has {entry.state}", fix))
         elif not entry.usable:
             fix = f"Add the user to the group of its node: ls -l {entry.path}; then log in again."
             if entry.kind.startswith("edgetpu"):
                 fix = "Add the user to the group plugdev or apex, then log in again."
             user = facts.user or "this user"
-            found.append(Finding(WARNS, f"{user} may not open {name}", fix))
+            findings.append(Finding(WARNS, f"{user} may not open {name}", fix))
         if 0 < entry.usb_mbits <= USB_2_MBITS:
             cause = f"{name} runs at {entry.usb_mbits} Mbit/s: transfers take longer"
-            found.append(
+            findings.append(
                 Finding(WARNS, cause, "Plug it into a USB 3 port, where the board has one.")
             )
-    return found
+    return findings

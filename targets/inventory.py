@@ -63,7 +63,7 @@ class Target:
     """The folder on the board that belongs to kedge."""
     labels: Mapping[str, str] = field(default_factory=dict)
     jump: str | None = None
-    """The jump hosts before it, as `parse_jump` reads them; without it, ~/.ssh/config says."""
+    """Jump hosts in the form that `parse_jump` reads; `None` leaves them to ~/.ssh/config."""
     jump_host_keys: Mapping[str, str] = field(default_factory=dict)
     """`TYPE SHA256:…` of each jump host by HOST or [HOST]:PORT; others are in known_hosts."""
     board: str | None = None
@@ -109,7 +109,7 @@ class Inventory:
         """Return one target.
 
         Raises:
-            InventoryError: There is none of this name.
+            InventoryError: No target has this name; the message lists those that exist.
         """
         targets = self.targets
         if name not in targets:
@@ -124,9 +124,9 @@ class Inventory:
         """Names of the other targets that have their files in the same folder of the same board."""
         place = (target.address, target.root)
         return [
-            one.name
-            for one in self.targets.values()
-            if one.name != target.name and (one.address, one.root) == place
+            other.name
+            for other in self.targets.values()
+            if other.name != target.name and (other.address, other.root) == place
         ]
 
     def require_addable(self, target: Target) -> None:
@@ -154,23 +154,23 @@ class Inventory:
         Raises:
             InventoryError: A name is unknown, or no target has the label.
         """
-        chosen: dict[str, Target] = {}
+        targets: dict[str, Target] = {}
         for part in filter(None, (part.strip() for part in selection.split(","))):
             key, equals, value = part.partition("=")
-            found = (
+            matches = (
                 [target for target in self.targets.values() if target.labels.get(key) == value]
                 if equals
                 else [self.get(part)]
             )
-            if not found:
+            if not matches:
                 raise InventoryError(
                     f"no target in {self.path} has the label {part}",
                     "See the labels: kedge target list",
                 )
-            chosen.update({target.name: target for target in found})
-        if not chosen:
+            targets.update({target.name: target for target in matches})
+        if not targets:
             raise InventoryError(f"{selection!r} names no target", "Write NAME, A,B or KEY=VALUE.")
-        return list(chosen.values())
+        return list(targets.values())
 
     def add(self, target: Target) -> None:
         """Write a new target to the file.
@@ -178,10 +178,10 @@ class Inventory:
         Raises:
             InventoryError: The name is taken or no name, or the file cannot be written.
         """
-        with self._editing():
+        with self._edit_alone():
             self.require_addable(target)
             entry = _entry_of(target)
-            wanted = {**self.targets, target.name: self._target(target.name, entry)}
+            new_targets = {**self.targets, target.name: self._target(target.name, entry)}
             if "targets" not in self._document:
                 self._document["targets"] = tomlkit.table(is_super_table=True)
             table = self._document["targets"]
@@ -192,7 +192,7 @@ class Inventory:
                 table[target.name] = inline
             else:
                 table[target.name] = entry
-            self._write(wanted)
+            self._write(new_targets)
 
     def remove(self, name: str) -> None:
         """Take a target out of the file.
@@ -200,11 +200,11 @@ class Inventory:
         Raises:
             InventoryError: There is none of this name, or the file cannot be written.
         """
-        with self._editing():
+        with self._edit_alone():
             self.get(name)
-            wanted = {known: target for known, target in self.targets.items() if known != name}
+            new_targets = {other: target for other, target in self.targets.items() if other != name}
             del self._document["targets"][name]
-            self._write(wanted)
+            self._write(new_targets)
 
     def set_execution(self, name: str, execution: Execution) -> None:
         """Write how models are executed on a target.
@@ -212,14 +212,14 @@ class Inventory:
         Raises:
             InventoryError: There is none of this name, or the file cannot be written.
         """
-        with self._editing():
-            wanted = {**self.targets, name: replace(self.get(name), execution=execution)}
+        with self._edit_alone():
+            new_targets = {**self.targets, name: replace(self.get(name), execution=execution)}
             entry = self._document["targets"][name]
             for key, value in execution.as_entry().items():
                 entry.pop(key, None)
                 if value is not None:
                     entry[key] = value
-            self._write(wanted)
+            self._write(new_targets)
 
     def _targets_in(self, document: tomlkit.TOMLDocument) -> dict[str, Target]:
         table = document.get("targets", {})
@@ -271,8 +271,8 @@ class Inventory:
         return Path(text) if text.startswith("~") else self.path.parent / text
 
     @contextlib.contextmanager
-    def _editing(self) -> Iterator[None]:
-        """Read the file anew, and let nobody else edit it until the new one is written."""
+    def _edit_alone(self) -> Iterator[None]:
+        """Read the file again, and let nobody else edit it until the new one is written."""
         try:
             with edit_alone(self.path.resolve()):
                 self._document = _read(self.path)
@@ -283,15 +283,15 @@ class Inventory:
                 "Make its folder writable for you, or work in another one.",
             ) from error
 
-    def _write(self, wanted: Mapping[str, Target]) -> None:
-        replace_file(self.path.resolve(), self._edited(wanted))  # a link stays one
+    def _write(self, new_targets: Mapping[str, Target]) -> None:
+        replace_file(self.path.resolve(), self._new_text(new_targets))  # a link stays one
 
-    def _edited(self, wanted: Mapping[str, Target]) -> bytes:
+    def _new_text(self, new_targets: Mapping[str, Target]) -> bytes:
         """Return the new text; read it first, as TOML can be written so that an edit damages it."""
         text = tomlkit.dumps(self._document)
         try:
             new = tomlkit.parse(text)
-            if self._targets_in(new) == wanted and _others(new) == _others(_read(self.path)):
+            if self._targets_in(new) == new_targets and _others(new) == _others(_read(self.path)):
                 return text.encode()
         except (TOMLKitError, InventoryError):
             pass
@@ -328,9 +328,9 @@ def _read(path: Path) -> tomlkit.TOMLDocument:
         return tomlkit.document()
     except (TOMLKitError, UnicodeDecodeError) as error:
         # What tomlkit calls a character \x00, or an end at column 0, is the end of the file.
-        cut = r"'\x00'" in str(error) or "end of file" in str(error)
-        told = "it ends in the middle of a value" if cut else str(error)
-        raise InventoryError(f"{path} is not valid TOML: {told}", "Correct it there.") from error
+        is_cut = r"'\x00'" in str(error) or "end of file" in str(error)
+        reason = "it ends in the middle of a value" if is_cut else str(error)
+        raise InventoryError(f"{path} is not valid TOML: {reason}", "Correct it there.") from error
     except OSError as error:
         raise InventoryError(
             f"cannot read {path}: {error.strerror or error}", "Make it readable for you."
@@ -367,9 +367,9 @@ def _check_jump(where: str, jump: str | None) -> None:
 
 
 def _check_jump_host_key(where: str, host: str, text: str) -> None:
-    found = _JUMP_HOST_KEY.match(text)
-    if found is None or not (
-        found["kind"] in _HOST_KEY_TYPES and _HOST_KEY.match(found["fingerprint"])
+    match = _JUMP_HOST_KEY.match(text)
+    if match is None or not (
+        match["kind"] in _HOST_KEY_TYPES and _HOST_KEY.match(match["fingerprint"])
     ):
         raise InventoryError(
             f"{where}: jump_host_keys of {host!r} must be `TYPE SHA256:…`, found {text!r}",

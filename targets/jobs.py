@@ -41,7 +41,7 @@ SLOW_JOB_S = 120.0
 #: All samples of a parity check, on a slow board.
 INFER_TIMEOUT_S = 3600.0
 
-#: What an agent accepts.
+#: Longest time that an agent accepts for a job.
 LONGEST_JOB_S = 86400.0
 
 
@@ -54,15 +54,15 @@ class ProcessSettings:
     duration_s: float
     seed: int = 0
     period_ns: int = 0
-    """Between two requests; 0 is back to back."""
+    """Time between the starts of two requests; 0 is back to back."""
     soak: bool = False
     """One long run, its samples thinned and its memory read meanwhile."""
     cores: tuple[int, ...] | None = None
-    """The cores that the process is kept to, empty for all; `None`: as kedge.toml says."""
+    """Cores that the process is kept to, empty for all; `None` for those of kedge.toml."""
 
     @property
     def timeout_s(self) -> float:
-        """The process has answered within so long, however slow the model is."""
+        """Longest time until the process answers, however slow the model is."""
         longest = self.duration_s if self.soak else SLOW_RUNS * self.duration_s
         requests = LEAST_RUNS * self.period_ns / 1e9
         return JOB_START_TIMEOUT_S + SLOW_JOB_S + self.warmup_s + longest + requests
@@ -70,16 +70,16 @@ class ProcessSettings:
 
 @dataclass(frozen=True)
 class BoardRun:
-    """What one process saw, and what the board was doing before, during and after."""
+    """One process of a benchmark, with the conditions of the board before, during and after it."""
 
     run: ProcessRun
     samples_ns: tuple[int, ...]
-    """`invoke` alone."""
+    """Times of `invoke` alone."""
     conditions: tuple[Conditions, ...]
     end_to_end_ns: tuple[int, ...] = ()
-    """The whole of an inference: quantize, set, invoke, get, dequantize."""
+    """Times of whole inferences: quantize, set, invoke, get, dequantize."""
     series: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    """What else the run recorded, by name; see `ProcessRun.series`."""
+    """Further series of the run, by name; see `ProcessRun.series`."""
 
 
 class Jobs:
@@ -95,7 +95,7 @@ class Jobs:
         """Let all jobs use a runtime from now on.
 
         Args:
-            runtime: Name of its distribution, as in `RuntimeChoice`.
+            runtime: Name of its distribution; see `RuntimeChoice.distribution`.
             tree: Digest of the folder that was brought there; empty for the board's own runtime.
         """
         self._runtime, self._tree = runtime, tree
@@ -175,12 +175,12 @@ class Jobs:
             on_progress: Called while the board works.
 
         Returns:
-            What computed there, and the outputs by name, `(samples, ...)`.
+            Kernels that computed there, and the outputs by name, `(samples, ...)`.
 
         Raises:
             AgentError: The model does not load or run there, or the inputs do not fit it.
         """
-        with self._lent() as lend:
+        with self._lender() as lend:
             args = {
                 "model": model.sha256,
                 "threads": threads,
@@ -198,17 +198,22 @@ class Jobs:
         return KernelClass(**answer["kernel_class"]), tensors_of(answer["outputs"], results)
 
     def run_samples(
-        self, model: Staged, wanted: SampleRequest, on_progress: OnProgress = no_progress
+        self, model: Staged, request: SampleRequest, on_progress: OnProgress = no_progress
     ) -> SampleRun:
         """Run real samples as an application does: preprocess, quantize, invoke, answer.
+
+        Args:
+            model: The model, staged.
+            request: Samples, arrays of the shapes and types of `SampleRequest.samples`.
+            on_progress: Called while the board works.
 
         Raises:
             AgentError: The model does not load or run there, or a sample does not fit it.
         """
-        threads = wanted.threads or self._execution.threads or 1
-        with self._lent() as lend:
-            tensors = [[lend(n, v) for n, v in one.items()] for one in wanted.samples]
-            args = {"model": model.sha256, "threads": threads, **run_arguments(wanted, tensors)}
+        threads = request.threads or self._execution.threads or 1
+        with self._lender() as lend:
+            tensors = [[lend(n, v) for n, v in sample.items()] for sample in request.samples]
+            args = {"model": model.sha256, "threads": threads, **run_arguments(request, tensors)}
             answer = self._job(
                 "run",
                 args,
@@ -218,27 +223,27 @@ class Jobs:
                 ),
             )
             (answers,) = self._fetch([answer["answers"]])
-            kept = self._fetch([entry["sha256"] for entry in answer["outputs"]])
-        return sample_run(answer, answers, kept)
+            outputs = self._fetch([entry["sha256"] for entry in answer["outputs"]])
+        return sample_run(answer, answers, outputs)
 
     @contextmanager
-    def _lent(self) -> Iterator[Callable[[str, np.ndarray[Any, Any]], dict[str, str]]]:
-        """Give what sends a tensor; those that it sent are taken from the board afterwards."""
-        sent: list[str] = []
+    def _lender(self) -> Iterator[Callable[[str, np.ndarray[Any, Any]], dict[str, str]]]:
+        """Yield a function that sends a tensor; then drop what it sent."""
+        digests: list[str] = []
 
         def lend(name: str, values: np.ndarray[Any, Any]) -> dict[str, str]:
             data = values.astype(values.dtype.newbyteorder("<")).tobytes()
             sha256 = hashlib.sha256(data).hexdigest()
             self._client.put(io.BytesIO(data), sha256, len(data))
-            sent.append(sha256)
+            digests.append(sha256)
             return {"name": name, "dtype": values.dtype.name, "sha256": sha256}
 
         try:
             yield lend
         except (AgentError, BoardDiskError):  # after others there is no agent to ask
-            self._drop(sent)
+            self._drop(digests)
             raise
-        self._drop(sent)
+        self._drop(digests)
 
     def _fetch(self, digests: list[str]) -> list[bytes]:
         """Take results from the board; nothing of them stays there. Two of them may be equal."""
@@ -268,5 +273,5 @@ class Jobs:
         }
         timeout_s = min(timeout_s, LONGEST_JOB_S)
         args = {**runtime, **args, "timeout_s": timeout_s}
-        ask = self._client.call_stoppable if stoppable else self._client.call
-        return ask(op, args, timeout_s + ANSWER_TIMEOUT_S, on_event)
+        call = self._client.call_stoppable if stoppable else self._client.call
+        return call(op, args, timeout_s + ANSWER_TIMEOUT_S, on_event)

@@ -24,7 +24,11 @@ class LocalTransport:
     """Runs commands with this computer's `sh`."""
 
     def run(self, command: str, stdin: bytes, timeout_s: float) -> Completed:
-        """Run a shell command to its end; see `Transport.run`."""
+        """Run a shell command to its end; see `Transport.run`.
+
+        Raises:
+            DeadlineError: The command had not ended after `timeout_s`; it was killed.
+        """
         with subprocess.Popen(
             ["sh", "-c", command],
             stdin=subprocess.PIPE,
@@ -80,7 +84,12 @@ class LocalChannel:
         os.set_blocking(self._stdin.fileno(), False)
 
     def write(self, data: bytes, timeout_s: float) -> None:
-        """Send all of `data`; see `Channel.write`."""
+        """Send all of `data`; see `Channel.write`.
+
+        Raises:
+            UnreachableError: The command ended; the message has its last words.
+            DeadlineError: Nothing was taken for `timeout_s`.
+        """
         view = memoryview(data)
         while view:
             self._wait(self._stdin, selectors.EVENT_WRITE, timeout_s)
@@ -90,7 +99,11 @@ class LocalChannel:
                 raise UnreachableError(f"the agent ended: {self.last_words()}") from error
 
     def read(self, size: int, timeout_s: float) -> bytes:
-        """Return the next bytes; see `Channel.read`."""
+        """Return the next bytes; see `Channel.read`.
+
+        Raises:
+            DeadlineError: Nothing came for `timeout_s`.
+        """
         self._wait(self._stdout, selectors.EVENT_READ, timeout_s)
         return os.read(self._stdout.fileno(), size)
 

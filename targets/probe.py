@@ -38,15 +38,15 @@ class Python:
 
     version: tuple[int, int]
     executable: str
-    """Its real path, never a shim."""
+    """Path of the interpreter itself, never of a shim."""
     is_shim: bool = False
-    """Whether it was found through a shim of a version manager."""
+    """Whether a shim of a version manager led to it."""
     lacks: tuple[str, ...] = ()
-    """Modules of the standard library that the agent needs and this one does not have."""
+    """Modules of the standard library that the agent needs and this Python does not have."""
     installed: Mapping[str, str | None] = field(default_factory=dict)
     """Versions of the packages that matter; `None` for one that it does not have."""
     runtimes: tuple[Mapping[str, Any], ...] = ()
-    """Those that it has of its own, as `device_agent.board.board_runtimes` tells them."""
+    """Runtimes that it has of its own; see `device_agent.board.board_runtimes`."""
 
     @property
     def runs_the_agent(self) -> bool:
@@ -56,39 +56,39 @@ class Python:
 
 @dataclass(frozen=True)
 class Probe:
-    """What the script saw."""
+    """Answers of the script that reads a board."""
 
     machine: str
-    """Architecture of the kernel; `facts` tell that of the userland."""
+    """Architecture of the kernel; that of the userland is in `facts`."""
     root: str
     """Absolute path of the folder that belongs to kedge."""
     writable: bool
     free_bytes: int | None
     has_agent: bool
     pythons: tuple[Python, ...]
-    """Those that were asked, each once; the asking may end at one that no other can beat."""
+    """Pythons that were asked, each once; the script may end at one that no other can beat."""
     facts: Facts = Facts()
     """Facts about the board; fewer of them where no Python could report them."""
     mount_options: tuple[str, ...] = ()
-    """Of the file system of `root`."""
+    """Mount options of the file system of `root`."""
     trees: tuple[str, ...] = ()
     """Digests of the runtimes that kedge brought there before."""
     refused_python: str = ""
-    """A Python that is there, but that the board's system does not let run."""
+    """Path of a Python that the board's system does not let run; empty for none."""
     keeps_files: bool = True
-    """Not so in `/proc` and its like, which even root cannot fill, though the kernel says so."""
-    asked_python: str = ""
-    """The only Python that was asked, as kedge.toml names it."""
-    blocked: str = ""
-    """What is not a folder, though `root` is it or should be below it."""
+    """Whether the file system keeps files; `/proc` does not, even where it looks writable."""
+    requested_python: str = ""
+    """Path of the only Python to ask, from kedge.toml; empty where it names none."""
+    obstacle: str = ""
+    """Path of a file in the place of `root` or of a folder above it; empty for none."""
 
     @property
     def root_refusal(self) -> str:
-        """Why kedge has no place on this board; empty where it has."""
+        """Reason why kedge has no place on this board; empty where it has one."""
         if not self.keeps_files:
             return f"{self.root} lies in a file system that keeps no files (such as /proc)"
-        if self.blocked:
-            return f"{self.blocked} is not a folder"
+        if self.obstacle:
+            return f"{self.obstacle} is not a folder"
         return "" if self.writable else f"{self.root} cannot be written"
 
     @cached_property
@@ -96,12 +96,12 @@ class Probe:
         """The interpreter that will run the agent: the one that gets the best runtime.
 
         Raises:
-            NoPythonError: There is none that is new enough.
+            NoPythonError: No Python of the board runs the agent; the hint says what helps.
         """
-        able = [python for python in self.pythons if python.runs_the_agent]
-        if able:
+        candidates = [python for python in self.pythons if python.runs_the_agent]
+        if candidates:
             return min(
-                able, key=lambda python: (rank(self.facts_with(python)), not python.runtimes)
+                candidates, key=lambda python: (rank(self.facts_with(python)), not python.runtimes)
             )
         for python in self.pythons:
             if python.lacks:
@@ -116,26 +116,26 @@ class Probe:
                 "Is it on a file system that is mounted noexec, or does SELinux or AppArmor "
                 "forbid it?",
             )
-        if self.asked_python and not self.pythons:
+        if self.requested_python and not self.pythons:
             raise NoPythonError(
-                f"kedge.toml names the Python {self.asked_python} for this target, which is not "
-                "there, or is none",
+                f"kedge.toml names the Python {self.requested_python} for this target, which is "
+                "not there, or is none",
                 "Correct `python` of the target in kedge.toml, or leave it out: all are tried.",
             )
-        seen = ", ".join(map(_dotted, self.pythons)) or "none"
+        versions = ", ".join(map(_dotted, self.pythons)) or "none"
         raise NoPythonError(
-            f"the board needs Python 3.7 or newer to run the agent; found: {seen}",
+            f"the board needs Python 3.7 or newer to run the agent; found: {versions}",
             "Install one on the board, such as: sudo apt-get install python3",
         )
 
     def facts_with(self, python: Python) -> Facts:
         """Return the facts of the board as they are for one of its Pythons."""
-        whole = self.facts.python
-        is_this = whole.split(".")[:2] == _dotted(python).split(".")
+        version = self.facts.python
+        is_this = version.split(".")[:2] == _dotted(python).split(".")
         return facts_from_json(
             {
                 **self.facts.plain,
-                "python": whole if is_this else _dotted(python),
+                "python": version if is_this else _dotted(python),
                 "python_executable": python.executable,
                 "installed": dict(python.installed),
                 "board_runtimes": [dict(runtime) for runtime in python.runtimes],
@@ -143,7 +143,7 @@ class Probe:
         )
 
 
-def probe(
+def probe_board(
     transport: Transport,
     root: str,
     agent_sha256: str,
@@ -154,112 +154,112 @@ def probe(
     """Look at a board.
 
     Args:
-        transport: The way to it.
+        transport: Connection to the board.
         root: The folder that belongs to kedge there; may start with `~/`.
         agent_sha256: Digest of the agent that would be started.
-        python: The only Python to ask, by its path on the board; all that are found if not given.
-        all_pythons: Ask every Python, also when one was found that no other can beat.
+        python: Path on the board of the only Python to ask; without it, all are asked.
+        all_pythons: Whether to ask every Python, also after one that no other can beat.
 
     Raises:
-        TargetError: What answers there is no POSIX shell.
+        TargetError: The login of the board has no POSIX shell; the user corrects the login.
     """
     enough: Collection[int] = () if all_pythons else unbeatable_pythons()
     script = probe_script(root, agent_sha256, enough, python)
-    done = transport.run(COMMAND, script, PROBE_TIMEOUT_S)
-    seen = read_probe(
-        done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
+    result = transport.run(COMMAND, script, PROBE_TIMEOUT_S)
+    probe = read_probe(
+        result.stdout.decode("utf-8", "replace"), result.stderr.decode("utf-8", "replace")
     )
-    return replace(seen, asked_python=python or "")
+    return replace(probe, requested_python=python or "")
 
 
 def read_probe(output: str, complaint: str = "") -> Probe:
     """Read what the script printed; lines of a chatty login shell are passed over.
 
     Raises:
-        TargetError: The script did not run to its end.
+        TargetError: The script did not run to its end: the login is not usable.
     """
-    told: dict[str, str] = {}
-    several: dict[str, list[str]] = {"mounted": [], "tree": []}
+    values: dict[str, str] = {}
+    lists: dict[str, list[str]] = {"mounted": [], "tree": []}
     pythons: dict[str, dict[str, Any]] = {}
-    latest: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     for line in output.splitlines():
         key, _, value = line.partition("=")
-        if found := _PYTHON.match(line):
-            latest = pythons.setdefault(found["executable"], _python_fields(found))
+        if match := _PYTHON.match(line):
+            fields = pythons.setdefault(match["executable"], _python_fields(match))
         elif key == "installed":
-            latest[key] = _json_object(value)
+            fields[key] = _json_object(value)
         elif key == "runtimes":
-            latest[key] = _json_objects(value)
-        elif key in several:
-            several[key].append(value)
+            fields[key] = _json_objects(value)
+        elif key in lists:
+            lists[key].append(value)
         else:
-            told[key] = value
-    if told.get("end") != "yes" or not told.get("root"):
-        said = (complaint or output).strip()[-300:] or "nothing"
+            values[key] = value
+    if values.get("end") != "yes" or not values.get("root"):
+        words = (complaint or output).strip()[-300:] or "nothing"
         raise TargetError(
-            f"the board has no usable shell; it said: {said}",
+            f"the board has no usable shell; it said: {words}",
             "kedge needs a login that may run `sh`: give the user a login shell "
             "(chsh -s /bin/sh), or take the forced command off its key.",
         )
-    if told.get("home") == "none":
+    if values.get("home") == "none":
         raise TargetError(
             "the board's login has no home folder: HOME is not set",
             "Name a whole path: --root FOLDER of `kedge target add`, or `root` in kedge.toml.",
         )
-    free = _count(told.get("free_kib", ""))
-    keeps_files = told.get("size_kib") != "0"
+    free = _count(values.get("free_kib", ""))
+    keeps_files = values.get("size_kib") != "0"
     return Probe(
-        machine=told.get("machine", ""),
-        root=told["root"],
-        writable=told.get("writable") == "yes" and keeps_files and "blocked" not in told,
+        machine=values.get("machine", ""),
+        root=values["root"],
+        writable=values.get("writable") == "yes" and keeps_files and "blocked" not in values,
         free_bytes=free * 1024 if free is not None else None,
-        has_agent=told.get("agent") == "yes",
+        has_agent=values.get("agent") == "yes",
         pythons=tuple(Python(**fields) for fields in pythons.values()),
-        facts=facts_from_json(_json_object(told.get("facts", "")) or _facts_of_sh(told)),
-        mount_options=_options(several["mounted"], told.get("mount", "")),
-        refused_python=told.get("refused", ""),
-        trees=tuple(several["tree"]),
+        facts=facts_from_json(_json_object(values.get("facts", "")) or _facts_of_sh(values)),
+        mount_options=_options(lists["mounted"], values.get("mount", "")),
+        refused_python=values.get("refused", ""),
+        trees=tuple(lists["tree"]),
         keeps_files=keeps_files,
-        blocked=told.get("blocked", ""),
+        obstacle=values.get("blocked", ""),
     )
 
 
-def _python_fields(found: re.Match[str]) -> dict[str, Any]:
+def _python_fields(match: re.Match[str]) -> dict[str, Any]:
     return {
-        "version": (int(found["major"]), int(found["minor"])),
-        "executable": found["executable"],
-        "is_shim": bool(found["shim"]),
-        "lacks": tuple((found["lacks"] or "").split(",")) if found["lacks"] else (),
+        "version": (int(match["major"]), int(match["minor"])),
+        "executable": match["executable"],
+        "is_shim": bool(match["shim"]),
+        "lacks": tuple((match["lacks"] or "").split(",")) if match["lacks"] else (),
     }
 
 
-def _facts_of_sh(told: Mapping[str, str]) -> dict[str, Any]:
+def _facts_of_sh(values: Mapping[str, str]) -> dict[str, Any]:
     """What a board without Python tells: enough to say what it is, and why nothing loads."""
-    machine = told.get("machine", "")
-    if told.get("bits") == "1" and machine in ("aarch64", "armv8l"):  # ELFCLASS32
+    machine = values.get("machine", "")
+    if values.get("bits") == "1" and machine in ("aarch64", "armv8l"):  # ELFCLASS32
         machine = "armv7l"
-    libc = told.get("libc", "")
+    libc = values.get("libc", "")
     version = re.search(r"Version ([0-9.]+)", libc)
     if "musl" in libc:
         libc = f"musl {version[1]}" if version else "musl"
-    memory = _count(told.get("memory_kib", ""))
+    memory = _count(values.get("memory_kib", ""))
     return {
         "machine": machine,
-        "kernel": told.get("kernel", ""),
-        "kernel_machine": told.get("machine", ""),
+        "kernel": values.get("kernel", ""),
+        "kernel_machine": values.get("machine", ""),
         "libc": libc if re.match(r"(glibc|musl)\b", libc) else "",
         "memory_bytes": memory * 1024 if memory is not None else 0,
-        "cores": _count(told.get("cores", "")) or 0,
-        "model": told.get("model", ""),
-        "compatible": told.get("compatible", "").split(),
-        "os": told.get("os", ""),
+        "cores": _count(values.get("cores", "")) or 0,
+        "model": values.get("model", ""),
+        "compatible": values.get("compatible", "").split(),
+        "os": values.get("os", ""),
     }
 
 
-def _options(mounted: list[str], place: str) -> tuple[str, ...]:
+def _options(mount_lines: list[str], place: str) -> tuple[str, ...]:
     """The options of the mount at `place`; the last of several is the one that is seen."""
     options = ""
-    for line in mounted:
+    for line in mount_lines:
         first, _, mount = line.partition(" ")
         if mount.replace("\\040", " ") == place:  # the kernel writes a space so
             options = first

@@ -17,7 +17,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-#: What the Pythons run: their own runtimes are theirs, the facts are the board's.
+#: Modules that the Pythons run: each reads its own runtimes, and the facts of the board.
 _RUNTIMES_MODULE = "device_agent.board.board_runtimes"
 _FACTS_MODULE = "device_agent.board.facts"
 
@@ -32,7 +32,7 @@ _OLDEST_MINOR = 7
 COMMAND = "sh -c 'eval \"$(cat)\"'"
 
 #: Any Python, 2 also, must be able to read this. `python3` on the PATH may be a shim (pyenv, asdf)
-#: or belong to a virtual environment: the executable behind it is what is told, and started later.
+#: or belong to a virtual environment: the script reports the executable behind it.
 #: -B of the call: a Python that may write would put bytecode beside its standard library.
 _ASK_PYTHON = """
 import os, sys
@@ -126,9 +126,9 @@ def probe_script(
     Args:
         root: The folder that belongs to kedge there; may start with `~/`.
         agent_sha256: Digest of the agent that would be started.
-        enough: Minor versions of Python 3 that no other can beat: the asking ends at a 64-bit one
-            of them. Empty to ask all.
-        python: The only one to ask, by its path; the usual names if not given.
+        enough: Minor versions of Python 3 that no other can beat: the script ends at a 64-bit
+            Python of one of them. Empty to ask all.
+        python: Path of the only Python to ask; without it, the usual names are tried.
     """
     minors = range(_NEWEST_MINOR, _OLDEST_MINOR - 1, -1)
     names = ["python3", *(f"python3.{minor}" for minor in minors)]
@@ -152,14 +152,14 @@ def probe_script(
 @cache
 def _sources() -> str:
     """The agent's modules, packed: each connection sends them."""
-    found: dict[str, str] = {}
-    _collect(_RUNTIMES_MODULE, found)
-    _collect(_FACTS_MODULE, found)
-    packed = zlib.compress(json.dumps(list(found.items())).encode(), 9)
+    sources: dict[str, str] = {}
+    _collect(_RUNTIMES_MODULE, sources)
+    _collect(_FACTS_MODULE, sources)
+    packed = zlib.compress(json.dumps(list(sources.items())).encode(), 9)
     return base64.b64encode(packed).decode()
 
 
-def _collect(module: str, found: dict[str, str]) -> None:
+def _collect(module: str, sources: dict[str, str]) -> None:
     """Add a module of the agent, after those that it imports."""
     spec = find_spec(module)
     assert spec is not None
@@ -167,6 +167,6 @@ def _collect(module: str, found: dict[str, str]) -> None:
     source = Path(spec.origin).read_text("utf-8")
     for node in ast.walk(ast.parse(source)):
         name = node.module if isinstance(node, ast.ImportFrom) else None
-        if name is not None and name.startswith("device_agent.") and name not in found:
-            _collect(name, found)
-    found[module] = source
+        if name is not None and name.startswith("device_agent.") and name not in sources:
+            _collect(name, sources)
+    sources[module] = source

@@ -13,7 +13,7 @@ from targets.device import Device
 from targets.errors import TargetError
 from targets.inventory import Target
 from targets.local import LocalTransport
-from targets.probe import Probe, probe
+from targets.probe import Probe, probe_board
 from targets.probe_script import COMMAND
 from targets.transport import Transport
 
@@ -72,7 +72,7 @@ def connect(target: Target) -> Transport:
     """Open the way to a target.
 
     Raises:
-        TargetError: There is no way; the subclass says why.
+        TargetError: The target cannot be reached; the subclass says why.
     """
     if target.is_local:
         return LocalTransport()
@@ -95,10 +95,10 @@ def open_device(target: Target) -> Iterator[Device]:
     archive = agent_archive()
     with ExitStack() as stack:
         transport = stack.enter_context(connect(target))
-        seen = probe(transport, target.root, archive.sha256, target.execution.python)
-        if not seen.has_agent:
-            _upload(transport, seen, archive, target)
-        device = _start(transport, seen, target, stack)
+        probe = probe_board(transport, target.root, archive.sha256, target.execution.python)
+        if not probe.has_agent:
+            _upload(transport, probe, archive, target)
+        device = _start(transport, probe, target, stack)
         if device.facts.agent_sha256 != archive.sha256:
             raise IntegrityError(
                 f"the agent on {target.name} is not what was sent",
@@ -114,60 +114,60 @@ def remove_from_board(target: Target) -> bool:
         Whether the root folder is gone too; files of others keep it.
 
     Raises:
-        TargetError: The board cannot be reached, or refuses.
+        TargetError: The board cannot be reached, or something is still on it.
     """
     with connect(target) as transport:
         script = _REMOVE.format(root=shlex.quote(target.root), in_use=_IN_USE)
-        done = transport.run(COMMAND, script.encode(), REMOVE_TIMEOUT_S)
-    if done.exit_code != 0:
-        said = done.stderr.decode("utf-8", "replace").strip()
-        if done.exit_code == _IN_USE:
+        result = transport.run(COMMAND, script.encode(), REMOVE_TIMEOUT_S)
+    if result.exit_code != 0:
+        message = result.stderr.decode("utf-8", "replace").strip()
+        if result.exit_code == _IN_USE:
             raise TargetError(
-                f"{said} is using {target.name}; nothing was removed",
+                f"{message} is using {target.name}; nothing was removed",
                 "Wait until it is done, then try again.",
             )
-        raise TargetError(f"{target.name} did not remove everything: {said}")
-    return b"kept" not in done.stdout
+        raise TargetError(f"{target.name} did not remove everything: {message}")
+    return b"kept" not in result.stdout
 
 
-def require_writable(seen: Probe, target: Target) -> None:
+def require_writable(probe: Probe, target: Target) -> None:
     """Refuse a board on which kedge has no place for its files.
 
     Raises:
-        BoardDiskError: The root folder cannot be written.
+        BoardDiskError: The root folder cannot be written; the user names another.
     """
-    if seen.root_refusal:
+    if probe.root_refusal:
         raise BoardDiskError(
-            f"{target.name}: {seen.root_refusal}",
+            f"{target.name}: {probe.root_refusal}",
             "Name a writable folder on the board: --root FOLDER of `kedge target add`, or `root` "
             "of this target in kedge.toml.",
         )
 
 
-def _upload(transport: Transport, seen: Probe, archive: AgentArchive, target: Target) -> None:
-    require_writable(seen, target)
-    _ = seen.python  # refuse before anything is changed on a board that cannot run the agent
-    folder = shlex.quote(f"{seen.root}/agent")
+def _upload(transport: Transport, probe: Probe, archive: AgentArchive, target: Target) -> None:
+    require_writable(probe, target)
+    _ = probe.python  # refuse before anything is changed on a board that cannot run the agent
+    folder = shlex.quote(f"{probe.root}/agent")
     script = _UPLOAD.format(
-        root=shlex.quote(seen.root),
+        root=shlex.quote(probe.root),
         folder=folder,
         sha256=archive.sha256,
         size=len(archive.content),
     )
-    done = transport.run("sh -c " + shlex.quote(script), archive.content, UPLOAD_TIMEOUT_S)
-    if done.exit_code != 0:
-        said = done.stderr.decode("utf-8", "replace").strip()
+    result = transport.run("sh -c " + shlex.quote(script), archive.content, UPLOAD_TIMEOUT_S)
+    if result.exit_code != 0:
+        message = result.stderr.decode("utf-8", "replace").strip()
         raise BoardDiskError(
-            f"{target.name} did not take the agent: {said}",
+            f"{target.name} did not take the agent: {message}",
             "Free some space on the board, or name another folder as `root` in kedge.toml.",
         )
 
 
-def _start(transport: Transport, seen: Probe, target: Target, stack: ExitStack) -> Device:
-    archive = f"{seen.root}/agent/{agent_archive().sha256}.pyz"
-    python = target.execution.python or seen.python.executable
-    command = [python, "-I", archive, "serve", seen.root]
+def _start(transport: Transport, probe: Probe, target: Target, stack: ExitStack) -> Device:
+    archive = f"{probe.root}/agent/{agent_archive().sha256}.pyz"
+    python = target.execution.python or probe.python.executable
+    command = [python, "-I", archive, "serve", probe.root]
     # The empty line ends whatever the login shell printed before.
     client = AgentClient(transport.open("echo; exec " + shlex.join(command)), target.name)
     stack.callback(client.close)
-    return Device(target, seen, client)
+    return Device(target, probe, client)

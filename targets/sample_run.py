@@ -24,28 +24,29 @@ class SampleRequest:
     """Samples to run."""
 
     card: ModelCard
-    """What the inputs take and the outputs mean."""
+    """Meaning of the model's inputs and outputs."""
     samples: Sequence[Mapping[str, Array]]
-    """Of each, by input name: a picture as uint8 `(height, width, 3)`, or an array of the input's
-    shape: real values as float32, whole numbers in the type of an input that is not quantized."""
+    """Arrays of each sample by input name: a picture as uint8 `(height, width, 3)`, or an array of
+    the input's shape: real values as float32, whole numbers in the type of an input that is not
+    quantized."""
     keep_outputs: bool = False
     threads: int | None = None
-    """`None`: as kedge.toml says, else 1."""
+    """Threads of the runtime; `None` for those of kedge.toml, else 1."""
 
 
 @dataclass(frozen=True)
 class SampleAnswer:
-    """What one sample became."""
+    """Answer of the board to one sample."""
 
     outputs: Mapping[str, Mapping[str, Any]]
-    """By output name, as `device_agent.samples.postprocess.answer` says it."""
+    """Answers by output name, in the form of `device_agent.samples.postprocess.answer`."""
     times_us: Mapping[str, float]
-    """Of each of the `STAGES`."""
+    """Times by stage of `STAGES`."""
 
 
 @dataclass(frozen=True)
 class SampleRun:
-    """What a board said about samples."""
+    """Answers of a board to all samples."""
 
     kernel_class: KernelClass
     answers: tuple[SampleAnswer, ...]
@@ -56,13 +57,13 @@ class SampleRun:
 
 
 def run_arguments(
-    wanted: SampleRequest, tensors: Sequence[Sequence[Mapping[str, str]]]
+    request: SampleRequest, tensors: Sequence[Sequence[Mapping[str, str]]]
 ) -> dict[str, Any]:
-    """What the agent is told of samples whose tensors were sent.
+    """Return the arguments of the operation `run`, for samples whose tensors were sent.
 
     Args:
-        wanted: The samples.
-        tensors: Of each sample, in its order of inputs: name, dtype and sha256.
+        request: Samples, arrays of the shapes and types of `SampleRequest.samples`.
+        tensors: Name, dtype and sha256 of every input of each sample, in the sample's order.
     """
     samples = [
         {
@@ -71,22 +72,22 @@ def run_arguments(
                 for tensor, values in zip(entries, sample.values(), strict=True)
             ]
         }
-        for sample, entries in zip(wanted.samples, tensors, strict=True)
+        for sample, entries in zip(request.samples, tensors, strict=True)
     ]
     return {
-        "card": card_to_plain(wanted.card),
+        "card": card_to_plain(request.card),
         "samples": samples,
-        "keep_outputs": wanted.keep_outputs,
+        "keep_outputs": request.keep_outputs,
     }
 
 
-def sample_run(answer: Mapping[str, Any], answers: bytes, kept: Sequence[bytes]) -> SampleRun:
-    """Read what a board answered.
+def sample_run(answer: Mapping[str, Any], answers: bytes, contents: Sequence[bytes]) -> SampleRun:
+    """Read the answer of a board.
 
     Args:
-        answer: The result of the operation.
-        answers: The file of the answers.
-        kept: The files of the outputs, in the order of the result.
+        answer: Result of the operation.
+        answers: File of the answers.
+        contents: Files of the outputs, in the order of the result.
     """
     return SampleRun(
         KernelClass(**answer["kernel_class"]),
@@ -97,7 +98,7 @@ def sample_run(answer: Mapping[str, Any], answers: bytes, kept: Sequence[bytes])
             for entry in json.loads(answers)
         ),
         int(answer["peak_rss_bytes"]),
-        tensors_of(answer["outputs"], kept),
+        tensors_of(answer["outputs"], contents),
     )
 
 

@@ -12,6 +12,6 @@ class Staged:
     sha256: str
     size_bytes: int
     path: str
-    """On the board."""
+    """Path on the board."""
     sent_bytes: int
-    """What had to be sent for it; close to nothing when the board had it."""
+    """Number of bytes that had to be sent; close to 0 when the board had the file."""

@@ -1,4 +1,4 @@
-"""What a way to a board must be able to do, and how it fails.
+"""What a connection to a board must be able to do, and how it fails.
 
 A transport runs one command to its end, or opens one as a two-way channel. Everything else, files
 included, is built on these two, so OpenSSH, Dropbear without SFTP and a local process are alike.

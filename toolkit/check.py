@@ -8,12 +8,12 @@ from pathlib import Path
 from targets.agent_archive import agent_archive
 from targets.doctor import Diagnosis, FirstUse, WheelToSend, diagnose, require_space
 from targets.inventory import Target
-from targets.probe import Probe, probe
+from targets.probe import Probe, probe_board
 from targets.progress import OnProgress
 from targets.provision import connect
 from targets.runtimes.fit import about_wheel_bytes
 from targets.runtimes.release import RuntimeChoice
-from targets.runtimes.wheels import tree_digest, wheel_here
+from targets.runtimes.wheels import find_local_wheel, tree_digest
 
 #: Format of the files that a conversion writes: a board is judged by whether it runs these.
 CONVERTED_FORMAT = "tflite"
@@ -43,7 +43,7 @@ def check_board(target: Target, wheelhouse: Path | None, on_progress: OnProgress
     archive = agent_archive()
     with connect(target) as transport:
         on_progress(f"read {target.name}", 0, 0)
-        board = probe(
+        board = probe_board(
             transport,
             target.root,
             archive.sha256,
@@ -61,7 +61,7 @@ def _first_use(
 ) -> FirstUse:
     """Return what the first push or benchmark will send."""
     wheels = choice.wheels if choice else ()
-    paths = [wheel_here(wheel, wheelhouse) for wheel in wheels]
+    paths = [find_local_wheel(wheel, wheelhouse) for wheel in wheels]
     has_runtime: bool | None = None
     present = [path for path in paths if path is not None]
     if not wheels:

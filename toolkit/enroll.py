@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from targets.agent_archive import agent_archive
 from targets.board_profile import BoardProfile, recognise
 from targets.inventory import Target
-from targets.probe import probe
+from targets.probe import probe_board
 from targets.provision import connect, require_writable
 from targets.transport import HostKeyError
 from toolkit.errors import ToolkitError
 from toolkit.project import open_or_create_inventory
 
 if TYPE_CHECKING:
-    from targets.ssh.route import Hop
+    from targets.ssh.route import SshServer
 
 Accepts = Callable[[str, str, str], bool]
 """Function that lets a person decide: (who shows it, type of the key, fingerprint) to yes or no."""
@@ -75,7 +75,7 @@ def enroll(
     else:
         target = _with_host_key(_with_jump_host_keys(target, accepts), host_key, accepts)
     with connect(target) as transport:
-        board = probe(
+        board = probe_board(
             transport, target.root, agent_archive().sha256, python=target.execution.python
         )
     require_writable(board, target)
@@ -97,14 +97,14 @@ def _with_jump_host_keys(target: Target, accepts: Accepts) -> Target:
 
     for position in range(len(route_to(target)) - 1):
         route = route_to(target)[: position + 1]  # with the keys that are pinned by now
-        hop = route[-1]
-        pinned = known_keys(hop)
+        server = route[-1]
+        pinned = known_keys(server)
         key = read_host_key(route, pinned[0].kind if len(pinned) == 1 else None)
         if pinned:
-            check_host_key(hop, key)
+            check_host_key(server, key)
         else:
-            _require_accepted(accepts(hop.name, key.kind, key.fingerprint))
-        pins = {**target.jump_host_keys, hop.known_as: f"{key.kind} {key.fingerprint}"}
+            _require_accepted(accepts(server.name, key.kind, key.fingerprint))
+        pins = {**target.jump_host_keys, server.known_hosts_name: f"{key.kind} {key.fingerprint}"}
         target = replace(target, jump_host_keys=pins)
     return target
 
@@ -128,7 +128,7 @@ def _require_accepted(accepted: bool) -> None:
         raise HostKeyError("the host key was not accepted; nothing was added")
 
 
-def _kind_of(route: tuple[Hop, ...], expected: str, fingerprint: str) -> str:
+def _kind_of(route: tuple[SshServer, ...], expected: str, fingerprint: str) -> str:
     """Find the type of the expected key among the others that the board has."""
     from targets.ssh.transport import read_host_key
     from targets.transport import UnreachableError

@@ -30,23 +30,23 @@ def usable_runtimes(facts: Facts, model_format: str) -> list[RuntimeChoice]:
     return [*newest.values(), *_own_runtimes(facts, model_format)]
 
 
-def choose_runtime(facts: Facts, model_format: str, wanted: str | None = None) -> RuntimeChoice:
+def choose_runtime(facts: Facts, model_format: str, runtime: str | None = None) -> RuntimeChoice:
     """Choose the runtime for a board and a format of model files.
 
     Args:
         facts: Facts about the board, as its agent reports them.
         model_format: Name of the format of the model files to run.
-        wanted: Runtime that the user names: `NAME`, `NAME VERSION` or `board:NAME`.
+        runtime: Runtime that the user names: `NAME`, `NAME VERSION` or `board:NAME`.
 
     Raises:
-        NoRuntimeError: None loads there, or not the one that is wanted; the message says why, the
-            hint what to do.
+        NoRuntimeError: No runtime loads there, or not the one that the user names; the message
+            says why, the hint what to do.
     """
-    if wanted is None:
+    if runtime is None:
         return _best(facts, model_format)
-    if wanted.startswith(BOARD_PREFIX):
-        return _own_runtime(wanted, facts, model_format)
-    name, _, version = wanted.partition(" ")
+    if runtime.startswith(BOARD_PREFIX):
+        return _own_runtime(runtime, facts, model_format)
+    name, _, version = runtime.partition(" ")
     verdicts = [
         verdict
         for verdict in judge_runtimes(facts, model_format)
@@ -57,7 +57,7 @@ def choose_runtime(facts: Facts, model_format: str, wanted: str | None = None) -
             return choice_of(verdict.runtime, facts)
     reasons = "".join(f"\n  {name} {each.runtime.version}: {each.refusal}" for each in verdicts)
     raise NoRuntimeError(
-        f"the runtime {wanted!r} that kedge.toml names does not load on this board"
+        f"the runtime {runtime!r} that kedge.toml names does not load on this board"
         + (reasons or ": kedge knows no such release"),
         f"Choose another, or leave out `runtime`. {_usable(facts, model_format)}",
     )
@@ -91,21 +91,21 @@ def _own_runtimes(facts: Facts, model_format: str) -> list[RuntimeChoice]:
     ]
 
 
-def _own_runtime(wanted: str, facts: Facts, model_format: str) -> RuntimeChoice:
+def _own_runtime(runtime: str, facts: Facts, model_format: str) -> RuntimeChoice:
     for choice in _own_runtimes(facts, model_format):
-        if choice.distribution != wanted:
+        if choice.distribution != runtime:
             continue
         if not _numpy_fits(choice, facts):
             numpy = facts.installed.get("numpy")
             raise NoRuntimeError(
-                f"the board's own {distribution_of(wanted)} needs numpy 1, its Python has "
+                f"the board's own {distribution_of(runtime)} needs numpy 1, its Python has "
                 + (f"numpy {numpy}" if numpy else "no numpy"),
                 "On the board: python3 -m pip install 'numpy<2'",
             )
         return choice
     raise NoRuntimeError(
         f"the Python of this board ({facts.python_executable}) has no "
-        f"{distribution_of(wanted)} of its own",
+        f"{distribution_of(runtime)} of its own",
         "Name the Python that has it as `python` of this target in kedge.toml, such as that of a "
         f"virtual environment. {_usable(facts, model_format)}",
     )

@@ -65,8 +65,8 @@ def unbeatable_pythons() -> frozenset[int]:
     newest: dict[str, RuntimeRelease] = {}
     for release in RUNTIMES:
         newest.setdefault(release.distribution, release)
-    covered = [set(range(first, last + 1)) for first, last in (r.pythons for r in newest.values())]
-    return frozenset(set.intersection(*covered))
+    minors = [set(range(first, last + 1)) for first, last in (r.pythons for r in newest.values())]
+    return frozenset(set.intersection(*minors))
 
 
 def about_wheel_bytes(wheel: Wheel) -> int:

@@ -24,20 +24,20 @@ def why_none(facts: Facts, model_format: str) -> tuple[str, str]:
         Cause and fix.
     """
     machine, python = facts.machine, facts.python
-    built = [release for release in releases_for(model_format) if machine in release.machines]
-    if not built:
+    releases = [release for release in releases_for(model_format) if machine in release.machines]
+    if not releases:
         return f"{machine}: no runtime is built for it", _other_machine(facts)
     if not facts.libc.startswith("glibc"):
         cause = f"its C library is {facts.libc or 'unknown'}, the runtimes need glibc"
         return cause, "Use a Debian, Ubuntu or Yocto image with glibc, not musl."
-    if all(missing_features(release, facts) for release in built):
-        missing = " and ".join(missing_features(built[0], facts))
+    if all(missing_features(release, facts) for release in releases):
+        missing = " and ".join(missing_features(releases[0], facts))
         return (
             f"its CPU has no {missing}, which every runtime for {machine} uses",
             "Use a board with a newer core (Cortex-A7 or later).",
         )
-    first = min(release.pythons[0] for release in built)
-    last = max(release.pythons[1] for release in built)
+    first = min(release.pythons[0] for release in releases)
+    last = max(release.pythons[1] for release in releases)
     if not first <= facts.python_minor <= last:
         return (
             f"{machine} with Python {python}: no runtime exists",

@@ -1,6 +1,6 @@
 """Finds the wheels that a board needs: in a local folder, in the cache, or with pip, once.
 
-pip does the download, so the user's index, proxy and certificates are honoured; it is told the
+pip does the download, so the user's index, proxy and certificates are honoured; it gets the
 board's platform, never the host's.
 """
 
@@ -47,30 +47,31 @@ def find_wheels(
     """Find the files of all `wheels`.
 
     Args:
-        wheels: What the board needs.
-        wheelhouse: A folder of wheels; when given, nothing is downloaded.
+        wheels: Wheels that the board needs.
+        wheelhouse: Folder of wheels; with one, nothing is downloaded.
         on_download: Called before a download, which may take a while.
 
     Raises:
-        WheelError: One of them is not to be had; the message names it and where it was sought.
+        WheelError: A wheel is not in the folder, or pip cannot download it; the message names the
+            wheel and the place, the hint says how to get it.
     """
     if wheelhouse is not None and not os.path.isdir(wheelhouse):  # noqa: PTH112 - never raises
         raise WheelError(f"the wheelhouse {wheelhouse} is not a folder", "Name a folder of wheels.")
     if wheelhouse is None:
         return [_find(wheel, wheels, on_download) for wheel in wheels]
-    found = {wheel: _in_folder(wheel, wheelhouse) for wheel in wheels}
-    missing = [wheel for wheel, path in found.items() if path is None]
+    paths_by_wheel = {wheel: _in_folder(wheel, wheelhouse) for wheel in wheels}
+    missing = [wheel for wheel, path in paths_by_wheel.items() if path is None]
     if missing:
         names = " and no wheel ".join(map(_name, missing))
         raise WheelError(f"{wheelhouse} has no wheel {names}", _elsewhere(missing))
-    return [path for path in found.values() if path is not None]
+    return [path for path in paths_by_wheel.values() if path is not None]
 
 
-def wheel_here(wheel: Wheel, wheelhouse: Path | None) -> Path | None:
+def find_local_wheel(wheel: Wheel, wheelhouse: Path | None) -> Path | None:
     """Find a wheel without downloading it: in the wheelhouse when one is given, else in the cache.
 
     Raises:
-        WheelError: The file that is there is damaged.
+        WheelError: The file of the wheel is damaged; the user removes it.
     """
     folder = wheelhouse or cache_folder()
     return _in_folder(wheel, folder) if folder.is_dir() else None
@@ -82,11 +83,11 @@ def tree_digest(paths: Sequence[Path]) -> str:
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
-def _find(wheel: Wheel, needed: Sequence[Wheel], on_download: OnWheel) -> Path:
+def _find(wheel: Wheel, all_wheels: Sequence[Wheel], on_download: OnWheel) -> Path:
     folder = cache_folder()
-    found = _in_folder(wheel, folder)
-    if found is not None:
-        return found
+    path = _in_folder(wheel, folder)
+    if path is not None:
+        return path
     name = _name(wheel)
     on_download(name)
     try:
@@ -94,18 +95,18 @@ def _find(wheel: Wheel, needed: Sequence[Wheel], on_download: OnWheel) -> Path:
         _remove_abandoned(folder)
         # pip writes in place: only what is whole may come under its name into the cache.
         with TemporaryDirectory(prefix=_DOWNLOADING, dir=folder) as temporary:
-            _download(wheel, Path(temporary), needed)
-            for path in Path(temporary).glob("*.whl"):
-                path.replace(folder / path.name)
+            _download(wheel, Path(temporary), all_wheels)
+            for file in Path(temporary).glob("*.whl"):
+                file.replace(folder / file.name)
     except OSError as error:
         raise WheelError(
             f"cannot keep wheels in {folder}: {error.strerror or error}",
             "Free some space, or name another folder in KEDGE_CACHE_DIR.",
         ) from error
-    found = _in_folder(wheel, folder)
-    if found is None:
+    path = _in_folder(wheel, folder)
+    if path is None:
         raise WheelError(f"pip downloaded no file that is {name}")
-    return found
+    return path
 
 
 def _remove_abandoned(cache: Path) -> None:
@@ -168,10 +169,10 @@ def _selection(wheels: Sequence[Wheel]) -> list[str]:
     return [*arguments, *(f"{wheel.distribution}=={wheel.version}" for wheel in wheels)]
 
 
-def _download(wheel: Wheel, folder: Path, needed: Sequence[Wheel]) -> None:
+def _download(wheel: Wheel, folder: Path, all_wheels: Sequence[Wheel]) -> None:
     name = _name(wheel)
     try:
-        done = subprocess.run(
+        result = subprocess.run(
             [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
             + ["--dest", str(folder), *_selection([wheel])],
             capture_output=True,
@@ -181,11 +182,11 @@ def _download(wheel: Wheel, folder: Path, needed: Sequence[Wheel]) -> None:
         )
     except subprocess.TimeoutExpired as error:
         raise WheelError(f"the download of {name} took too long", "Try again.") from error
-    if done.returncode != 0:
-        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+    if result.returncode != 0:
+        errors = [line for line in result.stderr.splitlines() if line.startswith("ERROR")]
         raise WheelError(
-            f"pip cannot download {name}: {' '.join(errors) or done.stderr.strip()[-300:]}",
-            _elsewhere(needed),
+            f"pip cannot download {name}: {' '.join(errors) or result.stderr.strip()[-300:]}",
+            _elsewhere(all_wheels),
         )
 
 

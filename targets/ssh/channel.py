@@ -26,7 +26,12 @@ class SshChannel:
         self._stderr = b""
 
     def write(self, data: bytes, timeout_s: float) -> None:
-        """Send all of `data`; see `Channel.write`."""
+        """Send all of `data`; see `Channel.write`.
+
+        Raises:
+            UnreachableError: The command or the link ended; try again.
+            DeadlineError: Nothing was taken for `timeout_s`; try again.
+        """
         self._channel.settimeout(timeout_s)
         try:
             self._channel.sendall(data)
@@ -36,14 +41,19 @@ class SshChannel:
             raise link_lost(self._name, error, self.last_words()) from error
 
     def read(self, size: int, timeout_s: float) -> bytes:
-        """Return the next bytes; see `Channel.read`."""
+        """Return the next bytes; see `Channel.read`.
+
+        Raises:
+            UnreachableError: The link ended; try again.
+            DeadlineError: Nothing came for `timeout_s`; try again.
+        """
         deadline = time.monotonic() + timeout_s
         while True:
-            left = deadline - time.monotonic()
-            data = self._receive(size, max(0.0, min(left, _STDERR_EVERY_S)))
+            remaining_s = deadline - time.monotonic()
+            data = self._receive(size, max(0.0, min(remaining_s, _STDERR_EVERY_S)))
             if data is not None:
                 return data
-            if left <= 0:
+            if remaining_s <= 0:
                 raise _silent(self._name, timeout_s)
 
     def exchange(self, stdin: bytes, timeout_s: float) -> bytes:
@@ -54,21 +64,21 @@ class SshChannel:
             DeadlineError: The command had not closed its output after `timeout_s`.
         """
         deadline = time.monotonic() + timeout_s
-        output, sent, open_input = bytearray(), 0, True
+        output, position, is_input_open = bytearray(), 0, True
         while True:
             if time.monotonic() >= deadline:
                 raise DeadlineError(
                     f"{self._name} did not finish a command within {timeout_s:.0f} s", _TRY_AGAIN
                 )
-            if open_input and sent == len(stdin):
+            if is_input_open and position == len(stdin):
                 with suppress(OSError, EOFError):
                     self._channel.shutdown_write()
-                open_input = False
-            if open_input and self._channel.send_ready():
+                is_input_open = False
+            if is_input_open and self._channel.send_ready():
                 with suppress(OSError):  # it ended without reading all of its input
-                    sent += self._channel.send(stdin[sent : sent + _READ_BYTES])
+                    position += self._channel.send(stdin[position : position + _READ_BYTES])
                     continue
-            data = self._receive(_READ_BYTES, _INPUT_EVERY_S if open_input else _STDERR_EVERY_S)
+            data = self._receive(_READ_BYTES, _INPUT_EVERY_S if is_input_open else _STDERR_EVERY_S)
             if data == b"":
                 return bytes(output)
             output += data or b""
@@ -78,7 +88,7 @@ class SshChannel:
 
         Raises:
             UnreachableError: The link ended before the command did.
-            DeadlineError: The board did not tell.
+            DeadlineError: The board did not report the exit code.
         """
         if not self._channel.status_event.wait(timeout_s):
             raise DeadlineError(f"{self._name} did not report how a command ended", _TRY_AGAIN)
@@ -114,10 +124,10 @@ class SshChannel:
 
     def _drain_stderr(self) -> None:
         while self._channel.recv_stderr_ready():
-            said = self._channel.recv_stderr(_READ_BYTES)
-            if not said:
+            data = self._channel.recv_stderr(_READ_BYTES)
+            if not data:
                 break
-            self._stderr = (self._stderr + said)[-_LAST_WORDS_BYTES:]
+            self._stderr = (self._stderr + data)[-_LAST_WORDS_BYTES:]
 
 
 def close_quietly(channel: paramiko.Channel) -> None:
@@ -131,9 +141,9 @@ def _silent(name: str, timeout_s: float) -> DeadlineError:
 
 
 def link_lost(name: str, error: BaseException, last_words: str = "") -> UnreachableError:
-    """Say that an open connection ended."""
-    said = f"; its last words: {last_words}" if last_words else ""
+    """Return the error for an open connection that ended."""
+    suffix = f"; its last words: {last_words}" if last_words else ""
     return UnreachableError(
-        f"the connection to {name} broke: {str(error) or type(error).__name__}{said}",
+        f"the connection to {name} broke: {str(error) or type(error).__name__}{suffix}",
         "Try again: what has arrived is kept.",
     )

@@ -41,18 +41,18 @@ class HostSettings:
     """What the configuration says of one host; `None` where it says nothing."""
 
     host: str
-    """The name or number to dial: `HostName`, or the host as it was written."""
+    """Name or number to connect to: `HostName`, or the host as the user wrote it."""
     user: str | None = None
     port: int | None = None
     identities: tuple[Path, ...] = ()
     identities_only: bool = False
     jump: str | None = None
-    """`ProxyJump`, as it stands there."""
+    """Value of `ProxyJump`, as the file has it."""
     proxy_command: str | None = None
     connect_timeout_s: float | None = None
     host_key_alias: str | None = None
-    passed_over: tuple[str, ...] = ()
-    """What was not followed, and where it stands."""
+    ignored_settings: tuple[str, ...] = ()
+    """Settings that kedge does not follow, and where each stands."""
 
 
 def read_settings(
@@ -61,13 +61,13 @@ def read_settings(
     """Look a host up in the user's SSH configuration.
 
     Args:
-        host: As the user wrote it: a name, a number, or a `Host` of the file.
+        host: Name or number, as the user wrote it, or a `Host` of the file.
         user: A user that is set already, which wins.
         port: A port that is set already, which wins.
-        path: The file; `~/.ssh/config`, or what KEDGE_SSH_CONFIG names, if not given.
+        path: Path of the file; without it `~/.ssh/config`, or what KEDGE_SSH_CONFIG names.
 
     Raises:
-        SshConfigError: The file cannot be read, or a line of it is wrong.
+        SshConfigError: The file cannot be read, or a line of it is wrong; the user corrects it.
     """
     path = path or _own_path()
     if path is None or not path.exists():
@@ -78,31 +78,31 @@ def read_settings(
     reader.lines += [f"Port {port}"] if port else []
     reader.read(path)
     try:
-        found = reader.look_up()
+        settings = reader.look_up()
     except (paramiko.ConfigParseError, OSError, ValueError, KeyError) as error:
-        raise SshConfigError(f"{path} is not understood: {error}", _MEND) from error
-    return _settings(found, tuple(reader.passed_over))
+        raise SshConfigError(f"{path} is not understood: {error}", _HINT) from error
+    return _settings(settings, tuple(reader.ignored_settings))
 
 
-_MEND = "Correct it (ssh -G HOST checks it), or set KEDGE_SSH_CONFIG=none to ignore it."
+_HINT = "Correct it (ssh -G HOST checks it), or set KEDGE_SSH_CONFIG=none to ignore it."
 
 
 def _own_path() -> Path | None:
-    named = os.environ.get(PATH_VARIABLE)
-    if named:
-        return None if named == "none" else Path(named)
+    name = os.environ.get(PATH_VARIABLE)
+    if name:
+        return None if name == "none" else Path(name)
     try:
         return Path.home() / ".ssh" / "config"
     except RuntimeError:  # a user without a home has no configuration
         return None
 
 
-def _settings(found: Mapping[str, object], passed_over: tuple[str, ...]) -> HostSettings:
+def _settings(settings: Mapping[str, object], ignored_settings: tuple[str, ...]) -> HostSettings:
     def text(key: str) -> str | None:
-        value = found.get(key)
+        value = settings.get(key)
         return str(value) if value is not None else None
 
-    files = found.get("identityfile") or []
+    files = settings.get("identityfile") or []
     assert isinstance(files, list)
     port = text("port")
     wait = _seconds(text("connecttimeout") or "")
@@ -116,7 +116,7 @@ def _settings(found: Mapping[str, object], passed_over: tuple[str, ...]) -> Host
         proxy_command=text("proxycommand"),
         connect_timeout_s=wait or None,
         host_key_alias=text("hostkeyalias"),
-        passed_over=passed_over,
+        ignored_settings=ignored_settings,
     )
 
 
@@ -128,14 +128,14 @@ class _Reader:
         self._host = host
         self._block = "Host *"
         self.lines: list[str] = []
-        self.passed_over: list[str] = []
+        self.ignored_settings: list[str] = []
 
     def look_up(self) -> Mapping[str, object]:
         """Return the settings of the host, by keys in lower case."""
-        found: Mapping[str, object] = paramiko.SSHConfig.from_text("\n".join(self.lines)).lookup(
+        settings: Mapping[str, object] = paramiko.SSHConfig.from_text("\n".join(self.lines)).lookup(
             self._host
         )
-        return found
+        return settings
 
     def read(self, path: Path, depth: int = 0) -> None:
         """Add the lines of a file.
@@ -146,16 +146,16 @@ class _Reader:
         try:
             text = path.read_bytes().decode("utf-8", "replace")
         except OSError as error:
-            raise SshConfigError(f"cannot read {path}: {error.strerror or error}", _MEND) from error
+            raise SshConfigError(f"cannot read {path}: {error.strerror or error}", _HINT) from error
         for number, line in enumerate(map(str.strip, text.splitlines()), 1):
             if line and not line.startswith("#"):
                 self._take(line, f"{path}, line {number}", depth)
 
     def _take(self, line: str, where: str, depth: int) -> None:
-        found = _LINE.match(line)
-        if not found:
-            raise SshConfigError(f"{where}: {line!r} is not a setting with a value", _MEND)
-        key, value = found["key"].lower(), found["value"].strip()
+        match = _LINE.match(line)
+        if not match:
+            raise SshConfigError(f"{where}: {line!r} is not a setting with a value", _HINT)
+        key, value = match["key"].lower(), match["value"].strip()
         if key != "proxycommand":  # the rest of its line is a shell command
             value = _without_comment(value)
         words = _words(value, where) if key in ("host", "match", "include") else []
@@ -165,7 +165,7 @@ class _Reader:
             self._block = f"{key} {value}" if key == "host" else self._match(words, value, where)
             self.lines.append(self._block)
         elif key.startswith("canonical"):
-            self.passed_over.append(f"{found['key']} ({where})")
+            self.ignored_settings.append(f"{match['key']} ({where})")
         else:
             _check_value(key, value, where)
             self.lines.append(f"{key} {value}")
@@ -173,9 +173,9 @@ class _Reader:
     def _include(self, patterns: list[str], where: str, depth: int) -> None:
         """Read the files that a line includes, if it stands in a block that counts."""
         if depth >= _MOST_DEPTH:
-            raise SshConfigError(f"{where}: files include each other without end", _MEND)
-        marked = paramiko.SSHConfig.from_text("\n".join([*self.lines, f"{_IN_BLOCK} yes"]))
-        if _IN_BLOCK.lower() not in marked.lookup(self._host):
+            raise SshConfigError(f"{where}: files include each other without end", _HINT)
+        config = paramiko.SSHConfig.from_text("\n".join([*self.lines, f"{_IN_BLOCK} yes"]))
+        if _IN_BLOCK.lower() not in config.lookup(self._host):
             return
         block = self._block
         for pattern in patterns:
@@ -187,17 +187,17 @@ class _Reader:
 
     def _match(self, words: list[str], value: str, where: str) -> str:
         """Return the line that begins a Match block; of one that is passed over, nothing counts."""
-        left = list(words)
-        while left:
-            criterion = left.pop(0).lower().removeprefix("!")
+        rest = list(words)
+        while rest:
+            criterion = rest.pop(0).lower().removeprefix("!")
             if criterion in _CRITERIA_ALONE:
                 continue
             if criterion not in _CRITERIA:
-                self.passed_over.append(f"Match {criterion} ({where})")
+                self.ignored_settings.append(f"Match {criterion} ({where})")
                 return _NEVER
-            if not left:
-                raise SshConfigError(f"{where}: Match {criterion} lacks its pattern", _MEND)
-            left.pop(0)
+            if not rest:
+                raise SshConfigError(f"{where}: Match {criterion} lacks its pattern", _HINT)
+            rest.pop(0)
         return f"match {value}"
 
 
@@ -205,16 +205,16 @@ def _words(value: str, where: str) -> list[str]:
     try:
         return shlex.split(value)
     except ValueError as error:
-        raise SshConfigError(f"{where}: {value!r} has a quote without its end", _MEND) from error
+        raise SshConfigError(f"{where}: {value!r} has a quote without its end", _HINT) from error
 
 
 def _without_comment(value: str) -> str:
     """Cut what follows a word that begins with `#`, outside quotes."""
-    quoted = False
+    in_quotes = False
     for position, sign in enumerate(value):
         if sign == '"':
-            quoted = not quoted
-        elif sign == "#" and not quoted and (position == 0 or value[position - 1].isspace()):
+            in_quotes = not in_quotes
+        elif sign == "#" and not in_quotes and (position == 0 or value[position - 1].isspace()):
             return value[:position].rstrip()
     return value
 
@@ -222,18 +222,18 @@ def _without_comment(value: str) -> str:
 def _check_value(key: str, value: str, where: str) -> None:
     plain = value.strip('"')
     if key == "port" and not (re.match(r"[0-9]{1,5}\Z", plain) and 0 < int(plain) < 65536):
-        raise SshConfigError(f"{where}: Port must be 1 to 65535, found {plain!r}", _MEND)
+        raise SshConfigError(f"{where}: Port must be 1 to 65535, found {plain!r}", _HINT)
     if key == "connecttimeout" and plain.lower() != "none" and _seconds(plain) is None:
-        raise SshConfigError(f"{where}: ConnectTimeout must be seconds, found {plain!r}", _MEND)
+        raise SshConfigError(f"{where}: ConnectTimeout must be seconds, found {plain!r}", _HINT)
     if key == "proxyjump":
         try:
             parse_jump(plain)
         except AddressError as error:
-            raise SshConfigError(f"{where}: ProxyJump: {error}", _MEND) from error
+            raise SshConfigError(f"{where}: ProxyJump: {error}", _HINT) from error
 
 
 def _seconds(text: str) -> float | None:
-    found = _SECONDS.match(text)
-    if not found:
+    match = _SECONDS.match(text)
+    if not match:
         return None
-    return int(found["number"]) * (60.0 if found["unit"].lower() == "m" else 1.0)
+    return int(match["number"]) * (60.0 if match["unit"].lower() == "m" else 1.0)

@@ -15,7 +15,7 @@ import paramiko
 
 from targets.ssh.host_keys import HostKey, algorithms_for, known_keys, no_such_key
 from targets.ssh.login import LOGIN_TIMEOUT_S
-from targets.ssh.route import Hop
+from targets.ssh.route import SshServer
 from targets.transport import UnreachableError
 
 #: Modern first; what paramiko no longer counts as safe is not offered.
@@ -46,34 +46,37 @@ logging.getLogger("paramiko").addHandler(logging.NullHandler())
 class Session:
     """An SSH connection to one server, before and after the login."""
 
-    def __init__(self, hop: Hop, before: Session | None, key_type: str | None = None) -> None:
+    def __init__(
+        self, server: SshServer, jump_host: Session | None, key_type: str | None = None
+    ) -> None:
         """Connect and agree on keys; nobody is logged in yet, nor is the host key checked.
 
         Args:
-            hop: The server.
-            before: The logged-in connection to the jump host before it.
-            key_type: The type of host key to ask for; without it, the known ones.
+            server: The server.
+            jump_host: The logged-in connection to the jump host before it.
+            key_type: Type of host key to ask for; without it, the types that are known.
 
         Raises:
-            UnreachableError: Nothing that speaks SSH answers there.
-            HostKeyError: It has no host key of the known types.
+            UnreachableError: No SSH server answers: the board or a jump host is off, or the
+                address is wrong.
+            HostKeyError: The server has no host key of the known types.
         """
-        self.hop = hop
+        self.server = server
         self._command: _Command | None = None
-        self._sock: Any = self._dial(before)
+        self._sock: Any = self._dial(jump_host)
         try:
-            wanted = (HostKey(key_type, ""),) if key_type else known_keys(hop)
-            self.transport = make_transport(self._sock, algorithms_for(wanted))
+            keys = (HostKey(key_type, ""),) if key_type else known_keys(server)
+            self.transport = make_transport(self._sock, algorithms_for(keys))
             self.transport.start_client(timeout=LOGIN_TIMEOUT_S)
             key = self.transport.get_remote_server_key()
             self.host_key = HostKey(key.get_name(), key.fingerprint)
         except BaseException as error:
-            told = self._translated(error, key_type)
+            reported_error = self._error_for(error, key_type)
             self.close()
-            raise told from error
+            raise reported_error from error
 
     def close(self) -> None:
-        """End it, and the command that it runs through; safe to call twice."""
+        """End the connection, and the command that it runs through; safe to call twice."""
         if transport := getattr(self, "transport", None):
             transport.close()
         with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
@@ -81,15 +84,15 @@ class Session:
         if self._command is not None:
             self._command.close()
 
-    def _dial(self, before: Session | None) -> Any:
-        if before is not None:
-            return self._dial_through(before)
-        if self.hop.proxy_command:
-            self._command = _Command(self.hop.proxy_command)
+    def _dial(self, jump_host: Session | None) -> Any:
+        if jump_host is not None:
+            return self._dial_through(jump_host)
+        if self.server.proxy_command:
+            self._command = _Command(self.server.proxy_command)
             return self._command.sock
         try:
-            place = (self.hop.host, self.hop.port)
-            return socket.create_connection(place, self.hop.connect_timeout_s)
+            place = (self.server.host, self.server.port)
+            return socket.create_connection(place, self.server.connect_timeout_s)
         except (OSError, UnicodeError) as error:  # UnicodeError: no name for a resolver
             reason = getattr(error, "strerror", None) or str(error)
             if isinstance(error, TimeoutError):
@@ -98,72 +101,74 @@ class Session:
                 f"cannot connect to {self._who()}: {reason}", self._hint(_IS_IT_ON)
             ) from error
 
-    def _dial_through(self, before: Session) -> Any:
+    def _dial_through(self, jump_host: Session) -> Any:
         try:
-            return before.transport.open_channel(
+            return jump_host.transport.open_channel(
                 "direct-tcpip",
-                (self.hop.host, self.hop.port),
+                (self.server.host, self.server.port),
                 ("127.0.0.1", 0),
-                timeout=max(LOGIN_TIMEOUT_S, self.hop.connect_timeout_s),
+                timeout=max(LOGIN_TIMEOUT_S, self.server.connect_timeout_s),
             )
         except paramiko.ChannelException as error:
             if error.code == _PROHIBITED:
                 raise UnreachableError(
-                    f"{before.hop.name} does not forward connections to {self.hop.place}",
+                    f"{jump_host.server.name} does not forward connections to {self.server.place}",
                     "Its SSH server must allow it: AllowTcpForwarding in sshd_config, or no -j for "
                     "Dropbear.",
                 ) from error
             raise UnreachableError(
-                f"{before.hop.name} cannot connect to {self._who()}: {error.text or error}",
+                f"{jump_host.server.name} cannot connect to {self._who()}: {error.text or error}",
                 self._hint(_IS_IT_ON),
             ) from error
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise UnreachableError(
-                f"the connection to {before.hop.name} broke: {str(error) or 'it was cut'}",
+                f"the connection to {jump_host.server.name} broke: {str(error) or 'it was cut'}",
                 "Try again.",
             ) from error
 
-    def _translated(self, error: BaseException, key_type: str | None) -> BaseException:
+    def _error_for(self, error: BaseException, key_type: str | None) -> BaseException:
         if not isinstance(error, (paramiko.SSHException, OSError, EOFError)):
             return error
         if "no acceptable host key" in str(error) and key_type is None:
-            return no_such_key(self.hop)
-        said = self._command.last_words() if self._command is not None else ""
-        return no_ssh(self.hop, said or str(error) or type(error).__name__)
+            return no_such_key(self.server)
+        last_words = self._command.last_words() if self._command is not None else ""
+        return no_ssh(self.server, last_words or str(error) or type(error).__name__)
 
     def _who(self) -> str:
-        return self.hop.place if self.hop.is_board else f"{self.hop.name} ({self.hop.place})"
+        server = self.server
+        return server.place if server.is_board else f"{server.name} ({server.place})"
 
     def _hint(self, hint: str) -> str:
-        over = self.hop.passed_over
-        return f"{hint} Not followed of ~/.ssh/config: {', '.join(over)}." if over else hint
+        names = ", ".join(self.server.ignored_settings)
+        return f"{hint} Not followed of ~/.ssh/config: {names}." if names else hint
 
 
 def make_transport(sock: Any, algorithms: tuple[str, ...] = ()) -> paramiko.Transport:
     """Set up a connection that offers modern algorithms only.
 
     Args:
-        sock: What it runs over.
-        algorithms: Those under which the server may show its host key; empty for all modern ones.
+        sock: Socket, or channel, that the connection runs over.
+        algorithms: Algorithms under which the server may show its host key; empty for all modern
+            ones.
     """
     transport = paramiko.Transport(sock)
     transport.banner_timeout = transport.handshake_timeout = LOGIN_TIMEOUT_S
     transport.channel_timeout = LOGIN_TIMEOUT_S
-    offered = transport.get_security_options()
-    offered.ciphers = _CIPHERS
-    offered.digests = _DIGESTS
+    options = transport.get_security_options()
+    options.ciphers = _CIPHERS
+    options.digests = _DIGESTS
     if algorithms:
-        offered.key_types = tuple(name for name in algorithms if name in offered.key_types)
+        options.key_types = tuple(name for name in algorithms if name in options.key_types)
     return transport
 
 
-def no_ssh(hop: Hop, reason: str) -> UnreachableError:
-    """Say that what answers is no SSH server, or hung up."""
-    name = "" if hop.is_board else f"{hop.name}, "
+def no_ssh(server: SshServer, reason: str) -> UnreachableError:
+    """Return the error for a server that speaks no SSH, or that hung up."""
+    name = "" if server.is_board else f"{server.name}, "
     return UnreachableError(
-        f"no SSH session with {name}{hop.place}: {reason}",
+        f"no SSH session with {name}{server.place}: {reason}",
         "Does the command work by itself?"
-        if hop.proxy_command
+        if server.proxy_command
         else "Does an SSH server listen on this port?",
     )
 
@@ -173,12 +178,12 @@ class _Command:
 
     def __init__(self, command: str) -> None:
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close()
-        self.sock, theirs = socket.socketpair()
-        with theirs:
+        self.sock, process_end = socket.socketpair()
+        with process_end:
             self._process = subprocess.Popen(
                 ["sh", "-c", f"exec {command}"],  # as ssh(1) runs it
-                stdin=theirs.fileno(),
-                stdout=theirs.fileno(),
+                stdin=process_end.fileno(),
+                stdout=process_end.fileno(),
                 stderr=self._stderr,
                 start_new_session=True,
             )
@@ -187,8 +192,8 @@ class _Command:
         """Return the end of what it wrote to standard error."""
         size = self._stderr.seek(0, os.SEEK_END)
         self._stderr.seek(max(0, size - _LAST_WORDS_BYTES))
-        said = self._stderr.read().decode("utf-8", "replace").strip()
-        return f"its ProxyCommand says: {said}" if said else ""
+        words = self._stderr.read().decode("utf-8", "replace").strip()
+        return f"its ProxyCommand says: {words}" if words else ""
 
     def close(self) -> None:
         """End it with all that it started."""

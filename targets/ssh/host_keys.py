@@ -12,7 +12,7 @@ from pathlib import Path
 
 import paramiko
 
-from targets.ssh.route import Hop
+from targets.ssh.route import SshServer
 from targets.transport import HostKeyError
 
 #: The signature algorithms under which a key of this type may be shown.
@@ -24,69 +24,76 @@ class HostKey:
     """A server's public key, as far as it must be known to know the server again."""
 
     kind: str
-    """As in `ssh-ed25519`; empty for a pin of any type."""
+    """Type of the key, such as `ssh-ed25519`; empty for a pin of any type."""
     fingerprint: str
     """`SHA256:…`, as `ssh-keygen -l` prints it."""
 
 
-def known_keys(hop: Hop) -> tuple[HostKey, ...]:
+def known_keys(server: SshServer) -> tuple[HostKey, ...]:
     """Return the keys under which a server is known; empty when it is not."""
-    if hop.host_key is not None:
-        return (HostKey(hop.host_key_type or "", hop.host_key),)
-    if hop.is_board:
+    if server.host_key is not None:
+        return (HostKey(server.host_key_type or "", server.host_key),)
+    if server.is_board:
         return ()
     try:
         hosts = paramiko.HostKeys(str(Path.home() / ".ssh" / "known_hosts"))
     except (OSError, RuntimeError, UnicodeDecodeError, paramiko.SSHException):
         return ()
-    found = hosts.lookup(hop.known_as) or {}
-    return tuple(HostKey(kind, key.fingerprint) for kind, key in found.items())
+    keys_by_kind = hosts.lookup(server.known_hosts_name) or {}
+    return tuple(HostKey(kind, key.fingerprint) for kind, key in keys_by_kind.items())
 
 
 def algorithms_for(keys: tuple[HostKey, ...]) -> tuple[str, ...]:
     """Name the algorithms to ask a server for, so that of several keys it shows a known one.
 
     Returns:
-        Their names; empty for any.
+        Names of the algorithms; empty for any.
     """
     kinds = [key.kind for key in keys if key.kind]
     return tuple(name for kind in kinds for name in _ALGORITHMS.get(kind, (kind,)))
 
 
-def check_host_key(hop: Hop, shown: HostKey) -> None:
+def check_host_key(server: SshServer, key: HostKey) -> None:
     """Refuse every key but the known ones.
 
+    Args:
+        server: Server that shows the key.
+        key: Key that the server shows.
+
     Raises:
-        HostKeyError: It is another, or none is known.
+        HostKeyError: The server may be another machine, or no key of it is known: nothing may be
+            sent to it.
     """
-    known = known_keys(hop)
-    if any(key.fingerprint == shown.fingerprint for key in known):
+    accepted_keys = known_keys(server)
+    if any(known_key.fingerprint == key.fingerprint for known_key in accepted_keys):
         return
-    if not known:
+    if not accepted_keys:
         raise HostKeyError(
-            f"the host key of {hop.name} is not known: it shows {shown.kind} {shown.fingerprint}",
-            f"Connect once with `ssh -p {hop.port} {hop.user}@{hop.host}`, which asks and keeps it "
-            "in ~/.ssh/known_hosts; or add the target again, which pins it in kedge.toml.",
+            f"the host key of {server.name} is not known: it shows {key.kind} {key.fingerprint}",
+            f"Connect once with `ssh -p {server.port} {server.user}@{server.host}`, which asks and "
+            "keeps it in ~/.ssh/known_hosts; or add the target again, which pins it in kedge.toml.",
         )
     raise HostKeyError(
-        f"the host key of {hop.name} has changed: {known[0].fingerprint} was accepted, "
-        f"{shown.fingerprint} is shown now; this may be another machine",
-        _again(hop),
+        f"the host key of {server.name} has changed: {accepted_keys[0].fingerprint} was accepted, "
+        f"{key.fingerprint} is shown now; this may be another machine",
+        _hint_for_new_key(server),
     )
 
 
-def no_such_key(hop: Hop) -> HostKeyError:
-    """Say that a server has no key of the types under which it is known."""
-    kinds = ", ".join(key.kind for key in known_keys(hop))
-    return HostKeyError(f"{hop.name} no longer shows a host key of type {kinds}", _again(hop))
+def no_such_key(server: SshServer) -> HostKeyError:
+    """Return the error for a server that has no key of the types under which it is known."""
+    kinds = ", ".join(key.kind for key in known_keys(server))
+    message = f"{server.name} no longer shows a host key of type {kinds}"
+    return HostKeyError(message, _hint_for_new_key(server))
 
 
-def _again(hop: Hop) -> str:
-    if hop.is_board:
+def _hint_for_new_key(server: SshServer) -> str:
+    if server.is_board:
         return (
-            f"If you reinstalled the board: kedge target remove {hop.name} --forget, "
+            f"If you reinstalled the board: kedge target remove {server.name} --forget, "
             "then add it again."
         )
-    if hop.host_key is not None:
-        return f"If it was reinstalled, correct {hop.known_as!r} of jump_host_keys in kedge.toml."
-    return f"If it was reinstalled: ssh-keygen -R '{hop.known_as}', then connect with ssh."
+    name = server.known_hosts_name
+    if server.host_key is not None:
+        return f"If it was reinstalled, correct {name!r} of jump_host_keys in kedge.toml."
+    return f"If it was reinstalled: ssh-keygen -R '{name}', then connect with ssh."

@@ -11,11 +11,11 @@ from typing import Any
 
 import paramiko
 
-from targets.ssh.route import Hop
+from targets.ssh.route import SshServer
 from targets.ssh.secrets import MOST_TRIES, SECRETS, NobodyAnswersError
 from targets.transport import LoginRefusedError
 
-#: What `ssh` tries when nothing is named; the newest kind first.
+#: Names of the keys that `ssh` tries when the user names none; the newest kind first.
 _USUAL_FILES = ("id_ed25519", "id_ecdsa", "id_rsa")
 
 _OPENSSH_FRAME = (b"-----BEGIN OPENSSH PRIVATE KEY-----", b"-----END OPENSSH PRIVATE KEY-----")
@@ -23,62 +23,63 @@ _OPENSSH_MAGIC = b"openssh-key-v1\0"
 _HINT = "Name the private key of a pair whose public half is on the board."
 
 
-class _LockedError(Exception):
+class _KeyLockedError(Exception):
     """The key has a passphrase."""
 
 
 @dataclass(frozen=True)
-class PassedOver:
+class SkippedKey:
     """A key that was not tried."""
 
     path: Path
     why: str
     is_locked: bool = False
-    """Whether it waits for a passphrase that nobody can type."""
+    """Whether the key has a passphrase that nobody can type."""
 
 
 def keys_for(
-    hop: Hop, passed_over: list[PassedOver]
+    server: SshServer, skipped_keys: list[SkippedKey]
 ) -> Generator[tuple[str, paramiko.PKey], None, None]:
     """Give the keys to try on a server, each with its name, those that cost no question first.
 
     Args:
-        hop: The server.
-        passed_over: Gets what was not tried, and why.
+        server: Server to log in to.
+        skipped_keys: List to which the keys that were not tried are added.
 
     Raises:
-        LoginRefusedError: The one key that kedge.toml names is none, or cannot be read.
+        LoginRefusedError: The key that kedge.toml names is no private key, or cannot be read; the
+            user corrects kedge.toml or the file.
     """
     agent = _agent()
-    held = {key.asbytes(): key for key in agent.get_keys()} if agent else {}
+    agent_keys = {key.asbytes(): key for key in agent.get_keys()} if agent else {}
     try:
-        yield from _in_order(hop, held, passed_over)
+        yield from _in_order(server, agent_keys, skipped_keys)
     finally:
         if agent is not None:
             agent.close()
 
 
 def _in_order(
-    hop: Hop, held: dict[bytes, Any], passed_over: list[PassedOver]
+    server: SshServer, agent_keys: dict[bytes, Any], skipped_keys: list[SkippedKey]
 ) -> Iterator[tuple[str, paramiko.PKey]]:
-    locked: list[Path] = []
-    for path in hop.identities or _usual_files():
-        key: paramiko.PKey | None = held.pop(_public_half(path), None)
+    locked_files: list[Path] = []
+    for path in server.identities or _usual_files():
+        key: paramiko.PKey | None = agent_keys.pop(_public_half(path), None)
         try:
             key = key or _read(path)
-        except _LockedError:
-            locked.append(path)
+        except _KeyLockedError:
+            locked_files.append(path)
         except LoginRefusedError as error:
-            if hop.identity_is_pinned:
+            if server.identity_is_pinned:
                 raise
-            passed_over.append(PassedOver(path, str(error)))
+            skipped_keys.append(SkippedKey(path, str(error)))
         if key is not None:
             yield str(path), key
-    if not hop.identities_only:
-        for key in held.values():
+    if not server.identities_only:
+        for key in agent_keys.values():
             yield f"{key.comment or key.get_name()} of the SSH agent", key
-    for path in locked:
-        key = _unlock(path, passed_over)
+    for path in locked_files:
+        key = _unlock(path, skipped_keys)
         if key is not None:
             yield str(path), key
 
@@ -106,7 +107,7 @@ def _read(path: Path, passphrase: bytes | None = None) -> paramiko.PKey:
         raise LoginRefusedError(f"cannot read the identity {path}: {reason}", _HINT) from error
     except (paramiko.PasswordRequiredException, TypeError) as error:
         # TypeError: what the cryptography library raises for an encrypted key without password
-        raise _LockedError from error
+        raise _KeyLockedError from error
     except (ValueError, paramiko.SSHException, paramiko.UnknownKeyType) as error:
         raise LoginRefusedError(f"the identity {path} is not a private key", _HINT) from error
 
@@ -115,32 +116,32 @@ def _load(path: Path, passphrase: bytes | None) -> paramiko.PKey:
     return paramiko.PKey.from_path(path.expanduser(), passphrase)
 
 
-def _unlock(path: Path, passed_over: list[PassedOver]) -> paramiko.PKey | None:
+def _unlock(path: Path, skipped_keys: list[SkippedKey]) -> paramiko.PKey | None:
     """Ask for the passphrase of a key; an empty answer passes the key over."""
     question = f"Passphrase of {path}"
     with SECRETS.one_at_a_time:
         for _ in range(MOST_TRIES):
             try:
-                said = SECRETS.answer(question)
+                passphrase = SECRETS.answer(question)
             except NobodyAnswersError:
                 why = f"the identity {path} has a passphrase, and nobody can type it"
-                passed_over.append(PassedOver(path, why, is_locked=True))
+                skipped_keys.append(SkippedKey(path, why, is_locked=True))
                 return None
-            if not said:
+            if not passphrase:
                 break
             try:
-                key = _load(path, said.encode())
+                key = _load(path, passphrase.encode())
             except (OSError, ValueError, TypeError, paramiko.SSHException):
                 SECRETS.forget(question)
                 continue
-            SECRETS.keep(question, said)
+            SECRETS.keep(question, passphrase)
             return key
-    passed_over.append(PassedOver(path, f"the passphrase of the identity {path} was not given"))
+    skipped_keys.append(SkippedKey(path, f"the passphrase of the identity {path} was not given"))
     return None
 
 
 def _public_half(path: Path) -> bytes:
-    """Return the public key of a private one without unlocking it; empty when it is not told."""
+    """Return the public key of a private one without unlocking it; empty if unknown."""
     for read in (_from_pub_file, _from_openssh_file):
         try:
             return read(path.expanduser())

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 import paramiko
 
 from targets.address import DEFAULT_PORT
-from targets.ssh.keys import PassedOver, keys_for
-from targets.ssh.route import Hop
+from targets.ssh.keys import SkippedKey, keys_for
+from targets.ssh.route import SshServer
 from targets.ssh.secrets import MOST_TRIES, SECRETS, NobodyAnswersError
 from targets.transport import LoginRefusedError
 
@@ -23,58 +23,58 @@ _TYPING_TIMEOUT_S = 120.0
 _AUTH_FAILED = (paramiko.AuthenticationException, paramiko.SSHException)
 
 Method = Callable[["_Login"], "Sequence[str] | None"]
-"""Tries one way to log in: what is asked for next (nothing: logged in), or `None` for refused."""
+"""Tries one way to log in. Methods to go on with (empty: logged in), or `None` for refused."""
 
 
-def log_in(transport: paramiko.Transport, hop: Hop) -> None:
+def log_in(transport: paramiko.Transport, server: SshServer) -> None:
     """Log in on an open connection whose host key was checked.
 
     Raises:
-        LoginRefusedError: The server refuses all that there is to offer.
+        LoginRefusedError: The server refuses every key and every answer; the hint says what to do.
     """
     transport.auth_timeout = LOGIN_TIMEOUT_S
-    _Login(transport, hop).act()
+    _Login(transport, server).act()
 
 
 class _Login:
-    """One login, and what was tried in it."""
+    """One login, and the methods that were tried in it."""
 
-    def __init__(self, transport: paramiko.Transport, hop: Hop) -> None:
+    def __init__(self, transport: paramiko.Transport, server: SshServer) -> None:
         self.transport = transport
-        self.hop = hop
+        self.server = server
         self.tried: list[str] = []
-        self.passed_over: list[PassedOver] = []
-        self.nobody = False
+        self.skipped_keys: list[SkippedKey] = []
+        self.nobody_answers = False
         self.was_asked = False
 
     def act(self) -> None:
-        left = self._methods()
-        spent: set[str] = set()
-        while left:
+        methods = self._methods()
+        finished: set[str] = set()
+        while methods:
             for name, method in _METHODS.items():
-                if name not in left or name in spent:
+                if name not in methods or name in finished:
                     continue
-                spent.add(name)
-                after = method(self)
-                if after is not None:
-                    left = after
+                finished.add(name)
+                next_methods = method(self)
+                if next_methods is not None:
+                    methods = next_methods
                     break
             else:
-                raise self._refused(left)
+                raise self._refused(methods)
 
     def _methods(self) -> Sequence[str]:
         """Ask what the server takes; some boards take everybody."""
         try:
-            return list(self.transport.auth_none(self.hop.user))
+            return list(self.transport.auth_none(self.server.user))
         except paramiko.BadAuthenticationType as refused:
             return list(refused.allowed_types)
 
     def keys(self) -> Sequence[str] | None:
-        with contextlib.closing(keys_for(self.hop, self.passed_over)) as keys:
+        with contextlib.closing(keys_for(self.server, self.skipped_keys)) as keys:
             for name, key in keys:
                 self.tried.append(name)
                 try:
-                    return list(self.transport.auth_publickey(self.hop.user, key))
+                    return list(self.transport.auth_publickey(self.server.user, key))
                 except _AUTH_FAILED as error:
                     if not self.transport.is_active():
                         raise self._cut(error) from error
@@ -84,26 +84,26 @@ class _Login:
         """Ask for the password, unless the same was just asked for in the server's own words."""
         if self.was_asked:
             return None
-        question = f"Password of {self.hop.user} on {self.hop.name}"
+        question = f"Password of {self.server.user} on {self.server.name}"
         with SECRETS.one_at_a_time:
             for _ in range(MOST_TRIES):
                 try:
-                    said = SECRETS.answer(question)
+                    answer = SECRETS.answer(question)
                 except NobodyAnswersError:
-                    self.nobody = True
+                    self.nobody_answers = True
                     return None
-                if not said:
+                if not answer:
                     return None
                 self._note("the password")
                 try:
-                    after = self.transport.auth_password(self.hop.user, said, fallback=False)
+                    methods = self.transport.auth_password(self.server.user, answer, fallback=False)
                 except _AUTH_FAILED as error:
                     SECRETS.forget(question)
                     if not self.transport.is_active():
                         raise self._cut(error) from error
                     continue
-                SECRETS.keep(question, said)
-                return list(after)
+                SECRETS.keep(question, answer)
+                return list(methods)
         return None
 
     def questions(self) -> Sequence[str] | None:
@@ -112,9 +112,9 @@ class _Login:
             for _ in range(MOST_TRIES):
                 dialogue = _Dialogue(self)
                 try:
-                    after = dialogue.act()
+                    methods = dialogue.act()
                 except NobodyAnswersError:
-                    self.nobody = True
+                    self.nobody_answers = True
                     return None
                 except _AUTH_FAILED as error:
                     for question in dialogue.answers:
@@ -125,10 +125,10 @@ class _Login:
                         return None
                     continue
                 # A code is good for one time; a password stays what it is.
-                for question, said in dialogue.answers.items():
+                for question, answer in dialogue.answers.items():
                     if "password" in question.lower():
-                        SECRETS.keep(question, said)
-                return after
+                        SECRETS.keep(question, answer)
+                return methods
         return None
 
     def note_asked(self) -> None:
@@ -140,31 +140,31 @@ class _Login:
             self.tried.append(what)
 
     def _cut(self, error: Exception) -> LoginRefusedError:
-        tried = len(self.tried)
+        count = len(self.tried)
         return LoginRefusedError(
-            f"{self.hop.name} hung up on the login of {self.hop.user} after {tried} tries "
+            f"{self.server.name} hung up on the login of {self.server.user} after {count} tries "
             f"({', '.join(self.tried)}): {error}",
             "If it allows few tries, name the right key: --identity KEY, or IdentityFile with "
             "IdentitiesOnly in ~/.ssh/config.",
         )
 
-    def _refused(self, left: Sequence[str]) -> LoginRefusedError:
-        hop, tried = self.hop, ", ".join(self.tried) or "no key at all"
-        said = f"{hop.name} refused the login of {hop.user} with {tried}"
-        said += "".join(f"; {one.why}" for one in self.passed_over)
-        typed = {"password", "keyboard-interactive"} & set(left)
-        if self.nobody and typed:
-            said += "; it would take a password, and nobody can type it"
-        locked = [one.path for one in self.passed_over if one.is_locked]
-        if locked:
-            hint = f"Load the key into an SSH agent first: ssh-add {locked[0]}"
+    def _refused(self, methods: Sequence[str]) -> LoginRefusedError:
+        server, attempts = self.server, ", ".join(self.tried) or "no key at all"
+        message = f"{server.name} refused the login of {server.user} with {attempts}"
+        message += "".join(f"; {key.why}" for key in self.skipped_keys)
+        typing_methods = {"password", "keyboard-interactive"} & set(methods)
+        if self.nobody_answers and typing_methods:
+            message += "; it would take a password, and nobody can type it"
+        locked_files = [key.path for key in self.skipped_keys if key.is_locked]
+        if locked_files:
+            hint = f"Load the key into an SSH agent first: ssh-add {locked_files[0]}"
         else:
-            hint = f"Put your public key on the board: {_copy_id(hop)}"
-        if self.nobody and typed:
+            hint = f"Put your public key on the board: {_copy_id(server)}"
+        if self.nobody_answers and typing_methods:
             hint += "; or run kedge in a terminal, which asks."
-        if hop.passed_over:
-            hint += f" Not followed of ~/.ssh/config: {', '.join(hop.passed_over)}."
-        return LoginRefusedError(said, hint)
+        if server.ignored_settings:
+            hint += f" Not followed of ~/.ssh/config: {', '.join(server.ignored_settings)}."
+        return LoginRefusedError(message, hint)
 
 
 class _Dialogue:
@@ -176,61 +176,62 @@ class _Dialogue:
 
     def __init__(self, login: _Login) -> None:
         self._login = login
-        self._asked: queue.Queue[tuple[str, bool] | None] = queue.Queue()
-        self._said: queue.Queue[str] = queue.Queue()
-        self._end: list[Sequence[str] | BaseException] = []
+        self._questions: queue.Queue[tuple[str, bool] | None] = queue.Queue()
+        self._replies: queue.Queue[str] = queue.Queue()
+        self._outcome: list[Sequence[str] | BaseException] = []
         self.answers: dict[str, str] = {}
 
     def act(self) -> Sequence[str]:
         transport = self._login.transport
-        before, transport.auth_timeout = transport.auth_timeout, _TYPING_TIMEOUT_S
+        usual_timeout_s, transport.auth_timeout = transport.auth_timeout, _TYPING_TIMEOUT_S
         worker = threading.Thread(target=self._attempt, daemon=True)
         worker.start()
-        nobody: NobodyAnswersError | None = None
+        no_answer: NobodyAnswersError | None = None
         try:
-            while (asked := self._asked.get()) is not None:
-                question, echo = asked
-                said = ""
+            while (prompt := self._questions.get()) is not None:
+                question, echo = prompt
+                reply = ""
                 try:
-                    if nobody is None:
-                        said = SECRETS.answer(question, hidden=not echo)
+                    if no_answer is None:
+                        reply = SECRETS.answer(question, hidden=not echo)
                         self._login.note_asked()
                 except NobodyAnswersError as error:
-                    nobody = error
-                self.answers[question] = said
-                self._said.put(said)
+                    no_answer = error
+                self.answers[question] = reply
+                self._replies.put(reply)
         except BaseException:
-            self._said.put("")
+            self._replies.put("")
             transport.close()  # so that the worker ends, too
             raise
         finally:
-            transport.auth_timeout = before
+            transport.auth_timeout = usual_timeout_s
         worker.join()
-        if nobody:
-            raise nobody
-        end = self._end[0]
-        if isinstance(end, BaseException):
-            raise end
-        return end
+        if no_answer:
+            raise no_answer
+        outcome = self._outcome[0]
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
 
     def _attempt(self) -> None:
-        transport, user = self._login.transport, self._login.hop.user
+        transport, user = self._login.transport, self._login.server.user
         try:
-            self._end.append(list(transport.auth_interactive(user, self._handle)))
+            self._outcome.append(list(transport.auth_interactive(user, self._handle)))
         except BaseException as error:
-            self._end.append(error)
+            self._outcome.append(error)
         finally:
-            self._asked.put(None)
+            self._questions.put(None)
 
     def _handle(
         self, title: str, instructions: str, prompts: Sequence[tuple[str, bool]]
     ) -> list[str]:
         del title, instructions
         answers = []
-        hop = self._login.hop
+        server = self._login.server
         for prompt, echo in prompts:
-            self._asked.put((f"{hop.user} on {hop.name}: {prompt.strip(' :')}", bool(echo)))
-            answers.append(self._said.get(timeout=_TYPING_TIMEOUT_S))
+            question = f"{server.user} on {server.name}: {prompt.strip(' :')}"
+            self._questions.put((question, bool(echo)))
+            answers.append(self._replies.get(timeout=_TYPING_TIMEOUT_S))
         return answers
 
 
@@ -241,11 +242,11 @@ _METHODS: dict[str, Method] = {
 }
 
 
-def _copy_id(hop: Hop) -> str:
+def _copy_id(server: SshServer) -> str:
     """Write the command that puts a key on the server: ssh-copy-id takes no HOST:PORT."""
     words = ["ssh-copy-id"]
-    if hop.port != DEFAULT_PORT:
-        words += ["-p", str(hop.port)]
-    if hop.identity_is_pinned:
-        words += ["-i", f"{hop.identities[0]}.pub"]
-    return " ".join([*words, f"{hop.user}@{hop.host}"])
+    if server.port != DEFAULT_PORT:
+        words += ["-p", str(server.port)]
+    if server.identity_is_pinned:
+        words += ["-i", f"{server.identities[0]}.pub"]
+    return " ".join([*words, f"{server.user}@{server.host}"])

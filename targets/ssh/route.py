@@ -13,48 +13,49 @@ from targets.ssh.config import HostSettings, SshConfigError, read_settings
 CONNECT_TIMEOUT_S = 10.0
 
 #: A way through more jump hosts than this is a circle.
-_MOST_HOPS = 8
+_MOST_SERVERS = 8
 
 
 @dataclass(frozen=True)
-class Hop:
+class SshServer:
     """One SSH server on the way; the last one is the board."""
 
     name: str
-    """In messages: the target's name, or `the jump host HOST`."""
+    """Name in messages: that of the target, or `the jump host HOST`."""
     user: str
     host: str
     port: int
-    known_as: str
-    """In known_hosts and in `jump_host_keys` of kedge.toml: HOST, or [HOST]:PORT."""
+    known_hosts_name: str
+    """Name in known_hosts and in `jump_host_keys` of kedge.toml: HOST, or [HOST]:PORT."""
     connect_timeout_s: float = CONNECT_TIMEOUT_S
     identities: tuple[Path, ...] = ()
     identities_only: bool = False
     identity_is_pinned: bool = False
-    """Whether the identity stands in kedge.toml: then it must be there."""
+    """Whether kedge.toml names the identity: then its file must exist."""
     proxy_command: str | None = None
     host_key: str | None = None
-    """The fingerprint that kedge.toml holds."""
+    """Fingerprint in kedge.toml; `None` where it has none."""
     host_key_type: str | None = None
     is_board: bool = False
-    passed_over: tuple[str, ...] = ()
-    """What of ~/.ssh/config was not followed."""
+    ignored_settings: tuple[str, ...] = ()
+    """Settings of ~/.ssh/config that kedge does not follow, and where each stands."""
 
     @property
     def place(self) -> str:
-        """Where it is, for a message."""
+        """Host and port, for a message."""
         return f"{self.host} port {self.port}"
 
 
-def route_to(target: Target) -> tuple[Hop, ...]:
+def route_to(target: Target) -> tuple[SshServer, ...]:
     """Find the servers on the way to a target, the nearest first, the board last.
 
     Raises:
-        AddressError: The address or a jump host is none.
-        SshConfigError: The user's SSH configuration is wrong, or its jump hosts form a circle.
+        AddressError: The text for the board or for a jump host is no address; correct it.
+        SshConfigError: The user's SSH configuration is wrong, or its jump hosts form a circle;
+            the user corrects the file.
     """
-    hops = _route(target.ssh_address, target.jump, _MOST_HOPS)
-    board = hops[-1]
+    servers = _route(target.ssh_address, target.jump, _MOST_SERVERS)
+    board = servers[-1]
     identities = (target.identity,) if target.identity else board.identities
     board = replace(
         board,
@@ -66,16 +67,16 @@ def route_to(target: Target) -> tuple[Hop, ...]:
         host_key=target.host_key,
         host_key_type=target.host_key_type,
     )
-    return (*(_pinned(hop, target) for hop in hops[:-1]), board)
+    return (*(_with_pinned_key(server, target) for server in servers[:-1]), board)
 
 
-def _pinned(hop: Hop, target: Target) -> Hop:
-    kind, _, fingerprint = target.jump_host_keys.get(hop.known_as, "").partition(" ")
-    return replace(hop, host_key=fingerprint or None, host_key_type=kind or None)
+def _with_pinned_key(server: SshServer, target: Target) -> SshServer:
+    kind, _, fingerprint = target.jump_host_keys.get(server.known_hosts_name, "").partition(" ")
+    return replace(server, host_key=fingerprint or None, host_key_type=kind or None)
 
 
-def _route(address: Address, jump: str | None, left: int) -> list[Hop]:
-    if left == 0:
+def _route(address: Address, jump: str | None, most_servers: int) -> list[SshServer]:
+    if most_servers == 0:
         raise SshConfigError(
             f"the jump hosts to {address.host} lead in a circle",
             "See what ProxyJump of ~/.ssh/config says of each: ssh -G HOST",
@@ -84,18 +85,18 @@ def _route(address: Address, jump: str | None, left: int) -> list[Hop]:
     if jump is None and settings.jump:
         jump = settings.jump
         # `Host *` with a ProxyJump also matches the jump host, which is reached directly.
-        if any(found.host == address.host for found in parse_jump(jump)):
+        if any(jump_host.host == address.host for jump_host in parse_jump(jump)):
             jump = None
-    hop = _hop(address, settings)
-    nearer = parse_jump(jump) if jump else ()
-    if not nearer:
-        return [hop if jump is None else replace(hop, proxy_command=None)]
+    server = _server_at(address, settings)
+    jump_hosts = parse_jump(jump) if jump else ()
+    if not jump_hosts:
+        return [server if jump is None else replace(server, proxy_command=None)]
     # The nearest may lie behind jump hosts of its own; the others are reached through it.
-    way = _route(nearer[0], None, left - 1)
-    for between in nearer[1:]:
-        found = _hop(between, read_settings(between.host, between.user, between.port))
-        way.append(replace(found, proxy_command=None))
-    return [*way, replace(hop, proxy_command=None)]
+    way = _route(jump_hosts[0], None, most_servers - 1)
+    for place in jump_hosts[1:]:
+        jump_host = _server_at(place, read_settings(place.host, place.user, place.port))
+        way.append(replace(jump_host, proxy_command=None))
+    return [*way, replace(server, proxy_command=None)]
 
 
 def _local_user(host: str) -> str:
@@ -107,19 +108,19 @@ def _local_user(host: str) -> str:
         ) from error
 
 
-def _hop(address: Address, settings: HostSettings) -> Hop:
+def _server_at(address: Address, settings: HostSettings) -> SshServer:
     host = settings.host or address.host
     port = address.port or settings.port or DEFAULT_PORT
-    known_as = settings.host_key_alias or (host if port == DEFAULT_PORT else f"[{host}]:{port}")
-    return Hop(
+    place = host if port == DEFAULT_PORT else f"[{host}]:{port}"
+    return SshServer(
         name=f"the jump host {address.host}",
         user=address.user or settings.user or _local_user(address.host),
         host=host,
         port=port,
-        known_as=known_as,
+        known_hosts_name=settings.host_key_alias or place,
         connect_timeout_s=settings.connect_timeout_s or CONNECT_TIMEOUT_S,
         identities=settings.identities,
         identities_only=settings.identities_only,
         proxy_command=settings.proxy_command,
-        passed_over=settings.passed_over,
+        ignored_settings=settings.ignored_settings,
     )

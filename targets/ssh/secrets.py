@@ -28,34 +28,34 @@ class Secrets:
         """Held from a question until its answer has proved right, so that two boards that are
         logged in to at once do not ask the same thing twice."""
         self._ask: Ask | None = None
-        self._right: dict[str, str] = {}
+        self._right_answers: dict[str, str] = {}
 
     def ask_with(self, ask: Ask | None) -> None:
-        """Say who asks the person; what an earlier one was told is forgotten."""
+        """Set how the person is asked; answers to an earlier function are forgotten."""
         self._ask = ask
-        self._right.clear()
+        self._right_answers.clear()
 
     def answer(self, question: str, hidden: bool = True) -> str:
         """Return the right answer if it is known, else ask; empty when the person passes.
 
         Raises:
-            NobodyAnswersError: There is nobody.
+            NobodyAnswersError: Nobody can be asked; go on without the answer.
         """
-        if question in self._right:
-            return self._right[question]
-        said = self._ask(question, hidden) if self._ask else None
-        if said is None:
+        if question in self._right_answers:
+            return self._right_answers[question]
+        reply = self._ask(question, hidden) if self._ask else None
+        if reply is None:
             raise NobodyAnswersError
-        return said
+        return reply
 
     def keep(self, question: str, answer: str) -> None:
         """Remember an answer that proved right."""
-        self._right[question] = answer
+        self._right_answers[question] = answer
 
     def forget(self, question: str) -> bool:
         """Forget an answer that is no longer right; tell whether there was one."""
-        return self._right.pop(question, None) is not None
+        return self._right_answers.pop(question, None) is not None
 
 
 SECRETS = Secrets()
-"""Those of this process."""
+"""Answers that the person gave to this process."""

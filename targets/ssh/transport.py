@@ -18,21 +18,21 @@ from targets.ssh.channel import SshChannel, close_quietly, link_lost
 from targets.ssh.dial import Session, no_ssh
 from targets.ssh.host_keys import HostKey, check_host_key
 from targets.ssh.login import LOGIN_TIMEOUT_S, log_in
-from targets.ssh.route import Hop, route_to
+from targets.ssh.route import SshServer, route_to
 from targets.transport import Completed
 
 KEEPALIVE_S = 15
 
 
-def read_host_key(route: Sequence[Hop], key_type: str | None = None) -> HostKey:
+def read_host_key(route: Sequence[SshServer], key_type: str | None = None) -> HostKey:
     """Ask the last server of a route for its host key, without logging in to it.
 
     Args:
-        route: The way to it; the jump hosts before it are logged in to.
-        key_type: The type of key to ask for; without it the server chooses.
+        route: Servers on the way, the nearest first; all but the last are logged in to.
+        key_type: Type of key to ask for; without it the server chooses.
 
     Raises:
-        UnreachableError: Nothing that speaks SSH answers there.
+        UnreachableError: No SSH server answers.
         HostKeyError: A jump host is not the one that is known.
         LoginRefusedError: A jump host refuses the login.
     """
@@ -56,17 +56,17 @@ def connect_ssh(target: Target) -> SshTransport:
     return SshTransport(_log_in_along(route_to(target)), target.name)
 
 
-def _log_in_along(route: Sequence[Hop]) -> list[Session]:
+def _log_in_along(route: Sequence[SshServer]) -> list[Session]:
     """Log in to each server on the way, through the one before it."""
     sessions: list[Session] = []
     try:
-        for hop in route:
-            sessions.append(Session(hop, sessions[-1] if sessions else None))
-            check_host_key(hop, sessions[-1].host_key)
+        for server in route:
+            sessions.append(Session(server, sessions[-1] if sessions else None))
+            check_host_key(server, sessions[-1].host_key)
             try:
-                log_in(sessions[-1].transport, hop)
+                log_in(sessions[-1].transport, server)
             except (paramiko.SSHException, OSError, EOFError) as error:
-                raise no_ssh(hop, str(error) or type(error).__name__) from error
+                raise no_ssh(server, str(error) or type(error).__name__) from error
             sessions[-1].transport.set_keepalive(KEEPALIVE_S)
     except BaseException:
         _close_all(sessions)
@@ -99,7 +99,11 @@ class SshTransport:
             channel.close()
 
     def open(self, command: str) -> SshChannel:
-        """Start a shell command; see `Transport.open`."""
+        """Start a shell command; see `Transport.open`.
+
+        Raises:
+            UnreachableError: The link ended; connect again.
+        """
         try:
             channel = self._sessions[-1].transport.open_session(timeout=LOGIN_TIMEOUT_S)
             # exec_command() itself would wait for ever for a server that does not answer.

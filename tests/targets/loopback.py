@@ -52,13 +52,13 @@ def target_on(port: int) -> Target:
 
 def let_boards_use_the_tests_python(monkeypatch: pytest.MonkeyPatch) -> None:
     """The board's Python is the tests' own, which has a runtime: nothing is downloaded."""
-    real = provision.probe
+    real = provision.probe_board
 
     def probe(*arguments: object) -> Probe:
         own = Python(sys.version_info[:2], sys.executable)
         return replace(real(*arguments), pythons=(own,))  # type: ignore[arg-type]
 
-    monkeypatch.setattr(provision, "probe", probe)
+    monkeypatch.setattr(provision, "probe_board", probe)
 
 
 def with_own_runtime(target: Target) -> Target:

@@ -32,7 +32,7 @@ def test_a_profile_is_whole_and_names_its_sources(profile: BoardProfile) -> None
     assert {"soc", "cores", "architecture", "memory", "system", "runtime"} <= set(profile.facts)
     told = [*profile.facts.values(), *profile.caveats]
     assert all(entry.source for entry in told)
-    assert profile.recognised_by not in ("", ASSUMED)
+    assert profile.recognition_source not in ("", ASSUMED)
     for caveat in profile.caveats:
         assert caveat.cause
         assert caveat.fix.endswith(".")

@@ -15,7 +15,7 @@ from targets.agent_client import AgentError, BoardDiskError
 from targets.errors import TargetError
 from targets.inventory import Target
 from targets.local import LocalTransport
-from targets.probe import NoPythonError, probe
+from targets.probe import NoPythonError, probe_board
 from targets.provision import open_device, remove_from_board
 from targets.runtimes.release import RuntimeChoice, Wheel
 from tests.accounts import Account, openssh
@@ -220,13 +220,15 @@ def test_a_python_that_talks_or_asks_is_used(
     look: Callable[[str], LocalTransport], tmp_path: Path, shim: str
 ) -> None:
     real = Path(sys.executable).resolve()
-    seen = probe(look(shim.format(real=shlex.quote(str(real)))), str(tmp_path / "root"), "a" * 64)
+    seen = probe_board(
+        look(shim.format(real=shlex.quote(str(real)))), str(tmp_path / "root"), "a" * 64
+    )
 
     assert str(real) in [python.executable for python in seen.pythons]
 
 
 def test_a_python_of_kedge_toml_that_is_not_there_is_named(tmp_path: Path) -> None:
-    seen = probe(LocalTransport(), str(tmp_path / "root"), "a" * 64, "/nope/python")
+    seen = probe_board(LocalTransport(), str(tmp_path / "root"), "a" * 64, "/nope/python")
     with pytest.raises(NoPythonError, match="names the Python /nope/python") as refused:
         _ = seen.python
     assert "Correct `python`" in refused.value.hint
@@ -247,7 +249,7 @@ def test_a_python_that_may_not_run_is_named(
         (folder / "python3").chmod(0o755)
         with monkeypatch.context() as board:
             board.setenv("PATH", f"{folder}:{tools}")
-            seen = probe(LocalTransport(), str(tmp_path / "root"), "a" * 64)
+            seen = probe_board(LocalTransport(), str(tmp_path / "root"), "a" * 64)
     with pytest.raises(NoPythonError, match="permission denied") as refused:
         _ = seen.python
 

@@ -16,7 +16,7 @@ from targets import probe_script as script_module
 from targets.agent_archive import agent_archive
 from targets.errors import TargetError
 from targets.local import LocalTransport
-from targets.probe import NoPythonError, Probe, probe, read_probe
+from targets.probe import NoPythonError, Probe, probe_board, read_probe
 from targets.transport import Completed
 from tests.device_agent.agents import files_below
 
@@ -75,7 +75,7 @@ def look(programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Loo
     ) -> Probe:
         environment = {"PATH": str(programs), "HOME": str(tmp_path)}
         transport = OwnShell(shell.split(), environment, greeting)
-        return probe(transport, root, AGENT.sha256, **more)
+        return probe_board(transport, root, AGENT.sha256, **more)
 
     return act
 
@@ -211,7 +211,7 @@ def test_a_root_that_is_not_there_is_not_made(look: Look, tmp_path: Path) -> Non
 def test_a_home_that_is_no_whole_path_does_not_keep_the_board_busy(programs: Path) -> None:
     board = OwnShell(["/bin/sh"], {"PATH": str(programs), "HOME": "nowhere"})
 
-    assert probe(board, "~/kedge", AGENT.sha256).root == "nowhere/kedge"
+    assert probe_board(board, "~/kedge", AGENT.sha256).root == "nowhere/kedge"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts a read-only folder")

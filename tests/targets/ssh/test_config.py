@@ -98,7 +98,7 @@ def test_settings_are_those_of_ssh(home: Path, text: str, user: str | None) -> N
     assert found.connect_timeout_s == (None if wait == "none" else float(wait))
     for path in found.identities:  # `ssh` shows the tilde as it is written
         assert f"~/{path.relative_to(home)}" in told["identityfile"]
-    assert found.passed_over == ()
+    assert found.ignored_settings == ()
 
 
 def test_without_a_file_nothing_is_set(home: Path) -> None:
@@ -157,7 +157,7 @@ def test_what_is_not_followed_is_said_when_the_way_fails(home: Path, line: str, 
     found = read_settings("127.0.0.1")
     target = Target("board", "127.0.0.1", KEY)
 
-    assert found.passed_over == (f"{what} ({path}, line 3)",)
+    assert found.ignored_settings == (f"{what} ({path}, line 3)",)
     if line.startswith("Match"):
         assert read_settings("pi4").user == "right"
     with pytest.raises(UnreachableError) as refused:
@@ -184,7 +184,7 @@ def test_what_kedge_toml_says_wins(home: Path) -> None:
         "Host board\n  HostName 10.0.0.4\n  User a\n  Port 23\n  IdentityFile ~/a\n  ProxyJump x\n",
     )
     plain = route_to(Target("t", "board", KEY))
-    assert [hop.host for hop in plain] == ["x", "10.0.0.4"]
+    assert [each.host for each in plain] == ["x", "10.0.0.4"]
     assert (plain[-1].user, plain[-1].port, plain[-1].identities) == ("a", 23, (home / "a",))
 
     key = Path("/keys/b")

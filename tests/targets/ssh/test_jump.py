@@ -113,7 +113,7 @@ def test_proxy_jump_of_the_config_with_a_way_of_its_own(
     )
     target = replace(behind, address="pi4", identity=None, jump=None)
 
-    assert [hop.port for hop in route_to(target)] == [outer.port, inner.port, server.port]
+    assert [each.port for each in route_to(target)] == [outer.port, inner.port, server.port]
     with connect_ssh(target) as transport:
         assert transport.run("echo there", b"", 10).stdout == b"there\n"
     assert [logins(one) for one in (outer, inner, server)] == [1, 1, 1]
@@ -125,9 +125,9 @@ def test_proxy_jump_of_the_config_with_a_way_of_its_own(
 
 def test_a_jump_host_for_all_hosts_is_reached_directly(home: Path) -> None:
     (home / ".ssh/config").write_text("Host *\n  ProxyJump me@bastion\n")
-    hops = route_to(Target("board", "pi@there", OTHER_KEY))
+    servers = route_to(Target("board", "pi@there", OTHER_KEY))
 
-    assert [(hop.user, hop.host) for hop in hops] == [("me", "bastion"), ("pi", "there")]
+    assert [(each.user, each.host) for each in servers] == [("me", "bastion"), ("pi", "there")]
 
 
 def test_a_circle_of_jump_hosts_is_named(home: Path) -> None:

@@ -71,7 +71,7 @@ class FirstUse:
     """Wheels to send; empty when the board has this runtime."""
     has_agent: bool
     has_runtime: bool | None
-    """Whether the board has the runtime; `None` if unknown: the digests of the wheels name it, and the
+    """Whether the board has the runtime; `None` if unknown: digests of the wheels name it, and the
     wheels are not on this computer."""
 
     @property

@@ -25,7 +25,7 @@ from targets.progress import OnProgress, no_progress
 from targets.runtimes.choice import choose_runtime
 from targets.runtimes.release import RuntimeChoice
 from targets.runtimes.wheels import find_wheels
-from targets.staged import Staged
+from targets.staged_file import StagedFile
 
 #: Another host's benchmark is waited for so long.
 RESERVE_TIMEOUT_S = 600.0
@@ -138,7 +138,7 @@ class Device:
             lambda event: on_progress(str(event.get("phase", "")), 0, 0),
         )
 
-    def push(self, path: Path, on_progress: OnProgress = no_progress) -> Staged:
+    def push(self, path: Path, on_progress: OnProgress = no_progress) -> StagedFile:
         """Send a file into the scratch area; what is there already is not sent again.
 
         Raises:
@@ -158,7 +158,7 @@ class Device:
                 )
         except OSError as error:
             raise TargetError(f"cannot read {path}: {error.strerror or error}") from error
-        return Staged(sha256, size, board_path, self._client.sent_bytes - bytes_before)
+        return StagedFile(sha256, size, board_path, self._client.sent_bytes - bytes_before)
 
 
 def _digest_of(file: BinaryIO) -> str:

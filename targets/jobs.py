@@ -26,7 +26,7 @@ from targets.agent_client import ANSWER_TIMEOUT_S, AgentClient, AgentError, Boar
 from targets.execution import Execution
 from targets.progress import OnProgress, no_progress
 from targets.sample_run import SampleRequest, SampleRun, run_arguments, sample_run, tensors_of
-from targets.staged import Staged
+from targets.staged_file import StagedFile
 
 if TYPE_CHECKING:
     import numpy as np
@@ -113,7 +113,7 @@ class Jobs:
         return KernelClass(**answer["kernel_class"])
 
     def benchmark(
-        self, model: Staged, settings: ProcessSettings, on_progress: OnProgress = no_progress
+        self, model: StagedFile, settings: ProcessSettings, on_progress: OnProgress = no_progress
     ) -> BoardRun:
         """Load and time a model in one fresh process on the board.
 
@@ -149,7 +149,7 @@ class Jobs:
             dict(zip(run.series, map(unpack_times, series), strict=True)),
         )
 
-    def profile(self, model: Staged, duration_s: float) -> OpTimes:
+    def profile(self, model: StagedFile, duration_s: float) -> OpTimes:
         """Ask the runtime how long each operator takes, on one thread; it may not tell.
 
         Raises:
@@ -161,7 +161,7 @@ class Jobs:
 
     def infer(
         self,
-        model: Staged,
+        model: StagedFile,
         inputs: Mapping[str, np.ndarray[Any, Any]],
         threads: int = 1,
         on_progress: OnProgress = no_progress,
@@ -198,7 +198,7 @@ class Jobs:
         return KernelClass(**answer["kernel_class"]), tensors_of(answer["outputs"], results)
 
     def run_samples(
-        self, model: Staged, request: SampleRequest, on_progress: OnProgress = no_progress
+        self, model: StagedFile, request: SampleRequest, on_progress: OnProgress = no_progress
     ) -> SampleRun:
         """Run real samples as an application does: preprocess, quantize, invoke, answer.
 

@@ -12,7 +12,7 @@ import time
 from types import TracebackType
 from typing import IO
 
-from targets.transport import Completed, DeadlineError, UnreachableError
+from targets.transport import CommandResult, DeadlineError, UnreachableError
 
 _LAST_WORDS_BYTES = 4000
 
@@ -23,7 +23,7 @@ _EXIT_S = 2.0
 class LocalTransport:
     """Runs commands with this computer's `sh`."""
 
-    def run(self, command: str, stdin: bytes, timeout_s: float) -> Completed:
+    def run(self, command: str, stdin: bytes, timeout_s: float) -> CommandResult:
         """Run a shell command to its end; see `Transport.run`.
 
         Raises:
@@ -43,7 +43,7 @@ class LocalTransport:
                 raise DeadlineError(message, "It may be overloaded; try again.") from error
             finally:
                 _kill(process)
-        return Completed(process.returncode, stdout, stderr)
+        return CommandResult(process.returncode, stdout, stderr)
 
     def open(self, command: str) -> LocalChannel:
         """Start a shell command; see `Transport.open`."""

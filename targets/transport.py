@@ -31,7 +31,7 @@ class DeadlineError(TargetError):
 
 
 @dataclass(frozen=True)
-class Completed:
+class CommandResult:
     """A command that ran to its end."""
 
     exit_code: int
@@ -68,7 +68,7 @@ class Channel(Protocol):
 class Transport(Protocol):
     """A connection to one board."""
 
-    def run(self, command: str, stdin: bytes, timeout_s: float) -> Completed:
+    def run(self, command: str, stdin: bytes, timeout_s: float) -> CommandResult:
         """Run a shell command to its end.
 
         Raises:

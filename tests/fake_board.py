@@ -31,7 +31,7 @@ from device_agent.store.store import Store
 from targets.agent_archive import agent_archive
 from targets.inventory import Target
 from targets.probe_script import COMMAND
-from targets.transport import Completed, DeadlineError, UnreachableError
+from targets.transport import CommandResult, DeadlineError, UnreachableError
 
 _KERNEL_CLASS = {"machine": "aarch64", "runtime": "ai-edge-litert", "version": "2.3.0"}
 
@@ -148,7 +148,7 @@ class FakeTransport:
         self._board = board
         self.links: list[FakeChannel] = []
 
-    def run(self, command: str, stdin: bytes, timeout_s: float) -> Completed:
+    def run(self, command: str, stdin: bytes, timeout_s: float) -> CommandResult:
         """Do what a script of kedge does: look, take the agent, or remove all."""
         self._board.wait(timeout_s)
         root = self._board.root
@@ -157,8 +157,8 @@ class FakeTransport:
         if b"rmdir agent store" in stdin:
             shutil.rmtree(root, ignore_errors=True)
             self._board.agent_sha256 = ""
-            return Completed(0, b"", b"")
-        return Completed(0, self._look(), b"")
+            return CommandResult(0, b"", b"")
+        return CommandResult(0, self._look(), b"")
 
     def open(self, command: str) -> "FakeChannel":
         """Start the agent."""
@@ -182,12 +182,12 @@ class FakeTransport:
     ) -> None:
         self.close()
 
-    def _take_agent(self, content: bytes) -> Completed:
+    def _take_agent(self, content: bytes) -> CommandResult:
         free = self._board.faults.free_bytes
         if free is not None and len(content) > free:
-            return Completed(1, b"", b"cat: write error: No space left on device")
+            return CommandResult(1, b"", b"cat: write error: No space left on device")
         self._board.agent_sha256 = hashlib.sha256(content).hexdigest()
-        return Completed(0, b"", b"")
+        return CommandResult(0, b"", b"")
 
     def _look(self) -> bytes:
         board = self._board

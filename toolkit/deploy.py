@@ -12,7 +12,7 @@ from converters.request import ConversionRequest
 from targets.inventory import Target
 from targets.place import place_of
 from targets.progress import OnProgress, no_progress
-from targets.staged import Staged
+from targets.staged_file import StagedFile
 from toolkit.admission import admit, admit_conversion
 from toolkit.check import CONVERTED_FORMAT
 from toolkit.measure.bench import BenchSettings, Measurement, bench_on
@@ -65,7 +65,7 @@ def deploy(
     return Deployment(conversion, measurement)
 
 
-def push(path: Path, target: Target, on_progress: OnProgress = no_progress) -> Staged:
+def push(path: Path, target: Target, on_progress: OnProgress = no_progress) -> StagedFile:
     """Send a .tflite into the scratch area of a target; what is there is not sent again.
 
     Raises:

@@ -19,7 +19,7 @@ from targets.ssh.dial import Session, no_ssh
 from targets.ssh.host_keys import HostKey, check_host_key
 from targets.ssh.login import LOGIN_TIMEOUT_S, log_in
 from targets.ssh.route import SshServer, route_to
-from targets.transport import Completed
+from targets.transport import CommandResult
 
 KEEPALIVE_S = 15
 
@@ -87,14 +87,14 @@ class SshTransport:
         self._sessions = sessions
         self._name = name
 
-    def run(self, command: str, stdin: bytes, timeout_s: float) -> Completed:
+    def run(self, command: str, stdin: bytes, timeout_s: float) -> CommandResult:
         """Run a shell command to its end; see `Transport.run`."""
         deadline = time.monotonic() + timeout_s
         channel = self.open(command)
         try:
             output = channel.exchange(stdin, timeout_s)
             code = channel.exit_code(max(1.0, deadline - time.monotonic()))
-            return Completed(code, output, channel.last_words().encode())
+            return CommandResult(code, output, channel.last_words().encode())
         finally:
             channel.close()
 

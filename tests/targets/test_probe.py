@@ -17,7 +17,7 @@ from targets.agent_archive import agent_archive
 from targets.errors import TargetError
 from targets.local import LocalTransport
 from targets.probe import NoPythonError, Probe, probe_board, read_probe
-from targets.transport import Completed
+from targets.transport import CommandResult
 from tests.device_agent.agents import files_below
 
 AGENT = agent_archive()
@@ -31,7 +31,7 @@ class OwnShell(LocalTransport):
     def __init__(self, shell: list[str], environment: dict[str, str], greeting: str = "") -> None:
         self._shell, self._environment, self._greeting = shell, environment, greeting
 
-    def run(self, command: str, stdin: bytes, timeout_s: float) -> Completed:
+    def run(self, command: str, stdin: bytes, timeout_s: float) -> CommandResult:
         """Like a login shell that prints its greeting and then runs the command."""
         if command.startswith("sh -c "):
             command = shlex.join(self._shell) + command[len("sh") :]
@@ -43,7 +43,7 @@ class OwnShell(LocalTransport):
             env=self._environment,
             check=False,
         )
-        return Completed(done.returncode, done.stdout, done.stderr)
+        return CommandResult(done.returncode, done.stdout, done.stderr)
 
 
 @pytest.fixture

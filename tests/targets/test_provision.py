@@ -20,8 +20,8 @@ from targets.inventory import Target
 from targets.jobs import ProcessSettings
 from targets.local import LocalTransport
 from targets.provision import connect, open_device, remove_from_board
-from targets.staged import Staged
-from targets.transport import Completed, UnreachableError
+from targets.staged_file import StagedFile
+from targets.transport import CommandResult, UnreachableError
 from tests.boards import BoardUnderTest, require_board_parts
 from tests.device_agent.agents import files_below, processes_with
 from tests.targets.loopback import (
@@ -100,7 +100,7 @@ def test_an_upload_that_is_cut_leaves_no_half_agent(
 ) -> None:
     run = LocalTransport.run
 
-    def cut(self: LocalTransport, command: str, stdin: bytes, timeout_s: float) -> Completed:
+    def cut(self: LocalTransport, command: str, stdin: bytes, timeout_s: float) -> CommandResult:
         return run(self, command, stdin[:1000] if stdin == AGENT.content else stdin, timeout_s)
 
     monkeypatch.setattr(LocalTransport, "run", cut)
@@ -207,7 +207,7 @@ def wait_for_no_agent(target: Target) -> None:
 
 def test_two_hosts_push_one_file_at_once(target: Target, tmp_path: Path) -> None:
     path = write(tmp_path, 4_000_000)
-    ends: list[Staged] = []
+    ends: list[StagedFile] = []
 
     def push() -> None:
         with open_device(target) as device:

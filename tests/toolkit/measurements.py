@@ -6,7 +6,7 @@ from device_agent.contract.conditions import Conditions
 from device_agent.contract.facts import facts_from_json
 from device_agent.contract.measurement import KernelClass, ProcessRun
 from targets.jobs import BoardRun
-from targets.staged import Staged
+from targets.staged_file import StagedFile
 from toolkit.judge.parity import EQUAL, Parity
 from toolkit.judge.row import Row
 from toolkit.judge.statistics import latency
@@ -56,7 +56,7 @@ def measurement(processes_ns: list[list[int]], target: str = "pi") -> Measuremen
         model_sha256="a" * 64,
         facts=FACTS,
         kernel_class=KERNELS,
-        staged=Staged("a" * 64, 1, "/x", 1),
+        staged=StagedFile("a" * 64, 1, "/x", 1),
         parity=parity,
         settings=BenchSettings(),
         rows=(Row(1, figure, figure, judge_runs(FACTS, runs, figure), runs),),

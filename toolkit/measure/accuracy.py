@@ -26,7 +26,7 @@ from converters.tensor_spec import TensorSpec, dequantize, quantize
 from device_agent.contract.model_card import ImageInput, ModelCard
 from targets.device import Device
 from targets.progress import OnProgress
-from targets.staged import Staged
+from targets.staged_file import StagedFile
 
 Array = np.ndarray[Any, Any]
 
@@ -70,7 +70,7 @@ def measure_accuracy(
     model: ModelFile,
     data: LabelledData,
     device: Device,
-    on_board: Staged,
+    on_board: StagedFile,
     on_progress: OnProgress,
 ) -> BoardAccuracy:
     """Ask a board and this host about every test sample, a batch at a time.

@@ -17,7 +17,7 @@ from targets.inventory import Target
 from targets.jobs import ProcessSettings
 from targets.place import place_of
 from targets.progress import OnProgress, no_progress
-from targets.staged import Staged
+from targets.staged_file import StagedFile
 from targets.transport import UnreachableError
 from toolkit.judge.parity import Parity
 from toolkit.judge.row import Row
@@ -78,7 +78,7 @@ class Measurement:
     model_sha256: str
     facts: Facts
     kernel_class: KernelClass
-    staged: Staged
+    staged: StagedFile
     parity: Parity
     settings: BenchSettings
     rows: tuple[Row, ...]
@@ -180,7 +180,7 @@ def bench_on(
 
 
 def _op_times(
-    device: Device, staged: Staged, settings: BenchSettings, on_progress: OnProgress
+    device: Device, staged: StagedFile, settings: BenchSettings, on_progress: OnProgress
 ) -> OpTimes | None:
     if not settings.profile:
         return None
@@ -205,7 +205,7 @@ def threads_for(
 
 def _row(
     device: Device,
-    staged: Staged,
+    staged: StagedFile,
     threads: int,
     settings: BenchSettings,
     on_progress: OnProgress,

@@ -15,7 +15,7 @@ from targets.inventory import Target
 from targets.jobs import BoardRun, ProcessSettings
 from targets.place import place_of
 from targets.progress import OnProgress, no_progress
-from targets.staged import Staged
+from targets.staged_file import StagedFile
 from toolkit.errors import ToolkitError
 from toolkit.judge.earlier import EarlierResult
 from toolkit.judge.ratio import LEAST_PROCESSES, NOISE, Ratio, compare_medians
@@ -53,7 +53,7 @@ class ArmMeasurement:
 
     model: Path
     model_sha256: str
-    staged: Staged
+    staged: StagedFile
     facts: Facts
     """Facts of the board."""
     kernel_class: KernelClass
@@ -238,7 +238,7 @@ def draw_order(arms: int, processes: int, seed: int) -> list[int]:
 
 def interleave(
     device: Device,
-    models: Sequence[Staged],
+    models: Sequence[StagedFile],
     one: ProcessSettings,
     processes: int,
     on_progress: OnProgress,

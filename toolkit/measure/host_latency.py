@@ -16,7 +16,7 @@ from targets.device import Device
 from targets.inventory import LOCAL, Target
 from targets.jobs import BoardRun
 from targets.progress import OnProgress, no_progress
-from targets.staged import Staged
+from targets.staged_file import StagedFile
 from toolkit.admission import admit
 from toolkit.judge.energy import energy_of
 from toolkit.judge.statistics import PROCESSES, latency, median_interval
@@ -89,7 +89,7 @@ def _refuse_file(refusals: dict[int, FileRefusal], number: int) -> Iterator[None
 
 def _run_in_turn(
     device: Device,
-    staged: Mapping[int, Staged],
+    staged: Mapping[int, StagedFile],
     refusals: dict[int, FileRefusal],
     on_progress: OnProgress,
 ) -> dict[int, list[BoardRun]]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from device_agent.contract.op_times import OpTimes
 from targets.agent_client import AgentError
 from targets.device import Device
-from targets.staged import Staged
+from targets.staged_file import StagedFile
 
 #: Longest time for which a profile runs the model; it ends after a hundred runs, too.
 LONGEST_PROFILE_S = 3.0
 
 
-def ask_op_times(device: Device, model: Staged) -> OpTimes:
+def ask_op_times(device: Device, model: StagedFile) -> OpTimes:
     """Measure the time of each operator; where that fails, return the reason."""
     try:
         return device.jobs.profile(model, LONGEST_PROFILE_S)

@@ -11,7 +11,7 @@ from device_agent.contract.cpu_features import cpu_features
 from device_agent.contract.measurement import KernelClass
 from targets.device import Device
 from targets.progress import OnProgress
-from targets.staged import Staged
+from targets.staged_file import StagedFile
 from toolkit.judge.golden_parity import compare_golden
 from toolkit.judge.parity import Parity, not_compared
 from toolkit.measure.inputs import golden_beside, random_inputs
@@ -20,7 +20,7 @@ from toolkit.measure.inputs import golden_beside, random_inputs
 def check_outputs(
     model: ModelFile,
     device: Device,
-    on_board: Staged,
+    on_board: StagedFile,
     kernel_class: KernelClass,
     on_progress: OnProgress,
 ) -> Parity:

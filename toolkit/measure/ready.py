@@ -14,7 +14,7 @@ from targets.device import Device
 from targets.inventory import Target
 from targets.progress import OnProgress
 from targets.provision import open_device
-from targets.staged import Staged
+from targets.staged_file import StagedFile
 from toolkit.admission import admit
 
 
@@ -23,7 +23,7 @@ class Ready:
     """Kernels of a board, and the models on it."""
 
     kernel_class: KernelClass
-    staged: tuple[Staged, ...]
+    staged: tuple[StagedFile, ...]
     """The models, in the order in which they were given."""
     push_s: float
     """Seconds for sending the models, or finding that they are there."""

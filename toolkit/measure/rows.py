@@ -5,7 +5,7 @@ from __future__ import annotations
 from targets.device import Device
 from targets.jobs import BoardRun, ProcessSettings
 from targets.progress import OnProgress, no_progress
-from targets.staged import Staged
+from targets.staged_file import StagedFile
 from toolkit.judge.row import Row, row_of
 from toolkit.judge.statistics import latency
 from toolkit.judge.verdict import is_settled
@@ -21,7 +21,7 @@ def one_process(threads: int, duration_s: float, seed: int = 0) -> ProcessSettin
 
 def measure_row(
     device: Device,
-    model: Staged,
+    model: StagedFile,
     one: ProcessSettings,
     processes: int,
     rounds: int,

@@ -25,7 +25,7 @@ from targets.inventory import Target
 from targets.place import place_of
 from targets.progress import OnProgress, no_progress
 from targets.sample_run import SampleAnswer, SampleRequest, SampleRun
-from targets.staged import Staged
+from targets.staged_file import StagedFile
 from toolkit.errors import ToolkitError
 from toolkit.measure.ready import open_board, ready
 from toolkit.measure.sample_files import (
@@ -159,7 +159,7 @@ def _batches(contents: ModelFile, card: ModelCard, files: Sequence[Path]) -> Ite
 
 def _run_batch(
     device: Device,
-    staged: Staged,
+    staged: StagedFile,
     card: ModelCard,
     batch: list[Sample],
     settings: SampleSettings,

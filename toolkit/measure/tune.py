@@ -27,7 +27,7 @@ from targets.runtimes.choice import usable_runtimes
 from targets.runtimes.no_runtime import NoRuntimeError
 from targets.runtimes.release import RuntimeChoice
 from targets.runtimes.wheels import WheelError
-from targets.staged import Staged
+from targets.staged_file import StagedFile
 from toolkit.judge.ratio import NOISE
 from toolkit.judge.row import Row, row_of
 from toolkit.judge.statistics import PROCESSES
@@ -244,7 +244,7 @@ def _prepare(
 
 def _screen(
     device: Device,
-    staged: Staged,
+    staged: StagedFile,
     settings: Sequence[Setting],
     refused: dict[str, str],
     on_progress: OnProgress,
@@ -273,7 +273,7 @@ def _screen(
 
 def _measure(
     device: Device,
-    staged: Staged,
+    staged: StagedFile,
     finalists: Sequence[Setting],
     duration_s: float,
     on_progress: OnProgress,
@@ -290,7 +290,7 @@ def _measure(
     }
 
 
-def _run(device: Device, staged: Staged, setting: Setting, duration_s: float) -> BoardRun:
+def _run(device: Device, staged: StagedFile, setting: Setting, duration_s: float) -> BoardRun:
     device.use(setting.choice)
     one = replace(one_process(setting.threads, duration_s), cores=setting.cores)
     return device.jobs.benchmark(staged, one)

@@ -7,7 +7,7 @@ import pytest
 
 from targets.device import Device
 from targets.jobs import BoardRun, ProcessSettings
-from targets.staged import Staged
+from targets.staged_file import StagedFile
 from tests.toolkit.measurements import FACTS, board_run
 from toolkit.judge.row import Row
 from toolkit.judge.verdict import UNSTABLE, VALID
@@ -26,12 +26,12 @@ class ScriptedBoard:
         self._medians = iter(medians)
         self.jobs = self
 
-    def benchmark(self, staged: Staged, one: ProcessSettings, on_progress: Any) -> BoardRun:
+    def benchmark(self, staged: StagedFile, one: ProcessSettings, on_progress: Any) -> BoardRun:
         return board_run([10_000 * next(self._medians)] * 60)
 
 
 def measured(medians: Sequence[int], quality: str = "standard") -> Row:
-    found, staged = QUALITIES[quality], Staged("a" * 64, 1, "/x", 1)
+    found, staged = QUALITIES[quality], StagedFile("a" * 64, 1, "/x", 1)
     device = cast(Device, ScriptedBoard(medians))
     one = one_process(1, found.duration_s / found.processes)
     return measure_row(device, staged, one, found.processes, found.rounds, lambda *_: None)

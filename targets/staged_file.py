@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Staged:
+class StagedFile:
     """A file that lies in the scratch area of a board."""
 
     sha256: str

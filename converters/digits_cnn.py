@@ -43,7 +43,7 @@ def main() -> None:
     data = digits()
     with tempfile.TemporaryDirectory(prefix=".kedge-", dir=options.out) as folder:
         work = Path(folder)
-        accuracy = train(data, work / MODEL_NAME, options.epochs)
+        accuracy = train_digits(data, work / MODEL_NAME, options.epochs)
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **data)
         durable.write(work / DATA_NAME, buffer.getvalue())
@@ -71,7 +71,7 @@ def digits() -> dict[str, Any]:
     }
 
 
-def train(data: dict[str, Any], path: Path, epochs: int) -> float:
+def train_digits(data: dict[str, Any], path: Path, epochs: int) -> float:
     """Train the network and save it.
 
     Args:

@@ -31,17 +31,6 @@ SAME_BY_DESIGN = {
     "command",  # the command of each verb in toolkit/cli
     "main",  # the entry of each program
 }
-# Names that still mean several things. Only ever gets shorter: a name that is clean has to go.
-NOT_YET_ONE_MEANING = {
-    "Target",
-    "prune",
-    "train",
-}
-# Rooms, or single files, that break the rules of words (tests/house_words.py). Only ever gets
-# shorter: what is clean has to go from here.
-NOT_YET = {
-    "converters/prune_channels",
-}
 
 
 def modules(*folders: str) -> list[Path]:
@@ -149,19 +138,8 @@ def test_a_package_says_in_one_sentence_what_it_is_for(package: str) -> None:
 
 @pytest.mark.parametrize("path", modules(*PACKAGES), ids=name_of)
 def test_the_words_of_a_module_are_plain(path: Path) -> None:
-    if not {name_of(path), name_of(path.parent)} & NOT_YET:
-        lines = [f"{name_of(path)}:{line}: {text}" for line, text in findings(path.read_text())]
-        assert not lines, "\n".join(
-            ["clean these; list a room in NOT_YET only for code that was moved:", *lines]
-        )
-
-
-@pytest.mark.parametrize("place", sorted(NOT_YET))
-def test_a_place_that_is_clean_goes_from_the_list(place: str) -> None:
-    here = REPOSITORY / place
-    files = [here] if here.suffix else sorted(here.glob("*.py"))
-
-    assert any(findings(path.read_text()) for path in files), f"remove {place} from NOT_YET"
+    lines = [f"{name_of(path)}:{line}: {text}" for line, text in findings(path.read_text())]
+    assert not lines, "\n".join(lines)
 
 
 def test_a_public_name_has_one_meaning() -> None:
@@ -171,9 +149,8 @@ def test_a_public_name_has_one_meaning() -> None:
             places[name].append(name_of(path))
     several = {name: where for name, where in places.items() if len(where) > 1}
 
-    unexpected = several.keys() - SAME_BY_DESIGN - NOT_YET_ONE_MEANING
+    unexpected = several.keys() - SAME_BY_DESIGN
     assert not unexpected, {name: several[name] for name in unexpected}
-    assert not NOT_YET_ONE_MEANING - several.keys(), "remove these from NOT_YET_ONE_MEANING"
 
 
 def test_the_tests_are_not_installed() -> None:

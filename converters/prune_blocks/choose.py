@@ -91,4 +91,4 @@ def remove_named(
             )
         graph = without_block(graph, blocks[name])
         gone.append((graph, blocks[name], len(blocks)))
-    return graph, tuple(Removal(block, loss_of(left), of) for left, block, of in gone)
+    return graph, tuple(Removal(block, loss_of(rest), count) for rest, block, count in gone)

@@ -1,4 +1,4 @@
-"""The step of a recipe that takes out whole blocks and layers."""
+"""The step of a recipe that removes whole blocks and layers."""
 
 from __future__ import annotations
 
@@ -24,41 +24,41 @@ from converters.training.effect import graph_loss, judged_samples
 from converters.training.trainable import folded_graph, trainable_graph
 
 
-def prune(draft: Draft, step: PruneBlocks, materials: Materials) -> Draft:
-    """Take out the blocks that matter least, by measurement; a training step has to follow.
+def prune_blocks(draft: Draft, step: PruneBlocks, materials: Materials) -> Draft:
+    """Remove the least important blocks, by measurement; a training step has to follow.
 
     Args:
         draft: A draft that is not quantized.
-        step: How many, or which.
-        materials: With the split "train"; "validation" judges, if it is there.
+        step: Number of blocks, target or names of blocks.
+        materials: Samples with the split "train"; those of "validation" judge, if there are any.
 
     Raises:
         ConversionError: The model cannot be brought to a graph, has too few optional blocks, or
-            none of a name that is given.
+            no optional block of a name in the step.
     """
     source = materials.source
     graph = folded_graph(draft)
     _refuse_none(graph, step, str(source.path))
     judge = _Judge(graph, materials)
     if step.remove:
-        pruned, gone = remove_named(graph, judge, step.remove, str(source.path))
+        pruned_graph, gone = remove_named(graph, judge, step.remove, str(source.path))
     else:
-        pruned, gone = remove_cheapest_blocks(graph, judge, step.macs_ratio, step.count)
+        pruned_graph, gone = remove_cheapest_blocks(graph, judge, step.macs_ratio, step.count)
     if len(gone) < step.count:
         raise ConversionError(
             f"{source.path}: after {len(gone)} blocks none is left that it can do without, "
             f"{step.count} were asked for",
             f"Write `count = {len(gone)}`",
         )
-    mended = _mended(graph, pruned, materials)
+    reconstruction = _reconstruct(graph, pruned_graph, materials)
     return replace(
         draft,
-        graph=trainable_graph(mended, materials.samples[TRAIN], materials),
-        warnings=draft.warnings + _warnings(graph, pruned, step),
+        graph=trainable_graph(reconstruction, materials.samples[TRAIN], materials),
+        warnings=draft.warnings + _warnings(graph, pruned_graph, step),
         found={
-            "macs": [macs(graph), macs(pruned)],
-            "parameters": [parameters(graph), parameters(pruned)],
-            "latency_us": _latency_us(graph, pruned, materials),
+            "macs": [macs(graph), macs(pruned_graph)],
+            "parameters": [parameters(graph), parameters(pruned_graph)],
+            "latency_us": _latency_us(graph, pruned_graph, materials),
             "loss_before": round(judge(graph), 5),
             "removed": [_plain(removal) for removal in gone],
         },
@@ -75,17 +75,20 @@ def _refuse_none(graph: Graph, step: PruneBlocks, origin: str) -> None:
     )
 
 
-def _mended(graph: Graph, pruned: Graph, materials: Materials) -> Graph:
-    """What is left, its weights corrected for what went."""
-    kept = {node.name: np.arange(node.shape[-1]) for node in graph.nodes}
+def _reconstruct(graph: Graph, pruned_graph: Graph, materials: Materials) -> Graph:
+    """Correct the weights of the remaining layers, so that they make up for the removed ones."""
+    channels = {node.name: np.arange(node.shape[-1]) for node in graph.nodes}
     samples = materials.samples[TRAIN]
-    return reconstruct_layers(graph, pruned, kept, samples, materials.seed, materials.report)
+    return reconstruct_layers(
+        graph, pruned_graph, channels, samples, materials.seed, materials.report
+    )
 
 
 class _Judge:
     """Loss of graphs on fixed samples; each graph is reconstructed first.
 
-    Without that a residual network answers nonsense whichever block is gone, and all look alike.
+    Without this, the answers of a residual network are wrong whichever block is removed, and all
+    blocks seem equally important.
     """
 
     def __init__(self, whole: Graph, materials: Materials) -> None:
@@ -95,18 +98,18 @@ class _Judge:
     def __call__(self, graph: Graph) -> float:
         self._done += 1
         self._materials.report(Progress("leave out blocks", self._done, 0))
-        mended = _mended(self._whole, graph, self._materials)
-        return graph_loss(mended, self._samples, self._materials.source.probabilities)
+        reconstruction = _reconstruct(self._whole, graph, self._materials)
+        return graph_loss(reconstruction, self._samples, self._materials.source.probabilities)
 
 
-def _latency_us(graph: Graph, pruned: Graph, materials: Materials) -> list[float]:
-    """Before and after; empty where nobody measures."""
+def _latency_us(graph: Graph, pruned_graph: Graph, materials: Materials) -> list[float]:
+    """Latency before and after, microseconds; empty where nothing is measured."""
     if materials.measure is None:
         return []
     with TemporaryDirectory(prefix="kedge-blocks-") as folder:
         paths = [Path(folder) / name for name in ("whole.tflite", "pruned.tflite")]
-        for path, one in zip(paths, (graph, pruned), strict=True):
-            write_trial(one, path, materials)
+        for path, trial in zip(paths, (graph, pruned_graph), strict=True):
+            write_trial(trial, path, materials)
         materials.report(Progress("measure with and without", 0, len(paths)))
         return latencies_us(materials.measure, paths)
 
@@ -122,8 +125,8 @@ def _plain(removal: Removal) -> dict[str, object]:
     }
 
 
-def _warnings(graph: Graph, pruned: Graph, step: PruneBlocks) -> tuple[str, ...]:
-    ratio = macs(pruned) / macs(graph)
+def _warnings(graph: Graph, pruned_graph: Graph, step: PruneBlocks) -> tuple[str, ...]:
+    ratio = macs(pruned_graph) / macs(graph)
     if not step.macs_ratio or abs(ratio - step.macs_ratio) < 0.05:
         return ()
     return (

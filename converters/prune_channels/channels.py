@@ -1,11 +1,11 @@
-"""Which channels must go together. NumPy only.
+"""Channels that can only be removed together. NumPy only.
 
 Every tensor has a vector of symbols, one for each number on its last axis. A convolution or Dense
-makes new symbols; what goes through channel by channel hands its symbols on; an addition makes the
-symbols of both sides equal (union-find); a concatenation joins the vectors; Flatten repeats them,
-the channel running fastest (NHWC). What is equal in the end is one channel, in whatever tensors it
-stands, and is removed from all of them or from none (as in DepGraph, Fang et al., 2023, and NNCF's
-propagation of masks).
+makes new symbols; an op that works channel by channel passes on the symbols of its input; an
+addition makes the symbols of both inputs equal (union-find); a concatenation joins the vectors;
+Flatten repeats them, the channel running fastest (NHWC). Symbols that are equal in the end are one
+channel: it is removed from all tensors that have it or from none (as in DepGraph, Fang et al.,
+2023, and NNCF's propagation of masks).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from converters.graph.node import (
 
 Symbols = npt.NDArray[np.int64]
 
-#: Make channels of their own.
+#: Ops that make new channels.
 PRODUCERS = (CONV, CONV_TRANSPOSE, DENSE)
 
 
@@ -43,42 +43,43 @@ class Channels:
     """Name of each node to the channel that each number on the last axis of its output belongs to.
     """
     groups: tuple[tuple[int, ...], ...]
-    """Channels that may be removed; those of a group are of the same layers, so that how many are
-    left of it is how wide these layers are."""
+    """Channels that may be removed. Those of a group are made by the same layers: the number of its
+    remaining channels is the width of these layers."""
 
 
 def channels_of(graph: Graph) -> Channels:
-    """Find the channels of a graph, and which may be removed.
+    """Find the channels of a graph, and those that may be removed.
 
-    Never those of an input or output of the model, nor those that some op needs all of.
+    Channels of an input or output of the model always stay, and so do the channels of an op that
+    works only with all of them.
     """
-    walk = _Walk(graph)
+    table = _SymbolTable(graph)
     for node in graph.nodes:
-        walk.symbols[node.name] = _RULES.get(node.op, _keep)(walk, node)
+        table.symbols[node.name] = _RULES.get(node.op, _keep)(table, node)
     for name in graph.outputs:
-        walk.freeze(walk.symbols[name])
-    walk.tie_shared()
-    of = {name: walk.roots(symbols) for name, symbols in walk.symbols.items()}
-    return Channels(of, _groups(graph, of, set(walk.roots(np.array(walk.frozen, np.int64)))))
+        table.freeze(table.symbols[name])
+    table.tie_shared()
+    of = {name: table.roots(symbols) for name, symbols in table.symbols.items()}
+    return Channels(of, _groups(graph, of, set(table.roots(np.array(table.frozen, np.int64)))))
 
 
 def _groups(
     graph: Graph, of: Mapping[str, Symbols], frozen: set[int]
 ) -> tuple[tuple[int, ...], ...]:
-    """Channels that some layers make together; none of those with a frozen one among them."""
+    """Groups of channels that some layers make together, without groups that have a frozen one."""
     group_of: dict[int, set[int]] = {}
     for node in graph.nodes:
         if node.op in PRODUCERS:
-            made = {int(channel) for channel in of[node.name]}
-            for channel in list(made):
-                made |= group_of.get(channel, set())
-            group_of |= dict.fromkeys(made, made)
+            members = {int(channel) for channel in of[node.name]}
+            for channel in list(members):
+                members |= group_of.get(channel, set())
+            group_of |= dict.fromkeys(members, members)
     groups = {id(group): tuple(sorted(group)) for group in group_of.values()}
     return tuple(sorted(group for group in groups.values() if not frozen & set(group)))
 
 
-class _Walk:
-    """Symbols so far, and which of them are equal."""
+class _SymbolTable:
+    """Symbols of the nodes so far, and their equality."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
@@ -87,33 +88,33 @@ class _Walk:
         self._parents: list[int] = []
 
     def new(self, count: int) -> Symbols:
-        """Symbols that nobody has yet."""
+        """Make symbols that are equal to no others, int64, shape (count,)."""
         first = len(self._parents)
         self._parents += range(first, first + count)
         return np.arange(first, first + count)
 
     def roots(self, symbols: Symbols) -> Symbols:
-        """What stands for each symbol among all that are equal to it."""
+        """Representative of each symbol among all that are equal to it."""
         return np.array([self._root(int(symbol)) for symbol in symbols], np.int64)
 
     def tie(self, first: Symbols, second: Symbols) -> None:
         """Make two vectors equal, one by one."""
-        for one, other in zip(first, second, strict=True):
-            self._parents[self._root(int(one))] = self._root(int(other))
+        for left_symbol, right_symbol in zip(first, second, strict=True):
+            self._parents[self._root(int(left_symbol))] = self._root(int(right_symbol))
 
     def freeze(self, symbols: Symbols) -> None:
-        """Keep these for good."""
+        """Keep the channels of these symbols from being removed."""
         self.frozen += [int(symbol) for symbol in symbols]
 
-    def taken(self, node: Node) -> Symbols:
-        """Of the first input of a node."""
+    def input_symbols(self, node: Node) -> Symbols:
+        """Symbols of the first input of a node."""
         return self.symbols[node.inputs[0]]
 
     def tie_shared(self) -> None:
-        """A layer that is used twice has one set of weights: its uses lose the same channels."""
+        """Make the channels of all uses of a layer equal, because they have one set of weights."""
         for first, *others in self.graph.uses().values():
             for other in others:
-                self.tie(self.taken(first), self.taken(other))
+                self.tie(self.input_symbols(first), self.input_symbols(other))
                 self.tie(self.symbols[first.name], self.symbols[other.name])
 
     def _root(self, symbol: int) -> int:
@@ -123,77 +124,78 @@ class _Walk:
         return symbol
 
 
-def _keep(walk: _Walk, node: Node) -> Symbols:
-    """What nothing is known of: keep all that it takes and gives."""
+def _keep(table: _SymbolTable, node: Node) -> Symbols:
+    """Keep all channels of the inputs and the output of a node, such as one of an unknown op."""
     for name in node.inputs:
-        walk.freeze(walk.symbols[name])
-    made = walk.new(node.shape[-1])
-    walk.freeze(made)
-    return made
+        table.freeze(table.symbols[name])
+    outputs = table.new(node.shape[-1])
+    table.freeze(outputs)
+    return outputs
 
 
-def _produce(walk: _Walk, node: Node) -> Symbols:
-    return _keep(walk, node) if node.attributes.get("groups", 1) > 1 else walk.new(node.shape[-1])
+def _produce(table: _SymbolTable, node: Node) -> Symbols:
+    return _keep(table, node) if node.attributes.get("groups", 1) > 1 else table.new(node.shape[-1])
 
 
-def _hand_on(walk: _Walk, node: Node) -> Symbols:
-    return walk.taken(node)
+def _pass_on(table: _SymbolTable, node: Node) -> Symbols:
+    return table.input_symbols(node)
 
 
-def _depthwise(walk: _Walk, node: Node) -> Symbols:
-    multiplier = walk.graph.weights[node.weights]["kernel"].shape[-1]
-    repeated: Symbols = np.repeat(walk.taken(node), multiplier)
+def _depthwise(table: _SymbolTable, node: Node) -> Symbols:
+    multiplier = table.graph.weights[node.weights]["kernel"].shape[-1]
+    repeated: Symbols = np.repeat(table.input_symbols(node), multiplier)
     return repeated
 
 
-def _activation(walk: _Walk, node: Node) -> Symbols:
-    # A softmax sees all channels at once.
-    return (_keep if node.attributes["function"] == "softmax" else _hand_on)(walk, node)
+def _activation(table: _SymbolTable, node: Node) -> Symbols:
+    # A softmax computes with all channels at once.
+    return (_keep if node.attributes["function"] == "softmax" else _pass_on)(table, node)
 
 
-def _tie_inputs(walk: _Walk, node: Node) -> Symbols:
-    widest = max((walk.symbols[name] for name in node.inputs), key=len)
+def _tie_inputs(table: _SymbolTable, node: Node) -> Symbols:
+    widest = max((table.symbols[name] for name in node.inputs), key=len)
     for name in node.inputs:
-        symbols = walk.symbols[name]
+        symbols = table.symbols[name]
         if len(symbols) == len(widest):
-            walk.tie(symbols, widest)
-        else:  # a single channel for all of them
-            walk.freeze(symbols)
+            table.tie(symbols, widest)
+        else:  # A single channel is broadcast to all of them.
+            table.freeze(symbols)
     return widest
 
 
-def _concat(walk: _Walk, node: Node) -> Symbols:
+def _concat(table: _SymbolTable, node: Node) -> Symbols:
     if node.attributes["axis"] != len(node.shape):
-        return _tie_inputs(walk, node)
-    return np.concatenate([walk.symbols[name] for name in node.inputs])
+        return _tie_inputs(table, node)
+    return np.concatenate([table.symbols[name] for name in node.inputs])
 
 
-def _flatten(walk: _Walk, node: Node) -> Symbols:
-    taken = walk.taken(node)
-    return np.tile(taken, node.shape[-1] // len(taken))
+def _flatten(table: _SymbolTable, node: Node) -> Symbols:
+    symbols = table.input_symbols(node)
+    return np.tile(symbols, node.shape[-1] // len(symbols))
 
 
-def _reshape(walk: _Walk, node: Node) -> Symbols:
-    taken = walk.taken(node)
-    if node.shape[-1] == len(taken):
-        return taken
-    return _flatten(walk, node) if len(node.shape) == 1 else _keep(walk, node)
+def _reshape(table: _SymbolTable, node: Node) -> Symbols:
+    symbols = table.input_symbols(node)
+    if node.shape[-1] == len(symbols):
+        return symbols
+    return _flatten(table, node) if len(node.shape) == 1 else _keep(table, node)
 
 
-def _permute(walk: _Walk, node: Node) -> Symbols:
+def _permute(table: _SymbolTable, node: Node) -> Symbols:
     last_stays = node.attributes["dims"][-1] == len(node.shape)
-    return (_hand_on if last_stays else _keep)(walk, node)
+    return (_pass_on if last_stays else _keep)(table, node)
 
 
-def _slice(walk: _Walk, node: Node) -> Symbols:
+def _slice(table: _SymbolTable, node: Node) -> Symbols:
     slices = node.attributes["slices"]
     if len(slices) <= len(node.shape):
-        return walk.taken(node)
+        return table.input_symbols(node)
     start, stop, step = slices[-1]
-    return walk.taken(node)[start:stop] if step in (None, 1) else _keep(walk, node)
+    return table.input_symbols(node)[start:stop] if step in (None, 1) else _keep(table, node)
 
 
-_THROUGH = (
+#: Ops that work on each channel alone.
+_CHANNELWISE = (
     "prelu",
     "max_pool",
     "average_pool",
@@ -205,13 +207,13 @@ _THROUGH = (
     "resize",
 )
 
-#: Op to what it does to symbols; any other keeps all channels that it touches.
-_RULES: dict[str, Callable[[_Walk, Node], Symbols]] = {
+#: Names of ops to the rules for their symbols. Any other op keeps all channels of its inputs.
+_RULES: dict[str, Callable[[_SymbolTable, Node], Symbols]] = {
     INPUT: _keep,
     **dict.fromkeys(PRODUCERS, _produce),
     DEPTHWISE: _depthwise,
     ACTIVATION: _activation,
-    **dict.fromkeys(_THROUGH, _hand_on),
+    **dict.fromkeys(_CHANNELWISE, _pass_on),
     **dict.fromkeys(ELEMENTWISE, _tie_inputs),
     CONCAT: _concat,
     "flatten": _flatten,

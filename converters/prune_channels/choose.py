@@ -1,9 +1,10 @@
-"""Which channels go, so that a share of the cost is left. NumPy only.
+"""The choice of the widths that leave a given share of the cost. NumPy only.
 
-Of all choices near the target that lose little importance, the fastest is taken as it was measured,
-and of those that are as fast the one that loses least; where nobody measures, the one that loses
-least. So NetAdapt (Yang et al., 2018) decides between proposals that meet a budget, by measurements
-and one layer after another; a model of the latency lets all layers be decided at once.
+The search compares the choices near the target that lose little importance. With measurements it
+takes the fastest of them, and among those that are equally fast the one that loses least; without
+measurements it takes the one that loses least. NetAdapt (Yang et al., 2018) also decides by
+measurements between proposals that meet a budget, but for one layer after another. Here a model of
+the latency allows a decision about all layers at once.
 """
 
 from __future__ import annotations
@@ -24,153 +25,163 @@ MACS = "macs"
 PARAMETERS = "parameters"
 LATENCY = "latency"
 
-#: A choice is near the target if it lies so far below or above it, as shares of the whole.
+#: Largest distance below and above the target of a choice that is near it, as shares of the whole.
 _BELOW, _ABOVE = 0.03, 0.01
-#: A choice may lose so much more than the one near the target that loses least: how much a channel
-#: matters is only estimated, and what is lost here is what training has to win back.
+#: Largest loss of a choice, as a multiple of the least loss of all choices near the target. It is
+#: more than 1, because importance is an estimate; it is limited, because training has to make up
+#: for the loss.
 _SLACK = 1.5
-#: As fast as the fastest: two measurements of one file on a busy board differ by as much.
+#: Largest latency of a choice that counts as equally fast, as a multiple of the least latency: two
+#: measurements of one file on a busy board differ by as much.
 _AS_FAST = 1.05
-#: Choices that are followed at a time, by each of two prices.
+#: Number of choices that the beam search keeps after each step, by each of two prices.
 _WIDTH = 64
-#: Joint choices that are measured at a time, and how often.
-_MEASURED, _ROUNDS = 8, 4
-#: The best so far are measured again each time: what was fast once, by chance, is found out.
-_AGAIN = 3
-#: Choices measured together differ in so many levels: nearly the same one tells nothing new.
-_APART = 2
-#: A next round looks at choices that differ from the best in so many levels.
+#: Number of joint choices that are measured in a round, and largest number of rounds.
+_TRIALS, _ROUNDS = 8, 4
+#: Number of the best choices so far that each round measures again: it shows which of them were
+#: fast by chance.
+_REPEATS = 3
+#: Smallest difference between the choices of a round, in levels: a choice that is nearly equal to
+#: another adds no information.
+_LEAST_DIFFERENCE = 2
+#: Largest difference between the best choice and those of the next round, in levels.
 _NEIGHBOURS = 3
 
-#: Latency of some choices, measured in turn together with the whole model's, as shares of that.
-Measure = Callable[[Levels], Doubles]
-#: What choices leave of something, as shares of the whole model's.
+#: Measures the latency of choices (choices, groups) in turn with the whole model's: shares of that,
+#: shape (choices,).
+MeasureChoices = Callable[[Levels], Doubles]
+#: Function of choices (choices, groups) to what is left, as shares of the whole model's (choices,).
 Shares = Callable[[Levels], Doubles]
 
 
 @dataclass(frozen=True)
-class Target:
-    """What is aimed at."""
+class WidthTarget:
+    """The share of a cost that the chosen widths should leave."""
 
     ratio: float
-    """Share that is to be left, 0-1."""
+    """Share that should be left, 0-1."""
     of: str = MACS
-    """Of what: `MACS`, `PARAMETERS` or `LATENCY`."""
+    """Cost of which the share should be left: `MACS`, `PARAMETERS` or `LATENCY`."""
     scope: str = GLOBAL
-    """`UNIFORM` takes the same share of every group, `GLOBAL` takes first where the gain costs the
-    least importance."""
+    """Distribution of the removals: `UNIFORM` removes the same share of every group, `GLOBAL`
+    removes first where the gain costs the least importance."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What was chosen."""
+    """The chosen widths."""
 
     levels: tuple[int, ...]
-    """Of each group, as in `Ladder`."""
+    """Level of each group, in the order of `Ladder.orders`."""
     latency: float | None = None
-    """As a share of the whole model's, or None where nobody measured."""
-    measured: int = 0
-    """How many choices were measured."""
+    """Latency as a share of the whole model's; None where nothing was measured."""
+    trial_count: int = 0
+    """Number of choices that were measured."""
 
 
 def importance_losses(ladder: Ladder, importance: Importance) -> tuple[Doubles, ...]:
-    """Of each group the importance of the channels that each level takes out, in sum."""
-    found = []
+    """Sum the importance of the channels that each level removes.
+
+    Returns:
+        For each group the loss of its levels, float64, shape (levels,).
+    """
+    losses = []
     for order, counts in zip(ladder.orders, ladder.counts, strict=True):
         sums = np.concatenate([[0.0], np.cumsum([importance[channel] for channel in order])])
-        found.append(sums[[len(order) - count for count in counts]])
-    return tuple(found)
+        losses.append(sums[[len(order) - count for count in counts]])
+    return tuple(losses)
 
 
 def choose_widths(
     ladder: Ladder,
     sizes: Sizes,
-    lost: Sequence[Doubles],
-    target: Target,
-    measure: Measure | None = None,
+    losses: Sequence[Doubles],
+    target: WidthTarget,
+    measure: MeasureChoices | None = None,
 ) -> Choice:
     """Choose a level for each group.
 
     Args:
-        ladder: The levels.
-        sizes: Of the model.
-        lost: Of each group what each level loses, in one unit for all groups.
-        target: What is aimed at; without `measure`, MACs stand in for latency.
-        measure: Measures choices; None where nobody does.
+        ladder: Levels of every group.
+        sizes: Sizes of the model.
+        losses: For each group the loss of its levels, float64, shape (levels,), in one unit for all
+            groups.
+        target: Share of a cost that should be left; without `measure`, MACs replace latency.
+        measure: Function that measures choices; None where nothing is measured.
 
     Returns:
-        Of the choices within the target's tolerance the cheapest, or the nearest one if none is.
+        Cheapest choice within the target's tolerance, or the nearest one if there is none.
     """
-    search = _Search(ladder, sizes, lost, target)
+    search = _Search(ladder, sizes, losses, target)
     if measure is None:
-        return Choice(_plain(search.found()[0]))
+        return Choice(_plain(search.candidates()[0]))
     if target.scope == UNIFORM and target.of != LATENCY:
-        levels = search.found()[0]
+        levels = search.candidates()[0]
         return Choice(_plain(levels), float(measure(levels[None])[0]), 1)
-    return _by_measurement(search, measure)
+    return _choose_by_measurement(search, measure)
 
 
-def _by_measurement(search: _Search, measure: Measure) -> Choice:
-    """Foretell, measure the most promising choices, look around the best of them, and again."""
-    alone = _alone(search.ladder)
-    foretold = LatencyModel(search.sizes, _by_group(search.ladder, measure(alone)))
-    known: dict[tuple[int, ...], list[float]] = {}
-    pool, before = search.found(foretold.ratios), None
+def _choose_by_measurement(search: _Search, measure: MeasureChoices) -> Choice:
+    """Predict latencies, measure the most promising choices, and repeat around the best of them."""
+    singles = _single_narrowings(search.ladder)
+    model = LatencyModel(search.sizes, _by_group(search.ladder, measure(singles)))
+    ratios_of: dict[tuple[int, ...], list[float]] = {}
+    pool, before = search.candidates(model.ratios), None
     for _ in range(_ROUNDS):
-        best = _best(search, known)[:_AGAIN]
-        some = _apart([row for row in pool if _plain(row) not in known])
+        best = _best(search, ratios_of)[:_REPEATS]
+        some = _different([row for row in pool if _plain(row) not in ratios_of])
         rows = np.array([*best, *some], np.int64)
         for row, ratio in zip(rows, measure(rows), strict=True):
-            known.setdefault(_plain(row), []).append(float(ratio))
-        first = _plain(_best(search, known)[0])
+            ratios_of.setdefault(_plain(row), []).append(float(ratio))
+        first = _plain(_best(search, ratios_of)[0])
         if first == before:
             break
         before = first
-        # What was foretold is wrong alike for choices that are much alike.
-        wrong = (1 - np.median(known[first])) / (1 - foretold.ratios(np.array([first]))[0])
-        pool = search.around(np.array(first), _corrected(foretold.ratios, float(wrong)))
-    return Choice(first, float(np.median(known[first])), len(alone) + len(known))
+        # The model's error is similar for similar choices.
+        factor = (1 - np.median(ratios_of[first])) / (1 - model.ratios(np.array([first]))[0])
+        pool = search.neighbours(np.array(first), _scale_savings(model.ratios, float(factor)))
+    return Choice(first, float(np.median(ratios_of[first])), len(singles) + len(ratios_of))
 
 
-def _best(search: _Search, known: Mapping[tuple[int, ...], Sequence[float]]) -> Levels:
-    """Of what was measured, the best first."""
-    if not known:
+def _best(search: _Search, ratios_of: Mapping[tuple[int, ...], Sequence[float]]) -> Levels:
+    """All measured choices, best first."""
+    if not ratios_of:
         return np.zeros((0, len(search.ladder.counts)), np.int64)
-    ratios = np.array([np.median(of_one) for of_one in known.values()])
-    return search.ranked(np.array(list(known)), ratios)
+    ratios = np.array([np.median(repeats) for repeats in ratios_of.values()])
+    return search.rank(np.array(list(ratios_of)), ratios)
 
 
-def _corrected(foretold: Shares, factor: float) -> Shares:
-    """What is foretold to be saved, times a factor."""
-    return lambda levels: 1 - (1 - foretold(levels)) * factor
+def _scale_savings(predict: Shares, factor: float) -> Shares:
+    """A prediction whose savings are multiplied by a factor."""
+    return lambda levels: 1 - (1 - predict(levels)) * factor
 
 
 class _Search:
-    """Choices, and what each costs and gains."""
+    """The search among choices, by their costs and losses."""
 
     def __init__(
-        self, ladder: Ladder, sizes: Sizes, lost: Sequence[Doubles], target: Target
+        self, ladder: Ladder, sizes: Sizes, losses: Sequence[Doubles], target: WidthTarget
     ) -> None:
-        self.ladder, self.sizes, self._lost, self._target = ladder, sizes, lost, target
+        self.ladder, self.sizes, self._losses, self._target = ladder, sizes, losses, target
         self._whole = ladder.whole[None]
 
     def macs(self, levels: Levels) -> Doubles:
-        """MACs of choices, as shares of the whole model's."""
+        """MACs of choices (choices, groups) as shares of the whole model's: (choices,)."""
         return self.sizes.macs(levels) / self.sizes.macs(self._whole)
 
-    def found(self, foretold: Shares | None = None) -> Levels:
-        """Choices near the target, or the nearest ones; the best first.
+    def candidates(self, predict: Shares | None = None) -> Levels:
+        """Choices near the target, or the nearest ones; best first.
 
         Args:
-            foretold: Latency of choices; None where nobody measures.
+            predict: Function that predicts latency; None where nothing is measured.
         """
         pool = _uniform(self.ladder)
         if self._target.scope != UNIFORM:
-            pool = self._beam(foretold or self.macs)
-        return self.ranked(pool, foretold(pool) if foretold else None)
+            pool = self._beam(predict or self.macs)
+        return self.rank(pool, predict(pool) if predict else None)
 
-    def around(self, centre: Levels, foretold: Shares) -> Levels:
-        """Choices near the target that differ little from one; the best first."""
+    def neighbours(self, centre: Levels, predict: Shares) -> Levels:
+        """Choices near the target that differ little from the choice `centre`; best first."""
         top = np.array([len(counts) - 1 for counts in self.ladder.counts])
         pool = centre[None]
         steps = np.concatenate(
@@ -180,70 +191,71 @@ class _Search:
             pool = np.unique((pool[:, None] + steps[None]).reshape(-1, len(top)), axis=0)
             pool = np.unique(np.concatenate([pool, centre[None]]), axis=0)
             pool = pool[((pool >= 0) & (pool <= top)).all(axis=1)]
-        return self.ranked(pool, foretold(pool))
+        return self.rank(pool, predict(pool))
 
-    def ranked(self, levels: Levels, latency: Doubles | None) -> Levels:
-        """Those near the target, the best first; else all, the nearest first.
+    def rank(self, levels: Levels, latency: Doubles | None) -> Levels:
+        """Sort the choices near the target, best first; if there are none, all, nearest first.
 
         Args:
-            levels: Choices.
-            latency: Of each, foretold or measured; None where nobody measures.
+            levels: Choices, shape (choices, groups).
+            latency: Latency of each choice, predicted or measured, shape (choices,); None where
+                nothing is measured.
         """
-        distance = self._reached(levels, latency) - self._target.ratio
+        distance = self._cost(levels, latency) - self._target.ratio
         near = (distance <= _ABOVE) & (distance >= -_BELOW)
         if not near.any() or self._target.scope == UNIFORM:
             nearest: Levels = levels[np.argsort(np.abs(distance), kind="stable")]
             return nearest
-        lost = self._importance(levels)
-        near &= lost <= _SLACK * lost[near].min()
-        levels, lost = levels[near], lost[near]
+        loss = self._loss(levels)
+        near &= loss <= _SLACK * loss[near].min()
+        levels, loss = levels[near], loss[near]
         slow = np.zeros(len(levels))
         if latency is not None:
             fast = latency[near] <= _AS_FAST * latency[near].min()
             slow = np.where(fast, 0.0, latency[near])
-        best: Levels = levels[np.lexsort((lost, slow))]
+        best: Levels = levels[np.lexsort((loss, slow))]
         return best
 
-    def _reached(self, levels: Levels, latency: Doubles | None) -> Doubles:
+    def _cost(self, levels: Levels, latency: Doubles | None) -> Doubles:
         if self._target.of == LATENCY and latency is not None:
             return latency
         if self._target.of == PARAMETERS:
             return self.sizes.parameters(levels) / self.sizes.parameters(self._whole)
         return self.macs(levels)
 
-    def _importance(self, levels: Levels) -> Doubles:
-        lost: Doubles = np.sum(
-            [of[levels[:, group]] for group, of in enumerate(self._lost)], axis=0
+    def _loss(self, levels: Levels) -> Doubles:
+        loss: Doubles = np.sum(
+            [table[levels[:, group]] for group, table in enumerate(self._losses)], axis=0
         )
-        return lost
+        return loss
 
-    def _price(self, levels: Levels, left: Doubles) -> Doubles:
-        prices: Doubles = self._importance(levels) / np.maximum(1 - left, 1e-6)
+    def _price(self, levels: Levels, shares: Doubles) -> Doubles:
+        prices: Doubles = self._loss(levels) / np.maximum(1 - shares, 1e-6)
         return prices
 
-    def _beam(self, gained: Shares) -> Levels:
-        """Narrows one group after another by a level, and follows the cheapest choices."""
+    def _beam(self, shares_of: Shares) -> Levels:
+        """All choices of a beam search whose steps narrow one group by one level."""
         top = np.array([len(counts) - 1 for counts in self.ladder.counts])
-        one = np.eye(len(top), dtype=np.int64)
-        beam, seen = self._whole, [self._whole]
+        steps = np.eye(len(top), dtype=np.int64)
+        beam, choices = self._whole, [self._whole]
         while len(beam):
-            children = (beam[:, None] + one[None]).reshape(-1, len(top))
+            children = (beam[:, None] + steps[None]).reshape(-1, len(top))
             children = np.unique(children[(children <= top).all(axis=1)], axis=0)
             if not len(children):
                 break
-            seen.append(children)
-            shares = gained(children)
-            above = self._reached(children, shares) > self._target.ratio - _BELOW
+            choices.append(children)
+            shares = shares_of(children)
+            above = self._cost(children, shares) > self._target.ratio - _BELOW
             children, shares = children[above], shares[above]
-            # A step may gain no time and yet lead to a choice that does: MACs decide as well.
+            # A step that saves no time may lead to a choice that does, so MACs decide as well.
             by_gain = np.argsort(self._price(children, shares), kind="stable")[:_WIDTH]
             by_macs = np.argsort(self._price(children, self.macs(children)), kind="stable")
             beam = children[np.unique(np.concatenate([by_gain, by_macs[:_WIDTH]]))]
-        return np.concatenate(seen)
+        return np.concatenate(choices)
 
 
 def _uniform(ladder: Ladder) -> Levels:
-    """Of each share that may stay the choice whose groups are nearest to it."""
+    """For each share from 1 to 0 the choice whose groups are nearest to it, each choice once."""
     choices = [
         [
             int(np.argmin([abs(count - share * counts[0]) for count in counts]))
@@ -254,8 +266,8 @@ def _uniform(ladder: Ladder) -> Levels:
     return np.unique(np.array(choices, np.int64), axis=0)
 
 
-def _alone(ladder: Ladder) -> Levels:
-    """Every level of each group, all others being whole."""
+def _single_narrowings(ladder: Ladder) -> Levels:
+    """Choices that narrow one group alone: every level of each group but 0."""
     rows = []
     for group, counts in enumerate(ladder.counts):
         for level in range(1, len(counts)):
@@ -266,19 +278,19 @@ def _alone(ladder: Ladder) -> Levels:
 
 
 def _by_group(ladder: Ladder, ratios: Doubles) -> list[Doubles]:
-    """What was measured of `_alone`, divided by groups; level 0 is the whole model."""
+    """Latency ratios of `_single_narrowings` for each group; level 0 is the whole model."""
     lengths = [len(counts) - 1 for counts in ladder.counts]
     parts = np.split(ratios, np.cumsum(lengths)[:-1])
     return [np.concatenate([[1.0], part]) for part in parts]
 
 
-def _apart(rows: Sequence[Levels]) -> Levels:
-    """The first few that differ from each other."""
+def _different(rows: Sequence[Levels]) -> Levels:
+    """The first `_TRIALS` choices that differ enough from each other."""
     some: list[Levels] = []
     for row in rows:
-        if all(int(np.abs(row - other).sum()) >= _APART for other in some):
+        if all(int(np.abs(row - other).sum()) >= _LEAST_DIFFERENCE for other in some):
             some.append(row)
-        if len(some) == _MEASURED:
+        if len(some) == _TRIALS:
             break
     return np.array(some, np.int64)
 

@@ -55,19 +55,20 @@ def kernel_gradients(
 
     rows = balanced_choice(samples.labels, BATCHES * BATCH, seed)
     random = np.random.default_rng(seed)
-    found = []
+    gradients_of_batches = []
     for start in range(0, len(rows), BATCH):
         some = rows[start : start + BATCH]
-        some_of = samples.subset(some).by_output().values()
-        right = [_right(of_output, random) for of_output in some_of]
-        taken = to_keras_inputs(samples.batch(some))
-        batch = (
-            [tf.constant(one) for one in taken] if isinstance(taken, list) else tf.constant(taken)
-        )
+        samples_of_outputs = samples.subset(some).by_output().values()
+        right = [_right(samples_of_output, random) for samples_of_output in samples_of_outputs]
+        arrays = to_keras_inputs(samples.batch(some))
+        if isinstance(arrays, list):
+            batch = [tf.constant(array) for array in arrays]
+        else:
+            batch = tf.constant(arrays)
         of_batch = gradients(batch, right)
-        found.append(dict(zip(keys, map(np.asarray, of_batch), strict=True)))
+        gradients_of_batches.append(dict(zip(keys, map(np.asarray, of_batch), strict=True)))
         report(Progress("weigh channels", min(start + BATCH, len(rows)), len(rows)))
-    return found
+    return gradients_of_batches
 
 
 def _right(samples: Samples, random: np.random.Generator) -> Any:

@@ -47,8 +47,12 @@ class Ladder:
     counts: tuple[tuple[int, ...], ...]
     """Numbers of channels that the levels of each group keep; the first is all of them."""
 
-    def removed(self, levels: Sequence[int] | Levels) -> frozenset[int]:
-        """The channels that a choice takes out."""
+    def channels_to_remove(self, levels: Sequence[int] | Levels) -> frozenset[int]:
+        """Channels that a choice removes.
+
+        Args:
+            levels: Level of each group, int64, shape (groups,).
+        """
         gone: set[int] = set()
         for order, counts, level in zip(self.orders, self.counts, levels, strict=True):
             gone |= set(order[: len(order) - counts[level]])
@@ -56,7 +60,7 @@ class Ladder:
 
     @property
     def whole(self) -> Levels:
-        """The choice that keeps everything."""
+        """Choice that keeps every channel: level 0 of each group, int64, shape (groups,)."""
         return np.zeros(len(self.orders), np.int64)
 
 
@@ -132,12 +136,12 @@ class Sizes:
         return shares
 
     def macs(self, levels: Levels) -> Doubles:
-        """MACs of each choice."""
+        """MACs of each choice: levels (choices, groups) to float64, shape (choices,)."""
         result: Doubles = self.node_shares(levels) @ self.macs_by_node
         return result
 
     def parameters(self, levels: Levels) -> Doubles:
-        """Numbers in all weights of each choice."""
+        """Number of parameters of each choice: levels (choices, groups) to float64, (choices,)."""
         kernels = self.node_shares(levels) @ (self._kernels * self._owned)
         widths = np.array([node.shape[-1] for node in self.nodes]) * self._owned
         biases = self.shares(levels, self.nodes, inputs=False) @ widths
@@ -147,32 +151,36 @@ class Sizes:
         result: Doubles = kernels + biases + alphas
         return result
 
-    def held(self) -> Doubles:
-        """How much of the channels at either end of a node each group has: (nodes, groups)."""
-        found = np.zeros((len(self.nodes), len(self._ladder.orders)))
+    def group_shares(self) -> Doubles:
+        """Share of the channels of a node's input or output that each group has, 0-1.
+
+        Returns:
+            The larger of both shares, float64, shape (nodes, groups).
+        """
+        shares = np.zeros((len(self.nodes), len(self._ladder.orders)))
         for row, node in enumerate(self.nodes):
             for name in (node.inputs[0], node.name):
                 of = self._channels.of[name]
                 for group, order in enumerate(self._ladder.orders):
                     share = float(np.isin(of, order).mean())
-                    found[row, group] = max(found[row, group], share)
-        return found
+                    shares[row, group] = max(shares[row, group], share)
+        return shares
 
     @property
     def macs_by_node(self) -> Doubles:
-        """MACs of each weighted node with all its channels."""
-        found: Doubles = self._kernels * self._positions
-        return found
+        """MACs of each weighted node with all its channels, float64, shape (nodes,)."""
+        macs: Doubles = self._kernels * self._positions
+        return macs
 
     def _share(self, levels: Levels, name: str) -> Doubles:
         of = self._channels.of[name]
-        left = np.full(len(levels), float(len(of)))
-        for group, table in self._gone(name).items():
-            left -= table[levels[:, group]]
-        return left / len(of)
+        remaining = np.full(len(levels), float(len(of)))
+        for group, table in self._losses(name).items():
+            remaining -= table[levels[:, group]]
+        return remaining / len(of)
 
-    def _gone(self, name: str) -> dict[int, Doubles]:
-        """Of each group that a tensor has channels of: how many are gone at each level."""
+    def _losses(self, name: str) -> dict[int, Doubles]:
+        """Number of channels that a tensor loses at each level of a group, by group."""
         if not hasattr(self, "_tables"):
             self._tables: dict[str, dict[int, Doubles]] = {}
         if name not in self._tables:
@@ -181,8 +189,7 @@ class Sizes:
             for number, (order, counts) in enumerate(
                 zip(self._ladder.orders, self._ladder.counts, strict=True)
             ):
-                held = np.isin(order, of)
-                if held.any():
+                if np.isin(order, of).any():
                     times = np.array([(of == channel).sum() for channel in order])
                     before = np.concatenate([[0.0], np.cumsum(times)])
                     tables[number] = before[[len(order) - count for count in counts]]

@@ -32,18 +32,18 @@ class LatencyModel:
         shares = sizes.macs_by_node / max(1.0, float(sizes.macs_by_node.sum()))
         self._time = shares
         #: Share of the channels at a node's input or output that a group has: (nodes, groups).
-        self._held = sizes.held()
-        of_group = shares @ self._held
-        self._left = [
+        self._group_shares = sizes.group_shares()
+        of_group = shares @ self._group_shares
+        self._times = [
             np.maximum(1 - (1 - ratios) / max(float(total), 1e-9), _LEAST)
             for ratios, total in zip(alone, of_group, strict=True)
         ]
 
     def ratios(self, levels: Levels) -> Doubles:
         """Latency of each choice (choices, groups) as a share of the whole model's: (choices,)."""
-        left: Doubles = np.ones((len(levels), len(self._time)))
-        for group, table in enumerate(self._left):
+        remaining: Doubles = np.ones((len(levels), len(self._time)))
+        for group, table in enumerate(self._times):
             gone: Doubles = 1 - table[levels[:, group]]
-            left = left * (1 - gone[:, None] * self._held[:, group])
-        found: Doubles = 1.0 - (1.0 - left) @ self._time
-        return found
+            remaining = remaining * (1 - gone[:, None] * self._group_shares[:, group])
+        ratios: Doubles = 1.0 - (1.0 - remaining) @ self._time
+        return ratios

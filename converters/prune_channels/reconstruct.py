@@ -39,7 +39,7 @@ _MOST_INPUTS = 3000
 
 def reconstruct_layers(
     whole: Graph,
-    pruned: Graph,
+    pruned_graph: Graph,
     channels_of_nodes: Mapping[str, Rows],
     samples: Samples,
     seed: int,
@@ -49,53 +49,53 @@ def reconstruct_layers(
 
     Args:
         whole: Graph before pruning.
-        pruned: Graph with fewer channels.
+        pruned_graph: Graph with fewer channels.
         channels_of_nodes: Name of each node to the remaining channels of its output, as numbers of
             the whole model's channels, shape (channels,).
         samples: Real samples; some of every class are used.
         seed: Seed that decides which samples are used.
         report: Function that receives the progress after each layer.
     """
-    touched = _touched(whole, pruned)
-    uses = pruned.uses()
+    changes = _changed_nodes(whole, pruned_graph)
+    uses = pruned_graph.uses()
     todo = [
         node
-        for node in pruned.nodes
+        for node in pruned_graph.nodes
         if node.op in WEIGHTED
-        and _takes_other(whole, node, touched)
+        and _has_other_inputs(whole, node, changes)
         and len(uses[node.weights]) == 1
     ]
     for done, node in enumerate(todo, start=1):
-        pruned = _correct_layer(whole, pruned, node, channels_of_nodes, samples, seed)
+        pruned_graph = _correct_layer(whole, pruned_graph, node, channels_of_nodes, samples, seed)
         report(Progress("reconstruct layers", done, len(todo)))
-    return pruned
+    return pruned_graph
 
 
-def _touched(whole: Graph, pruned: Graph) -> set[str]:
-    """Nodes that do not give what they gave: narrower ones, and all that comes of a change."""
+def _changed_nodes(whole: Graph, pruned_graph: Graph) -> set[str]:
+    """Names of the narrower nodes and of all that follow them: their outputs are not as before."""
     before = whole.by_name()
-    found: set[str] = set()
-    for node in pruned.nodes:
+    names: set[str] = set()
+    for node in pruned_graph.nodes:
         old = before[node.name]
-        if (node.shape, node.inputs) != (old.shape, old.inputs) or found & set(node.inputs):
-            found.add(node.name)
-    return found
+        if (node.shape, node.inputs) != (old.shape, old.inputs) or names & set(node.inputs):
+            names.add(node.name)
+    return names
 
 
-def _takes_other(whole: Graph, node: Node, touched: set[str]) -> bool:
-    """Whether a layer takes something else than it took."""
-    return node.inputs[0] in touched or node.inputs != whole.by_name()[node.name].inputs
+def _has_other_inputs(whole: Graph, node: Node, changes: set[str]) -> bool:
+    """Whether the input of a layer is another than before."""
+    return node.inputs[0] in changes or node.inputs != whole.by_name()[node.name].inputs
 
 
 def _correct_layer(
     whole: Graph,
-    pruned: Graph,
+    pruned_graph: Graph,
     node: Node,
     channels_of_nodes: Mapping[str, Rows],
     samples: Samples,
     seed: int,
 ) -> Graph:
-    old = pruned.weights[node.weights]
+    old = pruned_graph.weights[node.weights]
     inputs = prod(old["kernel"].shape[:-1])
     regress = (
         node.op in (CONV, DENSE)
@@ -105,9 +105,9 @@ def _correct_layer(
     count = _ROWS * inputs // max(1, prod(node.shape[:-1]))
     rows = balanced_choice(samples.labels, int(np.clip(count, _FEWEST, _MOST)), seed)
     sums = _Sums()
-    at = _end(pruned, node)
+    at = _node_to_reconstruct(pruned_graph, node)
     before = build_model(replace(whole, outputs=(at,)))
-    after = build_model(replace(pruned, outputs=(node.inputs[0], at)))
+    after = build_model(replace(pruned_graph, outputs=(node.inputs[0], at)))
     for start in range(0, len(rows), _BATCH):
         batch = to_keras_inputs(samples.batch(rows[start : start + _BATCH]))
         expected = np.asarray(before(batch, training=False))[..., channels_of_nodes[at]]
@@ -120,11 +120,14 @@ def _correct_layer(
     if kernel is not None:
         change = kernel.reshape(old["kernel"].shape)
         new["kernel"] = old["kernel"] + change.astype(np.float32)
-    return with_weights(pruned, {**pruned.weights, node.weights: new})
+    return with_weights(pruned_graph, {**pruned_graph.weights, node.weights: new})
 
 
-def _end(graph: Graph, node: Node) -> str:
-    """Where a layer's answer is judged: in the sum, if all else that is added is there by then."""
+def _node_to_reconstruct(graph: Graph, node: Node) -> str:
+    """Name of the node whose output is reconstructed by the weights of a layer.
+
+    It is the addition after the layer, if the other summand is computed before; else the layer.
+    """
     consumers = graph.consumers()[node.name]
     if len(consumers) != 1 or consumers[0].op != ADD or node.name in graph.outputs:
         return node.name

@@ -1,4 +1,4 @@
-"""The step of a recipe that takes channels out."""
+"""The step of a recipe that removes channels."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from converters.prune_channels.choose import (
     LATENCY,
     PARAMETERS,
     UNIFORM,
-    Target,
+    WidthTarget,
     choose_widths,
     importance_losses,
 )
@@ -42,12 +42,12 @@ from converters.recipe.training_steps import Distill
 from converters.training.distill import distill
 from converters.training.trainable import folded_graph, trainable_graph
 
-#: A scope: losses that were measured decide, in the place of importance.
+#: Scope in which measured losses decide instead of importance.
 SENSITIVITY = "sensitivity"
-#: Levels of all groups together, but at least one a group, where each level takes a second or more:
-#: a file is written and measured, or samples are judged.
+#: Largest number of levels of all groups together, but at least one for each group, where a level
+#: takes a second or more: a file is written and measured, or samples are evaluated.
 _MOST_TRIALS = 40
-#: Between two rounds the original teaches so long and so fast.
+#: Settings of the training between two rounds, in which the original is the teacher.
 _BETWEEN = Distill(epochs=1, learning_rate=1e-3)
 
 
@@ -56,114 +56,119 @@ class _Cut:
     """One removal."""
 
     graph: Graph
-    """What is left, mended."""
-    left: float
-    """Share of what is aimed at that is left of the graph before."""
+    """Remaining graph, reconstructed."""
+    share: float
+    """Remaining share of the targeted cost of the graph before, 0-1."""
     latency_us: tuple[float, ...] = ()
-    """Before and after; empty where nobody measures."""
-    measured: int = 0
-    """Files that were measured."""
+    """Latency before and after, microseconds; empty where nothing is measured."""
+    trial_count: int = 0
+    """Number of files that were measured."""
     losses: tuple[dict[str, Any], ...] = ()
-    """Of each group what its levels add to the loss, if that was measured."""
+    """Additional loss of the levels of each group, if it was measured."""
 
 
-def prune(draft: Draft, step: PruneChannels, materials: Materials) -> Draft:
-    """Take out the channels that matter least; a training step has to follow.
+def prune_channels(draft: Draft, step: PruneChannels, materials: Materials) -> Draft:
+    """Remove the least important channels; a training step has to follow.
 
     Args:
         draft: A draft that is not quantized.
-        step: How many, in how many rounds, and how they are judged.
-        materials: With the split "train".
+        step: Target, number of rounds, and measure of importance.
+        materials: Samples with the split "train".
 
     Raises:
-        ConversionError: The model cannot be brought to a graph, or none of its channels can go.
+        ConversionError: The model cannot be brought to a graph, or none of its channels can
+            be removed.
     """
     origin = str(materials.source.path)
     whole = folded_graph(draft)
     cuts: list[_Cut] = []
-    left = 1.0
+    share = 1.0
     for number in range(1, step.rounds + 1):
         graph = whole
         if cuts:
-            graph = _taught(draft, cuts[-1].graph, materials)
-        # Each round leaves the same share of what the one before left.
-        cut = _cut(graph, step.ratio ** (number / step.rounds) / left, step, materials)
+            graph = _train_between_rounds(draft, cuts[-1].graph, materials)
+        # Each round leaves the same share of the result of the round before.
+        cut = _cut(graph, step.ratio ** (number / step.rounds) / share, step, materials)
         if cut is not None:
             cuts.append(cut)
-            left *= cut.left
+            share *= cut.share
     if not cuts:
         raise ConversionError(
             f"{origin}: no channels can be taken out of it to leave {step.ratio:.0%} of "
             f"the {step.of} in multiples of {step.multiple} channels",
             "Give the step a smaller `multiple`, or use a recipe without it.",
         )
-    pruned = cuts[-1].graph
     return replace(
         draft,
-        graph=trainable_graph(pruned, materials.samples[TRAIN], materials),
-        warnings=draft.warnings + _warnings(step, left, materials),
-        found=_found(whole, cuts),
+        graph=trainable_graph(cuts[-1].graph, materials.samples[TRAIN], materials),
+        warnings=draft.warnings + _warnings(step, share, materials),
+        found=_describe_cuts(whole, cuts),
     )
 
 
-def _found(whole: Graph, cuts: Sequence[_Cut]) -> dict[str, Any]:
-    pruned, first, last = cuts[-1].graph, cuts[0], cuts[-1]
+def _describe_cuts(whole: Graph, cuts: Sequence[_Cut]) -> dict[str, Any]:
+    first, last = cuts[0], cuts[-1]
     return {
         "macs": [macs(whole), *(macs(cut.graph) for cut in cuts)],
         "parameters": [parameters(whole), *(parameters(cut.graph) for cut in cuts)],
-        "channels": _widths(whole, pruned),
+        "channels": _widths(whole, last.graph),
         "chosen_by": "latency" if first.latency_us else "macs",
         "latency_us": [*first.latency_us[:1], *last.latency_us[1:]],
-        "measured_files": sum(cut.measured for cut in cuts),
+        "measured_files": sum(cut.trial_count for cut in cuts),
         "losses": list(last.losses),
     }
 
 
-def _taught(draft: Draft, graph: Graph, materials: Materials) -> Graph:
-    """The graph that a short training makes of one between two rounds."""
+def _train_between_rounds(draft: Draft, graph: Graph, materials: Materials) -> Graph:
+    """Train a pruned graph for a short time."""
     student = trainable_graph(graph, materials.samples[TRAIN], materials)
-    # The step's own checkpoint is not this training's.
-    alone = replace(materials, checkpoint=None, logs=None)
-    return folded_graph(distill(replace(draft, graph=student), _BETWEEN, alone))
+    # This training must not use the checkpoint of the step.
+    without_checkpoint = replace(materials, checkpoint=None, logs=None)
+    return folded_graph(distill(replace(draft, graph=student), _BETWEEN, without_checkpoint))
 
 
 def _cut(graph: Graph, ratio: float, step: PruneChannels, materials: Materials) -> _Cut | None:
-    """Take out channels once; None if there are none to take out."""
+    """Remove channels once; None if none can be removed."""
     channels = channels_of(graph)
     importance = _importance(graph, channels, step, materials)
     bounds = Bounds(step.multiple, step.multiple)
     ladder = ladder_of(channels, importance, bounds, _most_levels(channels, step, materials))
     if ratio >= 1 or all(len(counts) == 1 for counts in ladder.counts):
         return None
-    lost = importance_losses(ladder, importance)
-    losses: tuple[dict[str, Any], ...] = ()
+    losses = importance_losses(ladder, importance)
+    curves: tuple[dict[str, Any], ...] = ()
     if step.scope == SENSITIVITY:
-        lost = measure_losses(graph, channels, ladder, materials)
-        losses = _curves(graph, channels, ladder, lost)
+        losses = measure_losses(graph, channels, ladder, materials)
+        curves = _curves(graph, channels, ladder, losses)
     sizes, measure = Sizes(graph, channels, ladder), materials.measure
-    target = Target(ratio, step.of, UNIFORM if step.scope == UNIFORM else GLOBAL)
+    target = WidthTarget(ratio, step.of, UNIFORM if step.scope == UNIFORM else GLOBAL)
     with Trials(graph, channels, ladder, materials) as trials:
         materials.report(Progress("choose widths", 0, 0))
-        by_files = None if measure is None else lambda rows: trials.measured(rows, measure)
-        choice = choose_widths(ladder, sizes, lost, target, by_files)
-        kept_all = tuple(map(int, ladder.whole))
-        latency_us = tuple(trials.us[row] for row in (kept_all, choice.levels) if trials.us)
-    if choice.levels == kept_all:
+        by_files = None if measure is None else lambda rows: trials.measure_choices(rows, measure)
+        choice = choose_widths(ladder, sizes, losses, target, by_files)
+        whole = tuple(map(int, ladder.whole))
+        latencies = trials.latency_us
+        latency_us = tuple(latencies[row] for row in (whole, choice.levels) if latencies)
+    if choice.levels == whole:
         return None
-    removed = ladder.removed(choice.levels)
-    pruned = without_channels(graph, channels, removed)
-    kept = _kept(channels, removed)
-    samples = materials.samples[TRAIN]
-    mended = reconstruct_layers(graph, pruned, kept, samples, materials.seed, materials.report)
+    channel_numbers = ladder.channels_to_remove(choice.levels)
+    pruned_graph = reconstruct_layers(
+        graph,
+        without_channels(graph, channels, channel_numbers),
+        _remaining_channels(channels, channel_numbers),
+        materials.samples[TRAIN],
+        materials.seed,
+        materials.report,
+    )
     count = parameters if step.of == PARAMETERS else macs
-    left = count(pruned) / count(graph)
+    share = count(pruned_graph) / count(graph)
     if step.of == LATENCY and choice.latency is not None:
-        left = choice.latency
-    return _Cut(mended, left, latency_us, choice.measured, losses)
+        share = choice.latency
+    return _Cut(pruned_graph, share, latency_us, choice.trial_count, curves)
 
 
 def _most_levels(channels: Channels, step: PruneChannels, materials: Materials) -> int | None:
-    """Levels of a group that there is time for; None where only the search takes any."""
+    """Largest number of levels of a group; None where nothing but the search takes time."""
     groups = max(1, len(channels.groups))
     if step.scope == SENSITIVITY or materials.measure and step.scope != UNIFORM:
         return max(2, 1 + _MOST_TRIALS // groups)
@@ -173,9 +178,9 @@ def _most_levels(channels: Channels, step: PruneChannels, materials: Materials) 
 
 
 def _curves(
-    graph: Graph, channels: Channels, ladder: Ladder, lost: Sequence[Doubles]
+    graph: Graph, channels: Channels, ladder: Ladder, losses: Sequence[Doubles]
 ) -> tuple[dict[str, Any], ...]:
-    """What each level of each group adds to the loss, for conversion.json."""
+    """Additional loss of each level of each group, as plain data for conversion.json."""
     return tuple(
         {
             "layers": [
@@ -186,7 +191,7 @@ def _curves(
             "channels": list(counts),
             "loss_added": [round(float(loss), 5) for loss in of_group],
         }
-        for order, counts, of_group in zip(ladder.orders, ladder.counts, lost, strict=True)
+        for order, counts, of_group in zip(ladder.orders, ladder.counts, losses, strict=True)
     )
 
 
@@ -205,15 +210,15 @@ def _importance(
     return by_taylor(graph, channels, gradients)
 
 
-def _kept(channels: Channels, removed: Collection[int]) -> dict[str, Rows]:
-    """Name of each node to the channels that are left of its output."""
-    gone = np.array(sorted(removed), np.int64)
+def _remaining_channels(channels: Channels, channel_numbers: Collection[int]) -> dict[str, Rows]:
+    """Name of each node to the remaining channels of its output, without `channel_numbers`."""
+    gone = np.array(sorted(channel_numbers), np.int64)
     return {name: np.flatnonzero(~np.isin(of, gone)) for name, of in channels.of.items()}
 
 
-def _widths(graph: Graph, pruned: Graph) -> dict[str, list[int]]:
-    """Of each layer that became narrower: its channels before and after."""
-    after = pruned.by_name()
+def _widths(graph: Graph, pruned_graph: Graph) -> dict[str, list[int]]:
+    """Name of each narrower layer to its number of channels before and after."""
+    after = pruned_graph.by_name()
     return {
         node.name: [node.shape[-1], after[node.name].shape[-1]]
         for node in graph.nodes
@@ -221,13 +226,13 @@ def _widths(graph: Graph, pruned: Graph) -> dict[str, list[int]]:
     }
 
 
-def _warnings(step: PruneChannels, left: float, materials: Materials) -> tuple[str, ...]:
+def _warnings(step: PruneChannels, share: float, materials: Materials) -> tuple[str, ...]:
     if step.of == LATENCY and materials.measure is None:
         return ("no latency is measured here: the MACs are used instead",)
-    if abs(left - step.ratio) < 0.05:
+    if abs(share - step.ratio) < 0.05:
         return ()
     return (
-        f"{left:.0%} of the {step.of} are left, {step.ratio:.0%} were asked for: in multiples of "
+        f"{share:.0%} of the {step.of} are left, {step.ratio:.0%} were asked for: in multiples of "
         f"{step.multiple} channels, and without the channels that must stay, there is no nearer "
         "choice",
     )

@@ -1,4 +1,4 @@
-"""Files of narrower models, to be measured before one of them is trained."""
+"""Files of narrower models, which are measured before one of these models is trained."""
 
 from __future__ import annotations
 
@@ -19,11 +19,7 @@ from converters.prune_channels.ladder import Doubles, Ladder, Levels
 
 
 class Trials:
-    """Measures choices; to be used in a `with`, which keeps the files so long.
-
-    Attributes:
-        us: Choice to its latency when it was measured last, in microseconds.
-    """
+    """Measures choices. It is used in a `with` statement, at whose end its files are deleted."""
 
     def __init__(
         self, graph: Graph, channels: Channels, ladder: Ladder, materials: Materials
@@ -32,7 +28,8 @@ class Trials:
         self._materials = materials
         self._folder = TemporaryDirectory(prefix="kedge-widths-")
         self._paths: dict[tuple[int, ...], Path] = {}
-        self.us: dict[tuple[int, ...], float] = {}
+        #: Choice to its latency in the last measurement, in microseconds.
+        self.latency_us: dict[tuple[int, ...], float] = {}
 
     def __enter__(self) -> Trials:
         return self
@@ -45,12 +42,16 @@ class Trials:
     ) -> None:
         self._folder.cleanup()
 
-    def measured(self, levels: Levels, measure: Measure) -> Doubles:
-        """Latency of choices, as shares of that of the whole model in the same measurement.
+    def measure_choices(self, levels: Levels, measure: Measure) -> Doubles:
+        """Measure the latency of choices.
 
         Args:
-            levels: Shape (choices, groups).
-            measure: Measures files.
+            levels: Choices, int64, shape (choices, groups).
+            measure: Function that measures files.
+
+        Returns:
+            Latency of each choice as a share of the whole model's in the same measurement, float64,
+            shape (choices,).
 
         Raises:
             ConversionError: A file cannot be written or measured.
@@ -62,14 +63,16 @@ class Trials:
             paths.append(self._path(row))
             report(Progress("write widths", done, len(rows)))
         report(Progress("measure widths", 0, len(rows)))
-        found = latencies_us(measure, paths)
+        latencies = latencies_us(measure, paths)
         report(Progress("measure widths", len(rows), len(rows)))
-        self.us |= dict(zip(rows, found, strict=True))
-        return np.array(found[1:]) / found[0]
+        self.latency_us |= dict(zip(rows, latencies, strict=True))
+        return np.array(latencies[1:]) / latencies[0]
 
     def _path(self, row: tuple[int, ...]) -> Path:
         if row not in self._paths:
-            graph = without_channels(self._graph, self._channels, self._ladder.removed(row))
+            graph = without_channels(
+                self._graph, self._channels, self._ladder.channels_to_remove(row)
+            )
             path = Path(self._folder.name) / ("_".join(map(str, row)) + ".tflite")
             write_trial(graph, path, self._materials)
             self._paths[row] = path

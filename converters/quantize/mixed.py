@@ -91,7 +91,7 @@ def quantize_mixed(draft: Draft, step: MixedW8A8, materials: Materials) -> Draft
         mixture = Mixture(quantize(floats), floats, (), reached)
         mixture = try_int16(mixture, prepared, judge, step.max_drop, materials.report)
     facts = {
-        **prepared.found,
+        **prepared.facts,
         "max_drop": step.max_drop,
         "drop_all_int8": round(judge.accuracy - whole.accuracy, 4),
         "drop": round(judge.accuracy - mixture.reached.accuracy, 4),

@@ -39,7 +39,7 @@ class CalibratedFile:
     """The float .tflite."""
     ranges: Ranges
     """Position of each activation's tensor to its lowest and highest number."""
-    found: dict[str, Any]
+    facts: dict[str, Any]
     """Facts about the improvements that were tried, as plain data."""
 
 
@@ -63,7 +63,7 @@ def quantize_w8a8(draft: Draft, step: PtqW8A8, materials: Materials) -> Draft:
     content_after = int8_file(prepared.content, prepared.ranges, step.io)
     refuse_floats(content_after, draft.keras_model, origin)
     return replace(
-        add_calibration(draft, step.calibration_samples, materials, prepared.found),
+        add_calibration(draft, step.calibration_samples, materials, prepared.facts),
         content=content_after,
         numbers=W8A8,
         io=step.io,
@@ -109,7 +109,7 @@ def prepare(
         file, layers = correct_biases(best.content, quantized, samples, report)
         candidate = CalibratedFile(file, ranges, {}) if layers else None
         best, facts["bias_correction"] = _better(best, candidate, layers, step.io, judge)
-    return replace(best, found=facts)
+    return replace(best, facts=facts)
 
 
 def _better(

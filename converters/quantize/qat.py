@@ -1,10 +1,10 @@
 """Quantization-aware training: the model learns to live with the rounding of an int8 file.
 
-The model is brought to its graph, so that nested models, shared layers, plain functions and
-BatchNormalization wherever it stands are no matter. Its ranges are first measured on real samples;
-then it is trained on with every weight and activation rounded as the file will round them. What is
-written are weights that lie on the file's own grid, and the ranges that training found; the file is
-held against what was trained before anybody gets it.
+The training uses the graph of the model, so that nested models, shared layers, plain functions and
+BatchNormalization at any place are supported. First the ranges are measured on real samples. Then
+the training continues, and every weight and activation is rounded as the file will round it. The
+file contains weights on its own grid and the ranges that the training learned. It is compared with
+the trained model before it is returned.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ from converters.training.teachers import describe_teachers, make_teacher
 from converters.training.trainable import folded_graph
 
 
-def train(draft: Draft, step: QatW8A8, materials: Materials) -> Draft:
-    """Train the model on with fake quantization.
+def train_quantized(draft: Draft, step: QatW8A8, materials: Materials) -> Draft:
+    """Continue the training of the model with fake quantization.
 
     Args:
         draft: A draft that is not quantized.
         step: Epochs, learning rate and batch size.
-        materials: With the split "train".
+        materials: Samples with the split "train".
 
     Raises:
-        ConversionError: A layer cannot be trained so, or the file does not answer as what was
-            trained; the message names the layer.
+        ConversionError: A layer cannot be trained with fake quantization, or the answers of the
+            file differ from those of the trained model; the message names the layer.
     """
     source = materials.source
     graph = folded_graph(draft)
@@ -60,46 +60,46 @@ def train(draft: Draft, step: QatW8A8, materials: Materials) -> Draft:
         graph, rounding.learned_nodes, samples, materials.seed, materials.report
     )
     sizes = kernel_sizes(graph)
-    scaled = scale_kernels(graph, {key: 1 / size for key, size in sizes.items()})
+    scaled_graph = scale_kernels(graph, {key: 1 / size for key, size in sizes.items()})
     with scope(materials.strategy):
         wrapping = Wrapping(rounding, start, sizes)
-        model = build_model(scaled, wrapping)
+        model = build_model(scaled_graph, wrapping)
     teacher = make_teacher(step, materials, model) if step.is_taught else None
-    found = train_on(model, step, materials, "train", teacher, preserve_callbacks(draft.keep))
-    found |= describe_teachers(step)
-    trained = scale_kernels(weights_of(scaled, model), sizes)
-    on_grid = with_weights(trained, round_kernels(trained))
+    facts = train_on(model, step, materials, "train", teacher, preserve_callbacks(draft.keep))
+    facts |= describe_teachers(step)
+    trained_graph = scale_kernels(weights_of(scaled_graph, model), sizes)
+    on_grid = with_weights(trained_graph, round_kernels(trained_graph))
     bounds = wrapping.bounds()
-    written = build_model(on_grid, Wrapping(rounding, bounds, {}))
-    exported = written
+    rounded_model = build_model(on_grid, Wrapping(rounding, bounds, {}))
+    exported_model = rounded_model
     if rounding.rounded_twice:
-        exported = build_model(on_grid, Wrapping(rounding, bounds, {}, twice=False))
-    function = source.function_of(lambda x: exported(x, training=False))
-    simulated = Simulation(on_grid, rounding, bounds, written)
-    content, comparison = _as_file(function, draft.io, simulated, materials)
+        exported_model = build_model(on_grid, Wrapping(rounding, bounds, {}, twice=False))
+    function = source.function_of(lambda x: exported_model(x, training=False))
+    simulation = Simulation(on_grid, rounding, bounds, rounded_model)
+    content, comparison = _write_file(function, draft.io, simulation, materials)
     return replace(
-        draft, graph=on_grid, numbers=W8A8, content=content, found={**found, **comparison}
+        draft, graph=on_grid, numbers=W8A8, content=content, found={**facts, **comparison}
     )
 
 
-def _as_file(
-    function: Any, io: str, simulated: Simulation, materials: Materials
+def _write_file(
+    function: Any, io: str, simulation: Simulation, materials: Materials
 ) -> tuple[bytes, dict[str, Any]]:
-    """The file, which was seen to answer as what was trained, and how near it comes."""
+    """Convert to a file and compare it with the simulation; the facts are for conversion.json."""
     source, report = materials.source, materials.report
     content = convert_function(function, report, W8A8, io)
-    check_inside(simulated, content, str(source.path))
+    check_inside(simulation, content, str(source.path))
     report(Progress("compare with the file", 0, 0))
-    apart = measure_difference(
-        simulated,
+    difference = measure_difference(
+        simulation,
         content,
         materials.samples[VALIDATION],
         source.probabilities,
         materials.seed,
     )
-    check_faithful(apart, str(source.path))
+    check_faithful(difference, str(source.path))
     return content, {
-        "compared_samples": apart.samples,
-        "same_class": round(apart.agreed, 4),
-        "farthest_layer_steps": round(max(apart.steps.values(), default=0.0), 3),
+        "compared_samples": difference.samples,
+        "same_class": round(difference.agreed, 4),
+        "farthest_layer_steps": round(max(difference.steps.values(), default=0.0), 3),
     }

@@ -23,7 +23,7 @@ class PruneChannels(Step):
 
     kind: ClassVar[str] = "channels"
     phase: ClassVar[str] = SHAPE
-    function: ClassVar[str] = "converters.prune_channels.technique:prune"
+    function: ClassVar[str] = "converters.prune_channels.technique:prune_channels"
     uses: ClassVar[tuple[str, ...]] = (TRAIN,)
     trains: ClassVar[bool] = True
     macs_ratio: float = number(0.0, 0.01, 0.99)
@@ -104,7 +104,7 @@ class PruneBlocks(Step):
 
     kind: ClassVar[str] = "blocks"
     phase: ClassVar[str] = SHAPE
-    function: ClassVar[str] = "converters.prune_blocks.technique:prune"
+    function: ClassVar[str] = "converters.prune_blocks.technique:prune_blocks"
     uses: ClassVar[tuple[str, ...]] = (TRAIN,)
     trains: ClassVar[bool] = True
     macs_ratio: float = number(0.0, 0.01, 0.99)

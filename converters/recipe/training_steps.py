@@ -73,7 +73,7 @@ class QatW8A8(TeacherStep):
 
     kind: ClassVar[str] = "qat_w8a8"
     phase: ClassVar[str] = NUMBERS
-    function: ClassVar[str] = "converters.quantize.qat:train"
+    function: ClassVar[str] = "converters.quantize.qat:train_quantized"
     teacher: str = choice("none", "original")
     """Whether the original model teaches; `teachers` teach in any case."""
 

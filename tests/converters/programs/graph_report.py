@@ -36,7 +36,7 @@ from converters.prune_channels.channels import channels_of
 from converters.prune_channels.choose import (
     GLOBAL,
     UNIFORM,
-    Target,
+    WidthTarget,
     choose_widths,
     importance_losses,
 )
@@ -92,9 +92,9 @@ def pruned(graph: Any, x: np.ndarray) -> Any:
         ladder = ladder_of(channels, importance, Bounds(4, 4))
         lost = importance_losses(ladder, importance)
         choice = choose_widths(
-            ladder, Sizes(graph, channels, ladder), lost, Target(0.5, scope=scope)
+            ladder, Sizes(graph, channels, ladder), lost, WidthTarget(0.5, scope=scope)
         )
-        removed = ladder.removed(choice.levels)
+        removed = ladder.channels_to_remove(choice.levels)
         small = without_channels(graph, channels, removed)
         before = answers(build_model(masked(graph, channels, removed)), x)
         after = answers(build_model(small), x)
@@ -111,7 +111,7 @@ def mended(graph: Any, x: np.ndarray) -> Any:
     """Errors of a graph with fewer channels, before and after the others make up for them."""
     channels = channels_of(graph)
     ladder = ladder_of(channels, by_norm(graph, channels, 2), Bounds(4, 4))
-    removed = ladder.removed([min(1, len(counts) - 1) for counts in ladder.counts])
+    removed = ladder.channels_to_remove([min(1, len(counts) - 1) for counts in ladder.counts])
     small = without_channels(graph, channels, removed)
     kept = {name: np.flatnonzero(~np.isin(of, list(removed))) for name, of in channels.of.items()}
     samples = Samples(x, np.arange(len(x)) % 4)
@@ -174,7 +174,7 @@ def trained(name: str, model: Any, x: np.ndarray, folder: Path) -> Any:
 
     qat.check_inside = check
     try:
-        draft = qat.train(Draft(source, read_graph(model)), step, materials)
+        draft = qat.train_quantized(Draft(source, read_graph(model)), step, materials)
     finally:
         qat.check_inside = check_inside
     file = emit(draft, folder / f"{name}.tflite", ignore)

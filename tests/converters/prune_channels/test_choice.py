@@ -17,7 +17,7 @@ from converters.prune_channels.choose import (
     PARAMETERS,
     UNIFORM,
     Choice,
-    Target,
+    WidthTarget,
     choose_widths,
     importance_losses,
 )
@@ -60,17 +60,19 @@ class Case:
         self.sizes = Sizes(graph, self.channels, self.ladder)
         self.lost = importance_losses(self.ladder, self.importance)
 
-    def choose(self, target: Target, measure: Any = None) -> Choice:
+    def choose(self, target: WidthTarget, measure: Any = None) -> Choice:
         return choose_widths(self.ladder, self.sizes, self.lost, target, measure)
 
     def small(self, choice: Choice) -> Graph:
-        return without_channels(self.graph, self.channels, self.ladder.removed(choice.levels))
+        return without_channels(
+            self.graph, self.channels, self.ladder.channels_to_remove(choice.levels)
+        )
 
     def widths(self, levels: np.ndarray | tuple[int, int, int]) -> list[int]:
         return [counts[level] for counts, level in zip(self.ladder.counts, levels, strict=True)]
 
     def importance_lost(self, levels: np.ndarray | tuple[int, int, int]) -> float:
-        return sum(self.importance[channel] for channel in self.ladder.removed(levels))
+        return sum(self.importance[channel] for channel in self.ladder.channels_to_remove(levels))
 
 
 @pytest.fixture
@@ -83,7 +85,7 @@ def wide() -> Any:
 @pytest.mark.parametrize("ratio", [0.3, 0.5, 0.8])
 def test_what_stays_are_multiples_and_near_the_aim(scope: str, multiple: int, ratio: float) -> None:
     case = Case(chain(64, 64, 32, 4), Bounds(multiple, 8))
-    choice = case.choose(Target(ratio, scope=scope))
+    choice = case.choose(WidthTarget(ratio, scope=scope))
     small = case.small(choice)
     widths = [node.shape[-1] for node in small.nodes[1:-1]]
     assert all(width % multiple == 0 and width >= 8 for width in widths)
@@ -91,7 +93,7 @@ def test_what_stays_are_multiples_and_near_the_aim(scope: str, multiple: int, ra
 
 
 def test_parameters_can_be_what_is_aimed_at(wide: Any) -> None:
-    small = wide.small(wide.choose(Target(0.4, PARAMETERS)))
+    small = wide.small(wide.choose(WidthTarget(0.4, PARAMETERS)))
     assert parameters(small) / parameters(wide.graph) == pytest.approx(0.4, abs=0.04)
 
 
@@ -117,7 +119,7 @@ def test_every_choice_costs_what_the_graph_then_costs() -> None:
     tops = [len(counts) for counts in case.ladder.counts]
     assert np.prod(tops) > 4
     for levels in np.ndindex(*tops):
-        small = without_channels(case.graph, case.channels, case.ladder.removed(levels))
+        small = without_channels(case.graph, case.channels, case.ladder.channels_to_remove(levels))
         assert case.sizes.macs(np.array([levels]))[0] == macs(small)
         assert case.sizes.parameters(np.array([levels]))[0] == parameters(small)
 
@@ -131,8 +133,8 @@ def test_the_smallest_channels_go_first() -> None:
     channels = channels_of(changed)
     for order in (1, 2):
         case = Case(changed, Bounds(4, 4), by_norm(changed, channels, order))
-        choice = case.choose(Target(0.35))
-        assert case.ladder.removed(choice.levels) == {*channels.of["conv1"][4:].tolist()}
+        choice = case.choose(WidthTarget(0.35))
+        assert case.ladder.channels_to_remove(choice.levels) == {*channels.of["conv1"][4:].tolist()}
 
 
 def test_a_latency_that_follows_the_macs_is_foretold_exactly(wide: Any) -> None:
@@ -172,7 +174,7 @@ def test_of_choices_with_as_many_macs_the_one_that_the_board_likes_is_taken(
     wide: Any, ratio: float, noise: float
 ) -> None:
     board = Board(wide, noise)
-    blind, measured = wide.choose(Target(ratio)), wide.choose(Target(ratio), board)
+    blind, measured = wide.choose(WidthTarget(ratio)), wide.choose(WidthTarget(ratio), board)
     small = wide.small(measured)
     assert macs(small) / macs(wide.graph) == pytest.approx(ratio, abs=0.04)
     whole = board.true(wide.ladder.whole[None])[0]
@@ -199,9 +201,9 @@ def test_what_was_fast_once_by_chance_is_not_taken(wide: Any) -> None:
             return shares
 
     board = Jumps(wide)
-    calm = wide.choose(Target(0.5), Board(wide))
+    calm = wide.choose(WidthTarget(0.5), Board(wide))
     assert (
-        board.true([wide.choose(Target(0.5), board).levels])[0]
+        board.true([wide.choose(WidthTarget(0.5), board).levels])[0]
         <= 1.1 * (board.true([calm.levels])[0])
     )
 
@@ -209,7 +211,7 @@ def test_what_was_fast_once_by_chance_is_not_taken(wide: Any) -> None:
 @pytest.mark.parametrize("scope", [UNIFORM, GLOBAL])
 def test_latency_can_be_what_is_aimed_at(wide: Any, scope: str) -> None:
     board = Board(wide)
-    choice = wide.choose(Target(0.6, LATENCY, scope), board)
+    choice = wide.choose(WidthTarget(0.6, LATENCY, scope), board)
     assert choice.latency == pytest.approx(0.6, abs=0.06)
     assert board.true([choice.levels])[0] / board.true(wide.ladder.whole[None])[0] == pytest.approx(
         choice.latency
@@ -218,12 +220,12 @@ def test_latency_can_be_what_is_aimed_at(wide: Any, scope: str) -> None:
 
 def test_a_board_is_not_asked_about_everything(wide: Any) -> None:
     board = Board(wide)
-    choice = wide.choose(Target(0.5), board)
-    assert choice.measured <= board.asked < 70
+    choice = wide.choose(WidthTarget(0.5), board)
+    assert choice.trial_count <= board.asked < 70
     assert choice.latency is not None
 
 
 def test_nobody_measures_then_macs_decide(wide: Any) -> None:
-    choice = wide.choose(Target(0.5, LATENCY))
-    assert choice == wide.choose(Target(0.5, MACS))
+    choice = wide.choose(WidthTarget(0.5, LATENCY))
+    assert choice == wide.choose(WidthTarget(0.5, MACS))
     assert choice.latency is None

@@ -76,13 +76,13 @@ def train_quantized(draft: Draft, step: QatW8A8, materials: Materials) -> Draft:
         exported_model = build_model(on_grid, Wrapping(rounding, bounds, {}, twice=False))
     function = source.function_of(lambda x: exported_model(x, training=False))
     simulation = Simulation(on_grid, rounding, bounds, rounded_model)
-    content, comparison = _write_file(function, draft.io, simulation, materials)
+    content, comparison = _convert_and_compare(function, draft.io, simulation, materials)
     return replace(
         draft, graph=on_grid, numbers=W8A8, content=content, found={**facts, **comparison}
     )
 
 
-def _write_file(
+def _convert_and_compare(
     function: Any, io: str, simulation: Simulation, materials: Materials
 ) -> tuple[bytes, dict[str, Any]]:
     """Convert to a file and compare it with the simulation; the facts are for conversion.json."""

@@ -139,4 +139,4 @@ def test_without_a_board_macs_stand_in_for_latency(
     before, after = record.found["macs"]
     assert after / before == pytest.approx(0.5, abs=0.05)
     assert (record.found["chosen_by"], list(record.found["latency_us"])) == ("macs", [])
-    assert any("nobody measures" in warning for warning in conversion.warnings)
+    assert any("no latency is measured" in warning for warning in conversion.warnings)

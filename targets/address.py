@@ -1,4 +1,4 @@
-"""Where an SSH server listens, as a person writes it."""
+"""Addresses of SSH servers, in the form that a person writes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class AddressError(TargetError):
 
 @dataclass(frozen=True)
 class Address:
-    """Where an SSH server listens; what is `None` is for ~/.ssh/config to say."""
+    """Address of an SSH server; ~/.ssh/config supplies what is `None`."""
 
     user: str | None
     host: str

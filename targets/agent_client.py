@@ -28,14 +28,14 @@ from targets.transport import Channel, UnreachableError
 #: Longest wait for an answer that needs no job on the board.
 ANSWER_TIMEOUT_S = 60.0
 
-#: An agent that says nothing at all for so long while a file travels is lost.
+#: An agent that is silent for longer while a file is sent counts as lost.
 TRANSFER_TIMEOUT_S = 120.0
 
-#: Another host that sends the same file is waited for so long.
+#: Longest wait for another host that sends the same file.
 BUSY_TIMEOUT_S = 600.0
 _BUSY_EVERY_S = 0.5
 
-#: A login shell may print so many lines before the agent's first answer.
+#: Largest number of lines that a login shell may print before the agent's first answer.
 MOST_GREETING_LINES = 200
 
 _GREETING_TAIL = 500
@@ -114,7 +114,7 @@ class AgentClient:
         except KeyboardInterrupt:
             if on_event is not None:
                 on_event({"phase": "ends early; Ctrl-C again drops what was measured"})
-            # Of the same number, so that the answer of the work is not taken for a late one.
+            # The request keeps its number, so that the answer of the work does not count as late.
             self._send(encode(Request(self._last_id, "stop", {})), ANSWER_TIMEOUT_S)
             answer = self._answer(timeout_s, on_event)
             self._answer(ANSWER_TIMEOUT_S, None)

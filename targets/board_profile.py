@@ -22,7 +22,7 @@ ASSUMED = "assumed"
 
 @dataclass(frozen=True)
 class SourcedFact:
-    """Something known, and from where."""
+    """A fact and its source."""
 
     value: str
     source: str
@@ -30,7 +30,7 @@ class SourcedFact:
 
 @dataclass(frozen=True)
 class Caveat:
-    """What a person should know before relying on a board."""
+    """Limitation of a board that a person should know before relying on it."""
 
     cause: str
     fix: str

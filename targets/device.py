@@ -27,7 +27,7 @@ from targets.runtimes.release import RuntimeChoice
 from targets.runtimes.wheels import find_wheels
 from targets.staged_file import StagedFile
 
-#: Another host's benchmark is waited for so long.
+#: Longest wait for another host's benchmark.
 RESERVE_TIMEOUT_S = 600.0
 
 #: Unzipping and syncing 100 MB on a slow SD card.

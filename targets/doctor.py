@@ -41,7 +41,7 @@ USB_2_MBITS = 480
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that stands in the way, or that a person should know."""
+    """One problem of a board: it blocks, or the user should know it."""
 
     level: str
     """`blocks` or `warns`."""
@@ -58,12 +58,12 @@ class WheelToSend:
     name: str
     size_bytes: int
     is_exact: bool
-    """Whether the size is that of the file itself, which is here already."""
+    """Whether the size is that of the file, which this computer has; else it is an estimate."""
 
 
 @dataclass(frozen=True)
 class FirstUse:
-    """What the first push or benchmark will send."""
+    """Files that the first push or benchmark will send."""
 
     agent_bytes: int
     """Size of the agent to send; 0 when the board has it."""

@@ -1,4 +1,4 @@
-"""How models are executed on a target: what its entry in `kedge.toml` says of it."""
+"""How models are executed on a target, as its entry in `kedge.toml` says."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ExecutionError(TargetError):
 
 @dataclass(frozen=True)
 class Execution:
-    """How models are executed on a target; what is not given is chosen by kedge."""
+    """How models are executed on a target; kedge chooses what the entry leaves out."""
 
     runtime: str | None = None
     """`NAME`, `NAME VERSION`, or `board:NAME` for one that the board's own Python has."""
@@ -37,7 +37,7 @@ class Execution:
     threads: int | None = None
     """Threads of the runtime where a command does not say."""
     cores: tuple[int, ...] = ()
-    """The cores that inference is kept to; empty for all."""
+    """Cores that inference is kept to; empty for all."""
 
     @property
     def drives_edgetpu(self) -> bool:
@@ -103,9 +103,9 @@ def _check_runtime(where: str, runtime: str) -> None:
     name, _, version = runtime.partition(" ")
     is_boards = distribution_of(name) != name
     if distribution_of(name) not in RUNTIME_MODULES or (is_boards and version):
-        known = ", ".join(RUNTIME_MODULES)
+        names = ", ".join(RUNTIME_MODULES)
         raise ExecutionError(
-            f"{where}: there is no runtime {runtime!r}; known are {known}",
+            f"{where}: there is no runtime {runtime!r}; known are {names}",
             'Write runtime = "NAME", "NAME VERSION", or "board:NAME" for one that the board has.',
         )
 

@@ -55,10 +55,10 @@ class Target:
     address: str
     """`local`, or `[USER@]HOST[:PORT]`; HOST may be one of ~/.ssh/config."""
     host_key: str | None = None
-    """`SHA256:…`, as `ssh-keygen -l` prints it; always there for an SSH target."""
+    """Fingerprint `SHA256:…`, as `ssh-keygen -l` prints it; every SSH target has one."""
     host_key_type: str | None = None
     identity: Path | None = None
-    """The private key to log in with; without it, the SSH agent and the usual keys are tried."""
+    """Path of the private key for the login; `None` for the SSH agent and the usual keys."""
     root: str = DEFAULT_ROOT
     """The folder on the board that belongs to kedge."""
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -67,7 +67,7 @@ class Target:
     jump_host_keys: Mapping[str, str] = field(default_factory=dict)
     """`TYPE SHA256:…` of each jump host by HOST or [HOST]:PORT; others are in known_hosts."""
     board: str | None = None
-    """The kind of board, as `targets/boards` names it; `None` when it was not recognised."""
+    """Kind of board: a name in `targets/boards`; `None` for an unknown board."""
     execution: Execution = Execution()
 
     @property
@@ -113,9 +113,9 @@ class Inventory:
         """
         targets = self.targets
         if name not in targets:
-            known = ", ".join(targets) or "none"
+            names = ", ".join(targets) or "none"
             raise InventoryError(
-                f"no target is called {name!r} in {self.path}; there are: {known}",
+                f"no target is called {name!r} in {self.path}; there are: {names}",
                 f"Add it: kedge target add {name} USER@HOST",
             )
         return targets[name]
@@ -236,8 +236,8 @@ class Inventory:
             raise InventoryError(f"{where} must be a table")
         unknown = sorted(set(entry) - _KEYS)
         if unknown:
-            known = ", ".join(sorted(_KEYS))
-            raise InventoryError(f"{where} has an unknown key {unknown[0]!r}", f"Known: {known}.")
+            names = ", ".join(sorted(_KEYS))
+            raise InventoryError(f"{where} has an unknown key {unknown[0]!r}", f"Known: {names}.")
         texts = {key: _text(where, entry, key) for key in _TEXTS}
         address = texts["address"]
         if address is None:
@@ -317,7 +317,7 @@ def _entry_of(target: Target) -> Table:
 
 
 def _others(document: tomlkit.TOMLDocument) -> str:
-    """What the file holds besides the targets, in a form that can be compared."""
+    """Return all of the file but the targets, in a form that can be compared."""
     return repr({key: value for key, value in document.unwrap().items() if key != "targets"})
 
 
@@ -388,7 +388,7 @@ def _check_ssh(where: str, address: str, host_key: str | None, host_key_type: st
             f"{where}: host_key must be SHA256:… of the board's host key, found {host_key!r}", hint
         )
     if host_key_type is not None and host_key_type not in _HOST_KEY_TYPES:
-        known = ", ".join(_HOST_KEY_TYPES)
+        types = ", ".join(_HOST_KEY_TYPES)
         raise InventoryError(
-            f"{where}: host_key_type must be one of {known}, found {host_key_type!r}", hint
+            f"{where}: host_key_type must be one of {types}, found {host_key_type!r}", hint
         )

@@ -1,4 +1,4 @@
-"""What a board is before anything is sent to it: read by one shell script, without changing it."""
+"""Reads what a board is before anything is sent to it, with one script that changes nothing."""
 
 from __future__ import annotations
 
@@ -234,7 +234,7 @@ def _python_fields(match: re.Match[str]) -> dict[str, Any]:
 
 
 def _facts_of_sh(values: Mapping[str, str]) -> dict[str, Any]:
-    """What a board without Python tells: enough to say what it is, and why nothing loads."""
+    """Return the facts of a board without Python: what it is, and why nothing loads there."""
     machine = values.get("machine", "")
     if values.get("bits") == "1" and machine in ("aarch64", "armv8l"):  # ELFCLASS32
         machine = "armv7l"

@@ -155,8 +155,8 @@ def _sources() -> str:
     sources: dict[str, str] = {}
     _collect(_RUNTIMES_MODULE, sources)
     _collect(_FACTS_MODULE, sources)
-    packed = zlib.compress(json.dumps(list(sources.items())).encode(), 9)
-    return base64.b64encode(packed).decode()
+    data = zlib.compress(json.dumps(list(sources.items())).encode(), 9)
+    return base64.b64encode(data).decode()
 
 
 def _collect(module: str, sources: dict[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""Real samples for a board, and what it answered."""
+"""Real samples for a board, and its answers."""
 
 from __future__ import annotations
 

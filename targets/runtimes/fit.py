@@ -82,9 +82,9 @@ def missing_features(release: RuntimeRelease, facts: Facts) -> list[str]:
     present = facts.cpu_features
     if not present or facts.emulated:
         return []
-    needed = release.cpu_features.get(facts.machine, ())
+    features = release.cpu_features.get(facts.machine, ())
     return [
-        name for name in needed if name not in present and _64_BIT_NAMES.get(name) not in present
+        name for name in features if name not in present and _64_BIT_NAMES.get(name) not in present
     ]
 
 

@@ -29,7 +29,7 @@ class RuntimeRelease:
     numpy_2: bool
     """Whether it also works with numpy 2."""
     about_bytes: int
-    """Size of its wheel, roughly, for who has not downloaded it yet."""
+    """Approximate size of its wheel, for a wheel that is not downloaded yet."""
     cpu_features: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Features that its code uses without asking whether the CPU has them, by architecture."""
 

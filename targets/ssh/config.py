@@ -38,7 +38,7 @@ class SshConfigError(TargetError):
 
 @dataclass(frozen=True)
 class HostSettings:
-    """What the configuration says of one host; `None` where it says nothing."""
+    """Settings of one host in the configuration; `None` for a setting that it does not have."""
 
     host: str
     """Name or number to connect to: `HostName`, or the host as the user wrote it."""

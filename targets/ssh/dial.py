@@ -71,9 +71,9 @@ class Session:
             key = self.transport.get_remote_server_key()
             self.host_key = HostKey(key.get_name(), key.fingerprint)
         except BaseException as error:
-            reported_error = self._error_for(error, key_type)
+            cause = self._error_for(error, key_type)
             self.close()
-            raise reported_error from error
+            raise cause from error
 
     def close(self) -> None:
         """End the connection, and the command that it runs through; safe to call twice."""

@@ -64,17 +64,17 @@ def check_host_key(server: SshServer, key: HostKey) -> None:
         HostKeyError: The server may be another machine, or no key of it is known: nothing may be
             sent to it.
     """
-    accepted_keys = known_keys(server)
-    if any(known_key.fingerprint == key.fingerprint for known_key in accepted_keys):
+    trusted_keys = known_keys(server)
+    if any(known_key.fingerprint == key.fingerprint for known_key in trusted_keys):
         return
-    if not accepted_keys:
+    if not trusted_keys:
         raise HostKeyError(
             f"the host key of {server.name} is not known: it shows {key.kind} {key.fingerprint}",
             f"Connect once with `ssh -p {server.port} {server.user}@{server.host}`, which asks and "
             "keeps it in ~/.ssh/known_hosts; or add the target again, which pins it in kedge.toml.",
         )
     raise HostKeyError(
-        f"the host key of {server.name} has changed: {accepted_keys[0].fingerprint} was accepted, "
+        f"the host key of {server.name} has changed: {trusted_keys[0].fingerprint} was accepted, "
         f"{key.fingerprint} is shown now; this may be another machine",
         _hint_for_new_key(server),
     )

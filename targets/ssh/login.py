@@ -42,19 +42,19 @@ class _Login:
     def __init__(self, transport: paramiko.Transport, server: SshServer) -> None:
         self.transport = transport
         self.server = server
-        self.tried: list[str] = []
+        self.attempts: list[str] = []
         self.skipped_keys: list[SkippedKey] = []
         self.nobody_answers = False
         self.was_asked = False
 
     def act(self) -> None:
         methods = self._methods()
-        finished: set[str] = set()
+        tried_methods: set[str] = set()
         while methods:
             for name, method in _METHODS.items():
-                if name not in methods or name in finished:
+                if name not in methods or name in tried_methods:
                     continue
-                finished.add(name)
+                tried_methods.add(name)
                 next_methods = method(self)
                 if next_methods is not None:
                     methods = next_methods
@@ -72,7 +72,7 @@ class _Login:
     def keys(self) -> Sequence[str] | None:
         with contextlib.closing(keys_for(self.server, self.skipped_keys)) as keys:
             for name, key in keys:
-                self.tried.append(name)
+                self.attempts.append(name)
                 try:
                     return list(self.transport.auth_publickey(self.server.user, key))
                 except _AUTH_FAILED as error:
@@ -136,20 +136,20 @@ class _Login:
         self._note("the answers to its questions")
 
     def _note(self, what: str) -> None:
-        if what not in self.tried:
-            self.tried.append(what)
+        if what not in self.attempts:
+            self.attempts.append(what)
 
     def _cut(self, error: Exception) -> LoginRefusedError:
-        count = len(self.tried)
+        count = len(self.attempts)
         return LoginRefusedError(
             f"{self.server.name} hung up on the login of {self.server.user} after {count} tries "
-            f"({', '.join(self.tried)}): {error}",
+            f"({', '.join(self.attempts)}): {error}",
             "If it allows few tries, name the right key: --identity KEY, or IdentityFile with "
             "IdentitiesOnly in ~/.ssh/config.",
         )
 
     def _refused(self, methods: Sequence[str]) -> LoginRefusedError:
-        server, attempts = self.server, ", ".join(self.tried) or "no key at all"
+        server, attempts = self.server, ", ".join(self.attempts) or "no key at all"
         message = f"{server.name} refused the login of {server.user} with {attempts}"
         message += "".join(f"; {key.why}" for key in self.skipped_keys)
         typing_methods = {"password", "keyboard-interactive"} & set(methods)

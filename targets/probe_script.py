@@ -36,21 +36,21 @@ COMMAND = "sh -c 'eval \"$(cat)\"'"
 #: -B of the call: a Python that may write would put bytecode beside its standard library.
 _ASK_PYTHON = """
 import os, sys
-found, archive, sha256, told, enough = sys.argv[1:6]
+command, archive, sha256, has_facts, enough = sys.argv[1:6]
 def lacks(name):
     from importlib.util import find_spec
     return find_spec(name) is None
 real = os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
 words = ["python=%d.%d" % sys.version_info[:2]]
-if os.path.realpath(found) != real:
+if os.path.realpath(command) != real:
     words.append("shim")
 old = sys.version_info < (3, 7)
-lacking = [] if old else [name for name in {needed!r} if lacks(name)]
-if lacking:
-    words.append("lacks:" + ",".join(lacking))
-sys.stdout.write("\\n" + " ".join(words + [real]) + "\\n")  # a shim may have asked something
+missing = [] if old else [name for name in {needed!r} if lacks(name)]
+if missing:
+    words.append("lacks:" + ",".join(missing))
+sys.stdout.write("\\n" + " ".join(words + [real]) + "\\n")  # a shim may have printed something
 sys.stdout.flush()
-if old or lacking:
+if old or missing:
     sys.exit(1)
 import base64, json, types, zlib
 if os.access(archive, os.R_OK):
@@ -64,7 +64,7 @@ for name, source in json.loads(zlib.decompress(base64.b64decode("{sources}")).de
 facts = sys.modules["{facts}"]
 print("installed=" + json.dumps(facts.installed_packages()))
 print("runtimes=" + json.dumps(sys.modules["{runtimes}"].board_runtimes()))
-if not told:
+if not has_facts:
     print("facts=" + json.dumps(facts.read_facts()))
 sys.exit(0 if sys.version_info[1] in json.loads(enough) and sys.maxsize > 2**32 else 1)
 """
@@ -89,22 +89,22 @@ df -Pk "$near" 2>/dev/null |
 while read -r _ place _ options _; do echo "mounted=$options $place"; done 2>/dev/null </proc/mounts
 for tree in "$root"/store/runtimes/*; do [ -d "$tree" ] && echo "tree=${{tree##*/}}"; done
 ask={ask}
-asked=" "
-told=
+checked_paths=" "
+has_facts=
 for name in {pythons}; do
-  found=$(command -v "$name" 2>/dev/null) || continue
-  real=$(readlink -f "$found" 2>/dev/null) || real="$found"
-  case "$asked" in *" $real "*) continue ;; esac
-  asked="$asked$real "
-  said=$("$found" -I -B -c "$ask" "$found" "$root/agent/{agent}.pyz" {agent} "$told" {enough} \\
-    2>/dev/null </dev/null)
+  program=$(command -v "$name" 2>/dev/null) || continue
+  real=$(readlink -f "$program" 2>/dev/null) || real="$program"
+  case "$checked_paths" in *" $real "*) continue ;; esac
+  checked_paths="$checked_paths$real "
+  reply=$("$program" -I -B -c "$ask" "$program" "$root/agent/{agent}.pyz" {agent} \\
+    "$has_facts" {enough} 2>/dev/null </dev/null)
   enough=$?
-  [ "$enough" = 126 ] && echo "refused=$found"
-  case "$said" in *python=*) echo "$said" ;; esac
-  case "$said" in *facts=*) told=yes ;; esac
+  [ "$enough" = 126 ] && echo "refused=$program"
+  case "$reply" in *python=*) echo "$reply" ;; esac
+  case "$reply" in *facts=*) has_facts=yes ;; esac
   [ "$enough" = 0 ] && break
 done
-if [ -z "$told" ]; then
+if [ -z "$has_facts" ]; then
   echo "kernel=$(uname -r)"
   echo "bits=$(od -An -tu1 -j4 -N1 /proc/self/exe 2>/dev/null | tr -d ' ')"
   echo "libc=$(getconf GNU_LIBC_VERSION 2>/dev/null || ldd --version 2>&1 | tr '\\n' ' ')"

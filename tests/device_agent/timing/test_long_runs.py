@@ -125,12 +125,13 @@ def test_a_real_model_does_not_leak(client: AgentClient) -> None:
 
     assert found is not None
     assert LEAKS not in found.verdict
-    assert found.runs >= found.kept == len(run.samples_ns) == len(run.series["starts"])
+    assert found.runs >= found.samples == len(run.samples_ns) == len(run.series["starts"])
     assert len(run.series["memory"]) > 2 * 100
 
 
-def test_the_moments_of_a_run_are_in_their_order(client: AgentClient) -> None:
-    run = measure(client, 1.5)
+def test_the_moments_of_a_run_are_in_their_order(client: AgentClient, root: Path) -> None:
+    # A model of a microsecond would use up its places for samples before the first tick.
+    run = measure(client, 2.5, fake_runtime(root, 0.003))
     moments = [seen.moment for seen in run.conditions]
     clocks = [seen.monotonic_ns for seen in run.conditions]
 

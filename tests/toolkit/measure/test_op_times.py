@@ -16,7 +16,7 @@ def test_a_board_that_fails_to_profile_costs_nothing_but_the_profile() -> None:
     def fail(*_: Any) -> OpTimes:
         raise AgentError("child_died", "pi: the inference process died: it crashed\nlast words")
 
-    found = ask_op_times(SimpleNamespace(profile=fail), None)  # type: ignore[arg-type]
+    found = ask_op_times(SimpleNamespace(jobs=SimpleNamespace(profile=fail)), None)  # type: ignore[arg-type]
 
     assert found.steps == []
     assert found.reason == "pi: the inference process died: it crashed"

@@ -77,9 +77,9 @@ def _block(graph: Graph, node: Node, stand_in: str) -> Block | None:
         return None
     if node.name in graph.outputs:
         return None
-    gone = _needless(graph, node.name, stand_in)
+    needless = _needless(graph, node.name, stand_in)
     cost = macs_by_node(graph)
-    return Block(node.name, stand_in, gone, sum(cost.get(name, 0) for name in gone))
+    return Block(node.name, stand_in, needless, sum(cost.get(name, 0) for name in needless))
 
 
 def _needless(graph: Graph, name: str, stand_in: str) -> tuple[str, ...]:

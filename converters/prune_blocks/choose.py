@@ -42,13 +42,13 @@ def remove_cheapest_blocks(
         The remaining graph, and the removed parts in order.
     """
     whole, before = macs(graph), loss_of(graph)
-    gone: list[Removal] = []
-    while len(gone) < count if count else macs(graph) > macs_ratio * whole:
+    removals: list[Removal] = []
+    while len(removals) < count if count else macs(graph) > macs_ratio * whole:
         blocks = optional_blocks(graph)
         if not count:
             least = (macs_ratio - _TOO_FAR) * whole
             fits = tuple(b for b in blocks if macs(graph) - b.macs >= least)
-            blocks = fits or (() if gone else blocks)
+            blocks = fits or (() if removals else blocks)
         if not blocks:
             break
         losses = [loss_of(without_block(graph, block)) for block in blocks]
@@ -58,8 +58,8 @@ def remove_cheapest_blocks(
         ]
         best = prices.index(min(prices))
         graph, before = without_block(graph, blocks[best]), losses[best]
-        gone.append(Removal(blocks[best], losses[best], len(blocks)))
-    return graph, tuple(gone)
+        removals.append(Removal(blocks[best], losses[best], len(blocks)))
+    return graph, tuple(removals)
 
 
 def remove_named(
@@ -79,16 +79,16 @@ def remove_named(
     Raises:
         ConversionError: A part is not optional; the hint names those that are.
     """
-    gone: list[tuple[Graph, Block, int]] = []
+    removals: list[tuple[Graph, Block, int]] = []
     for name in names:
         blocks = {block.name: block for block in optional_blocks(graph)}
         if name not in blocks:
-            without = ", ".join(block.name for _, block, _ in gone)
+            without = ", ".join(block.name for _, block, _ in removals)
             raise ConversionError(
                 f"{origin}: {name!r} is not a block that it can do without"
                 + (f" once {without} went" if without else ""),
                 f"Name in `remove` one of {', '.join(blocks)}" if blocks else "Name fewer blocks.",
             )
         graph = without_block(graph, blocks[name])
-        gone.append((graph, blocks[name], len(blocks)))
-    return graph, tuple(Removal(block, loss_of(rest), count) for rest, block, count in gone)
+        removals.append((graph, blocks[name], len(blocks)))
+    return graph, tuple(Removal(block, loss_of(rest), count) for rest, block, count in removals)

@@ -41,14 +41,14 @@ def prune_blocks(draft: Draft, step: PruneBlocks, materials: Materials) -> Draft
     _refuse_none(graph, step, str(source.path))
     judge = _Judge(graph, materials)
     if step.remove:
-        pruned_graph, gone = remove_named(graph, judge, step.remove, str(source.path))
+        pruned_graph, removals = remove_named(graph, judge, step.remove, str(source.path))
     else:
-        pruned_graph, gone = remove_cheapest_blocks(graph, judge, step.macs_ratio, step.count)
-    if len(gone) < step.count:
+        pruned_graph, removals = remove_cheapest_blocks(graph, judge, step.macs_ratio, step.count)
+    if len(removals) < step.count:
         raise ConversionError(
-            f"{source.path}: after {len(gone)} blocks none is left that it can do without, "
+            f"{source.path}: after {len(removals)} blocks none is left that it can do without, "
             f"{step.count} were asked for",
-            f"Write `count = {len(gone)}`",
+            f"Write `count = {len(removals)}`",
         )
     reconstruction = _reconstruct(graph, pruned_graph, materials)
     return replace(
@@ -60,7 +60,7 @@ def prune_blocks(draft: Draft, step: PruneBlocks, materials: Materials) -> Draft
             "parameters": [parameters(graph), parameters(pruned_graph)],
             "latency_us": _latency_us(graph, pruned_graph, materials),
             "loss_before": round(judge(graph), 5),
-            "removed": [_plain(removal) for removal in gone],
+            "removed": [_plain(removal) for removal in removals],
         },
     )
 

@@ -22,8 +22,8 @@ def without_channels(graph: Graph, channels: Channels, channel_numbers: Collecti
         channels: Channels of the graph, from `channels_of`.
         channel_numbers: Channels to remove, from `channels.groups`.
     """
-    gone = np.array(sorted(channel_numbers), np.int64)
-    rows = {name: np.flatnonzero(~np.isin(of, gone)) for name, of in channels.of.items()}
+    numbers = np.array(sorted(channel_numbers), np.int64)
+    rows = {name: np.flatnonzero(~np.isin(of, numbers)) for name, of in channels.of.items()}
     weights: dict[str, Weights] = {}
     for key, nodes in graph.uses().items():
         node = nodes[0]

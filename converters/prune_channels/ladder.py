@@ -53,10 +53,10 @@ class Ladder:
         Args:
             levels: Level of each group, int64, shape (groups,).
         """
-        gone: set[int] = set()
+        channel_numbers: set[int] = set()
         for order, counts, level in zip(self.orders, self.counts, levels, strict=True):
-            gone |= set(order[: len(order) - counts[level]])
-        return frozenset(gone)
+            channel_numbers |= set(order[: len(order) - counts[level]])
+        return frozenset(channel_numbers)
 
     @property
     def whole(self) -> Levels:

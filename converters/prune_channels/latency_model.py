@@ -43,7 +43,7 @@ class LatencyModel:
         """Latency of each choice (choices, groups) as a share of the whole model's: (choices,)."""
         remaining: Doubles = np.ones((len(levels), len(self._time)))
         for group, table in enumerate(self._times):
-            gone: Doubles = 1 - table[levels[:, group]]
-            remaining = remaining * (1 - gone[:, None] * self._group_shares[:, group])
+            savings: Doubles = 1 - table[levels[:, group]]
+            remaining = remaining * (1 - savings[:, None] * self._group_shares[:, group])
         ratios: Doubles = 1.0 - (1.0 - remaining) @ self._time
         return ratios

@@ -50,8 +50,8 @@ def measure_losses(
     for order, counts in zip(ladder.orders, ladder.counts, strict=True):
         losses = [0.0]
         for count in counts[1:]:
-            gone = order[: len(order) - count]
-            _hold(graph, channels, model, makers, moments, gone)
+            channel_numbers = order[: len(order) - count]
+            _hold(graph, channels, model, makers, moments, channel_numbers)
             losses.append(model_loss(model, samples, probabilities) - before)
             done += 1
             report(Progress("try each layer", done, total))
@@ -66,11 +66,11 @@ def _hold(
     model: Any,
     makers: Collection[Node],
     moments: dict[str, Moments],
-    gone: Collection[int],
+    channel_numbers: Collection[int],
 ) -> None:
     """Hold some channels at their mean, and restore all others."""
     for node in makers:
-        off = np.isin(channels.of[node.name], list(gone))
+        off = np.isin(channels.of[node.name], list(channel_numbers))
         weights = graph.weights[node.weights]
         kernel = np.where(_by_output(node, off), 0.0, weights["kernel"])
         mean = moments[node.name][0]

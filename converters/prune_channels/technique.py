@@ -212,8 +212,8 @@ def _importance(
 
 def _remaining_channels(channels: Channels, channel_numbers: Collection[int]) -> dict[str, Rows]:
     """Name of each node to the remaining channels of its output, without `channel_numbers`."""
-    gone = np.array(sorted(channel_numbers), np.int64)
-    return {name: np.flatnonzero(~np.isin(of, gone)) for name, of in channels.of.items()}
+    numbers = np.array(sorted(channel_numbers), np.int64)
+    return {name: np.flatnonzero(~np.isin(of, numbers)) for name, of in channels.of.items()}
 
 
 def _widths(graph: Graph, pruned_graph: Graph) -> dict[str, list[int]]:

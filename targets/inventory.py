@@ -120,7 +120,7 @@ class Inventory:
             )
         return targets[name]
 
-    def sharing(self, target: Target) -> list[str]:
+    def names_in_same_folder(self, target: Target) -> list[str]:
         """Names of the other targets that have their files in the same folder of the same board."""
         place = (target.address, target.root)
         return [

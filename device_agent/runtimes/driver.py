@@ -7,6 +7,7 @@ imported runtime, and a `BoardModel`, a model that it opened.
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import importlib
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
@@ -43,7 +44,7 @@ class TensorInfo(NamedTuple):
     """Number by which `BoardModel.put` and `BoardModel.take` know the tensor."""
 
 
-class BoardModel:
+class BoardModel(abc.ABC):
     """Model that a driver opened; the seven members that every driver implements.
 
     `run`, `put` and `take` are properties that give a function of the runtime itself, so that a
@@ -52,29 +53,30 @@ class BoardModel:
     """
 
     @property
+    @abc.abstractmethod
     def inputs(self) -> List[TensorInfo]:
         """Inputs, in the model's order."""
-        raise NotImplementedError
 
     @property
+    @abc.abstractmethod
     def outputs(self) -> List[TensorInfo]:
         """Outputs, in the model's order; shapes are those of now."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def prepare(self) -> None:
         """Allocate the tensors and prepare the operators; comes once, before `put` and `run`.
 
         Raises:
             RefusalError: The runtime cannot prepare the model.
         """
-        raise NotImplementedError
 
     @property
+    @abc.abstractmethod
     def put(self) -> Callable[[int, Array], object]:
         """Function that copies an array into the input at a position; dtype and shape must fit."""
-        raise NotImplementedError
 
     @property
+    @abc.abstractmethod
     def run(self) -> Callable[[], object]:
         """Function that runs one inference and returns when its outputs are ready.
 
@@ -82,19 +84,18 @@ class BoardModel:
         and leaves the outputs for `take`. It neither copies inputs in nor outputs out: a driver
         whose runtime copies on each call binds its inputs and outputs in `prepare`.
         """
-        raise NotImplementedError
 
     @property
+    @abc.abstractmethod
     def take(self) -> Callable[[int], Array]:
         """Function that returns a copy of the output at a position."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def placement(self) -> Optional[Placement]:
         """Executor of each operator of a prepared model; `None` where the runtime hides it."""
-        raise NotImplementedError
 
 
-class ModelDriver:
+class ModelDriver(abc.ABC):
     """Imported runtime, and the delegate that goes with it."""
 
     numpy: Any
@@ -103,34 +104,34 @@ class ModelDriver:
     """Duration of the import of numpy and of the runtime."""
 
     @property
+    @abc.abstractmethod
     def kernel_class(self) -> Dict[str, str]:
         """The fields of `device_agent.contract.measurement.KernelClass`."""
-        raise NotImplementedError
 
     @property
+    @abc.abstractmethod
     def folder(self) -> str:
         """Folder of the runtime's package."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def prepare_delegate(self) -> None:
         """Load the delegate that the job names, if it names one.
 
         Raises:
             RefusalError: The delegate does not load; the message says why.
         """
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def needs_delegate(self, model: str) -> bool:
         """Whether the model at a path must run on the delegate that the job names."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def open(self, model: str, threads: int) -> BoardModel:
         """Read and verify the model at a path; on the delegate, if the job names one.
 
         Raises:
             RefusalError: The runtime refuses the model, or the delegate does not load.
         """
-        raise NotImplementedError
 
 
 def import_driver(job: Job, say: Optional[Say] = None) -> ModelDriver:

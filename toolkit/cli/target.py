@@ -173,7 +173,7 @@ def remove(name: str, forget: bool) -> None:
 
     inventory = open_inventory()
     target = inventory.get(name)
-    sharing = inventory.sharing(target)
+    sharing = inventory.names_in_same_folder(target)
     try:
         gone = forget or bool(sharing) or remove_from_board(target)
     except UnreachableError as error:

@@ -2,7 +2,7 @@
 
 `check.py` runs all stages, `check.py unit docs` only those named. All stages run, also after one
 has failed; the failed ones are listed at the end. Stages of one line of `plan` run at the same
-time, since each of them keeps one core busy; tests run on all cores, a file on one of them.
+time, since each of them keeps one core busy; the other tests run on all cores, a file on one.
 """
 
 # ruff: noqa: T201 - it prints, that is its work
@@ -29,6 +29,8 @@ TEST_STAGES = {
     "faults and fuzz": ("tests/faults", "tests/fuzz"),
     "docs": ("tests/docs",),
 }
+# Boards start once for all files, and some tests look at all mounts of the computer.
+IN_ONE_PROCESS = ("boards", "faults and fuzz", "docs")
 PACKAGES = ("toolkit", "targets", "converters", "device_agent")
 
 
@@ -53,8 +55,11 @@ class Outcome:
 def plan() -> list[list[Stage]]:
     """All stages in order, the quick ones first; the stages of one entry run at the same time."""
     elsewhere = [path for paths in TEST_STAGES.values() for path in paths]
-    unit = _pytest(["tests", *(f"--ignore={path}" for path in elsewhere)])
-    tests = {name: Stage(name, _pytest(paths)) for name, paths in TEST_STAGES.items()}
+    unit = _pytest(["tests", *(f"--ignore={path}" for path in elsewhere)], parallel=True)
+    tests = {
+        name: Stage(name, _pytest(paths, parallel=name not in IN_ONE_PROCESS))
+        for name, paths in TEST_STAGES.items()
+    }
     quick = (sys.executable, "-m", "benchmarks.compression", "--quick")
     return [
         [Stage("format", (_tool("ruff"), "format", "--check", "."))],
@@ -67,7 +72,9 @@ def plan() -> list[list[Stage]]:
             Stage("compression, quick", quick),
         ],
         [Stage("unit", unit)],
-        *([tests[name]] for name in TEST_STAGES),
+        [tests["converters"]],
+        [tests["boards"], tests["faults and fuzz"]],
+        [tests["docs"]],
     ]
 
 
@@ -80,11 +87,13 @@ def _vermin_options() -> tuple[str, ...]:
     return ("-t=3.7-", "--no-tips", "--violations", "--no-eval-annotations")
 
 
-def _pytest(arguments: Sequence[str]) -> tuple[str, ...]:
+def _pytest(arguments: Sequence[str], parallel: bool) -> tuple[str, ...]:
     # A test that hangs shows where, well before the stage is ended.
-    workers = str(min(4, len(os.sched_getaffinity(0))))
-    parallel = ("-n", workers, "--dist", "loadgroup")
-    return (_tool("pytest"), "-o", "faulthandler_timeout=600", *parallel, *arguments)
+    command = (_tool("pytest"), "-o", "faulthandler_timeout=600")
+    if parallel:  # the tests of a file share what they make: they stay together
+        workers = str(min(4, len(os.sched_getaffinity(0))))
+        command += ("-n", workers, "--dist", "loadfile")
+    return (*command, *arguments)
 
 
 def run(stages: Sequence[Stage]) -> list[Outcome]:

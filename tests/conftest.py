@@ -15,20 +15,6 @@ os.environ["KEDGE_SSH_CONFIG"] = "none"
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say which tests stay together where several processes share the work: those of a file, whose
-    models are made once, and all that start the emulated board or look at the computer's mounts."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group_of(item)))
-
-
-def _group_of(item: pytest.Item) -> str:
-    if item.get_closest_marker("arm64") or item.path.name == "test_boards.py":
-        return "arm64"
-    # The boards of the conformance suite start once for all its files.
-    return "host boards" if item.path.parent.name == "conformance" else str(item.path)
-
-
 @pytest.fixture(scope="session")
 def local_board() -> Iterator[BoardUnderTest]:
     with start_board("local") as board:

@@ -12,6 +12,7 @@ from typing import Any
 import paramiko
 from cryptography.exceptions import UnsupportedAlgorithm
 
+from targets.ssh.config import expand_home
 from targets.ssh.route import SshServer
 from targets.ssh.secrets import MOST_TRIES, SECRETS, NobodyAnswersError
 from targets.transport import LoginRefusedError
@@ -135,8 +136,8 @@ def _read(path: Path, passphrase: bytes | None = None) -> paramiko.PKey:
         )
     try:
         return _load(path, passphrase)
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except (OSError, RuntimeError) as error:  # RuntimeError: `~` of a user without a home
+        reason = getattr(error, "strerror", None) or str(error)
         raise LoginRefusedError(f"cannot read the identity {path}: {reason}", _HINT) from error
     except (paramiko.PasswordRequiredException, TypeError) as error:
         # TypeError: what the cryptography library raises for an encrypted key without password
@@ -151,7 +152,7 @@ def _read(path: Path, passphrase: bytes | None = None) -> paramiko.PKey:
 
 
 def _load(path: Path, passphrase: bytes | None) -> paramiko.PKey:
-    return paramiko.PKey.from_path(path.expanduser(), passphrase)
+    return paramiko.PKey.from_path(expand_home(path), passphrase)
 
 
 def _unlock(path: Path, skipped_keys: list[SkippedKey]) -> paramiko.PKey | None:
@@ -183,7 +184,7 @@ def _public_half(path: Path) -> bytes:
     """Return the public key of a private one without unlocking it; empty if unknown."""
     for read in (_from_pub_file, _from_openssh_file):
         try:
-            return read(path.expanduser())
+            return read(expand_home(path))
         except (OSError, ValueError, IndexError, binascii.Error, paramiko.SSHException):
             continue
     return b""
@@ -192,7 +193,7 @@ def _public_half(path: Path) -> bytes:
 def _kind_of(path: Path) -> str:
     """Return the type of the key in a file of OpenSSH's own format; empty for other files."""
     try:
-        return str(paramiko.Message(_from_openssh_file(path.expanduser())).get_text())
+        return str(paramiko.Message(_from_openssh_file(expand_home(path))).get_text())
     except (OSError, ValueError, IndexError, binascii.Error, paramiko.SSHException):
         return ""
 

@@ -22,7 +22,7 @@ DIGESTS = (
     "hmac-sha2-512",
 )
 
-#: What paramiko says of each kind of algorithm, to its name, its key in a server's offer, and its
+#: Words of paramiko by kind of algorithm, to its name, its key in a server's offer, and its
 #: key in paramiko's own options.
 _KINDS = {
     "kex algorithm": ("key exchange", "kex_algo_list", "kex"),
@@ -62,18 +62,18 @@ def missing_algorithm(transport: OfferTransport, reason: str) -> str:
         reason: Text of paramiko's error.
 
     Returns:
-        What the server offers and what kedge has; empty for an error of another kind.
+        Offer of the server and of kedge; empty for an error of another kind.
     """
     for words, (name, offer_key, own_key) in _KINDS.items():
         if f"no acceptable {words}" in reason and offer_key in transport.offer:
             own_names = getattr(transport.get_security_options(), own_key)
             return (
-                f"have no {name} in common: it offers {_shown(transport.offer[offer_key])}; kedge "
-                f"has {_shown(own_names)}"
+                f"have no {name} in common: it offers {_text_of(transport.offer[offer_key])}; "
+                f"kedge has {_text_of(own_names)}"
             )
     return ""
 
 
-def _shown(names: Sequence[str]) -> str:
+def _text_of(names: Sequence[str]) -> str:
     text = ", ".join(name for name in names if not name.startswith(_SIGNALS)) or "none"
     return text if len(text) <= _OFFER_SHOWN else text[:_OFFER_SHOWN] + " …"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import shlex
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,17 @@ _USUAL_FILES = ("id_ed25519", "id_ecdsa", "id_rsa")
 _OPENSSH_FRAME = (b"-----BEGIN OPENSSH PRIVATE KEY-----", b"-----END OPENSSH PRIVATE KEY-----")
 _OPENSSH_MAGIC = b"openssh-key-v1\0"
 _HINT = "Name the private key of a pair whose public half is on the board."
+
+
+#: Beginning of a file in a format that kedge does not read, to its name and the command by which a
+#: user converts it. paramiko misreads some ECDSA keys in OpenSSH's own format that have no comment;
+#: keys in PKCS#8 have none, so they become PEM.
+_FORMATS = {
+    b"-----BEGIN PRIVATE KEY-----": ("PKCS#8", "ssh-keygen -p -f {path} -m PEM"),
+    b"-----BEGIN ENCRYPTED PRIVATE KEY-----": ("PKCS#8", "ssh-keygen -p -f {path} -m PEM"),
+    b"PuTTY-User-Key-File-": ("PuTTY", "puttygen {path} -O private-openssh -o {path}.openssh"),
+    b"---- BEGIN SSH2 ENCRYPTED PRIVATE KEY": ("SSH.COM", "ssh-keygen -i -f {path}"),
+}
 
 
 class _FidoFileError(LoginRefusedError):
@@ -127,6 +139,7 @@ def _usual_files() -> list[Path]:
 
 
 def _read(path: Path, passphrase: bytes | None = None) -> paramiko.PKey:
+    _refuse_format(path)
     kind = _kind_of(path)
     if _is_fido(kind):
         raise _FidoFileError(
@@ -149,6 +162,21 @@ def _read(path: Path, passphrase: bytes | None = None) -> paramiko.PKey:
             f"the identity {path} is of a kind that kedge does not read: {error}",
             f"Write it anew in the usual form: ssh-keygen -p -f {path}; or name another key.",
         ) from error
+
+
+def _refuse_format(path: Path) -> None:
+    """Name a format that is converted first, before anybody is asked for its passphrase."""
+    try:
+        text = expand_home(path).read_bytes().lstrip()
+    except OSError:  # said where the key is loaded
+        return
+    for beginning, (name, command) in _FORMATS.items():
+        if text.startswith(beginning):
+            raise LoginRefusedError(
+                f"the identity {path} is in the format of {name}; kedge reads those of OpenSSH and "
+                "PEM",
+                f"Convert it: {command.format(path=shlex.quote(str(path)))}",
+            )
 
 
 def _load(path: Path, passphrase: bytes | None) -> paramiko.PKey:

@@ -128,3 +128,58 @@ def test_a_cipher_of_a_key_that_kedge_does_not_read(server: LoopbackSshd, tmp_pa
 
     assert "is of a kind that kedge does not read" in str(refused)
     assert f"ssh-keygen -p -f {path}" in refused.hint
+
+
+@pytest.mark.parametrize("kind", ["ecdsa", "rsa"])
+@pytest.mark.parametrize("passphrase", ["", "a secret"])
+def test_pkcs8_is_named_with_the_command_that_converts_it(
+    server: LoopbackSshd, tmp_path: Path, kind: str, passphrase: str
+) -> None:
+    path = tmp_path / "id"
+    program = find_program("ssh-keygen")
+    subprocess.run([program, "-q", "-t", kind, "-N", passphrase, "-f", str(path)], check=True)
+    rewrite = [program, "-q", "-p", "-P", passphrase, "-N", passphrase]
+    subprocess.run([*rewrite, "-m", "PKCS8", "-f", str(path)], check=True, capture_output=True)
+    keys = server.folder / "authorized_keys"
+    keys.write_text(keys.read_text() + path.with_suffix(".pub").read_text())
+    target = replace(target_at(server), identity=path)
+    refused = refusal(target)
+
+    assert f"the identity {path} is in the format of PKCS#8" in str(refused)
+    assert refused.hint == f"Convert it: ssh-keygen -p -f {path} -m PEM"
+    if not passphrase:
+        command = [*rewrite, "-f", str(path), "-m", "PEM"]  # as the hint says
+        subprocess.run(command, check=True, capture_output=True)
+        assert runs(target)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "command"),
+    [
+        ("PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none\n", "PuTTY", "puttygen {} -O"),
+        ("PuTTY-User-Key-File-2: ssh-rsa\r\nEncryption: aes256-cbc\r\n", "PuTTY", "puttygen {} -O"),
+        ("---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----\n", "SSH.COM", "ssh-keygen -i -f {}"),
+    ],
+)
+def test_a_format_of_others_is_named(
+    server: LoopbackSshd, tmp_path: Path, text: str, name: str, command: str
+) -> None:
+    path = tmp_path / "id.ppk"
+    path.write_text(text)
+    refused = refusal(replace(target_at(server), identity=path))
+
+    assert f"the identity {path} is in the format of {name}" in str(refused)
+    assert command.format(path) in refused.hint
+
+
+def test_a_format_in_the_config_is_passed_over_and_named(server: LoopbackSshd, home: Path) -> None:
+    path = home / "id.ppk"
+    path.write_text("PuTTY-User-Key-File-3: ssh-ed25519\n")
+    config = f'Host *\n  IdentityFile "{path}"\n'
+    (home / ".ssh/config").write_text(config)
+    refused = refusal(replace(target_at(server), identity=None))
+    assert "is in the format of PuTTY" in str(refused)
+    assert "puttygen" in refused.hint
+
+    (home / ".ssh/config").write_text(config + f'  IdentityFile "{server.identity}"\n')
+    assert runs(replace(target_at(server), identity=None))

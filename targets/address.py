@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass
 
@@ -12,9 +13,11 @@ DEFAULT_PORT = 22
 #: Written for `jump` where ~/.ssh/config names a jump host and none is wanted.
 NO_JUMP = "none"
 
+#: A user and a host come into the user's own ProxyCommand, which a shell reads: no sign of either
+#: may mean something to it. `%` begins a token of ~/.ssh/config, or the zone of an IPv6 address.
 _ADDRESS = re.compile(
-    r"((?P<user>[^@\s:,]+)@)?"
-    r"(?P<host>\[[0-9a-fA-F:.%\w]+\]|[^@\s:\[\],-][^@\s:\[\],]*)"
+    r"((?P<user>[\w.+%](?:[\w.+%-]|\\(?=\w))*)@)?"
+    r"(?P<host>\[[A-Za-z0-9._:%][A-Za-z0-9._:%-]*\]|[A-Za-z0-9._%][A-Za-z0-9._%-]*)"
     r"(:(?P<port>[0-9]{1,5}))?\Z"
 )
 
@@ -45,7 +48,9 @@ def parse_address(text: str) -> Address:
     if not match or (port is not None and not 0 < port < 65536):
         raise AddressError(
             f"{text!r} is not the address of a board",
-            "Write USER@HOST, USER@HOST:PORT, a Host of ~/.ssh/config, or `local`.",
+            _bracket_hint(text)
+            or "Write USER@HOST, USER@HOST:PORT, a Host of ~/.ssh/config, or `local`; names have "
+            "letters, digits and . _ - only.",
         )
     return Address(match["user"], match["host"].strip("[]"), port)
 
@@ -63,5 +68,20 @@ def parse_jump(text: str) -> tuple[Address, ...]:
         return tuple(parse_address(part) for part in parts)
     except AddressError as error:
         raise AddressError(
-            f"{text!r} names no jump host", "Write USER@HOST[:PORT], more of them after commas."
+            f"{text!r} names no jump host",
+            next(filter(None, map(_bracket_hint, text.split(","))), "")
+            or "Write USER@HOST[:PORT], more of them after commas; names have letters, digits and "
+            ". _ - only.",
         ) from error
+
+
+def _bracket_hint(text: str) -> str:
+    """Write an IPv6 address that stands without brackets as it must be; empty for other texts."""
+    user, at, host = text.strip().rpartition("@")
+    try:
+        ipaddress.IPv6Address(host)
+    except ValueError:
+        return ""
+    return (
+        f"Write {user}{at}[{host}]: an IPv6 address has brackets; other hosts are USER@HOST:PORT."
+    )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import getpass
 import hashlib
+import os
 import socket
 from pathlib import Path
 from typing import BinaryIO
@@ -133,7 +134,7 @@ class Device:
     def _reserve(self, on_progress: OnProgress) -> None:
         self._client.call(
             "reserve",
-            {"who": f"{getpass.getuser()}@{socket.gethostname()}", "timeout_s": RESERVE_TIMEOUT_S},
+            {"who": own_name(), "timeout_s": RESERVE_TIMEOUT_S},
             RESERVE_TIMEOUT_S + ANSWER_TIMEOUT_S,
             lambda event: on_progress(str(event.get("phase", "")), 0, 0),
         )
@@ -159,6 +160,15 @@ class Device:
         except OSError as error:
             raise TargetError(f"cannot read {path}: {error.strerror or error}") from error
         return StagedFile(sha256, size, board_path, self._client.sent_bytes - bytes_before)
+
+
+def own_name() -> str:
+    """Return USER@HOST of this process, for others who wait for the board."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, as in some containers
+        user = f"uid {os.getuid()}"
+    return f"{user}@{socket.gethostname()}"
 
 
 def _digest_of(file: BinaryIO) -> str:

@@ -69,25 +69,27 @@ if not has_facts:
 sys.exit(0 if sys.version_info[1] in json.loads(enough) and sys.maxsize > 2**32 else 1)
 """
 
+#: printf, as echo of some shells reads the backslashes of a path as signs.
 _SCRIPT = """
 PATH="$PATH:/usr/local/bin:/usr/bin:/bin"
 root={root}
-echo
-case "$root" in "~"/*) [ -n "$HOME" ] || echo "home=none"; root="$HOME/${{root#??}}" ;; esac
-echo "root=$root"
-echo "machine=$(uname -m)"
+say() {{ printf '%s\\n' "$1"; }}
+say ""
+case "$root" in "~"/*) [ -n "$HOME" ] || say "home=none"; root="$HOME/${{root#??}}" ;; esac
+say "root=$root"
+say "machine=$(uname -m)"
 near="$root"
 while [ ! -d "${{near:-/}}" ]; do
-  [ -e "$near" ] && echo "blocked=$near"
+  [ -e "$near" ] && say "blocked=$near"
   case "$near" in */*) near=${{near%/*}} ;; *) near=. ;; esac
 done
 near=${{near:-/}}
-[ -w "$near" ] && echo "writable=yes"
+[ -w "$near" ] && say "writable=yes"
 df -Pk "$near" 2>/dev/null |
   awk 'NR==2 {{ print "size_kib=" $2; print "free_kib=" $4; match($0, / [0-9]*[%-] +\\//)
     print "mount=" substr($0, RSTART + RLENGTH - 1) }}'
-while read -r _ place _ options _; do echo "mounted=$options $place"; done 2>/dev/null </proc/mounts
-for tree in "$root"/store/runtimes/*; do [ -d "$tree" ] && echo "tree=${{tree##*/}}"; done
+while read -r _ place _ options _; do say "mounted=$options $place"; done 2>/dev/null </proc/mounts
+for tree in "$root"/store/runtimes/*; do [ -d "$tree" ] && say "tree=${{tree##*/}}"; done
 ask={ask}
 checked_paths=" "
 has_facts=
@@ -99,22 +101,22 @@ for name in {pythons}; do
   reply=$("$program" -I -B -c "$ask" "$program" "$root/agent/{agent}.pyz" {agent} \\
     "$has_facts" {enough} 2>/dev/null </dev/null)
   enough=$?
-  [ "$enough" = 126 ] && echo "refused=$program"
-  case "$reply" in *python=*) echo "$reply" ;; esac
+  [ "$enough" = 126 ] && say "refused=$program"
+  case "$reply" in *python=*) say "$reply" ;; esac
   case "$reply" in *facts=*) has_facts=yes ;; esac
   [ "$enough" = 0 ] && break
 done
 if [ -z "$has_facts" ]; then
-  echo "kernel=$(uname -r)"
-  echo "bits=$(od -An -tu1 -j4 -N1 /proc/self/exe 2>/dev/null | tr -d ' ')"
-  echo "libc=$(getconf GNU_LIBC_VERSION 2>/dev/null || ldd --version 2>&1 | tr '\\n' ' ')"
-  echo "memory_kib=$(sed -n 's/^MemTotal: *\\([0-9]*\\).*/\\1/p' /proc/meminfo 2>/dev/null)"
-  echo "cores=$(grep -c '^processor' /proc/cpuinfo 2>/dev/null)"
-  echo "model=$(tr -d '\\000' 2>/dev/null </proc/device-tree/model)"
-  echo "compatible=$(tr '\\000' ' ' 2>/dev/null </proc/device-tree/compatible)"
-  echo "os=$(sed -n 's/^PRETTY_NAME="*\\([^"]*\\).*/\\1/p' /etc/os-release 2>/dev/null)"
+  say "kernel=$(uname -r)"
+  say "bits=$(od -An -tu1 -j4 -N1 /proc/self/exe 2>/dev/null | tr -d ' ')"
+  say "libc=$(getconf GNU_LIBC_VERSION 2>/dev/null || ldd --version 2>&1 | tr '\\n' ' ')"
+  say "memory_kib=$(sed -n 's/^MemTotal: *\\([0-9]*\\).*/\\1/p' /proc/meminfo 2>/dev/null)"
+  say "cores=$(grep -c '^processor' /proc/cpuinfo 2>/dev/null)"
+  say "model=$(tr -d '\\000' 2>/dev/null </proc/device-tree/model)"
+  say "compatible=$(tr '\\000' ' ' 2>/dev/null </proc/device-tree/compatible)"
+  say "os=$(sed -n 's/^PRETTY_NAME="*\\([^"]*\\).*/\\1/p' /etc/os-release 2>/dev/null)"
 fi 2>/dev/null
-echo "end=yes"
+say "end=yes"
 """
 
 

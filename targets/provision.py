@@ -54,7 +54,7 @@ if command -v flock >/dev/null && [ -e store/lock ]; then
   tries=5  # the agent of a command that has just ended may still be ending
   while flock -n store/lock true; [ $? = 1 ]; do
     who=$(cat store/lock); who=${{who#*: '"'}}
-    [ $((tries -= 1)) -gt 0 ] || {{ echo "${{who%'"'*}}" >&2; exit {in_use}; }}
+    [ $((tries -= 1)) -gt 0 ] || {{ printf '%s\\n' "${{who%'"'*}}" >&2; exit {in_use}; }}
     sleep 1
   done
 fi

@@ -42,12 +42,22 @@ def conversion_cache(start: Path | None = None) -> Path:
 
     Args:
         start: Folder in which the project is sought; the current one if not given.
+
+    Raises:
+        ToolkitError: There is no project, and the user has no home; the user names a folder.
     """
     path = find_file((start or Path.cwd()).resolve())
     if path is not None:
         return path.parent / FOLDER / "cache" / "conversions"
     own = os.environ.get("XDG_CACHE_HOME", "")
-    caches = Path(own) if Path(own).is_absolute() else Path.home() / ".cache"
+    try:
+        caches = Path(own) if Path(own).is_absolute() else Path.home() / ".cache"
+    except RuntimeError as error:
+        raise ToolkitError(
+            "there is no folder for finished steps of conversions: HOME is not set, and the user "
+            f"id {os.getuid()} has no home on this computer",
+            "Name a folder in XDG_CACHE_HOME, or set HOME.",
+        ) from error
     return caches / "kedge" / "conversions"
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import tomlkit
-from tomlkit.exceptions import ParseError
+from tomlkit.exceptions import TOMLKitError
 
 from converters.data.task import TaskWish, parse_task
 from converters.errors import ConversionError
@@ -131,7 +131,7 @@ def _read(path: Path) -> Recipe:
         plain = tomlkit.parse(path.read_text(encoding="utf-8")).unwrap()
     except FileNotFoundError as error:
         raise RecipeError(f"{path}: recipe not found", "Check the path.") from error
-    except (OSError, UnicodeDecodeError, ParseError) as error:
+    except (OSError, UnicodeDecodeError, TOMLKitError) as error:
         raise RecipeError(f"{path}: not valid TOML: {error}", "Correct the file.") from error
     return parse_recipe(plain, str(path))
 

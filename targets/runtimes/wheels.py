@@ -36,9 +36,23 @@ class WheelError(TargetError):
 
 
 def cache_folder() -> Path:
-    """Return where downloaded wheels are kept."""
-    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kedge"
-    return Path(os.environ.get("KEDGE_CACHE_DIR") or default) / "wheels"
+    """Return where downloaded wheels are kept.
+
+    Raises:
+        WheelError: No variable names a folder, and the user has no home; the user names one.
+    """
+    if own := os.environ.get("KEDGE_CACHE_DIR"):
+        return Path(own) / "wheels"
+    if caches := os.environ.get("XDG_CACHE_HOME"):
+        return Path(caches) / "kedge" / "wheels"
+    try:
+        return Path.home() / ".cache" / "kedge" / "wheels"
+    except RuntimeError as error:
+        raise WheelError(
+            f"there is no folder for wheels: HOME is not set, and the user id {os.getuid()} has no "
+            "home on this computer",
+            "Name a folder in KEDGE_CACHE_DIR, or set HOME.",
+        ) from error
 
 
 def find_wheels(

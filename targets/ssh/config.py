@@ -76,10 +76,15 @@ def read_settings(
     # The first value wins, so what is set already is said first.
     reader.lines += [f"User {user}"] if user else []
     reader.lines += [f"Port {port}"] if port else []
-    reader.read(path)
     try:
+        reader.read(path)
         settings = reader.look_up()
-    except (paramiko.ConfigParseError, OSError, ValueError, KeyError) as error:
+    except KeyError as error:  # what `getpass` raises: paramiko wants a name for the tokens
+        raise SshConfigError(
+            f"{path} is not followed: the user id {os.getuid()} has no name on this computer",
+            "Set USER to a name, or set KEDGE_SSH_CONFIG=none to ignore the file.",
+        ) from error
+    except (paramiko.ConfigParseError, OSError, ValueError) as error:
         raise SshConfigError(f"{path} is not understood: {error}", _HINT) from error
     return _settings(settings, tuple(reader.ignored_settings))
 
@@ -97,6 +102,14 @@ def _own_path() -> Path | None:
         return None
 
 
+def expand_home(path: Path) -> Path:
+    """Put the user's home in place of `~`; without a home the path stays, and names no file."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
+
+
 def _settings(settings: Mapping[str, object], ignored_settings: tuple[str, ...]) -> HostSettings:
     def text(key: str) -> str | None:
         value = settings.get(key)
@@ -110,7 +123,7 @@ def _settings(settings: Mapping[str, object], ignored_settings: tuple[str, ...])
         host=text("hostname") or "",
         user=text("user"),
         port=int(port) if port else None,
-        identities=tuple(Path(name).expanduser() for name in files if name.lower() != "none"),
+        identities=tuple(expand_home(Path(name)) for name in files if name.lower() != "none"),
         identities_only=(text("identitiesonly") or "").lower() == "yes",
         jump=text("proxyjump"),
         proxy_command=text("proxycommand"),
@@ -179,7 +192,7 @@ class _Reader:
             return
         block = self._block
         for pattern in patterns:
-            full = self._folder / Path(pattern).expanduser()
+            full = self._folder / expand_home(Path(pattern))
             for path in sorted(Path(full.anchor).glob(str(full.relative_to(full.anchor)))):
                 self.read(path, depth + 1)
         self._block = block

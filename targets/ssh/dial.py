@@ -13,25 +13,11 @@ from typing import IO, Any
 
 import paramiko
 
+from targets.ssh.algorithms import CIPHERS, DIGESTS, OfferTransport, missing_algorithm
 from targets.ssh.host_keys import HostKey, algorithms_for, known_keys, no_such_key
 from targets.ssh.login import LOGIN_TIMEOUT_S
 from targets.ssh.route import SshServer
 from targets.transport import UnreachableError
-
-#: Modern first; what paramiko no longer counts as safe is not offered.
-_CIPHERS = (
-    "aes128-gcm@openssh.com",
-    "aes256-gcm@openssh.com",
-    "aes128-ctr",
-    "aes192-ctr",
-    "aes256-ctr",
-)
-_DIGESTS = (
-    "hmac-sha2-256-etm@openssh.com",
-    "hmac-sha2-512-etm@openssh.com",
-    "hmac-sha2-256",
-    "hmac-sha2-512",
-)
 
 #: RFC 4254, 5.1: the server does not open such channels at all.
 _PROHIBITED = 1
@@ -131,6 +117,13 @@ class Session:
             return error
         if "no acceptable host key" in str(error) and key_type is None:
             return no_such_key(self.server)
+        transport = getattr(self, "transport", None)
+        if transport is not None and (gap := missing_algorithm(transport, str(error))):
+            return UnreachableError(
+                f"kedge and {self._who()} {gap}",
+                "Let its SSH server offer one that kedge has, too: in sshd_config, or by an update "
+                "of the server.",
+            )
         last_words = self._command.last_words() if self._command is not None else ""
         return no_ssh(self.server, last_words or str(error) or type(error).__name__)
 
@@ -143,7 +136,7 @@ class Session:
         return f"{hint} Not followed of ~/.ssh/config: {names}." if names else hint
 
 
-def make_transport(sock: Any, algorithms: tuple[str, ...] = ()) -> paramiko.Transport:
+def make_transport(sock: Any, algorithms: tuple[str, ...] = ()) -> OfferTransport:
     """Set up a connection that offers modern algorithms only.
 
     Args:
@@ -151,12 +144,12 @@ def make_transport(sock: Any, algorithms: tuple[str, ...] = ()) -> paramiko.Tran
         algorithms: Algorithms under which the server may show its host key; empty for all modern
             ones.
     """
-    transport = paramiko.Transport(sock)
+    transport = OfferTransport(sock)
     transport.banner_timeout = transport.handshake_timeout = LOGIN_TIMEOUT_S
     transport.channel_timeout = LOGIN_TIMEOUT_S
     options = transport.get_security_options()
-    options.ciphers = _CIPHERS
-    options.digests = _DIGESTS
+    options.ciphers = CIPHERS
+    options.digests = DIGESTS
     if algorithms:
         options.key_types = tuple(name for name in algorithms if name in options.key_types)
     return transport

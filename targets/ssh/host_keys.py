@@ -2,16 +2,15 @@
 
 A board's key is pinned in kedge.toml when it is added. So is that of each jump host, by its name;
 one that is not pinned there must be in ~/.ssh/known_hosts. A key that is known nowhere is refused:
-whoever answers in place of a jump host could answer in place of every board behind it.
+whoever answers in place of a jump host could answer in place of every board behind it. A key that
+~/.ssh/known_hosts revokes is refused wherever it is pinned.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
-import paramiko
-
+from targets.ssh.known_hosts import keys_of_host
 from targets.ssh.route import SshServer
 from targets.transport import HostKeyError
 
@@ -35,12 +34,9 @@ def known_keys(server: SshServer) -> tuple[HostKey, ...]:
         return (HostKey(server.host_key_type or "", server.host_key),)
     if server.is_board:
         return ()
-    try:
-        hosts = paramiko.HostKeys(str(Path.home() / ".ssh" / "known_hosts"))
-    except (OSError, RuntimeError, UnicodeDecodeError, paramiko.SSHException):
-        return ()
-    keys_by_kind = hosts.lookup(server.known_hosts_name) or {}
-    return tuple(HostKey(kind, key.fingerprint) for kind, key in keys_by_kind.items())
+    keys = keys_of_host(server.known_hosts_name)
+    revoked = {key.fingerprint for key in keys if key.is_revoked}
+    return tuple(HostKey(k.kind, k.fingerprint) for k in keys if k.fingerprint not in revoked)
 
 
 def algorithms_for(keys: tuple[HostKey, ...]) -> tuple[str, ...]:
@@ -61,9 +57,16 @@ def check_host_key(server: SshServer, key: HostKey) -> None:
         key: Key that the server shows.
 
     Raises:
-        HostKeyError: The server may be another machine, or no key of it is known: nothing may be
-            sent to it.
+        HostKeyError: The server may be another machine, its key is revoked, or no key of it is
+            known: nothing may be sent to it.
     """
+    for entry in keys_of_host(server.known_hosts_name):
+        if entry.is_revoked and entry.fingerprint == key.fingerprint:
+            raise HostKeyError(
+                f"the host key of {server.name} is revoked ({entry.where}): {key.fingerprint} may "
+                "be in the hands of others",
+                "Give the server a new host key; or, if the line is wrong, remove it.",
+            )
     trusted_keys = known_keys(server)
     if any(known_key.fingerprint == key.fingerprint for known_key in trusted_keys):
         return

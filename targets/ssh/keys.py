@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import binascii
+import shlex
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import paramiko
+from cryptography.exceptions import UnsupportedAlgorithm
 
+from targets.ssh.config import expand_home
 from targets.ssh.route import SshServer
 from targets.ssh.secrets import MOST_TRIES, SECRETS, NobodyAnswersError
 from targets.transport import LoginRefusedError
@@ -23,6 +26,21 @@ _OPENSSH_MAGIC = b"openssh-key-v1\0"
 _HINT = "Name the private key of a pair whose public half is on the board."
 
 
+#: Beginning of a file in a format that kedge does not read, to its name and the command by which a
+#: user converts it. paramiko misreads some ECDSA keys in OpenSSH's own format that have no comment;
+#: keys in PKCS#8 have none, so they become PEM.
+_FORMATS = {
+    b"-----BEGIN PRIVATE KEY-----": ("PKCS#8", "ssh-keygen -p -f {path} -m PEM"),
+    b"-----BEGIN ENCRYPTED PRIVATE KEY-----": ("PKCS#8", "ssh-keygen -p -f {path} -m PEM"),
+    b"PuTTY-User-Key-File-": ("PuTTY", "puttygen {path} -O private-openssh -o {path}.openssh"),
+    b"---- BEGIN SSH2 ENCRYPTED PRIVATE KEY": ("SSH.COM", "ssh-keygen -i -f {path}"),
+}
+
+
+class _FidoFileError(LoginRefusedError):
+    """The file names a key on a security key: another way to log in is tried."""
+
+
 class _KeyLockedError(Exception):
     """The key has a passphrase."""
 
@@ -33,14 +51,17 @@ class SkippedKey:
 
     path: Path
     why: str
-    is_locked: bool = False
-    """Whether the key has a passphrase that nobody can type."""
+    hint: str = ""
+    """Next step for the user; empty where the key itself needs none."""
 
 
 def keys_for(
     server: SshServer, skipped_keys: list[SkippedKey]
 ) -> Generator[tuple[str, paramiko.PKey], None, None]:
     """Give the keys to try on a server, each with its name, those that cost no question first.
+
+    FIDO keys come last, and only from the SSH agent: each wants a touch, and a server hangs up when
+    one of them cannot sign.
 
     Args:
         server: Server to log in to.
@@ -53,7 +74,7 @@ def keys_for(
     agent = _agent()
     agent_keys = {key.asbytes(): key for key in agent.get_keys()} if agent else {}
     try:
-        yield from _in_order(server, agent_keys, skipped_keys)
+        yield from _fido_last(_in_order(server, agent_keys, skipped_keys))
     finally:
         if agent is not None:
             agent.close()
@@ -70,9 +91,10 @@ def _in_order(
         except _KeyLockedError:
             locked_files.append(path)
         except LoginRefusedError as error:
-            if server.identity_is_pinned:
+            if server.identity_is_pinned and not isinstance(error, _FidoFileError):
                 raise
-            skipped_keys.append(SkippedKey(path, str(error)))
+            hint = "" if error.hint == _HINT else error.hint
+            skipped_keys.append(SkippedKey(path, str(error), hint))
         if key is not None:
             yield str(path), key
     if not server.identities_only:
@@ -82,6 +104,23 @@ def _in_order(
         key = _unlock(path, skipped_keys)
         if key is not None:
             yield str(path), key
+
+
+def _fido_last(
+    keys: Iterator[tuple[str, paramiko.PKey]],
+) -> Iterator[tuple[str, paramiko.PKey]]:
+    fido_keys = []
+    for name, key in keys:
+        if _is_fido(key.get_name()):
+            fido_keys.append((name, key))
+        else:
+            yield name, key
+    yield from fido_keys
+
+
+def _is_fido(kind: str) -> bool:
+    """Tell whether keys of a type are on a security key (source: PROTOCOL.u2f of OpenSSH)."""
+    return kind.startswith("sk-")
 
 
 def _agent() -> Any:
@@ -100,20 +139,48 @@ def _usual_files() -> list[Path]:
 
 
 def _read(path: Path, passphrase: bytes | None = None) -> paramiko.PKey:
+    _refuse_format(path)
+    kind = _kind_of(path)
+    if _is_fido(kind):
+        raise _FidoFileError(
+            f"the identity {path} is a FIDO key ({kind}), which kedge uses through an SSH agent "
+            "only",
+            f"Load the key into an SSH agent first: ssh-add {path}; or name another key.",
+        )
     try:
         return _load(path, passphrase)
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except (OSError, RuntimeError) as error:  # RuntimeError: `~` of a user without a home
+        reason = getattr(error, "strerror", None) or str(error)
         raise LoginRefusedError(f"cannot read the identity {path}: {reason}", _HINT) from error
     except (paramiko.PasswordRequiredException, TypeError) as error:
         # TypeError: what the cryptography library raises for an encrypted key without password
         raise _KeyLockedError from error
     except (ValueError, paramiko.SSHException, paramiko.UnknownKeyType) as error:
         raise LoginRefusedError(f"the identity {path} is not a private key", _HINT) from error
+    except UnsupportedAlgorithm as error:
+        raise LoginRefusedError(
+            f"the identity {path} is of a kind that kedge does not read: {error}",
+            f"Write it anew in the usual form: ssh-keygen -p -f {path}; or name another key.",
+        ) from error
+
+
+def _refuse_format(path: Path) -> None:
+    """Name a format that is converted first, before anybody is asked for its passphrase."""
+    try:
+        text = expand_home(path).read_bytes().lstrip()
+    except OSError:  # said where the key is loaded
+        return
+    for beginning, (name, command) in _FORMATS.items():
+        if text.startswith(beginning):
+            raise LoginRefusedError(
+                f"the identity {path} is in the format of {name}; kedge reads those of OpenSSH and "
+                "PEM",
+                f"Convert it: {command.format(path=shlex.quote(str(path)))}",
+            )
 
 
 def _load(path: Path, passphrase: bytes | None) -> paramiko.PKey:
-    return paramiko.PKey.from_path(path.expanduser(), passphrase)
+    return paramiko.PKey.from_path(expand_home(path), passphrase)
 
 
 def _unlock(path: Path, skipped_keys: list[SkippedKey]) -> paramiko.PKey | None:
@@ -125,7 +192,8 @@ def _unlock(path: Path, skipped_keys: list[SkippedKey]) -> paramiko.PKey | None:
                 passphrase = SECRETS.answer(question)
             except NobodyAnswersError:
                 why = f"the identity {path} has a passphrase, and nobody can type it"
-                skipped_keys.append(SkippedKey(path, why, is_locked=True))
+                hint = f"Load the key into an SSH agent first: ssh-add {path}"
+                skipped_keys.append(SkippedKey(path, why, hint))
                 return None
             if not passphrase:
                 break
@@ -144,10 +212,18 @@ def _public_half(path: Path) -> bytes:
     """Return the public key of a private one without unlocking it; empty if unknown."""
     for read in (_from_pub_file, _from_openssh_file):
         try:
-            return read(path.expanduser())
+            return read(expand_home(path))
         except (OSError, ValueError, IndexError, binascii.Error, paramiko.SSHException):
             continue
     return b""
+
+
+def _kind_of(path: Path) -> str:
+    """Return the type of the key in a file of OpenSSH's own format; empty for other files."""
+    try:
+        return str(paramiko.Message(_from_openssh_file(expand_home(path))).get_text())
+    except (OSError, ValueError, IndexError, binascii.Error, paramiko.SSHException):
+        return ""
 
 
 def _from_pub_file(path: Path) -> bytes:

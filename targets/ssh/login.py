@@ -155,11 +155,8 @@ class _Login:
         typing_methods = {"password", "keyboard-interactive"} & set(methods)
         if self.nobody_answers and typing_methods:
             message += "; it would take a password, and nobody can type it"
-        locked_files = [key.path for key in self.skipped_keys if key.is_locked]
-        if locked_files:
-            hint = f"Load the key into an SSH agent first: ssh-add {locked_files[0]}"
-        else:
-            hint = f"Put your public key on the board: {_copy_id(server)}"
+        hints = [key.hint for key in self.skipped_keys if key.hint]
+        hint = hints[0] if hints else f"Put your public key on the board: {_copy_id(server)}"
         if self.nobody_answers and typing_methods:
             hint += "; or run kedge in a terminal, which asks."
         if server.ignored_settings:

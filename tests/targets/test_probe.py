@@ -22,7 +22,7 @@ from tests.device_agent.agents import files_below
 
 AGENT = agent_archive()
 REAL = Path(sys.executable).resolve()
-TOOLS = ("cat", "uname", "dirname", "df", "awk", "env")
+TOOLS = ("cat", "uname", "dirname", "df", "awk", "env", "printf")
 
 
 class OwnShell(LocalTransport):
@@ -54,6 +54,10 @@ def programs(tmp_path: Path) -> Path:
     for tool in TOOLS:
         (folder / tool).symlink_to(shutil.which(tool) or "/none")
     return folder
+
+
+#: Folders whose name `echo` of dash changes, or ends.
+BACKSLASHES = [r"c\new", r"b\tmp", r"e\c", r"o\0101", r"d\\d", "-n", r"end\ "]
 
 
 def add(folder: Path, name: str, script: str) -> None:
@@ -180,7 +184,9 @@ def test_a_chatty_login_shell_is_passed_over(
     assert seen.python.executable == str(REAL)
 
 
-@pytest.mark.parametrize("name", ["with space", "quo'te", 'dou"ble', "$HOME", "`id`", "a;b", "ü"])
+@pytest.mark.parametrize(
+    "name", ["with space", "quo'te", 'dou"ble', "$HOME", "`id`", "a;b", "ü", *BACKSLASHES]
+)
 def test_a_root_is_taken_literally(look: Look, programs: Path, tmp_path: Path, name: str) -> None:
     add(programs, "python3", f'exec {REAL} "$@"')
     folder = tmp_path / name / "agent"

@@ -120,6 +120,16 @@ REFUSED = {
     'schema = 1\n[[step]]\nkind = "sparse"\nsparsity = 0.5\npattern = "2:4"': "cannot grow",
     'schema = 1\n[[step]]\nkind = "sparse"\nsparsity = 1': "sparsity is 1, expected a number",
     "schema = ": "not valid TOML",
+    'schema = 1\n[[step]]\nkind = "qat_w8a8"\nepochs = 1\nepochs = 2': '"epochs" already exists',
+    "schema = 1\nschema = 1": "not valid TOML",
+    "schema = 1\n[task]\n[task]": "not valid TOML",
+    "schema = 1\n[task]\na.b = 1\na = 2": "not valid TOML",
+    "schema = 1\nstep = 1\n[[step]]\n": "not valid TOML",
+    "schema = 1\n[step]\n[[step]]\n": "not valid TOML",
+    "schema = 1\n[[step]]\n[step]\n": "not valid TOML",
+    "schema = 1\ntask = {a = 1, a = 2}": "not valid TOML",
+    "schema = 1\ntask = {a = 1}\n[task.b]\n": "not valid TOML",
+    "schema = 1\nsummary = 'a\\u0000'\nsummary.b = 1": "not valid TOML",
 }
 
 

@@ -56,7 +56,7 @@ def add_model() -> bytes:
 
 
 def gather_model() -> bytes:
-    """int8 `values` at int32 `index`: loads everywhere, fails when it runs with an index above 3."""
+    """int8 `values` at int32 `index`: loads everywhere, fails with an index above 3."""
     index = _tensor("index")
     index.type, index.shape, index.quantization = schema.TensorType.INT32, [1], None
     operator = _operator([0, 1], [2])

@@ -170,8 +170,8 @@ def _judge(
         kind = "real" if real_inputs else "random"
         inputs = "input" if samples == 1 else "inputs"
         return INCONCLUSIVE, (
-            f"{other_class}, and only {samples} {kind} {inputs}: at least {LEAST_SAMPLES} real ones "
-            "are needed"
+            f"{other_class}, and only {samples} {kind} {inputs}: at least {LEAST_SAMPLES} real "
+            "ones are needed"
         )
     if agreement < LEAST_AGREEMENT:
         return DIFFERS, f"only {agreement:.1%} of the decisions agree"

@@ -20,7 +20,7 @@ from device_agent.job_fields import Job, job_from_json
 from device_agent.os_errors import named_os_errors
 from device_agent.runtimes.driver import import_driver, name_runtime_errors, run_once
 from device_agent.runtimes.profile import profile_model
-from device_agent.samples.inference import infer
+from device_agent.samples.inference import infer_samples
 from device_agent.samples.sample_run import run_samples
 from device_agent.timing.random_inputs import fill_and_run
 from device_agent.timing.steady import steady_phase
@@ -112,7 +112,7 @@ def _benchmark(job: Job, say: Say) -> Dict[str, Any]:
 _JOBS = {
     "describe": _describe,
     "benchmark": _benchmark,
-    "infer": infer,
+    "infer": infer_samples,
     "run": run_samples,
     "profile": profile_model,
 }

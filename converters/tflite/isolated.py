@@ -39,13 +39,15 @@ def run_isolated(
 
     Args:
         path: The file.
-        inputs: Samples of each input, as `run_model` takes them.
+        inputs: Name of each input (`TensorSpec.name`) to an array of shape (n, ...) whose dtype is
+            that of the input, and whose shape past the first axis is that of the input, without
+            its first axis where that is 1.
         on_progress: Called with samples done and samples in all, now and then.
         most_s: Seconds after which no further sample begins, so that fewer may be answered; None to
             answer all.
 
     Returns:
-        Outputs, as `run_model` returns them.
+        Name of each output (`TensorSpec.name`) to an array of shape (n, ...) and its dtype.
 
     Raises:
         ConversionError: The runtime refuses the file, fails on it, crashes on it, or is at work on

@@ -19,7 +19,7 @@ from device_agent.samples.inputs import feeds_of
 from device_agent.samples.sample_run import PROGRESS_INTERVAL_S
 
 
-def infer(job: Job, say: Callable[[Dict[str, Any]], None]) -> Dict[str, Any]:
+def infer_samples(job: Job, say: Callable[[Dict[str, Any]], None]) -> Dict[str, Any]:
     """Run a model on samples, one at a time; write each output to a file.
 
     With `most_s`, only the first samples may be answered: no further one begins after that time, or

@@ -276,6 +276,9 @@ class _Parser:
         if tensor.ShapeSignatureLength():
             axes = range(tensor.ShapeSignatureLength())
             shape = [tensor.ShapeSignature(i) for i in self._span(len(axes), "a shape")]
+            # An open batch that is not 1 at first belongs to the sample: nobody resizes it.
+            if shape[0] == -1 and tensor.ShapeLength() and tensor.Shape(0) > 1:
+                shape[0] = tensor.Shape(0)
         else:
             shape = [tensor.Shape(i) for i in self._span(tensor.ShapeLength(), "a shape")]
         if any(axis < -1 for axis in shape):

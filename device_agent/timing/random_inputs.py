@@ -69,8 +69,8 @@ def fill_inputs(
             limits = numpy.iinfo(kind)
             values = random_values(numpy, random, tensor.shape, kind, (limits.min, limits.max))
         else:
-            drawn = random.randint(integers[0], integers[1] + 1, tensor.shape)
-            values = numpy.asarray(drawn).astype(kind)
+            values = random.randint(integers[0], integers[1] + 1, tensor.shape)
+            values = numpy.asarray(values).astype(kind)
         model.put(tensor.position, values)
         if not (tensor.scale and kind.kind in "iu"):
             plain[tensor.position] = values

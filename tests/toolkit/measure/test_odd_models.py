@@ -37,12 +37,18 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def open_batch(graph: Any) -> None:
+    for tensor in graph.tensors:
+        tensor.shapeSignature = [-1, 2]
+
+
 @pytest.mark.parametrize(
     "content",
     [
         pytest.param(pictures_model([[3, 2]]), id="first axis is no batch"),
         pytest.param(pictures_model([[15]]), id="one axis"),
         pytest.param(pictures_model([[]]), id="scalar"),
+        pytest.param(with_changes(pictures_model([[3, 2]]), open_batch), id="open batch of 3"),
         pytest.param(gather_model(), id="token numbers up to 3"),
         pytest.param(with_names(pictures_model([[1, 2], [1, 4]]), [""] * 4), id="no names"),
         pytest.param(with_names(pictures_model([[1, 2], [1, 4]]), ["a"] * 4), id="one name"),

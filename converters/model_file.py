@@ -97,17 +97,21 @@ class RunOnHost(Protocol):
         path: Path,
         inputs: Mapping[str, Array],
         on_progress: Callable[[int, int], None] | None = None,
+        most_s: float | None = None,
     ) -> dict[str, Array]:
         """Run it one sample at a time, in a process of its own: a runtime may crash on a file.
 
         Args:
             path: The file.
-            inputs: Name of each input, as in the file, to an array of shape (n, ...) whose dtype
-                and shape past the batch axis are those of the input.
+            inputs: Name of each input (`TensorSpec.name`) to an array of shape (n, ...) whose
+                dtype is that of the input, and whose shape past the first axis is that of the
+                input, without its first axis where that is 1.
             on_progress: Called with samples done and samples in all, now and then.
+            most_s: Seconds after which no further sample begins, so that fewer may be answered;
+                None to answer all.
 
         Returns:
-            Name of each output, as in the file, to an array of shape (n, ...) and its dtype.
+            Name of each output (`TensorSpec.name`) to an array of shape (n, ...) and its dtype.
 
         Raises:
             ConversionError: The runtime refuses the file, fails on it or crashes on it.

@@ -16,7 +16,8 @@ class TensorSpec:
     """One input or output of a model file."""
 
     name: str
-    """The tensor's name in the file."""
+    """The tensor's name in the file; with its position in front where a name is empty or not the
+    only one of its kind (`device_agent.contract.tensors.unique_names`)."""
     shape: tuple[int, ...]
     """Its shape, with the batch axis; -1 where it is dynamic."""
     dtype: str

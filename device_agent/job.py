@@ -20,8 +20,9 @@ from device_agent.job_fields import Job, job_from_json
 from device_agent.os_errors import named_os_errors
 from device_agent.runtimes.driver import import_driver, name_runtime_errors, run_once
 from device_agent.runtimes.profile import profile_model
-from device_agent.samples.inputs import feeds_of, fill_inputs
-from device_agent.samples.sample_run import PROGRESS_INTERVAL_S, run_samples, sample_shape
+from device_agent.samples.inference import infer_samples
+from device_agent.samples.sample_run import run_samples
+from device_agent.timing.random_inputs import fill_and_run
 from device_agent.timing.steady import steady_phase
 from device_agent.timing.usage import peak_rss_bytes, rss_bytes
 from device_agent.timing.whole_inference import whole_inference
@@ -78,14 +79,18 @@ def _benchmark(job: Job, say: Say) -> Dict[str, Any]:
     loaded = time.perf_counter_ns()
     model.prepare()
     prepared = time.perf_counter_ns()
-    fill_inputs(driver.numpy, model, job.seed)
     say({"event": {"phase": "first inference"}})
-    before_first = time.perf_counter_ns()
-    run_once(model)
-    after_first = time.perf_counter_ns()
+    first_ns = []
+
+    def run_first() -> None:
+        began = time.perf_counter_ns()
+        run_once(model)
+        first_ns.append(time.perf_counter_ns() - began)
+
+    plain = fill_and_run(driver.numpy, model, job.seed, job.integers, run_first)
     load_peak = peak_rss_bytes()
     with name_runtime_errors():
-        whole = whole_inference(driver.numpy, model, job.seed)
+        whole = whole_inference(driver.numpy, model, job.seed, plain)
         steady = steady_phase(job, say, model.run, whole)
     placement = model.placement()
     return {
@@ -95,7 +100,7 @@ def _benchmark(job: Job, say: Say) -> Dict[str, Any]:
         "import_ns": driver.import_ns,
         "load_ns": loaded - started,
         "allocate_ns": prepared - loaded,
-        "first_invoke_ns": after_first - before_first,
+        "first_invoke_ns": first_ns[0],
         "before_load_rss_bytes": before_load,
         "load_peak_rss_bytes": load_peak,
         "cores": list(job.cores),
@@ -104,41 +109,10 @@ def _benchmark(job: Job, say: Say) -> Dict[str, Any]:
     }
 
 
-def _infer(job: Job, say: Say) -> Dict[str, Any]:
-    driver = import_driver(job, say)
-    model = driver.open(job.model, job.threads)
-    model.prepare()
-    feeds = feeds_of(driver.numpy, model, job.inputs)
-    count = len(next(iter(feeds.values())))
-    tensors = model.outputs
-    results = [driver.numpy.empty([count] + sample_shape(t.shape), t.dtype) for t in tensors]
-    reported = time.monotonic()
-    for index in range(count):
-        for position, values in feeds.items():
-            model.put(position, values[index])
-        run_once(model)
-        with name_runtime_errors("an output changes its shape from one sample to the next"):
-            for tensor, values in zip(tensors, results):
-                values[index] = model.take(tensor.position).reshape(values.shape[1:])
-        if time.monotonic() - reported > PROGRESS_INTERVAL_S:
-            reported = time.monotonic()
-            say({"event": {"phase": "infer", "done": index + 1, "total": count}})
-    outputs = []
-    for number, (tensor, values) in enumerate(zip(tensors, results)):
-        path = "{}.{}".format(job.outputs, number)
-        with open(path, "wb") as file:  # unlike tofile(), it says why it cannot be written
-            file.write(values.astype(values.dtype.newbyteorder("<")).data)
-        shape = [int(size) for size in values.shape]
-        outputs.append(
-            {"name": tensor.name, "dtype": values.dtype.name, "shape": shape, "path": path}
-        )
-    return {"kernel_class": driver.kernel_class, "samples": count, "outputs": outputs}
-
-
 _JOBS = {
     "describe": _describe,
     "benchmark": _benchmark,
-    "infer": _infer,
+    "infer": infer_samples,
     "run": run_samples,
     "profile": profile_model,
 }

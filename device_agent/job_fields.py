@@ -38,6 +38,11 @@ class Job(NamedTuple):
     """Folder into which a `benchmark` writes its samples and series."""
     inputs: Sequence[Dict[str, Any]] = ()
     """Inputs of `infer`: `name`, `dtype` and `path` of the file of each."""
+    integers: Sequence[int] = ()
+    """Lowest and highest random value of whole numbers without a scale in a `benchmark`; empty
+    where the host does not know which values the model accepts."""
+    most_s: float = 0.0
+    """Seconds after which `infer` begins no further sample; 0 for all samples."""
     card: Dict[str, Any] = {}  # noqa: RUF012 - nobody changes it
     """Plain form of the model card of `run`."""
     samples: Sequence[Dict[str, Any]] = ()

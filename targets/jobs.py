@@ -59,6 +59,9 @@ class ProcessSettings:
     """One long run, its samples thinned and its memory read meanwhile."""
     cores: tuple[int, ...] | None = None
     """Cores that the process is kept to, empty for all; `None` for those of kedge.toml."""
+    integers: tuple[int, int] | None = None
+    """Lowest and highest random value of whole numbers without a scale; `None` where the board is
+    to find out which values the model accepts."""
 
     @property
     def timeout_s(self) -> float:
@@ -130,6 +133,7 @@ class Jobs:
                 "seed": settings.seed,
                 "period_ns": settings.period_ns,
                 "soak": settings.soak,
+                **({"integers": list(settings.integers)} if settings.integers else {}),
                 **({} if settings.cores is None else {"cores": list(settings.cores)}),
             },
             settings.timeout_s,
@@ -165,6 +169,7 @@ class Jobs:
         inputs: Mapping[str, np.ndarray[Any, Any]],
         threads: int = 1,
         on_progress: OnProgress = no_progress,
+        most_s: float = 0,
     ) -> tuple[KernelClass, dict[str, np.ndarray[Any, Any]]]:
         """Run a model over samples on the board.
 
@@ -173,6 +178,8 @@ class Jobs:
             inputs: Samples by input name, `(samples, ...)`, exactly of the input's type.
             threads: Threads of the runtime.
             on_progress: Called while the board works.
+            most_s: Seconds after which the board begins no further sample, so that fewer may be
+                answered; 0 to answer all.
 
         Returns:
             Kernels that computed there, and the outputs by name, `(samples, ...)`.
@@ -185,11 +192,12 @@ class Jobs:
                 "model": model.sha256,
                 "threads": threads,
                 "inputs": [lend(name, values) for name, values in inputs.items()],
+                **({"most_s": most_s} if most_s else {}),
             }
             answer = self._job(
                 "infer",
                 args,
-                INFER_TIMEOUT_S,
+                JOB_START_TIMEOUT_S + SLOW_JOB_S + most_s if most_s else INFER_TIMEOUT_S,
                 lambda event: on_progress(
                     "infer on the board", int(event.get("done", 0)), int(event.get("total", 0))
                 ),
@@ -232,7 +240,7 @@ class Jobs:
         digests: list[str] = []
 
         def lend(name: str, values: np.ndarray[Any, Any]) -> dict[str, str]:
-            data = values.astype(values.dtype.newbyteorder("<")).tobytes()
+            data = values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes()
             sha256 = hashlib.sha256(data).hexdigest()
             self._client.put(io.BytesIO(data), sha256, len(data))
             digests.append(sha256)

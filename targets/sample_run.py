@@ -117,5 +117,7 @@ def tensors_of(entries: Sequence[Mapping[str, Any]], contents: Sequence[bytes]) 
     tensors = {}
     for entry, content in zip(entries, contents, strict=True):
         data = np.frombuffer(content, np.dtype(entry["dtype"]).newbyteorder("<"))
-        tensors[str(entry["name"])] = data.reshape(entry["shape"]).astype(entry["dtype"])
+        tensors[str(entry["name"])] = data.reshape(entry["shape"]).astype(
+            entry["dtype"], copy=False
+        )
     return tensors

@@ -1,5 +1,8 @@
 """The smallest .tflite that a runtime runs: made from the schema, without TensorFlow."""
 
+from collections.abc import Callable
+from typing import Any
+
 import flatbuffers
 from ai_edge_litert import schema_py_generated as schema
 
@@ -53,7 +56,7 @@ def add_model() -> bytes:
 
 
 def gather_model() -> bytes:
-    """int8 `values` at int32 `index`: loads everywhere, fails when run with an index too large."""
+    """int8 `values` at int32 `index`: loads everywhere, fails with an index above 3."""
     index = _tensor("index")
     index.type, index.shape, index.quantization = schema.TensorType.INT32, [1], None
     operator = _operator([0, 1], [2])
@@ -64,6 +67,50 @@ def gather_model() -> bytes:
     found.shape = [1, 1]
     code = _code(schema.BuiltinOperator.GATHER)
     return _packed([_tensor("values"), index, found], [operator], code, [0, 1], [2])
+
+
+def with_changes(content: bytes, change: Callable[[Any], object]) -> bytes:
+    """Another model: `change` alters the tables of its first subgraph."""
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    change(model.subgraphs[0])
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def with_names(content: bytes, names: list[str]) -> bytes:
+    """The model with other names of its tensors, in the order of the tensors."""
+
+    def change(graph: Any) -> None:
+        for tensor, name in zip(graph.tensors, names, strict=True):
+            tensor.name = name
+
+    return with_changes(content, change)
+
+
+def never_runs_model() -> bytes:
+    """int8 `x` [1, 200] at int32 `size` [1]: RESHAPE, which refuses every size up to 99."""
+    x, size, y = _tensor("x"), _tensor("size"), _tensor("y")
+    x.shape, size.shape, y.shape = [1, 200], [1], [200]
+    size.type, size.quantization = schema.TensorType.INT32, None
+    code = _code(schema.BuiltinOperator.RESHAPE)
+    code.version = 1
+    return _packed([x, size, y], [_operator([0, 1], [2])], code, [0, 1], [2])
+
+
+def repeat_model() -> bytes:
+    """float32 `x` [2], int32 `times` [1] to `y`: TILE, whose output is as long as `times` says."""
+    x, times, y = _tensor("x"), _tensor("times"), _tensor("y")
+    x.shape, times.shape, y.shape = [2], [1], []
+    x.type = y.type = schema.TensorType.FLOAT32
+    times.type = schema.TensorType.INT32
+    x.quantization = times.quantization = y.quantization = None
+    code = _code(schema.BuiltinOperator.TILE)
+    code.version = 1
+    operator = _operator([0, 1], [2])
+    operator.builtinOptionsType = schema.BuiltinOptions.TileOptions
+    operator.builtinOptions = schema.TileOptionsT()
+    return _packed([x, times, y], [operator], code, [0, 1], [2])
 
 
 def _tensor(name: str) -> schema.TensorT:

@@ -10,9 +10,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,43 +25,68 @@ Array = npt.NDArray[Any]
 #: The child's exit code when the runtime refused the file; its standard error then holds why.
 _REFUSED = 4
 
+#: Longest time for one sample, the start of the process included, where the time is limited.
+LONGEST_SAMPLE_S = 120.0
+
 
 def run_isolated(
     path: Path,
     inputs: Mapping[str, Array],
     on_progress: Callable[[int, int], None] | None = None,
+    most_s: float | None = None,
 ) -> dict[str, Array]:
     """Run a .tflite on this host, one sample at a time, whatever the file does to the runtime.
 
     Args:
         path: The file.
-        inputs: Tensor name, as in the file, to an array of shape (n, ...) whose dtype and shape
-            past the batch axis are those of the file's input.
+        inputs: Name of each input (`TensorSpec.name`) to an array of shape (n, ...) whose dtype is
+            that of the input, and whose shape past the first axis is that of the input, without
+            its first axis where that is 1.
         on_progress: Called with samples done and samples in all, now and then.
+        most_s: Seconds after which no further sample begins, so that fewer may be answered; None to
+            answer all.
 
     Returns:
-        Tensor name, as in the file, to an array of shape (n, ...).
+        Name of each output (`TensorSpec.name`) to an array of shape (n, ...) and its dtype.
 
     Raises:
-        ConversionError: The runtime refuses the file, fails on it or crashes on it.
+        ConversionError: The runtime refuses the file, fails on it, crashes on it, or is at work on
+            one sample for more than `LONGEST_SAMPLE_S` (with `most_s`).
     """
     with tempfile.TemporaryDirectory(prefix="kedge-") as folder:
         _save(Path(folder) / "inputs", inputs)
         command = [sys.executable, "-m", "converters.tflite.isolated", str(path.resolve()), folder]
+        command += [] if most_s is None else [str(most_s)]
         with (Path(folder) / "log").open("w+b") as log:
             child = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
             )
+            # Without a limit there is nothing to wait for: the timer is never started.
+            overdue = threading.Event()
+            timer = threading.Timer(LONGEST_SAMPLE_S + (most_s or 0), _end, (child, overdue))
+            if most_s is not None:
+                timer.start()
             try:
                 _follow(child, on_progress)
             finally:
+                timer.cancel()
                 child.kill()
                 child.wait()
             log.seek(0)
             said = log.read().decode("utf-8", "replace")
+        if child.returncode != 0 and overdue.is_set():
+            raise ConversionError(
+                f"{path}: this host did not answer one sample within {LONGEST_SAMPLE_S:.0f} s",
+                "Use a smaller model, or one whose loops end.",
+            )
         if child.returncode != 0:
             raise _failure(path, child.returncode, said)
         return _load(Path(folder) / "outputs")
+
+
+def _end(child: subprocess.Popen[str], overdue: threading.Event) -> None:
+    overdue.set()
+    child.kill()
 
 
 def _follow(child: subprocess.Popen[str], on_progress: Callable[[int, int], None] | None) -> None:
@@ -92,15 +118,13 @@ def _save(folder: Path, tensors: Mapping[str, Array]) -> None:
         (folder / f"{position}.name").write_text(name, encoding="utf-8")
 
 
-def _load(folder: Path) -> dict[str, Array]:
+def _load(folder: Path, mmap_mode: Literal["r"] | None = None) -> dict[str, Array]:
     names = sorted(folder.glob("*.name"), key=lambda path: int(path.stem))
-    return {
-        name.read_text(encoding="utf-8"): np.load(name.with_suffix(".npy"), allow_pickle=False)
-        for name in names
-    }
+    files = {name.read_text(encoding="utf-8"): name.with_suffix(".npy") for name in names}
+    return {name: np.load(file, mmap_mode, allow_pickle=False) for name, file in files.items()}
 
 
-def _main(path: Path, folder: Path) -> int:
+def _main(path: Path, folder: Path, most_s: float | None) -> int:
     from converters.tflite.run import run_model
 
     def report(done: int, total: int) -> None:
@@ -108,7 +132,7 @@ def _main(path: Path, folder: Path) -> int:
         sys.stdout.flush()
 
     try:
-        outputs = run_model(path, _load(folder / "inputs"), on_progress=report)
+        outputs = run_model(path, _load(folder / "inputs", "r"), on_progress=report, most_s=most_s)
     except ConversionError as error:
         sys.stderr.write(f"{error}\0{error.hint}")
         return _REFUSED
@@ -117,4 +141,5 @@ def _main(path: Path, folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(_main(Path(sys.argv[1]), Path(sys.argv[2])))
+    most = float(sys.argv[3]) if len(sys.argv) > 3 else None
+    sys.exit(_main(Path(sys.argv[1]), Path(sys.argv[2]), most))

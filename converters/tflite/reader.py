@@ -20,6 +20,7 @@ from converters.errors import ConversionError
 from converters.model_file import ModelFile, Operator, Tensor
 from converters.tensor_spec import TensorSpec
 from converters.tflite.kernel_needs import Operand, least_version
+from device_agent.contract.tensors import unique_names
 
 #: Op that a Coral compiler puts in the place of the ops that the Edge TPU does.
 EDGETPU_OP = "edgetpu-custom-op"
@@ -275,6 +276,9 @@ class _Parser:
         if tensor.ShapeSignatureLength():
             axes = range(tensor.ShapeSignatureLength())
             shape = [tensor.ShapeSignature(i) for i in self._span(len(axes), "a shape")]
+            # An open batch that is not 1 at first belongs to the sample: nobody resizes it.
+            if shape[0] == -1 and tensor.ShapeLength() and tensor.Shape(0) > 1:
+                shape[0] = tensor.Shape(0)
         else:
             shape = [tensor.Shape(i) for i in self._span(tensor.ShapeLength(), "a shape")]
         if any(axis < -1 for axis in shape):
@@ -293,15 +297,16 @@ class _Parser:
         return 1, quantization.Scale(0), quantization.ZeroPoint(0) if points else 0
 
     def _specs(self, read: Any, length: int, tensors: list[Tensor]) -> tuple[TensorSpec, ...]:
-        specs = []
+        chosen = []
         for i in self._span(length, "inputs and outputs"):
             if not 0 <= read(i) < len(tensors):
                 raise ValueError(f"an input or output is tensor {read(i)} of {len(tensors)}")
-            tensor = tensors[read(i)]
-            specs.append(
-                TensorSpec(tensor.name, tensor.shape, tensor.dtype, tensor.scale, tensor.zero_point)
-            )
-        return tuple(specs)
+            chosen.append(tensors[read(i)])
+        names = unique_names([tensor.name for tensor in chosen])
+        return tuple(
+            TensorSpec(name, tensor.shape, tensor.dtype, tensor.scale, tensor.zero_point)
+            for name, tensor in zip(names, chosen, strict=True)
+        )
 
     def _min_runtime(self, model: Any, buffers: list[bytes | int]) -> str | None:
         min_runtime = None

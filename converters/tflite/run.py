@@ -6,6 +6,7 @@ import os
 import sys
 import tempfile
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,8 +19,12 @@ import numpy.typing as npt
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from converters.errors import ConversionError
+from device_agent.contract.tensors import sample_shape, unique_names
 
 Array = npt.NDArray[Any]
+
+_Slot = tuple[int, tuple[int, ...], Array]
+"""Index of an input in the interpreter, its shape, and its samples."""
 
 #: Reports of progress are worth a line of a terminal, not one a sample.
 _REPORT_EVERY = 250
@@ -37,26 +42,32 @@ def run_model(
     inputs: Mapping[str, Array],
     threads: int = 1,
     on_progress: Callable[[int, int], None] | None = None,
+    most_s: float | None = None,
 ) -> dict[str, Array]:
     """Run a .tflite on this host, one sample at a time.
 
     Args:
         path: The file.
-        inputs: Tensor name, as in the file, to an array of shape (n, ...) whose dtype and shape
-            past the batch axis are those of the file's input.
+        inputs: Name of each input (`TensorSpec.name`) to an array of shape (n, ...) whose dtype is
+            that of the input, and whose shape past the first axis is that of the input, without
+            its first axis where that is 1.
         threads: For the runtime, from 1.
         on_progress: Called with samples done and samples in all, now and then.
+        most_s: Seconds after which no further sample begins, so that fewer may be answered; the
+            last answered one is also the last whose outputs have the shapes of the first. None to
+            answer all.
 
     Returns:
-        Tensor name, as in the file, to an array of shape (n, ...).
+        Name of each output (`TensorSpec.name`) to an array of shape (n, ...).
 
     Raises:
-        ConversionError: The runtime refuses the file or fails on it, or an input does not fit.
+        ConversionError: The runtime refuses the file or fails on it, an input does not fit, or,
+            without `most_s`, an output changes its shape.
     """
     try:
         interpreter = _load(path, threads)
         slots = _slots(path, interpreter, inputs)
-        return _run(interpreter, slots, on_progress)
+        return _run(path, interpreter, slots, on_progress, most_s)
     except (RuntimeError, ValueError) as error:
         name, number = host_runtime()
         raise ConversionError(
@@ -112,9 +123,9 @@ def _load(path: Path, threads: int) -> Any:
     return interpreter
 
 
-def _slots(path: Path, interpreter: Any, inputs: Mapping[str, Array]) -> list[tuple[int, Array]]:
-    """Index of each input in the interpreter, and its checked samples."""
-    details = {detail["name"]: detail for detail in interpreter.get_input_details()}
+def _slots(path: Path, interpreter: Any, inputs: Mapping[str, Array]) -> list[_Slot]:
+    """Index and shape of each input in the interpreter, and its checked samples."""
+    details = _by_name(interpreter.get_input_details())
     if set(details) != set(inputs):
         raise ConversionError(
             f"{path}: takes the inputs {sorted(details)}, was given {sorted(inputs)}",
@@ -126,42 +137,58 @@ def _slots(path: Path, interpreter: Any, inputs: Mapping[str, Array]) -> list[tu
         )
     slots = []
     for name, detail in details.items():
-        shape, given_shape = tuple(int(axis) for axis in detail["shape"]), inputs[name].shape
-        if (
-            shape[:1] != (1,)
-            or shape[1:] != given_shape[1:]
-            or inputs[name].dtype != detail["dtype"]
-        ):
+        shape, samples = tuple(int(axis) for axis in detail["shape"]), inputs[name]
+        if list(samples.shape[1:]) != sample_shape(shape) or samples.dtype != detail["dtype"]:
             raise ConversionError(
                 f"{path}: input {name} takes {np.dtype(detail['dtype'])} {shape} a sample, was "
-                f"given {inputs[name].dtype} {given_shape}",
+                f"given {samples.dtype} {samples.shape}",
                 "Use golden inputs that were made for this file.",
             )
-        slots.append((detail["index"], inputs[name]))
+        slots.append((detail["index"], shape, samples))
     return slots
 
 
+def _by_name(details: Sequence[Any]) -> dict[str, Any]:
+    """Details of the inputs (or the outputs) of an interpreter by their unique names."""
+    names = unique_names([detail["name"] for detail in details])
+    return dict(zip(names, details, strict=True))
+
+
 def _run(
+    path: Path,
     interpreter: Any,
-    slots: list[tuple[int, Array]],
+    slots: list[_Slot],
     on_progress: Callable[[int, int], None] | None,
+    most_s: float | None,
 ) -> dict[str, Array]:
-    outputs = interpreter.get_output_details()
-    total = len(slots[0][1])
-    results: dict[str, list[Array]] = {detail["name"]: [] for detail in outputs}
-    for done in range(total):
-        for index, samples in slots:
-            interpreter.set_tensor(index, samples[done : done + 1])
+    total = len(slots[0][2])
+    results: dict[str, Array] = {}
+    done, began = 0, time.monotonic()
+    for row in range(total):
+        for index, shape, samples in slots:
+            interpreter.set_tensor(index, samples[row : row + 1].reshape(shape))
         interpreter.invoke()
-        for detail in outputs:
-            results[detail["name"]].append(interpreter.get_tensor(detail["index"]))
-        if on_progress is not None and (done + 1) % _REPORT_EVERY == 0:
-            on_progress(done + 1, total)
-    # An output of batch 1 loses that axis; one without a batch axis gains one.
-    return {
-        name: np.concatenate(rows) if rows[0].shape[:1] == (1,) else np.stack(rows)
-        for name, rows in results.items()
-    }
+        for name, detail in _by_name(interpreter.get_output_details()).items():
+            values = interpreter.get_tensor(detail["index"])
+            values = values.reshape(sample_shape(values.shape))
+            if name not in results:
+                results[name] = np.empty((total, *values.shape), values.dtype)
+            stored = results[name]
+            if stored.shape[1:] != values.shape:
+                if most_s is not None:
+                    return {key: of_all[:done] for key, of_all in results.items()}
+                raise ConversionError(
+                    f"{path}: output {name} changes its shape from one sample to the next: "
+                    f"{list(stored.shape[1:])}, then {list(values.shape)}",
+                    "Use a model whose outputs have fixed shapes.",
+                )
+            stored[row] = values
+        done = row + 1
+        if on_progress is not None and done % _REPORT_EVERY == 0:
+            on_progress(done, total)
+        if most_s is not None and time.monotonic() - began > most_s:
+            break
+    return {name: values[:done] for name, values in results.items()}
 
 
 @contextmanager

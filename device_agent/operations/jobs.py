@@ -22,7 +22,7 @@ MOST_THREADS = 1024
 MOST_CONDITIONS = 1024
 
 #: Defaults of a benchmark: runs back to back.
-_BACK_TO_BACK: Dict[str, Any] = {"period_ns": 0, "soak": False}
+_BACK_TO_BACK: Dict[str, Any] = {"period_ns": 0, "soak": False, "integers": []}
 
 #: Defaults of a runtime: its own kernels, on any core.
 _PLAIN_RUNTIME: Dict[str, Any] = {"delegate": "", "allow_cpu": False, "cores": []}
@@ -56,6 +56,7 @@ def benchmark(call: AgentCall) -> Answer:
             seed=args.count("seed", 0, (1 << 32) - 1),
             period_ns=args.count("period_ns"),
             soak=args.truth("soak"),
+            integers=_integers(args),
             folder=folder,
         )
 
@@ -85,6 +86,7 @@ def infer(call: AgentCall) -> Answer:
     with call.board.store.workspace() as folder:
         job = _model_job(call, "infer")._replace(
             inputs=[_with_path(call, entry) for entry in call.args.records("inputs")],
+            most_s=call.args.with_defaults({"most_s": 0}).seconds("most_s"),
             outputs=os.path.join(folder, "output"),
         )
         result = _run(call, job)
@@ -169,6 +171,14 @@ def _model_job(call: AgentCall, kind: str) -> Job:
     model = call.board.store.scratch.path(call.args.text("model"))
     threads = call.args.count("threads", 1, MOST_THREADS)
     return _runtime_job(call, kind)._replace(model=model, threads=threads)
+
+
+def _integers(args: Arguments) -> List[int]:
+    integers = args.sizes("integers")
+    if integers and (len(integers) != 2 or not 0 <= integers[0] <= integers[1] <= 127):
+        message = "field integers must be two whole numbers from 0 to 127, found {}"
+        raise RefusalError(BAD_REQUEST, message.format(integers[:3]))
+    return integers
 
 
 def _sample(call: AgentCall, entry: Dict[str, Any]) -> Dict[str, Any]:

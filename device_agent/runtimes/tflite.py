@@ -18,6 +18,7 @@ from device_agent.contract.codes import BAD_REQUEST, RUNTIME_IMPORT, RefusalErro
 from device_agent.contract.cpu_features import cpu_features
 from device_agent.contract.placement import Placement
 from device_agent.contract.runtimes import RUNTIME_MODULES, distribution_of
+from device_agent.contract.tensors import unique_names
 from device_agent.job_fields import Job
 from device_agent.runtimes.delegate import EDGETPU, is_compiled_for_edgetpu, load_delegate
 from device_agent.runtimes.driver import (
@@ -136,11 +137,11 @@ class _Model(BoardModel):
 
     @property
     def inputs(self) -> List[TensorInfo]:
-        return [_tensor_info(self._numpy, d) for d in self._interpreter.get_input_details()]
+        return _tensor_infos(self._numpy, self._interpreter.get_input_details())
 
     @property
     def outputs(self) -> List[TensorInfo]:
-        return [_tensor_info(self._numpy, d) for d in self._interpreter.get_output_details()]
+        return _tensor_infos(self._numpy, self._interpreter.get_output_details())
 
     def prepare(self) -> None:
         with name_runtime_errors("the runtime cannot prepare the model"):
@@ -168,10 +169,15 @@ class _Model(BoardModel):
         return Placement(place(nodes, self._opened, self._delegate), self._delegate)
 
 
-def _tensor_info(numpy: Any, detail: Dict[str, Any]) -> TensorInfo:
+def _tensor_infos(numpy: Any, details: List[Dict[str, Any]]) -> List[TensorInfo]:
+    names = unique_names([detail["name"] for detail in details])
+    return [_tensor_info(numpy, name, detail) for name, detail in zip(names, details)]
+
+
+def _tensor_info(numpy: Any, name: str, detail: Dict[str, Any]) -> TensorInfo:
     scale, zero_point = detail["quantization"]
     return TensorInfo(
-        name=detail["name"],
+        name=name,
         dtype=numpy.dtype(detail["dtype"]),
         shape=tuple(int(size) for size in detail["shape"]),
         scale=float(scale),

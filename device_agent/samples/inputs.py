@@ -1,33 +1,11 @@
-"""What goes into a model on the board: random values, or samples that were sent."""
+"""Inputs of a model: the samples that were sent."""
 
 from __future__ import annotations
 
 from typing import Any, Dict, Sequence
 
-from device_agent.contract.codes import BAD_REQUEST, MODEL_REFUSED, RefusalError
+from device_agent.contract.codes import BAD_REQUEST, RefusalError
 from device_agent.runtimes.driver import Array, BoardModel
-
-
-def fill_inputs(numpy: Any, model: BoardModel, seed: int) -> None:
-    """Give every input reproducible random values over the range of its type.
-
-    Raises:
-        RefusalError: An input is of a type for which there are no random values.
-    """
-    random = numpy.random.RandomState(seed)
-    for tensor in model.inputs:
-        kind = tensor.dtype
-        if kind.kind == "f":
-            values = random.uniform(-1, 1, tensor.shape)
-        elif kind.kind == "b":
-            values = random.randint(0, 2, tensor.shape)
-        elif kind.kind not in "iu":
-            message = "input {} is of type {}: kedge has no values for it"
-            raise RefusalError(MODEL_REFUSED, message.format(tensor.name, kind.name))
-        else:
-            limits = numpy.iinfo(kind)
-            values = random.uniform(limits.min, limits.max, tensor.shape)
-        model.put(tensor.position, values.astype(kind))
 
 
 def feeds_of(numpy: Any, model: BoardModel, inputs: Sequence[Dict[str, Any]]) -> Dict[int, Array]:
@@ -60,7 +38,8 @@ def feeds_of(numpy: Any, model: BoardModel, inputs: Sequence[Dict[str, Any]]) ->
             message = "input {} takes {}, {} was sent"
             message = message.format(tensor.name, tensor.dtype.name, entry["dtype"])
             raise RefusalError(BAD_REQUEST, message)
-        values = numpy.fromfile(entry["path"], tensor.dtype.newbyteorder("<")).astype(tensor.dtype)
+        values = numpy.fromfile(entry["path"], tensor.dtype.newbyteorder("<"))
+        values = values.astype(tensor.dtype, copy=False)
         try:
             feeds[tensor.position] = values.reshape([-1, *tensor.shape])
         except ValueError as error:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from typing import Any, BinaryIO, Callable, Dict, Iterable, List
+from typing import Any, BinaryIO, Callable, Dict, List
 
 from device_agent.contract.codes import BAD_REQUEST, RefusalError
 from device_agent.contract.model_card import ImageInput, ModelCard, card_from_plain
+from device_agent.contract.tensors import sample_shape
 from device_agent.job_fields import Job
 from device_agent.runtimes.driver import (
     Array,
@@ -213,9 +214,3 @@ def _array_kind(tensor: TensorInfo) -> str:
     kind = tensor.dtype
     real = kind.kind == "f" or (kind.kind in "iu" and tensor.scale)
     return "float32" if real else str(kind.name)
-
-
-def sample_shape(shape: Iterable[int]) -> List[int]:
-    """Return the shape of one sample: without its batch axis of 1, where it has one."""
-    sizes = [int(size) for size in shape]
-    return sizes[1:] if sizes[:1] == [1] else sizes

@@ -29,6 +29,9 @@ LEAST_SAMPLES = 500
 #: one runtime: 99.9 %, between two runtimes on one CPU: 97.7 %.
 LEAST_AGREEMENT = 0.97
 
+#: Values that are compared at once: in 64 bits, all of a large output would fill the memory.
+_COMPARED_AT_ONCE = 1 << 20
+
 Array = np.ndarray[Any, Any]
 Tensors = Mapping[str, Array]
 
@@ -165,9 +168,10 @@ def _judge(
         return DIFFERS, "the same runtime on an equal CPU must not differ at all"
     if not real_inputs or samples < LEAST_SAMPLES:
         kind = "real" if real_inputs else "random"
+        inputs = "input" if samples == 1 else "inputs"
         return INCONCLUSIVE, (
-            f"{other_class}, and only {samples} {kind} inputs: at least {LEAST_SAMPLES} real ones "
-            "are needed"
+            f"{other_class}, and only {samples} {kind} {inputs}: at least {LEAST_SAMPLES} real "
+            "ones are needed"
         )
     if agreement < LEAST_AGREEMENT:
         return DIFFERS, f"only {agreement:.1%} of the decisions agree"
@@ -194,20 +198,38 @@ def _difference(host: Array, board: Array | None) -> tuple[float, float]:
     """Return the largest difference and the share of samples beyond one step."""
     if board is None or board.shape != host.shape:
         return float("inf"), 1.0
+    if not host.size:
+        return 0.0, 0.0
     step = 1.0 if host.dtype.kind in "iub" else 1e-4
-    difference = np.abs(host.astype(np.float64) - board.astype(np.float64))
-    difference[np.isnan(host) & np.isnan(board)] = 0
-    worst = difference.reshape(len(host), -1).max(axis=1)
-    worst[np.isnan(worst)] = np.inf
+    host, board = host.reshape(len(host), -1), board.reshape(len(host), -1)
+    worst = np.zeros(len(host))
+    rows = max(1, _COMPARED_AT_ONCE // host.shape[1])
+    for first in range(0, len(host), rows):
+        of_rows = slice(first, first + rows)
+        for column in range(0, host.shape[1], _COMPARED_AT_ONCE):
+            part = (of_rows, slice(column, column + _COMPARED_AT_ONCE))
+            worst[of_rows] = np.maximum(worst[of_rows], _farthest(host[part], board[part]))
     return float(worst.max()), float(np.mean(worst > step))
+
+
+def _farthest(host: Array, board: Array) -> Array:
+    """Return the largest difference in each row; infinite where only one side is a number."""
+    with np.errstate(invalid="ignore"):  # infinity minus infinity
+        difference = np.abs(host.astype(np.float64) - board.astype(np.float64))
+    difference[(host == board) | (np.isnan(host) & np.isnan(board))] = 0
+    worst: Array = difference.max(axis=1)
+    worst[np.isnan(worst)] = np.inf
+    return worst
 
 
 def _decisions(values: Array, threshold: float | None) -> Array:
     """The class of each sample: the argmax, or whether a single output is above its threshold."""
+    if not values.size:  # nothing that decides
+        return np.zeros(len(values), np.int64)
     flat = values.reshape(len(values), -1)
     if flat.shape[1] > 1:
         return np.asarray(flat.argmax(axis=1))
     if threshold is None:
-        limits = None if flat.dtype.kind == "f" else np.iinfo(flat.dtype)
+        limits = np.iinfo(flat.dtype) if flat.dtype.kind in "iu" else None
         threshold = 0.5 if limits is None else (limits.min + limits.max) / 2
     return (flat[:, 0] > threshold).astype(np.int64)

@@ -24,6 +24,7 @@ from toolkit.judge.row import Row
 from toolkit.judge.statistics import PROCESSES
 from toolkit.judge.verdict import INVALID
 from toolkit.measure.accuracy import BoardAccuracy, LabelledData, measure_accuracy, open_labelled
+from toolkit.measure.inputs import refuse_odd_tensors
 from toolkit.measure.op_times import ask_op_times
 from toolkit.measure.outputs import check_outputs
 from toolkit.measure.quality import QUALITIES
@@ -149,14 +150,16 @@ def bench_on(
         data: Labelled data set, for the accuracy on the board.
 
     Raises:
-        ConversionError: The board's runtime cannot load the file, or the data does not fit it.
+        ConversionError: The board's runtime cannot load the file, the data does not fit it, or
+            kedge has no values for its inputs.
         TargetError: The board loads no runtime, or has no room.
         AgentError: The board cannot load or run the model.
         IntegrityError: Something arrived damaged.
     """
+    refuse_odd_tensors(contents)
     board = ready(device, (contents,), settings.wheelhouse, on_progress)
     (staged,) = board.staged
-    parity = check_outputs(contents, device, staged, board.kernel_class, on_progress)
+    check = check_outputs(contents, device, staged, board.kernel_class, on_progress)
     accuracy = None
     if data is not None:
         accuracy = measure_accuracy(contents, data, device, staged, on_progress)
@@ -170,9 +173,18 @@ def bench_on(
         facts=device.facts,
         kernel_class=board.kernel_class,
         staged=staged,
-        parity=parity,
+        parity=check.parity,
         settings=settings,
-        rows=tuple(_row(device, staged, count, settings, on_progress) for count in threads),
+        rows=tuple(
+            _row(
+                device,
+                staged,
+                replace(settings.one_process(count), integers=check.integers),
+                settings,
+                on_progress,
+            )
+            for count in threads
+        ),
         push_s=board.push_s,
         accuracy=accuracy,
         op_times=_op_times(device, staged, settings, on_progress),
@@ -206,11 +218,10 @@ def threads_for(
 def _row(
     device: Device,
     staged: StagedFile,
-    threads: int,
+    one: ProcessSettings,
     settings: BenchSettings,
     on_progress: OnProgress,
 ) -> Row:
-    one = settings.one_process(threads)
     if settings.soak_s:
         return measure_row(device, staged, one, 1, 1, on_progress)
     rounds = QUALITIES[settings.quality].rounds

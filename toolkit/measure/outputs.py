@@ -3,18 +3,40 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from converters.errors import ConversionError
 from converters.formats import FORMATS
 from converters.model_file import ModelFile
 from device_agent.contract.cpu_features import cpu_features
 from device_agent.contract.measurement import KernelClass
+from device_agent.contract.tensors import INTEGER_RANGES
 from targets.device import Device
 from targets.progress import OnProgress
 from targets.staged_file import StagedFile
 from toolkit.judge.golden_parity import compare_golden
 from toolkit.judge.parity import Parity, not_compared
-from toolkit.measure.inputs import golden_beside, random_inputs
+from toolkit.measure.inputs import golden_beside, has_plain_integers, random_inputs
+
+#: Seconds for random inputs on the host, and again on the board: then no further one begins.
+_RANDOM_S = 5.0
+
+Tensors = dict[str, np.ndarray[Any, Any]]
+
+
+@dataclass(frozen=True)
+class OutputCheck:
+    """Comparison of the outputs of a board with those of this host."""
+
+    parity: Parity
+    integers: tuple[int, int] | None = None
+    """Lowest and highest random value of whole numbers without a scale that the model accepts;
+    `None` where that is not known."""
 
 
 def check_outputs(
@@ -23,7 +45,7 @@ def check_outputs(
     on_board: StagedFile,
     kernel_class: KernelClass,
     on_progress: OnProgress,
-) -> Parity:
+) -> OutputCheck:
     """Compare outputs over the held-out inputs beside a file, or over random ones.
 
     Args:
@@ -34,7 +56,6 @@ def check_outputs(
         on_progress: Called as the work goes on.
 
     Raises:
-        ToolkitError: An input has an open shape.
         ConversionError: This host cannot run the file, or the held-out inputs are damaged.
         AgentError: The board cannot load or run the model.
     """
@@ -42,15 +63,61 @@ def check_outputs(
     foreign = model_format.foreign_ops(model)
     if foreign:
         reason = f"this host cannot compute {', '.join(foreign)}"
-        return not_compared(host, kernel_class, reason)
+        return OutputCheck(not_compared(host, kernel_class, reason))
     golden = golden_beside(model)
-    inputs = golden.inputs if golden else random_inputs(model)
-    on_progress("infer on this host", 0, 0)
-    host_outputs = model_format.run(
-        model.path, inputs, lambda done, total: on_progress("infer on this host", done, total)
+    if golden is not None:
+        inputs = golden.inputs
+        on_host = model_format.run(model.path, inputs, _report_host(on_progress))
+        board, on_board_outputs = device.jobs.infer(on_board, inputs, on_progress=on_progress)
+        return OutputCheck(
+            compare_golden((host, on_host), (board, on_board_outputs), model, golden)
+        )
+    integers, inputs, on_host = _answer_random(model, on_progress)
+    answered = min(len(values) for values in on_host.values())
+    inputs = {name: values[:answered] for name, values in inputs.items()}
+    board, on_board_outputs = device.jobs.infer(
+        on_board, inputs, on_progress=on_progress, most_s=_RANDOM_S
     )
-    board, board_outputs = device.jobs.infer(on_board, inputs, on_progress=on_progress)
-    return compare_golden((host, host_outputs), (board, board_outputs), model, golden)
+    del inputs
+    answered = min([answered, *(len(values) for values in on_board_outputs.values())])
+    on_host = {name: values[:answered] for name, values in on_host.items()}
+    parity = compare_golden((host, on_host), (board, on_board_outputs), model, None)
+    return OutputCheck(parity, integers)
+
+
+def _answer_random(
+    model: ModelFile, on_progress: OnProgress
+) -> tuple[tuple[int, int] | None, Tensors, Tensors]:
+    """Return the range of whole numbers that a model accepts, random inputs, and its outputs.
+
+    Raises:
+        ConversionError: This host cannot run the file, or not with any of the ranges.
+    """
+    ranges = INTEGER_RANGES if has_plain_integers(model) else INTEGER_RANGES[:1]
+    refusal = None
+    for integers in ranges:
+        inputs = random_inputs(model, integers)
+        try:
+            outputs = FORMATS[model.format].run(
+                model.path, inputs, _report_host(on_progress), most_s=_RANDOM_S
+            )
+        except ConversionError as error:
+            refusal = refusal or error
+            continue
+        return (integers if len(ranges) > 1 else None), inputs, outputs
+    assert refusal is not None
+    tried = ", ".join(str(low) if low == high else f"{low} to {high}" for low, high in ranges)
+    integers_tried = f", whole numbers without a scale {tried}" if len(ranges) > 1 else ""
+    raise ConversionError(
+        f"{refusal} (with random inputs: floats -1 to 1{integers_tried})",
+        "Try inputs of your own with `kedge run`. If they fail too, the file is damaged, or uses "
+        "an operator in a way that the runtime does not expect.",
+    ) from refusal
+
+
+def _report_host(on_progress: OnProgress) -> Callable[[int, int], None]:
+    on_progress("infer on this host", 0, 0)
+    return lambda done, total: on_progress("infer on this host", done, total)
 
 
 def host_class(model_format: str) -> KernelClass:

@@ -229,8 +229,9 @@ def _parity_lines(parity: Parity) -> list[str]:
     if not parity.samples:
         return [f"outputs {parity.verdict}: {parity.reason}"]
     kind = "held-out" if parity.real_inputs else "random"
+    inputs = "input" if parity.samples == 1 else "inputs"
     lines = [
-        f"outputs {parity.verdict} over {parity.samples} {kind} inputs: {parity.reason}",
+        f"outputs {parity.verdict} over {parity.samples} {kind} {inputs}: {parity.reason}",
         f"    largest difference {parity.largest_difference:g}, beyond 1 step "
         f"{words.percent(parity.beyond_one)}"
         + ("" if parity.numbers else f", same decision {words.percent(parity.agreement)}"),

@@ -12,8 +12,12 @@ import pytest
 from converters.errors import ConversionError
 from converters.evidence.conversion import Conversion
 from converters.evidence.golden import read_golden
+from converters.tflite import isolated
+from converters.tflite.isolated import run_isolated
+from converters.tflite.reader import read_model
 from converters.tflite.run import host_runtime, run_model
 from tests.converters.tflite.tflite_maker import model_object, packed
+from tests.tiny_model import pictures_model, repeat_model, with_names
 
 
 def test_samples_come_back_one_row_each(digits_ptq: Conversion) -> None:
@@ -54,6 +58,45 @@ def test_a_file_that_the_runtime_refuses_is_named(tmp_path: Path) -> None:
         run_model(path, {"x": np.zeros((1,), np.float32)})
     with pytest.raises(ConversionError, match="cannot run it"):
         run_model(tmp_path / "absent.tflite", {})
+
+
+def test_samples_end_when_the_time_is_up(tmp_path: Path) -> None:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(pictures_model([[3, 2]]))
+    values = np.arange(30, dtype=np.float32).reshape(5, 3, 2)
+    for run in (run_model, run_isolated):
+        assert len(run(path, {"image0": values})["same0"]) == 5
+        assert np.array_equal(run(path, {"image0": values}, most_s=0)["same0"], values[:1])
+
+
+def test_a_process_that_answers_nothing_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(pictures_model([[3, 2]]))
+    monkeypatch.setattr(isolated, "LONGEST_SAMPLE_S", 0.0)
+    with pytest.raises(ConversionError, match="did not answer one sample within 0 s"):
+        run_isolated(path, {"image0": np.zeros((5, 3, 2), np.float32)}, most_s=0)
+
+
+def test_inputs_and_outputs_of_one_name_are_told_apart_by_position(tmp_path: Path) -> None:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(with_names(pictures_model([[1, 2], [1, 4]]), ["", "", "y", "y"]))
+    assert [spec.name for spec in read_model(path).inputs] == ["0", "1"]
+    first, second = np.full((3, 2), 1, np.float32), np.full((3, 4), 2, np.float32)
+    results = run_model(path, {"0": first, "1": second})
+    assert list(results) == [spec.name for spec in read_model(path).outputs] == ["0:y", "1:y"]
+    assert np.array_equal(results["0:y"], first)
+    assert np.array_equal(results["1:y"], second)
+
+
+def test_an_output_that_changes_its_shape_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(repeat_model())
+    inputs = {"x": np.ones((3, 2), np.float32), "times": np.array([[2], [2], [3]], np.int32)[:, 0]}
+    with pytest.raises(ConversionError, match=r"output y changes its shape.*\[4\], then \[6\]"):
+        run_model(path, inputs)
+    assert run_model(path, inputs, most_s=60)["y"].shape == (2, 4)
 
 
 def test_the_runtime_says_nothing_on_the_terminal(digits_ptq: Conversion) -> None:

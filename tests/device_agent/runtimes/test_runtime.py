@@ -13,7 +13,15 @@ from device_agent.contract.codes import BAD_REQUEST, MODEL_REFUSED, RUNTIME_IMPO
 from device_agent.contract.cpu_features import cpu_features
 from targets.agent_client import AgentClient, AgentError
 from tests.device_agent.agents import files_below, open_agent, put, sha256_of
-from tests.tiny_model import add_model, gather_model, relu_model
+from tests.tiny_model import (
+    add_model,
+    gather_model,
+    never_runs_model,
+    pictures_model,
+    relu_model,
+    repeat_model,
+    with_names,
+)
 
 MODELS = Path(__file__).parents[4] / "shared" / "models"
 TREE = "a" * 64
@@ -116,10 +124,60 @@ def test_the_runtime_describes_itself(client: AgentClient) -> None:
 
 
 def test_a_model_that_fails_when_run_says_so(client: AgentClient) -> None:
-    refused = refusal(benchmark, client, gather_model())  # random values are no index
+    refused = refusal(benchmark, client, never_runs_model())
 
     assert refused.code == MODEL_REFUSED
     assert "the model loads, but fails when it is run: " in str(refused)
+
+
+def test_token_numbers_are_of_a_range_that_the_model_accepts(client: AgentClient) -> None:
+    assert benchmark(client, gather_model())["run"]["first_invoke_ns"] > 0
+    assert benchmark(client, gather_model(), integers=[0, 1])["run"]["first_invoke_ns"] > 0
+    with pytest.raises(AgentError, match="fails when it is run"):
+        benchmark(client, gather_model(), integers=[50, 99])
+    for odd in ([1], [3, 2], [-1, 1], [0, 1 << 40]):
+        with pytest.raises(AgentError, match="field integers must be two whole numbers") as refused:
+            benchmark(client, gather_model(), integers=odd)
+        assert refused.value.code == BAD_REQUEST
+
+
+@pytest.mark.parametrize("shape", [[3, 2], []])
+def test_a_first_axis_that_is_no_batch_belongs_to_the_sample(
+    client: AgentClient, shape: list[int]
+) -> None:
+    values = array("f", range(1, 13)).tobytes()
+    answer = infer(client, pictures_model([shape]), tensor(client, "image0", values, "float32"))
+
+    (output,) = answer["outputs"]
+    assert output["shape"] == ([2, 3, 2] if shape else [12])
+    assert client.get(output["sha256"]) == values
+
+
+def test_tensors_without_names_are_paired_by_position(client: AgentClient) -> None:
+    model = with_names(pictures_model([[1, 2], [1, 3]]), [""] * 4)
+    first, second = array("f", [1, 2]).tobytes(), array("f", [3, 4, 5]).tobytes()
+    sent = [tensor(client, "1", second, "float32"), tensor(client, "0", first, "float32")]
+    answer = infer(client, model, *sent)
+
+    assert [output["name"] for output in answer["outputs"]] == ["0", "1"]
+    assert [client.get(output["sha256"]) for output in answer["outputs"]] == [first, second]
+
+
+def test_samples_end_when_the_time_is_up(client: AgentClient) -> None:
+    sent = tensor(client, "x", bytes(4 * 1000))
+    assert job(client, "infer", relu_model(), inputs=[sent], most_s=1e-9)["samples"] == 1
+    assert job(client, "infer", relu_model(), inputs=[sent], most_s=60)["samples"] == 1000
+
+
+def test_an_output_that_changes_its_shape_ends_the_samples(client: AgentClient) -> None:
+    sent = [
+        tensor(client, "x", array("f", [1] * 6).tobytes(), "float32"),
+        tensor(client, "times", array("i", [2, 2, 3]).tobytes(), "int32"),
+    ]
+    with pytest.raises(AgentError, match="an output changes its shape"):
+        job(client, "infer", repeat_model(), inputs=sent)
+    answer = job(client, "infer", repeat_model(), inputs=sent, most_s=60)
+    assert (answer["samples"], answer["outputs"][0]["shape"]) == (2, [2, 4])
 
 
 @pytest.mark.skipif(not MODELS.is_dir(), reason="the shared models are not beside the checkout")

@@ -156,3 +156,24 @@ def test_float_numbers_are_judged_by_their_spread() -> None:
     assert numbers(host, host + np.float32(1)).verdict == DIFFERS
     assert numbers(host, host + np.float32(0.01), HOST).verdict == DIFFERS
     assert numbers(host[:100], host[:100] + np.float32(0.01)).verdict == INCONCLUSIVE
+
+
+def test_infinities_on_both_sides_are_equal() -> None:
+    values = np.array([[np.inf, -np.inf, np.nan, 1.0]] * 3, np.float32)
+    parity = compare_outputs((HOST, {"y": values}), (HOST, {"y": values.copy()}), None, False)
+    assert parity.verdict == EQUAL
+
+
+def test_truth_values_and_empty_outputs_are_compared() -> None:
+    truths = {"y": np.array([True, False]), "nothing": np.zeros((2, 0), np.float32)}
+    assert compare_outputs((HOST, truths), (HOST, dict(truths)), None, False).verdict == EQUAL
+
+
+def test_every_part_of_a_large_output_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("toolkit.judge.parity._COMPARED_AT_ONCE", 4)
+    for shape in ((6, 2), (3, 10)):
+        host, board = np.zeros(shape, np.int8), np.zeros(shape, np.int8)
+        board[-1, -1], board[1, 0] = 7, 3
+        parity = compare_outputs((HOST, {"y": host}), (HOST, {"y": board}), None, False)
+        assert parity.largest_difference == 7
+        assert parity.beyond_one == 2 / len(host)

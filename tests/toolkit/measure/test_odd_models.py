@@ -1,0 +1,145 @@
+"""`kedge bench` of models of every kind: whole inputs, token numbers, names, sizes, types."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+
+from converters.errors import ConversionError
+from converters.tflite.reader import read_model
+from targets.inventory import Target
+from targets.progress import no_progress
+from targets.provision import open_device
+from tests.kedge import assert_refused, kedge
+from tests.tiny_model import (
+    gather_model,
+    pictures_model,
+    relu_model,
+    repeat_model,
+    with_changes,
+    with_names,
+)
+from toolkit.measure import outputs
+from toolkit.measure.inputs import random_inputs, refuse_odd_tensors
+from toolkit.measure.outputs import check_outputs
+
+QUICK = ("--on", "here", "--quality", "quick", "--duration", "100ms")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("project")
+    add = ["target", "add", "here", "local", "--root", str(folder / "root")]
+    assert kedge(*add, cwd=folder).code == 0
+    return folder
+
+
+def open_batch(graph: Any) -> None:
+    for tensor in graph.tensors:
+        tensor.shapeSignature = [-1, 2]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(pictures_model([[3, 2]]), id="first axis is no batch"),
+        pytest.param(pictures_model([[15]]), id="one axis"),
+        pytest.param(pictures_model([[]]), id="scalar"),
+        pytest.param(with_changes(pictures_model([[3, 2]]), open_batch), id="open batch of 3"),
+        pytest.param(gather_model(), id="token numbers up to 3"),
+        pytest.param(with_names(pictures_model([[1, 2], [1, 4]]), [""] * 4), id="no names"),
+        pytest.param(with_names(pictures_model([[1, 2], [1, 4]]), ["a"] * 4), id="one name"),
+    ],
+)
+def test_outputs_are_equal_on_one_computer(project: Path, content: bytes) -> None:
+    (project / "model.tflite").write_bytes(content)
+    ran = kedge("bench", "model.tflite", *QUICK, "--json", cwd=project)
+
+    assert ran.code in (0, 9), ran.err
+    parity = ran.json["targets"][0]["parity"]
+    assert (parity["verdict"], parity["samples"]) == ("EQUAL", 64)
+
+
+def test_an_output_that_changes_its_length_is_compared_up_to_there(project: Path) -> None:
+    (project / "model.tflite").write_bytes(repeat_model())
+    ran = kedge("bench", "model.tflite", *QUICK, "--json", cwd=project)
+
+    assert ran.code in (0, 9), ran.err
+    parity = ran.json["targets"][0]["parity"]
+    assert parity["verdict"] == "EQUAL"
+    assert 1 <= parity["samples"] < 64
+
+
+def strings(graph: Any) -> None:
+    for tensor in graph.tensors:
+        tensor.type = schema.TensorType.STRING
+
+
+def nothing_in(graph: Any) -> None:
+    graph.inputs = []
+
+
+def nothing_out(graph: Any) -> None:
+    graph.outputs = []
+
+
+def open_height(graph: Any) -> None:
+    graph.tensors[0].shapeSignature = [1, -1]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (strings, "is of type string"),
+        (nothing_in, "has no inputs"),
+        (nothing_out, "has no outputs"),
+        (open_height, "has the open shape [1, -1]"),
+    ],
+)
+def test_what_cannot_be_fed_is_one_sentence(
+    project: Path, change: Callable[[Any], None], words: str
+) -> None:
+    (project / "model.tflite").write_bytes(with_changes(pictures_model([[1, 4]]), change))
+    assert_refused(kedge("bench", "model.tflite", *QUICK, cwd=project), 4, words, "expected")
+
+
+def test_token_numbers_that_fit_nowhere_are_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outputs, "INTEGER_RANGES", ((50, 99), (9, 9)))
+    path = tmp_path / "model.tflite"
+    path.write_bytes(gather_model())
+    with open_device(Target("here", "local", root=str(tmp_path / "root"))) as device:
+        kernels = device.prepare_runtime("tflite")
+        with pytest.raises(ConversionError, match="without a scale 50 to 99, 9"):
+            check_outputs(read_model(path), device, device.push(path), kernels, no_progress)
+
+
+def drawn(folder: Path, content: bytes) -> dict[str, np.ndarray[Any, Any]]:
+    path = folder / "model.tflite"
+    path.write_bytes(content)
+    model = read_model(path)
+    refuse_odd_tensors(model)
+    return random_inputs(model, (0, 99))
+
+
+def test_values_are_of_the_range_of_their_kind(tmp_path: Path) -> None:
+    of_floats = drawn(tmp_path, pictures_model([[3, 2]]))["image0"]
+    assert (of_floats.dtype, of_floats.shape) == (np.float32, (64, 3, 2))
+    assert -1 <= of_floats.min() < -0.9 < 0.9 < of_floats.max() <= 1
+
+    quantized = drawn(tmp_path, relu_model())["x"]
+    assert (quantized.dtype, quantized.shape) == (np.int8, (64, 4))
+    assert quantized.min() < -100 < 100 < quantized.max()
+
+    tokens = drawn(tmp_path, gather_model())["index"]
+    assert (tokens.dtype, tokens.shape) == (np.int32, (64,))
+    assert 0 <= tokens.min() < tokens.max() <= 99
+
+
+@pytest.mark.parametrize(("size", "samples"), [(1 << 20, 4), (1 << 23, 1)])
+def test_large_inputs_are_few(tmp_path: Path, size: int, samples: int) -> None:
+    assert len(drawn(tmp_path, pictures_model([[1, size]]))["image0"]) == samples

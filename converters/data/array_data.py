@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from converters.data.array_file import ARRAY_DAMAGE, check_unpacked_size
 from converters.data.dataset import TEST, TRAIN, Dataset, InputForm, Samples, Selection
 from converters.data.fields import join_fields
 from converters.data.several_data import (
@@ -227,15 +226,19 @@ def _load(path: Path) -> tuple[dict[str, Array], list[str]]:
     """Load the arrays of a data set, and the names of up to 8 other arrays."""
     try:
         # NumPy leaves a damaged file open unless it was opened for it.
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            if not any(is_data_array(name) for name in file.files):
-                names_found = ", ".join(file.files[:8]) or "none"
-                raise ConversionError(
-                    f"{path}: array x_test is missing; its arrays are: {names_found}", _EXPECTED
-                )
-            ours = {name: _array(path, name, file) for name in file.files if is_data_array(name)}
-            return ours, [name for name in file.files if name not in ours][:8]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        with path.open("rb") as stream:
+            check_unpacked_size(stream)
+            with np.load(stream, allow_pickle=False) as file:
+                if not any(is_data_array(name) for name in file.files):
+                    names_found = ", ".join(file.files[:8]) or "none"
+                    raise ConversionError(
+                        f"{path}: array x_test is missing; its arrays are: {names_found}", _EXPECTED
+                    )
+                ours = {
+                    name: _array(path, name, file) for name in file.files if is_data_array(name)
+                }
+                return ours, [name for name in file.files if name not in ours][:8]
+    except ARRAY_DAMAGE as error:
         raise ConversionError(f"{path}: is not a complete .npz: {error}", _EXPECTED) from error
 
 

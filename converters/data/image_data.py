@@ -24,7 +24,7 @@ from converters.data.dataset import (
     split_dataset,
 )
 from converters.data.fields import quote_names
-from converters.data.image_files import ImageFiles
+from converters.data.image_files import PICTURE_FORMATS, ImageFiles
 from converters.data.several_data import expected_names, infer_output_tasks
 from converters.data.split import Labels, Rows
 from converters.data.target_data import (
@@ -283,7 +283,7 @@ def _allocate(shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
 
 def _decode(what: str, content: bytes, pixels: _Pixels) -> npt.NDArray[np.uint8]:
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with Image.open(io.BytesIO(content), formats=PICTURE_FORMATS) as image:
             _check(what, image, pixels)
             return np.asarray(image.convert(pixels.mode), np.uint8)
     except UnidentifiedImageError as error:

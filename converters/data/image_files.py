@@ -18,6 +18,9 @@ from tarfile import (  # type: ignore[attr-defined]
 
 from converters.errors import ConversionError
 
+#: Formats that are decoded; others start programs of their own, such as Ghostscript.
+PICTURE_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "PPM", "TIFF", "GIF")
+
 #: Suffixes of images that Pillow decodes and that are common. Other files are ignored.
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff", ".gif"}
 #: Largest size of a tar's compressed images that stay in memory, which saves the second pass.

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from converters import durable
+from converters.data.array_file import ARRAY_DAMAGE
 from converters.errors import ConversionError
 
 Array = npt.NDArray[Any]
@@ -27,7 +26,7 @@ _SEVERAL, _LABELS_PREFIX, _THRESHOLD_PREFIX = "several outputs", "labels/", "thr
 _OWN_LABELS = "own_labels"
 
 #: Errors of NumPy on a file that is not a complete .npz.
-_DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError, zlib.error, zipfile.BadZipFile)
+_DAMAGE = (*ARRAY_DAMAGE, KeyError, TypeError)
 
 
 @dataclass(frozen=True)

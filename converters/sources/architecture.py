@@ -1,67 +1,86 @@
-"""The layers that a Keras file says it has, read from its JSON before any of it is brought to life.
+"""The objects that a Keras file names, read from its JSON before any of it is brought to life.
 
-Keras turns a Lambda layer's bytes back into a Python function: code out of a file. So the layers
-are looked at first, and one that is no layer of Keras is named instead of half loaded.
+Keras looks the names up, imports modules and calls functions for them. So every dict that names a
+class or a function is looked at first, wherever it stands: the loaders decode more places than
+the list of layers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-#: Classes of layers that stand for TensorFlow functions in the graph of a tf-keras model.
-_TF_OP_LAYERS = {"TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer", "ClassMethod"}
-#: Models as layers, wherever they are registered.
-_MODELS = {"Functional", "Sequential", "Model"}
+#: Class name of a tuple in JSON; both loaders turn it into one before they look for layers.
+_TUPLE = "__tuple__"
 
 
 @dataclass(frozen=True)
 class StoredLayer:
-    """A layer as a file describes it."""
+    """A layer, another object or a function as a file describes it."""
 
     name: str
-    """Name in the model."""
+    """Name in the model; the function's name for a function."""
     class_name: str
-    """Name of its class."""
+    """Name of its class; "function" for a function."""
     module: str
-    """Module of the class; "" where the file does not say."""
+    """Module of the class or function; "" where the file does not say."""
+    registered_name: str = ""
+    """Name that it was registered by; "" where the file does not say."""
+
+    @property
+    def is_function(self) -> bool:
+        """Whether it is a function rather than an object of a class."""
+        return self.class_name == "function"
+
+
+def decode_tuples(value: Any) -> Any:
+    """A value of JSON with lists in the place of the dicts that stand for tuples.
+
+    Raises:
+        RecursionError: It is nested too deeply; no model is.
+    """
+    if isinstance(value, list):
+        return [decode_tuples(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value.get("class_name") == _TUPLE:
+        items = value.get("items", [])
+        return [decode_tuples(item) for item in items] if isinstance(items, list) else []
+    return {key: decode_tuples(item) for key, item in value.items()}
+
+
+def dicts_and_lists(value: Any) -> Iterator[dict[str, Any] | list[Any]]:
+    """Every dict and list of a value of JSON, at any depth, each before what it holds."""
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            yield item
+            waiting.extend(reversed(item.values()))
+        elif isinstance(item, list):
+            yield item
+            waiting.extend(reversed(item))
 
 
 def stored_layers(config: Any) -> Iterator[StoredLayer]:
-    """Every layer of a model's JSON, those of nested models and wrappers included.
+    """Every object and function that a value of JSON names, at any depth.
 
     Args:
-        config: The model's `{"class_name": …, "config": …}`; anything else yields nothing.
+        config: The model's `{"class_name": …, "config": …}`, its tuples decoded.
     """
-    if not isinstance(config, dict) or not isinstance(config.get("class_name"), str):
-        return
-    inner = config.get("config")
-    name = inner.get("name", "") if isinstance(inner, dict) else ""
-    yield StoredLayer(str(name), config["class_name"], str(config.get("module") or ""))
-    if not isinstance(inner, dict):
-        return
-    children = inner.get("layers", [])
-    for child in [*(children if isinstance(children, list) else []), inner.get("layer")]:
-        yield from stored_layers(child)
+    for item in dicts_and_lists(config):
+        if isinstance(item, dict) and "class_name" in item:
+            yield _stored_layer(item)
 
 
-def find_lambda(layers: Collection[StoredLayer]) -> StoredLayer | None:
-    """The first layer that is Python code in the file, or None."""
-    return next((layer for layer in layers if layer.class_name == "Lambda"), None)
-
-
-def find_custom(layers: Collection[StoredLayer], of_keras: Collection[str]) -> StoredLayer | None:
-    """The first layer that Keras does not bring, or None.
-
-    Args:
-        layers: Layers that the file describes.
-        of_keras: Class names of the layers that Keras brings.
-    """
-    return next((layer for layer in layers if not _is_built_in(layer, of_keras)), None)
-
-
-def _is_built_in(layer: StoredLayer, of_keras: Collection[str]) -> bool:
-    if layer.module:
-        return layer.module.split(".")[0] in ("keras", "tf_keras")
-    return layer.class_name in of_keras or layer.class_name in _TF_OP_LAYERS | _MODELS
+def _stored_layer(item: dict[str, Any]) -> StoredLayer:
+    inner = item.get("config")
+    is_function = item["class_name"] == "function"
+    name = inner if is_function else inner.get("name", "") if isinstance(inner, dict) else ""
+    return StoredLayer(
+        str(name),
+        str(item["class_name"]),
+        str(item.get("module") or ""),
+        str(item.get("registered_name") or ""),
+    )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from converters.data.task import TaskWish
 from converters.data.user_function import user_function
 from converters.errors import ConversionError
-from converters.sources.architecture import StoredLayer
 
 
 def custom_objects(wish: TaskWish) -> dict[str, Any]:
@@ -38,14 +37,6 @@ def custom_objects(wish: TaskWish) -> dict[str, Any]:
     return dict(returned)
 
 
-def unknown_layers(
-    layers: Collection[StoredLayer], own: Mapping[str, Any]
-) -> tuple[StoredLayer, ...]:
-    """The layers that the user's own objects do not explain."""
-    names = {_plain(name) for name in own}
-    return tuple(layer for layer in layers if _plain(layer.class_name) not in names)
-
-
 def _registered() -> dict[str, Any]:
     import keras
     import tf_keras
@@ -54,8 +45,3 @@ def _registered() -> dict[str, Any]:
         **tf_keras.saving.get_custom_objects(),
         **keras.saving.get_custom_objects(),
     }
-
-
-def _plain(name: str) -> str:
-    """Without the package that a registered class has before its name."""
-    return name.rpartition(">")[2]

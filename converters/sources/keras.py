@@ -2,63 +2,69 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from converters.data.names import OUTPUT_NAME
 from converters.errors import ConversionError
-from converters.sources.architecture import (
-    StoredLayer,
-    find_custom,
-    find_lambda,
-    stored_layers,
-)
-from converters.sources.custom_objects import unknown_layers
-from converters.sources.kinds import GIVE_A_MODEL
+from converters.sources.allowed_classes import first_unknown, keras_names
+from converters.sources.architecture import StoredLayer, stored_layers
+from converters.sources.keras_file import model_json, read_hdf5, read_zip
 from converters.sources.loaded_model import SHAPES_HINT, LoadedModel, check_model
+from converters.sources.saved_graph import check_graph
 from converters.sources.saved_model import GRAPH_FILE, load_graph
 from converters.sources.source_file import KERAS_3, TF_KERAS, SourceFile
+from converters.sources.wire import message_fields, submessages, texts
+
+_METADATA_FILE = "keras_metadata.pb"
+# Field numbers of its messages.
+_NODES, _NODE_ID, _NODE_JSON = 1, 2, 5
 
 
 def recognise_keras(path: Path) -> SourceFile | None:
     """Look whether a path holds a Keras model, and of which Keras.
 
     Raises:
-        ConversionError: It is a damaged one, only weights, or has a Lambda layer.
+        ConversionError: It is a damaged one, only weights, or has code or links to other files.
     """
     if path.is_dir():
         return _recognise_folder(path)
     with path.open("rb") as file:
         head = file.read(8)
     if head.startswith(b"PK\x03\x04"):
-        keras_version, config = _read_zip(path)
+        version, config = read_zip(path)
     elif head == b"\x89HDF\r\n\x1a\n":
-        keras_version, config = _read_hdf5(path)
+        version, config = read_hdf5(path)
     else:
         return None
-    layers = tuple(stored_layers(config))
-    code = find_lambda(layers)
-    if code is not None:
-        raise ConversionError(
-            f"{path}: layer {code.name!r} is a Lambda layer, which is Python code in a file; kedge "
-            "does not run code from a model file",
-            "Replace it by a Keras layer, or save the model with `model.export(folder)` and "
-            "convert that with ptq_w8a8",
-        )
-    return SourceFile(path, KERAS_3 if int(keras_version.split(".")[0]) >= 3 else TF_KERAS, layers)
+    return SourceFile(path, KERAS_3 if version >= 3 else TF_KERAS, tuple(stored_layers(config)))
 
 
 def _recognise_folder(path: Path) -> SourceFile | None:
-    metadata = path / "keras_metadata.pb"
+    metadata = path / _METADATA_FILE
     if not (path / GRAPH_FILE).is_file() or not metadata.is_file():
         return None
-    # The root node's JSON describes the whole model; what cannot be read is taken as a graph, which
-    # is how a SavedModel with code or custom layers can be converted safely.
-    layers = tuple(stored_layers(_root_metadata(metadata.read_bytes())))
+    # What cannot be read, or has code, is taken as a graph, which runs none of it: TensorFlow
+    # reads the ops alone, and each of them is checked before.
+    try:
+        configs = _node_configs(path, memoryview(metadata.read_bytes()))
+    except (ConversionError, ValueError, RecursionError):
+        return None
+    layers = tuple(layer for config in configs for layer in stored_layers(config))
     return SourceFile(path, TF_KERAS, layers) if layers else None
+
+
+def _node_configs(path: Path, metadata: memoryview) -> list[Any]:
+    """JSON of each object of the model; the model itself, which is number 0, is among them."""
+    nodes = list(submessages(metadata, _NODES))
+    numbers = [
+        next((value for field, value in message_fields(node) if field == _NODE_ID), 0)
+        for node in nodes
+    ]
+    if 0 not in numbers:
+        raise ValueError("the metadata has no model")
+    return [model_json(path, text) for node in nodes for text in texts(node, _NODE_JSON)]
 
 
 def load_keras(source: SourceFile, own: Mapping[str, Any]) -> LoadedModel:
@@ -79,9 +85,11 @@ def _load_tf_keras(source: SourceFile, own: Mapping[str, Any]) -> LoadedModel:
     import tf_keras
 
     is_folder = source.path.is_dir()
-    custom = find_custom(unknown_layers(source.layers, own), dir(tf_keras.layers))
-    if is_folder and (custom or find_lambda(source.layers)):
-        return load_graph(source)
+    custom = first_unknown(source.layers, own, keras_names(tf_keras))
+    if is_folder:
+        check_graph(source.path, GRAPH_FILE)
+        if custom:
+            return load_graph(source)
     _refuse_custom(source, custom)
     model = _read_model(tf_keras.models.load_model, source.path, own)
     if not isinstance(model, tf_keras.Model):
@@ -92,7 +100,7 @@ def _load_tf_keras(source: SourceFile, own: Mapping[str, Any]) -> LoadedModel:
 def _load_keras_3(source: SourceFile, own: Mapping[str, Any]) -> LoadedModel:
     import keras
 
-    _refuse_custom(source, find_custom(unknown_layers(source.layers, own), dir(keras.layers)))
+    _refuse_custom(source, first_unknown(source.layers, own, keras_names(keras)))
     return _from_keras(source, _read_model(keras.models.load_model, source.path, own), KERAS_3)
 
 
@@ -108,13 +116,21 @@ def _read_model(load: Callable[..., Any], path: Path, own: Mapping[str, Any]) ->
 
 
 def _refuse_custom(source: SourceFile, custom: StoredLayer | None) -> None:
-    if custom is not None:
-        raise ConversionError(
-            f"{source.path}: layer {custom.name!r} is of the class {custom.class_name}, which is "
-            "no layer of Keras",
-            'Name it by `custom_objects = "module:function"` in the [task] of a recipe, or save '
-            "the model with `model.export(folder)` and convert that with ptq_w8a8",
-        )
+    if custom is None:
+        return
+    if custom.is_function:
+        what = f"it names the function {custom.name} of {custom.module or 'no module'}, which is no"
+        what = f"{what} activation, loss or metric of Keras"
+    else:
+        module = f" of {custom.module}" if custom.module else ""
+        what = f"layer {custom.name!r} is of the class {custom.class_name}{module}, which is no"
+        what = f"{what} layer of Keras"
+    raise ConversionError(
+        f"{source.path}: {what}; kedge allows classes and functions that Keras brings, and those "
+        "that you name",
+        'Name it by `custom_objects = "module:function"` in the [task] of a recipe, or save '
+        "the model with `model.export(folder)` and convert that with ptq_w8a8",
+    )
 
 
 def _from_keras(source: SourceFile, model: Any, kind: str) -> LoadedModel:
@@ -150,45 +166,3 @@ def _plain_name(tensor: Any) -> str:
 
 def _dtype(dtype: Any) -> str:
     return str(getattr(dtype, "name", dtype))
-
-
-def _root_metadata(raw: bytes) -> Any:
-    start = raw.find(b'{"name"')
-    if start < 0:
-        return None
-    try:
-        return json.JSONDecoder().raw_decode(raw[start:].decode("utf-8", "replace"))[0]
-    except ValueError:
-        return None
-
-
-def _read_zip(path: Path) -> tuple[str, Any]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            version = json.loads(archive.read("metadata.json"))["keras_version"]
-            return str(version), json.loads(archive.read("config.json"))
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, EOFError, OSError) as error:
-        raise ConversionError(
-            f"{path}: is a zip file, but not a complete Keras model: {error}", GIVE_A_MODEL
-        ) from error
-
-
-def _read_hdf5(path: Path) -> tuple[str, Any]:
-    # Comes with TensorFlow: absent where kedge is installed without [convert].
-    import h5py  # type: ignore[import-untyped]
-
-    try:
-        with h5py.File(path) as file:
-            if "model_config" not in file.attrs:
-                raise ConversionError(
-                    f"{path}: holds weights only, without the model's layers",
-                    "Save the whole model with `model.save(...)`",
-                )
-            version = file.attrs.get("keras_version", "2")
-            return _text(version), json.loads(_text(file.attrs["model_config"]))
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise ConversionError(f"{path}: is a damaged HDF5 file: {error}", GIVE_A_MODEL) from error
-
-
-def _text(raw: Any) -> str:
-    return raw.decode() if isinstance(raw, bytes) else str(raw)

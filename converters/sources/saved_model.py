@@ -9,6 +9,7 @@ from typing import Any
 from converters.errors import ConversionError
 from converters.sources.kinds import GIVE_A_MODEL
 from converters.sources.loaded_model import SHAPES_HINT, LoadedModel, check_model
+from converters.sources.saved_graph import check_graph
 from converters.sources.source_file import SAVED_MODEL, SourceFile
 
 #: Name of the file that makes a folder a SavedModel.
@@ -37,10 +38,12 @@ def load_graph(source: SourceFile) -> LoadedModel:
     """Load the graph of a SavedModel, also of one of Keras layers that cannot be loaded as such.
 
     Raises:
-        ConversionError: TensorFlow cannot load it, or it has no signature.
+        ConversionError: An op of it is not allowed, TensorFlow cannot load it, or it has no
+            signature.
     """
     import tensorflow as tf
 
+    check_graph(source.path, GRAPH_FILE)
     try:
         loaded = tf.saved_model.load(str(source.path))
         signatures = dict(loaded.signatures)

@@ -6,8 +6,6 @@ Pictures are decoded here, because boards have no decoder, and travel as plain r
 from __future__ import annotations
 
 import warnings
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,8 @@ from typing import Any
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from converters.data.array_file import ARRAY_DAMAGE, check_unpacked_size
+from converters.data.image_files import PICTURE_FORMATS
 from converters.errors import ConversionError
 from converters.tensor_spec import TensorSpec
 from device_agent.contract.model_card import ImageInput, ModelCard
@@ -114,7 +114,7 @@ def read_picture(path: Path) -> tuple[Array, tuple[str, ...]]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
+            with Image.open(path, formats=PICTURE_FORMATS) as image:
                 _refuse_deep(path, image)
                 if getattr(image, "n_frames", 1) > 1:
                     notes.append("only its first picture is taken")
@@ -164,12 +164,13 @@ def _load(path: Path) -> dict[str, Array]:
     """The arrays by name; the one of an .npy is called ""."""
     try:
         with path.open("rb") as stream:
+            check_unpacked_size(stream)
             loaded = np.load(stream, allow_pickle=False)
             if isinstance(loaded, np.ndarray):
                 return {"": loaded}
             with loaded:
                 return {name: loaded[name] for name in loaded.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except ARRAY_DAMAGE as error:
         raise SampleError(
             f"{path}: is not a complete .npy or .npz of plain numbers: {error}",
             "Save it with np.save or np.savez; arrays of objects are not loaded.",

@@ -8,8 +8,9 @@ import pytest
 
 from converters.data.task import TaskWish
 from converters.errors import ConversionError
+from converters.sources.allowed_classes import KerasNames, first_unknown
 from converters.sources.architecture import StoredLayer
-from converters.sources.custom_objects import custom_objects, unknown_layers
+from converters.sources.custom_objects import custom_objects
 from tests.converters.conftest import run_program
 
 CASES = ("own layers in h5", "strange", "strange, trained", "nobody's layers", "own layers")
@@ -75,5 +76,13 @@ def test_a_registered_name_is_found_with_and_without_its_package() -> None:
         StoredLayer("b", "Mine>Scale", ""),
         StoredLayer("c", "Conv2D", "keras.layers"),
     )
-    left = unknown_layers(layers, {"Mine>Block": object, "Scale": object})
-    assert [layer.name for layer in left] == ["c"]
+    block = type("Block", (), {"__module__": "my_layers"})
+    own = {"Mine>Block": block, "Scale": object}
+    unknown = first_unknown(layers, own, KerasNames(frozenset(), frozenset()))
+    assert unknown == layers[2]
+
+
+def test_an_own_name_does_not_bring_another_module() -> None:
+    layers = (StoredLayer("a", "Block", "antigravity", "Other>Block"),)
+    block = type("Block", (), {"__module__": "my_layers"})
+    assert first_unknown(layers, {"Block": block}, KerasNames(frozenset(), frozenset()))

@@ -1,0 +1,178 @@
+"""The JSON of a Keras file, checked before a framework reads the file.
+
+Every member of a .keras and every array of an .h5 is bounded before it is unpacked.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+from converters.errors import ConversionError
+from converters.sources.allowed_classes import refuse_code
+from converters.sources.architecture import decode_tuples
+from converters.sources.hdf5_links import check_links, is_hdf5
+from converters.sources.kinds import GIVE_A_MODEL
+
+_VERSION, _CONFIG, _WEIGHTS = "metadata.json", "config.json", "model.weights.h5"
+#: Most bytes of the JSON of a model; that of a network of 1,000 layers is 1 MB.
+_MOST_JSON = 32 * 2**20
+#: Bytes that the weights may have for each byte of the .keras, and beside them.
+_MOST_RATIO, _MOST_EXTRA = 20, 2**24
+#: Keys that are read only for a model that is compiled, which kedge never does.
+_COMPILE_KEYS = ("compile_config", "training_config")
+_ENCRYPTED = 1
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    KeyError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    OSError,
+    NotImplementedError,
+    RecursionError,
+    RuntimeError,
+)
+
+
+def read_zip(path: Path) -> tuple[int, Any]:
+    """Major version of Keras and JSON of a .keras.
+
+    Raises:
+        ConversionError: It is damaged or too large when it is unpacked, has other members than
+            Keras writes, or holds code or links to other files.
+    """
+    _refuse_double(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _check_members(path, archive)
+            version = json.loads(archive.read(_VERSION))["keras_version"]
+            major = _major(version)
+            config = model_json(path, archive.read(_CONFIG))
+            weights = archive.read(_WEIGHTS) if _WEIGHTS in archive.namelist() else b""
+    except ConversionError:
+        raise
+    except _DAMAGE as error:
+        raise ConversionError(
+            f"{path}: is a zip file, but not a complete Keras model: {_words(error)}", GIVE_A_MODEL
+        ) from error
+    if weights:
+        _check_weights(path, weights)
+    return major, config
+
+
+def read_hdf5(path: Path) -> tuple[int, Any]:
+    """Major version of Keras and JSON of an .h5.
+
+    Raises:
+        ConversionError: It is damaged or has weights only, or holds code or links to other files.
+    """
+    import h5py
+
+    _refuse_double(path)
+    try:
+        with h5py.File(path) as file:
+            check_links(path, file, path.stat().st_size)
+            if "model_config" not in file.attrs:
+                raise ConversionError(
+                    f"{path}: holds weights only, without the model's layers",
+                    "Save the whole model with `model.save(...)`",
+                )
+            major = _major(_text(file.attrs.get("keras_version", "2")))
+            return major, model_json(path, _text(file.attrs["model_config"]))
+    except ConversionError:
+        raise
+    except _DAMAGE as error:
+        raise ConversionError(
+            f"{path}: is a damaged HDF5 file: {_words(error)}", GIVE_A_MODEL
+        ) from error
+
+
+def model_json(path: Path, text: str | bytes) -> Any:
+    """A model's JSON with its tuples decoded, without what only a compiled model needs.
+
+    Args:
+        path: File, for messages.
+        text: The JSON.
+
+    Raises:
+        ConversionError: It names code, or is larger than any model's.
+        ValueError: It is no JSON.
+        RecursionError: It is nested too deeply.
+    """
+    if len(text) > _MOST_JSON:
+        raise ConversionError(
+            f"{path}: its JSON has {len(text)} bytes, more than {_MOST_JSON}", GIVE_A_MODEL
+        )
+    config = decode_tuples(json.loads(text))
+    if not isinstance(config, dict):
+        raise ValueError("its JSON is no object")
+    config = {key: value for key, value in config.items() if key not in _COMPILE_KEYS}
+    refuse_code(path, config)
+    return config
+
+
+def _refuse_double(path: Path) -> None:
+    """Refuse a file that is a zip file and an HDF5 file at once: Keras would read the other."""
+    if zipfile.is_zipfile(path) and is_hdf5(path):
+        raise ConversionError(
+            f"{path}: is a zip file and an HDF5 file at once; kedge cannot know which of the two "
+            "models is meant",
+            GIVE_A_MODEL,
+        )
+
+
+def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
+    most_weights = _MOST_RATIO * path.stat().st_size + _MOST_EXTRA
+    most = {_VERSION: _MOST_JSON, _CONFIG: _MOST_JSON, _WEIGHTS: most_weights}
+    names = archive.namelist()
+    for info in archive.infolist():
+        name = info.filename
+        if name not in most or names.count(name) > 1 or info.flag_bits & _ENCRYPTED:
+            raise ConversionError(
+                f"{path}: has the member {name!r}, which is no readable part of a Keras model or "
+                f"is there twice; kedge allows {', '.join(most)}",
+                "Save the model again with `model.save(...)`, without layers that keep files.",
+            )
+        if info.file_size > most[name]:
+            raise ConversionError(
+                f"{path}: its member {name} has {info.file_size} bytes when it is unpacked, more "
+                f"than {most[name]}",
+                "Save the model again with `model.save(...)`",
+            )
+
+
+def _check_weights(path: Path, weights: bytes) -> None:
+    import h5py
+
+    try:
+        with h5py.File(io.BytesIO(weights)) as file:
+            check_links(path, file, len(weights))
+    except ConversionError:
+        raise
+    except _DAMAGE as error:
+        raise ConversionError(
+            f"{path}: its weights are a damaged HDF5 file: {_words(error)}", GIVE_A_MODEL
+        ) from error
+
+
+def _major(version: Any) -> int:
+    return int(str(version).split(".")[0])
+
+
+def _text(raw: Any) -> str:
+    if isinstance(raw, bytes):
+        return raw.decode()
+    if not isinstance(raw, str):
+        raise ValueError("its attributes are no texts")
+    return raw
+
+
+def _words(error: Exception) -> str:
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error)

@@ -1,0 +1,154 @@
+"""The graph of a SavedModel as its file has it, read before TensorFlow loads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from converters.errors import ConversionError
+from converters.sources.allowed_ops import PURE_OPS, SAVER_OPS
+from converters.sources.kinds import GIVE_A_MODEL
+from converters.sources.wire import WireFormatError, message_fields, submessages, texts
+
+#: Another form of the same file, which TensorFlow prefers where both are in a folder.
+_SPLIT_FILE = "saved_model.cpb"
+
+# Field numbers of TensorFlow's messages.
+_META_GRAPHS = 2
+_GRAPH, _OBJECTS = 2, 7
+_NODES, _LIBRARY = 1, 2
+_FUNCTIONS = 1
+_SIGNATURE, _FUNCTION_NODES = 1, 3
+_OP, _ATTRIBUTES = 2, 5
+_MAP_VALUE = 2
+_ATTRIBUTE_LIST, _ATTRIBUTE_FUNCTION, _LIST_FUNCTIONS = 1, 10, 9
+_CONCRETE_FUNCTIONS = 2
+
+
+@dataclass
+class _Body:
+    """The ops of a graph or of one function."""
+
+    ops: set[str] = field(default_factory=set)
+    """Ops, library functions that are called as one among them."""
+    calls: set[str] = field(default_factory=set)
+    """Functions that attributes name."""
+
+
+def check_graph(folder: Path, file_name: str) -> None:
+    """Refuse a SavedModel whose graph or functions have an op that is not allowed.
+
+    Args:
+        folder: Folder of the SavedModel.
+        file_name: Name of the file of the graph.
+
+    Raises:
+        ConversionError: An op is not on the list, a function is not in the file, the file is
+            damaged, or what saves and restores the model can be called by the model.
+    """
+    if (folder / _SPLIT_FILE).exists():
+        raise ConversionError(
+            f"{folder}: has {_SPLIT_FILE}, a graph in several pieces, which kedge cannot check",
+            "Save it with `model.export(folder)`, which writes one saved_model.pb.",
+        )
+    try:
+        content = memoryview((folder / file_name).read_bytes())
+        graphs = list(submessages(content, _META_GRAPHS))
+        for meta_graph in graphs:
+            _check_meta_graph(folder, meta_graph, is_only=len(graphs) == 1)
+    except (WireFormatError, OSError) as error:
+        raise ConversionError(f"{folder}: {file_name} is damaged: {error}", GIVE_A_MODEL) from error
+
+
+def _check_meta_graph(folder: Path, meta_graph: memoryview, is_only: bool) -> None:
+    main = _Body()
+    functions: dict[str, _Body] = {}
+    for graph in submessages(meta_graph, _GRAPH):
+        _read_nodes(submessages(graph, _NODES), main)
+        for library in submessages(graph, _LIBRARY):
+            for function in submessages(library, _FUNCTIONS):
+                body = _Body()
+                _read_nodes(submessages(function, _FUNCTION_NODES), body)
+                names = [n for s in submessages(function, _SIGNATURE) for n in texts(s, 1)]
+                for name in names:
+                    known = functions.setdefault(name, _Body())
+                    known.ops |= body.ops
+                    known.calls |= body.calls
+    for body in (main, *functions.values()):
+        _check_body(folder, body, functions)
+    savers = _savers(functions)
+    objects = list(submessages(meta_graph, _OBJECTS))
+    callable_names = {
+        name
+        for graph in objects
+        for entry in submessages(graph, _CONCRETE_FUNCTIONS)
+        for name in texts(entry, 1)
+    }
+    # Without objects, TensorFlow runs the main graph itself; with them it calls these functions.
+    runs_main = not objects or not is_only
+    if runs_main and (main.ops & SAVER_OPS or (main.ops | main.calls) & savers):
+        raise ConversionError(
+            f"{folder}: is a SavedModel of TensorFlow 1, whose graph reads and writes files itself "
+            f"({', '.join(sorted(main.ops & SAVER_OPS)) or 'in its functions'}); kedge lets no "
+            "model open files",
+            "Load it in TensorFlow 2 and save it again with `tf.saved_model.save(model, folder)`.",
+        )
+    for name in sorted(callable_names & savers):
+        raise _refused(folder, f"function {name!r} that the model may call has", functions[name])
+
+
+def _read_nodes(nodes: Iterable[memoryview], body: _Body) -> None:
+    for node in nodes:
+        body.ops.update(texts(node, _OP))
+        for attribute in submessages(node, _ATTRIBUTES):
+            for value in submessages(attribute, _MAP_VALUE):
+                body.calls.update(_function_names(value))
+
+
+def _function_names(attribute: memoryview) -> Iterator[str]:
+    for number, value in message_fields(attribute):
+        if not isinstance(value, memoryview):
+            continue
+        if number == _ATTRIBUTE_FUNCTION:
+            yield from texts(value, 1)
+        elif number == _ATTRIBUTE_LIST:
+            for function in submessages(value, _LIST_FUNCTIONS):
+                yield from texts(function, 1)
+
+
+def _check_body(folder: Path, body: _Body, functions: dict[str, _Body]) -> None:
+    for op in sorted(body.ops):
+        # An op begins with a capital letter or one underscore, a function of TensorFlow does not;
+        # one that is called like an op could hide it.
+        is_function = op in functions and (op[:1].islower() or op.startswith("__"))
+        if op not in PURE_OPS and op not in SAVER_OPS and not is_function:
+            raise _refused_op(folder, op)
+    for name in sorted(body.calls - functions.keys()):
+        raise _refused_op(folder, name)
+
+
+def _savers(functions: dict[str, _Body]) -> set[str]:
+    """Names of the functions that save or restore, also by others that they call."""
+    savers = {name for name, body in functions.items() if body.ops & SAVER_OPS}
+    while True:
+        callers = {n for n, b in functions.items() if (b.ops | b.calls) & savers} - savers
+        if not callers:
+            return savers
+        savers |= callers
+
+
+def _refused(folder: Path, where: str, body: _Body) -> ConversionError:
+    ops = ", ".join(sorted(body.ops & SAVER_OPS)) or "a function that saves or restores"
+    return ConversionError(f"{folder}: {where} {ops}, which reads or writes files", _HINT)
+
+
+def _refused_op(folder: Path, op: str) -> ConversionError:
+    return ConversionError(
+        f"{folder}: its graph has the op {op}; kedge allows ops that compute, control flow and "
+        "variables only, and lets no model read, write or start anything",
+        _HINT,
+    )
+
+
+_HINT = "Save the model without it: leave it out of the function that you export, or do it before."

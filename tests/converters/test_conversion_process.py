@@ -126,7 +126,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    ("number", "hint"), [(signal.SIGKILL, "memory ran out"), (signal.SIGSEGV, "report")]
+    ("number", "hint"), [(signal.SIGKILL, "memory ran out"), (signal.SIGSEGV, "Report")]
 )
 def test_a_child_that_a_signal_ends_is_named(
     digits_request: ConversionRequest, tmp_path: Path, started: list[Any], number: Any, hint: str

@@ -210,6 +210,8 @@ def main() -> None:
             except ConversionError as error:
                 codes[path.name] = error.exit_code
     current = folder
+    report = {"codes": codes, "events": events, "ran": (folder / "ran").exists()}
+    sys.stdout.write(json.dumps(report) + "\n")
 
 
 if __name__ == "__main__":

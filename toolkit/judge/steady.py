@@ -37,7 +37,7 @@ def unsteadiness(samples_ns: Sequence[int]) -> float:
         return 0.0
     medians = _window_medians(samples_ns, TREND_WINDOWS)
     if _ratio(medians) <= STEADY_RATIO:
-        return 0.0  # a trend cannot be larger than the spread: SciPy is not needed
+        return 0.0  # a trend cannot be larger than the spread
     drift = fit_trend(list(range(TREND_WINDOWS)), medians)
     if drift is None or not drift.is_seen:
         return 0.0

@@ -7,44 +7,36 @@ written to it (an identity is the path of a key, never the key).
 from __future__ import annotations
 
 import contextlib
+import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import InlineTable, Table
 
-from targets.address import Address, AddressError, parse_address, parse_jump
-from targets.errors import TargetError
+from targets.address import Address, parse_address
+from targets.entry_checks import (
+    DEFAULT_ROOT,
+    InventoryError,
+    check_jump,
+    check_jump_host_key,
+    check_root,
+    check_ssh,
+    require_table,
+    require_text,
+)
 from targets.execution import KEYS, Execution, read_execution
 from targets.file_edit import edit_alone, replace_file
 
 FILE_NAME = "kedge.toml"
-DEFAULT_ROOT = "~/.local/share/kedge"
 LOCAL = "local"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z")
-_ROOT = re.compile(r"(/|~/)[^\x00-\x1f\x7f]*\Z")
-_HOST_KEY = re.compile(r"SHA256:[A-Za-z0-9+/]{43}\Z")
-_HOST_KEY_TYPES = (
-    "ssh-ed25519",
-    "ecdsa-sha2-nistp256",
-    "ecdsa-sha2-nistp384",
-    "ecdsa-sha2-nistp521",
-    "ssh-rsa",
-)
-_JUMP_HOST_KEY = re.compile(r"(?P<kind>\S+) (?P<fingerprint>SHA256:\S+)\Z")
 _TEXTS = ("address", "host_key", "host_key_type", "identity", "root", "jump", "board")
 _KEYS = {*_TEXTS, *KEYS, "labels", "jump_host_keys"}
-
-
-class InventoryError(TargetError):
-    """`kedge.toml`, or what should be written to it, is not right."""
-
-    exit_code = 3
 
 
 @dataclass(frozen=True)
@@ -114,11 +106,28 @@ class Inventory:
         targets = self.targets
         if name not in targets:
             names = ", ".join(targets) or "none"
+            nearest = difflib.get_close_matches(name, targets, n=1)
+            meant = f"Did you mean {nearest[0]}? " if nearest else ""
             raise InventoryError(
                 f"no target is called {name!r} in {self.path}; there are: {names}",
-                f"Add it: kedge target add {name} USER@HOST",
+                f"{meant}To add it: kedge target add {name} USER@HOST",
             )
         return targets[name]
+
+    def only(self) -> Target:
+        """Return the target of a project that has a single one.
+
+        Raises:
+            InventoryError: There is none, or there are several; the message lists them.
+        """
+        targets = self.targets
+        if len(targets) != 1:
+            names = ", ".join(targets) or "none"
+            raise InventoryError(
+                f"no target is named, and {self.path} does not have exactly one: {names}",
+                "Name a target: --on NAME" if targets else "Add one: kedge target add NAME HOST",
+            )
+        return next(iter(targets.values()))
 
     def names_in_same_folder(self, target: Target) -> list[str]:
         """Names of the other targets that have their files in the same folder of the same board."""
@@ -146,14 +155,19 @@ class Inventory:
                 f"a target called {name!r} is already in {self.path}",
                 f"Choose another name, or: kedge target remove {name}",
             )
-        _check_root(f"{self.path}: [targets.{name}]", target.root)
+        check_root(f"{self.path}: [targets.{name}]", target.root)
 
-    def select(self, selection: str) -> list[Target]:
+    def select(self, selection: str | None) -> list[Target]:
         """Return the targets that a text names: `a,b,c`, or `room=lab` for all with that label.
+
+        Args:
+            selection: Names and labels, with commas between them; `None` for the only target.
 
         Raises:
             InventoryError: A name is unknown, or no target has the label.
         """
+        if selection is None:
+            return [self.only()]
         targets: dict[str, Target] = {}
         for part in filter(None, (part.strip() for part in selection.split(","))):
             key, equals, value = part.partition("=")
@@ -206,6 +220,55 @@ class Inventory:
             del self._document["targets"][name]
             self._write(new_targets)
 
+    def rename(self, name: str, new_name: str) -> None:
+        """Give a target another name; what else its entry says stays, comments included.
+
+        Raises:
+            InventoryError: There is none of this name, the new one is taken or no name, or the file
+                cannot be written.
+        """
+        with self._edit_alone():
+            self.require_addable(replace(self.get(name), name=new_name))
+            new_targets = {
+                (new_name if other == name else other): (
+                    replace(target, name=new_name) if other == name else target
+                )
+                for other, target in self.targets.items()
+            }
+            table = self._document["targets"]
+            entries = {other: table[other] for other in list(table)}
+            for other in entries:
+                del table[other]
+            for other, entry in entries.items():
+                table[new_name if other == name else other] = entry
+            self._write(new_targets)
+
+    def change(self, name: str, values: Mapping[str, str | Mapping[str, str] | None]) -> Target:
+        """Write fields of a target's entry; return the target as it is then.
+
+        Args:
+            name: Name of the target.
+            values: Values by key of the entry; `None` removes the key.
+
+        Raises:
+            InventoryError: There is none of this name, a value is not right, or the file cannot be
+                written.
+        """
+        with self._edit_alone():
+            self.get(name)
+            entry = self._document["targets"][name]
+            for key, value in values.items():
+                entry.pop(key, None)
+                if isinstance(value, Mapping):
+                    table = tomlkit.inline_table()
+                    table.update(value)
+                    value = table if value else None
+                if value is not None:
+                    entry[key] = value
+            changed = self._target(name, entry)
+            self._write({**self.targets, name: changed})
+        return changed
+
     def set_execution(self, name: str, execution: Execution) -> None:
         """Write how models are executed on a target.
 
@@ -238,18 +301,18 @@ class Inventory:
         if unknown:
             names = ", ".join(sorted(_KEYS))
             raise InventoryError(f"{where} has an unknown key {unknown[0]!r}", f"Known: {names}.")
-        texts = {key: _text(where, entry, key) for key in _TEXTS}
+        texts = {key: require_text(where, entry, key) for key in _TEXTS}
         address = texts["address"]
         if address is None:
             raise InventoryError(f"{where} lacks `address`", 'Write address = "USER@HOST".')
         if address != LOCAL:
-            _check_ssh(where, address, texts["host_key"], texts["host_key_type"])
+            check_ssh(where, address, texts["host_key"], texts["host_key_type"])
         root = texts["root"] or DEFAULT_ROOT
-        _check_root(where, root)
-        _check_jump(where, texts["jump"])
-        host_keys = _table(where, entry, "jump_host_keys")
+        check_root(where, root)
+        check_jump(where, texts["jump"])
+        host_keys = require_table(where, entry, "jump_host_keys")
         for host, text in host_keys.items():
-            _check_jump_host_key(where, host, text)
+            check_jump_host_key(where, host, text)
         return Target(
             name=name,
             address=address,
@@ -257,7 +320,7 @@ class Inventory:
             host_key_type=texts["host_key_type"],
             identity=self._identity(texts["identity"]),
             root=root,
-            labels=_table(where, entry, "labels"),
+            labels=require_table(where, entry, "labels"),
             board=texts["board"],
             jump=texts["jump"],
             jump_host_keys=host_keys,
@@ -335,60 +398,3 @@ def _read(path: Path) -> tomlkit.TOMLDocument:
         raise InventoryError(
             f"cannot read {path}: {error.strerror or error}", "Make it readable for you."
         ) from error
-
-
-def _text(where: str, entry: Mapping[str, Any], key: str) -> str | None:
-    value = entry.get(key)
-    if value is not None and not isinstance(value, str):
-        raise InventoryError(f"{where}: {key} must be a string, found {value!r}")
-    return str(value) if value is not None else None
-
-
-def _table(where: str, entry: Mapping[str, Any], key: str) -> dict[str, str]:
-    table = entry.get(key, {})
-    if not isinstance(table, Mapping):
-        raise InventoryError(f"{where}: {key} must be a table")
-    return {str(name): str(value) for name, value in table.items()}
-
-
-def _check_root(where: str, root: str) -> None:
-    if not _ROOT.match(root):
-        raise InventoryError(
-            f"{where}: root must be an absolute path or begin with ~/, found {root!r}",
-            f'Write root = "{DEFAULT_ROOT}", or leave it out.',
-        )
-
-
-def _check_jump(where: str, jump: str | None) -> None:
-    try:
-        parse_jump(jump or "none")
-    except AddressError as error:
-        raise InventoryError(f"{where}: jump: {error}", error.hint) from error
-
-
-def _check_jump_host_key(where: str, host: str, text: str) -> None:
-    match = _JUMP_HOST_KEY.match(text)
-    if match is None or not (
-        match["kind"] in _HOST_KEY_TYPES and _HOST_KEY.match(match["fingerprint"])
-    ):
-        raise InventoryError(
-            f"{where}: jump_host_keys of {host!r} must be `TYPE SHA256:…`, found {text!r}",
-            "Remove it: the key is then looked up in ~/.ssh/known_hosts.",
-        )
-
-
-def _check_ssh(where: str, address: str, host_key: str | None, host_key_type: str | None) -> None:
-    try:
-        parse_address(address)
-    except AddressError as error:
-        raise InventoryError(f"{where}: address: {error}", error.hint) from error
-    hint = "Remove the entry and let `kedge target add` ask the board."
-    if not _HOST_KEY.match(host_key or ""):
-        raise InventoryError(
-            f"{where}: host_key must be SHA256:… of the board's host key, found {host_key!r}", hint
-        )
-    if host_key_type is not None and host_key_type not in _HOST_KEY_TYPES:
-        types = ", ".join(_HOST_KEY_TYPES)
-        raise InventoryError(
-            f"{where}: host_key_type must be one of {types}, found {host_key_type!r}", hint
-        )

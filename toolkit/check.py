@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from targets.agent_archive import agent_archive
 from targets.doctor import Diagnosis, FirstUse, WheelToSend, diagnose, require_space
+from targets.errors import TargetError
 from targets.inventory import Target
 from targets.probe import Probe, probe_board
 from targets.progress import OnProgress
@@ -17,6 +20,12 @@ from targets.runtimes.wheels import find_local_wheel, tree_digest
 
 #: Format of the files that a conversion writes: a board is judged by whether it runs these.
 CONVERTED_FORMAT = "tflite"
+
+#: Verdict of a board that no check could be made of.
+UNREACHABLE = "UNREACHABLE"
+
+#: Boards that are checked at the same time; the host only waits.
+_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
@@ -54,6 +63,43 @@ def check_board(target: Target, wheelhouse: Path | None, on_progress: OnProgress
     first_use = _first_use(board, diagnosis.choice, len(archive.content), wheelhouse)
     findings = (*diagnosis.findings, *require_space(board.free_bytes, first_use))
     return BoardCheck(board, replace(diagnosis, findings=findings), first_use)
+
+
+@dataclass(frozen=True)
+class BoardStatus:
+    """What a list of boards says about one of them."""
+
+    verdict: str
+    """Verdict of the check, or `UNREACHABLE`."""
+    reason: str
+    """First finding that is not well, or why the board cannot be reached; "" if all is well."""
+
+
+def check_many(targets: Sequence[Target], on_progress: OnProgress) -> dict[str, BoardStatus]:
+    """Check boards at the same time; none stops another.
+
+    Args:
+        targets: Boards, each once.
+        on_progress: Called from several threads, each with its target's name.
+
+    Returns:
+        Status of each target by its name.
+    """
+
+    def check(target: Target) -> BoardStatus:
+        def show(what: str, done: int, total: int) -> None:
+            on_progress(f"{target.name}: {what}", done, total)
+
+        try:
+            diagnosis = check_board(target, None, show).diagnosis
+        except TargetError as error:
+            return BoardStatus(UNREACHABLE, str(error).splitlines()[0])
+        cause = diagnosis.findings[0].cause if diagnosis.findings else ""
+        return BoardStatus(diagnosis.verdict, cause)
+
+    with ThreadPoolExecutor(_AT_ONCE) as workers:
+        statuses = list(workers.map(check, targets))
+    return {target.name: status for target, status in zip(targets, statuses, strict=True)}
 
 
 def _first_use(

@@ -61,11 +61,16 @@ def conversion_cache(start: Path | None = None) -> Path:
     return caches / "kedge" / "conversions"
 
 
-def find_target(name: str, start: Path | None = None) -> Target:
-    """Return a target of the project by name.
+def find_target(name: str | None, start: Path | None = None) -> Target:
+    """Return a target of the project.
+
+    Args:
+        name: Name of the target; `None` for the only one of the project.
+        start: Folder in which the project is sought; the current one if not given.
 
     Raises:
         ToolkitError: There is no inventory.
-        InventoryError: It has no such target.
+        InventoryError: It has no such target, or several and none was named.
     """
-    return open_inventory(start).get(name)
+    inventory = open_inventory(start)
+    return inventory.only() if name is None else inventory.get(name)

@@ -7,6 +7,7 @@ the plain float model.
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -84,15 +85,33 @@ def load_recipe(name: str) -> Recipe:
     Raises:
         RecipeError: No such recipe, no TOML, or a field that is unknown or out of its range.
     """
+    return _read(recipe_path(name))
+
+
+def recipe_path(name: str) -> Path:
+    """Return the file of a recipe: a built-in one by its name, or the user's own path.
+
+    Raises:
+        RecipeError: The text is neither the name of a built-in recipe nor a path.
+    """
     if name in names_of_built_ins():
-        return _read(RECIPES_FOLDER / f"{name}.toml")
+        return RECIPES_FOLDER / f"{name}.toml"
     path = Path(name)
     if path.suffix != ".toml" and path.name == name:
-        raise RecipeError(
-            f"recipe {name!r} is unknown",
-            f"Use one of {', '.join(names_of_built_ins())}, or the path of a .toml file.",
-        )
-    return _read(path)
+        raise RecipeError(f"recipe {name!r} is unknown", _hint_for(name))
+    return path
+
+
+def _hint_for(name: str) -> str:
+    """Name the recipes that are meant most likely."""
+    words, names = name.lower().replace("-", "_"), names_of_built_ins()
+    parts = [built_in for built_in in names if words and words in built_in]
+    if "int8" in words or words == "quantized":
+        parts = [SAFE_NAME, "qat_w8a8"]
+    nearest = sorted(parts, key=len)[:3] or difflib.get_close_matches(words, names, n=3)
+    if not nearest:
+        return "List the recipes: kedge recipes. Your own is given as the path of a .toml file."
+    return f"Did you mean {' or '.join(nearest)}? List all recipes: kedge recipes"
 
 
 def recipe_names(text: str) -> tuple[str, ...]:

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from targets.address import Address, AddressError, parse_address
+from targets.entry_checks import InventoryError
 from targets.errors import TargetError
-from targets.inventory import Inventory, InventoryError, Target
+from targets.inventory import Inventory, Target
 from targets.probe import NoPythonError, read_probe
 from targets.runtimes.release import Wheel
 from targets.runtimes.wheels import matches

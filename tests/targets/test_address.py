@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from targets.address import Address, AddressError, parse_address, parse_jump
-from targets.inventory import Inventory, InventoryError, Target
+from targets.entry_checks import InventoryError
+from targets.inventory import Inventory, Target
 from targets.ssh.route import route_to
 from tests.kedge import assert_refused, kedge
 

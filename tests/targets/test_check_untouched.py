@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from targets.inventory import DEFAULT_ROOT
+from targets.entry_checks import DEFAULT_ROOT
 from targets.provision import open_device, remove_from_board
 from tests.boards import BoardUnderTest, start_board
 from tests.kedge import Ran, kedge

@@ -10,7 +10,8 @@ import pytest
 
 from targets import file_edit
 from targets.address import Address, AddressError, parse_address, parse_jump
-from targets.inventory import Inventory, InventoryError, Target
+from targets.entry_checks import InventoryError
+from targets.inventory import Inventory, Target
 
 KEY = "SHA256:" + "A" * 43
 PI = Target(

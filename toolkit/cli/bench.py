@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from toolkit.cli import output
-from toolkit.cli.options import Duration, FiniteRange, as_json, file_path, threads, wheelhouse
+from toolkit.cli.options import (
+    Duration,
+    FiniteRange,
+    as_json,
+    file_path,
+    targets,
+    threads,
+    wheelhouse,
+)
 from toolkit.cli.results import keep
 from toolkit.report import words
 from toolkit.report.accuracy import describe_accuracy
@@ -26,7 +34,7 @@ LONGEST_SOAK_S = 12 * 3600.0
 
 @click.command("bench")
 @click.argument("file", type=file_path())
-@click.option("--on", "selection", required=True, help="Targets: NAME, A,B or LABEL=VALUE.")
+@targets
 @click.option(
     "--quality",
     type=click.Choice(["quick", "standard", "thorough"]),
@@ -65,7 +73,7 @@ LONGEST_SOAK_S = 12 * 3600.0
 @as_json
 def command(
     file: Path,
-    selection: str,
+    selection: str | None,
     quality: str,
     duration_s: float | None,
     rate_hz: float | None,
@@ -99,7 +107,7 @@ def command(
     if soak_s and (rate_hz or duration_s):
         raise click.UsageError("--soak goes with neither --rate nor --duration: it has its own")
     inventory = open_inventory()
-    targets = inventory.select(selection)
+    boards = inventory.select(selection)
     settings = BenchSettings(
         threads,
         duration_s or QUALITIES[quality].duration_s,
@@ -115,9 +123,7 @@ def command(
     with open_results(project):  # what is wrong with it is told before the work, not after
         pass
     with output.progress() as show:
-        outcomes = bench_many(file, targets, settings, show)
-    if len(outcomes) == 1 and outcomes[0].error is not None:
-        raise outcomes[0].error
+        outcomes = bench_many(file, boards, settings, show)
     try:
         _show(outcomes, as_json)
     finally:
@@ -136,7 +142,11 @@ def _show(outcomes: list[Outcome], as_json: bool) -> None:
     if as_json:
         entries = [_entry(outcome) for outcome in outcomes]
         output.print_json({"schema": 1, "targets": entries})
-    elif len(outcomes) == 1 and outcomes[0].measurement is not None:
+    if len(outcomes) == 1 and outcomes[0].error is not None:
+        raise outcomes[0].error  # also beside JSON: a program reads the entry, a person the message
+    if as_json:
+        return
+    if len(outcomes) == 1 and outcomes[0].measurement is not None:
         output.print_blocks(describe_measurement(outcomes[0].measurement))
     else:
         _show_all(outcomes)

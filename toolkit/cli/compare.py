@@ -8,6 +8,7 @@ import click
 
 from toolkit.cli import output
 from toolkit.cli.options import Duration, ShareRange, as_json, file_path
+from toolkit.cli.options import target as target_option
 from toolkit.cli.results import keep
 from toolkit.report.comparison import MOST_PROCESSES, describe_comparison, plain_latency_comparison
 from toolkit.report.exit_code import exit_code_of_comparison
@@ -15,8 +16,8 @@ from toolkit.report.exit_code import exit_code_of_comparison
 
 @click.command("compare")
 @click.argument("first", metavar="A")
-@click.argument("second", metavar="B", type=file_path())
-@click.option("--on", "name", required=True, help="The target.")
+@click.argument("second", metavar="B")
+@target_option
 @click.option(
     "--threads",
     type=click.IntRange(1, 256),
@@ -43,14 +44,14 @@ from toolkit.report.exit_code import exit_code_of_comparison
     type=ShareRange(0, 10),
     default=0.02,
     show_default=True,
-    help="ShareRange by which B may be slower, such as 0.05 or 5%.",
+    help="Share by which B may be slower, such as 0.05 or 5%.",
 )
 @click.option("--wheelhouse", type=file_path(), envvar="KEDGE_WHEELHOUSE", hidden=True)
 @as_json
 def command(
     first: str,
-    second: Path,
-    name: str,
+    second: str,
+    name: str | None,
     threads: int | None,
     duration_s: float,
     processes: int,
@@ -60,29 +61,42 @@ def command(
 ) -> int:
     """Compare the latency of B with that of A, in turn on one board.
 
-    A is a .tflite, or the number of an earlier result (`kedge results list`). The exit code
-    is 8 if B is slower by more than --max-regression, and 9 if the figures cannot decide that or a
-    side is not VALID.
+    Each is a .tflite, or the number of an earlier result (`kedge results list`): of two results
+    nothing is measured, and of a result and a .tflite only the .tflite. The exit code is 8 if B is
+    slower by more than --max-regression, and 9 if the figures cannot decide that or a side is not
+    VALID.
 
     \b
     kedge compare old.tflite new.tflite --on pi
     kedge compare 12 new.tflite --on pi --max-regression 5%
+    kedge compare 12 15
     """
-    from toolkit.measure.compare import CompareSettings, compare_models, compare_with_result
+    from toolkit.measure.compare import (
+        CompareSettings,
+        compare_models,
+        compare_results,
+        compare_with_result,
+    )
     from toolkit.project import open_inventory
     from toolkit.report.record import records_of_comparison
     from toolkit.results.store import open_results
 
     settings = CompareSettings(threads, duration_s, processes, max_regression, 0, wheelhouse)
     inventory = open_inventory()
-    target = inventory.get(name)
-    with output.progress() as show:
-        if first.isascii() and first.isdigit():
-            with open_results(inventory.path.parent) as store:
-                earlier = store.load(int(first))
-            comparison = compare_with_result(earlier.figures, second, target, settings, show)
-        else:
-            comparison = compare_models(Path(first), second, target, settings, show)
+    if _is_number(second) and not _is_number(first):
+        raise click.UsageError("write the earlier result first: kedge compare RESULT FILE")
+    numbers = [int(side) for side in (first, second) if _is_number(side)]
+    with open_results(inventory.path.parent) as store:
+        earlier = [store.load(number).figures for number in numbers]
+    if len(earlier) == 2:
+        comparison = compare_results(earlier[0], earlier[1], max_regression)
+    else:
+        target = inventory.only() if name is None else inventory.get(name)
+        with output.progress() as show:
+            if earlier:
+                comparison = compare_with_result(earlier[0], Path(second), target, settings, show)
+            else:
+                comparison = compare_models(Path(first), Path(second), target, settings, show)
     try:
         if as_json:
             output.print_json({"schema": 1, **plain_latency_comparison(comparison)})
@@ -91,3 +105,7 @@ def command(
     finally:
         keep(inventory.path.parent, records_of_comparison(comparison))
     return exit_code_of_comparison(comparison)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()

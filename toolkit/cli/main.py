@@ -12,6 +12,8 @@ from typing import Protocol, runtime_checkable
 import click
 
 from toolkit.cli import output
+from toolkit.cli.debug import start_debugging
+from toolkit.cli.groups import CommandGroup
 
 #: Command name to the module that holds it (as `command`) and its line in `kedge --help`. Modules
 #: are imported when their command runs: help must be instant, TensorFlow and paramiko are not.
@@ -20,6 +22,7 @@ COMMANDS = {
         "toolkit.cli.convert",
         "Convert a Keras model to a .tflite and prove its accuracy.",
     ),
+    "recipes": ("toolkit.cli.recipes", "List the built-in recipes, or show one."),
     "inspect": ("toolkit.cli.inspect", "Show what is inside a .tflite and which runtime it needs."),
     "target": ("toolkit.cli.target", "Add, list, check and remove boards."),
     "push": ("toolkit.cli.push", "Send a .tflite to a board."),
@@ -46,7 +49,7 @@ class UserError(Protocol):
     exit_code: int
 
 
-class Commands(click.Group):
+class Commands(CommandGroup):
     """The commands, imported when they are needed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -71,7 +74,13 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(version("kedge"), prog_name="kedge")
+@click.version_option(version("kedge"), "-V", "--version", prog_name="kedge")
+@click.option(
+    "--debug",
+    is_flag=True,
+    expose_value=False,
+    help="Show tracebacks, versions and the SSH protocol; may stand anywhere in the line.",
+)
 def kedge() -> None:
     """Shrink a trained model, put it on boards over SSH, and prove there that it is right and fast.
 
@@ -99,6 +108,10 @@ def main() -> None:
 
 def run_command_line(arguments: list[str]) -> int:
     """Run the command line; return the exit code."""
+    debug = "--debug" in arguments
+    if debug:
+        arguments = [argument for argument in arguments if argument != "--debug"]
+        start_debugging()
     try:
         answer = kedge.main(arguments, prog_name="kedge", standalone_mode=False)
     except click.exceptions.Exit as leaving:
@@ -113,6 +126,8 @@ def run_command_line(arguments: list[str]) -> int:
         output.note("\ninterrupted; nothing half-done will be taken for whole")
         return EXIT_INTERRUPTED
     except Exception as error:
+        if debug:
+            traceback.print_exc()
         return _explain(error)
     return answer if isinstance(answer, int) else 0
 

@@ -63,13 +63,16 @@ class ShareRange(FiniteRange):
     ) -> float:
         """Read a share."""
         text = str(value).strip()
-        if not text.endswith("%"):
-            return super().convert(value, param, ctx)
+        is_percentage = text.endswith("%")
         try:
-            share = float(text[:-1]) / 100
+            number = float(text.rstrip("%"))
         except ValueError:
             self.fail(f"{value!r} is not a share such as 0.05 or 5%", param, ctx)
-        return super().convert(share, param, ctx)
+        if isinstance(value, str) and not is_percentage and number >= 1:
+            self.fail(
+                f"{text} is a share of {100 * number:g} %; write {text}% for {text} %", param, ctx
+            )
+        return super().convert(number / 100 if is_percentage else number, param, ctx)
 
 
 class Threads(click.ParamType[tuple[int, ...]]):
@@ -90,10 +93,40 @@ class Threads(click.ParamType[tuple[int, ...]]):
         return (int(value),)
 
 
+def read_label(text: str, option: str) -> tuple[str, str]:
+    """Return the two sides of `KEY=VALUE`.
+
+    Args:
+        text: Text of the command line.
+        option: Name of the option or argument, for the message.
+
+    Raises:
+        BadParameter: There is no `=`, or nothing before it.
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise click.BadParameter(f"{text!r} is not KEY=VALUE", param_hint=option)
+    return key, value
+
+
 def file_path(**settings: Any) -> click.Path:
     """Take a path. The library checks whether it exists, and has the exit code for it."""
     return click.Path(path_type=Path, **settings)
 
+
+target = click.option(
+    "--on",
+    "--to",
+    "name",
+    help="The target; not needed if kedge.toml has a single one.",
+)
+
+targets = click.option(
+    "--on",
+    "--to",
+    "selection",
+    help="Targets: NAME, A,B or LABEL=VALUE; not needed if kedge.toml has a single one.",
+)
 
 wheelhouse = click.option(
     "--wheelhouse",

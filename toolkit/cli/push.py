@@ -8,15 +8,15 @@ from pathlib import Path
 import click
 
 from toolkit.cli import output
-from toolkit.cli.options import as_json, file_path
+from toolkit.cli.options import as_json, file_path, target
 from toolkit.report import words
 
 
 @click.command("push")
 @click.argument("file", type=file_path())
-@click.option("--to", "name", required=True, help="The target.")
+@target
 @as_json
-def command(file: Path, name: str, as_json: bool) -> None:
+def command(file: Path, name: str | None, as_json: bool) -> None:
     """Send a .tflite into the scratch area of a board.
 
     A file that is already there is not sent again, and an interrupted transfer continues where it
@@ -28,12 +28,12 @@ def command(file: Path, name: str, as_json: bool) -> None:
     from toolkit.deploy import push
     from toolkit.project import find_target
 
-    target = find_target(name)
+    board = find_target(name)
     with output.progress() as show:
-        staged = push(file, target, show)
+        staged = push(file, board, show)
     if as_json:
-        output.print_json({"schema": 1, "target": name, **asdict(staged)})
+        output.print_json({"schema": 1, "target": board.name, **asdict(staged)})
     else:
         sent = words.size(staged.sent_bytes)
-        output.say(f"{file} ({words.size(staged.size_bytes)}) is on {name}, {sent} were sent")
+        output.say(f"{file} ({words.size(staged.size_bytes)}) is on {board.name}, {sent} were sent")
         output.say(f"there: {staged.path}")

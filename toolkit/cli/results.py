@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from toolkit.cli import output
+from toolkit.cli.groups import CommandGroup
 from toolkit.cli.options import as_json, file_path
 from toolkit.report import words
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from toolkit.results.store import ResultStore
 
 
-@click.group("results", invoke_without_command=True)
+@click.group("results", cls=CommandGroup, invoke_without_command=True)
 @as_json
 @click.pass_context
 def command(context: click.Context, as_json: bool) -> None:
@@ -91,20 +92,61 @@ def show(number: int, as_json: bool) -> None:
 
 
 @command.command("export")
-@click.argument("number", type=int)
+@click.argument("numbers", type=int, nargs=-1, metavar="[NUMBER]…")
 @click.argument("file", type=file_path())
-def export(number: int, file: Path) -> None:
-    """Write one result with all its samples to a JSON file.
+@click.option("--csv", "as_csv", is_flag=True, help="Write a table as CSV, a line for each result.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="Write a table as Markdown.")
+def export(numbers: tuple[int, ...], file: Path, as_csv: bool, as_markdown: bool) -> None:
+    """Write one result with all its samples as JSON, or the figures of many as a table.
+
+    A table has the results with these numbers, or all without numbers; FILE may be `-` for the
+    standard output.
 
     \b
     kedge results export 12 result12.json
+    kedge results export --csv results.csv
+    kedge results export 12 13 14 --markdown -
     """
+    from toolkit.report.result_table import csv_text, markdown_text
     from toolkit.report.stored_result import plain_samples
-    from toolkit.results.export import write_export
+    from toolkit.results.export import json_text, write_export
 
+    if as_csv and as_markdown:
+        raise click.UsageError("choose one of --csv and --markdown")
     with _store() as store:
-        write_export(file, plain_samples(store.load(number)))
-    output.say(f"wrote result {number} to {file}")
+        if as_csv or as_markdown:
+            lines = store.lines_of(numbers) if numbers else store.lines(limit=None)
+            text = csv_text(lines) if as_csv else markdown_text(lines)
+        elif len(numbers) == 1:
+            text = json_text(plain_samples(store.load(numbers[0])))
+        else:
+            raise click.UsageError("JSON holds one result: name one, or take --csv or --markdown")
+    if str(file) == "-":
+        output.say(text.rstrip("\n"))
+        return
+    write_export(file, text)
+    what = "results" if as_csv or as_markdown else f"result {numbers[0]}"
+    output.say(f"wrote {what} to {file}")
+
+
+@command.command("delete")
+@click.argument("numbers", type=int, nargs=-1, required=True, metavar="NUMBER…")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def delete(numbers: tuple[int, ...], yes: bool) -> None:
+    """Delete results with all their samples. The command asks first; nothing brings them back.
+
+    \b
+    kedge results delete 12 13
+    """
+    with _store() as store:
+        lines = store.lines_of(numbers)
+        for line in lines:
+            model = f"{Path(line.model).name} {line.model_sha256[:8]}"
+            output.note(f"{line.id}  {line.taken_at}  {line.target}  {model}  {line.verdict}")
+        if not yes:
+            click.confirm(f"Delete {len(lines)} of the results?", abort=True, err=True)
+        store.delete([line.id for line in lines])
+    output.say(f"deleted {', '.join(str(line.id) for line in lines)}")
 
 
 def keep(project: Path, records: Sequence[ResultRecord]) -> None:

@@ -7,14 +7,14 @@ from pathlib import Path
 import click
 
 from toolkit.cli import output
-from toolkit.cli.options import as_json, file_path, wheelhouse
+from toolkit.cli.options import as_json, file_path, target, wheelhouse
 from toolkit.report import words
 from toolkit.report.run import describe_run, plain_run
 
 
 @click.command("run")
 @click.argument("file", type=file_path())
-@click.option("--on", "name", required=True, help="The target.")
+@target
 @click.option(
     "--input",
     "inputs",
@@ -30,7 +30,7 @@ from toolkit.report.run import describe_run, plain_run
 @as_json
 def command(
     file: Path,
-    name: str,
+    name: str | None,
     inputs: tuple[Path, ...],
     save_outputs: Path | None,
     wheelhouse: Path | None,
@@ -50,12 +50,12 @@ def command(
     from toolkit.measure.run import save_outputs as save
     from toolkit.project import find_target
 
-    target = find_target(name)
+    board = find_target(name)
     if save_outputs is not None:
         require_place(save_outputs, (file, *inputs))
     settings = SampleSettings(save_outputs is not None, wheelhouse)
     with output.progress() as show:
-        answers = run_files(file, target, inputs, settings, show)
+        answers = run_files(file, board, inputs, settings, show)
     if save_outputs is not None:
         save(save_outputs, answers.outputs)
     if as_json:

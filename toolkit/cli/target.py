@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING
 import click
 
 from toolkit.cli import output
-from toolkit.cli.options import as_json, file_path
+from toolkit.cli.groups import CommandGroup
+from toolkit.cli.options import as_json, file_path, read_label
 from toolkit.cli.target_check import check
+from toolkit.cli.target_edit import rename, set_values
 from toolkit.cli.tune import tune_command
 from toolkit.report import words
 
 if TYPE_CHECKING:
     from targets.inventory import Target
+    from toolkit.check import BoardStatus
 
 
-@click.group("target")
+@click.group("target", cls=CommandGroup)
 def command() -> None:
     """Add, list, check, tune and remove the boards of this project (kept in kedge.toml).
 
@@ -29,6 +32,8 @@ def command() -> None:
 
 command.add_command(check)
 command.add_command(tune_command)
+command.add_command(rename)
+command.add_command(set_values)
 
 
 @command.command("add")
@@ -70,7 +75,8 @@ def add(
     kedge target add here local
     """
     from targets.doctor import LEAST_ROOM_BYTES
-    from targets.inventory import DEFAULT_ROOT, Target
+    from targets.entry_checks import DEFAULT_ROOT
+    from targets.inventory import Target
     from toolkit.enroll import enroll
 
     target = Target(
@@ -78,7 +84,7 @@ def add(
         address=address,
         identity=identity.absolute() if identity else None,
         root=root or DEFAULT_ROOT,
-        labels=dict(_label(text) for text in labels),
+        labels=dict(read_label(text, "--label") for text in labels),
         jump=jump,
     )
     added = enroll(target, host_key, _accepts)
@@ -101,13 +107,6 @@ def add(
         )
 
 
-def _label(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise click.BadParameter(f"{text!r} is not KEY=VALUE", param_hint="--label")
-    return key, value
-
-
 def _accepts(name: str, key_type: str, fingerprint: str) -> bool:
     output.note(f"{name} shows the host key {key_type} {fingerprint}")
     output.note("Compare it on the board: ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub")
@@ -124,16 +123,26 @@ def _accepts(name: str, key_type: str, fingerprint: str) -> bool:
 
 
 @command.command("list")
+@click.option(
+    "--status", is_flag=True, help="Also connect to each board and say whether it is ready."
+)
 @as_json
-def list_targets(as_json: bool) -> None:
+def list_targets(status: bool, as_json: bool) -> None:
     """List the boards of this project.
 
     \b
-    kedge target list --json
+    kedge target list
+    kedge target list --status --json
     """
     from toolkit.project import open_inventory
 
     targets = open_inventory().targets
+    statuses: dict[str, BoardStatus] = {}
+    if status:
+        from toolkit.check import check_many
+
+        with output.progress() as show:
+            statuses = check_many(list(targets.values()), show)
     if as_json:
         plain = [
             {
@@ -141,16 +150,26 @@ def list_targets(as_json: bool) -> None:
                 "address": target.address,
                 "board": target.board,
                 "labels": dict(target.labels),
+                **({"status": vars(statuses[name])} if status else {}),
             }
             for name, target in targets.items()
         ]
         output.print_json({"schema": 1, "targets": plain})
         return
     rows = [
-        [name, target.address, target.board or "", _labels(target)]
+        [
+            name,
+            target.address,
+            target.board or "",
+            _labels(target),
+            *([statuses[name].verdict] if status else []),
+        ]
         for name, target in targets.items()
     ]
-    output.table("", ["name", "address", "board", "labels"], rows)
+    output.table("", ["name", "address", "board", "labels", *(["status"] if status else [])], rows)
+    for name, board in statuses.items():
+        if board.reason:
+            output.note(f"{name}: {board.reason}")
 
 
 def _labels(target: Target) -> str:
@@ -181,7 +200,12 @@ def remove(name: str, forget: bool) -> None:
         raise
     if not gone:
         output.warn(f"{target.root} on {name} is kept: it holds files that are not kedge's")
-    if sharing and not forget:
-        output.note(f"kedge's files stay on the board: {', '.join(sharing)} uses them, too")
     inventory.remove(name)
-    output.say(f"removed {name} from {inventory.path}")
+    files = f"its files on the board, in {target.root}, were deleted"
+    if forget:
+        files = "the board was not touched"
+    elif sharing:
+        files = f"its files on the board stay: {', '.join(sharing)} uses them, too"
+    elif not gone:
+        files = f"kedge's own files in {target.root} were deleted"
+    output.say(f"removed {name} from {words.path(inventory.path)}; {files}")

@@ -147,6 +147,46 @@ def compare_with_result(
         AgentError: The board cannot load or run it.
     """
     settings = settings or CompareSettings()
+    _require_comparable(earlier)
+    settings = replace(settings, threads=settings.threads or earlier.threads)
+    (now,) = _measure_arms((second,), target, settings, on_progress)
+    before, after = _arm_of_result(earlier), _arm(now)
+    comparison = _comparison(before, after, target, settings.max_regression, False)
+    identity = (target.name, place_of(target), str(now.kernel_class), now.row.threads)
+    return replace(comparison, differences=_differences(earlier, identity))
+
+
+def compare_results(
+    first: EarlierResult, second: EarlierResult, max_regression: float = NOISE
+) -> LatencyComparison:
+    """Compare the latency of two earlier results; nothing is measured.
+
+    Args:
+        first: A: a result of runs back to back.
+        second: B: a result of runs back to back.
+        max_regression: Largest accepted slowdown of B, as a share of A.
+
+    Raises:
+        ToolkitError: A result has too few processes, or was no run back to back.
+    """
+    for result in (first, second):
+        _require_comparable(result)
+    ratio = compare_medians(
+        first.latency.process_medians_us, second.latency.process_medians_us, max_regression
+    )
+    identity = (second.target, second.place, second.runtime, second.threads)
+    arms = (_arm_of_result(first), _arm_of_result(second))
+    return LatencyComparison(
+        second.target, second.place, *arms, ratio, False, _differences(first, identity)
+    )
+
+
+def _arm_of_result(result: EarlierResult) -> Arm:
+    return Arm(f"result {result.number} ({result.model})", result.latency, result.verdict)
+
+
+def _require_comparable(earlier: EarlierResult) -> None:
+    """Refuse a result whose figures cannot be set against others."""
     processes = len(earlier.latency.process_medians_us)
     if processes < LEAST_PROCESSES:
         raise ToolkitError(
@@ -160,21 +200,17 @@ def compare_with_result(
             "to back",
             f"Measure it so: kedge bench {earlier.model} --on {earlier.target}",
         )
-    settings = replace(settings, threads=settings.threads or earlier.threads)
-    (now,) = _measure_arms((second,), target, settings, on_progress)
-    before = Arm(f"result {earlier.number} ({earlier.model})", earlier.latency, earlier.verdict)
-    comparison = _comparison(before, _arm(now), target, settings.max_regression, False)
-    return replace(comparison, differences=_differences(earlier, target, now))
 
 
-def _differences(earlier: EarlierResult, target: Target, now: ArmMeasurement) -> tuple[str, ...]:
-    pairs = (
-        ("target", earlier.target, target.name),
-        ("place", earlier.place, place_of(target)),
-        ("runtime", earlier.runtime, str(now.kernel_class)),
-        ("number of threads", earlier.threads, now.row.threads),
+def _differences(earlier: EarlierResult, identity: tuple[str, str, str, int]) -> tuple[str, ...]:
+    """Name what differs between A and B beside the model; `identity` is that of B."""
+    before = (earlier.target, earlier.place, earlier.runtime, earlier.threads)
+    fields = ("target", "place", "runtime", "number of threads")
+    return tuple(
+        f"the {what} of A was {a}, of B it is {b}"
+        for what, a, b in zip(fields, before, identity, strict=True)
+        if a != b
     )
-    return tuple(f"the {what} of A was {a}, of B it is {b}" for what, a, b in pairs if a != b)
 
 
 def _measure_arms(

@@ -51,7 +51,7 @@ def describe_comparison(comparison: LatencyComparison) -> list[Block]:
     if ratio.processes_needed is not None:
         blocks.append(f"    {_way_out(ratio.processes_needed)}")
     if not comparison.interleaved:
-        blocks.append("    A was measured earlier: the board may have changed since")
+        blocks.append("    they were not measured in turn: the board may have changed in between")
     blocks += map(Note, comparison.differences)
     rows = []
     for letter, arm in (("A", comparison.first), ("B", comparison.second)):

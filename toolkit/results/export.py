@@ -1,4 +1,4 @@
-"""Writes one result to a file, for another program."""
+"""Writes results to a file, for another program."""
 
 from __future__ import annotations
 
@@ -11,19 +11,28 @@ from targets.file_edit import replace_file
 from toolkit.results.store import ResultStoreError
 
 
-def write_export(file: Path, document: Mapping[str, Any]) -> None:
-    """Write a result as JSON: whole, or not at all.
+def json_text(document: Mapping[str, Any]) -> str:
+    """Return a result as JSON.
+
+    Args:
+        document: Result as `toolkit.report.stored_result.plain_samples` returns it.
+    """
+    return json.dumps(document, indent=1) + "\n"
+
+
+def write_export(file: Path, text: str) -> None:
+    """Write results to a file: whole, or not at all.
 
     A pipe or a device takes the bytes as they come.
 
     Args:
         file: File to write; an earlier one is replaced.
-        document: Result as `toolkit.report.stored_result.plain_samples` returns it.
+        text: Content of the file.
 
     Raises:
         ResultStoreError: The file cannot be written; an earlier one is unchanged.
     """
-    content = (json.dumps(document, indent=1) + "\n").encode()
+    content = text.encode()
     try:
         if file.exists() and not file.is_file():
             file.write_bytes(content)

@@ -177,18 +177,42 @@ class ResultStore:
         with _translated(self._path), self._database:
             return [self._save_record(record) for record in records]
 
-    def lines(self, target: str | None = None, limit: int = 50) -> list[ResultLine]:
+    def lines(self, target: str | None = None, limit: int | None = 50) -> list[ResultLine]:
         """List the newest results first.
 
         Args:
             target: Name of the only target to list; `None` for all.
-            limit: Largest number of results.
+            limit: Largest number of results; `None` for all.
         """
         query = f"SELECT {_COLUMNS}, document FROM result WHERE ? IS NULL OR target = ? "
         query += "ORDER BY id DESC LIMIT ?"
         with _translated(self._path):
-            rows = self._database.execute(query, (target, target, limit)).fetchall()
+            most = -1 if limit is None else limit  # SQLite takes -1 for no limit
+            rows = self._database.execute(query, (target, target, most)).fetchall()
         return [replace(ResultLine(*row[:-1]), mode=mode_of(row[-1])) for row in rows]
+
+    def lines_of(self, numbers: Sequence[int]) -> list[ResultLine]:
+        """Return the lines of results by their numbers, each once.
+
+        Raises:
+            ResultStoreError: There is none of one number.
+        """
+        lines = {line.id: line for line in self.lines(limit=None)}
+        for number in numbers:
+            if number not in lines:
+                raise self._absent(number)
+        return [lines[number] for number in dict.fromkeys(numbers)]
+
+    def delete(self, numbers: Sequence[int]) -> None:
+        """Delete results with their samples: all of them, or none.
+
+        Raises:
+            ResultStoreError: The file cannot be written.
+        """
+        with _translated(self._path), self._database:
+            self._database.executemany(
+                "DELETE FROM result WHERE id = ?", [(number,) for number in numbers]
+            )
 
     def load(self, number: int) -> StoredResult:
         """Return one result.

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Protocol
 import numpy.typing as npt
 
 from converters.tensor_spec import TensorSpec
+from device_agent.contract.state import RESET
 
 Array = npt.NDArray[Any]
 
@@ -75,6 +76,9 @@ class ModelFile:
     """Its outputs, in the file's order."""
     edgetpu: bool
     """Whether it was compiled for the Edge TPU."""
+    reset: str
+    """Way to set its state to the beginning before an independent sample, of
+    `device_agent.contract.state.WAYS`; `KEEP` where it has no state."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,7 @@ class RunOnHost(Protocol):
         inputs: Mapping[str, Array],
         on_progress: Callable[[int, int], None] | None = None,
         most_s: float | None = None,
+        reset: str = RESET,
     ) -> dict[str, Array]:
         """Run it one sample at a time, in a process of its own: a runtime may crash on a file.
 
@@ -109,6 +114,8 @@ class RunOnHost(Protocol):
             on_progress: Called with samples done and samples in all, now and then.
             most_s: Seconds after which no further sample begins, so that fewer may be answered;
                 None to answer all.
+            reset: Way to handle the state before each sample: `ModelFile.reset` for independent
+                samples, `KEEP` for the steps of one stream.
 
         Returns:
             Name of each output (`TensorSpec.name`) to an array of shape (n, ...) and its dtype.

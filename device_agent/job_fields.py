@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Dict, NamedTuple, Sequence
 
+from device_agent.contract.state import RESET
+
 
 class Job(NamedTuple):
     """One job of an inference process; a kind of job reads the fields that concern it."""
@@ -43,6 +45,9 @@ class Job(NamedTuple):
     where the host does not know which values the model accepts."""
     most_s: float = 0.0
     """Seconds after which `infer` begins no further sample; 0 for all samples."""
+    reset: str = RESET
+    """Way to handle the state before each sample of `infer` and `run`, of
+    `device_agent.contract.state.WAYS`."""
     card: Dict[str, Any] = {}  # noqa: RUF012 - nobody changes it
     """Plain form of the model card of `run`."""
     samples: Sequence[Dict[str, Any]] = ()

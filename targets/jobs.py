@@ -22,6 +22,7 @@ from device_agent.contract.measurement import (
 )
 from device_agent.contract.op_times import OpTimes, op_times_from_json
 from device_agent.contract.packed import unpack_times
+from device_agent.contract.state import RESET
 from targets.agent_client import ANSWER_TIMEOUT_S, AgentClient, AgentError, BoardDiskError
 from targets.execution import Execution
 from targets.progress import OnProgress, no_progress
@@ -170,6 +171,7 @@ class Jobs:
         threads: int = 1,
         on_progress: OnProgress = no_progress,
         most_s: float = 0,
+        reset: str = RESET,
     ) -> tuple[KernelClass, dict[str, np.ndarray[Any, Any]]]:
         """Run a model over samples on the board.
 
@@ -180,6 +182,8 @@ class Jobs:
             on_progress: Called while the board works.
             most_s: Seconds after which the board begins no further sample, so that fewer may be
                 answered; 0 to answer all.
+            reset: Way to handle the state before each sample, of
+                `device_agent.contract.state.WAYS`.
 
         Returns:
             Kernels that computed there, and the outputs by name, `(samples, ...)`.
@@ -192,6 +196,7 @@ class Jobs:
                 "model": model.sha256,
                 "threads": threads,
                 "inputs": [lend(name, values) for name, values in inputs.items()],
+                "reset": reset,
                 **({"most_s": most_s} if most_s else {}),
             }
             answer = self._job(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from device_agent.contract.measurement import KernelClass
 from device_agent.contract.model_card import ModelCard, card_to_plain
+from device_agent.contract.state import RESET
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,6 +31,8 @@ class SampleRequest:
     the input's shape: real values as float32, whole numbers in the type of an input that is not
     quantized."""
     keep_outputs: bool = False
+    reset: str = RESET
+    """Way to handle the state before each sample, of `device_agent.contract.state.WAYS`."""
     threads: int | None = None
     """Threads of the runtime; `None` for those of kedge.toml, else 1."""
 
@@ -78,6 +81,7 @@ def run_arguments(
         "card": card_to_plain(request.card),
         "samples": samples,
         "keep_outputs": request.keep_outputs,
+        "reset": request.reset,
     }
 
 

@@ -149,6 +149,8 @@ def _names(header: str) -> tuple[str, ...]:
 def card_text(card: ModelCard) -> str:
     """Return the text of a card, which a person reads and edits."""
     lines = [f"schema = {SCHEMA}"]
+    if card.streaming:
+        lines.append("streaming = true  # samples are the steps of one stream, in order")
     for name, entry in card.inputs.items():
         lines += ["", _table("inputs", name), *_input_lines(entry)]
     for name, output in card.outputs.items():

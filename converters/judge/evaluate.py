@@ -131,6 +131,7 @@ def answers_of_file(model: ModelFile, samples: Samples, report: Report) -> Array
             model.path,
             quantize_inputs(model.inputs, batch),
             on_progress=_after(before, len(samples), report),
+            reset=model.reset,
         )
         answers.append(dequantize_outputs(model.outputs, outputs, samples.task.names))
         before += len(batch)

@@ -147,7 +147,7 @@ def measure_difference(
         path = Path(folder) / "model.tflite"
         path.write_bytes(content)
         model = read_model(path)
-        answers = run_model(path, quantize_inputs(model.inputs, batch))
+        answers = run_model(path, quantize_inputs(model.inputs, batch), reset=model.reset)
     steps = layer_differences(simulation, content, batch[:_INSIDE])
     file_answers = dequantize_outputs(model.outputs, answers, names)
     trained = ModelAnswers(judged, expected, probabilities).of_outputs()

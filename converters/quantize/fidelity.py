@@ -75,7 +75,8 @@ class Judge:
             path = Path(folder) / "model.tflite"
             path.write_bytes(content)
             model = read_model(path)
-            answers = run_model(path, quantize_inputs(model.inputs, self._batch))
+            inputs = quantize_inputs(model.inputs, self._batch)
+            answers = run_model(path, inputs, reset=model.reset)
         return dequantize_outputs(model.outputs, answers, self._samples.task.names)
 
     def _share_right(self, answers: Array) -> float:

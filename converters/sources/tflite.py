@@ -90,7 +90,7 @@ def load_tflite(source: SourceFile, own: Mapping[str, Any]) -> LoadedModel:  # n
         arrays = {
             n: select_field(batch, field).astype(np.float32) for n, field in fields_by_name.items()
         }
-        by_name = run_model(path, arrays)
+        by_name = run_model(path, arrays, reset=model.reset)
         answers = [by_name[spec.name] for spec in model.outputs]
         return from_keras_outputs(answers if len(answers) > 1 else answers[0], field_names(outputs))
 

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.errors import ConversionError
+from device_agent.contract.state import RESET
 
 Array = npt.NDArray[Any]
 
@@ -34,6 +35,7 @@ def run_isolated(
     inputs: Mapping[str, Array],
     on_progress: Callable[[int, int], None] | None = None,
     most_s: float | None = None,
+    reset: str = RESET,
 ) -> dict[str, Array]:
     """Run a .tflite on this host, one sample at a time, whatever the file does to the runtime.
 
@@ -45,6 +47,7 @@ def run_isolated(
         on_progress: Called with samples done and samples in all, now and then.
         most_s: Seconds after which no further sample begins, so that fewer may be answered; None to
             answer all.
+        reset: Way to handle the state before each sample, of `device_agent.contract.state.WAYS`.
 
     Returns:
         Name of each output (`TensorSpec.name`) to an array of shape (n, ...) and its dtype.
@@ -56,7 +59,7 @@ def run_isolated(
     with tempfile.TemporaryDirectory(prefix="kedge-") as folder:
         _save(Path(folder) / "inputs", inputs)
         command = [sys.executable, "-m", "converters.tflite.isolated", str(path.resolve()), folder]
-        command += [] if most_s is None else [str(most_s)]
+        command += [reset, *([] if most_s is None else [str(most_s)])]
         with (Path(folder) / "log").open("w+b") as log:
             child = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
@@ -124,7 +127,7 @@ def _load(folder: Path, mmap_mode: Literal["r"] | None = None) -> dict[str, Arra
     return {name: np.load(file, mmap_mode, allow_pickle=False) for name, file in files.items()}
 
 
-def _main(path: Path, folder: Path, most_s: float | None) -> int:
+def _main(path: Path, folder: Path, reset: str, most_s: float | None) -> int:
     from converters.tflite.run import run_model
 
     def report(done: int, total: int) -> None:
@@ -132,7 +135,8 @@ def _main(path: Path, folder: Path, most_s: float | None) -> int:
         sys.stdout.flush()
 
     try:
-        outputs = run_model(path, _load(folder / "inputs", "r"), on_progress=report, most_s=most_s)
+        inputs = _load(folder / "inputs", "r")
+        outputs = run_model(path, inputs, on_progress=report, most_s=most_s, reset=reset)
     except ConversionError as error:
         sys.stderr.write(f"{error}\0{error.hint}")
         return _REFUSED
@@ -141,5 +145,5 @@ def _main(path: Path, folder: Path, most_s: float | None) -> int:
 
 
 if __name__ == "__main__":
-    most = float(sys.argv[3]) if len(sys.argv) > 3 else None
-    sys.exit(_main(Path(sys.argv[1]), Path(sys.argv[2]), most))
+    most = float(sys.argv[4]) if len(sys.argv) > 4 else None
+    sys.exit(_main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], most))

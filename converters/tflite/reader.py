@@ -20,6 +20,7 @@ from converters.errors import ConversionError
 from converters.model_file import ModelFile, Operator, Tensor
 from converters.tensor_spec import TensorSpec
 from converters.tflite.kernel_needs import Operand, least_version
+from converters.tflite.state import reset_of
 from device_agent.contract.tensors import unique_names
 
 #: Op that a Coral compiler puts in the place of the ops that the Edge TPU does.
@@ -158,6 +159,7 @@ class _Parser:
             subgraphs=len(graphs),
             recorded_min_runtime=self._min_runtime(model, buffers),
             edgetpu=any(op.custom and op.name == EDGETPU_OP for op in operators),
+            reset=reset_of(model),
         )
 
     def _span(self, length: int, what: str) -> range:

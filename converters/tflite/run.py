@@ -16,9 +16,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from converters.errors import ConversionError
+from converters.tflite.state import reset_of
+from device_agent.contract.state import RELOAD, RESET
 from device_agent.contract.tensors import sample_shape, unique_names
 
 Array = npt.NDArray[Any]
@@ -43,6 +46,7 @@ def run_model(
     threads: int = 1,
     on_progress: Callable[[int, int], None] | None = None,
     most_s: float | None = None,
+    reset: str = RESET,
 ) -> dict[str, Array]:
     """Run a .tflite on this host, one sample at a time.
 
@@ -56,6 +60,7 @@ def run_model(
         most_s: Seconds after which no further sample begins, so that fewer may be answered; the
             last answered one is also the last whose outputs have the shapes of the first. None to
             answer all.
+        reset: Way to handle the state before each sample, of `device_agent.contract.state.WAYS`.
 
     Returns:
         Name of each output (`TensorSpec.name`) to an array of shape (n, ...).
@@ -65,9 +70,9 @@ def run_model(
             without `most_s`, an output changes its shape.
     """
     try:
-        interpreter = _load(path, threads)
-        slots = _slots(path, interpreter, inputs)
-        return _run(path, interpreter, slots, on_progress, most_s)
+        begin = _beginnings(lambda: _load(path, threads), reset)
+        slots = _slots(path, begin(), inputs)
+        return _run(path, begin, slots, on_progress, most_s)
     except (RuntimeError, ValueError) as error:
         name, number = host_runtime()
         raise ConversionError(
@@ -93,18 +98,12 @@ def run_inside(
         ConversionError: The runtime refuses the file or fails on it.
     """
     try:
-        with _quiet_stderr(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that keeping all tensors takes memory
-            interpreter = Interpreter(
-                model_content=content,
-                experimental_preserve_all_tensors=True,
-                # XNNPACK would compute several ops at once, and keep nothing in between.
-                experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-            )
-            interpreter.allocate_tensors()
-        slots = {detail["name"]: detail["index"] for detail in interpreter.get_input_details()}
+        reset = reset_of(schema.Model.GetRootAs(content, 0))
+        begin = _beginnings(lambda: _open_inside(content), reset)
+        slots = {detail["name"]: detail["index"] for detail in begin().get_input_details()}
         for batch in batches:
             for row in range(len(next(iter(batch.values())))):
+                interpreter = begin()
                 for name, samples in batch.items():
                     interpreter.set_tensor(slots[name], samples[row : row + 1])
                 interpreter.invoke()
@@ -116,11 +115,39 @@ def run_inside(
         ) from error
 
 
+def _open_inside(content: bytes) -> Any:
+    with _quiet_stderr(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that keeping all tensors takes memory
+        interpreter = Interpreter(
+            model_content=content,
+            experimental_preserve_all_tensors=True,
+            # XNNPACK would compute several ops at once, and keep nothing in between.
+            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        )
+        interpreter.allocate_tensors()
+    return interpreter
+
+
 def _load(path: Path, threads: int) -> Any:
     with _quiet_stderr():
         interpreter = Interpreter(model_path=str(path), num_threads=threads)
         interpreter.allocate_tensors()
     return interpreter
+
+
+def _beginnings(load: Callable[[], Any], reset: str) -> Callable[[], Any]:
+    """Return a function that gives an interpreter whose state is ready for the next sample."""
+    interpreter = load()
+
+    def begin() -> Any:
+        nonlocal interpreter
+        if reset == RELOAD:
+            interpreter = load()
+        elif reset == RESET:
+            interpreter.reset_all_variables()
+        return interpreter
+
+    return begin
 
 
 def _slots(path: Path, interpreter: Any, inputs: Mapping[str, Array]) -> list[_Slot]:
@@ -156,7 +183,7 @@ def _by_name(details: Sequence[Any]) -> dict[str, Any]:
 
 def _run(
     path: Path,
-    interpreter: Any,
+    begin: Callable[[], Any],
     slots: list[_Slot],
     on_progress: Callable[[int, int], None] | None,
     most_s: float | None,
@@ -165,6 +192,7 @@ def _run(
     results: dict[str, Array] = {}
     done, began = 0, time.monotonic()
     for row in range(total):
+        interpreter = begin()
         for index, shape, samples in slots:
             interpreter.set_tensor(index, samples[row : row + 1].reshape(shape))
         interpreter.invoke()

@@ -97,6 +97,8 @@ class ModelCard:
 
     inputs: Mapping[str, Input] = field(default_factory=dict)
     outputs: Mapping[str, Output] = field(default_factory=dict)
+    streaming: bool = False
+    """Whether samples are the steps of one stream, in order, so that the model keeps its state."""
 
     def input(self, name: str) -> Input:
         """Return what an input takes."""
@@ -120,7 +122,7 @@ def card_to_plain(card: ModelCard) -> Plain:
         name: {key: value for key, value in vars(entry).items() if key != "labels"}
         for name, entry in card.outputs.items()
     }
-    return {"schema": SCHEMA, "inputs": inputs, "outputs": outputs}
+    return {"schema": SCHEMA, "streaming": card.streaming, "inputs": inputs, "outputs": outputs}
 
 
 def card_from_plain(plain: Any) -> ModelCard:
@@ -134,10 +136,11 @@ def card_from_plain(plain: Any) -> ModelCard:
     if schema > SCHEMA:
         message = "is {}, this kedge reads up to {}: update kedge".format(schema, SCHEMA)
         raise CardError(("schema",), message)
+    streaming = fields.truth("streaming", False)
     inputs = {name: _input(entry) for name, entry in fields.tables("inputs")}
     outputs = {name: _output(entry) for name, entry in fields.tables("outputs")}
     fields.end()
-    return ModelCard(inputs, outputs)
+    return ModelCard(inputs, outputs, streaming)
 
 
 def _input(fields: _Fields) -> Input:
@@ -254,6 +257,12 @@ class _Fields:
         if not isinstance(values, list) or not all(_is_number(value) for value in values):
             self._refuse(name, "a list of numbers", values)
         return [float(value) for value in values]
+
+    def truth(self, name: str, default: bool) -> bool:
+        value = self._take(name, default)
+        if not isinstance(value, bool):
+            self._refuse(name, "true or false", value)
+        return bool(value)
 
     def texts(self, name: str) -> List[str]:
         values = self._take(name, [])

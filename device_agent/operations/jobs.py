@@ -9,6 +9,7 @@ from typing import Any, Callable, Dict, List
 from device_agent.board.memory_death import with_memory_figures
 from device_agent.contract.codes import BAD_REQUEST, CHILD_DIED, RefusalError
 from device_agent.contract.conditions import Conditions
+from device_agent.contract.state import RESET, WAYS
 from device_agent.job_fields import Job
 from device_agent.operations.arguments import Arguments
 from device_agent.operations.call import AgentCall, Answer
@@ -87,6 +88,7 @@ def infer(call: AgentCall) -> Answer:
         job = _model_job(call, "infer")._replace(
             inputs=[_with_path(call, entry) for entry in call.args.records("inputs")],
             most_s=call.args.with_defaults({"most_s": 0}).seconds("most_s"),
+            reset=_reset(call.args),
             outputs=os.path.join(folder, "output"),
         )
         result = _run(call, job)
@@ -111,6 +113,7 @@ def run(call: AgentCall) -> Answer:
         keep_outputs = call.args.truth("keep_outputs")
         job = _model_job(call, "run")._replace(
             card=card,
+            reset=_reset(call.args),
             samples=[_sample(call, entry) for entry in call.args.records("samples")],
             answers=os.path.join(folder, "answers"),
             outputs=os.path.join(folder, "output") if keep_outputs else "",
@@ -179,6 +182,14 @@ def _integers(args: Arguments) -> List[int]:
         message = "field integers must be two whole numbers from 0 to 127, found {}"
         raise RefusalError(BAD_REQUEST, message.format(integers[:3]))
     return integers
+
+
+def _reset(args: Arguments) -> str:
+    reset = args.with_defaults({"reset": RESET}).text("reset")
+    if reset not in WAYS:
+        message = "field reset must be one of {}, found {!r}"
+        raise RefusalError(BAD_REQUEST, message.format(", ".join(WAYS), reset[:80]))
+    return reset
 
 
 def _sample(call: AgentCall, entry: Dict[str, Any]) -> Dict[str, Any]:

@@ -45,7 +45,7 @@ class TensorInfo(NamedTuple):
 
 
 class BoardModel(abc.ABC):
-    """Model that a driver opened; the seven members that every driver implements.
+    """Model that a driver opened; the eight members that every driver implements.
 
     `run`, `put` and `take` are properties that give a function of the runtime itself, so that a
     timed loop calls it without a Python function in between. Bind them once, before the loop. They
@@ -68,6 +68,19 @@ class BoardModel(abc.ABC):
 
         Raises:
             RefusalError: The runtime cannot prepare the model.
+        """
+
+    @abc.abstractmethod
+    def reset(self, way: str) -> None:
+        """Set the state to that of a fresh model, before an independent sample.
+
+        `put`, `run` and `take` are to be read again afterwards.
+
+        Args:
+            way: Way of `device_agent.contract.state.WAYS`; nothing happens with `KEEP`.
+
+        Raises:
+            RefusalError: The runtime cannot do it.
         """
 
     @property

@@ -18,6 +18,7 @@ from device_agent.contract.codes import BAD_REQUEST, RUNTIME_IMPORT, RefusalErro
 from device_agent.contract.cpu_features import cpu_features
 from device_agent.contract.placement import Placement
 from device_agent.contract.runtimes import RUNTIME_MODULES, distribution_of
+from device_agent.contract.state import RELOAD, RESET
 from device_agent.contract.tensors import unique_names
 from device_agent.job_fields import Job
 from device_agent.runtimes.delegate import EDGETPU, is_compiled_for_edgetpu, load_delegate
@@ -115,10 +116,12 @@ class Driver(ModelDriver):
             self.prepare_delegate()
         self._say({"event": {"phase": "load the model"}})
         more = {} if self._delegate is None else {"experimental_delegates": [self._delegate]}
-        with name_runtime_errors("the runtime refuses the model"):
-            interpreter = self._interpreter(model_path=model, num_threads=threads, **more)
+
+        def build() -> Any:
+            return self._interpreter(model_path=model, num_threads=threads, **more)
+
         delegate = self._delegate_name if self._delegate is not None else ""
-        return _Model(self.numpy, interpreter, delegate)
+        return _Model(self.numpy, build, delegate)
 
     def needs_delegate(self, model: str) -> bool:
         """Whether a model runs on the delegate that the job names, or may run without it."""
@@ -129,11 +132,18 @@ class Driver(ModelDriver):
 class _Model(BoardModel):
     """An interpreter with a model."""
 
-    def __init__(self, numpy: Any, interpreter: Any, delegate: str) -> None:
+    def __init__(self, numpy: Any, build: Callable[[], Any], delegate: str) -> None:
+        """Build an interpreter.
+
+        Raises:
+            RefusalError: The runtime refuses the model.
+        """
         self._numpy = numpy
-        self._interpreter = interpreter
+        self._build = build
+        with name_runtime_errors("the runtime refuses the model"):
+            self._interpreter = build()
         self._delegate = delegate
-        self._opened = _node_count(interpreter)
+        self._opened = _node_count(self._interpreter)
 
     @property
     def inputs(self) -> List[TensorInfo]:
@@ -146,6 +156,14 @@ class _Model(BoardModel):
     def prepare(self) -> None:
         with name_runtime_errors("the runtime cannot prepare the model"):
             self._interpreter.allocate_tensors()
+
+    def reset(self, way: str) -> None:
+        with name_runtime_errors("the runtime cannot reset the state of the model"):
+            if way == RELOAD:
+                self._interpreter = self._build()
+                self._interpreter.allocate_tensors()
+            elif way == RESET:
+                self._interpreter.reset_all_variables()
 
     @property
     def put(self) -> Callable[[int, Array], object]:

@@ -39,6 +39,7 @@ def infer_samples(job: Job, say: Callable[[Dict[str, Any]], None]) -> Dict[str, 
     done, began = 0, time.monotonic()
     reported = began
     for index in range(count):
+        model.reset(job.reset)
         for position, values in feeds.items():
             model.put(position, values[index : index + 1].reshape(shapes[position]))
         run_once(model)

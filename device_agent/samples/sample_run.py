@@ -39,7 +39,7 @@ def run_samples(job: Job, say: Callable[[Dict[str, Any]], None]) -> Dict[str, An
     driver = import_driver(job)
     model = driver.open(job.model, job.threads)
     model.prepare()
-    pipeline = _Pipeline(driver.numpy, model, card_from_plain(job.card))
+    pipeline = _Pipeline(driver.numpy, model, card_from_plain(job.card), job.reset)
     answers = []
     reported = time.monotonic()
     with contextlib.ExitStack() as files:
@@ -61,10 +61,11 @@ def run_samples(job: Job, say: Callable[[Dict[str, Any]], None]) -> Dict[str, An
 class _Pipeline:
     """A model that is ready, and the meaning of its inputs and outputs."""
 
-    def __init__(self, numpy: Any, model: BoardModel, card: ModelCard) -> None:
+    def __init__(self, numpy: Any, model: BoardModel, card: ModelCard, reset: str) -> None:
         self._numpy = numpy
         self._model = model
         self._card = card
+        self._reset = reset
         self._inputs = {tensor.name: tensor for tensor in model.inputs}
         self._outputs = model.outputs
 
@@ -75,6 +76,7 @@ class _Pipeline:
             message = "the model has the inputs {}, values were sent for {}"
             raise RefusalError(BAD_REQUEST, message.format(sorted(self._inputs), names))
         samples = [(self._inputs[entry["name"]], self._read(entry)) for entry in entries]
+        self._model.reset(self._reset)
         began = time.perf_counter_ns()
         real = [(tensor, self._preprocess(tensor, values)) for tensor, values in samples]
         preprocessed = time.perf_counter_ns()

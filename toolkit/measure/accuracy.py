@@ -27,6 +27,7 @@ from device_agent.contract.model_card import ImageInput, ModelCard
 from targets.device import Device
 from targets.progress import OnProgress
 from targets.staged_file import StagedFile
+from toolkit.measure.state import MOST_STREAM_BYTES, long_stream_error, reset_before_samples
 
 Array = np.ndarray[Any, Any]
 
@@ -87,13 +88,16 @@ def measure_accuracy(
         AgentError: The board cannot.
     """
     samples = data.read(on_progress)
+    if data.card.streaming and samples.stored.nbytes > MOST_STREAM_BYTES:
+        raise long_stream_error(model)
     (output,), card = model.outputs, data.card
+    reset = reset_before_samples(model, card)
     threshold = 0.0 if card.output(output.name).activation == "sigmoid" else 0.5
     board, host = [], []
     for done, inputs in _batches(samples, model.inputs, card):
         on_progress("accuracy on the board", done, len(samples))
-        host_scores = FORMATS[model.format].run(model.path, inputs)[output.name]
-        board_scores = device.jobs.infer(on_board, inputs)[1][output.name]
+        host_scores = FORMATS[model.format].run(model.path, inputs, reset=reset)[output.name]
+        board_scores = device.jobs.infer(on_board, inputs, reset=reset)[1][output.name]
         host.append(_classes(host_scores, output, threshold))
         board.append(_classes(board_scores, output, threshold))
     on_progress("accuracy on the board", len(samples), len(samples))
@@ -248,6 +252,8 @@ def _batches(
     feeds = {spec.name: _feed(stored[spec.name], spec, card) for spec in specs}
     sample_bytes = sum(stored[spec.name][:1].size * np.dtype(spec.dtype).itemsize for spec in specs)
     size = max(1, _BATCH_BYTES // max(1, sample_bytes))
+    if card.streaming:  # one process has to see all of it
+        size = len(samples)
     for start in range(0, len(samples), size):
         rows = slice(start, start + size)
         yield start, {name: feeds[name](of_input[rows]) for name, of_input in stored.items()}

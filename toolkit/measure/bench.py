@@ -30,6 +30,7 @@ from toolkit.measure.outputs import check_outputs
 from toolkit.measure.quality import QUALITIES
 from toolkit.measure.ready import open_board, ready
 from toolkit.measure.rows import measure_row, one_process
+from toolkit.measure.state import NO_STATE, card_of_comparison, state_of
 from toolkit.reboot import explain_loss
 
 
@@ -91,6 +92,8 @@ class Measurement:
     """Accuracy over the labelled data set; `None` where there was none."""
     op_times: OpTimes | None = None
     """Time of each operator; `None` where it was not measured."""
+    state: str = NO_STATE
+    """State of the model before each compared sample: `NO_STATE`, `FRESH` or `STREAM`."""
 
     @property
     def best(self) -> Row:
@@ -188,6 +191,7 @@ def bench_on(
         push_s=board.push_s,
         accuracy=accuracy,
         op_times=_op_times(device, staged, settings, on_progress),
+        state=state_of(contents, card_of_comparison(contents)),
     )
 
 

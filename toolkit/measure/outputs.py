@@ -22,6 +22,7 @@ from targets.staged_file import StagedFile
 from toolkit.judge.golden_parity import compare_golden
 from toolkit.judge.parity import Parity, not_compared
 from toolkit.measure.inputs import golden_beside, has_plain_integers, random_inputs
+from toolkit.measure.state import card_of_comparison, reset_before_samples
 
 #: Seconds for random inputs on the host, and again on the board: then no further one begins.
 _RANDOM_S = 5.0
@@ -64,19 +65,21 @@ def check_outputs(
     if foreign:
         reason = f"this host cannot compute {', '.join(foreign)}"
         return OutputCheck(not_compared(host, kernel_class, reason))
-    golden = golden_beside(model)
+    golden, reset = golden_beside(model), reset_before_samples(model, card_of_comparison(model))
     if golden is not None:
         inputs = golden.inputs
-        on_host = model_format.run(model.path, inputs, _report_host(on_progress))
-        board, on_board_outputs = device.jobs.infer(on_board, inputs, on_progress=on_progress)
+        on_host = model_format.run(model.path, inputs, _report_host(on_progress), reset=reset)
+        board, on_board_outputs = device.jobs.infer(
+            on_board, inputs, on_progress=on_progress, reset=reset
+        )
         return OutputCheck(
             compare_golden((host, on_host), (board, on_board_outputs), model, golden)
         )
-    integers, inputs, on_host = _answer_random(model, on_progress)
+    integers, inputs, on_host = _answer_random(model, reset, on_progress)
     answered = min(len(values) for values in on_host.values())
     inputs = {name: values[:answered] for name, values in inputs.items()}
     board, on_board_outputs = device.jobs.infer(
-        on_board, inputs, on_progress=on_progress, most_s=_RANDOM_S
+        on_board, inputs, on_progress=on_progress, most_s=_RANDOM_S, reset=reset
     )
     del inputs
     answered = min([answered, *(len(values) for values in on_board_outputs.values())])
@@ -86,7 +89,7 @@ def check_outputs(
 
 
 def _answer_random(
-    model: ModelFile, on_progress: OnProgress
+    model: ModelFile, reset: str, on_progress: OnProgress
 ) -> tuple[tuple[int, int] | None, Tensors, Tensors]:
     """Return the range of whole numbers that a model accepts, random inputs, and its outputs.
 
@@ -99,7 +102,7 @@ def _answer_random(
         inputs = random_inputs(model, integers)
         try:
             outputs = FORMATS[model.format].run(
-                model.path, inputs, _report_host(on_progress), most_s=_RANDOM_S
+                model.path, inputs, _report_host(on_progress), most_s=_RANDOM_S, reset=reset
             )
         except ConversionError as error:
             refusal = refusal or error

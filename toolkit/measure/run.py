@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import chain
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,14 @@ from toolkit.measure.sample_files import (
     is_picture,
     read_picture,
     read_samples,
+)
+from toolkit.measure.state import (
+    MOST_STEPS,
+    MOST_STREAM_BYTES,
+    NO_STATE,
+    long_stream_error,
+    reset_before_samples,
+    state_of,
 )
 
 #: Most that one process on the board gets: little, so that a board's memory and disk hold it.
@@ -75,6 +83,8 @@ class Run:
     """Peak memory of the process that needed most."""
     outputs: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
     """Real values by output name, `(samples, ...)`; empty unless they were to be kept."""
+    state: str = NO_STATE
+    """State of the model before each sample: `NO_STATE`, `FRESH` or `STREAM`."""
 
 
 def run_files(
@@ -105,13 +115,16 @@ def run_files(
     contents = read_model_file(model)
     card = card_of(contents, files)
     batches = _batches(contents, card, files)
+    reset = reset_before_samples(contents, card)
+    empty = SampleRequest(card, (), settings.keep_outputs, reset)
     first = next(batches)
     with open_board(target, on_progress) as device:
         (staged,) = ready(device, (contents,), settings.wheelhouse, on_progress).staged
         sources: list[Sample] = []
         runs: list[SampleRun] = []
         for batch in chain([first], batches):
-            runs.append(_run_batch(device, staged, card, batch, settings, on_progress))
+            request = replace(empty, samples=[sample.tensors for sample in batch])
+            runs.append(_run_batch(device, staged, request, on_progress))
             sources += [Sample(sample.source, {}, sample.notes) for sample in batch]
     answers = [answer for one in runs for answer in one.answers]
     return Run(
@@ -127,6 +140,7 @@ def run_files(
         ),
         peak_rss_bytes=max(one.peak_rss_bytes for one in runs),
         outputs={name: np.concatenate([r.outputs[name] for r in runs]) for name in runs[0].outputs},
+        state=state_of(contents, card),
     )
 
 
@@ -154,19 +168,26 @@ def card_of(contents: ModelFile, files: Sequence[Path] = ()) -> ModelCard:
 
 def _batches(contents: ModelFile, card: ModelCard, files: Sequence[Path]) -> Iterator[list[Sample]]:
     samples = chain.from_iterable(read_samples(file, contents.inputs, card) for file in files)
+    if card.streaming:
+        return _whole_stream(contents, samples)
     return group_samples(samples, _BATCH_BYTES, _BATCH_SAMPLES)
+
+
+def _whole_stream(contents: ModelFile, samples: Iterator[Sample]) -> Iterator[list[Sample]]:
+    """Yield all samples at once, because one process keeps the state."""
+    whole, *others = islice(group_samples(samples, MOST_STREAM_BYTES, MOST_STEPS), 2)
+    if others:
+        raise long_stream_error(contents)
+    yield whole
 
 
 def _run_batch(
     device: Device,
     staged: StagedFile,
-    card: ModelCard,
-    batch: list[Sample],
-    settings: SampleSettings,
+    request: SampleRequest,
     on_progress: OnProgress,
 ) -> SampleRun:
-    on_progress("run on the board", 0, len(batch))
-    request = SampleRequest(card, [sample.tensors for sample in batch], settings.keep_outputs)
+    on_progress("run on the board", 0, len(request.samples))
     return device.jobs.run_samples(staged, request, on_progress)
 
 

@@ -34,6 +34,7 @@ def plain_measurement(measurement: Measurement) -> dict[str, Any]:
         "connect_us": _microseconds(measurement.connect_s),
         "push_us": _microseconds(measurement.push_s),
         "parity": plain_parity(measurement.parity),
+        "state": measurement.state,
         "accuracy": plain_accuracy(measurement.accuracy),
         "op_times": plain_op_times(measurement.op_times),
         "rows": [plain_row(row) for row in measurement.rows],

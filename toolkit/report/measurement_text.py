@@ -22,6 +22,18 @@ if TYPE_CHECKING:
     from toolkit.judge.trend import Trend
     from toolkit.measure.bench import Measurement
 
+#: What becomes of the state of a model that has one.
+_STATES = {
+    "fresh": (
+        "the model keeps a state: it is fresh before each compared sample, and goes on in timed",
+        "inferences (streaming = true in model.toml makes the samples one stream)",
+    ),
+    "stream": (
+        "the model keeps a state: the compared samples are one stream, as model.toml says, and it",
+        "goes on in timed inferences",
+    ),
+}
+
 #: A soak shorter than this share of the requested time was ended by a person.
 _WHOLE_SOAK = 0.99
 
@@ -42,6 +54,7 @@ def describe_measurement(measurement: Measurement) -> list[Block]:
     if measurement.op_times is not None:
         blocks += describe_op_times(measurement.op_times)
     blocks += _parity_lines(measurement.parity)
+    blocks += [f"    {line}" for line in _STATES.get(measurement.state, ())]
     if measurement.accuracy is not None:
         blocks += describe_accuracy(measurement.accuracy)
     return blocks

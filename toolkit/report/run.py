@@ -26,6 +26,7 @@ def plain_run(answers: Run) -> dict[str, Any]:
         "model_sha256": answers.model_sha256,
         "runtime": str(answers.kernel_class),
         "peak_rss_bytes": answers.peak_rss_bytes,
+        "state": answers.state,
         "samples": [
             {
                 "input": sample.source,
@@ -47,6 +48,13 @@ def describe_run(answers: Run) -> list[Block]:
     for sample in answers.samples:
         blocks += _lines(sample, answers)
         blocks += [Note(f"{sample.source}: {note}") for note in sample.notes]
+    if answers.state == "fresh" and answers.samples[1:]:
+        blocks.append(
+            Note(
+                "the model keeps a state, and each sample began with a fresh one; write "
+                "streaming = true into model.toml if the samples are the steps of one stream"
+            )
+        )
     columns = ["stage", "first sample", *(["median of the others"] if answers.samples[1:] else [])]
     times = _time_rows([sample.answer.times_us for sample in answers.samples])
     return [

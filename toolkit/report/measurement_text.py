@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from toolkit.judge.trend import Trend
     from toolkit.measure.bench import Measurement
 
-#: What becomes of the state of a model that has one.
+#: Lines about the state of a model, where it has one.
 _STATES = {
     "fresh": (
         "the model keeps a state: it is fresh before each compared sample, and goes on in timed",

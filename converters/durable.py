@@ -72,6 +72,10 @@ def publish(source: Path, target: Path, names: Sequence[str]) -> None:
     """
     with translate_errors(target):
         for name in names:
+            if (source / name).is_symlink():
+                raise ConversionError(
+                    f"{source / name}: is a link, not a file", "Report this with the model."
+                )
             (source / name).replace(target / name)
         folder = os.open(target, os.O_RDONLY)
         try:

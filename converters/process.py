@@ -16,7 +16,9 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -37,6 +39,7 @@ from converters.measure import MEASURE, Measure, answer_measure
 from converters.progress import Progress, Report, ignore
 from converters.recipe.recipe import Recipe, RecipeError, check_pairing, load_recipe
 from converters.request import IMAGE_RANGES, ConversionRequest
+from converters.sandbox import SANDBOX_VARIABLE, Sandbox, sandbox_around
 from converters.sources.kinds import MODEL_SUFFIXES, identify
 from converters.work.plan import Plan
 from converters.workers import WorkerDoneError, check_together, worker_of
@@ -56,8 +59,12 @@ _ERRORS: dict[str, type[ConversionError]] = {
     for error in (ConversionError, HostDiskError, MissingConvertExtraError, RecipeError, TaskError)
 }
 
+#: Beginning of the name of a conversion's own folder, and age of one that nobody uses any more.
+_WORK_PREFIX, _STALE_S = ".kedge-", 60.0
 _LOG_TAIL_BYTES = 4_000
 _END_SECONDS = 2.0
+#: A sandbox exits with this and the number of the signal that ended the child.
+_SIGNAL_BASE = 128
 
 
 class ConversionBugError(RuntimeError):
@@ -96,7 +103,8 @@ def convert(
     if not (latency_decides or recipe.asks_latency):
         measure = None
     with _workspace(request.out) as work:
-        _run_child("convert", request, work, on_progress, measure)
+        sandbox = _sandbox(request, recipe, work)
+        _run_child("convert", request, work, sandbox, on_progress, measure)
         worker = worker_of(os.environ)
         if worker is not None and not worker.leads:
             raise WorkerDoneError(
@@ -125,9 +133,11 @@ def plan(request: ConversionRequest, on_progress: Report = ignore) -> Plan:
         ConversionBugError: A bug in kedge.
     """
     request = request.absolute()
-    check_request(request)
-    with tempfile.TemporaryDirectory(prefix="kedge-") as work:
-        answer = _run_child("plan", request, Path(work), on_progress)
+    recipe = check_request(request)
+    with tempfile.TemporaryDirectory(prefix="kedge-") as folder:
+        work = Path(folder)
+        sandbox = _sandbox(replace(request, cache=None, logs=None), recipe, work)
+        answer = _run_child("plan", request, work, sandbox, on_progress)
     return Plan.from_plain(answer["plan"])
 
 
@@ -199,7 +209,8 @@ def _workspace(out: Path) -> Iterator[Path]:
     is_new = not os.path.exists(out)  # noqa: PTH110 - unlike Path.exists(), it never raises
     with durable.translate_errors(out):
         out.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=".kedge-", dir=out))
+        _remove_remains(out)
+        work = Path(tempfile.mkdtemp(prefix=_WORK_PREFIX, dir=out))
     try:
         yield work
     finally:
@@ -209,15 +220,43 @@ def _workspace(out: Path) -> Iterator[Path]:
                 out.rmdir()
 
 
+def _remove_remains(out: Path) -> None:
+    """Remove empty folders of conversions that were killed; a sandbox cannot remove its own."""
+    for folder in out.glob(_WORK_PREFIX + "*"):
+        with contextlib.suppress(OSError):
+            if time.time() - folder.stat().st_mtime > _STALE_S:
+                folder.rmdir()
+
+
+def _sandbox(request: ConversionRequest, recipe: Recipe, work: Path) -> Sandbox:
+    """The sandbox of a conversion, which writes into its own folders only.
+
+    What the user named as `module:function` may do whatever the user may.
+    """
+    if recipe.wish.functions() or user_function_at(request.data) is not None:
+        return Sandbox("none: the conversion runs functions that the user named")
+    if worker_of(os.environ) is not None:
+        return Sandbox("none: several machines train together")
+    folders = [work]
+    for folder in (request.cache, request.logs):
+        # Where it cannot be made, the process says so.
+        with contextlib.suppress(OSError):
+            if folder is not None:
+                folder.mkdir(0o700, parents=True, exist_ok=True)
+                folders.append(folder)
+    return sandbox_around(folders)
+
+
 def _run_child(
     task: str,
     request: ConversionRequest,
     work: Path,
+    sandbox: Sandbox,
     on_progress: Report,
     measure: Measure | None = None,
 ) -> dict[str, Any]:
     with tempfile.TemporaryFile() as log:
-        child = _start(work, log)
+        child = _start(work, log, sandbox)
         try:
             order = {
                 "task": task,
@@ -238,7 +277,7 @@ def _run_child(
     return answer
 
 
-def _start(work: Path, log: IO[bytes]) -> subprocess.Popen[str]:
+def _start(work: Path, log: IO[bytes], sandbox: Sandbox) -> subprocess.Popen[str]:
     environment = dict(
         os.environ,
         # TFMOT knows Keras 2 only; TensorFlow reads this once, at its first import.
@@ -249,8 +288,9 @@ def _start(work: Path, log: IO[bytes]) -> subprocess.Popen[str]:
         TMPDIR=str(work),
         PYTHONUNBUFFERED="1",
     )
+    environment[SANDBOX_VARIABLE] = sandbox.words
     return subprocess.Popen(
-        [sys.executable, "-m", "converters"],
+        [*sandbox.command, sys.executable, "-m", "converters"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,
@@ -297,7 +337,7 @@ def _say(child: subprocess.Popen[str], line: str) -> None:
 def _end(child: subprocess.Popen[str]) -> None:
     """End the child's whole process group, and wait for it."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        if child.poll() is not None:
+        if child.poll() is not None and child.returncode >= 0:
             break
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, number)
@@ -313,6 +353,8 @@ def _death(returncode: int, log: IO[bytes]) -> ConversionError:
     log.seek(max(0, log.seek(0, os.SEEK_END) - _LOG_TAIL_BYTES))
     tail = log.read().decode("utf-8", "replace").strip()
     last_words = f"; its last words:\n{tail}" if tail else ""
+    if returncode > _SIGNAL_BASE:
+        returncode = _SIGNAL_BASE - returncode
     if returncode < 0:
         name = signal.Signals(-returncode).name
         hint = "Report this with the model, or try another recipe."

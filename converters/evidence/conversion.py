@@ -122,6 +122,8 @@ class Conversion:
     output_figures: tuple[MetricFigures, ...] = ()
     """Figures of each of several outputs; empty for a single one. With several outputs the
     accuracies are None, and there are drops for each output."""
+    sandbox: str = ""
+    """Limits of the process that converted, or reason for having none; "" in old files."""
     schema: int = field(default=SCHEMA)
     """Version of conversion.json."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -52,6 +53,7 @@ from converters.recipe.fits_model import check_inputs_outputs
 from converters.recipe.milder import may_be_tried
 from converters.recipe.recipe import Recipe, check_pairing, load_recipe
 from converters.request import ConversionRequest
+from converters.sandbox import SANDBOX_VARIABLE
 from converters.sources.custom_objects import custom_objects
 from converters.sources.kinds import identify
 from converters.sources.load import load_model
@@ -276,4 +278,5 @@ def _evidence(
         task=result.recipe.wish.plain(),
         metric=judgement.metric,
         output_figures=judgement.outputs,
+        sandbox=os.environ.get(SANDBOX_VARIABLE, ""),
     )

@@ -25,6 +25,7 @@ from converters.evidence.conversion import Conversion
 from converters.measure import Measure, measure_in_parent
 from converters.progress import Report, ignore
 from converters.request import ConversionRequest
+from converters.sandbox import Sandbox
 
 #: TensorFlow keeps something of every model that it has seen: so many, then a new process.
 _MOST = 25
@@ -88,7 +89,7 @@ def convert(
             raise
 
 
-def _start(work: Path, log: IO[bytes]) -> Any:
+def _start(work: Path, log: IO[bytes], sandbox: Sandbox) -> Any:
     if _children and _children[0].orders == _MOST:
         end()
     if not _children:

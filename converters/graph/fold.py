@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.graph.node import (
+    ACTIVATION,
     AFFINE,
     CONV,
     CONV_TRANSPOSE,
@@ -25,6 +26,7 @@ from converters.graph.node import (
     Graph,
     Node,
     Weights,
+    join_nodes,
     replace_node,
     with_weights,
     without,
@@ -46,6 +48,19 @@ def fold_graph(graph: Graph) -> Graph:
         node = graph.by_name()[name]
         # Of two that follow each other, the first is a depthwise convolution by now.
         graph = _into_the_one_before(graph, node) or _as_depthwise(graph, node)
+    return _join_activations(graph)
+
+
+def _join_activations(graph: Graph) -> Graph:
+    """Leave one of several equal activations of one output, as TensorFlow's converter does."""
+    first: dict[str, Node] = {}
+    for node in graph.nodes:
+        if node.op != ACTIVATION or node.name in graph.outputs:
+            continue
+        inputs = graph.by_name()[node.name].inputs
+        kept = first.setdefault(f"{inputs} {sorted(node.attributes.items())}", node)
+        if kept is not node:
+            graph = join_nodes(graph, node.name, kept.name)
     return graph
 
 

@@ -153,17 +153,21 @@ def with_weights(graph: Graph, weights: Mapping[str, Weights]) -> Graph:
     return replace(graph, weights={key: value for key, value in weights.items() if key in used})
 
 
-def without(graph: Graph, name: str) -> Graph:
-    """The graph without one node of one input: what took from it takes from that input."""
-    gone = graph.by_name()[name]
-    (source,) = gone.inputs
+def join_nodes(graph: Graph, name: str, other: str) -> Graph:
+    """The graph without one node: what took from it takes from another node of the same output."""
     nodes = tuple(
-        replace(node, inputs=_renamed(node.inputs, name, source))
+        replace(node, inputs=_renamed(node.inputs, name, other))
         for node in graph.nodes
         if node.name != name
     )
-    slim = replace(graph, nodes=nodes, outputs=_renamed(graph.outputs, name, source))
-    return with_weights(slim, graph.weights)
+    joined = replace(graph, nodes=nodes, outputs=_renamed(graph.outputs, name, other))
+    return with_weights(joined, graph.weights)
+
+
+def without(graph: Graph, name: str) -> Graph:
+    """The graph without one node of one input: what took from it takes from that input."""
+    (source,) = graph.by_name()[name].inputs
+    return join_nodes(graph, name, source)
 
 
 def replace_node(graph: Graph, name: str, nodes: Iterable[Node]) -> Graph:

@@ -7,21 +7,22 @@ accuracy that training reached, and the message has to name the layer in which i
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import tf_keras
+from ai_edge_litert.schema_py_generated import ActivationFunctionType
 
 from converters.data.dataset import VALIDATION, Samples
 from converters.data.fields import from_keras_outputs, to_keras_inputs
 from converters.data.split import balanced_choice
 from converters.data.task import MSE
 from converters.errors import ConversionError
-from converters.graph.node import Graph
+from converters.graph.node import ACTIVATION, Graph
 from converters.judge.evaluate import ModelAnswers
 from converters.judge.metric import ScoredAnswers, drop_of
 from converters.judge.paired import paired_interval
@@ -48,6 +49,9 @@ _SAMPLES, _INSIDE = 2000, 32
 #: range that was cut to a third gave 3 to 7 steps in its own layer.
 _FAR_STEPS, _TIMES, _ROUNDING_STEPS = 2.0, 8.0, 0.25
 _STEPS = 255
+#: Difference, in steps, from which on a layer has the difference of a layer before it. A layer that
+#: diverges while everything behind it agrees was compared with numbers that are not its own.
+_PASSED_ON_STEPS = 1.0
 #: Prefix that `converters.quantize.fake_quant.Wrapping` adds to the name of a node.
 _PREFIX = "rounded_"
 
@@ -83,6 +87,8 @@ class Difference:
     difference of its output, in steps of its rounding."""
     allowed: float = ALLOWED
     """Largest accepted distance of an end of the interval from 0."""
+    readers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Name of each layer in `steps` to the next layers in `steps` that take its numbers."""
 
     @property
     def farthest(self) -> float:
@@ -107,10 +113,15 @@ class Difference:
         """First layer that diverges from the simulation; else the one with the most steps."""
         return next(iter(self._parting()), max(self.steps, key=lambda n: self.steps[n], default=""))
 
+    def _is_passed_on(self, name: str) -> bool:
+        behind = self.readers.get(name, ())
+        return not behind or any(self.steps[other] > _PASSED_ON_STEPS for other in behind)
+
     def _parting(self) -> list[str]:
+        """Layers that diverge, and whose difference a layer behind them has, too."""
         layers, before = [], _ROUNDING_STEPS
         for name, steps in self.steps.items():
-            if steps > max(_FAR_STEPS, _TIMES * before):
+            if steps > max(_FAR_STEPS, _TIMES * before) and self._is_passed_on(name):
                 layers.append(name)
             before = max(before, steps)
         return layers
@@ -152,12 +163,30 @@ def measure_difference(
     file_answers = dequantize_outputs(model.outputs, answers, names)
     trained = ModelAnswers(judged, expected, probabilities).of_outputs()
     file = ModelAnswers(judged, file_answers, probabilities).of_outputs()
+    readers = _next_readers(simulation.graph, steps)
     differences = [
-        _output_difference(trained[name], file[name], steps, output.scale or 0.0)
+        replace(
+            _output_difference(trained[name], file[name], steps, output.scale or 0.0),
+            readers=readers,
+        )
         for output in model.outputs
         for name in (output.name if names else "",)
     ]
     return max(differences, key=lambda difference: (not difference.is_allowed, difference.farthest))
+
+
+def _next_readers(graph: Graph, names: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """Name of each of these nodes to the nearest of them that take its output."""
+    consumers = graph.consumers()
+
+    def behind(name: str) -> Iterator[str]:
+        for node in consumers[name]:
+            if node.name in names:
+                yield node.name
+            else:
+                yield from behind(node.name)
+
+    return {name: tuple(dict.fromkeys(behind(name))) for name in names}
 
 
 def _output_difference(
@@ -264,20 +293,30 @@ def layer_differences(simulation: Simulation, content: bytes, batch: Array) -> d
 def _tensors(simulation: Simulation, file: UnpackedModel) -> dict[str, int]:
     """Name of each node that rounds to the tensor of its output, in the order of the graph.
 
-    The converter names a tensor after the layers that it was made from, separated by semicolons.
+    The converter names a tensor after the layers that it was made from, separated by semicolons. A
+    kernel that clips its output has the output of the ReLU behind it, so that a layer with several
+    ReLUs has no output of its own in the file; it is compared behind each of them.
     """
     nodes = simulation.graph.by_name()
     built = {layer.name for layer in simulation.model.layers}
     # The name of a transposed tensor contains the layer of the original tensor too.
     giving = [op for op in file.operators if file.op(op) != "TRANSPOSE"]
     tensors = [*file.inputs, *(int(op.outputs[0]) for op in giving)]
+    clipped = {int(op.outputs[0]) for op in giving if _clips(op)}
     positions: dict[str, int] = {}
     for tensor in tensors:
         parts = {part for name in file.name(tensor).split(";") for part in name.split("/")}
         size = int(np.prod(file.shape(tensor)))
         for name in simulation.rounding.ranges:
             is_named = _PREFIX + name in parts & built
-            if is_named and int(np.prod(nodes[name].shape)) == size:
+            is_own = tensor not in clipped or nodes[name].op == ACTIVATION
+            if is_named and is_own and int(np.prod(nodes[name].shape)) == size:
                 # The last one counts: after a kernel that dictates its scale, another changes it.
                 positions[name] = tensor
     return {name: positions[name] for name in simulation.rounding.ranges if name in positions}
+
+
+def _clips(operator: Any) -> bool:
+    """Whether a ReLU is part of an operator of a file."""
+    function = getattr(operator.builtinOptions, "fusedActivationFunction", 0)
+    return bool(function != ActivationFunctionType.NONE)

@@ -9,6 +9,7 @@ the trained model before it is returned.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +18,7 @@ from converters.draft.draft import W8A8, Draft, Materials
 from converters.draft.emit import convert_function
 from converters.draft.node_statistics import measure_node_ranges
 from converters.graph.build import build_model, weights_of
-from converters.graph.node import with_weights
+from converters.graph.node import Graph, with_weights
 from converters.progress import Progress
 from converters.quantize.divergence import (
     Simulation,
@@ -31,7 +32,7 @@ from converters.quantize.fake_quant import (
     round_kernels,
     scale_kernels,
 )
-from converters.quantize.ranges import decide_rounding
+from converters.quantize.ranges import Rounding, decide_rounding
 from converters.recipe.training_steps import QatW8A8
 from converters.training.automatic import train_on
 from converters.training.parallel import scope
@@ -59,6 +60,10 @@ def train_quantized(draft: Draft, step: QatW8A8, materials: Materials) -> Draft:
     start = measure_node_ranges(
         graph, rounding.learned_nodes, samples, materials.seed, materials.report
     )
+    # What would refuse the file after training refuses it before.
+    materials.report(Progress("try the conversion", 0, 0))
+    untrained = with_weights(graph, round_kernels(graph))
+    _convert_and_compare(untrained, rounding, start, draft.io, materials)
     sizes = kernel_sizes(graph)
     scaled_graph = scale_kernels(graph, {key: 1 / size for key, size in sizes.items()})
     with scope(materials.strategy):
@@ -69,24 +74,29 @@ def train_quantized(draft: Draft, step: QatW8A8, materials: Materials) -> Draft:
     facts |= describe_teachers(step)
     trained_graph = scale_kernels(weights_of(scaled_graph, model), sizes)
     on_grid = with_weights(trained_graph, round_kernels(trained_graph))
-    bounds = wrapping.bounds()
-    rounded_model = build_model(on_grid, Wrapping(rounding, bounds, {}))
-    exported_model = rounded_model
-    if rounding.rounded_twice:
-        exported_model = build_model(on_grid, Wrapping(rounding, bounds, {}, twice=False))
-    function = source.function_of(lambda x: exported_model(x, training=False))
-    simulation = Simulation(on_grid, rounding, bounds, rounded_model)
-    content, comparison = _convert_and_compare(function, draft.io, simulation, materials)
+    content, comparison = _convert_and_compare(
+        on_grid, rounding, wrapping.bounds(), draft.io, materials
+    )
     return replace(
         draft, graph=on_grid, numbers=W8A8, content=content, found={**facts, **comparison}
     )
 
 
 def _convert_and_compare(
-    function: Any, io: str, simulation: Simulation, materials: Materials
+    on_grid: Graph,
+    rounding: Rounding,
+    bounds: Mapping[str, tuple[float, float]],
+    io: str,
+    materials: Materials,
 ) -> tuple[bytes, dict[str, Any]]:
     """Convert to a file and compare it with the simulation; the facts are for conversion.json."""
     source, report = materials.source, materials.report
+    rounded_model = build_model(on_grid, Wrapping(rounding, bounds, {}))
+    exported_model = rounded_model
+    if rounding.rounded_twice:
+        exported_model = build_model(on_grid, Wrapping(rounding, bounds, {}, twice=False))
+    function = source.function_of(lambda x: exported_model(x, training=False))
+    simulation = Simulation(on_grid, rounding, bounds, rounded_model)
     content = convert_function(function, report, W8A8, io)
     check_inside(simulation, content, str(source.path))
     report(Progress("compare with the file", 0, 0))

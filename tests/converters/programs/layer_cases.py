@@ -23,6 +23,16 @@ def image(*inner: Any) -> Any:
     return keras.Model(inputs, layers.Dense(10, activation="softmax")(x))
 
 
+def two_readers(*activations: Any) -> Any:
+    """A convolution whose output goes through several activations, as in the cells of NASNet."""
+    inputs = keras.Input((8, 8, 1))
+    stem = layers.Conv2D(16, 3, use_bias=False, name="stem")(inputs)
+    stem = layers.BatchNormalization()(stem)
+    branches = [layers.Conv2D(16, 3, padding="same")(layer(stem)) for layer in activations]
+    x = layers.Flatten()(layers.Add()(branches))
+    return keras.Model(inputs, layers.Dense(10, activation="softmax")(x))
+
+
 def reshaped(shape: Any, layer: Any) -> Any:
     inputs = keras.Input((8, 8, 1))
     x = layers.Flatten()(layer(layers.Reshape(shape)(inputs)))
@@ -35,6 +45,8 @@ def main() -> None:
     models = {
         "elu": image(layers.ELU(name="bent")),
         "layer_norm": image(layers.LayerNormalization(name="normed")),
+        "two_relus": two_readers(layers.ReLU(), layers.ReLU()),
+        "relu_and_tanh": two_readers(layers.ReLU(6.0), layers.Activation("tanh")),
         "permute": image(layers.Permute((2, 1, 3), name="turned"), behind),
         "conv3d": reshaped((4, 4, 4, 1), layers.Conv3D(4, 2, name="volume")),
         "lstm": reshaped((8, 8), layers.LSTM(8, name="memory")),

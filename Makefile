@@ -4,7 +4,7 @@
 # One table each, written to benchmarks/results/.
 BENCHMARKS = startup on_device compression
 
-.PHONY: help demo test check bench env packages clean
+.PHONY: help demo test check bench env packages digests clean
 
 help:
 	@echo "make demo    train, convert, deploy and measure a small model, from nothing"
@@ -12,6 +12,7 @@ help:
 	@echo "make check   format, lint, types, layers and every test, as CI does"
 	@echo "make bench   the comparisons with other tools"
 	@echo "make env     .venv with everything for development"
+	@echo "make digests renews the digests of the wheels that boards get"
 	@echo "make clean   removes what the others made here"
 
 demo: .venv/.installed-convert
@@ -39,6 +40,10 @@ packages:
 
 .venv/.installed-dev: setup.cfg pyproject.toml
 	.ci/env.sh dev
+
+# The index publishes them; docs/decisions.md says what they are for.
+digests: env
+	.venv/bin/python .ci/wheel_digests.py
 
 clean:
 	rm -rf .venv build dist *.egg-info kedge-demo

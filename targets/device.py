@@ -25,7 +25,7 @@ from targets.probe import Probe
 from targets.progress import OnProgress, no_progress
 from targets.runtimes.choice import choose_runtime
 from targets.runtimes.release import RuntimeChoice
-from targets.runtimes.wheels import find_wheels
+from targets.runtimes.wheels import find_wheels, tree_digest
 from targets.staged_file import StagedFile
 
 #: Longest wait for another host's benchmark.
@@ -75,10 +75,9 @@ class Device:
         model_format: str,
         wheelhouse: Path | None = None,
         on_progress: OnProgress = no_progress,
+        with_delegate: bool = True,
     ) -> KernelClass:
         """Reserve the board, bring the runtime there unless it has it, and load it once.
-
-        The delegate that kedge.toml names is loaded too.
 
         Another host that uses the board now is waited for: two benchmarks would measure each other.
         All jobs from now on use this runtime.
@@ -87,13 +86,14 @@ class Device:
             model_format: Name of the format of the model files to run.
             wheelhouse: Folder of wheels; with one, nothing is downloaded.
             on_progress: Called as the work goes on.
+            with_delegate: Whether the delegate that kedge.toml names is loaded, too.
 
         Returns:
             Kernels that will compute there.
 
         Raises:
             NoRuntimeError: No runtime for the format loads on this board.
-            WheelError: A wheel cannot be had.
+            WheelError: A wheel cannot be had, or is not the published one.
             BoardDiskError: No runtime can be loaded from the root folder, or it does not fit.
             AgentError: The runtime is there, but does not load, or the delegate does not.
         """
@@ -103,7 +103,7 @@ class Device:
             self._trees[choice] = self._bring_runtime(choice, wheelhouse, on_progress)
         self.use(choice)
         on_progress("load the runtime", 0, 0)
-        return self.jobs.load_runtime()
+        return self.jobs.load_runtime(with_delegate)
 
     def _bring_runtime(
         self, choice: RuntimeChoice, wheelhouse: Path | None, on_progress: OnProgress
@@ -115,18 +115,18 @@ class Device:
                 "loaded from there",
                 "Name a folder on another file system as `root` of this target in kedge.toml.",
             )
-        paths = find_wheels(
-            choice.wheels, wheelhouse, lambda name: on_progress(f"download {name}", 0, 0)
+        files = find_wheels(
+            choice.wheels,
+            wheelhouse,
+            lambda name: on_progress(f"download {name}", 0, 0),
+            self.target.execution.wheels,
         )
-        digests = []
-        for path in paths:
-            with path.open("rb") as file:
-                digests.append(_digest_of(file))
-        tree = hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
+        tree = tree_digest(files)
         if not self._client.call("has_tree", {"tree": tree})["present"]:
-            for path in paths:
-                self.push(path, on_progress)
+            for file in files:
+                self.push(file.path, on_progress)
             on_progress("unpack the runtime", 0, 0)
+            digests = [file.sha256 for file in files]
             unpack = {"tree": tree, "wheels": digests, "keep": list(self._trees.values())}
             self._client.call("unpack", unpack, UNPACK_TIMEOUT_S)
         return tree

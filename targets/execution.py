@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,8 @@ EDGETPU = "edgetpu"
 
 #: More threads, or cores, than any board has.
 _MOST = 1024
+
+_SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 
 
 class ExecutionError(TargetError):
@@ -38,6 +41,17 @@ class Execution:
     """Threads of the runtime where a command does not say."""
     cores: tuple[int, ...] = ()
     """Cores that inference is kept to; empty for all."""
+    wheels: tuple[str, ...] = ()
+    """SHA-256 of each wheel that may be brought to the board though it is not a published one."""
+
+    def uses_delegate(self, is_compiled: bool) -> bool:
+        """Whether a model runs on the delegate.
+
+        Args:
+            is_compiled: Whether the model was compiled for the Edge TPU.
+        """
+        on_cpu = self.drives_edgetpu and self.allow_cpu and not is_compiled
+        return bool(self.delegate) and not on_cpu
 
     @property
     def drives_edgetpu(self) -> bool:
@@ -53,6 +67,7 @@ class Execution:
             "allow_cpu": self.allow_cpu or None,
             "threads": self.threads,
             "cores": list(self.cores) or None,
+            "wheels": list(self.wheels) or None,
         }
 
 
@@ -94,8 +109,20 @@ def read_execution(where: str, entry: Mapping[str, Any]) -> Execution:
             f"{where}: cores must be a list of core numbers, found {cores!r}",
             "Write cores = [4, 5, 6, 7], or leave it out.",
         )
+    wheels = entry.get("wheels", [])
+    if not isinstance(wheels, list) or not all(_is_sha256(digest) for digest in wheels):
+        raise ExecutionError(
+            f"{where}: wheels must be a list of SHA-256 digests of wheels, found {wheels!r}",
+            "`sha256sum FILE.whl` prints one; without `wheels` only published wheels are used.",
+        )
     return Execution(
-        runtime, python, delegate, allow_cpu, threads and int(threads), tuple(map(int, cores))
+        runtime=runtime,
+        python=python,
+        delegate=delegate,
+        allow_cpu=allow_cpu,
+        threads=threads and int(threads),
+        cores=tuple(map(int, cores)),
+        wheels=tuple(map(str, wheels)),
     )
 
 
@@ -112,6 +139,10 @@ def _check_runtime(where: str, runtime: str) -> None:
 
 def _is_count(value: object, least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= _MOST
+
+
+def _is_sha256(value: object) -> bool:
+    return isinstance(value, str) and _SHA256.match(value) is not None
 
 
 def _text(where: str, entry: Mapping[str, Any], key: str) -> str | None:

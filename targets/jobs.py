@@ -104,8 +104,11 @@ class Jobs:
         """
         self._runtime, self._tree = runtime, tree
 
-    def load_runtime(self) -> KernelClass:
-        """Load the runtime and the delegate once.
+    def load_runtime(self, with_delegate: bool) -> KernelClass:
+        """Load the runtime once, and the delegate that kedge.toml names.
+
+        Args:
+            with_delegate: Whether the models to come use the delegate; without, it is not loaded.
 
         Returns:
             Kernels that will compute there.
@@ -113,7 +116,8 @@ class Jobs:
         Raises:
             AgentError: The runtime is there, but does not load, or the delegate does not.
         """
-        answer = self._job("describe", {}, JOB_START_TIMEOUT_S)
+        args = {} if with_delegate else {"delegate": ""}
+        answer = self._job("describe", args, JOB_START_TIMEOUT_S)
         return KernelClass(**answer["kernel_class"])
 
     def benchmark(

@@ -16,7 +16,7 @@ from targets.progress import OnProgress
 from targets.provision import connect
 from targets.runtimes.fit import about_wheel_bytes
 from targets.runtimes.release import RuntimeChoice
-from targets.runtimes.wheels import find_local_wheel, tree_digest
+from targets.runtimes.wheels import WheelFile, find_local_wheel, tree_digest
 
 #: Format of the files that a conversion writes: a board is judged by whether it runs these.
 CONVERTED_FORMAT = "tflite"
@@ -46,7 +46,8 @@ def check_board(target: Target, wheelhouse: Path | None, on_progress: OnProgress
         on_progress: Called before each step that may take a while.
 
     Raises:
-        TargetError: The board cannot be reached, or has no shell.
+        TargetError: The board cannot be reached, or has no shell, or a wheel for it on this
+            computer is not the published one.
     """
     on_progress(f"connect to {target.name}", 0, 0)
     archive = agent_archive()
@@ -60,7 +61,9 @@ def check_board(target: Target, wheelhouse: Path | None, on_progress: OnProgress
             all_pythons=True,
         )
     diagnosis = diagnose(board, CONVERTED_FORMAT, target.execution.runtime)
-    first_use = _first_use(board, diagnosis.choice, len(archive.content), wheelhouse)
+    wheels = diagnosis.choice.wheels if diagnosis.choice else ()
+    files = [find_local_wheel(wheel, wheelhouse, target.execution.wheels) for wheel in wheels]
+    first_use = _first_use(board, diagnosis.choice, len(archive.content), files)
     findings = (*diagnosis.findings, *require_space(board.free_bytes, first_use))
     return BoardCheck(board, replace(diagnosis, findings=findings), first_use)
 
@@ -103,13 +106,22 @@ def check_many(targets: Sequence[Target], on_progress: OnProgress) -> dict[str, 
 
 
 def _first_use(
-    board: Probe, choice: RuntimeChoice | None, agent_bytes: int, wheelhouse: Path | None
+    board: Probe,
+    choice: RuntimeChoice | None,
+    agent_bytes: int,
+    files: Sequence[WheelFile | None],
 ) -> FirstUse:
-    """Return what the first push or benchmark will send."""
+    """Return what the first push or benchmark will send.
+
+    Args:
+        board: Board, read.
+        choice: Runtime that the board gets; `None` for none.
+        agent_bytes: Size of the agent.
+        files: File of each wheel of the choice; `None` for one that is not on this computer.
+    """
     wheels = choice.wheels if choice else ()
-    paths = [find_local_wheel(wheel, wheelhouse) for wheel in wheels]
     has_runtime: bool | None = None
-    present = [path for path in paths if path is not None]
+    present = [file for file in files if file is not None]
     if not wheels:
         has_runtime = choice is not None  # the board's own
     elif not board.trees:
@@ -119,10 +131,10 @@ def _first_use(
     to_send = [
         WheelToSend(
             name=f"{wheel.distribution} {wheel.version}",
-            size_bytes=path.stat().st_size if path else about_wheel_bytes(wheel),
-            is_exact=path is not None,
+            size_bytes=file.path.stat().st_size if file else about_wheel_bytes(wheel),
+            is_exact=file is not None,
         )
-        for wheel, path in zip(wheels, paths, strict=True)
+        for wheel, file in zip(wheels, files, strict=True)
     ]
     return FirstUse(
         agent_bytes=0 if board.has_agent else agent_bytes,

@@ -62,7 +62,13 @@ def run_isolated(
         command += [reset, *([] if most_s is None else [str(most_s)])]
         with (Path(folder) / "log").open("w+b") as log:
             child = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
+                command,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                # `-m` looks in the current folder first: it must be ours, not a user's.
+                cwd=Path(__file__).parents[2],
+                start_new_session=True,
             )
             # Without a limit there is nothing to wait for: the timer is never started.
             overdue = threading.Event()

@@ -5,6 +5,8 @@ A wheel's tag is not the truth: the needs of a release are in the file of its fa
 
 from __future__ import annotations
 
+from packaging.version import InvalidVersion, Version
+
 from device_agent.contract.facts import Facts
 from targets.runtimes.all import RUNTIMES, releases_for
 from targets.runtimes.numpy_wheels import NUMPY, numpy_wheel, own_numpy_refusal, uses_own_numpy
@@ -12,7 +14,6 @@ from targets.runtimes.release import (
     RuntimeChoice,
     RuntimeRelease,
     RuntimeVerdict,
-    Version,
     Wheel,
 )
 
@@ -21,6 +22,9 @@ _64_BIT_NAMES = {"vfpv4": "asimd", "neon": "asimd"}
 
 #: Size of a wheel for x86_64, where wheels are up to a half larger, over that for aarch64.
 _X86_SIZE_RATIO = 1.4
+
+#: Version of a library that the board lacks, or does not report.
+_NONE = Version("0")
 
 
 def judge_runtimes(facts: Facts, model_format: str) -> tuple[RuntimeVerdict, ...]:
@@ -69,6 +73,17 @@ def unbeatable_pythons() -> frozenset[int]:
     return frozenset(set.intersection(*minors))
 
 
+def every_wheel() -> frozenset[Wheel]:
+    """Return all wheels that kedge may bring to a board."""
+    wheels: set[Wheel] = set()
+    for release in RUNTIMES:
+        for machine in release.machines:
+            for minor in range(release.pythons[0], release.pythons[1] + 1):
+                facts = Facts(machine=machine, python=f"3.{minor}.0")
+                wheels.update(choice_of(release, facts).wheels)
+    return frozenset(wheels)
+
+
 def about_wheel_bytes(wheel: Wheel) -> int:
     """Estimate the size of a wheel."""
     return round(wheel.about_bytes * (_X86_SIZE_RATIO if wheel.machine == "x86_64" else 1.0))
@@ -108,19 +123,18 @@ def _refusal(release: RuntimeRelease, facts: Facts) -> str | None:
 
 def _library_refusal(release: RuntimeRelease, facts: Facts) -> str | None:
     libc = facts.libc
-    glibc = _version(libc.replace("glibc", "")) if libc.startswith("glibc") else ()
+    glibc = _version(libc.removeprefix("glibc")) if libc.startswith("glibc") else _NONE
     if glibc < release.glibc:
-        return f"needs glibc {_dotted(release.glibc)}, the board has {libc or 'none'}"
+        return f"needs glibc {release.glibc}, the board has {libc or 'none'}"
     if release.glibcxx and _version(facts.glibcxx) < release.glibcxx:
         newest = facts.glibcxx or "no libstdc++"
-        return f"needs GLIBCXX_{_dotted(release.glibcxx)}, the board has {newest}"
+        return f"needs GLIBCXX_{release.glibcxx}, the board has {newest}"
     return None
 
 
 def _version(text: str) -> Version:
-    parts = text.strip().split(".")
-    return tuple(int(part) for part in parts if part.isdecimal())
-
-
-def _dotted(version: Version) -> str:
-    return ".".join(str(part) for part in version)
+    """Read the version of a library; of what is no version, the oldest of all."""
+    try:
+        return Version(text)
+    except InvalidVersion:
+        return _NONE

@@ -7,15 +7,17 @@ objects inside).
 
 from __future__ import annotations
 
-from targets.runtimes.release import RuntimeRelease, Version
+from packaging.version import Version
+
+from targets.runtimes.release import RuntimeRelease
 
 
 def _release(
     version: str,
     machines: tuple[str, ...],
     pythons: tuple[int, int],
-    glibc: Version,
-    glibcxx: Version,
+    glibc: str,
+    glibcxx: str,
 ) -> RuntimeRelease:
     return RuntimeRelease(
         format="tflite",
@@ -23,8 +25,8 @@ def _release(
         version=version,
         machines=machines,
         pythons=pythons,
-        glibc=glibc,
-        glibcxx=glibcxx,
+        glibc=Version(glibc),
+        glibcxx=Version(glibcxx),
         numpy_2=True,
         about_bytes=14_400_000,  # of the wheel of 2.3.0 for Python 3.11 on aarch64
     )
@@ -32,6 +34,6 @@ def _release(
 
 #: Releases, the newest first.
 RELEASES = (
-    _release("2.3.0", ("aarch64", "x86_64"), (10, 14), (2, 34), (3, 4, 30)),
-    _release("2.1.0", ("aarch64",), (9, 13), (2, 30), (3, 4, 26)),
+    _release("2.3.0", ("aarch64", "x86_64"), (10, 14), "2.34", "3.4.30"),
+    _release("2.1.0", ("aarch64",), (9, 13), "2.30", "3.4.26"),
 )

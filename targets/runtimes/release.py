@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-Version = tuple[int, ...]
+from packaging.version import Version
 
 
 @dataclass(frozen=True)

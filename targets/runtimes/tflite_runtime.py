@@ -7,6 +7,8 @@ objects inside).
 
 from __future__ import annotations
 
+from packaging.version import Version
+
 from targets.runtimes.release import RuntimeRelease
 
 #: The 32-bit wheels are compiled for VFPv4 and NEON with fused multiply-add, which Cortex-A8 and A9
@@ -21,7 +23,7 @@ def _release(version: str, pythons: tuple[int, int]) -> RuntimeRelease:
         version=version,
         machines=("aarch64", "armv7l", "x86_64"),
         pythons=pythons,
-        glibc=(2, 27),
+        glibc=Version("2.27"),
         glibcxx=None,
         numpy_2=False,
         about_bytes=2_400_000,  # of the wheel of 2.14.0 for Python 3.11 on aarch64

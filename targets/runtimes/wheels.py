@@ -1,7 +1,7 @@
 """Finds the wheels that a board needs: in a local folder, in the cache, or with pip, once.
 
-pip does the download, so the user's index, proxy and certificates are honoured; it gets the
-board's platform, never the host's.
+A wheel runs on the board: only the bytes that were published are taken, by their SHA-256, or those
+of another build that the user names.
 """
 
 from __future__ import annotations
@@ -9,30 +9,37 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from zipfile import is_zipfile
 
-from targets.errors import TargetError
+from targets.runtimes.digests import published_digests
+from targets.runtimes.download import DOWNLOAD_TIMEOUT_S, WheelError, download, elsewhere, name_of
 from targets.runtimes.release import Wheel
+from targets.runtimes.wheel_name import is_wheel
 
-#: Tags under which wheels of the runtimes were published. They only find the wheel: whether one
-#: truly loads is decided in `targets/runtimes/fit.py`.
-_TAGS = ("manylinux2014", "manylinux_2_17", "manylinux_2_27", "manylinux_2_28", "manylinux_2_34")
-
-DOWNLOAD_TIMEOUT_S = 900
 _DOWNLOADING = ".download-"
 
 OnWheel = Callable[[str], None]
 """Called with the name of a wheel before it is downloaded."""
 
 
-class WheelError(TargetError):
-    """A wheel that the board needs cannot be had."""
+class OtherWheelError(WheelError):
+    """A file has the name of a wheel, but not the bytes that were published."""
+
+    exit_code = 5
+
+
+@dataclass(frozen=True)
+class WheelFile:
+    """File of a wheel whose bytes were checked."""
+
+    path: Path
+    sha256: str
+    """Digest of the bytes that were read."""
 
 
 def cache_folder() -> Path:
@@ -56,71 +63,85 @@ def cache_folder() -> Path:
 
 
 def find_wheels(
-    wheels: Sequence[Wheel], wheelhouse: Path | None, on_download: OnWheel
-) -> list[Path]:
+    wheels: Sequence[Wheel],
+    wheelhouse: Path | None,
+    on_download: OnWheel,
+    other_builds: Collection[str] = (),
+) -> list[WheelFile]:
     """Find the files of all `wheels`.
 
     Args:
         wheels: Wheels that the board needs.
         wheelhouse: Folder of wheels; with one, nothing is downloaded.
         on_download: Called before a download, which may take a while.
+        other_builds: SHA-256 of files that are taken too, though nobody published them.
 
     Raises:
         WheelError: A wheel is not in the folder, or pip cannot download it; the message names the
             wheel and the place, the hint says how to get it.
+        OtherWheelError: A file is damaged, or is another build; the hint says how to allow it.
     """
     if wheelhouse is not None and not os.path.isdir(wheelhouse):  # noqa: PTH112 - never raises
         raise WheelError(f"the wheelhouse {wheelhouse} is not a folder", "Name a folder of wheels.")
     if wheelhouse is None:
-        return [_find(wheel, wheels, on_download) for wheel in wheels]
-    paths_by_wheel = {wheel: _in_folder(wheel, wheelhouse) for wheel in wheels}
-    missing = [wheel for wheel, path in paths_by_wheel.items() if path is None]
+        return [_find(wheel, wheels, on_download, other_builds) for wheel in wheels]
+    by_wheel = {wheel: _in_folder(wheel, wheelhouse, other_builds) for wheel in wheels}
+    missing = [wheel for wheel, file in by_wheel.items() if file is None]
     if missing:
-        names = " and no wheel ".join(map(_name, missing))
-        raise WheelError(f"{wheelhouse} has no wheel {names}", _elsewhere(missing))
-    return [path for path in paths_by_wheel.values() if path is not None]
+        names = " and no wheel ".join(map(name_of, missing))
+        raise WheelError(f"{wheelhouse} has no wheel {names}", elsewhere(missing))
+    return [file for file in by_wheel.values() if file is not None]
 
 
-def find_local_wheel(wheel: Wheel, wheelhouse: Path | None) -> Path | None:
+def find_local_wheel(
+    wheel: Wheel, wheelhouse: Path | None, other_builds: Collection[str] = ()
+) -> WheelFile | None:
     """Find a wheel without downloading it: in the wheelhouse when one is given, else in the cache.
 
     Raises:
-        WheelError: The file of the wheel is damaged; the user removes it.
+        OtherWheelError: The file of the wheel is damaged, or is another build.
     """
     folder = wheelhouse or cache_folder()
-    return _in_folder(wheel, folder) if folder.is_dir() else None
+    return _in_folder(wheel, folder, other_builds) if folder.is_dir() else None
 
 
-def tree_digest(paths: Sequence[Path]) -> str:
+def tree_digest(files: Sequence[WheelFile]) -> str:
     """Return the name of the runtime that these wheels make when they are unzipped together."""
-    digests = sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in paths)
+    digests = sorted(file.sha256 for file in files)
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
-def _find(wheel: Wheel, all_wheels: Sequence[Wheel], on_download: OnWheel) -> Path:
+def _find(
+    wheel: Wheel,
+    all_wheels: Sequence[Wheel],
+    on_download: OnWheel,
+    other_builds: Collection[str],
+) -> WheelFile:
     folder = cache_folder()
-    path = _in_folder(wheel, folder)
-    if path is not None:
-        return path
-    name = _name(wheel)
+    present = _in_folder(wheel, folder, other_builds)
+    if present is not None:
+        return present
+    name = name_of(wheel)
     on_download(name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(folder)
         # pip writes in place: only what is whole may come under its name into the cache.
         with TemporaryDirectory(prefix=_DOWNLOADING, dir=folder) as temporary:
-            _download(wheel, Path(temporary), all_wheels)
-            for file in Path(temporary).glob("*.whl"):
-                file.replace(folder / file.name)
+            download(wheel, Path(temporary), all_wheels)
+            file = _in_folder(wheel, Path(temporary), other_builds)
+            if file is None:
+                raise WheelError(
+                    f"pip downloaded no file that is {name}",
+                    "See where it looks: pip config list",
+                )
+            path = file.path.replace(folder / file.path.name)
+            return WheelFile(path, file.sha256)
     except OSError as error:
         raise WheelError(
             f"cannot keep wheels in {folder}: {error.strerror or error}",
             "Free some space, or name another folder in KEDGE_CACHE_DIR.",
         ) from error
-    path = _in_folder(wheel, folder)
-    if path is None:
-        raise WheelError(f"pip downloaded no file that is {name}")
-    return path
 
 
 def _remove_abandoned(cache: Path) -> None:
@@ -130,79 +151,48 @@ def _remove_abandoned(cache: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _in_folder(wheel: Wheel, folder: Path) -> Path | None:
+def _in_folder(wheel: Wheel, folder: Path, other_builds: Collection[str]) -> WheelFile | None:
+    """Return the first file that may be taken.
+
+    Raises:
+        OtherWheelError: There are files of the wheel's name, but none of them may be taken.
+    """
+    accepted = published_digests(wheel) | frozenset(other_builds)
+    refused: list[WheelFile] = []
     for path in sorted(folder.glob("*.whl")):
-        if matches(path.name, wheel):
-            if is_zipfile(path):
-                return path
-            raise WheelError(
-                f"{path} is damaged: it is not a complete wheel", "Remove it and try again."
-            )
+        if is_wheel(path.name, wheel) and path.is_file():
+            file = WheelFile(path, _digest_of(path))
+            if file.sha256 in accepted:
+                return file
+            refused.append(file)
+    if refused:
+        raise _refusal(wheel, refused[0])
     return None
 
 
-def matches(file_name: str, wheel: Wheel) -> bool:
-    """Tell whether a file is this wheel, by the name that the wheel format prescribes."""
-    parts = file_name[: -len(".whl")].split("-")
-    if len(parts) not in (5, 6):
-        return False
-    name, version, (python, abi, platform) = parts[0], parts[1], parts[-3:]
-    return (
-        name.lower().replace("_", "-") == wheel.distribution
-        and version == wheel.version
-        and f"cp{wheel.python}" in python.split(".")
-        and abi in (f"cp{wheel.python}", f"cp{wheel.python}m", "abi3")
-        and any(_is_for(wheel.machine, tag) for tag in platform.split("."))
-    )
-
-
-def _is_for(machine: str, tag: str) -> bool:
-    """Tell whether a platform tag is this architecture's on a glibc Linux, not musl's or macOS'."""
-    return tag.startswith(("manylinux", "linux_")) and tag.endswith("_" + machine)
-
-
-def _name(wheel: Wheel) -> str:
-    return f"{wheel.distribution}-{wheel.version} for Python {_dotted(wheel)} on {wheel.machine}"
-
-
-def _elsewhere(wheels: Sequence[Wheel]) -> str:
-    """Write the one command that fetches all of them where there is a network."""
-    command = ["pip download --no-deps -d WHEELHOUSE", *_selection(wheels)]
-    return (
-        f"On a computer with network: {' '.join(command)}\n"
-        "    and name that folder here with --wheelhouse."
-    )
-
-
-def _selection(wheels: Sequence[Wheel]) -> list[str]:
-    """Tell pip the board's platform; all wheels of a board share Python and architecture."""
-    board = wheels[0]
-    arguments = ["--only-binary=:all:", "--implementation", "cp", "--python-version", board.python]
-    for tag in _TAGS:
-        arguments += ["--platform", f"{tag}_{board.machine}"]
-    return [*arguments, *(f"{wheel.distribution}=={wheel.version}" for wheel in wheels)]
-
-
-def _download(wheel: Wheel, folder: Path, all_wheels: Sequence[Wheel]) -> None:
-    name = _name(wheel)
+def _digest_of(path: Path) -> str:
+    digest = hashlib.sha256()
     try:
-        result = subprocess.run(
-            [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-            + ["--dest", str(folder), *_selection([wheel])],
-            capture_output=True,
-            text=True,
-            timeout=DOWNLOAD_TIMEOUT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise WheelError(f"the download of {name} took too long", "Try again.") from error
-    if result.returncode != 0:
-        errors = [line for line in result.stderr.splitlines() if line.startswith("ERROR")]
+        with path.open("rb") as file:
+            for chunk in iter(lambda: file.read(1 << 20), b""):
+                digest.update(chunk)
+    except OSError as error:
         raise WheelError(
-            f"pip cannot download {name}: {' '.join(errors) or result.stderr.strip()[-300:]}",
-            _elsewhere(all_wheels),
-        )
+            f"cannot read {path}: {error.strerror or error}", "Make it readable for you."
+        ) from error
+    return digest.hexdigest()
 
 
-def _dotted(wheel: Wheel) -> str:
-    return f"{wheel.python[0]}.{wheel.python[1:]}"
+def _refusal(wheel: Wheel, file: WheelFile) -> OtherWheelError:
+    path, downloaded = file.path, file.path.parent.name.startswith(_DOWNLOADING)
+    what = f"{path.name}, which pip downloaded," if downloaded else str(path)
+    again = "See where pip looks (pip config list)" if downloaded else "Remove it and try again"
+    if not is_zipfile(path):
+        return OtherWheelError(f"{what} is damaged: it is not a complete wheel", f"{again}.")
+    expected = " or ".join(sorted(published_digests(wheel))) or "none"
+    return OtherWheelError(
+        f"{what} is not the published {name_of(wheel)}: its SHA-256 is {file.sha256}, expected "
+        f"{expected}",
+        f"{again}. To bring this build to the board all the same, write "
+        f'wheels = ["{file.sha256}"] for its target in kedge.toml.',
+    )

@@ -14,6 +14,7 @@ from targets.inventory import Target
 from targets.provision import open_device
 from tests.faults.afterwards import BRIEF, assert_unharmed
 from tests.targets.small_disk import small_disk
+from tests.wheel_files import wheel_file
 
 SIZE = 24_000_000
 SAMPLES = np.ones((20_000, 4), np.int8)
@@ -45,7 +46,7 @@ def test_for_the_wheels_of_a_runtime(
     wheel = tmp_path / "large-1.0-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("large/data", bytes(SIZE))
-    monkeypatch.setattr(device_module, "find_wheels", lambda *_: [wheel])
+    monkeypatch.setattr(device_module, "find_wheels", lambda *_: [wheel_file(wheel)])
     with open_device(here) as device:
         with pytest.raises(BoardDiskError, match="bytes are needed") as refused:
             device._bring_runtime(device.runtime_for("tflite"), None, lambda *_: None)

@@ -35,6 +35,7 @@ from tests.faults.afterwards import (
 )
 from tests.targets.loopback import cut_sessions
 from tests.tiny_model import relu_model
+from tests.wheel_files import wheel_file
 from toolkit.demo.keeper import descendants
 from toolkit.demo.sshd import LoopbackSshd
 
@@ -192,7 +193,7 @@ def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     with zipfile.ZipFile(path, "w") as archive:
         for number in range(4000):
             archive.writestr(f"many/part{number}.py", f"x = {number}\n" * 100)
-    monkeypatch.setattr(device_module, "find_wheels", lambda *_: [path])
+    monkeypatch.setattr(device_module, "find_wheels", lambda *_: [wheel_file(path)])
     return path
 
 

@@ -12,7 +12,7 @@ from targets.errors import TargetError
 from targets.inventory import Inventory, Target
 from targets.probe import NoPythonError, read_probe
 from targets.runtimes.release import Wheel
-from targets.runtimes.wheels import matches
+from targets.runtimes.wheel_name import is_wheel
 
 LINES = st.sampled_from(
     [
@@ -97,5 +97,5 @@ def test_a_file_is_an_inventory_or_refused_and_an_edit_keeps_the_rest(text: str)
 def test_a_file_name_is_a_wheel_or_not(name: str) -> None:
     wheel = Wheel("numpy", "1.26.4", "311", "x86_64")
 
-    assert matches(name, wheel) in (True, False)
-    assert not matches(name, wheel) or name.startswith("numpy-1.26.4-")
+    assert is_wheel(name, wheel) in (True, False)
+    assert not is_wheel(name, wheel) or name.startswith("numpy-1.26.4-")

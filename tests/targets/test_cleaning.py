@@ -4,7 +4,6 @@ import fcntl
 import os
 import subprocess
 import sys
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +11,12 @@ import pytest
 
 from targets.agent_archive import agent_archive
 from targets.agent_client import AgentError
+from targets.execution import Execution
 from targets.inventory import Target
 from targets.provision import open_device, remove_from_board
 from targets.runtimes.wheels import tree_digest
 from tests.device_agent.agents import files_below
+from tests.wheel_files import write_wheel
 
 AGENT_FILE = f"agent/{agent_archive().sha256}.pyz"
 
@@ -83,15 +84,19 @@ def test_a_runtime_that_is_no_longer_chosen_goes_when_the_new_one_is_there(
     (runtimes / ("0" * 64) / "numpy").mkdir(parents=True)
     house = tmp_path / "wheels"
     house.mkdir()
+    files = []
     with open_device(here) as device:
         for wheel in device.runtime_for("tflite").wheels:
             name = wheel.distribution.replace("-", "_")
             tags = f"cp{wheel.python}-cp{wheel.python}-manylinux_2_27_{wheel.machine}"
-            with zipfile.ZipFile(house / f"{name}-{wheel.version}-{tags}.whl", "w") as archive:
-                archive.writestr(f"{name}/__init__.py", "raise ImportError('an empty wheel')")
+            file = house / f"{name}-{wheel.version}-{tags}.whl"
+            contents = {f"{name}/__init__.py": "raise ImportError('an empty wheel')"}
+            files.append(write_wheel(file, contents))
+        execution = Execution(wheels=tuple(file.sha256 for file in files))
+        device.target = replace(here, execution=execution)
         with pytest.raises(AgentError):
             device.prepare_runtime("tflite", house)
 
     (tree,) = runtimes.iterdir()
-    assert tree.name == tree_digest(sorted(house.iterdir()))
+    assert tree.name == tree_digest(files)
     assert (tree / "ai_edge_litert/__init__.py").is_file()

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from targets.device import own_name
-from targets.runtimes.wheels import WheelError, cache_folder
+from targets.runtimes.download import WheelError
+from targets.runtimes.wheels import cache_folder
 from targets.ssh.config import SshConfigError, read_settings
 from targets.ssh.keys import SkippedKey, keys_for
 from targets.ssh.route import SshServer

@@ -1,8 +1,10 @@
 """Which models go to a board that drives an Edge TPU, and which do not."""
 
+import ctypes.util
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.device_agent.agents import sha256_of
@@ -55,6 +57,22 @@ def test_a_model_that_is_not_compiled_does_not_go_to_an_edge_tpu(project: Path) 
     ran = bench(project, "cpu.tflite")
 
     assert_refused(ran, 4, "is not compiled for the Edge TPU", "allow_cpu = true")
+
+
+@pytest.mark.skipif(
+    ctypes.util.find_library("edgetpu") is not None, reason="libedgetpu is installed here"
+)
+def test_where_the_cpu_is_allowed_a_board_needs_no_libedgetpu(project: Path) -> None:
+    write_target(project, 'delegate = "edgetpu"', "allow_cpu = true")
+    ran = bench(project, "cpu.tflite")
+
+    assert ran.code in {0, 9}, ran.err
+    (entry,) = ran.json["targets"]
+    assert "edgetpu" not in entry["runtime"]
+    np.save(project / "x.npy", np.ones((1, 4), np.float32))
+    answered = kedge("run", "cpu.tflite", "--on", "coral", "--input", "x.npy", cwd=project)
+    assert answered.code == 0, answered.err
+    assert_refused(bench(project, "tpu.tflite"), 7, "there is no such library on the board")
 
 
 def test_a_conversion_of_hours_does_not_begin_for_a_board_that_refuses_its_model(

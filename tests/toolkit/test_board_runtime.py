@@ -27,7 +27,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("board") / "venv"
     subprocess.run([FOUND[0], "-m", "venv", "--without-pip", folder], check=True)
     for wheel in find_wheels(WHEELS, None, lambda name: None):
-        with zipfile.ZipFile(wheel) as archive:
+        with zipfile.ZipFile(wheel.path) as archive:
             archive.extractall(folder / "lib" / f"python{OLDER}" / "site-packages")
     return folder / "bin" / "python"
 

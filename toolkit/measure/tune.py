@@ -24,9 +24,9 @@ from targets.jobs import BoardRun
 from targets.place import place_of
 from targets.progress import OnProgress, no_progress
 from targets.runtimes.choice import usable_runtimes
+from targets.runtimes.download import WheelError
 from targets.runtimes.no_runtime import NoRuntimeError
 from targets.runtimes.release import RuntimeChoice
-from targets.runtimes.wheels import WheelError
 from targets.staged_file import StagedFile
 from toolkit.judge.ratio import NOISE
 from toolkit.judge.row import Row, row_of

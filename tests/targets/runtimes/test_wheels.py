@@ -5,18 +5,26 @@ import signal
 import subprocess
 import sys
 import time
-import zipfile
 from pathlib import Path
 
 import pytest
 
-from targets.runtimes import wheels as wheels_module
+from targets.runtimes import download as download_module
+from targets.runtimes.digests import published_digests
+from targets.runtimes.download import WheelError, find_pip
+from targets.runtimes.fit import every_wheel
 from targets.runtimes.release import Wheel
-from targets.runtimes.wheels import WheelError, find_wheels, matches
+from targets.runtimes.wheel_name import is_wheel
+from targets.runtimes.wheels import OtherWheelError, WheelFile, find_local_wheel, find_wheels
+from tests.wheel_files import write_wheel
 
 PYTHON, REPOSITORY = sys.executable, Path(__file__).parents[3]
 LITERT = Wheel("ai-edge-litert", "2.3.0", "311", "aarch64")
 NUMPY = Wheel("numpy", "1.26.4", "311", "x86_64")
+#: SHA-256 of the published file of `LITERT`.
+PUBLISHED = "853fc608f96da87bd5f3458465dfb9abbf18d5ae6b94eceacead407146f175ae"
+#: SHA-256 of a zip file without members.
+EMPTY_ZIP = "8739c76e681f900923b900c9df0ef75cf421d39cabb54650c4b9ad19b6a76d85"
 LITERT_FILE = "ai_edge_litert-2.3.0-cp311-cp311-manylinux_2_27_aarch64.whl"
 
 
@@ -35,7 +43,7 @@ LITERT_FILE = "ai_edge_litert-2.3.0-cp311-cp311-manylinux_2_27_aarch64.whl"
     ],
 )
 def test_a_file_that_is_the_wheel(name: str, wheel: Wheel) -> None:
-    assert matches(name, wheel)
+    assert is_wheel(name, wheel)
 
 
 @pytest.mark.parametrize(
@@ -56,13 +64,7 @@ def test_a_file_that_is_the_wheel(name: str, wheel: Wheel) -> None:
     ],
 )
 def test_a_file_that_is_another(name: str) -> None:
-    assert not matches(name, NUMPY)
-
-
-def write_wheel(path: Path) -> Path:
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("x.py", "")
-    return path
+    assert not is_wheel(name, NUMPY)
 
 
 def refuse_download(name: str) -> None:
@@ -92,9 +94,11 @@ def pip_does(script: Path, act: str) -> None:
 def test_a_wheelhouse_is_taken_as_it_is(tmp_path: Path, cache: Path) -> None:
     house = tmp_path / "house"
     house.mkdir()
-    expected = write_wheel(house / LITERT_FILE)
+    expected = write_wheel(house / LITERT_FILE, {"x.py": ""})
 
-    assert find_wheels([LITERT], house, refuse_download) == [expected]
+    found = find_wheels([LITERT], house, refuse_download, [expected.sha256])
+
+    assert found == [expected]
     assert not cache.exists()
 
 
@@ -106,7 +110,8 @@ def test_a_missing_wheelhouse_is_named(tmp_path: Path) -> None:
 
 
 def test_a_wheel_that_the_wheelhouse_lacks_is_named_with_the_command(tmp_path: Path) -> None:
-    write_wheel(tmp_path / "ai_edge_litert-2.3.0-cp310-cp310-manylinux_2_27_aarch64.whl")
+    name = "ai_edge_litert-2.3.0-cp310-cp310-manylinux_2_27_aarch64.whl"
+    write_wheel(tmp_path / name, {"x.py": ""})
 
     with pytest.raises(WheelError, match=r"ai-edge-litert-2\.3\.0 for Python 3\.11") as refused:
         find_wheels([LITERT], tmp_path, refuse_download)
@@ -135,18 +140,19 @@ def test_a_damaged_wheel_is_named_before_it_is_sent(tmp_path: Path, content: byt
     with pytest.raises(WheelError, match=f"{LITERT_FILE} is damaged") as refused:
         find_wheels([LITERT], tmp_path, refuse_download)
     assert "Remove it" in refused.value.hint
+    assert refused.value.exit_code == 5
 
 
 def test_what_is_in_the_cache_is_not_downloaded_again(cache: Path, pip: Path) -> None:
     downloads: list[str] = []
     pip_does(pip, f'printf "PK\\005\\006%018d" 0 | tr 0 "\\000" > "$DEST/{LITERT_FILE}"\n')
 
-    first = find_wheels([LITERT], None, downloads.append)
+    first = find_wheels([LITERT], None, downloads.append, [EMPTY_ZIP])
     pip.unlink()
-    again = find_wheels([LITERT], None, refuse_download)
+    again = find_wheels([LITERT], None, refuse_download, [EMPTY_ZIP])
 
     assert downloads == ["ai-edge-litert-2.3.0 for Python 3.11 on aarch64"]
-    assert first == again == [cache / LITERT_FILE]
+    assert first == again == [WheelFile(cache / LITERT_FILE, EMPTY_ZIP)]
     assert [path.name for path in cache.iterdir()] == [LITERT_FILE]
 
 
@@ -165,7 +171,7 @@ def test_a_failed_download_leaves_nothing_and_says_why(cache: Path, pip: Path) -
 def test_a_download_that_takes_too_long_leaves_nothing(
     cache: Path, pip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wheels_module, "DOWNLOAD_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(download_module, "DOWNLOAD_TIMEOUT_S", 0.3)
     pip_does(pip, f'echo half > "$DEST/{LITERT_FILE}"; exec sleep 60')
     began = time.monotonic()
 
@@ -212,3 +218,118 @@ def test_a_cache_that_cannot_be_written_is_named(cache: Path, pip: Path) -> None
     with pytest.raises(WheelError, match="cannot keep wheels in") as refused:
         find_wheels([LITERT], None, lambda name: None)
     assert "KEDGE_CACHE_DIR" in refused.value.hint
+
+
+def is_told_both_digests(refused: OtherWheelError, found: str) -> bool:
+    said = str(refused)
+    return found in said and PUBLISHED in said and f'wheels = ["{found}"]' in refused.hint
+
+
+def test_another_build_in_a_wheelhouse_is_refused(tmp_path: Path) -> None:
+    other = write_wheel(tmp_path / LITERT_FILE, {"ai_edge_litert/__init__.py": "evil"})
+
+    with pytest.raises(OtherWheelError, match="is not the published ai-edge-litert") as refused:
+        find_wheels([LITERT], tmp_path, refuse_download)
+    assert refused.value.exit_code == 5
+    assert is_told_both_digests(refused.value, other.sha256)
+
+
+def test_another_build_in_the_cache_is_refused(cache: Path) -> None:
+    cache.mkdir(parents=True)
+    other = write_wheel(cache / LITERT_FILE, {"ai_edge_litert/__init__.py": "evil"})
+
+    for find in (lambda: find_wheels([LITERT], None, refuse_download), lambda: local(None)):
+        with pytest.raises(OtherWheelError, match="is not the published") as refused:
+            find()
+        assert "Remove it" in refused.value.hint
+        assert is_told_both_digests(refused.value, other.sha256)
+
+
+def local(wheelhouse: Path | None) -> object:
+    return find_local_wheel(LITERT, wheelhouse)
+
+
+def test_another_build_that_pip_brings_does_not_reach_the_cache(cache: Path, pip: Path) -> None:
+    pip_does(pip, f'printf "PK\\005\\006%018d" 0 | tr 0 "\\000" > "$DEST/{LITERT_FILE}"\n')
+
+    with pytest.raises(OtherWheelError, match="which pip downloaded, is not the pub") as refused:
+        find_wheels([LITERT], None, lambda name: None)
+    assert is_told_both_digests(refused.value, EMPTY_ZIP)
+    assert "pip config list" in refused.value.hint
+    assert list(cache.iterdir()) == []
+
+
+def test_a_build_that_may_be_taken_is_found_beside_one_that_may_not(tmp_path: Path) -> None:
+    write_wheel(tmp_path / LITERT_FILE, {"x.py": "1"})
+    second = "ai_edge_litert-2.3.0-9-cp311-cp311-manylinux_2_27_aarch64.whl"
+    good = write_wheel(tmp_path / second, {"x.py": "2"})
+
+    assert find_wheels([LITERT], tmp_path, refuse_download, [good.sha256]) == [good]
+
+
+def test_what_is_no_file_is_no_wheel(tmp_path: Path) -> None:
+    (tmp_path / LITERT_FILE).mkdir()
+
+    with pytest.raises(WheelError, match="has no wheel"):
+        find_wheels([LITERT], tmp_path, refuse_download)
+
+
+def test_every_wheel_that_a_board_may_get_has_one_published_digest() -> None:
+    wheels = every_wheel()
+
+    assert len(wheels) > 50
+    assert {len(published_digests(wheel)) for wheel in wheels} == {1}
+    assert published_digests(LITERT) == {PUBLISHED}
+
+
+def test_a_program_of_the_current_folder_is_not_run_as_pip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pip.py").write_text("raise SystemExit('a pip of the project')")
+    monkeypatch.chdir(tmp_path)
+
+    assert subprocess.run([*find_pip(), "--version"], check=False).returncode == 0
+
+
+def without_own_pip(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+    monkeypatch.setattr(download_module, "find_spec", lambda name: None)
+    monkeypatch.setenv("PATH", f"{path}:/usr/bin:/bin")
+
+
+def test_a_pip_on_the_path_is_used_where_the_environment_has_none(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, programs = tmp_path / "pip", tmp_path / "pip3"
+    pip_does(programs, f'printf "PK\\005\\006%018d" 0 | tr 0 "\\000" > "$DEST/{LITERT_FILE}"\n')
+    text = programs.read_text().split("\n", 1)
+    programs.write_text(f'{text[0]}\n[ "$1" = --version ] && exit 0\n{text[1]}')
+    broken.write_text("#!/bin/sh\nexit 127\n")  # the shim of a version manager
+    broken.chmod(0o755)
+    without_own_pip(monkeypatch, tmp_path)
+
+    (found,) = find_wheels([LITERT], None, lambda name: None, [EMPTY_ZIP])
+
+    assert found.path == cache / LITERT_FILE
+
+
+def test_uv_is_used_where_there_is_no_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, code in (("pip", 1), ("pip3", 1), ("uv", 0)):
+        (tmp_path / name).write_text(f"#!/bin/sh\nexit {code}\n")
+        (tmp_path / name).chmod(0o755)
+    without_own_pip(monkeypatch, tmp_path)
+
+    assert find_pip() == [str(tmp_path / "uv"), "tool", "run", "pip"]
+
+
+def test_where_there_is_neither_pip_nor_uv_the_way_out_is_told(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("pip", "pip3", "uv"):
+        (tmp_path / name).write_text("#!/bin/sh\nexit 1\n")
+        (tmp_path / name).chmod(0o755)
+    without_own_pip(monkeypatch, tmp_path)
+
+    with pytest.raises(WheelError, match="neither pip nor uv on the PATH") as refused:
+        find_wheels([LITERT], None, lambda name: None)
+    assert "ensurepip" in refused.value.hint
+    assert "uv pip install pip" in refused.value.hint

@@ -29,6 +29,9 @@ _REFUSED = 4
 #: Longest time for one sample, the start of the process included, where the time is limited.
 LONGEST_SAMPLE_S = 120.0
 
+#: Folder of our packages. `-m` looks in the current folder first, which must not be a user's.
+_OURS = Path(__file__).parents[2]
+
 
 def run_isolated(
     path: Path,
@@ -61,14 +64,9 @@ def run_isolated(
         command = [sys.executable, "-m", "converters.tflite.isolated", str(path.resolve()), folder]
         command += [reset, *([] if most_s is None else [str(most_s)])]
         with (Path(folder) / "log").open("w+b") as log:
+            pipe = subprocess.PIPE
             child = subprocess.Popen(
-                command,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                # `-m` looks in the current folder first: it must be ours, not a user's.
-                cwd=Path(__file__).parents[2],
-                start_new_session=True,
+                command, cwd=_OURS, stdout=pipe, stderr=log, text=True, start_new_session=True
             )
             # Without a limit there is nothing to wait for: the timer is never started.
             overdue = threading.Event()

@@ -7,6 +7,7 @@ it then tells why. A job ends the process.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import signal
@@ -19,9 +20,6 @@ from device_agent.contract.measurement import to_json
 from device_agent.job_fields import Job, job_from_json
 from device_agent.os_errors import named_os_errors
 from device_agent.runtimes.driver import import_driver, name_runtime_errors, run_once
-from device_agent.runtimes.profile import profile_model
-from device_agent.samples.inference import infer_samples
-from device_agent.samples.sample_run import run_samples
 from device_agent.timing.random_inputs import fill_and_run
 from device_agent.timing.steady import steady_phase
 from device_agent.timing.usage import peak_rss_bytes, rss_bytes
@@ -45,7 +43,7 @@ def main() -> int:
     try:
         job = job_from_json(json.loads(sys.stdin.readline()))
         with named_os_errors():
-            say({"result": _JOBS[job.kind](job, say)})
+            say({"result": _function_of(job.kind)(job, say)})
     except RefusalError as fault:
         say({"code": fault.code, "message": str(fault), "hint": fault.hint})
     except MemoryError:
@@ -109,10 +107,24 @@ def _benchmark(job: Job, say: Say) -> Dict[str, Any]:
     }
 
 
+def _function_of(kind: str) -> Callable[[Job, Say], Dict[str, Any]]:
+    """Return the function of a kind of job; only its module is compiled, on boards that are slow.
+
+    Raises:
+        KeyError: There is no such kind.
+    """
+    if kind == "describe":
+        return _describe
+    if kind == "benchmark":
+        return _benchmark
+    module, name = _JOBS[kind]
+    function: Callable[[Job, Say], Dict[str, Any]] = getattr(importlib.import_module(module), name)
+    return function
+
+
+#: Kind of job to the module and function that do it.
 _JOBS = {
-    "describe": _describe,
-    "benchmark": _benchmark,
-    "infer": infer_samples,
-    "run": run_samples,
-    "profile": profile_model,
+    "infer": ("device_agent.samples.inference", "infer_samples"),
+    "run": ("device_agent.samples.sample_run", "run_samples"),
+    "profile": ("device_agent.runtimes.profile", "profile_model"),
 }

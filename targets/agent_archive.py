@@ -13,9 +13,14 @@ from pathlib import Path
 #: The earliest date a zip file can hold: the archive must not depend on when it was made.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
+#: A job is started for each process of a measurement: it loads nothing of what answers the host.
 _ENTRY = """\
 import sys
 
+if sys.argv[1:] == ["job"]:
+    from device_agent.job import main
+
+    sys.exit(main())
 from device_agent.__main__ import main
 
 sys.exit(main(sys.argv[1:]))

@@ -11,8 +11,13 @@ from typing import Callable, Iterator, Tuple
 
 from device_agent.contract.measurement import LEAST_RUNS
 
-#: Warm-up lasts at least so many runs, however slow one is.
-MIN_WARMUP_RUNS = 1
+#: Warm-up is watched in windows of this length, or of one run where that takes longer.
+_WINDOW_S = 0.04
+
+#: Windows in a row that must be equally fast, and how much the slowest may differ from the fastest:
+#: by then the clock of the CPU has risen and the caches are filled.
+_EQUAL_WINDOWS = 3
+_EQUAL = 1.02
 
 #: The most places for samples; the loop ends when they are used up.
 MAX_RUNS = 1 << 20
@@ -59,7 +64,7 @@ def time_calls(
 
     Args:
         call: Function that is timed.
-        warmup_s: How long the untimed phase lasts at least; seconds.
+        warmup_s: Longest time of the untimed phase in seconds; see `warm_up`.
         duration_s: How long the timed phase lasts, in seconds, unless the places for samples are
             used up first.
         mark: Looks at the board where nothing is timed.
@@ -87,14 +92,32 @@ def time_calls(
 
 
 def warm_up(call: Call, warmup_s: float) -> Tuple[int, int]:
-    """Call again and again, untimed; return how often, and how long it took in nanoseconds."""
+    """Call again and again, untimed, until the calls are equally fast; at least once.
+
+    Args:
+        call: Function that will be timed.
+        warmup_s: Longest time in seconds.
+
+    Returns:
+        Number of calls, and how long they took in nanoseconds.
+    """
     clock = time.perf_counter_ns
     runs, started = 0, clock()
-    end = started + int(warmup_s * 1e9)
-    while runs < MIN_WARMUP_RUNS or clock() < end:
-        call()
-        runs += 1
-    return runs, clock() - started
+    end, now = started + int(warmup_s * 1e9), started
+    speeds = []  # nanoseconds of a call, the mean of each window
+    while not runs or (now < end and not _is_steady(speeds)):
+        first, began = runs, now
+        while runs == first or (now < end and now < began + _WINDOW_S * 1e9):
+            call()
+            runs += 1
+            now = clock()
+        speeds.append((now - began) / (runs - first))
+    return runs, now - started
+
+
+def _is_steady(speeds: "list[float]") -> bool:
+    last = speeds[-_EQUAL_WINDOWS:]
+    return len(last) == _EQUAL_WINDOWS and max(last) <= _EQUAL * min(last)
 
 
 @contextlib.contextmanager

@@ -43,7 +43,7 @@ def time_paced(
 
     Args:
         call: Function that is timed.
-        warmup_s: How long the untimed phase lasts at least; seconds.
+        warmup_s: Longest time of the untimed phase in seconds; see `warm_up`.
         duration_s: How long requests arrive; at least `LEAST_RUNS` are served.
         period_ns: The time between two requests.
         mark: Looks at the board where nothing is timed.

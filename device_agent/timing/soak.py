@@ -55,7 +55,7 @@ def time_soak(
 
     Args:
         call: Function that is timed.
-        warmup_s: How long the untimed phase lasts at least; seconds.
+        warmup_s: Longest time of the untimed phase in seconds; see `warm_up`.
         duration_s: How long the soak lasts; seconds.
         say: Tells how far it is, about once a second; may end the soak early.
         mark: Looks at the board where nothing is timed.

@@ -16,8 +16,10 @@ from device_agent.timing.soak import SoakTiming, time_soak
 from device_agent.timing.stop_file import STOP
 from device_agent.timing.usage import busy_cpu_ns, peak_rss_bytes, reset_peak
 
-#: How long the end-to-end phase lasts, as a share of the steady one, and at most.
-_WHOLE_SHARE = 0.25
+#: How long the end-to-end phase lasts, as a share of the steady one, and at most. All is warm by
+#: then but the application's own steps.
+_WHOLE_SHARE = 0.05
+_WHOLE_WARMUP_S = 0.01
 _WHOLE_LONGEST_S = 15.0
 _WHOLE_LEAST_RUNS = 5
 
@@ -50,7 +52,7 @@ def steady_phase(job: Job, say: Say, invoke: Call, whole: Call) -> Dict[str, Any
     peak = peak_rss_bytes()
     end_to_end = time_calls(
         whole,
-        min(_WHOLE_LONGEST_S, job.warmup_s * _WHOLE_SHARE),
+        _WHOLE_WARMUP_S,
         # Of the time that it took, not of what was asked: a soak may have been ended early.
         min(_WHOLE_LONGEST_S, timing.wall_ns / 1e9 * _WHOLE_SHARE),
         least_runs=_WHOLE_LEAST_RUNS,

@@ -7,7 +7,7 @@ import pytest
 
 from device_agent.contract.measurement import LEAST_RUNS
 from device_agent.timing import benchmark
-from device_agent.timing.benchmark import time_calls
+from device_agent.timing.benchmark import time_calls, warm_up
 
 
 class Clock:
@@ -98,3 +98,24 @@ def test_the_real_clock_is_near_the_truth() -> None:
     assert min(timing.samples_ns) >= 2_000_000
     assert timing.wall_ns >= 50_000_000
     assert timing.cpu_ns < timing.wall_ns
+
+
+def test_warm_up_ends_once_the_calls_are_equally_fast(clock: Clock) -> None:
+    runs, lasted_ns = warm_up(lambda: clock.work(1_000_000), 10.0)
+
+    assert runs == 120
+    assert lasted_ns == 120_000_000
+
+
+def test_warm_up_goes_on_while_the_calls_still_get_faster(clock: Clock) -> None:
+    lengths = iter([20_000_000 - 100_000 * run for run in range(100)])
+    runs, _ = warm_up(lambda: clock.work(next(lengths, 10_000_000)), 10.0)
+
+    assert runs > 100
+
+
+def test_warm_up_of_calls_that_never_settle_ends_in_time(clock: Clock) -> None:
+    lengths = iter([40_000_000, 60_000_000] * 1000)
+    _, lasted_ns = warm_up(lambda: clock.work(next(lengths)), 0.5)
+
+    assert 500_000_000 <= lasted_ns < 600_000_000

@@ -7,7 +7,7 @@ import gc
 import time
 from array import array
 from dataclasses import dataclass
-from typing import Callable, Iterator, Tuple
+from typing import Callable, Iterator, List, Tuple
 
 from device_agent.contract.measurement import LEAST_RUNS
 
@@ -104,7 +104,7 @@ def warm_up(call: Call, warmup_s: float) -> Tuple[int, int]:
     clock = time.perf_counter_ns
     runs, started = 0, clock()
     end, now = started + int(warmup_s * 1e9), started
-    speeds = []  # nanoseconds of a call, the mean of each window
+    speeds: List[float] = []  # nanoseconds of a call, the mean of each window
     while not runs or (now < end and not _is_steady(speeds)):
         first, began = runs, now
         while runs == first or (now < end and now < began + _WINDOW_S * 1e9):
@@ -115,7 +115,7 @@ def warm_up(call: Call, warmup_s: float) -> Tuple[int, int]:
     return runs, now - started
 
 
-def _is_steady(speeds: "list[float]") -> bool:
+def _is_steady(speeds: List[float]) -> bool:
     last = speeds[-_EQUAL_WINDOWS:]
     return len(last) == _EQUAL_WINDOWS and max(last) <= _EQUAL * min(last)
 

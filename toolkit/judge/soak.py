@@ -24,6 +24,9 @@ TOO_SHORT = "TOO SHORT"
 #: Number of windows of samples; their medians are the points of the trend of the latency.
 WINDOWS = 60
 
+#: Shortest soak that gets a verdict: in less, start-up is not told apart from a leak.
+LEAST_S = 60.0
+
 #: Smallest growth over a soak that can be distinguished from none: before Linux 6.2 each thread
 #: accounts up to 64 pages of 4 KiB for itself; of four threads that is this.
 LEAST_GROWTH_BYTES = 1 << 20
@@ -89,8 +92,7 @@ def soak_of(run: BoardRun) -> Soak | None:
         memory=memory,
         latency=slowing,
         verdict=_verdict(
-            memory,
-            slowing,
+            run.run.wall_ns / 1e9 >= LEAST_S and memory is not None and slowing is not None,
             _goes_on(memory, read_at, list(readings[:, 1]), LEAST_GROWTH_BYTES / hours),
             _goes_on(slowing, seen_at, medians, LEAST_SLOWING * medians[0] / hours),
         ),
@@ -108,10 +110,8 @@ def _goes_on(
     return later is not None and later.is_seen and later.slope > 0
 
 
-def _verdict(
-    memory: Trend | None, slowing: Trend | None, leaks: bool, slows: bool
-) -> tuple[str, ...]:
-    if memory is None or slowing is None:
+def _verdict(is_long: bool, leaks: bool, slows: bool) -> tuple[str, ...]:
+    if not is_long:
         return (TOO_SHORT,)
     words = [word for word, holds in ((LEAKS, leaks), (SLOWS, slows)) if holds]
     return tuple(words) or (STABLE,)

@@ -152,7 +152,8 @@ def _soak_lines(soak: Soak) -> list[str]:
     )
 
     lines = [
-        f"soak of {soak.duration_s / 60:.1f} min, {soak.runs} runs: {' and '.join(soak.verdict)}"
+        f"soak of {words.duration(1e6 * soak.duration_s)}, {soak.runs:,} runs: "
+        f"{' and '.join(soak.verdict)}{_shortness(soak)}"
     ]
     hours, each = soak.trend_unit
     if soak.memory is not None:
@@ -160,8 +161,7 @@ def _soak_lines(soak: Soak) -> list[str]:
             hours * bound / 1024 for bound in (soak.memory.slope, *soak.memory.interval)
         )
         lines.append(
-            f"    memory {words.size(soak.memory_start_bytes)} at first, "
-            f"{words.size(soak.memory_end_bytes)} at last: {slope:+,.0f} KiB{each} "
+            f"    memory {words.size(soak.memory_end_bytes)} at last, trend {slope:+,.0f} KiB{each} "
             f"(95 % interval {low:+,.0f} to {high:+,.0f}){_why_ignored(soak, soak.memory, LEAKS)}"
         )
     if soak.latency is not None:
@@ -170,10 +170,16 @@ def _soak_lines(soak: Soak) -> list[str]:
             for bound in (soak.latency.slope, *soak.latency.interval)
         )
         lines.append(
-            f"    latency {words.duration(soak.latency.start)} at first: {slope:+,.1f} %{each} "
+            f"    latency {words.duration(soak.latency.start)} at first, trend {slope:+,.1f} %{each} "
             f"(95 % interval {low:+,.1f} to {high:+,.1f}){_why_ignored(soak, soak.latency, SLOWS)}"
         )
     return lines
+
+
+def _shortness(soak: Soak) -> str:
+    from toolkit.judge.soak import LEAST_S
+
+    return f" for a verdict, {LEAST_S:.0f} s are needed" if soak.duration_s < LEAST_S else ""
 
 
 def _why_ignored(soak: Soak, trend: Trend, word: str) -> str:

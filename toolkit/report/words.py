@@ -34,4 +34,7 @@ def duration(microseconds: float) -> str:
         return f"{microseconds:.3g} us"
     if microseconds < 1000:
         return f"{microseconds:.1f} us"
-    return f"{microseconds / 1000:.3g} ms" if microseconds < 1e6 else f"{microseconds / 1e6:.3g} s"
+    if microseconds < 1e6:
+        return f"{microseconds / 1000:.3g} ms"
+    seconds = microseconds / 1e6
+    return f"{seconds:.3g} s" if seconds < 120 else f"{seconds / 60:.3g} min"

@@ -16,7 +16,8 @@ from targets.local import LocalTransport
 from tests.device_agent.agents import agent_command, open_agent, put, sha256_of
 from tests.tiny_model import relu_model
 from toolkit.judge.pace import pace_of
-from toolkit.judge.soak import LEAKS, soak_of
+from toolkit.judge import soak
+from toolkit.judge.soak import LEAKS, TOO_SHORT, soak_of
 
 SLOW = """
 import time
@@ -107,7 +108,10 @@ def test_a_model_slower_than_the_period_shows_growing_responses(
     assert pace.unserved == 60 - len(responses) > 30
 
 
-def test_a_runtime_that_leaks_is_found(client: AgentClient, root: Path) -> None:
+def test_a_runtime_that_leaks_is_found(
+    client: AgentClient, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(soak, "LEAST_S", 2.0)
     tree = fake_runtime(root, 0.002, "self.kept.append(b'x' * 16384)")
     found = soak_of(measure(client, 2.5, tree, soak=True))
 
@@ -119,11 +123,13 @@ def test_a_runtime_that_leaks_is_found(client: AgentClient, root: Path) -> None:
     assert found.memory.slope * found.duration_s / 3600 == pytest.approx(grown, rel=0.3)
 
 
-def test_a_real_model_does_not_leak(client: AgentClient) -> None:
+def test_a_real_model_does_not_leak(client: AgentClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(soak, "LEAST_S", 2.0)
     run = measure(client, 2.5, soak=True)
     found = soak_of(run)
 
     assert found is not None
+    assert found.verdict != (TOO_SHORT,)
     assert LEAKS not in found.verdict
     assert found.runs >= found.samples == len(run.samples_ns) == len(run.series["starts"])
     assert len(run.series["memory"]) > 2 * 100

@@ -88,6 +88,13 @@ def test_a_soak_of_a_moment_says_so() -> None:
     assert soaked(level(3), quiet(3), 0.1).verdict == (TOO_SHORT,)
 
 
+def test_a_soak_under_a_minute_gets_no_verdict() -> None:
+    growing = np.linspace(50 * MIB, 90 * MIB, 600)
+    steady = np.full(600, 100.0)
+    assert soaked(growing, steady, seconds=59.0).verdict == (TOO_SHORT,)
+    assert LEAKS in soaked(growing, steady, seconds=61.0).verdict
+
+
 def test_a_leak_makes_the_measurement_unstable_with_its_rate() -> None:
     run = run_of(level() + np.linspace(0, 6 * MIB, 600), quiet())
     verdict = judge_runs(FACTS, [run], latency([run.samples_ns]))

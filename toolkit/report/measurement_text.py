@@ -161,8 +161,8 @@ def _soak_lines(soak: Soak) -> list[str]:
             hours * bound / 1024 for bound in (soak.memory.slope, *soak.memory.interval)
         )
         lines.append(
-            f"    memory {words.size(soak.memory_end_bytes)} at last, trend {slope:+,.0f} KiB{each} "
-            f"(95 % interval {low:+,.0f} to {high:+,.0f}){_why_ignored(soak, soak.memory, LEAKS)}"
+            f"    memory {words.size(soak.memory_end_bytes)} at last, trend "
+            f"{slope:+,.0f} KiB{each} (95 % interval {low:+,.0f} to {high:+,.0f}){_why_ignored(soak, soak.memory, LEAKS)}"
         )
     if soak.latency is not None:
         slope, low, high = (
@@ -170,8 +170,8 @@ def _soak_lines(soak: Soak) -> list[str]:
             for bound in (soak.latency.slope, *soak.latency.interval)
         )
         lines.append(
-            f"    latency {words.duration(soak.latency.start)} at first, trend {slope:+,.1f} %{each} "
-            f"(95 % interval {low:+,.1f} to {high:+,.1f}){_why_ignored(soak, soak.latency, SLOWS)}"
+            f"    latency {words.duration(soak.latency.start)} at first, trend "
+            f"{slope:+,.1f} %{each} (95 % interval {low:+,.1f} to {high:+,.1f}){_why_ignored(soak, soak.latency, SLOWS)}"
         )
     return lines
 

@@ -15,8 +15,8 @@ from targets.jobs import BoardRun
 from targets.local import LocalTransport
 from tests.device_agent.agents import agent_command, open_agent, put, sha256_of
 from tests.tiny_model import relu_model
-from toolkit.judge.pace import pace_of
 from toolkit.judge import soak
+from toolkit.judge.pace import pace_of
 from toolkit.judge.soak import LEAKS, TOO_SHORT, soak_of
 
 SLOW = """

@@ -162,7 +162,8 @@ def _soak_lines(soak: Soak) -> list[str]:
         )
         lines.append(
             f"    memory {words.size(soak.memory_end_bytes)} at last, trend "
-            f"{slope:+,.0f} KiB{each} (95 % interval {low:+,.0f} to {high:+,.0f}){_why_ignored(soak, soak.memory, LEAKS)}"
+            f"{slope:+,.0f} KiB{each} (95 % interval {low:+,.0f} to {high:+,.0f})"
+            + _why_ignored(soak, soak.memory, LEAKS)
         )
     if soak.latency is not None:
         slope, low, high = (
@@ -171,7 +172,8 @@ def _soak_lines(soak: Soak) -> list[str]:
         )
         lines.append(
             f"    latency {words.duration(soak.latency.start)} at first, trend "
-            f"{slope:+,.1f} %{each} (95 % interval {low:+,.1f} to {high:+,.1f}){_why_ignored(soak, soak.latency, SLOWS)}"
+            f"{slope:+,.1f} %{each} (95 % interval {low:+,.1f} to {high:+,.1f})"
+            + _why_ignored(soak, soak.latency, SLOWS)
         )
     return lines
 

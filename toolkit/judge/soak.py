@@ -24,7 +24,7 @@ TOO_SHORT = "TOO SHORT"
 #: Number of windows of samples; their medians are the points of the trend of the latency.
 WINDOWS = 60
 
-#: Seconds of the shortest soak that gets a verdict: a shorter one cannot distinguish start-up from a leak.
+#: Seconds of the shortest soak that gets a verdict: before, start-up looks like a leak.
 LEAST_S = 60.0
 
 #: Smallest growth over a soak that can be distinguished from none: before Linux 6.2 each thread

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import queue
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from converters.errors import ConversionError
 
+#: Verdict on figures that can be trusted.
+VALID = "VALID"
 #: Name of the event by which the child requests a measurement.
 MEASURE = "measure"
 
@@ -38,6 +40,15 @@ class FileFigures:
     energy_uj: Figure | None = None
     """Energy of one inference, microjoules: all that the board drew while it ran. None where the
     board has no sensor."""
+    verdict: str = VALID
+    """"VALID", or "UNSTABLE" or "INVALID" for figures that decide nothing."""
+    reasons: tuple[str, ...] = ()
+    """Reasons why the figures are not "VALID", one sentence each."""
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether the figures may decide something."""
+        return self.verdict == VALID
 
 
 @dataclass(frozen=True)
@@ -128,13 +139,23 @@ def measure_in_parent(
 
 
 def _from_plain(plain: dict[str, Any]) -> FileFigures | FileRefusal:
-    if "reason" in plain:
-        return FileRefusal(**plain)
+    return FileRefusal(**plain) if "reason" in plain else figures_from_plain(plain)
+
+
+def figures_from_plain(plain: Mapping[str, Any]) -> FileFigures:
+    """Return the figures whose `dataclasses.asdict` is `plain`.
+
+    Raises:
+        KeyError: A field is missing.
+        TypeError: A field has another form.
+    """
     energy = plain["energy_uj"]
     return FileFigures(
         Figure(**plain["latency_us"]),
         Figure(**plain["memory_bytes"]),
         None if energy is None else Figure(**energy),
+        str(plain["verdict"]),
+        tuple(plain["reasons"]),
     )
 
 

@@ -1,31 +1,23 @@
-"""Runs a conversion in a child process of its own, so that nobody else ever loads TensorFlow.
+"""Runs conversions in a child process, so that nobody else ever loads TensorFlow.
 
-The child answers on a pipe that its libraries do not know of, one JSON object a line. It writes
-into a hidden folder inside `out`; what is whole is moved out of it at the end, and the folder goes
-away whatever happens, Ctrl-C included.
+The child writes into a hidden folder inside `out`; what is whole is moved out of it at the end, and
+the folder goes away whatever happens, Ctrl-C included.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib.util
-import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
 
 from converters import durable
-from converters.data.task import TaskError
+from converters.child import Child, Order
 from converters.data.user_function import user_function_at
-from converters.errors import ConversionError, HostDiskError, MissingConvertExtraError
 from converters.evidence.conversion import (
     CONVERSION_NAME,
     GOLDEN_NAME,
@@ -35,40 +27,18 @@ from converters.evidence.conversion import (
     read_conversion,
 )
 from converters.evidence.model_toml import MODEL_TOML, NEW_MODEL_TOML
-from converters.measure import MEASURE, Measure, answer_measure
+from converters.measure import Measure
 from converters.progress import Progress, Report, ignore
-from converters.recipe.recipe import Recipe, RecipeError, check_pairing, load_recipe
-from converters.request import IMAGE_RANGES, ConversionRequest
-from converters.sandbox import SANDBOX_VARIABLE, Sandbox, sandbox_around
-from converters.sources.kinds import MODEL_SUFFIXES, identify
+from converters.recipe.recipe import Recipe, load_recipe
+from converters.request import ConversionRequest
+from converters.request_checks import check_inputs, check_request
+from converters.sandbox import Sandbox, sandbox_around
 from converters.work.plan import Plan
-from converters.workers import WorkerDoneError, check_together, worker_of
-
-#: Modules of the extra `convert`; looked for, never imported in this process.
-_EXTRA_MODULES = (
-    "tensorflow",
-    "tf_keras",
-    "tensorflow_model_optimization",
-    "ai_edge_quantizer",
-    "PIL",
-)
-
-#: Errors that a child may answer; raised in the parent as what they were.
-_ERRORS: dict[str, type[ConversionError]] = {
-    error.__name__: error
-    for error in (ConversionError, HostDiskError, MissingConvertExtraError, RecipeError, TaskError)
-}
+from converters.work.reuse import earlier_conversion
+from converters.workers import WorkerDoneError, worker_of
 
 #: Beginning of the name of a conversion's own folder, and age of one that nobody uses any more.
 _WORK_PREFIX, _STALE_S = ".kedge-", 60.0
-_LOG_TAIL_BYTES = 4_000
-_END_SECONDS = 2.0
-#: A sandbox exits with this and the number of the signal that ended the child.
-_SIGNAL_BASE = 128
-
-
-class ConversionBugError(RuntimeError):
-    """The child failed in a way that nobody foresaw: a bug in kedge, with the child's traceback."""
 
 
 def convert(
@@ -78,6 +48,8 @@ def convert(
     latency_decides: bool = True,
 ) -> Conversion:
     """Convert a model: check what is cheap to check, then do it in a child process.
+
+    A conversion that is there already, of an equal request and with every file whole, is read.
 
     Args:
         request: Model, data, recipe and folder; relative paths start from the current folder.
@@ -100,111 +72,151 @@ def convert(
     """
     request = request.absolute()
     recipe = check_request(request)
-    if not (latency_decides or recipe.asks_latency):
-        measure = None
-    with _workspace(request.out) as work:
-        sandbox = _sandbox(request, recipe, work)
-        _run_child("convert", request, work, sandbox, on_progress, measure)
-        worker = worker_of(os.environ)
-        if worker is not None and not worker.leads:
-            raise WorkerDoneError(
-                f"{worker} has done its part; {worker.addresses[0]} writes the results"
-            )
-        optional = (KERAS_NAME, MODEL_TOML, NEW_MODEL_TOML)
-        extras = [name for name in optional if (work / name).is_file()]
-        if KERAS_NAME not in extras:  # of an earlier conversion: it is not of this file
-            with durable.translate_errors(request.out):
-                (request.out / KERAS_NAME).unlink(missing_ok=True)
-        durable.publish(work, request.out, (*extras, GOLDEN_NAME, MODEL_NAME, CONVERSION_NAME))
-    return read_conversion(request.out)
+    earlier = earlier_conversion(request, recipe)
+    if earlier is not None:
+        on_progress(Progress("converted already", 1, 1))
+        return earlier
+    with Converter(request.out) as converter:
+        return converter.convert(request, recipe, on_progress, measure, latency_decides)
 
 
-def plan(request: ConversionRequest, on_progress: Report = ignore) -> Plan:
-    """Say what a conversion would do and about how long it would take; writes nothing.
+def find_conversion(request: ConversionRequest) -> Conversion | None:
+    """Return the conversion that `convert` would read instead of repeating it; None for none.
 
     Args:
-        request: Model, data and recipe; relative paths start from the current folder.
-        on_progress: Called with each report of the child, in this thread.
-
-    Raises:
-        RecipeError: The recipe is unknown or a field of it is.
-        MissingConvertExtraError: kedge was installed without TensorFlow.
-        ConversionError: The model or the data does not fit; the message names what and where.
-        ConversionBugError: A bug in kedge.
-    """
-    request = request.absolute()
-    recipe = check_request(request)
-    with tempfile.TemporaryDirectory(prefix="kedge-") as folder:
-        work = Path(folder)
-        sandbox = _sandbox(replace(request, cache=None, logs=None), recipe, work)
-        answer = _run_child("plan", request, work, sandbox, on_progress)
-    return Plan.from_plain(answer["plan"])
-
-
-def check_request(request: ConversionRequest) -> Recipe:
-    """Refuse what can be seen to fail before TensorFlow is started.
-
-    Args:
-        request: A request with absolute paths.
-
-    Returns:
-        Its recipe.
+        request: Model, data, recipe and folder; relative paths start from the current folder.
 
     Raises:
         RecipeError: The recipe is unknown or a field of it is.
         MissingConvertExtraError: kedge was installed without TensorFlow.
         ConversionError: A file is missing, or a value is impossible.
     """
-    recipe = load_recipe(request.recipe)
-    tries = request.max_drop is not None
-    check_together(worker_of(os.environ), tries, recipe.asks_latency)
-    for name, path in (("model", request.model), ("data", request.data)):
-        if name == "model" or user_function_at(path) is None:
-            _check_readable(name, path)
-    if request.data.suffix in MODEL_SUFFIXES:
-        raise ConversionError(
-            f"data {request.data}: is a model by its name",
-            "Give the model first and the data with --data.",
-        )
-    if request.image_range not in IMAGE_RANGES:
-        raise ConversionError(
-            f"image range is {request.image_range!r}", f"Use one of {', '.join(IMAGE_RANGES)}"
-        )
-    if request.max_drop is not None and not 0 <= request.max_drop < 1:
-        raise ConversionError(f"max drop is {request.max_drop}", "Use a share such as 0.01")
-    if request.seed < 0:
-        raise ConversionError(f"seed is {request.seed}", "Use 0 or more.")
-    if os.path.exists(request.out) and not request.out.is_dir():  # noqa: PTH110 - never raises
-        raise ConversionError(f"{request.out}: is a file, not a folder", "Choose another --out.")
-    missing = [name for name in _EXTRA_MODULES if importlib.util.find_spec(name) is None]
-    if missing:
-        raise MissingConvertExtraError(
-            f"a conversion needs {', '.join(missing)}, which is not installed",
-            "In a clone of kedge: pip install '.[convert]'",
-        )
-    if request.logs is not None and importlib.util.find_spec("tensorboard") is None:
-        raise MissingConvertExtraError(
-            "figures for TensorBoard need tensorboard, which is not installed",
-            "In a clone of kedge: pip install '.[tensorboard]'",
-        )
-    check_pairing(recipe, request.model, identify(request.model).kind)
-    return recipe
+    request = request.absolute()
+    return earlier_conversion(request, check_request(request))
 
 
-def _check_readable(name: str, path: Path) -> None:
-    try:
-        path.stat()
-    except FileNotFoundError as error:
-        raise ConversionError(f"{name} {path}: not found", "Check the path.") from error
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise ConversionError(f"{name} {path}: cannot be reached: {reason}", "Check it.") from error
-    if not os.access(path, os.R_OK):
-        raise ConversionError(f"{name} {path}: may not be read", "Check its rights.")
+def plan(
+    request: ConversionRequest, names: Sequence[str] = (), on_progress: Report = ignore
+) -> tuple[Plan, ...]:
+    """Say what conversions would do and about how long they would take; writes nothing.
+
+    Args:
+        request: Model, data and recipe; relative paths start from the current folder.
+        names: Recipes, by name or path, in place of that of the request; empty for that one.
+        on_progress: Called with each report of the child, in this thread.
+
+    Returns:
+        A plan for each recipe, in order.
+
+    Raises:
+        RecipeError: A recipe is unknown or a field of it is.
+        MissingConvertExtraError: kedge was installed without TensorFlow.
+        ConversionError: The model or the data does not fit; the message names what and where.
+        ConversionBugError: A bug in kedge.
+    """
+    request = request.absolute()
+    requests = [replace(request, recipe=name).absolute() for name in names or (request.recipe,)]
+    recipes = tuple(each.recipe for each in requests)
+    loaded = [load_recipe(name) for name in recipes]
+    if len(recipes) == 1:
+        check_request(requests[0])
+    else:
+        check_inputs(request)
+    with tempfile.TemporaryDirectory(prefix="kedge-") as folder:
+        work, alone = Path(folder), replace(request, cache=None, logs=None)
+        freest = next((recipe for recipe in loaded if recipe.wish.functions()), loaded[0])
+        with contextlib.closing(Child(work, _sandbox(alone, freest, work))) as child:
+            answer = child.do(Order("plan", request, work, recipes), on_progress, None)
+    return tuple(map(Plan.from_plain, answer["plans"]))
+
+
+class Converter:
+    """Converts by one recipe or several: one child and one hidden folder for all of them."""
+
+    def __init__(self, out: Path, several: bool = False) -> None:
+        """Begin; nothing is written or started before the first conversion.
+
+        Args:
+            out: Folder for the hidden folder, absolute; the results are in it or below it.
+            several: Whether several conversions follow.
+        """
+        self._out, self._several = out, several
+        self._open = contextlib.ExitStack()
+        self._workspace: Path | None = None
+        #: One in a sandbox, and one for recipes with functions of the user's.
+        self._children: dict[bool, Child] = {}
+        self._count = 0
+
+    def __enter__(self) -> Converter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def convert(
+        self,
+        request: ConversionRequest,
+        recipe: Recipe,
+        on_progress: Report = ignore,
+        measure: Measure | None = None,
+        latency_decides: bool = True,
+    ) -> Conversion:
+        """Convert a model that was checked; the arguments are those of the function `convert`.
+
+        Args:
+            request: Request with absolute paths.
+            recipe: Its recipe.
+            on_progress: Called with each report of the child, in this thread.
+            measure: Measures files for steps that go by latency.
+            latency_decides: Whether every step may go by latency.
+
+        Raises:
+            WorkerDoneError: All is well; another worker writes the results.
+            HostDiskError: This computer's disk is full or read-only.
+            ChildDeathError: The child crashed; another conversion starts a new one.
+            ConversionError: The model or the data does not fit; the message names what and where.
+            ConversionBugError: A bug in kedge.
+        """
+        if not (latency_decides or recipe.asks_latency):
+            measure = None
+        child, work = self._begin(request, recipe)
+        child.do(Order("convert", request, work), on_progress, measure)
+        worker = worker_of(os.environ)
+        if worker is not None and not worker.leads:
+            raise WorkerDoneError(
+                f"{worker} has done its part; {worker.addresses[0]} writes the results"
+            )
+        _publish(work, request.out)
+        return read_conversion(request.out)
+
+    def _begin(self, request: ConversionRequest, recipe: Recipe) -> tuple[Child, Path]:
+        """Return a child, and an empty folder for the files of one conversion."""
+        if self._workspace is None:
+            self._workspace = self._open.enter_context(_make_workspace(self._out))
+        is_free = bool(recipe.wish.functions())
+        if is_free not in self._children:
+            sandbox = _sandbox(request, recipe, self._workspace)
+            child = Child(self._workspace, sandbox, stays=self._several)
+            self._children[is_free] = self._open.enter_context(contextlib.closing(child))
+        self._count += 1
+        work = self._workspace / str(self._count) if self._several else self._workspace
+        with durable.translate_errors(work):
+            work.mkdir(exist_ok=True)
+        return self._children[is_free], work
+
+
+def _publish(work: Path, out: Path) -> None:
+    optional = (KERAS_NAME, MODEL_TOML, NEW_MODEL_TOML)
+    extras = [name for name in optional if (work / name).is_file()]
+    with durable.translate_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+        if KERAS_NAME not in extras:  # of an earlier conversion: it is not of this file
+            (out / KERAS_NAME).unlink(missing_ok=True)
+    durable.publish(work, out, (*extras, GOLDEN_NAME, MODEL_NAME, CONVERSION_NAME))
 
 
 @contextlib.contextmanager
-def _workspace(out: Path) -> Iterator[Path]:
+def _make_workspace(out: Path) -> Iterator[Path]:
     """A hidden folder inside `out`; gone at the end, and `out` too if we made it for nothing."""
     is_new = not os.path.exists(out)  # noqa: PTH110 - unlike Path.exists(), it never raises
     with durable.translate_errors(out):
@@ -245,131 +257,3 @@ def _sandbox(request: ConversionRequest, recipe: Recipe, work: Path) -> Sandbox:
                 folder.mkdir(0o700, parents=True, exist_ok=True)
                 folders.append(folder)
     return sandbox_around(folders)
-
-
-def _run_child(
-    task: str,
-    request: ConversionRequest,
-    work: Path,
-    sandbox: Sandbox,
-    on_progress: Report,
-    measure: Measure | None = None,
-) -> dict[str, Any]:
-    with tempfile.TemporaryFile() as log:
-        child = _start(work, log, sandbox)
-        try:
-            order = {
-                "task": task,
-                "request": request.to_json(),
-                "work": str(work),
-                "measures": measure is not None,
-            }
-            answer = _talk(child, order, on_progress, measure)
-            child.wait()
-        finally:
-            _end(child)
-        if answer is None:
-            raise _death(child.returncode, log)
-    if answer["event"] == "error":
-        raise _error_of(answer)
-    if answer["event"] == "bug":
-        raise ConversionBugError(f"the conversion failed:\n{answer['traceback']}")
-    return answer
-
-
-def _start(work: Path, log: IO[bytes], sandbox: Sandbox) -> subprocess.Popen[str]:
-    environment = dict(
-        os.environ,
-        # TFMOT knows Keras 2 only; TensorFlow reads this once, at its first import.
-        TF_USE_LEGACY_KERAS="1",
-        KERAS_BACKEND="tensorflow",
-        TF_CPP_MIN_LOG_LEVEL="3",
-        # The converter's own temporary files go away with the workspace.
-        TMPDIR=str(work),
-        PYTHONUNBUFFERED="1",
-    )
-    environment[SANDBOX_VARIABLE] = sandbox.words
-    return subprocess.Popen(
-        [*sandbox.command, sys.executable, "-m", "converters"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=log,
-        text=True,
-        encoding="utf-8",
-        env=environment,
-        # `-m` looks in the current folder first: there must be our package, not a user's.
-        cwd=Path(__file__).parent.parent,
-        # Ctrl-C at the terminal reaches the parent alone, which ends the child.
-        start_new_session=True,
-    )
-
-
-def _talk(
-    child: subprocess.Popen[str],
-    order: dict[str, Any],
-    on_progress: Report,
-    measure: Measure | None,
-) -> dict[str, Any] | None:
-    """Hand over the order, follow the progress; the last answer, or None if there was none."""
-    assert child.stdout is not None
-    _say(child, json.dumps(order) + "\n")
-    for line in child.stdout:
-        event: dict[str, Any] = json.loads(line)
-        if event["event"] == MEASURE:
-            _say(child, answer_measure(event, measure))
-        elif event["event"] == "progress":
-            on_progress(
-                Progress(event["stage"], event["done"], event["total"], event.get("detail", ""))
-            )
-        else:
-            return event
-    return None
-
-
-def _say(child: subprocess.Popen[str], line: str) -> None:
-    """The pipe stays open afterwards: its end tells the child that its parent is gone."""
-    assert child.stdin is not None
-    with contextlib.suppress(BrokenPipeError):
-        child.stdin.write(line)
-        child.stdin.flush()
-
-
-def _end(child: subprocess.Popen[str]) -> None:
-    """End the child's whole process group, and wait for it."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        if child.poll() is not None and child.returncode >= 0:
-            break
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(_END_SECONDS)
-    for pipe in (child.stdin, child.stdout):
-        if pipe is not None:
-            with contextlib.suppress(BrokenPipeError):
-                pipe.close()
-
-
-def _death(returncode: int, log: IO[bytes]) -> ConversionError:
-    log.seek(max(0, log.seek(0, os.SEEK_END) - _LOG_TAIL_BYTES))
-    tail = log.read().decode("utf-8", "replace").strip()
-    last_words = f"; its last words:\n{tail}" if tail else ""
-    if returncode > _SIGNAL_BASE:
-        returncode = _SIGNAL_BASE - returncode
-    if returncode < 0:
-        name = signal.Signals(-returncode).name
-        hint = "Report this with the model, or try another recipe."
-        if name == "SIGKILL":
-            hint = "Most likely the memory ran out: use less data, or a machine with more memory."
-        if name == "SIGALRM":  # of `converters.training.parallel`
-            hint = "Another worker ended while they came together: start again on every worker."
-        return ConversionError(f"the conversion process was ended by {name}{last_words}", hint)
-    return ConversionError(
-        f"the conversion process ended with {returncode} and no answer{last_words}",
-        "Run it again; if it fails again, report it.",
-    )
-
-
-def _error_of(answer: dict[str, Any]) -> ConversionError:
-    error = _ERRORS.get(answer["type"], ConversionError)(answer["message"], answer["hint"])
-    error.exit_code = answer["exit_code"]
-    return error

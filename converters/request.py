@@ -62,8 +62,6 @@ class ConversionRequest:
 
     def absolute(self) -> ConversionRequest:
         """Return the request with absolute paths: the child runs in another folder."""
-        recipe = Path(self.recipe)
-        is_file = recipe.suffix == ".toml" or recipe.name != self.recipe
         return replace(
             self,
             model=self.model.absolute(),
@@ -71,5 +69,11 @@ class ConversionRequest:
             out=self.out.absolute(),
             cache=self.cache and self.cache.absolute(),
             logs=self.logs and self.logs.absolute(),
-            recipe=str(recipe.absolute()) if is_file else self.recipe,
+            recipe=str(Path(self.recipe).absolute()) if self.recipe_file else self.recipe,
         )
+
+    @property
+    def recipe_file(self) -> str:
+        """Name of the user's recipe file without its suffix; "" for a built-in recipe."""
+        path = Path(self.recipe)
+        return path.stem if path.suffix == ".toml" or path.name != self.recipe else ""

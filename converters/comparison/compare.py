@@ -4,24 +4,37 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 
+from converters.child import ChildDeathError
 from converters.comparison.comparison import RecipeComparison, RecipeRow, choose_recipe
-from converters.data.dataset import VALIDATION
-from converters.data.user_function import user_function_at
-from converters.digest import sha256_of
+from converters.comparison.comparison_file import (
+    COMPARISON_NAME,
+    EarlierComparison,
+    read_earlier_comparison,
+)
 from converters.errors import ConversionError
-from converters.evidence.conversion import CONVERSION_NAME, KERAS_NAME, Conversion, read_conversion
-from converters.judge.score import FILE
 from converters.measure import FileRefusal, Measure
-from converters.process import check_request, convert
+from converters.process import Converter
 from converters.progress import Progress, Report, ignore
-from converters.recipe.recipe import Recipe, RecipeError, load_recipe
+from converters.recipe.recipe import Recipe, RecipeError, check_pairing, load_recipe
 from converters.request import ConversionRequest
-from converters.versions import installed_versions
+from converters.request_checks import check_inputs
+from converters.sources.kinds import identify
+from converters.work.reuse import digest_inputs, earlier_conversion, request_digest
 from converters.workers import check_together, worker_of
-from device_agent.contract.codes import IntegrityError
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One recipe of a comparison before it is done."""
+
+    folder: str
+    """Name of the recipe, or of its file, and of its folder."""
+    recipe: Recipe
+    """The recipe."""
+    request: ConversionRequest
+    """Request of its conversion."""
 
 
 def compare_recipes(
@@ -33,13 +46,13 @@ def compare_recipes(
 ) -> RecipeComparison:
     """Convert by several recipes, and choose the strongest.
 
-    A conversion that is there already, of equal inputs by equal packages, is not made again: a
-    comparison that was interrupted goes on from there.
+    What is there already is not repeated: a conversion, a refusal or a latency of an equal request
+    by equal packages is read from the folder. So a comparison that was interrupted goes on.
 
     Args:
         request: Model, data and folder; its recipe is not looked at.
         names: Names of recipes, or paths of recipe files.
-        on_progress: Called with each report; the recipe's name precedes the stage.
+        on_progress: Called with each report; number and name of the recipe precede the stage.
         measure: Measures files: all of them together at the end, and those of the steps that go by
             latency. A file that it refuses has no latency; it is not chosen where latency
             decides.
@@ -55,52 +68,109 @@ def compare_recipes(
         ConversionError: No recipe takes the model with the data, or latency decides and no file
             could be measured.
     """
-    folders = _folders(names)
-    check_together(worker_of(os.environ), recipes=len(folders))
-    rows = _convert_each(request, folders, on_progress, measure, latency_decides)
-    no_latency = ""
+    request = request.absolute()
+    entries = _entries(request, names)
+    check_together(worker_of(os.environ), recipes=len(entries))
+    check_inputs(request)
+    earlier = read_earlier_comparison(request.out)
+    rows = _convert_each(request, entries, earlier, on_progress, (measure, latency_decides))
+    notes = []
     if measure is not None:
-        try:
-            rows = _with_latency(rows, measure, latency_decides)
-        except Exception as error:
-            # The table is worth having without this column, unless the column decides.
-            if latency_decides or not hasattr(error, "exit_code"):
-                raise
-            no_latency = f"latency was not measured: {error}"
+        known = _with_earlier_latency(rows, earlier, request.measured_on)
+        if known is not None:
+            rows = known
+            notes = [
+                f"latency was measured at {earlier.measured_at}; remove "
+                f"{request.out / COMPARISON_NAME} to measure it again"
+            ]
+        else:
+            rows, notes = _measure_rows(rows, measure, latency_decides)
     comparison = choose_recipe(rows, request.max_drop, latency_decides)
-    reasons = [no_latency] if no_latency else []
-    reasons += [
+    notes += [
         f"{row.name}: latency was not measured: {row.unmeasured}" for row in rows if row.unmeasured
     ]
-    return replace(comparison, reasons=(*comparison.reasons, *reasons))
+    return replace(
+        comparison,
+        reasons=(*comparison.reasons, *notes),
+        measured_on=request.measured_on if measure is not None else "",
+        measured_at=earlier.measured_at if measure is not None and known is not None else "",
+    )
+
+
+def _entries(request: ConversionRequest, names: Sequence[str]) -> list[_Entry]:
+    """One entry for each recipe, as the user named them."""
+    entries: list[_Entry] = []
+    for name in names:
+        recipe = load_recipe(name)
+        of_row = replace(request, recipe=name, judge_all=True, max_drop=None).absolute()
+        folder = of_row.recipe_file or recipe.name
+        if any(entry.folder == folder for entry in entries):
+            raise RecipeError(
+                f"two recipes are called {folder!r}", "Name each once, and rename one of the files."
+            )
+        entries.append(_Entry(folder, recipe, replace(of_row, out=request.out / folder)))
+    return entries
 
 
 def _convert_each(
     request: ConversionRequest,
-    folders: dict[str, str],
+    entries: Sequence[_Entry],
+    earlier: EarlierComparison,
     on_progress: Report,
-    measure: Measure | None,
-    latency_decides: bool,
+    latency: tuple[Measure | None, bool],
 ) -> list[RecipeRow]:
-    rows = []
-    errors = []
-    for folder, name in folders.items():
-        request_of_row = replace(
-            request, recipe=name, out=request.out / folder, judge_all=True, max_drop=None
-        ).absolute()
-        try:
-            report = _with_name(folder, on_progress)
-            conversion = _convert_once(request_of_row, report, measure, latency_decides)
-            rows.append(RecipeRow(folder, conversion))
-        except ConversionError as error:
-            # 4: this model or this data; anything else would befall the other recipes too.
-            if error.exit_code != ConversionError.exit_code:
-                raise
-            errors.append(error)
-            rows.append(RecipeRow(folder, None, f"{error}; {error.hint}"))
+    kind, digests = identify(request.model).kind, digest_inputs(request)
+    rows, errors = list[RecipeRow](), list[ConversionError]()
+    with Converter(request.out, several=True) as converter:
+        for number, entry in enumerate(entries, start=1):
+            report = _numbered(f"recipe {number} of {len(entries)}, {entry.folder}", on_progress)
+            digest = request_digest(entry.request, entry.recipe, digests)
+            try:
+                check_pairing(entry.recipe, request.model, kind)
+                conversion = earlier_conversion(entry.request, entry.recipe, digests)
+                if conversion is None:
+                    earlier.raise_refusal(digest)
+                    conversion = converter.convert(entry.request, entry.recipe, report, *latency)
+                rows.append(RecipeRow(entry.folder, conversion))
+            except ConversionError as error:
+                # 4: this model or this data; anything else would befall the other recipes too.
+                if error.exit_code != ConversionError.exit_code:
+                    raise
+                errors.append(error)
+                # Another time there may be more memory.
+                lasting = "" if isinstance(error, ChildDeathError) else digest
+                refused = f"{error}; {error.hint}"
+                rows.append(RecipeRow(entry.folder, None, refused, request_sha256=lasting))
     if len(errors) == len(rows):
         raise errors[0]
     return rows
+
+
+def _with_earlier_latency(
+    rows: Sequence[RecipeRow], earlier: EarlierComparison, measured_on: str
+) -> list[RecipeRow] | None:
+    """Rows with the latency of before; None where a file was not measured at this place."""
+    complete = []
+    for row in rows:
+        if row.conversion is not None:
+            latency = earlier.latency(row.conversion.model_sha256, measured_on)
+            if latency is None:
+                return None
+            row = replace(row, latency=latency)
+        complete.append(row)
+    return complete
+
+
+def _measure_rows(
+    rows: list[RecipeRow], measure: Measure, latency_decides: bool
+) -> tuple[list[RecipeRow], list[str]]:
+    try:
+        return _with_latency(rows, measure, latency_decides), []
+    except Exception as error:
+        # The table is worth having without this column, unless the column decides.
+        if latency_decides or not hasattr(error, "exit_code"):
+            raise
+        return rows, [f"latency was not measured: {error}"]
 
 
 def _with_latency(
@@ -119,76 +189,13 @@ def _with_latency(
         if isinstance(answer, FileRefusal):
             row = replace(row, unmeasured=answer.reason)
         elif answer is not None:
-            row = replace(row, latency_us=answer.latency_us.value)
+            row = replace(row, latency=answer)
         complete.append(row)
     return complete
 
 
-def _folders(names: Sequence[str]) -> dict[str, str]:
-    """Folder of each recipe (its name, or that of its file) to the recipe as the user named it."""
-    folders: dict[str, str] = {}
-    for name in names:
-        recipe = load_recipe(name)
-        folder = Path(name).stem if name.endswith(".toml") else recipe.name
-        if folder in folders:
-            raise RecipeError(
-                f"two recipes are called {folder!r}", "Name each once, and rename one of the files."
-            )
-        folders[folder] = name
-    return folders
-
-
-def _with_name(folder: str, on_progress: Report) -> Report:
+def _numbered(what: str, on_progress: Report) -> Report:
     def report(progress: Progress) -> None:
-        on_progress(replace(progress, stage=f"{folder}: {progress.stage}"))
+        on_progress(replace(progress, stage=f"{what}: {progress.stage}"))
 
     return report
-
-
-def _convert_once(
-    request: ConversionRequest,
-    on_progress: Report,
-    measure: Measure | None,
-    latency_decides: bool,
-) -> Conversion:
-    earlier = _earlier_conversion(request, check_request(request))
-    if earlier is not None:
-        return earlier
-    return convert(request, on_progress, measure, latency_decides)
-
-
-def _earlier_conversion(request: ConversionRequest, recipe: Recipe) -> Conversion | None:
-    """Read the whole conversion of equal inputs that is there already, or return None."""
-    if not (request.out / CONVERSION_NAME).exists():
-        return None
-    if recipe.wish.functions() or user_function_at(request.data) is not None:
-        return None  # the user's own code may give something else now
-    try:
-        earlier = read_conversion(request.out)
-    except (ConversionError, IntegrityError):
-        return None
-    inputs_now = (
-        recipe.plain_steps(),
-        recipe.wish.plain(),
-        request.seed,
-        request.image_range,
-        installed_versions(),
-        sha256_of(request.model),
-        sha256_of(request.data),
-    )
-    inputs_then = (
-        earlier.recipe_steps,
-        dict(earlier.task),
-        earlier.seed,
-        earlier.image_range,
-        dict(earlier.versions),
-        earlier.source_sha256,
-        earlier.data_sha256,
-    )
-    figures = earlier.output_figures or ([earlier.metric] if earlier.metric is not None else [])
-    scores = [score for metric in figures for score in metric.scores] or earlier.scores
-    splits = {score.split for score in scores if score.subject == FILE}
-    if request.keep_keras and not (request.out / KERAS_NAME).is_file():
-        return None
-    is_equal = inputs_now == inputs_then
-    return earlier if is_equal and len(splits) > 1 and VALIDATION in splits else None

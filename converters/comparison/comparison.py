@@ -10,6 +10,7 @@ from converters.errors import ConversionError
 from converters.evidence.conversion import Conversion
 from converters.judge.budget import judge_budget
 from converters.judge.paired import Drop, worst
+from converters.measure import FileFigures
 
 
 @dataclass(frozen=True)
@@ -22,10 +23,18 @@ class RecipeRow:
     """The conversion by this recipe; None where the recipe was refused."""
     refused: str = ""
     """Reason why there is no conversion, and what to do; "" where there is one."""
-    latency_us: float | None = None
-    """Latency of one inference, microseconds; None where it was not measured."""
+    latency: FileFigures | None = None
+    """Figures of the file; None where it was not measured."""
     unmeasured: str = ""
     """Reason why the file could not be measured; "" where it was, or where nobody measures."""
+    request_sha256: str = ""
+    """Digest of all that decided a refusal, which an equal request meets again; "" where another
+    attempt may succeed, and where nothing was refused."""
+
+    @property
+    def latency_us(self) -> float | None:
+        """Latency of one inference, microseconds; None where it was not measured."""
+        return None if self.latency is None else self.latency.latency_us.value
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,8 @@ class RecipeComparison:
     """Whether the chosen recipe keeps `max_drop` on the test samples too; True without it."""
     measured_on: str = ""
     """Place where latency was measured, in words; "" where nobody measured it."""
+    measured_at: str = ""
+    """Time of the measurement (UTC) where it was read from an earlier comparison; else ""."""
 
     def conversions(self) -> tuple[Conversion, ...]:
         """Return the conversions of the rows that have one."""
@@ -56,15 +67,15 @@ def choose_recipe(
 ) -> RecipeComparison:
     """Find the strongest conversion that loses no more accuracy than is allowed.
 
-    The validation samples choose; the test samples, which had no part in it, then tell whether the
-    chosen file holds. The strongest is the fastest where all were measured and latency decides,
-    else the one that needs the least memory on a board: file and tensors. The float model itself is
-    no candidate.
+    The validation samples say which files keep the budget. Of these, the strongest that keeps it on
+    the test samples, too, is chosen; where there is none, the strongest of all, which does not
+    hold. The float model itself is no candidate.
 
     Args:
         rows: One row for each recipe.
         max_drop: Largest loss of accuracy that is allowed, 0-1; None for any.
-        latency_decides: Whether the fastest is the strongest.
+        latency_decides: Whether the fastest is the strongest; otherwise it is the file that needs
+            the least memory on a board, for itself and its tensors.
 
     Returns:
         The comparison; its `chosen` is "" where no recipe keeps `max_drop`, or without `max_drop`.
@@ -86,12 +97,47 @@ def choose_recipe(
         reasons += [f"{row.name}: {reason}" for reason in verdict.reasons if not verdict.held]
     if not candidates:
         return RecipeComparison(tuple(rows), max_drop, "", tuple(reasons), False)
-    by_latency = latency_decides and all(row.latency_us is not None for row in candidates)
-    best = min(candidates, key=lambda row: _strength(row, by_latency))
-    assert best.conversion is not None
-    final = judge_budget(drop_on(best.conversion, TEST), max_drop)
-    reasons += [f"{best.name}: {reason}" for reason in final.reasons]
-    return RecipeComparison(tuple(rows), max_drop, best.name, tuple(reasons), final.held)
+    order, ties = rank_rows(candidates, latency_decides)
+    budgets = {row.name: judge_budget(_drop_of(row, TEST), max_drop) for row in order}
+    best = next((row for row in order if budgets[row.name].held), order[0])
+    passed_over = order[: order.index(best)] if budgets[best.name].held else []
+    for row in (*passed_over, best):
+        reasons += [f"{row.name}: {reason}" for reason in budgets[row.name].reasons]
+    reasons += [ties[best.name]] if best.name in ties else []
+    held = budgets[best.name].held
+    return RecipeComparison(tuple(rows), max_drop, best.name, tuple(reasons), held)
+
+
+def rank_rows(
+    rows: Sequence[RecipeRow], latency_decides: bool
+) -> tuple[list[RecipeRow], dict[str, str]]:
+    """Put rows with a conversion in order, the strongest first.
+
+    Args:
+        rows: Rows, each with a conversion.
+        latency_decides: Whether the fastest is the strongest, if all were measured. Files whose
+            latencies are not told apart are ranked by memory.
+
+    Returns:
+        The rows, and name of a row to the sentence that says from which faster or slower files it
+        is not told apart.
+    """
+    by_latency = latency_decides and all(row.latency is not None for row in rows)
+    if not by_latency:
+        return sorted(rows, key=_memory), {}
+    waiting, order, ties = list(rows), list[RecipeRow](), dict[str, str]()
+    while waiting:
+        fastest = min(waiting, key=lambda row: row.latency_us or 0.0)
+        group = [row for row in waiting if row is fastest or not _told_apart(fastest, row)]
+        best = min(group, key=_memory)
+        if len(group) > 1:
+            names = ", ".join(row.name for row in group)
+            ties[best.name] = (
+                f"the latencies of {names} are not told apart, so that memory decides between them"
+            )
+        order.append(best)
+        waiting.remove(best)
+    return order, ties
 
 
 def drop_on(conversion: Conversion, split: str) -> Drop:
@@ -112,11 +158,22 @@ def drop_on(conversion: Conversion, split: str) -> Drop:
     return worst(drops)
 
 
-def _strength(row: RecipeRow, by_latency: bool) -> tuple[float, int]:
-    """Less is stronger."""
+def _told_apart(first: RecipeRow, second: RecipeRow) -> bool:
+    """Whether two latencies can be trusted, and their intervals have nothing in common."""
+    figures = [row.latency for row in (first, second)]
+    if not all(figure is not None and figure.is_trusted for figure in figures):
+        return False
+    (one, other) = (figure.latency_us for figure in figures if figure is not None)
+    return one.high < other.low or other.high < one.low
+
+
+def _drop_of(row: RecipeRow, split: str) -> Drop:
+    assert row.conversion is not None
+    return drop_on(row.conversion, split)
+
+
+def _memory(row: RecipeRow) -> tuple[int, int]:
+    """Bytes of the file and its tensors on a board, then of the compressed file."""
     assert row.conversion is not None and row.conversion.cost is not None
     cost = row.conversion.cost
-    held_bytes = row.conversion.model_bytes + cost.peak_tensor_bytes
-    if by_latency and row.latency_us is not None:
-        return row.latency_us, held_bytes
-    return float(held_bytes), cost.compressed_bytes
+    return row.conversion.model_bytes + cost.peak_tensor_bytes, cost.compressed_bytes

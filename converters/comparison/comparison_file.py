@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ from converters import durable
 from converters.comparison.comparison import RecipeComparison, RecipeRow
 from converters.comparison.gain import gain_note
 from converters.data.task import ACCURACY, SEVERAL
+from converters.errors import ConversionError
 from converters.evidence.conversion import Conversion
 from converters.judge.metric import MetricScore
 from converters.judge.paired import worst
 from converters.judge.score import FILE, ORIGINAL, Score
+from converters.measure import FileFigures, figures_from_plain
 
 SCHEMA = 1
 COMPARISON_NAME = "comparison.json"
@@ -31,12 +34,11 @@ def plain_comparison(comparison: RecipeComparison) -> dict[str, Any]:
         "outputs": _outputs(first, ORIGINAL),
         "file_bytes": first.source_bytes,
         **dict.fromkeys(_COSTS),
-        "latency_us": None,
-        "latency_ratio": None,
+        **dict.fromkeys(_LATENCY),
         "refused": "",
         "notes": [],
     }
-    float_us = next((r.latency_us for r in comparison.rows if _is_float(r)), None)
+    floats = next((r.latency for r in comparison.rows if _is_float(r)), None)
     return {
         "schema": SCHEMA,
         "model": first.source,
@@ -51,7 +53,8 @@ def plain_comparison(comparison: RecipeComparison) -> dict[str, Any]:
         "held": comparison.held,
         "reasons": list(comparison.reasons),
         "measured_on": comparison.measured_on or None,
-        "rows": [original, *(_row(row, float_us, comparison.rows) for row in comparison.rows)],
+        "measured_at": _measured_at(comparison),
+        "rows": [original, *(_row(row, floats, comparison.rows) for row in comparison.rows)],
     }
 
 
@@ -63,6 +66,70 @@ _COSTS = (
     "sparsity",
     "distinct_per_channel",
 )
+
+_LATENCY = (
+    "latency_us",
+    "latency_interval_us",
+    "latency_verdict",
+    "latency_ratio",
+    "latency_ratio_interval",
+)
+
+
+@dataclass(frozen=True)
+class EarlierComparison:
+    """What an earlier comparison.json in a folder says; empty where there is none."""
+
+    measured_on: str = ""
+    """Place where its latencies were measured, in words; "" where they were not."""
+    measured_at: str = ""
+    """Time of that (UTC)."""
+    latencies: Mapping[str, FileFigures] = field(default_factory=dict)
+    """Digest of a .tflite to its figures."""
+    refusals: Mapping[str, str] = field(default_factory=dict)
+    """Digest of a request to the reason why it was refused, and what to do."""
+
+    def latency(self, sha256: str, measured_on: str) -> FileFigures | None:
+        """Return the figures of a file at a place; None where it was not measured there.
+
+        Args:
+            sha256: Digest of the .tflite.
+            measured_on: Place, in words.
+        """
+        return self.latencies.get(sha256) if self.measured_on == measured_on else None
+
+    def raise_refusal(self, request_sha256: str) -> None:
+        """Refuse a request that was refused before.
+
+        Args:
+            request_sha256: Digest of all that decides it; "" where that is not known.
+
+        Raises:
+            ConversionError: It was refused: its model, data, recipe and packages are the same.
+        """
+        refusal = self.refusals.get(request_sha256) if request_sha256 else None
+        if refusal is not None:
+            message, _, hint = refusal.rpartition("; ")
+            raise ConversionError(message, hint)
+
+
+def read_earlier_comparison(folder: Path) -> EarlierComparison:
+    """Read comparison.json; what is not there, is damaged or is older counts as empty."""
+    try:
+        plain = json.loads((folder / COMPARISON_NAME).read_text(encoding="utf-8"))
+        rows = plain["rows"][1:]
+        return EarlierComparison(
+            str(plain["measured_on"] or ""),
+            str(plain["measured_at"] or ""),
+            {
+                row["model_sha256"]: figures_from_plain(row["figures"])
+                for row in rows
+                if row["figures"]
+            },
+            {row["request_sha256"]: row["refused"] for row in rows if row["request_sha256"]},
+        )
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError):
+        return EarlierComparison()
 
 
 def write_comparison(comparison: RecipeComparison, folder: Path) -> Path:
@@ -87,13 +154,10 @@ def write_comparison(comparison: RecipeComparison, folder: Path) -> Path:
     return path
 
 
-def _row(row: RecipeRow, float_us: float | None, rows: Sequence[RecipeRow]) -> dict[str, Any]:
+def _row(row: RecipeRow, floats: FileFigures | None, rows: Sequence[RecipeRow]) -> dict[str, Any]:
     conversion = row.conversion
     gain = gain_note(row, rows)
     cost = asdict(conversion.cost) if conversion and conversion.cost else {}
-    ratio = None
-    if row.latency_us is not None and float_us:
-        ratio = row.latency_us / float_us
     return {
         "name": row.name,
         "scores": _scores(conversion, FILE) if conversion else {},
@@ -101,11 +165,38 @@ def _row(row: RecipeRow, float_us: float | None, rows: Sequence[RecipeRow]) -> d
         "outputs": _outputs(conversion, FILE) if conversion else {},
         "file_bytes": conversion.model_bytes if conversion else None,
         **{name: cost.get(name) for name in _COSTS},
-        "latency_us": row.latency_us,
-        "latency_ratio": ratio,
+        **_latency(row.latency, floats),
         "refused": row.refused,
         "notes": [*(conversion.warnings if conversion else ()), *([gain] if gain else [])],
+        "model_sha256": conversion.model_sha256 if conversion else None,
+        "figures": asdict(row.latency) if row.latency else None,
+        "request_sha256": row.request_sha256,
     }
+
+
+def _latency(figures: FileFigures | None, floats: FileFigures | None) -> dict[str, Any]:
+    if figures is None:
+        return dict.fromkeys(_LATENCY)
+    time = figures.latency_us
+    plain: dict[str, Any] = {
+        **dict.fromkeys(_LATENCY),
+        "latency_us": time.value,
+        "latency_interval_us": [time.low, time.high],
+        "latency_verdict": figures.verdict,
+    }
+    if floats is not None and floats.latency_us.value:
+        base = floats.latency_us
+        plain["latency_ratio"] = time.value / base.value
+        if figures is not floats and base.low:
+            plain["latency_ratio_interval"] = [time.low / base.high, time.high / base.low]
+    return plain
+
+
+def _measured_at(comparison: RecipeComparison) -> str | None:
+    if not any(row.latency for row in comparison.rows):
+        return None
+    now = datetime.now(timezone.utc)
+    return comparison.measured_at or now.isoformat(" ", timespec="seconds").replace("+00:00", "")
 
 
 def _is_float(row: RecipeRow) -> bool:

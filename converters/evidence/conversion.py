@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -124,12 +125,29 @@ class Conversion:
     accuracies are None, and there are drops for each output."""
     sandbox: str = ""
     """Limits of the process that converted, or reason for having none; "" in old files."""
+    recipe_file: str = ""
+    """Name of the user's recipe file without its suffix; "" for a built-in recipe."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Name of each other file beside the .tflite to its digest; without model.toml, which users
+    edit."""
+    evidence_sha256: str = ""
+    """Digest of the request and of all other fields of conversion.json: an equal request whose
+    evidence has this digest is not converted again. "" where code of the user's own decides."""
     schema: int = field(default=SCHEMA)
     """Version of conversion.json."""
 
+    @property
+    def recipe_label(self) -> str:
+        """Name of the recipe for a person, with its steps where it is from the user's file."""
+        return f"{self.recipe_file} ({self.recipe})" if self.recipe_file else self.recipe
 
-def write_conversion(conversion: Conversion) -> Path:
+
+def write_conversion(conversion: Conversion, request_sha256: str = "") -> Path:
     """Write conversion.json beside the model, with paths relative to that folder.
+
+    Args:
+        conversion: The conversion.
+        request_sha256: Digest of all that decided it; "" where it is not to be found again.
 
     Raises:
         HostDiskError: The disk is full or read-only.
@@ -138,9 +156,34 @@ def write_conversion(conversion: Conversion) -> Path:
     plain = asdict(conversion)
     plain["model"] = conversion.model.name
     plain["golden"] = None if conversion.golden is None else conversion.golden.name
+    plain["evidence_sha256"] = _evidence_digest(plain, request_sha256)
     path = folder / CONVERSION_NAME
     durable.write(path, (json.dumps(plain, indent=2) + "\n").encode())
     return path
+
+
+def is_unchanged(folder: Path, request_sha256: str) -> bool:
+    """Whether conversion.json is of this very request, and nothing beside it was changed.
+
+    Args:
+        folder: Folder of a conversion that `read_conversion` reads.
+        request_sha256: Digest of all that decides a conversion.
+    """
+    plain = _read_object(folder / CONVERSION_NAME)
+    digest, files = plain.get("evidence_sha256"), plain.get("files")
+    if not digest or digest != _evidence_digest(plain, request_sha256):
+        return False
+    assert isinstance(files, dict)
+    paths = {folder / Path(name).name: sha256 for name, sha256 in files.items()}
+    return all(path.is_file() and sha256_of(path) == sha256 for path, sha256 in paths.items())
+
+
+def _evidence_digest(plain: Mapping[str, Any], request_sha256: str) -> str:
+    if not request_sha256:
+        return ""
+    others = {name: value for name, value in plain.items() if name != "evidence_sha256"}
+    content = json.dumps([request_sha256, others], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def read_conversion(folder: Path) -> Conversion:

@@ -64,6 +64,14 @@ class Recipe:
         """Name that decodes to the steps."""
         return "_".join(step.label for step in self.steps) or FLOAT_NAME
 
+    def label(self, file_name: str) -> str:
+        """Return its name for a person, with its steps where it is from the user's file.
+
+        Args:
+            file_name: Name of the user's file without its suffix; "" for a built-in recipe.
+        """
+        return f"{file_name} ({self.name})" if file_name else self.name
+
     @property
     def asks_latency(self) -> bool:
         """Whether a step of it goes by latency."""

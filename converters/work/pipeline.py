@@ -63,6 +63,7 @@ from converters.training.several_machines import WorkerGroup, join_workers
 from converters.versions import installed_versions
 from converters.work.budget_loop import make_within_budget
 from converters.work.maker import Maker, RecipeResult
+from converters.work.reuse import request_digest
 from converters.work.step_keys import StepKeys, row_digests
 
 #: Use of the samples of each split, in words.
@@ -101,7 +102,9 @@ def _convert(
 ) -> Conversion | None:
     report = workers.report
     recipe = load_recipe(request.recipe)
-    source, dataset, selections = open_inputs(request, recipe, report)
+    source = open_model(request, recipe.wish, report)
+    dataset = open_data(request, recipe, source, report)
+    selections = select_samples(dataset, recipe, request)
     read = dataset.read(selections, report)
     samples = with_own_answers(source, source.form(recipe.wish), dataset, read, report)
     data_sha256 = dataset.content_sha256 or sha256_of(request.data)
@@ -141,9 +144,15 @@ def _convert(
             *write_model_toml(work, request.out, card),
         ),
         attempts=attempts,
+        files=_file_digests(work),
     )
-    write_conversion(conversion)
+    write_conversion(conversion, request_digest(request, recipe))
     return conversion
+
+
+def _file_digests(work: Path) -> dict[str, str]:
+    paths = [work / name for name in (GOLDEN_NAME, KERAS_NAME)]
+    return {path.name: sha256_of(path) for path in paths if path.is_file()}
 
 
 def _maker(
@@ -189,35 +198,56 @@ def _warnings(request: ConversionRequest, result: RecipeResult) -> tuple[str, ..
     )
 
 
-def open_inputs(
-    request: ConversionRequest, recipe: Recipe, report: Report
-) -> tuple[LoadedModel, Dataset, dict[str, Selection]]:
-    """Load the model, look through the data, and select the samples that are needed.
+def open_model(request: ConversionRequest, wish: TaskWish, report: Report) -> LoadedModel:
+    """Load the model.
 
     Args:
-        request: Model, data and options, with absolute paths.
-        recipe: The recipe of the request.
+        request: Model, with an absolute path.
+        wish: Statements of the recipe, which name the user's own layers.
         report: Called with each progress.
 
-    Returns:
-        The model, the data, and use of samples to the selection of them.
-
     Raises:
-        ConversionError: The model or the data does not fit.
+        ConversionError: The model does not fit.
     """
     report(Progress("load model", 0, 0))
-    source = load_model(identify(request.model), custom_objects(recipe.wish))
+    return load_model(identify(request.model), custom_objects(wish))
+
+
+def open_data(
+    request: ConversionRequest, recipe: Recipe, source: LoadedModel, report: Report
+) -> Dataset:
+    """Check that the recipe fits the model, and look through the data.
+
+    Args:
+        request: Data and options, with absolute paths.
+        recipe: The recipe.
+        source: The model.
+        report: Called with each progress.
+
+    Raises:
+        ConversionError: The model, the recipe or the data does not fit.
+    """
     # Again, as only loading shows whether a SavedModel is of Keras layers alone.
     check_pairing(recipe, request.model, source.kind)
     report(Progress("read data", 0, 0))
     form = source.form(recipe.wish)
     check_inputs_outputs(recipe, source)
-    dataset = open_dataset(request.data, form, request.image_range, request.seed)
-    return source, dataset, _select(dataset, recipe, request)
+    return open_dataset(request.data, form, request.image_range, request.seed)
 
 
-def _select(dataset: Dataset, recipe: Recipe, request: ConversionRequest) -> dict[str, Selection]:
-    """Select the samples that are needed: reading more would only cost time and memory."""
+def select_samples(
+    dataset: Dataset, recipe: Recipe, request: ConversionRequest
+) -> dict[str, Selection]:
+    """Select the samples that are needed: reading more would only cost time and memory.
+
+    Args:
+        dataset: The data.
+        recipe: The recipe.
+        request: Options of the conversion.
+
+    Returns:
+        Use of samples to the selection of them.
+    """
     labels = dataset.labels
     steps = recipe.steps if request.max_drop is None else may_be_tried(recipe)
     uses = {use for step in steps for use in step.needs}
@@ -278,5 +308,6 @@ def _evidence(
         task=result.recipe.wish.plain(),
         metric=judgement.metric,
         output_figures=judgement.outputs,
+        recipe_file=request.recipe_file,
         sandbox=os.environ.get(SANDBOX_VARIABLE, ""),
     )

@@ -31,9 +31,14 @@ class Plan:
     samples: Mapping[str, int]
     """Use of samples to their number."""
     seconds: float
-    """Estimate of the whole time without the reading of the data."""
+    """Estimate of the whole time without the reading of the samples."""
     memory_bytes: int
     """Estimate of the peak memory of the conversion's process."""
+    startup_seconds: float = 0.0
+    """Part of `seconds` that several recipes need once: TensorFlow and the model are loaded."""
+    refused: str = ""
+    """Reason why the recipe does not take the model or the data, and what to do; "" where it
+    does."""
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Plan:

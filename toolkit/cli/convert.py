@@ -13,6 +13,7 @@ from toolkit.cli.options import ShareRange, as_json, converting, file_path
 from toolkit.report import words
 from toolkit.report.conversion import describe_budget, describe_conversion
 from toolkit.report.exit_code import EXIT_REFUSED
+from toolkit.report.plan import describe_plans
 from toolkit.report.recipe_comparison import describe_recipe_comparison
 
 if TYPE_CHECKING:
@@ -111,19 +112,26 @@ def _do(
 
 
 def _convert(request: ConversionRequest, measures: Target, as_json: bool) -> int:
-    from converters.process import convert
+    from converters.process import convert, find_conversion
     from toolkit.measure.host_latency import THIS_COMPUTER, measure_on
     from toolkit.progress import forward
 
-    _note_replaced(request.out)
-    with output.progress() as show:
-        conversion = convert(
-            request,
-            forward(show),
-            measure_on(measures, show),
-            # This computer is fast at other things than a board.
-            latency_decides=measures is not THIS_COMPUTER,
+    conversion = find_conversion(request)
+    if conversion is not None:
+        output.note(
+            f"{words.path(request.out)} holds this conversion already, every file with its digest; "
+            "nothing is repeated"
         )
+    else:
+        _note_replaced(request.out)
+        with output.progress() as show:
+            conversion = convert(
+                request,
+                forward(show),
+                measure_on(measures, show),
+                # This computer is fast at other things than a board.
+                latency_decides=measures is not THIS_COMPUTER,
+            )
     budget = conversion.budget
     for warning in (*conversion.warnings, *(budget.reasons if budget else ())):
         output.warn(warning)
@@ -142,7 +150,7 @@ def _note_replaced(out: Path) -> None:
     from device_agent.contract.codes import IntegrityError
 
     try:
-        earlier = read_conversion(out).recipe
+        earlier = read_conversion(out).recipe_label
     except (ConversionError, IntegrityError):
         return
     output.note(f"{words.path(out)} holds a conversion by {earlier}, which will be replaced")
@@ -153,25 +161,12 @@ def _plan(request: ConversionRequest, names: tuple[str, ...], as_json: bool) -> 
     from toolkit.progress import forward
 
     with output.progress() as show:
-        plans = [
-            plan(replace(request, recipe=name, judge_all=len(names) > 1), forward(show))
-            for name in names
-        ]
+        plans = plan(replace(request, judge_all=len(names) > 1), names, forward(show))
+    plain = [asdict(entry) for entry in plans]
     if as_json:
-        output.print_json({"schema": 1, "plans": [asdict(plan) for plan in plans]})
-        return 0
-    for one in plans:
-        rows = [
-            [
-                step.kind,
-                ", ".join(f"{k} {v}" for k, v in step.values.items()),
-                f"{step.seconds:g} s",
-            ]
-            for step in one.steps
-        ]
-        total = f"about {one.seconds:g} s and {words.size(one.memory_bytes)} of memory"
-        output.table(f"{one.recipe}: {total}", ["step", "values", "about"], rows)
-        output.say(", ".join(f"{use} {count}" for use, count in one.samples.items()))
+        output.print_json({"schema": 1, "plans": plain})
+    else:
+        output.print_blocks(describe_plans(plain))
     return 0
 
 
@@ -192,7 +187,6 @@ def _compare(
             # This computer is fast at other things than a board: only a board's figures decide.
             latency_decides=measures is not THIS_COMPUTER,
         )
-    comparison = replace(comparison, measured_on=request.measured_on)
     path = write_comparison(comparison, request.out)
     plain = plain_comparison(comparison)
     for note in dict.fromkeys(note for row in plain["rows"] for note in row["notes"]):

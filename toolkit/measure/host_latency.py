@@ -11,6 +11,7 @@ from converters.errors import ConversionError
 from converters.formats import read_model_file
 from converters.measure import Figure, FileFigures, FileRefusal, Measure
 from device_agent.contract.codes import CHILD_DIED, CHILD_TIMEOUT, MODEL_REFUSED
+from device_agent.contract.facts import Facts
 from targets.agent_client import AgentError
 from targets.device import Device
 from targets.inventory import LOCAL, Target
@@ -20,6 +21,7 @@ from targets.staged_file import StagedFile
 from toolkit.admission import admit
 from toolkit.judge.energy import energy_of
 from toolkit.judge.statistics import PROCESSES, latency, median_interval
+from toolkit.judge.verdict import judge_runs
 from toolkit.measure.compare import draw_order
 from toolkit.measure.ready import open_board, ready
 from toolkit.measure.rows import one_process
@@ -60,6 +62,7 @@ def measure_on(target: Target = THIS_COMPUTER, on_progress: OnProgress = no_prog
             return [refusals[number] for number in range(len(paths))]
         runs: dict[int, list[BoardRun]] = {}
         with open_board(target, on_progress) as device:
+            facts = device.facts
             for number, model in models.items():
                 with _refuse_file(refusals, number):
                     admit(model, device)
@@ -69,7 +72,7 @@ def measure_on(target: Target = THIS_COMPUTER, on_progress: OnProgress = no_prog
                 staged = dict(zip(admitted, board.staged, strict=True))
                 runs = _run_in_turn(device, staged, refusals, on_progress)
         return [
-            refusals[number] if number in refusals else _figures(runs[number])
+            refusals[number] if number in refusals else _figures(facts, runs[number])
             for number in range(len(paths))
         ]
 
@@ -106,13 +109,16 @@ def _run_in_turn(
     return runs
 
 
-def _figures(runs: Sequence[BoardRun]) -> FileFigures:
+def _figures(facts: Facts, runs: Sequence[BoardRun]) -> FileFigures:
     time = latency([run.samples_ns for run in runs])
+    verdict = judge_runs(facts, runs, time)
     energies = [energy.gross_uj for run in runs if (energy := energy_of([run])) is not None]
     return FileFigures(
         Figure(time.median_us, *time.interval_us),
         _figure([float(run.run.peak_rss_bytes) for run in runs]),
         _figure(energies) if len(energies) == len(runs) else None,
+        verdict.kind,
+        verdict.reasons,
     )
 
 

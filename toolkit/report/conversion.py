@@ -42,16 +42,18 @@ def describe_conversion(conversion: Conversion) -> list[Block]:
             ["multiply-accumulates", "", f"{conversion.cost.macs:,}"],
             ["peak of tensors", "", words.size(conversion.cost.peak_tensor_bytes)],
         ]
-    title = f"{words.path(conversion.model)} by {conversion.recipe}"
+    title = f"{words.path(conversion.model)} by {conversion.recipe_label}"
     return [Table(title, ["", "given", "the file"], rows)]
 
 
 def describe_budget(conversion: Conversion) -> list[Block]:
     """Return whether the budget was held, and the recipes that were tried for it."""
     budget, blocks = conversion.budget, list[Block]()
-    if budget is not None and budget.held:
-        allowed = f"at most {budget.max_drop:.2%} lost"
-        blocks.append(f"--max-drop: held, {allowed} on the {budget.split} samples")
+    if budget is not None:
+        verdict = "held, at most" if budget.held else "not held, more than"
+        blocks.append(
+            f"--max-drop: {verdict} {budget.max_drop:.2%} lost on the {budget.split} samples"
+        )
     if len(conversion.attempts) < 2:
         return blocks
     rows = []

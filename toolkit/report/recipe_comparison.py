@@ -28,9 +28,8 @@ _COST_HEADS = (
     "parameters",
     "MACs",
     "peak tensors",
-    "latency",
-    "ratio",
 )
+_LATENCY_HEADS = ("recipe", "latency", "interval (97 %)", "ratio", "verdict")
 _NONE = "–"
 
 
@@ -41,16 +40,23 @@ def describe_recipe_comparison(plain: dict[str, Any], path: Path) -> list[Block]
         plain: Contents of comparison.json.
         path: File that they are written to.
     """
-    title = f"Cost; latency on {plain['measured_on']}, one thread; ratio to float32"
+    rows = [row for row in plain["rows"] if not row["refused"]]
     blocks: list[Block] = [
         judgement_table(plain),
-        Table(title, _COST_HEADS, [_cost_cells(row) for row in plain["rows"]]),
+        Table("Cost", _COST_HEADS, [_cost_cells(row) for row in rows]),
     ]
-    blocks += [f"{row['name']}: {row['refused']}" for row in plain["rows"] if row["refused"]]
+    if plain["measured_on"]:
+        title = f"Latency on {plain['measured_on']}, one thread; ratio to float32"
+        cells = [_latency_cells(row) for row in rows[1:]]
+        blocks.append(Table(title, _LATENCY_HEADS, cells))
+    blocks += [f"no {row['name']}: {row['refused']}" for row in plain["rows"] if row["refused"]]
     if plain["chosen"]:
         blocks.append(f"chosen: {plain['chosen']} ({path.parent / plain['chosen']})")
     elif plain["max_drop"] is not None:
         blocks.append("chosen: none, every recipe loses more than is allowed")
+    if plain["max_drop"] is not None:
+        verdict = "held, at most" if plain["held"] else "not held, more than"
+        blocks.append(f"--max-drop: {verdict} {plain['max_drop']:.2%} lost on the test samples")
     return [*blocks, f"written: {path}"]
 
 
@@ -60,7 +66,7 @@ def judgement_table(plain: dict[str, Any]) -> Table:
     Args:
         plain: Contents of comparison.json.
     """
-    rows = plain["rows"]
+    rows = [row for row in plain["rows"] if not row["refused"]]
     if plain["metric"] == "accuracy":
         return Table("Accuracy", _ACCURACY_HEADS, [_accuracy_cells(row) for row in rows])
     if rows[0].get("outputs"):
@@ -69,15 +75,12 @@ def judgement_table(plain: dict[str, Any]) -> Table:
             for row in rows
             for name, of_output in row["outputs"].items()
         ]
-        refused = [[row["name"], *[_NONE] * 6] for row in rows if not row["outputs"]]
-        return Table("Outputs", _OUTPUT_HEADS, cells + refused)
+        return Table("Outputs", _OUTPUT_HEADS, cells)
     return Table(plain["metric"], _METRIC_HEADS, [_metric_cells(row) for row in rows])
 
 
 def _accuracy_cells(row: dict[str, Any]) -> list[str]:
     scores = row["scores"]
-    if not scores:
-        return [row["name"], *[_NONE] * 7]
     shares = [
         f"{100 * scores[split]['accuracy']:.2f}" if split in scores else _NONE
         for split in ("train", "validation", "test")
@@ -91,8 +94,6 @@ def _accuracy_cells(row: dict[str, Any]) -> list[str]:
 
 def _metric_cells(row: dict[str, Any]) -> list[str]:
     scores = row["scores"]
-    if not scores:
-        return [row["name"], *[_NONE] * 4]
     values = [
         f"{scores[split]['value']:.4g}" if split in scores else _NONE
         for split in ("train", "validation", "test")
@@ -120,6 +121,15 @@ def _cost_cells(row: dict[str, Any]) -> list[str]:
         cell("parameters", "{:,}".format),
         cell("macs", "{:,}".format),
         cell("peak_tensor_bytes", words.size),
-        cell("latency_us", words.duration),
-        cell("latency_ratio", "{:.2f}".format),
     ]
+
+
+def _latency_cells(row: dict[str, Any]) -> list[str]:
+    if row["latency_us"] is None:
+        return [row["name"], *[_NONE] * 4]
+    low, high = (words.duration(bound) for bound in row["latency_interval_us"])
+    ratio = _NONE if row["latency_ratio"] is None else f"{row['latency_ratio']:.2f}"
+    if row["latency_ratio_interval"] is not None:
+        ratio += " ({:.2f}–{:.2f})".format(*row["latency_ratio_interval"])
+    latency = words.duration(row["latency_us"])
+    return [row["name"], latency, f"{low} to {high}", ratio, row["latency_verdict"]]

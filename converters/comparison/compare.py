@@ -153,7 +153,8 @@ def _with_earlier_latency(
     complete = []
     for row in rows:
         if row.conversion is not None:
-            latency = earlier.latency(row.conversion.model_sha256, measured_on)
+            sha256 = row.conversion.model_sha256
+            latency = earlier.latency(row.name, sha256, measured_on)
             if latency is None:
                 return None
             row = replace(row, latency=latency)

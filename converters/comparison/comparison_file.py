@@ -84,19 +84,22 @@ class EarlierComparison:
     """Place where its latencies were measured, in words; "" where they were not."""
     measured_at: str = ""
     """Time of that (UTC)."""
-    latencies: Mapping[str, FileFigures] = field(default_factory=dict)
-    """Digest of a .tflite to its figures."""
+    latencies: Mapping[tuple[str, str], FileFigures] = field(default_factory=dict)
+    """Name of a row and digest of its .tflite to its figures."""
     refusals: Mapping[str, str] = field(default_factory=dict)
     """Digest of a request to the reason why it was refused, and what to do."""
 
-    def latency(self, sha256: str, measured_on: str) -> FileFigures | None:
+    def latency(self, name: str, sha256: str, measured_on: str) -> FileFigures | None:
         """Return the figures of a file at a place; None where it was not measured there.
 
         Args:
+            name: Name of its row.
             sha256: Digest of the .tflite.
             measured_on: Place, in words.
         """
-        return self.latencies.get(sha256) if self.measured_on == measured_on else None
+        if self.measured_on != measured_on:
+            return None
+        return self.latencies.get((name, sha256))
 
     def raise_refusal(self, request_sha256: str) -> None:
         """Refuse a request that was refused before.
@@ -122,7 +125,7 @@ def read_earlier_comparison(folder: Path) -> EarlierComparison:
             str(plain["measured_on"] or ""),
             str(plain["measured_at"] or ""),
             {
-                row["model_sha256"]: figures_from_plain(row["figures"])
+                (row["name"], row["model_sha256"]): figures_from_plain(row["figures"])
                 for row in rows
                 if row["figures"]
             },

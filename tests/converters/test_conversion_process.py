@@ -16,11 +16,12 @@ from typing import Any
 
 import pytest
 
-from converters import durable, process
+from converters import child, durable, process
+from converters.child import ConversionBugError
 from converters.errors import ConversionError, HostDiskError, MissingConvertExtraError
 from converters.evidence.conversion import Conversion
 from converters.evidence.model_toml import card_beside
-from converters.process import ConversionBugError, convert
+from converters.process import convert
 from converters.progress import Progress
 from converters.recipe.recipe import RecipeError, load_recipe
 from converters.request import ConversionRequest
@@ -73,7 +74,7 @@ def test_cheap_refusals_come_at_once(
     message: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(process, "_start", lambda *_: pytest.fail("a child was started"))
+    monkeypatch.setattr(child, "start_process", lambda *_: pytest.fail("a child was started"))
     with pytest.raises(error, match=message) as caught:
         convert(replace(digits_request, **{"out": tmp_path / "out", **change}))
     assert caught.value.exit_code == exit_code
@@ -118,9 +119,9 @@ def test_figures_for_tensorboard_need_its_extra(
 def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Children that `convert` starts."""
     children = []
-    start = process._start
+    start = child.start_process
     monkeypatch.setattr(
-        process, "_start", lambda *args: children.append(start(*args)) or children[-1]
+        child, "start_process", lambda *args: children.append(start(*args)) or children[-1]
     )
     return children
 
@@ -211,10 +212,10 @@ def test_an_interrupted_conversion_leaves_nothing(
     parent = start_parent(replace(digits_request, recipe="qat_w8a8", out=out))
     with parent:
         wait_for_stage(parent, stage)
-        child = last_child_of(parent.pid)
+        pid = last_child_of(parent.pid)
         parent.send_signal(number)
         parent.wait(60)
-    assert ends_within(60, lambda: not is_running(child))
+    assert ends_within(60, lambda: not is_running(pid))
     if number == signal.SIGINT:
         assert parent.returncode != 0
         assert not out.exists()

@@ -14,9 +14,15 @@ from typing import Any
 
 import pytest
 
-from converters import process
+from converters import child as child_module
 from converters.errors import ConversionError
-from converters.measure import Figure, FileFigures, FileRefusal, measure_in_parent
+from converters.measure import (
+    Figure,
+    FileFigures,
+    FileRefusal,
+    answer_measure,
+    measure_in_parent,
+)
 
 #: Asks as the steps of a conversion do, and tells what it was answered.
 CHILD = """
@@ -68,11 +74,11 @@ def ask(tmp_path: Path) -> Iterator[Any]:
         start_new_session=True,
     ) as child:
         try:
-            yield lambda measure: process._talk(
-                child, {"work": str(tmp_path / "work")}, lambda _: None, measure
-            )
+            yield lambda measure: child_module.talk(
+                child, json.dumps({"work": str(tmp_path / "work")}), lambda _: None, measure
+            )[0]
         finally:
-            process._end(child)
+            child_module.end_process(child)
 
 
 def test_files_are_measured_where_the_conversion_was_asked_for(ask: Callable[..., Any]) -> None:
@@ -91,7 +97,7 @@ def test_a_board_that_fails_is_an_error_of_the_conversion(ask: Callable[..., Any
         raise BoardError("pi is off")
 
     answer = ask(measure)
-    error = process._error_of(answer)
+    error = child_module.error_of(answer)
     assert isinstance(error, ConversionError)
     assert str(error) == "no latency: pi is off"
     assert (error.hint, error.exit_code) == ("Plug it in.", 6)
@@ -104,7 +110,7 @@ def test_a_bug_of_whoever_measures_is_theirs(ask: Callable[..., Any]) -> None:
 
 def test_a_file_that_is_needed_and_refused_is_an_error_of_the_conversion(ask: Any) -> None:
     answer = ask(lambda paths: [figures(1.0), FileRefusal("b: is no model", "Look at it.", 7)])
-    error = process._error_of(answer)
+    error = child_module.error_of(answer)
     assert str(error) == "no latency: b: is no model"
     assert (error.hint, error.exit_code) == ("Look at it.", 7)
 
@@ -115,7 +121,7 @@ def test_figures_and_refusals_arrive_as_they_were_sent() -> None:
         FileRefusal("b: is no model", "Look at it."),
         replace(figures(2.0), energy_uj=Figure(5.0, 4.0, 6.0)),
     ]
-    line = process.answer_measure({"paths": ["a", "b", "c"]}, lambda paths: answers)
+    line = answer_measure({"paths": ["a", "b", "c"]}, lambda paths: answers)
     assert line.count("\n") == 1
     events, said = [], queue.SimpleQueue()
     said.put(json.loads(line))

@@ -19,6 +19,7 @@ from typing import IO, Any
 from unittest import mock
 
 from converters import __main__ as program
+from converters import child as child_module
 from converters import process
 from converters.errors import ConversionError
 from converters.evidence.conversion import Conversion
@@ -54,6 +55,14 @@ class _Staying:
         )
         self.stdin, self.stdout = self._child.stdin, self._child.stdout
 
+    @property
+    def returncode(self) -> int | None:
+        return self._child.returncode
+
+    def poll(self) -> int | None:
+        """None while it runs."""
+        return self._child.poll()
+
     def wait(self) -> None:
         """It has answered; only a crash ends it."""
         if self._child.poll() is not None:
@@ -77,8 +86,8 @@ def convert(
 ) -> Conversion:
     """As `converters.process.convert`."""
     with (
-        mock.patch.object(process, "_start", _start),
-        mock.patch.object(process, "_end", lambda child: None),
+        mock.patch.object(child_module, "start_process", _start),
+        mock.patch.object(child_module, "end_process", lambda child: None),
     ):
         try:
             return process.convert(request, on_progress, measure, latency_decides)
@@ -89,7 +98,7 @@ def convert(
             raise
 
 
-def _start(work: Path, log: IO[bytes], sandbox: Sandbox) -> Any:
+def _start(work: Path, log: IO[bytes], sandbox: Sandbox, stays: bool) -> Any:
     if _children and _children[0].orders == _MOST:
         end()
     if not _children:
@@ -116,9 +125,8 @@ def main() -> None:
     while True:
         order = said.get()
         tempfile.tempdir = os.environ["TMPDIR"] = order["work"]
-        request = ConversionRequest.from_json(order["request"])
         measure = measure_in_parent(answer, said) if order["measures"] else None
-        ended = program._outcome(request, Path(order["work"]), order["task"], answer, measure)
+        ended = program._outcome(order, answer, measure)
         tf_keras.backend.clear_session()
         keras.utils.clear_session()
         answer(ended)

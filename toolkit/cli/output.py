@@ -9,7 +9,7 @@ import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 import click
 
@@ -155,7 +155,9 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
         say(title)  # a line of its own: a table would break it at its own width
     rich_table, cells = RichTable(box=box.SIMPLE_HEAD), list(rows)
     for position, column in enumerate(columns):
-        rich_table.add_column(column, justify="left" if position == 0 else "right")
+        # A name that is cut or broken cannot be used in the next command.
+        justify: Literal["left", "right"] = "right" if position else "left"
+        rich_table.add_column(column, justify=justify, no_wrap=position == 0)
     for row in cells:
         rich_table.add_row(*row)
     needed = Console(width=_WIDEST).measure(rich_table)

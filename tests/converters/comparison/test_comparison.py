@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import pytest
 
-from converters.comparison import compare as module
 from converters.comparison.compare import compare_recipes
 from converters.comparison.comparison import RecipeRow, choose_recipe
 from converters.comparison.comparison_file import plain_comparison, write_comparison
@@ -19,18 +16,11 @@ from converters.comparison.gain import gain_note
 from converters.errors import ConversionError
 from converters.judge.paired import Drop
 from converters.measure import Figure, FileFigures, FileRefusal
+from converters.process import Converter
 from converters.recipe.recipe import RecipeError
 from converters.request import ConversionRequest
-from tests.converters import warm
 
 NAMES = ("float32", "ptq_w8a8", "ptq_f16")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_process() -> Iterator[Any]:
-    """For all of these conversions."""
-    with mock.patch.object(module, "convert", warm.convert):
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +76,7 @@ def test_what_is_there_already_is_not_made_again(
     compared: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request, comparison = compared
-    monkeypatch.setattr(module, "convert", lambda *_: pytest.fail("it was converted again"))
+    monkeypatch.setattr(Converter, "convert", lambda *_: pytest.fail("it was converted again"))
     again = compare_recipes(request, NAMES)
     assert again.conversions() == comparison.conversions()
 
@@ -95,13 +85,14 @@ def test_another_seed_is_another_conversion(
     compared: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request, comparison = compared
-    monkeypatch.setattr(module, "convert", lambda *_: comparison.conversions()[0])
+    monkeypatch.setattr(Converter, "convert", lambda *_: comparison.conversions()[0])
     again = compare_recipes(replace(request, seed=7), ("float32", "ptq_f16"))
     assert again.conversions()[1] == comparison.conversions()[0]
 
 
-def figures(latency_us: Any) -> Any:
-    return FileFigures(Figure(latency_us, latency_us, latency_us), Figure(1e6, 1e6, 1e6))
+def figures(latency_us: float, half: float = 0.0, verdict: str = "VALID") -> FileFigures:
+    latency = Figure(latency_us, latency_us - half, latency_us + half)
+    return FileFigures(latency, Figure(1e6, 1e6, 1e6), verdict=verdict)
 
 
 def test_latency_is_what_the_caller_measures(compared: tuple[Any, ...]) -> None:
@@ -184,7 +175,7 @@ def test_a_table_without_latency_is_still_a_table_unless_latency_decides(
 def by(row: Any, name: str, microseconds: float, *kinds: Any) -> Any:
     """The row as if it came of these steps."""
     conversion = replace(row.conversion, recipe_steps=tuple({"kind": kind} for kind in kinds))
-    return replace(row, name=name, conversion=conversion, latency_us=microseconds)
+    return replace(row, name=name, conversion=conversion, latency=figures(microseconds))
 
 
 def test_zeros_that_make_nothing_faster_are_told_with_the_measured_ratio(
@@ -199,7 +190,7 @@ def test_zeros_that_make_nothing_faster_are_told_with_the_measured_ratio(
     assert gain_note(fast, (plain, slow, fast)) == ""
     assert gain_note(plain, (plain, slow, fast)) == ""
     assert gain_note(slow, (slow, fast)) == ""  # nothing to hold it against
-    assert gain_note(replace(slow, latency_us=None), (plain, slow)) == ""
+    assert gain_note(replace(slow, latency=None), (plain, slow)) == ""
     rows = plain_comparison(replace(compared[1], rows=(plain, slow)))["rows"]
     assert note in rows[2]["notes"]
 

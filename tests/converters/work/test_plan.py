@@ -16,7 +16,7 @@ def test_a_plan_tells_steps_samples_time_and_memory_and_writes_nothing(
     digits_request: ConversionRequest, tmp_path: Path
 ) -> None:
     request = replace(digits_request, recipe="sparse80_qat_w8a8", out=tmp_path / "out")
-    planned = plan(request)
+    (planned,) = plan(request)
     assert planned.recipe == "sparse80_qat_w8a8"
     assert [step.kind for step in planned.steps] == ["sparse", "qat_w8a8"]
     assert planned.steps[0].values["sparsity"] == 0.8

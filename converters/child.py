@@ -127,7 +127,7 @@ class Child:
         if answer is None:
             raise _death(code or 0, self._log, log_start)
         if answer["event"] == "error":
-            raise error_of(answer)
+            raise answer_error(answer)
         if answer["event"] == "bug":
             raise ConversionBugError(f"the conversion failed:\n{answer['traceback']}")
         return answer
@@ -272,7 +272,7 @@ def _death(code: int, log: IO[bytes], log_start: int) -> ChildDeathError:
     )
 
 
-def error_of(answer: dict[str, Any]) -> ConversionError:
+def answer_error(answer: dict[str, Any]) -> ConversionError:
     """Return the error that a child answered."""
     error = _ERRORS.get(answer["type"], ConversionError)(answer["message"], answer["hint"])
     error.exit_code = answer["exit_code"]

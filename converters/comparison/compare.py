@@ -147,14 +147,14 @@ def _convert_each(
 
 
 def _with_earlier_latency(
-    rows: Sequence[RecipeRow], earlier: EarlierComparison, measured_on: str
+    rows: Sequence[RecipeRow], earlier: EarlierComparison, place: str
 ) -> list[RecipeRow] | None:
     """Rows with the latency of before; None where a file was not measured at this place."""
     complete = []
     for row in rows:
         if row.conversion is not None:
             sha256 = row.conversion.model_sha256
-            latency = earlier.latency(row.name, sha256, measured_on)
+            latency = earlier.latency(row.name, sha256, place)
             if latency is None:
                 return None
             row = replace(row, latency=latency)

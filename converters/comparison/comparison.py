@@ -115,12 +115,12 @@ def rank_rows(
 
     Args:
         rows: Rows, each with a conversion.
-        latency_decides: Whether the fastest is the strongest, if all were measured. Files whose
-            latencies are not told apart are ranked by memory.
+        latency_decides: Whether the fastest is the strongest, if all were measured. Memory ranks
+            files whose latencies do not differ for certain.
 
     Returns:
-        The rows, and name of a row to the sentence that says from which faster or slower files it
-        is not told apart.
+        The rows, and name of a row to the sentence that names the files whose latencies do not
+        differ from its own for certain.
     """
     by_latency = latency_decides and all(row.latency is not None for row in rows)
     if not by_latency:
@@ -128,12 +128,13 @@ def rank_rows(
     waiting, order, ties = list(rows), list[RecipeRow](), dict[str, str]()
     while waiting:
         fastest = min(waiting, key=lambda row: row.latency_us or 0.0)
-        group = [row for row in waiting if row is fastest or not _told_apart(fastest, row)]
+        group = [row for row in waiting if row is fastest or not _differ(fastest, row)]
         best = min(group, key=_memory)
         if len(group) > 1:
             names = ", ".join(row.name for row in group)
             ties[best.name] = (
-                f"the latencies of {names} are not told apart, so that memory decides between them"
+                f"the latencies of {names} do not differ for certain, so that memory decides "
+                "between them"
             )
         order.append(best)
         waiting.remove(best)
@@ -158,8 +159,8 @@ def drop_on(conversion: Conversion, split: str) -> Drop:
     return worst(drops)
 
 
-def _told_apart(first: RecipeRow, second: RecipeRow) -> bool:
-    """Whether two latencies can be trusted, and their intervals have nothing in common."""
+def _differ(first: RecipeRow, second: RecipeRow) -> bool:
+    """Whether two latencies can be trusted, and their intervals do not overlap."""
     figures = [row.latency for row in (first, second)]
     if not all(figure is not None and figure.is_trusted for figure in figures):
         return False

@@ -89,15 +89,15 @@ class EarlierComparison:
     refusals: Mapping[str, str] = field(default_factory=dict)
     """Digest of a request to the reason why it was refused, and what to do."""
 
-    def latency(self, name: str, sha256: str, measured_on: str) -> FileFigures | None:
+    def latency(self, name: str, sha256: str, place: str) -> FileFigures | None:
         """Return the figures of a file at a place; None where it was not measured there.
 
         Args:
             name: Name of its row.
             sha256: Digest of the .tflite.
-            measured_on: Place, in words.
+            place: Place, in words.
         """
-        if self.measured_on != measured_on:
+        if self.measured_on != place:
             return None
         return self.latencies.get((name, sha256))
 

@@ -97,7 +97,7 @@ def test_a_board_that_fails_is_an_error_of_the_conversion(ask: Callable[..., Any
         raise BoardError("pi is off")
 
     answer = ask(measure)
-    error = child_module.error_of(answer)
+    error = child_module.answer_error(answer)
     assert isinstance(error, ConversionError)
     assert str(error) == "no latency: pi is off"
     assert (error.hint, error.exit_code) == ("Plug it in.", 6)
@@ -110,7 +110,7 @@ def test_a_bug_of_whoever_measures_is_theirs(ask: Callable[..., Any]) -> None:
 
 def test_a_file_that_is_needed_and_refused_is_an_error_of_the_conversion(ask: Any) -> None:
     answer = ask(lambda paths: [figures(1.0), FileRefusal("b: is no model", "Look at it.", 7)])
-    error = child_module.error_of(answer)
+    error = child_module.answer_error(answer)
     assert str(error) == "no latency: b: is no model"
     assert (error.hint, error.exit_code) == ("Look at it.", 7)
 

@@ -14,6 +14,7 @@ import click
 from toolkit.cli import output
 from toolkit.cli.debug import start_debugging
 from toolkit.cli.groups import CommandGroup
+from toolkit.report.exit_code import EXIT_INTERRUPTED
 
 #: Command name to the module that holds it (as `command`) and its line in `kedge --help`. Modules
 #: are imported when their command runs: help must be instant, TensorFlow and paramiko are not.
@@ -38,7 +39,6 @@ COMMANDS = {
 }
 
 EXIT_BUG = 1
-EXIT_INTERRUPTED = 130
 
 
 @runtime_checkable

@@ -25,6 +25,8 @@ class Row:
     """Latency of the whole inference: quantize, set, invoke, get, dequantize."""
     verdict: Verdict
     runs: tuple[BoardRun, ...]
+    interrupted: bool = False
+    """Whether a person ended the measurement before all processes had run."""
 
     @property
     def pace(self) -> Pace | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -96,6 +97,11 @@ class Measurement:
     """State of the model before each compared sample: `NO_STATE`, `FRESH` or `STREAM`."""
 
     @property
+    def interrupted(self) -> bool:
+        """Whether a person ended the measurement before all processes had run."""
+        return any(row.interrupted for row in self.rows)
+
+    @property
     def best(self) -> Row:
         """The fastest row, of those that can be trusted if there are any."""
         trusted = [row for row in self.rows if row.verdict.kind != INVALID]
@@ -168,6 +174,9 @@ def bench_on(
         accuracy = measure_accuracy(contents, data, device, staged, on_progress)
     cores = device.facts.cores
     threads = threads_for(settings.threads, device.target.execution, cores)
+    processes = [replace(settings.one_process(count), integers=check.integers) for count in threads]
+    rows = _rows(device, staged, settings, processes, on_progress)
+    interrupted = rows[-1].interrupted
     return Measurement(
         target=device.target.name,
         place=place_of(device.target),
@@ -178,19 +187,10 @@ def bench_on(
         staged=staged,
         parity=check.parity,
         settings=settings,
-        rows=tuple(
-            _row(
-                device,
-                staged,
-                replace(settings.one_process(count), integers=check.integers),
-                settings,
-                on_progress,
-            )
-            for count in threads
-        ),
+        rows=rows,
         push_s=board.push_s,
         accuracy=accuracy,
-        op_times=_op_times(device, staged, settings, on_progress),
+        op_times=None if interrupted else _op_times(device, staged, settings, on_progress),
         state=state_of(contents, card_of_comparison(contents)),
     )
 
@@ -217,6 +217,27 @@ def threads_for(
     if counts is None:
         return (execution.threads or 1,)
     return counts or tuple(range(1, cores + 1))
+
+
+def _rows(
+    device: Device,
+    staged: StagedFile,
+    settings: BenchSettings,
+    processes: Sequence[ProcessSettings],
+    on_progress: OnProgress,
+) -> tuple[Row, ...]:
+    """Measure a row for each setting of a process; when a person interrupts, what is whole."""
+    rows: list[Row] = []
+    for one in processes:
+        try:
+            rows.append(_row(device, staged, one, settings, on_progress))
+        except KeyboardInterrupt:
+            if not rows:
+                raise
+            rows[-1] = replace(rows[-1], interrupted=True)
+        if rows[-1].interrupted:
+            break
+    return tuple(rows)
 
 
 def _row(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from targets.device import Device
 from targets.jobs import BoardRun, ProcessSettings
 from targets.progress import OnProgress, no_progress
@@ -39,17 +41,27 @@ def measure_row(
         processes: Number of processes of one round.
         rounds: Largest number of rounds.
         on_progress: Called as it goes on.
+
+    Returns:
+        Figures of all processes, or of those that had ended when a person interrupted.
     """
     what = f"measure with {one.threads} thread{'s' if one.threads > 1 else ''}"
     # A soak reports its seconds; the phases of a short process pass too quickly to be shown.
     within = on_progress if one.soak else no_progress
     runs: list[BoardRun] = []
-    for again in range(rounds):
-        if again and is_settled(latency([run.samples_ns for run in runs])):
-            break
-        stage = f"{what} again, as the processes differ" if again else what
-        for number in range(processes):
-            on_progress(stage, number, processes)
-            runs.append(device.jobs.benchmark(model, one, within))
-        on_progress(stage, processes, processes)
-    return row_of(device.facts, one.threads, tuple(runs))
+    interrupted = False
+    try:
+        for again in range(rounds):
+            if again and is_settled(latency([run.samples_ns for run in runs])):
+                break
+            stage = f"{what} again, as the processes differ" if again else what
+            for number in range(processes):
+                on_progress(f"{stage} (process {number + 1} of {processes})", number, processes)
+                runs.append(device.jobs.benchmark(model, one, within))
+            on_progress(stage, processes, processes)
+    except KeyboardInterrupt:
+        if not runs:
+            raise
+        interrupted = True
+    row = row_of(device.facts, one.threads, tuple(runs))
+    return replace(row, interrupted=interrupted)

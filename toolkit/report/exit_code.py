@@ -15,8 +15,11 @@ EXIT_REFUSED = 8
 #: There is a figure, but it is not trustworthy, or the answer is inconclusive.
 EXIT_NOT_TRUSTED = 9
 
+#: A person ended the command; what was whole by then is kept.
+EXIT_INTERRUPTED = 130
+
 #: Over many targets the first of these that occurs is the exit code: what needs a person first.
-_GRAVEST_FIRST = (1, 5, 8, 7, 6, 4, 3, 9, 0)
+_GRAVEST_FIRST = (1, EXIT_INTERRUPTED, 5, 8, 7, 6, 4, 3, 9, 0)
 
 
 def gravest_exit_code(codes: Iterable[int]) -> int:
@@ -26,6 +29,8 @@ def gravest_exit_code(codes: Iterable[int]) -> int:
 
 def exit_code_of_measurement(measurement: Measurement) -> int:
     """Return what a measurement means for a script."""
+    if measurement.interrupted:
+        return EXIT_INTERRUPTED
     if measurement.parity.verdict == "DIFFERS":
         return EXIT_REFUSED
     if measurement.accuracy is not None and measurement.accuracy.board_is_worse:

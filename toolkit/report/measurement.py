@@ -37,6 +37,7 @@ def plain_measurement(measurement: Measurement) -> dict[str, Any]:
         "state": measurement.state,
         "accuracy": plain_accuracy(measurement.accuracy),
         "op_times": plain_op_times(measurement.op_times),
+        "interrupted": measurement.interrupted,
         "rows": [plain_row(row) for row in measurement.rows],
     }
 

@@ -8,7 +8,7 @@ from toolkit.report import words
 from toolkit.report.accuracy import describe_accuracy
 from toolkit.report.measurement import median_us
 from toolkit.report.op_times import describe_op_times
-from toolkit.report.tables import Block, Table
+from toolkit.report.tables import Block, Note, Table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,6 +48,8 @@ def describe_measurement(measurement: Measurement) -> list[Block]:
     if soak is not None and soak.duration_s < _WHOLE_SOAK * requested_s:
         requested = words.duration(1e6 * requested_s)
         blocks.append(f"the soak was ended early: {requested} were asked for")
+    if measurement.interrupted:
+        blocks.append(Note("interrupted: these are the processes that had ended by then"))
     if len(rows) > 1:
         blocks.append(f"best setting: --threads {best.threads}")
     blocks += describe_details(best, measurement.staged.size_bytes, _host_phases(measurement))

@@ -1,5 +1,6 @@
 """`kedge bench` as a user runs it: qualities, fixed rates, soaks, a busy board, its JSON."""
 
+import json
 import os
 import re
 import signal
@@ -103,6 +104,29 @@ def test_ctrl_c_ends_a_soak_with_what_was_seen_so_far(project: Path) -> None:
     assert process.returncode in (0, 9), log
     assert "ended early" in said
     assert "KiB in all" in said
+    assert "kept as result" in log
+
+
+def test_ctrl_c_keeps_the_processes_that_have_ended(project: Path) -> None:
+    command = [sys.executable, "-m", "toolkit.cli", "bench", "model.tflite", "--json"]
+    process = subprocess.Popen(
+        [*command, "--duration", "12s"],
+        cwd=project,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    while "measure with" not in process.stderr.readline():
+        assert process.poll() is None
+    time.sleep(9)  # more than one process of two seconds, less than all six
+    process.send_signal(signal.SIGINT)
+    said, log = process.communicate(timeout=120)
+
+    assert process.returncode == 130, log
+    (entry,) = json.loads(said)["targets"]
+    assert entry["interrupted"]
+    assert 1 <= entry["processes"] < 6
     assert "kept as result" in log
 
 

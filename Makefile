@@ -4,7 +4,7 @@
 # One table each, written to benchmarks/results/.
 BENCHMARKS = startup on_device compression
 
-.PHONY: help demo test check bench env packages digests clean
+.PHONY: help demo test check bench env packages lock digests clean
 
 help:
 	@echo "make demo    train, convert, deploy and measure a small model, from nothing"
@@ -12,10 +12,11 @@ help:
 	@echo "make check   format, lint, types, layers and every test, as CI does"
 	@echo "make bench   the comparisons with other tools"
 	@echo "make env     .venv with everything for development"
+	@echo "make lock    renews the versions of all packages of .venv"
 	@echo "make digests renews the digests of the wheels that boards get"
 	@echo "make clean   removes what the others made here"
 
-demo: .venv/.installed-convert
+demo: env
 	.venv/bin/kedge demo
 
 test: env packages
@@ -30,16 +31,18 @@ bench: env
 		echo "== $$name"; .venv/bin/python -m benchmarks.$$name || exit 1; \
 	done
 
-env: .venv/.installed-dev
+env: .venv/.installed
 
 packages:
 	@.ci/system_packages.sh
 
-.venv/.installed-convert: setup.cfg pyproject.toml
-	.ci/env.sh convert
+.venv/.installed: .ci/constraints.txt .ci/env.sh setup.cfg pyproject.toml
+	.ci/env.sh
 
-.venv/.installed-dev: setup.cfg pyproject.toml
-	.ci/env.sh dev
+# The newest versions that setup.cfg allows, for every Python that kedge supports, by their hashes.
+lock: env
+	.venv/bin/uv pip compile setup.cfg --extra dev --universal --python-version 3.10 --upgrade \
+		--generate-hashes --quiet --output-file .ci/constraints.txt
 
 # The index publishes them; docs/decisions.md says what they are for.
 digests: env

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Makes .venv and installs kedge into it: `env.sh convert` for the demo, `env.sh dev` for the tests.
+# Makes .venv and installs kedge into it, with everything for its demo and its tests: the versions of
+# constraints.txt, each file by its hash, so that every machine gets the same.
 # KEDGE_PYTHON names the Python to use; otherwise the first suited one is taken.
 set -eu
 cd "$(dirname "$0")/.."
-extra=${1:-dev}
 
 suited() {
     # Run, not only found: a version manager's shim may stand for a Python that is not installed.
@@ -37,10 +37,8 @@ if [ ! -x .venv/bin/python ] || ! suited .venv/bin/python || ! .venv/bin/python 
     "$python" -m venv .venv
 fi
 
-echo "installing kedge[$extra] into .venv (the first time takes minutes: TensorFlow is large)"
-.venv/bin/python -m pip install --quiet --editable ".[$extra]"
-# The stamps that make compares with setup.cfg; `dev` holds all of `convert`.
-touch .venv/.installed-convert
-if [ "$extra" = dev ]; then
-    touch .venv/.installed-dev
-fi
+echo "installing kedge into .venv (the first time takes minutes: TensorFlow is large)"
+.venv/bin/python -m pip install --quiet --require-hashes --requirement .ci/constraints.txt
+# kedge itself is no file with a hash; what builds it is in constraints.txt.
+.venv/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+touch .venv/.installed # make compares it with setup.cfg and constraints.txt

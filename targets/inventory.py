@@ -30,6 +30,8 @@ from targets.entry_checks import (
 )
 from targets.execution import KEYS, Execution, read_execution
 from targets.file_edit import edit_alone, replace_file
+from targets.inventory_file import read_document
+from targets.project_trust import refuse_project_programs
 
 FILE_NAME = "kedge.toml"
 LOCAL = "local"
@@ -86,7 +88,7 @@ class Inventory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._document = _read(path)
+        self._document = read_document(path)
 
     @property
     def targets(self) -> dict[str, Target]:
@@ -313,6 +315,9 @@ class Inventory:
         host_keys = require_table(where, entry, "jump_host_keys")
         for host, text in host_keys.items():
             check_jump_host_key(where, host, text)
+        execution = read_execution(where, entry)
+        if address == LOCAL:
+            refuse_project_programs(where, execution, self.path)
         return Target(
             name=name,
             address=address,
@@ -324,7 +329,7 @@ class Inventory:
             board=texts["board"],
             jump=texts["jump"],
             jump_host_keys=host_keys,
-            execution=read_execution(where, entry),
+            execution=execution,
         )
 
     def _identity(self, text: str | None) -> Path | None:
@@ -338,7 +343,7 @@ class Inventory:
         """Read the file again, and let nobody else edit it until the new one is written."""
         try:
             with edit_alone(self.path.resolve()):
-                self._document = _read(self.path)
+                self._document = read_document(self.path)
                 yield
         except OSError as error:
             raise InventoryError(
@@ -354,7 +359,8 @@ class Inventory:
         text = tomlkit.dumps(self._document)
         try:
             new = tomlkit.parse(text)
-            if self._targets_in(new) == new_targets and _others(new) == _others(_read(self.path)):
+            others = _others(read_document(self.path))
+            if self._targets_in(new) == new_targets and _others(new) == others:
                 return text.encode()
         except (TOMLKitError, InventoryError):
             pass
@@ -382,19 +388,3 @@ def _entry_of(target: Target) -> Table:
 def _others(document: tomlkit.TOMLDocument) -> str:
     """Return all of the file but the targets, in a form that can be compared."""
     return repr({key: value for key, value in document.unwrap().items() if key != "targets"})
-
-
-def _read(path: Path) -> tomlkit.TOMLDocument:
-    try:
-        return tomlkit.parse(path.read_bytes().decode("utf-8"))  # read_text() changes line ends
-    except FileNotFoundError:
-        return tomlkit.document()
-    except (TOMLKitError, UnicodeDecodeError) as error:
-        # What tomlkit calls a character \x00, or an end at column 0, is the end of the file.
-        is_cut = r"'\x00'" in str(error) or "end of file" in str(error)
-        reason = "it ends in the middle of a value" if is_cut else str(error)
-        raise InventoryError(f"{path} is not valid TOML: {reason}", "Correct it there.") from error
-    except OSError as error:
-        raise InventoryError(
-            f"cannot read {path}: {error.strerror or error}", "Make it readable for you."
-        ) from error

@@ -21,7 +21,9 @@ OTHERS = {
     "tensorboard",  # its extra; looked for, not needed
     "tflite_runtime",  # on boards
 }
-_PIN = re.compile(r"^([A-Za-z0-9_.-]+)==([^ ;\\]+)(?: ; ([^\\]+?))? \\\n((?:    --hash=.*\n)+)", re.M)
+_PIN = re.compile(
+    r"^([A-Za-z0-9_.-]+)==([^ ;\\]+)(?: ; ([^\\]+?))? \\\n((?:    --hash=.*\n)+)", re.M
+)
 
 
 def sections() -> dict[str, list[tuple[str, str]]]:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from targets.inventory import FILE_NAME, Inventory, Target, find_file
+from targets.project_trust import is_own
 from toolkit.errors import ToolkitError
 
 #: Folder beside `kedge.toml`, for results and finished steps of conversions.
@@ -40,6 +41,8 @@ def open_or_create_inventory(start: Path | None = None) -> Inventory:
 def conversion_cache(start: Path | None = None) -> Path:
     """Return the folder of finished steps of conversions: in the project, or in the user's caches.
 
+    A project of another user is passed over.
+
     Args:
         start: Folder in which the project is sought; the current one if not given.
 
@@ -47,7 +50,7 @@ def conversion_cache(start: Path | None = None) -> Path:
         ToolkitError: There is no project, and the user has no home; the user names a folder.
     """
     path = find_file((start or Path.cwd()).resolve())
-    if path is not None:
+    if path is not None and is_own(path):
         return path.parent / FOLDER / "cache" / "conversions"
     own = os.environ.get("XDG_CACHE_HOME", "")
     try:

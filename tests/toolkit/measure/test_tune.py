@@ -119,14 +119,14 @@ def test_what_was_found_leaves_the_rest_of_an_entry_as_it_is() -> None:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A board whose own tflite-runtime is broken, and which runs what is brought to it."""
-    folder = tmp_path_factory.mktemp("project")
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], check=True)
-    (packages,) = folder.glob("venv/lib/python*/site-packages")
+    folder, venv = tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("board") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
+    (packages,) = venv.glob("lib/python*/site-packages")
     (packages / "tflite_runtime").mkdir()
     (packages / "tflite_runtime" / "__init__.py").write_text("")
     (packages / "tflite_runtime" / "interpreter.py").write_text("raise ImportError('libfoo')")
     entry = ["[targets.here]", 'address = "local"', f'root = "{folder}/root"']
-    entry.append(f'python = "{folder}/venv/bin/python"')
+    entry.append(f'python = "{venv}/bin/python"')
     (folder / "kedge.toml").write_text("\n".join(entry) + "\n")
     (folder / "model.tflite").write_bytes(dense_model())
     return folder

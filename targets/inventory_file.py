@@ -8,7 +8,7 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
 from targets.entry_checks import InventoryError
-from targets.project_trust import require_own
+from targets.project_trust import require_trusted
 
 
 def read_document(path: Path) -> tomlkit.TOMLDocument:
@@ -18,7 +18,7 @@ def read_document(path: Path) -> tomlkit.TOMLDocument:
         InventoryError: It belongs to another user, cannot be read, or is not valid TOML.
     """
     try:
-        require_own(path)
+        require_trusted(path)
         return tomlkit.parse(path.read_bytes().decode("utf-8"))  # read_text() changes line ends
     except FileNotFoundError:
         return tomlkit.document()

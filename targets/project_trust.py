@@ -17,7 +17,7 @@ from targets.execution import EDGETPU, Execution
 _SHIFTING = (Path("/proc"), Path("/dev/fd"))
 
 
-def require_own(path: Path) -> None:
+def require_trusted(path: Path) -> None:
     """Refuse a file that belongs to another user, or a link that does.
 
     Root's files are trusted, and with `sudo` those of the user who called it.
@@ -39,10 +39,10 @@ def require_own(path: Path) -> None:
             )
 
 
-def is_own(path: Path) -> bool:
-    """Whether `require_own` accepts a file."""
+def is_trusted(path: Path) -> bool:
+    """Whether `require_trusted` accepts a file."""
     try:
-        require_own(path)
+        require_trusted(path)
     except (InventoryError, OSError):
         return False
     return True

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from targets.inventory import FILE_NAME, Inventory, Target, find_file
-from targets.project_trust import is_own
+from targets.project_trust import is_trusted
 from toolkit.errors import ToolkitError
 
 #: Folder beside `kedge.toml`, for results and finished steps of conversions.
@@ -50,7 +50,7 @@ def conversion_cache(start: Path | None = None) -> Path:
         ToolkitError: There is no project, and the user has no home; the user names a folder.
     """
     path = find_file((start or Path.cwd()).resolve())
-    if path is not None and is_own(path):
+    if path is not None and is_trusted(path):
         return path.parent / FOLDER / "cache" / "conversions"
     own = os.environ.get("XDG_CACHE_HOME", "")
     try:

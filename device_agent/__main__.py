@@ -31,6 +31,7 @@ from device_agent.contract.wire import (
 from device_agent.job_fields import Job, job_to_json
 from device_agent.operations.call import BoardAccess
 from device_agent.session import AgentSession
+from device_agent.store.durable import open_file
 from device_agent.store.leftovers import remove_abandoned_uploads, remove_older_agents
 from device_agent.store.receive import StreamLostError
 from device_agent.store.store import Store
@@ -53,6 +54,7 @@ def main(arguments: List[str]) -> int:
 
 def serve(root: str) -> int:
     """Answer the host on stdio until it is gone."""
+    os.umask(0o077)
     host = _Host()
     signal.signal(signal.SIGTERM, _exit_cleanly)
     signal.signal(signal.SIGHUP, _exit_cleanly)
@@ -72,12 +74,13 @@ def serve(root: str) -> int:
         return run_job(command, job_to_json(job), timeout_s, on_event, tick)
 
     _return_spare_memory()
-    remove_older_agents(archive)
-    remove_abandoned_uploads(os.path.join(root, "store", "partial"))
+    store = Store(root)
+    with contextlib.suppress(RefusalError):  # the first answer says it
+        store.require_safe()
+        remove_older_agents(archive)
+        remove_abandoned_uploads(os.path.join(root, "store", "partial"))
     session = AgentSession(
-        BoardAccess(
-            Store(root), run, board_facts, read_conditions, _digest_of(archive), host.has_line
-        )
+        BoardAccess(store, run, board_facts, read_conditions, _digest_of(archive), host.has_line)
     )
     try:
         while True:
@@ -166,7 +169,7 @@ class _Host:
 
     def send_file(self, path: str) -> None:
         """Send the bytes of a file that a result announced."""
-        with open(path, "rb") as file:
+        with os.fdopen(open_file(path, os.O_RDONLY), "rb") as file:
             for chunk in iter(lambda: file.read(CHUNK_BYTES), b""):
                 self.write(chunk)
 

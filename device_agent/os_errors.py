@@ -4,25 +4,55 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 from typing import Iterator
 
-from device_agent.contract.codes import NO_SPACE, READ_ONLY, RefusalError
+from device_agent.contract.codes import LIMIT, NO_SPACE, READ_ONLY, RefusalError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+
+#: Limit of the login behind an error, and the command that shows and changes it.
+_LIMITS = {
+    errno.EMFILE: ("its limit on open files", "ulimit -n"),
+    errno.ENFILE: ("the board's limit on open files", "sysctl fs.file-max"),
+    errno.EFBIG: ("its limit on the size of a file", "ulimit -f"),
+    errno.EAGAIN: ("its limit on processes", "ulimit -u"),
+    errno.ENOMEM: ("its limit on memory, or the memory of the board", "ulimit -v"),
+}
 
 
 @contextlib.contextmanager
 def named_os_errors() -> Iterator[None]:
-    """Name a full and a read-only file system; every other error passes through.
+    """Name a full and a read-only file system, and limits of the login; others pass through.
 
     Raises:
-        RefusalError: The file system is full, or this user may not write to it.
+        RefusalError: The file system is full, this user may not write to it, or a limit is reached.
     """
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            hint = "Free some space on the board, then try again."
-            raise RefusalError(NO_SPACE, str(error), hint) from error
-        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        if error.errno in _FULL:
+            raise _full(error) from error
+        if error.errno in _READ_ONLY:
             hint = "Name a writable folder as `root` of this target in kedge.toml."
             raise RefusalError(READ_ONLY, str(error), hint) from error
+        if error.errno in _LIMITS:
+            what, command = _LIMITS[error.errno]
+            message = "the board's login has reached {}: {}".format(what, error)
+            hint = "Raise it on the board (`{}` shows it), then try again.".format(command)
+            raise RefusalError(LIMIT, message, hint) from error
         raise
+
+
+def _full(error: OSError) -> RefusalError:
+    folder = os.path.dirname(str(error.filename or ""))
+    hint = "Free some space on the board, then try again."
+    with contextlib.suppress(OSError):
+        facts = os.statvfs(folder)
+        if facts.f_files and not facts.f_favail:
+            hint = "Remove some files on the board, then try again."
+            return RefusalError(
+                NO_SPACE, "the file system takes no more files: " + str(error), hint
+            )
+    return RefusalError(NO_SPACE, str(error), hint)

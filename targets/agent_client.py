@@ -75,6 +75,8 @@ class AgentClient:
         """Lines before the agent's first answer; `None` from then on."""
         self.sent_bytes = 0
         """Number of bytes sent so far; shows that nothing is sent twice."""
+        self.damaged: set[str] = set()
+        """Digests of files that were damaged on the board, and were sent anew."""
 
     def call(
         self,
@@ -150,6 +152,8 @@ class AgentClient:
 
     def _put(self, source: BinaryIO, sha256: str, size: int, on_bytes: OnBytes | None) -> str:
         state = self.call("offset", {"sha256": sha256, "size": size})
+        if state.get("damaged") is True:
+            self.damaged.add(sha256)
         if state["path"]:
             return str(state["path"])
         offset = int(state["offset"])

@@ -122,7 +122,11 @@ class Device:
             self.target.execution.wheels,
         )
         tree = tree_digest(files)
-        if not self._client.call("has_tree", {"tree": tree})["present"]:
+        on_progress("check the runtime on the board", 0, 0)
+        state = self._client.call("has_tree", {"tree": tree}, UNPACK_TIMEOUT_S)
+        if state.get("damaged") is True:
+            on_progress("the runtime on the board was damaged and is sent anew", 0, 0)
+        if state.get("present") is not True:
             for file in files:
                 self.push(file.path, on_progress)
             on_progress("unpack the runtime", 0, 0)
@@ -159,7 +163,8 @@ class Device:
                 )
         except OSError as error:
             raise TargetError(f"cannot read {path}: {error.strerror or error}") from error
-        return StagedFile(sha256, size, board_path, self._client.sent_bytes - bytes_before)
+        sent_bytes = self._client.sent_bytes - bytes_before
+        return StagedFile(sha256, size, board_path, sent_bytes, sha256 in self._client.damaged)
 
 
 def own_name() -> str:

@@ -10,7 +10,13 @@ from targets.board_profile import BoardProfile, caveats_of, recognise
 from targets.probe import NoPythonError, Probe, Python
 from targets.runtimes.choice import choose_runtime
 from targets.runtimes.fit import judge_runtimes
-from targets.runtimes.no_runtime import NoRuntimeError, is_64_bit_cpu, why_none
+from targets.runtimes.no_runtime import (
+    LIBRARY_PATH_FIX,
+    NoRuntimeError,
+    is_64_bit_cpu,
+    library_path_cause,
+    why_none,
+)
 from targets.runtimes.release import RuntimeChoice, RuntimeVerdict
 
 READY = "READY"
@@ -30,6 +36,13 @@ RESERVE_BYTES = 4 << 20
 #: The reserve, the agent, and the smallest runtime where NumPy is there already (the wheel of
 #: tflite-runtime 2.14.0 has 2.4 MB): with less nothing runs.
 LEAST_ROOM_BYTES = 16 << 20
+
+#: Files of a runtime with its NumPy (ai-edge-litert 2.3.0 and numpy 1.26.4 have 1,400), and room
+#: for the bytecode of those that are imported.
+RUNTIME_FILES = 2000
+
+#: Files of a session without a new runtime: the agent, a model, the tensors of a job.
+LEAST_FILES = 16
 
 #: Boards sold with 512 MiB show a little less; ai-edge-litert and numpy alone take some 100 MiB.
 TIGHT_MEMORY_BYTES = 640 << 20
@@ -116,6 +129,8 @@ def diagnose(probe: Probe, model_format: str, runtime: str | None = None) -> Dia
         runtimes = judge_runtimes(facts, model_format)
         choice, runtime_findings = _runtime_of(facts, model_format, runtime)
         findings += runtime_findings
+        if choice is not None:
+            findings += _about_the_library_path(facts, runtimes)
     profile = recognise(facts)
     findings += (
         _about_the_root(probe) + _about_the_system(facts, choice) + _about_accelerators(facts)
@@ -145,6 +160,26 @@ def require_space(free_bytes: int | None, first_use: FirstUse) -> list[Finding]:
     ]
 
 
+def require_files(free_files: int, first_use: FirstUse) -> list[Finding]:
+    """Tell whether the board's disk takes as many files as the first use makes.
+
+    Args:
+        free_files: Number of files that the disk still takes; -1 for no limit.
+        first_use: Files that will be sent.
+    """
+    needed = RUNTIME_FILES if first_use.wheels else LEAST_FILES
+    if not 0 <= free_files < needed:
+        return []
+    return [
+        Finding(
+            BLOCKS,
+            f"the file system takes {free_files} more files, kedge needs {needed}",
+            "Remove files on the board (df -i shows how many it takes), or name another folder as "
+            "`root` in kedge.toml.",
+        )
+    ]
+
+
 def _python_of(probe: Probe) -> tuple[Python | None, list[Finding]]:
     try:
         return probe.python, []
@@ -169,11 +204,27 @@ def _runtime_of(
     return choice, []
 
 
+def _about_the_library_path(facts: Facts, runtimes: tuple[RuntimeVerdict, ...]) -> list[Finding]:
+    kept_out = [each.runtime for each in runtimes if facts.glibcxx_path in (each.refusal or "")]
+    if not facts.glibcxx_path or not kept_out:
+        return []
+    release = kept_out[0]
+    return [
+        Finding(
+            WARNS,
+            f"{release.distribution} {release.version} does not load: {library_path_cause(facts)}",
+            LIBRARY_PATH_FIX,
+        )
+    ]
+
+
 def _about_the_root(probe: Probe) -> list[Finding]:
     fix = "Name another folder on the board as `root` of this target in kedge.toml."
     findings = []
     if probe.root_refusal:
         findings.append(Finding(BLOCKS, probe.root_refusal, fix))
+    if probe.unsafe_cause:
+        findings.append(Finding(BLOCKS, probe.unsafe_cause, probe.unsafe_fix))
     if "noexec" in probe.mount_options:
         cause = f"{probe.root} is mounted noexec: no runtime can be loaded from there"
         findings.append(Finding(BLOCKS, cause, fix))
@@ -188,10 +239,22 @@ def _about_the_system(facts: Facts, choice: RuntimeChoice | None) -> list[Findin
     if choice and facts.machine == "armv7l" and is_64_bit_cpu(facts):
         cause = "a 32-bit system on a 64-bit CPU: int8 models run without XNNPACK's int8 kernels"
         findings.append(Finding(WARNS, cause, "Use the 64-bit image of its operating system."))
-    memory = facts.memory_bytes
-    if 0 < memory < TIGHT_MEMORY_BYTES:
+    memory, limit = facts.memory_bytes, facts.memory_limit_bytes
+    if 0 < limit < TIGHT_MEMORY_BYTES and (not memory or limit < memory):
+        cause = (
+            f"a control group lets the login use {limit / 2**20:.0f} MiB of memory, which are "
+            "tight for a runtime and a model"
+        )
+        findings.append(Finding(WARNS, cause, "Raise the limit of the container or of the login."))
+    elif 0 < memory < TIGHT_MEMORY_BYTES:
         cause = f"{memory / 2**20:.0f} MiB of memory are tight for a runtime and a model"
         findings.append(Finding(WARNS, cause, "End what else runs there; prefer small models."))
+    if 0 < facts.cpu_quota < facts.cores:
+        cause = (
+            f"a control group lets the login use the time of {facts.cpu_quota:.2g} cores: where "
+            "that stops a process, its latency is not VALID"
+        )
+        findings.append(Finding(WARNS, cause, "Raise the CPU quota of the container or login."))
     return findings
 
 

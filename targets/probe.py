@@ -47,6 +47,8 @@ class Python:
     """Versions of the packages that matter; `None` for one that it does not have."""
     runtimes: tuple[Mapping[str, Any], ...] = ()
     """Runtimes that it has of its own; see `device_agent.board.board_runtimes`."""
+    build: Mapping[str, Any] = field(default_factory=dict)
+    """Its implementation and the flags of its build; see `device_agent.board.facts`."""
 
     @property
     def runs_the_agent(self) -> bool:
@@ -81,6 +83,12 @@ class Probe:
     """Path of the only Python to ask, from kedge.toml; empty where it names none."""
     obstacle: str = ""
     """Path of a file in the place of `root` or of a folder above it; empty for none."""
+    unsafe_cause: str = ""
+    """Reason why others than the user may change `root`; empty where they may not."""
+    unsafe_fix: str = ""
+    """Next step where others may change `root`."""
+    free_files: int = -1
+    """Number of files that the file system of `root` still takes; -1 for no limit."""
 
     @property
     def root_refusal(self) -> str:
@@ -137,6 +145,7 @@ class Probe:
                 **self.facts.plain,
                 "python": version if is_this else _dotted(python),
                 "python_executable": python.executable,
+                **python.build,
                 "installed": dict(python.installed),
                 "board_runtimes": [dict(runtime) for runtime in python.runtimes],
             }
@@ -186,7 +195,7 @@ def read_probe(output: str, complaint: str = "") -> Probe:
         key, _, value = line.partition("=")
         if match := _PYTHON.match(line):
             fields = pythons.setdefault(match["executable"], _python_fields(match))
-        elif key == "installed":
+        elif key == "installed" or key == "build":
             fields[key] = _json_object(value)
         elif key == "runtimes":
             fields[key] = _json_objects(value)
@@ -207,6 +216,7 @@ def read_probe(output: str, complaint: str = "") -> Probe:
             "Name a whole path: --root FOLDER of `kedge target add`, or `root` in kedge.toml.",
         )
     free = _count(values.get("free_kib", ""))
+    place = _json_object(values.get("place", ""))
     keeps_files = values.get("size_kib") != "0"
     return Probe(
         machine=values.get("machine", ""),
@@ -221,6 +231,9 @@ def read_probe(output: str, complaint: str = "") -> Probe:
         trees=tuple(lists["tree"]),
         keeps_files=keeps_files,
         obstacle=values.get("blocked", ""),
+        unsafe_cause=str(place.get("cause", "")),
+        unsafe_fix=str(place.get("fix", "")),
+        free_files=_whole(place.get("free_files")),
     )
 
 
@@ -281,6 +294,10 @@ def _json_objects(text: str) -> tuple[dict[str, Any], ...]:
         return ()
     entries = value if isinstance(value, list) else []
     return tuple(entry for entry in entries if isinstance(entry, dict))
+
+
+def _whole(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else -1
 
 
 def _count(text: str) -> int | None:

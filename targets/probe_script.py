@@ -21,6 +21,9 @@ from pathlib import Path
 _RUNTIMES_MODULE = "device_agent.board.board_runtimes"
 _FACTS_MODULE = "device_agent.board.facts"
 
+#: Module that says whether others may change the root folder.
+_OWNERSHIP_MODULE = "device_agent.store.ownership"
+
 #: The standard library's parts that the agent cannot do without; small images leave some out.
 _NEEDED_MODULES = ("_ctypes", "fcntl", "hashlib", "json", "select", "zipfile", "zlib")
 
@@ -62,11 +65,16 @@ for name, source in json.loads(zlib.decompress(base64.b64decode("{sources}")).de
     sys.modules[name] = types.ModuleType(name)
     exec(compile(source, name, "exec"), sys.modules[name].__dict__)
 facts = sys.modules["{facts}"]
+build = facts.python_build()
 print("installed=" + json.dumps(facts.installed_packages()))
+print("build=" + json.dumps(build))
 print("runtimes=" + json.dumps(sys.modules["{runtimes}"].board_runtimes()))
 if not has_facts:
+    root = os.path.dirname(os.path.dirname(archive))
+    print("place=" + json.dumps(sys.modules["{ownership}"].describe_root(root)))
     print("facts=" + json.dumps(facts.read_facts()))
-sys.exit(0 if sys.version_info[1] in json.loads(enough) and sys.maxsize > 2**32 else 1)
+is_usual = build == {{"implementation": "cpython", "abi_flags": ""}} and sys.maxsize > 2**32
+sys.exit(0 if is_usual and sys.version_info[1] in json.loads(enough) else 1)
 """
 
 #: printf, as echo of some shells reads the backslashes of a path as signs.
@@ -143,6 +151,7 @@ def probe_script(
                 needed=_NEEDED_MODULES,
                 sources=_sources(),
                 facts=_FACTS_MODULE,
+                ownership=_OWNERSHIP_MODULE,
                 runtimes=_RUNTIMES_MODULE,
             )
         ),
@@ -157,6 +166,7 @@ def _sources() -> str:
     sources: dict[str, str] = {}
     _collect(_RUNTIMES_MODULE, sources)
     _collect(_FACTS_MODULE, sources)
+    _collect(_OWNERSHIP_MODULE, sources)
     data = zlib.compress(json.dumps(list(sources.items())).encode(), 9)
     return base64.b64encode(data).decode()
 

@@ -30,7 +30,9 @@ top={root}
 while up=$(dirname "$top"); [ ! -d "$up" ]; do top=$up; done
 trap 'rm -f "$new"' EXIT
 trap 'exit 1' HUP INT TERM PIPE
+[ -d {root} ] || new_root=yes
 mkdir -p {folder} || exit 1
+[ -z "$new_root" ] || {{ [ -O "$top" ] && [ -O {root} ]; }} || {{ echo {taken} >&2; exit 1; }}
 [ "$top" = {root} ] || printf %s "$top" > {folder}/.made
 cat > "$new" || exit 1
 [ "$(wc -c < "$new")" -eq {size} ] || {{ echo "it did not arrive whole" >&2; exit 1; }}
@@ -50,6 +52,11 @@ case "$root" in
 esac
 [ -d "$root" ] || exit 0
 cd "$root" || exit 1
+for folder in . agent store; do
+  [ ! -e "$folder" ] || [ -O "$folder" ] && continue
+  echo "$root belongs to another user" >&2
+  exit 1
+done
 if command -v flock >/dev/null && [ -e store/lock ]; then
   tries=5  # the agent of a command that has just ended may still be ending
   while flock -n store/lock true; [ $? = 1 ]; do
@@ -96,6 +103,7 @@ def open_device(target: Target) -> Iterator[Device]:
     with ExitStack() as stack:
         transport = stack.enter_context(connect(target))
         probe = probe_board(transport, target.root, archive.sha256, target.execution.python)
+        require_safe(probe, target)
         if not probe.has_agent:
             _upload(transport, probe, archive, target)
         device = _start(transport, probe, target, stack)
@@ -130,12 +138,24 @@ def remove_from_board(target: Target) -> bool:
     return b"kept" not in result.stdout
 
 
+def require_safe(probe: Probe, target: Target) -> None:
+    """Refuse a board on which others than the user may change the root folder.
+
+    Raises:
+        BoardDiskError: Others may change it; the message says who, the hint what helps.
+    """
+    if probe.unsafe_cause:
+        raise BoardDiskError(f"{target.name}: {probe.unsafe_cause}", probe.unsafe_fix)
+
+
 def require_writable(probe: Probe, target: Target) -> None:
     """Refuse a board on which kedge has no place for its files.
 
     Raises:
-        BoardDiskError: The root folder cannot be written; the user names another.
+        BoardDiskError: The root folder cannot be written, or others may change it; the user names
+            another.
     """
+    require_safe(probe, target)
     if probe.root_refusal:
         raise BoardDiskError(
             f"{target.name}: {probe.root_refusal}",
@@ -153,6 +173,7 @@ def _upload(transport: Transport, probe: Probe, archive: AgentArchive, target: T
         folder=folder,
         sha256=archive.sha256,
         size=len(archive.content),
+        taken=shlex.quote(f"another user made {probe.root} meanwhile"),
     )
     result = transport.run("sh -c " + shlex.quote(script), archive.content, UPLOAD_TIMEOUT_S)
     if result.exit_code != 0:

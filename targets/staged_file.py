@@ -15,3 +15,5 @@ class StagedFile:
     """Path on the board."""
     sent_bytes: int
     """Number of bytes that had to be sent; close to 0 when the board had the file."""
+    was_damaged: bool = False
+    """Whether the board had a damaged copy, which was removed and sent anew."""

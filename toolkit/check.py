@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from targets.agent_archive import agent_archive
-from targets.doctor import Diagnosis, FirstUse, WheelToSend, diagnose, require_space
+from targets.doctor import Diagnosis, FirstUse, WheelToSend, diagnose, require_files, require_space
 from targets.errors import TargetError
 from targets.inventory import Target
 from targets.probe import Probe, probe_board
@@ -64,7 +64,11 @@ def check_board(target: Target, wheelhouse: Path | None, on_progress: OnProgress
     wheels = diagnosis.choice.wheels if diagnosis.choice else ()
     files = [find_local_wheel(wheel, wheelhouse, target.execution.wheels) for wheel in wheels]
     first_use = _first_use(board, diagnosis.choice, len(archive.content), files)
-    findings = (*diagnosis.findings, *require_space(board.free_bytes, first_use))
+    findings = (
+        *diagnosis.findings,
+        *require_space(board.free_bytes, first_use),
+        *require_files(board.free_files, first_use),
+    )
     return BoardCheck(board, replace(diagnosis, findings=findings), first_use)
 
 

@@ -14,6 +14,7 @@ import time
 from typing import Dict, List, Optional
 
 from device_agent.board.accelerators import edgetpu_sticks
+from device_agent.board.cgroup import throttled_periods
 from device_agent.board.heat import cooling_of, temperatures_of, trips_of
 from device_agent.board.power import power_of
 from device_agent.board.pseudo_files import text_of
@@ -64,6 +65,7 @@ def read_conditions(root: str = "/", moment: str = "", ask_firmware: bool = True
         power_mw=power_of(root),
         edgetpu_usb_mbps=_edgetpu_usb_mbps(root),
         throttled=_throttled() if ask_firmware else None,
+        quota_periods=throttled_periods(root),
     )
 
 

@@ -17,6 +17,7 @@ from typing import Any, Dict, Optional
 
 from device_agent.board.accelerators import find_accelerators
 from device_agent.board.board_runtimes import package_version
+from device_agent.board.cgroup import read_limits
 from device_agent.board.cpu import read_cpu
 from device_agent.board.pseudo_files import text_of
 from device_agent.board.system import read_system
@@ -51,8 +52,7 @@ def read_facts(root: str = "/") -> Dict[str, Any]:
         "kernel_machine": os.uname().machine,
         "python": "{}.{}.{}".format(*sys.version_info[:3]),
         "python_executable": sys.executable,
-        "glibcxx": _glibcxx(root),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": _core_count(),
         "page_bytes": os.sysconf("SC_PAGE_SIZE"),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "model": text_of(root, "proc/device-tree/model") or _cpu_model(cpuinfo),
@@ -61,7 +61,27 @@ def read_facts(root: str = "/") -> Dict[str, Any]:
         "accelerators": find_accelerators(root),
         "installed": installed_packages(),
     }
-    return dict(facts, **read_cpu(root), **read_system(root))
+    return dict(
+        facts,
+        **python_build(),
+        **_libstdcxx(root),
+        **read_cpu(root),
+        **read_system(root),
+        **read_limits(root),
+    )
+
+
+def python_build() -> Dict[str, str]:
+    """What decides, beside the version, which wheels this Python takes.
+
+    Returns:
+        `implementation` (such as `cpython`, `pypy`), and `abi_flags`: `t` is a free-threaded build,
+        `d` a debug build.
+    """
+    return {
+        "implementation": sys.implementation.name,
+        "abi_flags": getattr(sys, "abiflags", ""),
+    }
 
 
 def userland(machine: str, pointer_bits: int) -> str:
@@ -86,20 +106,45 @@ def _cpu_model(cpuinfo: str) -> str:
     return found.group(1) if found else ""
 
 
-def _glibcxx(root: str) -> str:
-    """The newest symbol version of the board's libstdc++, such as `3.4.30`; empty without one."""
+def _core_count() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except (AttributeError, OSError):  # PyPy has no such function
+        return os.cpu_count() or 0
+
+
+def _libstdcxx(root: str) -> Dict[str, str]:
+    """What the loader takes for libstdc++: `LD_LIBRARY_PATH` comes before the system's folders.
+
+    Returns:
+        `glibcxx`, its newest symbol version, such as `3.4.30` (empty without one), and
+        `glibcxx_path`, its path where it comes from `LD_LIBRARY_PATH`, else empty.
+    """
+    for folder in filter(None, os.environ.get("LD_LIBRARY_PATH", "").split(":")):
+        path = os.path.join(root, folder.lstrip("/"), "libstdc++.so.6")
+        newest = _glibcxx(path)
+        if newest:
+            return {"glibcxx": newest, "glibcxx_path": os.path.join(folder, "libstdc++.so.6")}
     for pattern in _LIBSTDCXX_PATTERNS:
         for path in glob.glob(os.path.join(root, pattern)):
-            try:
-                with open(path, "rb") as file:
-                    content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-                with content:
-                    minors = re.findall(rb"GLIBCXX_3\.4\.(\d+)", content)
-            except (OSError, ValueError):
-                continue
-            if minors:
-                return "3.4.{}".format(max(int(minor) for minor in minors))
-    return ""
+            newest = _glibcxx(path)
+            if newest:
+                return {"glibcxx": newest, "glibcxx_path": ""}
+    return {"glibcxx": "", "glibcxx_path": ""}
+
+
+def _glibcxx(path: str) -> str:
+    """The newest symbol version in a libstdc++; empty for a file that this Python cannot load."""
+    try:
+        with open(path, "rb") as file:
+            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        with content:
+            if content[:4] == b"\x7fELF" and content[4] != struct.calcsize("P") // 4:
+                return ""  # the loader passes over a library of the other word size, too
+            minors = re.findall(rb"GLIBCXX_3\.4\.(\d+)", content)
+    except (OSError, ValueError):
+        return ""
+    return "3.4.{}".format(max(int(minor) for minor in minors)) if minors else ""
 
 
 def _installed_version(package: str) -> Optional[str]:

@@ -17,6 +17,10 @@ NOT_FOUND = "not_found"
 NO_SPACE = "no_space"
 #: The file system refuses writing.
 READ_ONLY = "read_only"
+#: Others than the user may change the root folder, or something lies there that kedge never makes.
+UNSAFE_ROOT = "unsafe_root"
+#: A limit of the login (`ulimit`) is used up.
+LIMIT = "limit"
 #: Another host is writing the same blob now.
 BUSY = "busy"
 #: The TFLite runtime could not be imported.

@@ -48,6 +48,8 @@ class Conditions(NamedTuple):
     """Negotiated speed of an Edge TPU stick: 480 is USB 2."""
     throttled: Optional[int] = None
     """Raspberry Pi's `get_throttled` bits: 0 under-voltage, 1 capped, 2 throttled, 3 soft limit."""
+    quota_periods: Optional[int] = None
+    """Periods in which a CPU quota of the control group stopped the process, since that exists."""
 
 
 def conditions_from_json(fields: Dict[str, Any]) -> Conditions:

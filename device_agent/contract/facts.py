@@ -72,8 +72,15 @@ class Facts:
     """Path of that Python on the board."""
     libc: str = ""
     """C library and its version, such as `glibc 2.36` or `musl 1.2.4`."""
+    implementation: str = ""
+    """Name of the implementation of that Python, such as `cpython` or `pypy`; empty where it is not
+    reported."""
+    abi_flags: str = ""
+    """Flags of its build: `t` is free-threaded, `d` is a debug build."""
     glibcxx: str = ""
     """Newest symbol version of libstdc++, such as `3.4.30`; empty where there is no libstdc++."""
+    glibcxx_path: str = ""
+    """Path of the libstdc++ that the login's LD_LIBRARY_PATH puts first; empty for the system's."""
     os: str = ""
     """Name of the operating system."""
     container: str = ""
@@ -96,6 +103,10 @@ class Facts:
     """Size of a memory page."""
     memory_bytes: int = 0
     """Size of the memory."""
+    memory_limit_bytes: int = 0
+    """Memory that the control group of the login may use; 0 for no limit."""
+    cpu_quota: float = 0.0
+    """Number of cores whose time the control group of the login may use; 0 for no limit."""
     emulated: bool = False
     """Whether an ARM userland runs on an x86 CPU, where a latency means nothing."""
     accelerators: Tuple[Accelerator, ...] = ()
@@ -151,11 +162,11 @@ def facts_from_json(plain: Mapping[str, Any]) -> Facts:
 
 
 def _fields_of(default: Any, plain: Mapping[str, Any]) -> Dict[str, Any]:
-    """Texts, counts and flags in `plain` that have the type of that field's default value."""
+    """Texts, numbers and flags in `plain` that have the type of that field's default value."""
     return {
         name: plain[name]
         for name, value in vars(default).items()
-        if type(value) in (str, int, bool) and type(plain.get(name)) is type(value)
+        if type(value) in (str, int, float, bool) and type(plain.get(name)) is type(value)
     }
 
 

@@ -9,9 +9,14 @@ from device_agent.operations.call import AgentCall, Answer
 
 
 def offset(call: AgentCall) -> Answer:
-    """Report how much of a file is on the board, and its path when it is whole."""
-    have, path = call.board.store.uploads.offset(call.args.text("sha256"), call.args.count("size"))
-    return Answer({"offset": have, "path": path})
+    """Report how much of a file is on the board, and its path when it is whole.
+
+    `damaged` is there, and true, where a damaged file was found and removed in this session.
+    """
+    sha256, store = call.args.text("sha256"), call.board.store
+    have, path = store.uploads.offset(sha256, call.args.count("size"))
+    more = {"damaged": True} if sha256 in store.scratch.damaged else {}
+    return Answer(dict(more, offset=have, path=path))
 
 
 def put(call: AgentCall) -> Answer:
@@ -40,8 +45,13 @@ def drop(call: AgentCall) -> Answer:
 
 
 def has_tree(call: AgentCall) -> Answer:
-    """Report whether an unzipped runtime is on the board."""
-    return Answer({"present": call.board.store.trees.has(call.args.text("tree"))})
+    """Report whether an unzipped runtime is on the board, and whole.
+
+    `damaged` is there, and true, where a changed one was found and removed in this session.
+    """
+    tree, trees = call.args.text("tree"), call.board.store.trees
+    present = trees.has(tree)
+    return Answer(dict({"damaged": True} if tree in trees.damaged else {}, present=present))
 
 
 def unpack(call: AgentCall) -> Answer:

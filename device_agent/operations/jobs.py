@@ -31,7 +31,11 @@ _PLAIN_RUNTIME: Dict[str, Any] = {"delegate": "", "allow_cpu": False, "cores": [
 
 def describe(call: AgentCall) -> Answer:
     """Report what a runtime is once it is loaded."""
-    return Answer(_run(call, _runtime_job(call, "describe")))
+    job = _runtime_job(call, "describe")
+    result = _run(call, job)
+    if job.tree:
+        call.board.store.trees.keep_bytecode(job.tree)
+    return Answer(result)
 
 
 def profile(call: AgentCall) -> Answer:

@@ -7,7 +7,12 @@ from device_agent.operations.call import AgentCall, Answer
 
 
 def hello(call: AgentCall) -> Answer:
-    """Report the facts of the board and the digest of this agent."""
+    """Report the facts of the board and the digest of this agent.
+
+    Raises:
+        RefusalError: Others than this user may change the root folder.
+    """
+    call.board.store.require_safe()
     own = {"agent_sha256": call.board.agent_sha256, "boot_id": boot_id()}
     return Answer(dict(call.board.read_facts(), **own))
 

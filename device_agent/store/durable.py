@@ -6,7 +6,43 @@ At every crash point a name is either absent or whole.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import stat
+
+from device_agent.contract.codes import UNSAFE_ROOT, RefusalError
+
+
+def open_file(path: str, flags: int) -> int:
+    """Open a regular file that belongs to this user; never what a link leads to.
+
+    Args:
+        path: File.
+        flags: Flags of `os.open`; a file that they make is for this user alone.
+
+    Returns:
+        File descriptor.
+
+    Raises:
+        RefusalError: A link, a pipe or a file of somebody else lies in its place.
+        OSError: The file cannot be opened.
+    """
+    try:
+        handle = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
+            raise _foreign_file(path) from error
+        raise
+    state = os.fstat(handle)
+    if stat.S_ISREG(state.st_mode) and state.st_uid in (0, os.geteuid()):
+        return handle
+    os.close(handle)
+    raise _foreign_file(path)
+
+
+def _foreign_file(path: str) -> RefusalError:
+    message = "{} is not a regular file of this user, expected one that kedge made".format(path)
+    return RefusalError(UNSAFE_ROOT, message, "Remove it on the board, then try again.")
 
 
 def rename_durably(path: str, target: str) -> None:

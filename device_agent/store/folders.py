@@ -8,9 +8,16 @@ import re
 import shutil
 from typing import Iterator
 
-from device_agent.contract.codes import BAD_REQUEST, NO_SPACE, RefusalError
+from device_agent.contract.codes import (
+    BAD_REQUEST,
+    NO_SPACE,
+    READ_ONLY,
+    UNSAFE_ROOT,
+    RefusalError,
+)
 from device_agent.os_errors import named_os_errors
 from device_agent.store.durable import make_folder
+from device_agent.store.ownership import find_unsafe_part, tighten
 
 #: Number of bytes left free, so that a push never starves the board's own programs.
 RESERVE_BYTES = 4 << 20
@@ -20,15 +27,48 @@ class Folders:
     """The folder `store` of one root and those in it."""
 
     def __init__(self, root: str) -> None:
-        self.store = os.path.join(os.path.abspath(root), "store")
+        self.root = os.path.abspath(root)
+        self.store = os.path.join(self.root, "store")
         self.scratch = os.path.join(self.store, "scratch")
         self.partial = os.path.join(self.store, "partial")
         self.runtimes = os.path.join(self.store, "runtimes")
+        self._is_safe = False
+
+    def require_safe(self) -> None:
+        """Refuse a root folder that others than this user may change; looked at once a session.
+
+        Raises:
+            RefusalError: Others may change it; says who and what helps.
+        """
+        if self._is_safe:
+            return
+        tighten(self.root)
+        unsafe = find_unsafe_part(self.root)
+        if unsafe is not None:
+            raise RefusalError(UNSAFE_ROOT, unsafe.cause, unsafe.fix)
+        self._is_safe = True
 
     def make(self) -> None:
-        """Make the folders that are missing."""
+        """Make the folders that are missing.
+
+        Raises:
+            RefusalError: Others than this user may change the root folder.
+        """
+        self.require_safe()
         for path in (self.scratch, self.partial, self.runtimes):
             make_folder(path)
+
+    def require_writable(self) -> None:
+        """Refuse before anything is sent when the folders are there and cannot be written.
+
+        Raises:
+            RefusalError: The file system is read-only, or the folder is not this user's to write.
+        """
+        for path in (self.scratch, self.partial):
+            if not os.access(path, os.W_OK):
+                message = "{} cannot be written: is its file system read-only?".format(path)
+                hint = "Name a writable folder as `root` of this target in kedge.toml."
+                raise RefusalError(READ_ONLY, message, hint)
 
     def require_space(self, size: int) -> None:
         """Refuse before anything is written when `size` bytes do not fit.
@@ -63,7 +103,10 @@ class Folders:
         for name in os.listdir(self.store):
             kind, _, pid = name.partition("-")
             if kind == "work" and (pid == str(os.getpid()) or not os.path.exists("/proc/" + pid)):
-                shutil.rmtree(os.path.join(self.store, name), ignore_errors=True)
+                path = os.path.join(self.store, name)
+                shutil.rmtree(path, ignore_errors=True)
+                with contextlib.suppress(OSError):  # a link or a file, which is no workspace
+                    os.unlink(path)
 
 
 def name_in(folder: str, digest: str) -> str:

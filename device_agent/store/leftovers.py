@@ -8,7 +8,10 @@ import glob
 import os
 import re
 import time
-from typing import List
+from typing import BinaryIO, List
+
+from device_agent.contract.codes import RefusalError
+from device_agent.store.durable import open_file
 
 #: An upload that nobody went on with for so long is given up.
 ABANDONED_AFTER_S = 86400.0
@@ -45,7 +48,7 @@ def remove_abandoned_uploads(folder: str) -> List[str]:
     """Remove the partial files that nobody went on with; one that is being written is locked."""
     removed = []
     for path in glob.glob(os.path.join(folder, "*")):
-        with contextlib.suppress(OSError), open(path, "rb") as file:
+        with contextlib.suppress(OSError, RefusalError), _open_to_read(path) as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _is_abandoned(path) and _remove(path):
                 removed.append(path)
@@ -66,7 +69,7 @@ def remove_left_data(folder: str) -> List[str]:
     """
     left = []
     for path in glob.glob(os.path.join(folder, "*")):
-        with contextlib.suppress(OSError), open(path, "rb") as file:
+        with contextlib.suppress(OSError, RefusalError), _open_to_read(path) as file:
             begin = file.read(8)
             is_wheel = begin.startswith(_ZIP_MAGIC) and not _is_abandoned(path)
             if begin[4:] != _MODEL_MAGIC and not is_wheel:
@@ -74,9 +77,13 @@ def remove_left_data(folder: str) -> List[str]:
     return [path for path in left if _remove(path)]
 
 
+def _open_to_read(path: str) -> BinaryIO:
+    return os.fdopen(open_file(path, os.O_RDONLY), "rb")
+
+
 def _is_abandoned(path: str) -> bool:
     try:
-        return time.time() - os.stat(path).st_mtime > ABANDONED_AFTER_S
+        return time.time() - os.lstat(path).st_mtime > ABANDONED_AFTER_S
     except OSError:
         return False
 

@@ -10,7 +10,7 @@ from typing import BinaryIO, Callable, Iterator, Tuple
 from device_agent.contract.codes import BUSY, DIGEST_MISMATCH, NO_SPACE, RefusalError
 from device_agent.contract.wire import CHUNK_BYTES
 from device_agent.os_errors import named_os_errors
-from device_agent.store.durable import rename_durably
+from device_agent.store.durable import open_file
 from device_agent.store.folders import Folders, name_in
 from device_agent.store.scratch import Scratch
 
@@ -40,9 +40,10 @@ class Uploads:
             return size, self._scratch.path(sha256)
         with named_os_errors():
             self._folders.make()
+            self._folders.require_writable()
             partial = name_in(self._folders.partial, sha256)
             have = 0
-            if os.path.exists(partial):
+            if os.path.lexists(partial):
                 with _open_locked(partial, sha256) as file:  # or refuse, before the bytes are sent
                     have = os.fstat(file.fileno()).st_size
                     if self._scratch.has(sha256, size):  # another host has just finished it
@@ -95,7 +96,7 @@ class Uploads:
                 message = "announced {}, received {}".format(sha256, digest.hexdigest())
                 raise RefusalError(DIGEST_MISMATCH, message, "Push the file again.")
             os.fsync(file.fileno())
-            rename_durably(partial, name_in(self._folders.scratch, sha256))
+            self._scratch.take(partial, sha256)
 
 
 class _AnnouncedBytes:
@@ -122,7 +123,7 @@ class _AnnouncedBytes:
 def _open_locked(path: str, sha256: str) -> BinaryIO:
     """Open a partial file, made if need be, for this host alone."""
     while True:
-        file = open(path, "ab+")  # noqa: SIM115 - who gets it closes it
+        file = os.fdopen(open_file(path, os.O_RDWR | os.O_CREAT | os.O_APPEND), "ab+")
         try:
             _lock(file, sha256)
             # The host before us may have renamed the file after we opened it: then what we hold

@@ -13,6 +13,7 @@ from typing import Callable, Optional
 
 from device_agent.contract.codes import BUSY, RefusalError
 from device_agent.os_errors import named_os_errors
+from device_agent.store.durable import open_file
 
 #: Seconds between two events to a waiting host, which also show whether it is still connected.
 _ASK_AGAIN_S = 0.5
@@ -45,7 +46,7 @@ class Reservation:
             return
         with named_os_errors():
             os.makedirs(os.path.dirname(self._path), exist_ok=True)
-            lock = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+            lock = open_file(self._path, os.O_RDWR | os.O_CREAT)
             try:
                 self._await(lock, timeout_s, on_wait)
                 os.ftruncate(lock, 0)

@@ -31,6 +31,14 @@ class Store:
         self.uploads = Uploads(self._folders, self.scratch)
         self.trees = Trees(self._folders, self.scratch, self.reservation)
 
+    def require_safe(self) -> None:
+        """Refuse a root folder that others than this user may change.
+
+        Raises:
+            RefusalError: Others may change it; says who and what helps.
+        """
+        self._folders.require_safe()
+
     def workspace(self) -> ContextManager[str]:
         """Lend a folder for one job, on the file system of the store; it is gone afterwards."""
         return self._folders.workspace()

@@ -103,11 +103,28 @@ def missing_features(release: RuntimeRelease, facts: Facts) -> list[str]:
     ]
 
 
+def odd_build(facts: Facts) -> str:
+    """Return what the Python of a board is where no wheel of a runtime fits it; empty for a usual.
+
+    From Python 3.8 on, a debug build loads the extension modules of a usual one (PEP 3149).
+    """
+    if facts.implementation not in ("", "cpython"):
+        return f"the Python {facts.implementation}"
+    if "t" in facts.abi_flags:
+        return "a free-threaded Python"
+    if "d" in facts.abi_flags and facts.python_minor < 8:
+        return "a debug build of Python 3.7"
+    return ""
+
+
 def _refusal(release: RuntimeRelease, facts: Facts) -> str | None:
     """Say why a release does not load, or `None` when it does."""
     minor = facts.python_minor
     if facts.machine not in release.machines:
         return f"no build for {facts.machine} that kedge uses"
+    build = odd_build(facts)
+    if build:
+        return f"no build for {build}"
     if not release.pythons[0] <= minor <= release.pythons[1]:
         return "builds for Python 3.{} to 3.{} only".format(*release.pythons)
     library = _library_refusal(release, facts)
@@ -128,7 +145,8 @@ def _library_refusal(release: RuntimeRelease, facts: Facts) -> str | None:
         return f"needs glibc {release.glibc}, the board has {libc or 'none'}"
     if release.glibcxx and _version(facts.glibcxx) < release.glibcxx:
         newest = facts.glibcxx or "no libstdc++"
-        return f"needs GLIBCXX_{release.glibcxx}, the board has {newest}"
+        where = f" in {facts.glibcxx_path} (of LD_LIBRARY_PATH)" if facts.glibcxx_path else ""
+        return f"needs GLIBCXX_{release.glibcxx}, the board has {newest}{where}"
     return None
 
 

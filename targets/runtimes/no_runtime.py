@@ -5,8 +5,13 @@ from __future__ import annotations
 from device_agent.contract.facts import Facts
 from targets.errors import TargetError
 from targets.runtimes.all import releases_for
-from targets.runtimes.fit import missing_features
+from targets.runtimes.fit import missing_features, odd_build
 from targets.runtimes.numpy_wheels import own_numpy_major, uses_own_numpy
+
+#: Next step where a libstdc++ in LD_LIBRARY_PATH keeps a runtime from loading.
+LIBRARY_PATH_FIX = (
+    "Take its folder out of LD_LIBRARY_PATH in the start files of the login, such as .bashrc."
+)
 
 
 class NoRuntimeError(TargetError):
@@ -36,6 +41,13 @@ def why_none(facts: Facts, model_format: str) -> tuple[str, str]:
             f"its CPU has no {missing}, which every runtime for {machine} uses",
             "Use a board with a newer core (Cortex-A7 or later).",
         )
+    build = odd_build(facts)
+    if build:
+        return (
+            f"no runtime is built for {build} ({facts.python_executable})",
+            "Install the usual Python (CPython) on the board beside it, or name one as `python` "
+            "of this target in kedge.toml.",
+        )
     first = min(release.pythons[0] for release in releases)
     last = max(release.pythons[1] for release in releases)
     if not first <= facts.python_minor <= last:
@@ -49,10 +61,20 @@ def why_none(facts: Facts, model_format: str) -> tuple[str, str]:
             f"{machine} needs the board's own numpy 1, and Python {python} has {numpy}",
             "Install numpy 1 on the board: sudo apt-get install python3-numpy",
         )
+    if facts.glibcxx_path:
+        return library_path_cause(facts), LIBRARY_PATH_FIX
     return (
         f"Python {python}, {facts.libc} and GLIBCXX {facts.glibcxx or 'none'} "
         "together fit no release",
         "Use an operating system image with a newer glibc, or Python 3.9 to 3.13.",
+    )
+
+
+def library_path_cause(facts: Facts) -> str:
+    """Say which libstdc++ the login's LD_LIBRARY_PATH puts before the system's."""
+    return (
+        f"LD_LIBRARY_PATH of the login puts {facts.glibcxx_path} first, which has GLIBCXX "
+        f"{facts.glibcxx} only"
     )
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from device_agent.contract.codes import BAD_REQUEST
 from device_agent.contract.wire import MAX_LINE_BYTES, Fault, Request, Result, encode, parse_reply
+from device_agent.store.tree_files import write_list
 from targets import agent_client
 from targets.agent_client import AgentClient, AgentError
 from targets.local import LocalChannel
@@ -185,6 +186,7 @@ def sleeping_runtime(root: Path) -> None:
         "time.sleep(600)"
     )
     (folder.parent / "numpy.py").touch()
+    write_list(str(folder.parent))
 
 
 def begin_job(channel: LocalChannel, root: Path) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from device_agent.contract.codes import BAD_REQUEST, NOT_FOUND
+from device_agent.store.tree_files import write_list
 from targets.agent_archive import agent_archive
 from targets.agent_client import AgentClient, AgentError
 from tests.device_agent.agents import files_below, open_agent, open_channel, put, sha256_of
@@ -86,6 +87,7 @@ def test_a_job_that_cannot_import_its_runtime_is_refused(python: str, tmp_path: 
     (module / "__init__.py").write_text("print('a stray print')\n")
     (module / "interpreter.py").write_text("raise OSError('no such symbol')\n")
     (module.parent / "numpy.py").write_text("__version__ = '0'\n")
+    write_list(str(module.parent))
     job = {"tree": "a" * 64, "runtime": "tflite-runtime", "timeout_s": 30}
     with open_agent(root, python) as client:
         with pytest.raises(AgentError, match="OSError: no such symbol") as refused:

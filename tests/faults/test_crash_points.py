@@ -92,7 +92,8 @@ def wheel() -> bytes:
 
 def test_unpacking_a_runtime(tmp_path: Path) -> None:
     content, crashes = wheel(), 0
-    whole = [f"store/runtimes/{TREE}/runtime/{name}" for name in ("__init__.py", "data")]
+    names = (".kedge-files", "runtime/__init__.py", "runtime/data")
+    whole = [f"store/runtimes/{TREE}/{name}" for name in names]
     while True:
         root = tmp_path / str(crashes)
         store = Store(str(root))

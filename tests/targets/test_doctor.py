@@ -19,6 +19,7 @@ from targets.doctor import (
     FirstUse,
     WheelToSend,
     diagnose,
+    require_files,
     require_space,
 )
 from targets.probe import Probe, Python, read_probe
@@ -288,3 +289,80 @@ def test_garbage_from_a_board_is_no_crash(value: str) -> None:
 
     assert seen.python.version == (3, 9)
     assert json.dumps(seen.facts_with(seen.python).plain)
+
+
+@pytest.mark.parametrize(
+    ("build", "what"),
+    [
+        ({"implementation": "pypy", "abi_flags": ""}, "the Python pypy"),
+        ({"implementation": "graalpy", "abi_flags": ""}, "the Python graalpy"),
+        ({"implementation": "cpython", "abi_flags": "t"}, "a free-threaded Python"),
+        ({"implementation": "cpython", "abi_flags": "td"}, "a free-threaded Python"),
+    ],
+)
+def test_no_wheel_fits_another_build_of_python(pi: Path, build: dict[str, str], what: str) -> None:
+    found = diagnose(board(pi, python(13, build=build)), "tflite")
+
+    assert found.verdict == NOT_READY
+    assert what in said(found, BLOCKS)
+    assert "CPython" in said(found, BLOCKS)
+    assert all(what in str(verdict.refusal) for verdict in found.runtimes)
+
+
+def test_the_usual_python_beside_pypy_is_chosen(pi: Path) -> None:
+    pypy = python(11, build={"implementation": "pypy", "abi_flags": ""})
+    usual = python(9, build={"implementation": "cpython", "abi_flags": ""})
+
+    assert chosen(diagnose(board(pi, pypy, usual), "tflite")) == (
+        "ai-edge-litert 2.1.0",
+        (3, 9),
+    )
+
+
+def test_a_debug_build_takes_the_usual_wheels(pi: Path) -> None:
+    debug = {"implementation": "cpython", "abi_flags": "d"}
+
+    assert diagnose(board(pi, python(11, build=debug)), "tflite").verdict == READY
+    assert "debug build" in said(diagnose(board(pi, python(7, build=debug)), "tflite"), BLOCKS)
+
+
+def test_an_old_libstdcxx_in_the_library_path_is_named(pi: Path) -> None:
+    path = "/opt/ros/lib/libstdc++.so.6"
+    cause = f"LD_LIBRARY_PATH of the login puts {path} first"
+    old = {"glibcxx": "3.4.19", "glibcxx_path": path}
+
+    found = diagnose(board(pi, **old), "tflite")
+    assert found.verdict == CAUTION
+    assert f"ai-edge-litert 2.3.0 does not load: {cause}" in said(found, WARNS)
+
+    found = diagnose(board(pi, python(13), **old), "tflite")
+    assert found.verdict == NOT_READY
+    assert cause in said(found, BLOCKS)
+
+
+def test_limits_of_a_control_group_are_told(pi: Path) -> None:
+    found = diagnose(board(pi, memory_limit_bytes=90 << 20, cpu_quota=0.25, cores=4), "tflite")
+
+    assert found.verdict == CAUTION
+    assert "90 MiB of memory" in said(found, WARNS)
+    assert "the time of 0.25 cores" in said(found, WARNS)
+
+
+def test_a_root_that_others_may_change_blocks(pi: Path) -> None:
+    unsafe = replace(board(pi), unsafe_cause="/tmp/k belongs to the user x", unsafe_fix="Name one.")
+
+    assert "belongs to the user x -> Name one." in said(diagnose(unsafe, "tflite"), BLOCKS)
+
+
+def test_a_disk_that_takes_no_more_files_blocks() -> None:
+    wheels = (WheelToSend("numpy 1.26.4", 1 << 20, is_exact=True),)
+    first = FirstUse(agent_bytes=1, wheels=wheels, has_agent=False, has_runtime=False)
+    ready = replace(first, wheels=(), has_runtime=True)
+
+    assert require_files(-1, first) == []
+    assert require_files(1 << 20, first) == []
+    assert require_files(100, ready) == []
+    for files, use in ((100, first), (0, ready)):
+        (finding,) = require_files(files, use)
+        assert finding.level == BLOCKS
+        assert "df -i" in finding.fix

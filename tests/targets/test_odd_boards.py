@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from device_agent.store.tree_files import write_list
 from targets import probe_script
 from targets.agent_client import AgentError, BoardDiskError
 from targets.errors import TargetError
@@ -131,6 +132,7 @@ def test_a_shared_object_that_may_not_be_mapped_is_no_fault_of_the_wheel(
 
     tree = Path(noexec.root, "store/runtimes", "a" * 64)
     shutil.copytree(Path(ai_edge_litert.__file__).parent, tree / "ai_edge_litert")
+    write_list(str(tree))
     with open_device(with_own_runtime(noexec)) as device:
         device._trees[device.runtime_for("tflite")] = "a" * 64
         with pytest.raises(AgentError, match="failed to map segment") as refused:

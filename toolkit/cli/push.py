@@ -34,6 +34,8 @@ def command(file: Path, name: str | None, as_json: bool) -> None:
     if as_json:
         output.print_json({"schema": 1, "target": board.name, **asdict(staged)})
     else:
+        if staged.was_damaged:
+            output.warn(f"the copy of {file} on {name} was damaged, and was sent anew")
         sent = words.size(staged.sent_bytes)
         output.say(f"{file} ({words.size(staged.size_bytes)}) is on {board.name}, {sent} were sent")
         output.say(f"there: {staged.path}")

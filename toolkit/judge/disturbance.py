@@ -31,7 +31,7 @@ _SLOW_USB_MBPS = 480
 def disturbances(runs: Sequence[BoardRun]) -> list[str]:
     """Return the reasons why the figures of these runs are worthless."""
     conditions = [reading for run in runs for reading in run.conditions]
-    reasons = [*_throttling(runs), *_heat(conditions)]
+    reasons = [*filter(None, [quota_stops(runs)]), *_throttling(runs), *_heat(conditions)]
     swap = [
         reading.swap_used_bytes for reading in conditions if reading.swap_used_bytes is not None
     ]
@@ -66,6 +66,20 @@ def warnings(runs: Sequence[BoardRun]) -> list[str]:
     if any(reading.edgetpu_usb_mbps == _SLOW_USB_MBPS for reading in conditions):
         texts.append("the Edge TPU stick is at USB 2 (480 Mbit/s): use a USB 3 port and cable")
     return texts
+
+
+def quota_stops(runs: Sequence[BoardRun]) -> str | None:
+    """Say in how many periods a CPU quota stopped the timed loops; `None` where it stopped none."""
+    stops = 0
+    for run in runs:
+        loop = [entry for entry in run.conditions if entry.moment in ("begin", "end")]
+        readings = loop if len(loop) > 1 else run.conditions
+        counts = [entry.quota_periods for entry in readings if entry.quota_periods is not None]
+        stops += max(0, counts[-1] - counts[0]) if counts else 0
+    if not stops:
+        return None
+    periods = f"{stops} period{'' if stops == 1 else 's'}"
+    return f"throttled: a CPU quota (cgroup) stopped the process in {periods} while it ran"
 
 
 def _throttling(runs: Sequence[BoardRun]) -> list[str]:

@@ -246,3 +246,32 @@ def test_musl_tells_its_version_by_its_loader(
     monkeypatch.setattr(os, "confstr", lambda name: None)
 
     assert read_facts(root)["libc"] == "musl 1.2.4"
+
+
+def libstdcxx(folder: Path, newest: int, word: int = 2) -> str:
+    folder.mkdir(parents=True)
+    content = b"\x7fELF" + bytes([word]) + b"\0GLIBCXX_3.4.%d\0" % newest
+    (folder / "libstdc++.so.6").write_bytes(content)
+    return str(folder)
+
+
+def test_the_libstdcxx_of_the_library_path_comes_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    libstdcxx(tmp_path / "usr/lib64", 30)
+    old, other_word = libstdcxx(tmp_path / "opt/old", 19), libstdcxx(tmp_path / "opt/x32", 12, 1)
+    assert old.startswith(str(tmp_path))
+
+    monkeypatch.setenv("LD_LIBRARY_PATH", "::/opt/none:/opt/x32:/opt/old:/usr/lib64")
+    facts = read_facts(str(tmp_path))
+    assert (facts["glibcxx"], facts["glibcxx_path"]) == ("3.4.19", "/opt/old/libstdc++.so.6")
+
+    monkeypatch.setenv("LD_LIBRARY_PATH", other_word)
+    facts = read_facts(str(tmp_path))
+    assert (facts["glibcxx"], facts["glibcxx_path"]) == ("3.4.30", "")
+
+
+def test_a_python_without_affinity_counts_all_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity")
+
+    assert read_facts()["cores"] == os.cpu_count()

@@ -11,6 +11,7 @@ import pytest
 
 from device_agent.contract.codes import BAD_REQUEST, MODEL_REFUSED, RUNTIME_IMPORT
 from device_agent.contract.cpu_features import cpu_features
+from device_agent.store.tree_files import write_list
 from targets.agent_client import AgentClient, AgentError
 from tests.device_agent.agents import files_below, open_agent, put, sha256_of
 from tests.tiny_model import (
@@ -243,6 +244,7 @@ def make_runtime(root: Path, interpreter: str, numpy: str = "__version__ = '1'")
     (folder / "ai_edge_litert" / "__init__.py").write_text("__version__ = '9'\n")
     (folder / "ai_edge_litert" / "interpreter.py").write_text(interpreter)
     (folder / "numpy.py").write_text(numpy)
+    write_list(str(folder))
     return {"tree": tree, "runtime": "ai-edge-litert", "timeout_s": 60}
 
 

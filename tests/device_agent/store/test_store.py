@@ -279,6 +279,7 @@ def test_wheels_become_one_folder_and_go(store: Store, root: Path) -> None:
     assert store.trees.has("a" * 64)
     tree = f"store/runtimes/{'a' * 64}"
     assert files_below(root) == [
+        f"{tree}/.kedge-files",
         f"{tree}/data/x",
         f"{tree}/numpy/__init__.py",
         f"{tree}/runtime/__init__.py",

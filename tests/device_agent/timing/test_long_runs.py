@@ -10,6 +10,7 @@ import pytest
 
 from device_agent.contract.conditions import conditions_from_json
 from device_agent.contract.measurement import process_run_from_json
+from device_agent.store.tree_files import write_list
 from targets.agent_client import AgentClient, AgentError
 from targets.jobs import BoardRun
 from targets.local import LocalTransport
@@ -53,6 +54,7 @@ def fake_runtime(root: Path, seconds: float, more: str = "pass") -> str:
     folder.mkdir(parents=True)
     (folder / "__init__.py").write_text("__version__ = '9'\n")
     (folder / "interpreter.py").write_text(source)
+    write_list(str(folder.parent))
     return tree
 
 

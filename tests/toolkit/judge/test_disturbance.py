@@ -181,3 +181,19 @@ def test_too_few_samples_are_unstable() -> None:
     found = verdict_of([board_run([100_000] * 9)] * 6)
     assert found.kind == UNSTABLE
     assert "too few samples: 9" in found.reasons[0]
+
+
+def test_a_quota_that_stops_the_loop_makes_a_figure_invalid() -> None:
+    def moments(*periods: int | None) -> tuple[Conditions, ...]:
+        names = ("before", "begin", "end", "after")
+        return tuple(
+            seen(name, quota_periods=count) for name, count in zip(names, periods, strict=True)
+        )
+
+    stopped = verdict(*moments(3, 10, 123, 124))
+    assert stopped.kind == INVALID
+    assert "throttled: a CPU quota (cgroup) stopped the process in 678 periods" in str(stopped)
+    for harmless in (moments(3, 10, 10, 12), moments(None, None, None, None)):
+        assert verdict(*harmless).kind == VALID
+    alone = (seen("before", quota_periods=1), seen("after", quota_periods=2))
+    assert "in 6 periods" in str(verdict(*alone))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-import paramiko
+from targets.ssh.connection import Connection
 
 #: Modern first; what paramiko no longer counts as safe is not offered.
 CIPHERS = (
@@ -38,23 +37,7 @@ _SIGNALS = ("ext-info-", "kex-strict-")
 _OFFER_SHOWN = 400
 
 
-class OfferTransport(paramiko.Transport):  # type: ignore[misc]  # paramiko has no types
-    """A connection that remembers which algorithms the server offered."""
-
-    offer: dict[str, list[str]]
-    """Names by kind, as paramiko calls the kinds; empty before the server has offered any."""
-
-    def __init__(self, sock: Any) -> None:
-        self.offer = {}
-        super().__init__(sock)
-
-    def _really_parse_kex_init(self, m: Any, ignore_first_byte: bool = False) -> dict[str, Any]:
-        parsed: dict[str, Any] = super()._really_parse_kex_init(m, ignore_first_byte)
-        self.offer = {key: list(value) for key, value in parsed.items() if isinstance(value, list)}
-        return parsed
-
-
-def missing_algorithm(transport: OfferTransport, reason: str) -> str:
+def missing_algorithm(transport: Connection, reason: str) -> str:
     """Say which algorithm a server and kedge lack in common.
 
     Args:

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import paramiko
 
+from targets.ssh.connection import SILENCE_S, Connection
 from targets.transport import DeadlineError, UnreachableError
 
 _READ_BYTES = 1 << 15
@@ -38,7 +39,7 @@ class SshChannel:
         except socket.timeout as error:  # noqa: UP041 - an alias only from Python 3.10 on
             raise _silent(self._name, timeout_s) from error
         except (paramiko.SSHException, OSError, EOFError) as error:
-            raise link_lost(self._name, error, self.last_words()) from error
+            raise self._lost(error) from error
 
     def read(self, size: int, timeout_s: float) -> bytes:
         """Return the next bytes; see `Channel.read`.
@@ -94,7 +95,7 @@ class SshChannel:
             raise DeadlineError(f"{self._name} did not report how a command ended", _TRY_AGAIN)
         code = int(self._channel.recv_exit_status())
         if code < 0 and not self._channel.get_transport().is_active():
-            raise link_lost(self._name, EOFError("the link was cut"), self.last_words())
+            raise self._lost(EOFError("the link was cut"))
         return code
 
     def last_words(self) -> str:
@@ -117,10 +118,15 @@ class SshChannel:
         except socket.timeout:  # noqa: UP041 - an alias only from Python 3.10 on
             return None
         except (paramiko.SSHException, OSError, EOFError) as error:
-            raise link_lost(self._name, error, self.last_words()) from error
+            raise self._lost(error) from error
         finally:
             self._drain_stderr()
+        if not data and self._channel.get_transport().is_lost:
+            raise self._lost(EOFError())
         return data
+
+    def _lost(self, error: BaseException) -> UnreachableError:
+        return link_lost(self._name, self._channel.get_transport(), error, self.last_words())
 
     def _drain_stderr(self) -> None:
         while self._channel.recv_stderr_ready():
@@ -140,10 +146,15 @@ def _silent(name: str, timeout_s: float) -> DeadlineError:
     return DeadlineError(f"{name} was silent for {timeout_s:.0f} s", _TRY_AGAIN)
 
 
-def link_lost(name: str, error: BaseException, last_words: str = "") -> UnreachableError:
+def link_lost(
+    name: str, connection: Connection, error: BaseException, last_words: str = ""
+) -> UnreachableError:
     """Return the error for an open connection that ended."""
+    reason = str(error) or type(error).__name__
+    if connection.is_lost:
+        reason = f"nothing came from it for {SILENCE_S:.0f} s, not even an answer to a keepalive"
     suffix = f"; its last words: {last_words}" if last_words else ""
     return UnreachableError(
-        f"the connection to {name} broke: {str(error) or type(error).__name__}{suffix}",
+        f"the connection to {name} broke: {reason}{suffix}",
         "Try again: what has arrived is kept.",
     )

@@ -13,7 +13,8 @@ from typing import IO, Any
 
 import paramiko
 
-from targets.ssh.algorithms import CIPHERS, DIGESTS, OfferTransport, missing_algorithm
+from targets.ssh.algorithms import CIPHERS, DIGESTS, missing_algorithm
+from targets.ssh.connection import Connection
 from targets.ssh.host_keys import HostKey, algorithms_for, known_keys, no_such_key
 from targets.ssh.login import LOGIN_TIMEOUT_S
 from targets.ssh.route import SshServer
@@ -136,7 +137,7 @@ class Session:
         return f"{hint} Not followed of ~/.ssh/config: {names}." if names else hint
 
 
-def make_transport(sock: Any, algorithms: tuple[str, ...] = ()) -> OfferTransport:
+def make_transport(sock: Any, algorithms: tuple[str, ...] = ()) -> Connection:
     """Set up a connection that offers modern algorithms only.
 
     Args:
@@ -144,7 +145,7 @@ def make_transport(sock: Any, algorithms: tuple[str, ...] = ()) -> OfferTranspor
         algorithms: Algorithms under which the server may show its host key; empty for all modern
             ones.
     """
-    transport = OfferTransport(sock)
+    transport = Connection(sock)
     transport.banner_timeout = transport.handshake_timeout = LOGIN_TIMEOUT_S
     transport.channel_timeout = LOGIN_TIMEOUT_S
     options = transport.get_security_options()

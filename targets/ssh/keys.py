@@ -15,7 +15,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 
 from targets.ssh.config import expand_home
 from targets.ssh.route import SshServer
-from targets.ssh.secrets import MOST_TRIES, SECRETS, NobodyAnswersError
+from targets.ssh.secrets import MOST_TRIES, SECRETS, NobodyAnswersError, Question
 from targets.transport import LoginRefusedError
 
 #: Names of the keys that `ssh` tries when the user names none; the newest kind first.
@@ -185,7 +185,7 @@ def _load(path: Path, passphrase: bytes | None) -> paramiko.PKey:
 
 def _unlock(path: Path, skipped_keys: list[SkippedKey]) -> paramiko.PKey | None:
     """Ask for the passphrase of a key; an empty answer passes the key over."""
-    question = f"Passphrase of {path}"
+    question = Question(f"Passphrase of {path}")
     with SECRETS.one_at_a_time:
         for _ in range(MOST_TRIES):
             try:

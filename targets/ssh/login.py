@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import queue
-import threading
 from collections.abc import Callable, Sequence
 
 import paramiko
 
 from targets.address import DEFAULT_PORT
+from targets.ssh.dialogue import Dialogue
 from targets.ssh.keys import SkippedKey, keys_for
 from targets.ssh.route import SshServer
-from targets.ssh.secrets import MOST_TRIES, SECRETS, NobodyAnswersError
+from targets.ssh.secrets import MOST_TRIES, SECRETS, NobodyAnswersError, Question
 from targets.transport import LoginRefusedError
 
 LOGIN_TIMEOUT_S = 20.0
-
-#: A person may take so long to type; sshd itself hangs up after two minutes.
-_TYPING_TIMEOUT_S = 120.0
 
 _AUTH_FAILED = (paramiko.AuthenticationException, paramiko.SSHException)
 
@@ -84,7 +80,7 @@ class _Login:
         """Ask for the password, unless the same was just asked for in the server's own words."""
         if self.was_asked:
             return None
-        question = f"Password of {self.server.user} on {self.server.name}"
+        question = Question(f"Password of {self.server.user} on {self.server.name}")
         with SECRETS.one_at_a_time:
             for _ in range(MOST_TRIES):
                 try:
@@ -110,7 +106,7 @@ class _Login:
         """Hand the server's own questions to the person (keyboard-interactive)."""
         with SECRETS.one_at_a_time:
             for _ in range(MOST_TRIES):
-                dialogue = _Dialogue(self)
+                dialogue = Dialogue(self.transport, self.server, self.note_asked)
                 try:
                     methods = dialogue.act()
                 except NobodyAnswersError:
@@ -126,7 +122,7 @@ class _Login:
                     continue
                 # A code is good for one time; a password stays what it is.
                 for question, answer in dialogue.answers.items():
-                    if "password" in question.lower():
+                    if "password" in question.text.lower():
                         SECRETS.keep(question, answer)
                 return methods
         return None
@@ -162,74 +158,6 @@ class _Login:
         if server.ignored_settings:
             hint += f" Not followed of ~/.ssh/config: {', '.join(server.ignored_settings)}."
         return LoginRefusedError(message, hint)
-
-
-class _Dialogue:
-    """One keyboard-interactive round.
-
-    paramiko answers on a thread of its own; the person is asked on the caller's, where Ctrl-C
-    arrives and the terminal is put in order again.
-    """
-
-    def __init__(self, login: _Login) -> None:
-        self._login = login
-        self._questions: queue.Queue[tuple[str, bool] | None] = queue.Queue()
-        self._replies: queue.Queue[str] = queue.Queue()
-        self._outcome: list[Sequence[str] | BaseException] = []
-        self.answers: dict[str, str] = {}
-
-    def act(self) -> Sequence[str]:
-        transport = self._login.transport
-        usual_timeout_s, transport.auth_timeout = transport.auth_timeout, _TYPING_TIMEOUT_S
-        worker = threading.Thread(target=self._attempt, daemon=True)
-        worker.start()
-        no_answer: NobodyAnswersError | None = None
-        try:
-            while (prompt := self._questions.get()) is not None:
-                question, echo = prompt
-                reply = ""
-                try:
-                    if no_answer is None:
-                        reply = SECRETS.answer(question, hidden=not echo)
-                        self._login.note_asked()
-                except NobodyAnswersError as error:
-                    no_answer = error
-                self.answers[question] = reply
-                self._replies.put(reply)
-        except BaseException:
-            self._replies.put("")
-            transport.close()  # so that the worker ends, too
-            raise
-        finally:
-            transport.auth_timeout = usual_timeout_s
-        worker.join()
-        if no_answer:
-            raise no_answer
-        outcome = self._outcome[0]
-        if isinstance(outcome, BaseException):
-            raise outcome
-        return outcome
-
-    def _attempt(self) -> None:
-        transport, user = self._login.transport, self._login.server.user
-        try:
-            self._outcome.append(list(transport.auth_interactive(user, self._handle)))
-        except BaseException as error:
-            self._outcome.append(error)
-        finally:
-            self._questions.put(None)
-
-    def _handle(
-        self, title: str, instructions: str, prompts: Sequence[tuple[str, bool]]
-    ) -> list[str]:
-        del title, instructions
-        answers = []
-        server = self._login.server
-        for prompt, echo in prompts:
-            question = f"{server.user} on {server.name}: {prompt.strip(' :')}"
-            self._questions.put((question, bool(echo)))
-            answers.append(self._replies.get(timeout=_TYPING_TIMEOUT_S))
-        return answers
 
 
 _METHODS: dict[str, Method] = {

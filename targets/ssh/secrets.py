@@ -8,12 +8,27 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 
-Ask = Callable[[str, bool], str | None]
+MOST_TRIES = 3  # as ssh(1)'s NumberOfPasswordPrompts
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question to a person; an answer to it never answers another one."""
+
+    text: str
+    """Words of the question, without a colon; of any signs where a server wrote them."""
+    server: str = ""
+    """Login and server that wrote the text and that gets the answer; empty where kedge asks."""
+
+
+Ask = Callable[[Question, bool], str | None]
 """Asks a person: (question, whether the answer must not be seen) to the answer; `None` when nobody
 is there."""
 
-MOST_TRIES = 3  # as ssh(1)'s NumberOfPasswordPrompts
+Warn = Callable[[str], None]
+"""Shows a person what does not work as they may expect."""
 
 
 class NobodyAnswersError(Exception):
@@ -28,14 +43,24 @@ class Secrets:
         """Held from a question until its answer has proved right, so that two boards that are
         logged in to at once do not ask the same thing twice."""
         self._ask: Ask | None = None
-        self._right_answers: dict[str, str] = {}
+        self._warn: Warn | None = None
+        self._right_answers: dict[Question, str] = {}
+        self._warnings: set[str] = set()
 
-    def ask_with(self, ask: Ask | None) -> None:
-        """Set how the person is asked; answers to an earlier function are forgotten."""
-        self._ask = ask
+    def ask_with(self, ask: Ask | None, warn: Warn | None = None) -> None:
+        """Set how the person is asked and warned; earlier answers and warnings are forgotten."""
+        self._ask, self._warn = ask, warn
         self._right_answers.clear()
+        self._warnings.clear()
 
-    def answer(self, question: str, hidden: bool = True) -> str:
+    def warn_once(self, text: str) -> None:
+        """Warn the person, unless this process has done so already."""
+        if text not in self._warnings:
+            self._warnings.add(text)
+            if self._warn is not None:
+                self._warn(text)
+
+    def answer(self, question: Question, hidden: bool = True) -> str:
         """Return the right answer if it is known, else ask; empty when the person passes.
 
         Raises:
@@ -48,11 +73,11 @@ class Secrets:
             raise NobodyAnswersError
         return reply
 
-    def keep(self, question: str, answer: str) -> None:
+    def keep(self, question: Question, answer: str) -> None:
         """Remember an answer that proved right."""
         self._right_answers[question] = answer
 
-    def forget(self, question: str) -> bool:
+    def forget(self, question: Question) -> bool:
         """Forget an answer that is no longer right; tell whether there was one."""
         return self._right_answers.pop(question, None) is not None
 

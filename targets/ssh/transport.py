@@ -21,8 +21,6 @@ from targets.ssh.login import LOGIN_TIMEOUT_S, log_in
 from targets.ssh.route import SshServer, route_to
 from targets.transport import CommandResult
 
-KEEPALIVE_S = 15
-
 
 def read_host_key(route: Sequence[SshServer], key_type: str | None = None) -> HostKey:
     """Ask the last server of a route for its host key, without logging in to it.
@@ -67,7 +65,7 @@ def _log_in_along(route: Sequence[SshServer]) -> list[Session]:
                 log_in(sessions[-1].transport, server)
             except (paramiko.SSHException, OSError, EOFError) as error:
                 raise no_ssh(server, str(error) or type(error).__name__) from error
-            sessions[-1].transport.set_keepalive(KEEPALIVE_S)
+            sessions[-1].transport.watch()
     except BaseException:
         _close_all(sessions)
         raise
@@ -114,7 +112,7 @@ class SshTransport:
             finally:
                 deadline.cancel()
         except (paramiko.SSHException, OSError, EOFError) as error:
-            raise link_lost(self._name, error) from error
+            raise link_lost(self._name, self._sessions[-1].transport, error) from error
         return SshChannel(channel, self._name)
 
     def close(self) -> None:

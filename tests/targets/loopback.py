@@ -17,6 +17,7 @@ from targets import provision
 from targets.execution import Execution
 from targets.inventory import Target
 from targets.probe import Probe, Python
+from targets.ssh.secrets import Question
 from tests.boards import BoardUnderTest
 from toolkit.demo.keeper import descendants
 from toolkit.demo.sshd import LoopbackSshd, start_sshd
@@ -74,8 +75,9 @@ class Asked:
         self.answers: list[str] = []
         """Given in turn; the last one again and again."""
 
-    def __call__(self, question: str, hidden: bool) -> str:
-        self.questions.append((question, hidden))
+    def __call__(self, question: Question, hidden: bool) -> str:
+        words = f"{question.server}: {question.text}" if question.server else question.text
+        self.questions.append((words, hidden))
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -92,7 +93,7 @@ def kedge() -> None:
     from targets.ssh.secrets import SECRETS
     from toolkit.cli.ask import ask_in_terminal
 
-    SECRETS.ask_with(ask_in_terminal)
+    SECRETS.ask_with(ask_in_terminal, output.warn)
 
 
 def main() -> None:
@@ -120,7 +121,9 @@ def run_command_line(arguments: list[str]) -> int:
         output.silence(sys.stdout)
         return 0
     except click.ClickException as error:
-        error.show()
+        text = io.StringIO()
+        error.show(text)
+        output.note(text.getvalue().rstrip())
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         output.note("\ninterrupted; nothing half-done will be taken for whole")
@@ -134,18 +137,18 @@ def run_command_line(arguments: list[str]) -> int:
 
 def _explain(error: Exception) -> int:
     if not isinstance(error, UserError):
-        traceback.print_exc()
+        output.note(traceback.format_exc().rstrip())
         output.note("\nThis is a bug in kedge. Please report it with the lines above.")
         return EXIT_BUG
     if error.exit_code == 0:  # all is well, there is only nothing to show
         output.note(str(error))
         return 0
-    output.note(output.color("error: ", fg="red", bold=True) + str(error))
+    output.note(output.color("error: ", fg="red", bold=True) + output.indent(str(error)))
     board_traceback = getattr(error, "traceback", "")
     if board_traceback:
-        output.note(board_traceback)
+        output.note("  " + output.indent(board_traceback))
     if error.hint:
-        output.note(f"  → {error.hint}")
+        output.note("  → " + output.indent(error.hint))
     return error.exit_code
 
 

@@ -1,4 +1,7 @@
-"""What a person sees: progress on standard error, tables or JSON on standard output."""
+"""What a person sees: progress on standard error, tables or JSON on standard output.
+
+Every text passes `escape_controls` on its way: boards, models and projects are written by others.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 import click
 
+from toolkit.cli.escapes import escape_controls, mark_styles
 from toolkit.errors import ToolkitError
 from toolkit.report.tables import Block, Note, Table
 
@@ -51,7 +55,8 @@ def progress() -> Iterator[OnProgress]:
         TimeElapsedColumn,
     )
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    description = TextColumn("{task.description}", markup=False)
+    columns = (SpinnerColumn(), description, BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as display:
         bars: dict[str, TaskID] = {}  # one for each board that works at the same time
         stages: dict[str, str] = {}
@@ -64,6 +69,7 @@ def progress() -> Iterator[OnProgress]:
             if stages.get(subject) != stage:
                 stages[subject] = stage
                 display.reset(bars[subject])
+            what = escape_controls(what, plain="")
             display.update(bars[subject], description=what, completed=done, total=total or None)
 
         _running.append(display)
@@ -100,29 +106,34 @@ class _Lines:
         stage = _DETAIL.sub("", what)
         if stage not in self._said:
             self._said.add(stage)
-            note(f"· {stage}")
+            note("· " + escape_controls(stage, plain=""))
 
 
 def say(text: str) -> None:
     """Print a line for a person."""
     with _writing(sys.stdout):
-        click.echo(text)
+        click.echo(escape_controls(text))
 
 
 def note(text: str) -> None:
     """Print a line beside the result, which a program that reads the result does not see."""
     with _writing(sys.stderr):
-        click.echo(text, err=True)
+        click.echo(escape_controls(text), err=True)
 
 
 def warn(text: str) -> None:
     """Print something that a person should know, beside the result."""
-    note(color("note: ", fg="yellow") + text)
+    note(color("note: ", fg="yellow") + indent(text))
+
+
+def indent(text: str) -> str:
+    """Indent all lines but the first, so that none of them looks like a message of its own."""
+    return text.replace("\n", "\n  ")
 
 
 def color(text: str, **style: Any) -> str:
     """Color a text as click does, unless NO_COLOR is set (no-color.org)."""
-    return text if os.environ.get("NO_COLOR") else click.style(text, **style)
+    return text if os.environ.get("NO_COLOR") else mark_styles(click.style(text, **style))
 
 
 def print_json(value: Any) -> None:
@@ -150,27 +161,29 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
     from rich import box
     from rich.console import Console
     from rich.table import Table as RichTable
+    from rich.text import Text
 
     if title:
         say(title)  # a line of its own: a table would break it at its own width
-    rich_table, cells = RichTable(box=box.SIMPLE_HEAD), list(rows)
+    cells = [[escape_controls(cell, plain="") for cell in row] for row in rows]
+    rich_table = RichTable(box=box.SIMPLE_HEAD)
     for position, column in enumerate(columns):
         # A name that is cut or broken cannot be used in the next command.
         justify: Literal["left", "right"] = "right" if position else "left"
         rich_table.add_column(column, justify=justify, no_wrap=position == 0)
     for row in cells:
-        rich_table.add_row(*row)
+        rich_table.add_row(*map(Text.from_ansi, row))
     needed = Console(width=_WIDEST).measure(rich_table)
     is_terminal = sys.stdout.isatty()
     room = shutil.get_terminal_size().columns if is_terminal else _PIPE_COLUMNS
     if is_terminal and needed.minimum > room:
-        say(_as_list(columns, cells))
+        say(mark_styles(_as_list(columns, cells)))
         return
     width = max(needed.minimum, min(needed.maximum, room))
     console = Console(width=width, highlight=False, markup=False)
     with console.capture() as captured:  # rich itself would end the program with its reader
         console.print(rich_table)
-    say(captured.get().rstrip("\n"))
+    say(mark_styles(captured.get().rstrip("\n")))
 
 
 def _as_list(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -140,7 +140,8 @@ def _unlabelled_samples(
 ) -> Samples:
     """Samples with zeros as labels, until the model's own answers replace them."""
     inputs = _input_samples(path, f"x_{split}", arrays, form)
-    return Samples(inputs, np.zeros(len(inputs), np.int64), task=task)
+    zeros = np.zeros(len(inputs), np.int64)
+    return Samples(inputs, zeros, task=task, dtypes=form.dtypes)
 
 
 def _labelled_samples(
@@ -150,21 +151,28 @@ def _labelled_samples(
     name = f"y_{split}"
     if not task.parts:
         labels, targets = _answers(path, name, arrays.get(name), len(inputs), form, task)
-        return Samples(inputs, labels, task=task, targets=targets)
+        return Samples(inputs, labels, task=task, targets=targets, dtypes=form.dtypes)
     right: dict[str, Array] = {}
     for output, of_output in task.parts.items():
         own, array = form.for_output(output), arrays[f"{name}.{output}"]
         labels, targets = _answers(path, f"{name}.{output}", array, len(inputs), own, of_output)
         right[output] = labels if targets is None else targets
-    return Samples(inputs, combine_labels(right), task=task, targets=join_fields(right))
+    labels, targets = combine_labels(right), join_fields(right)
+    return Samples(inputs, labels, task=task, targets=targets, dtypes=form.dtypes)
 
 
 def _input_samples(path: Path, name: str, arrays: Mapping[str, Array], form: InputForm) -> Array:
     """Inputs of one split: shape (n, *shape); for several inputs shape (n,), a field for each."""
     if not form.inputs:
-        return _inputs(path, name, arrays[name], form.shape)
+        return _inputs(path, name, arrays[name], form.shape, form.dtypes.get("", ""))
     inputs = {
-        input_name: _inputs(path, f"{name}.{input_name}", arrays[f"{name}.{input_name}"], shape)
+        input_name: _inputs(
+            path,
+            f"{name}.{input_name}",
+            arrays[f"{name}.{input_name}"],
+            shape,
+            form.dtypes.get(input_name, ""),
+        )
         for input_name, shape in form.inputs.items()
     }
     counts = {input_name: len(array) for input_name, array in inputs.items()}
@@ -253,7 +261,10 @@ def _array(path: Path, name: str, file: Any) -> Array:
     return array
 
 
-def _inputs(path: Path, name: str, array: Array, shape: tuple[int, ...]) -> Array:
+def _inputs(
+    path: Path, name: str, array: Array, shape: tuple[int, ...], whole_numbers: str
+) -> Array:
+    """Inputs of one array; `whole_numbers` is the type of an input of whole numbers, else ""."""
     _check_numbers(path, name, array)
     if array.shape[1:] != shape or array.ndim < 1:
         hint = "Shape the samples as the model takes them."
@@ -272,7 +283,24 @@ def _inputs(path: Path, name: str, array: Array, shape: tuple[int, ...]) -> Arra
                 f"first is sample {wrong[0]}",
                 "Remove or correct these samples.",
             )
+    if whole_numbers:
+        _check_whole_numbers(path, name, array, whole_numbers)
     return array
+
+
+def _check_whole_numbers(path: Path, name: str, array: Array, dtype: str) -> None:
+    """Refuse numbers that an input of whole numbers cannot take as they are."""
+    limits = np.iinfo(dtype) if dtype != "bool" else None
+    low, high = (0, 1) if limits is None else (limits.min, limits.max)
+    wrong = (array < low) | (array > high)
+    if array.dtype.kind == "f":
+        wrong |= array != np.floor(array)
+    if wrong.any():
+        raise ConversionError(
+            f"{path}: {name} has the number {array[wrong].flat[0]}, the model takes {dtype}: whole "
+            f"numbers from {low} to {high}",
+            "Give the numbers that the model was trained on, such as the numbers of words.",
+        )
 
 
 def _check_numbers(path: Path, name: str, array: Array) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from converters.data.fields import as_floats
+from converters.data.fields import to_input_dtypes
 from converters.data.split import Labels, Rows, held_out_split
 from converters.data.task import CLASSIFIER, Task, TaskWish
 from converters.errors import ConversionError
@@ -49,6 +49,9 @@ class InputForm:
     answers: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """Name to the shape of one answer of each of several outputs, and then `classes` and `outputs`
     have no meaning; empty for one output."""
+    dtypes: Mapping[str, str] = field(default_factory=dict)
+    """Name of each input of whole numbers, "" for a single input, to its type, such as "int32"; the
+    other inputs take real numbers."""
     probabilities: bool | Mapping[str, bool] | None = None
     """Whether the model's answers are probabilities; for several outputs name to whether. The
     model's own answers can then replace labels. None where data must have labels."""
@@ -88,6 +91,8 @@ class Samples:
     targets: Array | None = None
     """Right answers of a regression, float32, shape (n, *outputs). For several outputs shape (n,),
     a field for each: class numbers, int64, or answers of a regression. None for other tasks."""
+    dtypes: Mapping[str, str] = field(default_factory=dict)
+    """Types of the inputs of whole numbers (`InputForm.dtypes`)."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -96,9 +101,10 @@ class Samples:
         """Inputs of the model for these rows.
 
         Returns:
-            float32, shape (rows, *shape); for several inputs shape (rows,), a field for each.
+            float32, or the type of an input of whole numbers, shape (rows, *shape); for several
+            inputs shape (rows,), a field for each.
         """
-        batch = as_floats(self.stored[rows])
+        batch = to_input_dtypes(self.stored[rows], self.dtypes)
         if (self.factor, self.offset) != (1.0, 0.0):
             batch = batch * np.float32(self.factor) + np.float32(self.offset)
         return batch

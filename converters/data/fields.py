@@ -83,11 +83,19 @@ def select_field(value: Any, name: str) -> Any:
     return value[name] if name else value
 
 
-def as_floats(array: Array) -> Array:
-    """Convert numbers, or those of each field, to float32; the shape stays."""
+def to_input_dtypes(array: Array, dtypes: Mapping[str, str]) -> Array:
+    """Convert numbers to the types that the inputs of a model take; the shape stays.
+
+    Args:
+        array: Shape (n, ...); for several inputs shape (n,), a field for each.
+        dtypes: Name of each input of whole numbers, "" for a single input, to its type. All other
+            inputs take float32.
+    """
     if array.dtype.names is None:
-        return array.astype(np.float32)
-    return join_fields({name: array[name].astype(np.float32) for name in array.dtype.names})
+        return array.astype(dtypes.get("", "float32"))
+    return join_fields(
+        {name: array[name].astype(dtypes.get(name, "float32")) for name in array.dtype.names}
+    )
 
 
 def are_finite(array: Array) -> bool:

@@ -17,8 +17,10 @@ from converters.draft.draft import DYNAMIC, F16, FLOAT32, W8A8, W8A16, WEIGHT_ON
 from converters.errors import ConversionError, HostDiskError
 from converters.model_file import ModelFile
 from converters.progress import Progress, Report
+from converters.sources.loaded_model import WHOLE_NUMBERS
 from converters.tflite.inputs_outputs import rename_inputs_outputs
 from converters.tflite.reader import read_model
+from converters.tflite.unpacked import UnpackedModel
 
 #: An integer file computes in these only.
 _INTEGER_DTYPES = ("int8", "int16", "int32", "int64", "bool", "int4")
@@ -155,7 +157,11 @@ def check_integer(model: ModelFile, io: str) -> None:
     """
     # With no float anywhere there is no DEQUANTIZE, and a QUANTIZE only changes a scale: at an end
     # of uint8, or behind a kernel that dictates its scale (`converters.quantize.ranges`).
+    unpacked = UnpackedModel(model.path.read_bytes())
+    casts = {unpacked.name(tensor) for tensor in unpacked.border_casts()}
     for tensor in model.tensors:
+        if tensor.name in casts:
+            continue
         if tensor.dtype not in (*_INTEGER_DTYPES, io):
             raise ConversionError(
                 f"{model.path.name}: tensor {tensor.name!r} is {tensor.dtype}: a part of the model "
@@ -163,6 +169,8 @@ def check_integer(model: ModelFile, io: str) -> None:
                 _MIXED_HINT,
             )
     for spec in (*model.inputs, *model.outputs):
+        if spec.scale is None and spec.dtype in WHOLE_NUMBERS:
+            continue
         if spec.dtype != io or spec.scale is None:
             raise ConversionError(
                 f"{model.path.name}: {spec.name!r} is {spec.dtype}, expected {io} at both ends",

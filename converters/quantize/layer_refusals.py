@@ -52,10 +52,12 @@ def refuse_floats(content: bytes, keras_model: Any, origin: str) -> None:
         ConversionError: A layer computes in floats; the message names it.
     """
     model = UnpackedModel(content)
+    casts = model.border_casts()
     floats = [
         op
         for op in model.operators
-        if model.op(op) not in _CONVERSIONS and any(model.is_float(int(i)) for i in op.outputs)
+        if model.op(op) not in _CONVERSIONS
+        and any(model.is_float(int(i)) and int(i) not in casts for i in op.outputs)
     ]
     if floats:
         raise ConversionError(

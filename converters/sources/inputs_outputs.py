@@ -28,6 +28,13 @@ class ModelTensor:
     """Name in the data, in the golden inputs and in the .tflite."""
     shape: tuple[int, ...]
     """Shape without the batch axis."""
+    dtype: str = "float32"
+    """Type of the numbers: "float32", or the type of an input of whole numbers."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it takes whole numbers, such as the numbers of words."""
+        return self.dtype != "float32"
 
 
 def field_names(tensors: Sequence[ModelTensor]) -> tuple[str, ...]:
@@ -35,10 +42,20 @@ def field_names(tensors: Sequence[ModelTensor]) -> tuple[str, ...]:
     return tuple(tensor.name for tensor in tensors) if len(tensors) > 1 else ()
 
 
+def input_dtypes(inputs: Sequence[ModelTensor]) -> dict[str, str]:
+    """Name of each input of whole numbers, "" for a single input, to its type."""
+    several = len(inputs) > 1
+    return {
+        tensor.name if several else "": tensor.dtype for tensor in inputs if tensor.is_whole
+    }
+
+
 def noise_for(
     inputs: Sequence[ModelTensor], count: int, low: float = 0.0, high: float = 1.0
 ) -> Array:
     """Make random samples that a model takes, always the same.
+
+    An input of whole numbers gets 0 and 1, which every vocabulary has.
 
     Args:
         inputs: Inputs of the model.
@@ -47,11 +64,16 @@ def noise_for(
         high: Largest number.
 
     Returns:
-        float32, shape (count, *shape of the input); of several inputs a field for each.
+        The type of the input, shape (count, *shape of the input); of several inputs a field for
+        each.
     """
     random = np.random.default_rng(0)
     arrays = {
-        tensor.name: random.uniform(low, high, (count, *tensor.shape)).astype(np.float32)
+        tensor.name: (
+            random.integers(0, 2, (count, *tensor.shape))
+            if tensor.is_whole
+            else random.uniform(low, high, (count, *tensor.shape))
+        ).astype(tensor.dtype)
         for tensor in inputs
     }
     return join_fields(arrays) if len(inputs) > 1 else arrays[inputs[0].name]
@@ -66,7 +88,7 @@ def gives_probabilities(
     """Find out whether scores are probabilities: those of a softmax are for any input at all.
 
     Args:
-        predict: Function of a float32 batch, shape (n, *shape of the input), to the answers, shape
+        predict: Function of a batch, shape (n, *shape of the input), to the answers, shape
             (n, *shape of the output); with a field for each of several inputs or outputs.
         inputs: Inputs of the model.
         outputs: Outputs of the model.

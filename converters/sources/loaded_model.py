@@ -23,6 +23,7 @@ from converters.sources.inputs_outputs import (
     ModelTensor,
     Probabilities,
     gives_probabilities,
+    input_dtypes,
     sure_probabilities,
 )
 from converters.sources.model_function import batch_one_function, predictor_of
@@ -32,9 +33,14 @@ Array = npt.NDArray[Any]
 
 #: Hint about inputs and outputs that kedge does not take.
 SHAPES_HINT = (
-    "kedge converts models of float32 inputs, and of inputs and outputs of fixed shape; wrap the "
-    "model in one"
+    "kedge converts models whose inputs are numbers, and whose inputs and outputs have a fixed "
+    "shape; wrap the model in one"
 )
+
+#: Types of inputs that stay what they are in the file.
+WHOLE_NUMBERS = ("int32", "int64", "uint8", "int8", "int16", "bool")
+#: Types of inputs that are float32 in the file.
+FLOATS = ("float32", "float16", "bfloat16", "float64")
 
 
 @dataclass(frozen=True)
@@ -48,8 +54,8 @@ class LoadedModel:
     keras_model: KerasModel | None
     """Keras object, or None for a graph."""
     predict: Callable[[Array], Array]
-    """Function of a float32 batch (n, *shape) to float32 answers (n, *shape); of several inputs or
-    outputs arrays with a field for each. It keeps the model and its variables alive."""
+    """Function of a batch (n, *shape) to float32 answers (n, *shape); of several inputs or outputs
+    arrays with a field for each. It keeps the model and its variables alive."""
     function: Any
     """Concrete function of a batch of one, with the names of `inputs` and `outputs`; None for a
     .tflite."""
@@ -86,6 +92,7 @@ class LoadedModel:
             wish,
             inputs=inputs,
             answers=answers,
+            dtypes=input_dtypes(self.inputs),
             probabilities=sure_probabilities(self.probabilities, self.outputs, self.keras_model),
         )
 
@@ -147,7 +154,7 @@ def check_model(
         output_names: Names of the outputs, in the order in which they are flattened.
 
     Raises:
-        ConversionError: An input is not float32, or an input or output has no fixed shape.
+        ConversionError: An input has no numbers, or an input or output has no fixed shape.
     """
     inputs = model_inputs(source.path, input_specs)
     names = plain_names(output_names, OUTPUT_NAME)
@@ -190,25 +197,34 @@ def model_inputs(
         input_specs: Name, shape with the batch axis, and type of each input.
 
     Raises:
-        ConversionError: An input is not float32, or has no fixed shape.
+        ConversionError: An input has no numbers, or no fixed shape.
     """
     names = plain_names([name for name, _, _ in input_specs], INPUT_NAME)
     return tuple(
         ModelTensor(
             name,
-            _fixed_shape(
-                path, f"input {name!r}" if len(input_specs) > 1 else "input", shape, dtype
-            ),
+            _fixed_shape(path, f"input {name!r}" if len(input_specs) > 1 else "input", shape),
+            _input_dtype(path, f"input {name!r}" if len(input_specs) > 1 else "input", dtype),
         )
         for name, (_, shape, dtype) in zip(names, input_specs, strict=True)
     )
 
 
+def _input_dtype(path: Path, what: str, dtype: str) -> str:
+    if dtype in WHOLE_NUMBERS:
+        return dtype
+    if dtype in FLOATS:
+        return "float32"
+    raise ConversionError(
+        f"{path}: its {what} is {dtype}, expected floats or one of {', '.join(WHOLE_NUMBERS)}",
+        "Text is split into words and numbered before a board sees it: give the model from the "
+        "numbers on." if dtype == "string" else SHAPES_HINT,
+    )
+
+
 def _fixed_shape(
-    path: Path, what: str, batch_shape: tuple[int | None, ...], dtype: str
+    path: Path, what: str, batch_shape: tuple[int | None, ...]
 ) -> tuple[int, ...]:
-    if dtype != "float32":
-        raise ConversionError(f"{path}: its {what} is {dtype}, expected float32", SHAPES_HINT)
     if batch_shape[:1] not in ((None,), (1,)) or len(batch_shape) < 2:
         raise ConversionError(
             f"{path}: its {what} has the shape {batch_shape}, expected a free batch axis first",

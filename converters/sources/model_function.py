@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from converters.data.fields import as_floats, from_keras_outputs, to_keras_inputs
-from converters.sources.inputs_outputs import ModelTensor, field_names
+from converters.data.fields import from_keras_outputs, to_input_dtypes, to_keras_inputs
+from converters.errors import ConversionError
+from converters.sources.inputs_outputs import ModelTensor, field_names, input_dtypes
 
 Array = npt.NDArray[Any]
 
@@ -28,7 +29,7 @@ def batch_one_function(
     import tensorflow as tf
 
     names = field_names(outputs)
-    specs = [tf.TensorSpec((1, *tensor.shape), tf.float32, name=tensor.name) for tensor in inputs]
+    specs = [tf.TensorSpec((1, *tensor.shape), tensor.dtype, name=tensor.name) for tensor in inputs]
 
     def call_by_names(*tensors: Any) -> Any:
         answers = call(list(tensors) if len(tensors) > 1 else tensors[0])
@@ -63,14 +64,22 @@ def predictor_of(
 
     size = None if free_batch else 1
     names = field_names(outputs)
-    specs = [tf.TensorSpec((size, *tensor.shape), tf.float32) for tensor in inputs]
+    specs = [tf.TensorSpec((size, *tensor.shape), tensor.dtype) for tensor in inputs]
+    dtypes = input_dtypes(inputs)
     signature = [specs] if len(inputs) > 1 else specs
     graph = tf.function(lambda x: tf.nest.flatten(call(x)), input_signature=signature)
 
     def ask(batch: Array) -> Array:
-        arrays = to_keras_inputs(as_floats(batch), field_names(inputs))
+        arrays = to_keras_inputs(to_input_dtypes(batch, dtypes), field_names(inputs))
         tensors = [tf.constant(array) for array in (arrays if len(inputs) > 1 else [arrays])]
-        answers = graph(tensors if len(inputs) > 1 else tensors[0])
+        try:
+            answers = graph(tensors if len(inputs) > 1 else tensors[0])
+        except tf.errors.InvalidArgumentError as error:  # a word that the vocabulary does not have
+            raise ConversionError(
+                f"the model cannot compute a sample: {_reason(error)}",
+                "Give samples that the model can take; numbers of words, users or items must be "
+                "below the size of its Embedding.",
+            ) from error
         return from_keras_outputs(answers if names else answers[0], names)
 
     def predict(batch: Array) -> Array:
@@ -79,3 +88,10 @@ def predictor_of(
         return np.concatenate([ask(batch[row : row + 1]) for row in range(len(batch))])
 
     return predict
+
+
+def _reason(error: Exception) -> str:
+    """First line of TensorFlow's message that says what is wrong, without its graph's nodes."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    useful = next((line for line in lines if " = " in line or "not in" in line), lines[0])
+    return useful.partition(" [[")[0]

@@ -14,7 +14,12 @@ from converters.data.names import OUTPUT_NAME, plain_names
 from converters.digest import bytes_of, sha256_of
 from converters.errors import ConversionError
 from converters.model_file import ModelFile
-from converters.sources.inputs_outputs import ModelTensor, field_names, gives_probabilities
+from converters.sources.inputs_outputs import (
+    ModelTensor,
+    field_names,
+    gives_probabilities,
+    input_dtypes,
+)
 from converters.sources.loaded_model import LoadedModel, model_inputs, wrong_output
 from converters.sources.source_file import TFLITE, SourceFile
 from converters.tflite.inputs_outputs import file_names, rename_inputs_outputs
@@ -77,7 +82,7 @@ def load_tflite(source: SourceFile, own: Mapping[str, Any]) -> LoadedModel:  # n
         )
     inputs, outputs = _inputs_and_outputs(model)
     zeros = {
-        spec.name: np.zeros((1, *tensor.shape), np.float32)
+        spec.name: np.zeros((1, *tensor.shape), tensor.dtype)
         for spec, tensor in zip(model.inputs, inputs, strict=True)
     }
     run_isolated(path, zeros)
@@ -86,9 +91,12 @@ def load_tflite(source: SourceFile, own: Mapping[str, Any]) -> LoadedModel:  # n
         for spec, tensor in zip(model.inputs, inputs, strict=True)
     }
 
+    dtypes = input_dtypes(inputs)
+
     def predict(batch: Array) -> Array:
         arrays = {
-            n: select_field(batch, field).astype(np.float32) for n, field in fields_by_name.items()
+            n: select_field(batch, field).astype(dtypes.get(field, np.float32))
+            for n, field in fields_by_name.items()
         }
         by_name = run_model(path, arrays, reset=model.reset)
         answers = [by_name[spec.name] for spec in model.outputs]

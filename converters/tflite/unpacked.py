@@ -120,6 +120,17 @@ class UnpackedModel:
         computed = {*self.inputs, *(int(i) for op in self.operators for i in op.outputs)}
         return [i for i in sorted(computed) if self.is_float(i) and self.constant(i) is None]
 
+    def border_casts(self) -> list[int]:
+        """Return the positions of the float tensors that a CAST makes of an input of whole numbers.
+
+        A QUANTIZE behind them brings them to integers: TFLite has no CAST that does it at once.
+        """
+        return [
+            int(operator.outputs[0])
+            for operator in self.operators
+            if self.op(operator) == "CAST" and not self.is_float(int(operator.inputs[0]))
+        ]
+
     def set_range(self, tensor: int, low: float, high: float) -> None:
         """Note the lowest and highest number of a tensor, as calibration does."""
         range_ = schema.QuantizationParametersT()

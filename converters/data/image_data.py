@@ -103,6 +103,12 @@ def open_images(
             "1 or 3)",
             "Give the data as .npz.",
         )
+    if form.dtypes and IMAGE_RANGES[image_range] != (1.0, 0.0):
+        raise ConversionError(
+            f"{path}: the model takes pixels as {form.dtypes['']}, the image range {image_range} "
+            "would make fractions of them",
+            "Leave out --image-range.",
+        )
     if form.wish.metric == AUC:
         raise _no_data_for(path, AUC)
     pixels = _Pixels(form.shape, *IMAGE_RANGES[image_range])

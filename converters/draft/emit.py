@@ -159,8 +159,9 @@ def check_integer(model: ModelFile, io: str) -> None:
     # of uint8, or behind a kernel that dictates its scale (`converters.quantize.ranges`).
     unpacked = UnpackedModel(model.path.read_bytes())
     casts = {unpacked.name(tensor) for tensor in unpacked.border_casts()}
+    whole_inputs = {i.name for i in model.inputs if i.scale is None and i.dtype in WHOLE_NUMBERS}
     for tensor in model.tensors:
-        if tensor.name in casts:
+        if tensor.name in casts | whole_inputs:
             continue
         if tensor.dtype not in (*_INTEGER_DTYPES, io):
             raise ConversionError(

@@ -13,11 +13,13 @@ from converters.errors import ConversionError
 from converters.graph.node import (
     ACTIVATION,
     ADD,
+    CAST,
     CONCAT,
     CONV,
     CONV_TRANSPOSE,
     DENSE,
     DEPTHWISE,
+    EMBEDDING,
     EPSILON,
     INPUT,
     NORM,
@@ -52,8 +54,13 @@ def gelu_tanh(x: Any) -> Any:
     return tf.nn.gelu(x, approximate=True)
 
 
+def to_floats(x: Any) -> Any:
+    """Whole numbers as float32."""
+    return tf.cast(x, tf.float32)
+
+
 # A saved model names them; loading one finds them again.
-for _function in (hard_sigmoid, hard_swish, gelu_tanh):
+for _function in (hard_sigmoid, hard_swish, gelu_tanh, to_floats):
     tf_keras.utils.register_keras_serializable(package="kedge")(_function)
 
 
@@ -69,7 +76,9 @@ def build_model(graph: Graph, wrap: Wrap | None = None) -> Any:
         ConversionError: tf-keras refuses a layer.
     """
     inputs = {
-        node.name: tf_keras.Input(node.shape, name=node.name, dtype=tf.float32)
+        node.name: tf_keras.Input(
+            node.shape, name=node.name, dtype=node.attributes.get("dtype", "float32")
+        )
         for node in graph.nodes
         if node.op == INPUT
     }
@@ -152,7 +161,8 @@ def _variables(layer: Any, op: str, arrays: Weights) -> dict[str, Any]:
 def variable_names(op: str, arrays: Iterable[str]) -> dict[str, str]:
     """Name of each array of a node to that of the layer's variable."""
     kernel = "depthwise_kernel" if op == DEPTHWISE else "kernel"
-    return {name: kernel if name == "kernel" else name for name in arrays}
+    by_array = {"kernel": kernel, "table": "embeddings"}
+    return {name: by_array.get(name, name) for name in arrays}
 
 
 def _window(node: Node) -> dict[str, Any]:
@@ -183,6 +193,10 @@ def _depthwise(node: Node, weights: Weights) -> Any:
 
 def _dense(node: Node, weights: Weights) -> Any:
     return layers.Dense(weights["kernel"].shape[-1], name=node.name)
+
+
+def _embedding(node: Node, weights: Weights) -> Any:
+    return layers.Embedding(*weights["table"].shape, name=node.name)
 
 
 def _prelu(node: Node, weights: Weights) -> Any:
@@ -250,6 +264,8 @@ LAYERS: dict[str, Factory] = {
     NORM: lambda node, _: layers.BatchNormalization(
         momentum=_MOMENTUM, epsilon=EPSILON, name=node.name
     ),
+    EMBEDDING: _embedding,
+    CAST: lambda node, _: layers.Activation(to_floats, name=node.name),
     "prelu": _prelu,
     ACTIVATION: _activation,
     ADD: _merge("Add"),

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.errors import ConversionError
-from converters.graph.node import ACTIVATION, AFFINE, INPUT, Graph, Node, Weights
+from converters.graph.node import ACTIVATION, AFFINE, CAST, INPUT, Graph, Node, Weights
+from converters.graph.whole_numbers import whole_dtype
 
 _HINT = (
     "Replace the layer by layers that kedge represents (docs/coverage.md), or use a recipe that "
@@ -83,9 +84,20 @@ class GraphBuilder:
         self._nodes[name] = Node(name, op, names, shape, dict(attributes or {}), weights)
         return Ref(name, shape)
 
-    def input(self, name: str, shape: tuple[int, ...]) -> Ref:
-        """Add an input of the model."""
-        return self.add(name, INPUT, (), shape)
+    def input(self, name: str, shape: tuple[int, ...], dtype: str = "float32") -> Ref:
+        """Add an input of the model; floats of any type are float32."""
+        is_float = dtype.endswith(("float16", "float32", "float64"))
+        return self.add(name, INPUT, (), shape, {} if is_float else {"dtype": dtype})
+
+    def is_whole(self, source: Ref) -> bool:
+        """Whether a node gives whole numbers."""
+        return whole_dtype(self._nodes[source.name], self._nodes) != ""
+
+    def floats_of(self, source: Ref) -> Ref:
+        """Make floats of whole numbers; floats stay what they are."""
+        if not self.is_whole(source):
+            return source
+        return self.add(f"{source.name}_as_floats", CAST, (source,), source.shape)
 
     def add_weights(self, layer: SourceLayer, part: str = "", **arrays: Any) -> str:
         """Add the weights of a layer, once however often the layer is used.

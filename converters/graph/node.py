@@ -3,11 +3,12 @@
 Every reader of a source fills the same graph, and every technique reads it; so this is what a graph
 means, whatever the source means by the same words.
 
-Tensors are float32 and have their channels last: (batch, height, width, channels), (batch, length,
-channels) or (batch, channels). Shapes leave the batch axis out and are fixed. Where an attribute
-counts axes, the batch is axis 0: the channels of an image are axis 3. Every node has one output; a
-layer of several outputs becomes several nodes. Nodes stand in an order in which they can be
-computed. Two nodes with one key of weights are a layer that is used twice.
+Tensors are float32, but for those of `converters.graph.whole_numbers`, and have their channels
+last: (batch, height, width, channels), (batch, length, channels) or (batch, channels). Shapes leave
+the batch axis out and are fixed. Where an attribute counts axes, the batch is axis 0: the channels
+of an image are axis 3. Every node has one output; a layer of several outputs becomes several nodes.
+Nodes stand in an order in which they can be computed. Two nodes with one key of weights are a layer
+that is used twice.
 
 Ops with a kernel: the axes of the kernel, and its other arrays.
 
@@ -24,6 +25,11 @@ Ops with a kernel: the axes of the kernel, and its other arrays.
 zeros is odd, the one more is at the end. Any other padding, symmetric or not, is a `zero_pad` node
 with ((top, bottom), (left, right)) before a node with "valid". `strides`, `dilation` and `pool` are
 (height, width).
+
+Whole numbers, such as the numbers of words, enter by an `input` with a `dtype` and leave by an
+`embedding`, which takes the row of its `table` (rows, outputs) that each number names, or by a
+`cast`, which makes them floats. An `embedding` takes floats, too: the whole part of each is the
+number of a row.
 
 Ops with other weights: `affine` is x * scale + offset, both (channels,). `norm` is a
 BatchNormalization: gamma, beta, moving_mean and moving_variance, all (channels,), and the epsilon
@@ -73,6 +79,10 @@ ACTIVATION = "activation"
 NORM = "norm"
 #: Number that a `norm` adds to the variance.
 EPSILON = 1e-3
+#: Rows of a table, chosen by whole numbers.
+EMBEDDING = "embedding"
+#: Whole numbers as floats.
+CAST = "cast"
 ADD = "add"
 CONCAT = "concat"
 
@@ -113,7 +123,7 @@ class Graph:
     """Names of the nodes whose outputs are the model's."""
     weights: Mapping[str, Weights]
     """Arrays of each set by name, float32, in the shapes that the docstring of this module lists:
-    `kernel` and `bias`; `scale` and `offset`; `alpha`; or the four of a `norm`."""
+    `kernel` and `bias`; `table`; `scale` and `offset`; `alpha`; or the four of a `norm`."""
 
     @property
     def inputs(self) -> tuple[str, ...]:

@@ -35,6 +35,8 @@ def without_channels(graph: Graph, channels: Channels, channel_numbers: Collecti
 def _cut(node: Node, weights: Weights, input_rows: Rows, output_rows: Rows) -> Weights:
     if "alpha" in weights:
         return {"alpha": weights["alpha"][..., output_rows]}
+    if "table" in weights:
+        return {"table": weights["table"][:, output_rows]}
     kernel = weights["kernel"]
     if node.op == DEPTHWISE:
         # The channels of the output are those of the input, each `multiplier` times.

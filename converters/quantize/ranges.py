@@ -7,22 +7,25 @@ of some kernels has the range of their input, and the inputs of a concatenation 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from converters.errors import ConversionError
 from converters.graph.node import (
     ACTIVATION,
     ADD,
+    CAST,
     CONCAT,
     CONV,
     CONV_TRANSPOSE,
     DENSE,
     DEPTHWISE,
+    EMBEDDING,
     INPUT,
     Graph,
     Node,
 )
+from converters.graph.whole_numbers import unrounded_nodes
 
 #: Ops whose output has the range of their input.
 _SAME_RANGE = (
@@ -56,6 +59,8 @@ _LEARNED_OPS = (
     CONV_TRANSPOSE,
     DEPTHWISE,
     DENSE,
+    EMBEDDING,
+    CAST,
     ADD,
     "subtract",
     "multiply",
@@ -93,14 +98,17 @@ def decide_rounding(graph: Graph, origin: str) -> Rounding:
     """
     owner: dict[str, str] = {}
     fixed: dict[str, tuple[float, float]] = {}
+    unrounded = unrounded_nodes(graph)
     for node in graph.nodes:
+        if node.name in unrounded:
+            continue
         _refuse_without_kernel(node, origin)
         function = node.attributes.get("function")
         if node.op == ACTIVATION and function in _FIXED:
             fixed[node.name] = _FIXED[str(function)]
         if node.op not in _SAME_RANGE and not _is_clipped_next(graph, node):
             owner[node.name] = node.name
-    return Rounding(_share_ranges(graph, owner), fixed)
+    return Rounding(_share_ranges(graph, owner, unrounded), fixed)
 
 
 def _refuse_without_kernel(node: Node, origin: str) -> None:
@@ -130,7 +138,9 @@ def _is_clipped_next(graph: Graph, node: Node) -> bool:
     )
 
 
-def _share_ranges(graph: Graph, owner: dict[str, str]) -> dict[str, str]:
+def _share_ranges(
+    graph: Graph, owner: dict[str, str], unrounded: Collection[str]
+) -> dict[str, str]:
     """Name of each node to the owner of its range: inputs of a concatenation have its range."""
     nodes = graph.by_name()
 
@@ -145,7 +155,7 @@ def _share_ranges(graph: Graph, owner: dict[str, str]) -> dict[str, str]:
         return name
 
     for node in graph.nodes:
-        if node.op in _ONE_RANGE:
+        if node.op in _ONE_RANGE and node.name not in unrounded:
             for name in node.inputs:
                 # The later node owns the range: it receives the numbers of all the others.
                 first, second = sorted(

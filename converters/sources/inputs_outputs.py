@@ -45,9 +45,7 @@ def field_names(tensors: Sequence[ModelTensor]) -> tuple[str, ...]:
 def input_dtypes(inputs: Sequence[ModelTensor]) -> dict[str, str]:
     """Name of each input of whole numbers, "" for a single input, to its type."""
     several = len(inputs) > 1
-    return {
-        tensor.name if several else "": tensor.dtype for tensor in inputs if tensor.is_whole
-    }
+    return {tensor.name if several else "": tensor.dtype for tensor in inputs if tensor.is_whole}
 
 
 def noise_for(

@@ -218,13 +218,13 @@ def _input_dtype(path: Path, what: str, dtype: str) -> str:
     raise ConversionError(
         f"{path}: its {what} is {dtype}, expected floats or one of {', '.join(WHOLE_NUMBERS)}",
         "Text is split into words and numbered before a board sees it: give the model from the "
-        "numbers on." if dtype == "string" else SHAPES_HINT,
+        "numbers on."
+        if dtype == "string"
+        else SHAPES_HINT,
     )
 
 
-def _fixed_shape(
-    path: Path, what: str, batch_shape: tuple[int | None, ...]
-) -> tuple[int, ...]:
+def _fixed_shape(path: Path, what: str, batch_shape: tuple[int | None, ...]) -> tuple[int, ...]:
     if batch_shape[:1] not in ((None,), (1,)) or len(batch_shape) < 2:
         raise ConversionError(
             f"{path}: its {what} has the shape {batch_shape}, expected a free batch axis first",

@@ -57,7 +57,7 @@ def batches(
         Dataset of float32 tensors: inputs (batch, *input shape) and targets (`Loss` states their
         shape). For several inputs or outputs the pair holds tuples of tensors.
     """
-    takes = [tf.TensorSpec((None, *tensor.shape[1:]), tf.float32) for tensor in model.inputs]
+    takes = [tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype) for tensor in model.inputs]
     tasks = list(data.task.parts.values()) or [data.task]
     learns = [
         tf.TensorSpec((None, *_target_shape(task, tuple(tensor.shape[1:]), teacher)), tf.float32)

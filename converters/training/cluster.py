@@ -16,10 +16,15 @@ from converters.errors import ConversionError
 from converters.recipe.training_steps import ClusterWeights
 from converters.training.automatic import train_on
 from converters.training.trainable import model_to_train
-from converters.training.wrapped import unwrap_layers, wrap_layers
+from converters.training.wrapped import kernel_of, unwrap_layers, wrap_layers
 
 #: Layers whose kernels are clustered. TFMOT too leaves depthwise kernels out: they lose too much.
-_CLUSTERED = (tf_keras.layers.Conv1D, tf_keras.layers.Conv2D, tf_keras.layers.Dense)
+_CLUSTERED = (
+    tf_keras.layers.Conv1D,
+    tf_keras.layers.Conv2D,
+    tf_keras.layers.Dense,
+    tf_keras.layers.Embedding,
+)
 _NOT_CLUSTERED = (
     tf_keras.layers.DepthwiseConv1D,
     tf_keras.layers.DepthwiseConv2D,
@@ -56,7 +61,7 @@ def _wrap_kernels(model: Any, step: ClusterWeights, materials: Materials) -> Any
     names = {
         layer.name
         for layer in model.layers
-        if _has_kernel(layer) and np.asarray(layer.kernel).size > step.clusters
+        if _has_kernel(layer) and kernel_of(layer).size > step.clusters
     }
     if not names:
         raise ConversionError(
@@ -84,7 +89,5 @@ def _has_kernel(layer: Any) -> bool:
 def _count_distinct(model: Any) -> dict[str, int]:
     """Name of each layer to the number of distinct values in its kernel."""
     return {
-        layer.name: len(np.unique(np.asarray(layer.kernel)))
-        for layer in model.layers
-        if _has_kernel(layer)
+        layer.name: len(np.unique(kernel_of(layer))) for layer in model.layers if _has_kernel(layer)
     }

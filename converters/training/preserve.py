@@ -42,7 +42,7 @@ class _Preserve(tf_keras.callbacks.Callback):  # type: ignore[misc]
         rules = [
             self._rule(variable)
             for variable in self.model.trainable_variables
-            if variable.name.endswith("/kernel:0") and variable.shape.rank > 1
+            if variable.name.endswith(("/kernel:0", "/embeddings:0")) and variable.shape.rank > 1
         ]
 
         def restore() -> None:

@@ -23,7 +23,7 @@ from converters.recipe.training_steps import BLOCKS, SINGLE, TWO_OF_FOUR, Sparse
 from converters.training.automatic import train_on
 from converters.training.parallel import replicas, steps_an_epoch
 from converters.training.trainable import model_to_train
-from converters.training.wrapped import unwrap_layers, wrap_layers
+from converters.training.wrapped import kernel_of, unwrap_layers, wrap_layers
 
 #: Layers whose kernels are pruned. The few weights of a depthwise kernel matter too much; TFMOT
 #: does not prune them either.
@@ -32,6 +32,7 @@ _PRUNED = (
     tf_keras.layers.Conv2D,
     tf_keras.layers.Conv2DTranspose,
     tf_keras.layers.Dense,
+    tf_keras.layers.Embedding,
 )
 _NOT_PRUNED = (tf_keras.layers.DepthwiseConv2D, tf_keras.layers.DepthwiseConv1D)
 
@@ -85,9 +86,7 @@ def prune_weights(draft: Draft, step: SparseWeights, materials: Materials) -> Dr
 
 
 def _wrap_kernels(model: Any, step: SparseWeights, steps: int, materials: Materials) -> Any:
-    kernels = {
-        layer.name: np.asarray(layer.kernel) for layer in model.layers if _is_pruned(layer, step)
-    }
+    kernels = {layer.name: kernel_of(layer) for layer in model.layers if _is_pruned(layer, step)}
     if not kernels:
         what = "Dense layer" if step.pattern in BLOCKS else "convolution and no Dense layer"
         raise ConversionError(
@@ -144,7 +143,7 @@ def _is_pruned(layer: Any, step: SparseWeights) -> bool:
 def _zeros(model: Any, step: SparseWeights) -> dict[str, float]:
     """Name of each pruned layer to its share of zeros, 0-1."""
     return {
-        layer.name: round(float((np.asarray(layer.kernel) == 0).mean()), 4)
+        layer.name: round(float((kernel_of(layer) == 0).mean()), 4)
         for layer in model.layers
         if _is_pruned(layer, step)
     }

@@ -6,12 +6,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import tf_keras
 
 from converters.draft.draft import Draft, Materials
 from converters.errors import ConversionError
 from converters.training.parallel import copy_model, from_strategy, scope
 from converters.training.trainable import with_weights_of
+
+
+def kernel_of(layer: Any) -> npt.NDArray[np.float32]:
+    """Values of a layer's kernel, or of the table of an Embedding, in the variable's shape."""
+    is_table = isinstance(layer, tf_keras.layers.Embedding)
+    return np.asarray(layer.embeddings if is_table else layer.kernel)
 
 
 def wrap_layers(model: Any, wrap: Callable[[Any], Any], materials: Materials, purpose: str) -> Any:

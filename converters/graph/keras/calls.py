@@ -8,7 +8,7 @@ as well, once for each time such a model is called.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,11 @@ class Call:
     def sources(self) -> tuple[Ref, ...]:
         """The tensors among the arguments, in their order."""
         return tuple(_refs((self.args, tuple(self.kwargs.values()))))
+
+    def with_sources(self, change: Callable[[Ref], Ref]) -> Call:
+        """The call with other tensors among the arguments."""
+        args, kwargs = _map_refs(self.args, change), _map_refs(self.kwargs, change)
+        return replace(self, args=args, kwargs=kwargs)
 
     @property
     def source_layer(self) -> SourceLayer:
@@ -100,6 +105,11 @@ def shape_of(tensor: Any) -> tuple[int, ...]:
     return tuple(int(axis or 0) for axis in tuple(tensor.shape)[1:])
 
 
+def dtype_of(tensor: Any) -> str:
+    """Type of a symbolic tensor, such as "int32"."""
+    return str(getattr(tensor.dtype, "name", tensor.dtype))
+
+
 def _functional(model: Any) -> Any:
     """The model with a graph: of a Keras 3 Sequential, the one that it keeps inside."""
     return getattr(model, "_functional", None) or model
@@ -152,3 +162,11 @@ def _refs(value: Any) -> Iterator[Ref]:
     elif _is_list(value):
         for inner in value:
             yield from _refs(inner)
+
+
+def _map_refs(value: Any, change: Callable[[Ref], Ref]) -> Any:
+    if isinstance(value, Ref):
+        return change(value)
+    if isinstance(value, dict):
+        return {key: _map_refs(inner, change) for key, inner in value.items()}
+    return tuple(_map_refs(inner, change) for inner in value) if _is_list(value) else value

@@ -119,6 +119,15 @@ def _reduce(op: str) -> FunctionReader:
     return read
 
 
+def _cast(builder: GraphBuilder, call: Call) -> Ref:
+    (source,) = call.sources
+    dtype = _argument(call, 1, "dtype")
+    is_float = "float" in str(getattr(dtype, "name", dtype))
+    if not is_float and not builder.is_whole(source):
+        raise builder.refusal(call.source_layer, "of floats to whole numbers")
+    return builder.floats_of(source) if is_float else source
+
+
 def _reshape(builder: GraphBuilder, call: Call) -> Ref:
     return builder.add(call.name, "reshape", call.sources[:1], call.shape)
 
@@ -190,6 +199,7 @@ FUNCTION_READERS: dict[str, FunctionReader] = {
     **{name: _activation(key) for key, names in _ACTIVATIONS.items() for name in names},
     **{name: _binary(op) for op, names in _BINARY.items() for name in names},
     **dict.fromkeys(("identity", "stop_gradient"), _identity),
+    **dict.fromkeys(("cast", "Cast"), _cast),
     **dict.fromkeys(("clip_by_value", "Clip"), _clip),
     **dict.fromkeys(("concat", "Concatenate"), _concat),
     **dict.fromkeys(("math.reduce_mean", "Mean"), _reduce("global_average_pool")),

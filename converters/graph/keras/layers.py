@@ -11,7 +11,7 @@ import numpy as np
 from converters.graph.builder import GraphBuilder, Ref
 from converters.graph.keras.activations import add_activation
 from converters.graph.keras.calls import Call
-from converters.graph.node import CONCAT, CONV, CONV_TRANSPOSE, DENSE, DEPTHWISE
+from converters.graph.node import CONCAT, CONV, CONV_TRANSPOSE, DENSE, DEPTHWISE, EMBEDDING
 
 LayerReader = Callable[[GraphBuilder, Call], Ref]
 
@@ -115,6 +115,13 @@ def _dense(builder: GraphBuilder, call: Call) -> Ref:
     )
     output = builder.add(call.name, DENSE, call.sources, call.shape, weights=weights)
     return add_activation(builder, call, output, call.layer.activation)
+
+
+def _embedding(builder: GraphBuilder, call: Call) -> Ref:
+    if getattr(call.layer, "mask_zero", False):
+        raise builder.refusal(call.source_layer, "with mask_zero")
+    weights = builder.add_weights(call.source_layer, table=np.asarray(call.layer.embeddings))
+    return builder.add(call.name, EMBEDDING, call.sources, call.shape, weights=weights)
 
 
 def _batch_norm(builder: GraphBuilder, call: Call) -> Ref:
@@ -244,6 +251,7 @@ LAYER_READERS: dict[str, LayerReader] = {
     "DepthwiseConv2D": _depthwise,
     "SeparableConv2D": _separable,
     "Dense": _dense,
+    "Embedding": _embedding,
     "BatchNormalization": _batch_norm,
     "Normalization": _normalization,
     "Rescaling": _rescaling,

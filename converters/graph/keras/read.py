@@ -7,11 +7,18 @@ from typing import Any
 from converters.errors import ConversionError
 from converters.graph.builder import GraphBuilder, Ref
 from converters.graph.fold import fold_graph
-from converters.graph.keras.calls import Add, Call, hand_over_calls, is_model, shape_of
+from converters.graph.keras.calls import Add, Call, dtype_of, hand_over_calls, is_model, shape_of
 from converters.graph.keras.functions import FUNCTION_READERS
 from converters.graph.keras.layers import LAYER_READERS
 from converters.graph.keras.own_layers import is_own, trace_call
 from converters.graph.node import Graph
+
+#: Layers and functions that take whole numbers as they are; all others compute with floats.
+_TAKE_WHOLE_NUMBERS = (
+    *("Embedding", "cast", "Cast", "Identity", "Flatten", "Reshape", "Permute", "Concatenate"),
+    *("concat", "reshape", "expand_dims", "ExpandDims", "squeeze", "Squeeze"),
+    *("__operators__.getitem", "GetItem"),
+)
 
 
 def read_graph(model: Any, origin: str = "the model") -> Graph:
@@ -30,7 +37,10 @@ def read_graph(model: Any, origin: str = "the model") -> Graph:
             "Build the model with keras.Model(inputs, outputs), or use the recipe ptq_w8a8",
         )
     builder = GraphBuilder(origin)
-    inputs = [builder.input(tensor.name.split(":")[0], shape_of(tensor)) for tensor in model.inputs]
+    inputs = [
+        builder.input(tensor.name.split(":")[0], shape_of(tensor), dtype_of(tensor))
+        for tensor in model.inputs
+    ]
 
     def add(call: Call) -> Ref:
         readers = FUNCTION_READERS if call.is_function else LAYER_READERS
@@ -38,6 +48,9 @@ def read_graph(model: Any, origin: str = "the model") -> Graph:
             return _inside(builder, call, add)
         if call.kind not in readers or not call.sources:
             raise builder.refusal(call.source_layer)
+        all_whole = all(map(builder.is_whole, call.sources))
+        if call.kind not in _TAKE_WHOLE_NUMBERS or not all_whole:
+            call = call.with_sources(builder.floats_of)
         return readers[call.kind](builder, call)
 
     return fold_graph(builder.graph(model.name, hand_over_calls(model, inputs, add)))

@@ -97,20 +97,7 @@ def open_images(
     Raises:
         ConversionError: The layout, the number of classes or the model's input does not fit.
     """
-    if len(form.shape) not in (2, 3) or form.shape[2:] not in ((), (1,), (3,)):
-        raise ConversionError(
-            f"{path}: images cannot feed a model that takes {form.shape}, expected (height, width, "
-            "1 or 3)",
-            "Give the data as .npz.",
-        )
-    if form.dtypes and IMAGE_RANGES[image_range] != (1.0, 0.0):
-        raise ConversionError(
-            f"{path}: the model takes pixels as {form.dtypes['']}, the image range {image_range} "
-            "would make fractions of them",
-            "Leave out --image-range.",
-        )
-    if form.wish.metric == AUC:
-        raise _no_data_for(path, AUC)
+    _check_form(path, form, image_range)
     pixels = _Pixels(form.shape, *IMAGE_RANGES[image_range])
     layout = _layout(path, files)
     if layout.classes or form.probabilities is None and not may_lack_labels(form):
@@ -144,6 +131,24 @@ def open_images(
     task = _add_class_weights(task, form, labels[TRAIN], class_names)
     origins = {TRAIN: "train/", TEST: "test/"}
     return Dataset(path, labels, origins, read, class_names, task, "", unlabelled, pictures=True)
+
+
+def _check_form(path: Path, form: InputForm, image_range: str) -> None:
+    """Refuse a model that no pictures can feed."""
+    if len(form.shape) not in (2, 3) or form.shape[2:] not in ((), (1,), (3,)):
+        raise ConversionError(
+            f"{path}: images cannot feed a model that takes {form.shape}, expected (height, width, "
+            "1 or 3)",
+            "Give the data as .npz.",
+        )
+    if form.dtypes and IMAGE_RANGES[image_range] != (1.0, 0.0):
+        raise ConversionError(
+            f"{path}: the model takes pixels as {form.dtypes['']}, the image range {image_range} "
+            "would make fractions of them",
+            "Leave out --image-range.",
+        )
+    if form.wish.metric == AUC:
+        raise _no_data_for(path, AUC)
 
 
 def _labelled_task(path: Path, layout: _Layout, form: InputForm) -> Task:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from converters import durable
 from converters.child import Child, Order
+from converters.data.task import TaskWish
 from converters.data.user_function import user_function_at
 from converters.evidence.conversion import (
     CONVERSION_NAME,
@@ -31,8 +32,9 @@ from converters.measure import Measure
 from converters.progress import Progress, Report, ignore
 from converters.recipe.recipe import Recipe, load_recipe
 from converters.request import ConversionRequest
-from converters.request_checks import check_inputs, check_request
+from converters.request_checks import check_data_of, check_inputs, check_request
 from converters.sandbox import Sandbox, sandbox_around
+from converters.sources.kinds import identify
 from converters.work.plan import Plan
 from converters.work.reuse import earlier_conversion
 from converters.workers import WorkerDoneError, worker_of
@@ -122,6 +124,8 @@ def plan(
         check_request(requests[0])
     else:
         check_inputs(request)
+        if not all(recipe.wish.plain() for recipe in loaded):
+            check_data_of(request, TaskWish(), identify(request.model))
     with tempfile.TemporaryDirectory(prefix="kedge-") as folder:
         work, alone = Path(folder), replace(request, cache=None, logs=None)
         freest = next((recipe for recipe in loaded if recipe.wish.functions()), loaded[0])

@@ -6,11 +6,16 @@ import importlib.util
 import os
 from pathlib import Path
 
+from converters.data.dataset import InputForm
+from converters.data.first_look import check_data, check_function
+from converters.data.names import INPUT_NAME, plain_names
+from converters.data.task import TaskWish
 from converters.data.user_function import user_function_at
 from converters.errors import ConversionError, MissingConvertExtraError
 from converters.recipe.recipe import Recipe, check_pairing, load_recipe
 from converters.request import IMAGE_RANGES, ConversionRequest
 from converters.sources.kinds import MODEL_SUFFIXES, identify
+from converters.sources.source_file import SourceFile
 from converters.workers import check_together, worker_of
 
 #: Modules of the extra `convert`; looked for, never imported in this process.
@@ -41,7 +46,9 @@ def check_request(request: ConversionRequest) -> Recipe:
     tries = request.max_drop is not None
     check_together(worker_of(os.environ), tries, recipe.asks_latency)
     check_inputs(request)
-    check_pairing(recipe, request.model, identify(request.model).kind)
+    source = identify(request.model)
+    check_pairing(recipe, request.model, source.kind)
+    check_data_of(request, recipe.wish, source)
     return recipe
 
 
@@ -84,6 +91,37 @@ def check_inputs(request: ConversionRequest) -> None:
             "figures for TensorBoard need tensorboard, which is not installed",
             "In a clone of kedge: pip install '.[tensorboard]'",
         )
+
+
+def check_data_of(request: ConversionRequest, wish: TaskWish, source: SourceFile) -> None:
+    """Refuse data that can be seen not to fit the model.
+
+    Args:
+        request: Request with absolute paths.
+        wish: Statements of the recipe about the task.
+        source: The model, recognised.
+
+    Raises:
+        ConversionError: The data is of no known kind, or does not fit.
+    """
+    for function in wish.functions():
+        check_function(function)
+    declared = source.shapes
+    shapes = {
+        name: tuple(axis for axis in shape[1:] if axis is not None)
+        for name, shape in zip(
+            plain_names(list(declared.inputs), INPUT_NAME), declared.inputs.values(), strict=True
+        )
+        if None not in shape[1:]
+    }
+    form = None
+    if len(shapes) == len(declared.inputs) == 1 and declared.units is not None:
+        wish.check_outputs(())
+        (shape,) = shapes.values()
+        units = declared.units
+        form = InputForm(shape, max(2, units), (units,), wish, probabilities=True)
+    if len(shapes) == len(declared.inputs):
+        check_data(request.data, request.image_range, shapes, form)
 
 
 def _check_readable(name: str, path: Path) -> None:

@@ -13,13 +13,14 @@ from converters.comparison.comparison_file import (
     EarlierComparison,
     read_earlier_comparison,
 )
+from converters.data.task import TaskWish
 from converters.errors import ConversionError
 from converters.measure import FileRefusal, Measure
 from converters.process import Converter
 from converters.progress import Progress, Report, ignore
 from converters.recipe.recipe import Recipe, RecipeError, check_pairing, load_recipe
 from converters.request import ConversionRequest
-from converters.request_checks import check_inputs
+from converters.request_checks import check_data_of, check_inputs
 from converters.sources.kinds import identify
 from converters.work.reuse import digest_inputs, earlier_conversion, request_digest
 from converters.workers import check_together, worker_of
@@ -119,14 +120,18 @@ def _convert_each(
     on_progress: Report,
     latency: tuple[Measure | None, bool],
 ) -> list[RecipeRow]:
-    kind, digests = identify(request.model).kind, digest_inputs(request)
+    source, digests = identify(request.model), digest_inputs(request)
+    if not all(entry.recipe.wish.plain() for entry in entries):
+        check_data_of(request, TaskWish(), source)
     rows, errors = list[RecipeRow](), list[ConversionError]()
     with Converter(request.out, several=True) as converter:
         for number, entry in enumerate(entries, start=1):
             report = _numbered(f"recipe {number} of {len(entries)}, {entry.folder}", on_progress)
             digest = request_digest(entry.request, entry.recipe, digests)
             try:
-                check_pairing(entry.recipe, request.model, kind)
+                check_pairing(entry.recipe, request.model, source.kind)
+                if entry.recipe.wish.plain():
+                    check_data_of(request, entry.recipe.wish, source)
                 conversion = earlier_conversion(entry.request, entry.recipe, digests)
                 if conversion is None:
                     earlier.raise_refusal(digest)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,7 @@ def dataset_from_arrays(path: Path, arrays: Mapping[str, Array], form: InputForm
     if form.inputs or form.answers:
         check_names(path, arrays, form, unlabelled)
     else:
-        _check_names_present(path, arrays, form, unlabelled)
+        check_names_present(path, arrays, form, unlabelled)
     task = (
         infer_output_tasks(path, arrays, form) if form.answers else infer_task(path, arrays, form)
     )
@@ -108,19 +108,44 @@ def dataset_from_arrays(path: Path, arrays: Mapping[str, Array], form: InputForm
     return Dataset(path, labels, origins, read, task=task, unlabelled=unlabelled)
 
 
-def _check_names_present(
-    path: Path, arrays: Mapping[str, Array], form: InputForm, unlabelled: frozenset[str]
+def check_names_present(
+    path: Path, names: Collection[str], form: InputForm, unlabelled_splits: Collection[str]
 ) -> None:
-    needed = [name for name in NAMES if _is_needed(name, form, unlabelled)]
-    missing = [name for name in needed if name not in arrays]
-    if missing:
-        names_found = ", ".join(list(arrays)[:8]) or "none"
+    """Refuse data of which an array is missing, for a model of one input and one output.
+
+    Args:
+        path: Origin of the arrays, for messages.
+        names: Names of the arrays.
+        form: Form of the model's data.
+        unlabelled_splits: Splits that have no labels.
+
+    Raises:
+        ConversionError: An array is missing.
+    """
+    needed = [name for name in NAMES if _is_needed(name, form, unlabelled_splits)]
+    for name in needed:
+        check_present(path, name, names)
+
+
+def check_present(path: Path, name: str, names: Collection[str]) -> None:
+    """Refuse data of which an array is missing.
+
+    Args:
+        path: Origin of the arrays, for messages.
+        name: Name of the array.
+        names: Names of the arrays that are there.
+
+    Raises:
+        ConversionError: The array is missing.
+    """
+    if name not in names:
+        names_found = ", ".join(list(names)[:8]) or "none"
         raise ConversionError(
-            f"{path}: array {missing[0]} is missing; its arrays are: {names_found}", _EXPECTED
+            f"{path}: array {name} is missing; its arrays are: {names_found}", _EXPECTED
         )
 
 
-def _is_needed(name: str, form: InputForm, unlabelled: frozenset[str]) -> bool:
+def _is_needed(name: str, form: InputForm, unlabelled: Collection[str]) -> bool:
     kind, _, split = name.partition("_")
     is_label = kind == "y"
     if is_label and (may_lack_labels(form) or split in unlabelled):
@@ -266,15 +291,7 @@ def _inputs(
 ) -> Array:
     """Inputs of one array; `whole_numbers` is the type of an input of whole numbers, else ""."""
     _check_numbers(path, name, array)
-    if array.shape[1:] != shape or array.ndim < 1:
-        hint = "Shape the samples as the model takes them."
-        if (*array.shape[1:], 1) == shape:
-            hint = f"Add the channel axis: {name}[..., np.newaxis]"
-        raise ConversionError(
-            f"{path}: {name} has the shape {array.shape}, the model takes (n, "
-            f"{', '.join(map(str, shape))})",
-            hint,
-        )
+    check_input_shape(path, name, array.shape, shape)
     if array.dtype.kind == "f":
         wrong = np.flatnonzero(~np.isfinite(array).all(axis=tuple(range(1, array.ndim))))
         if len(wrong):
@@ -301,6 +318,32 @@ def _check_whole_numbers(path: Path, name: str, array: Array, dtype: str) -> Non
             f"numbers from {low} to {high}",
             "Give the numbers that the model was trained on, such as the numbers of words.",
         )
+
+
+def check_input_shape(
+    path: Path, name: str, array_shape: tuple[int, ...], shape: tuple[int, ...]
+) -> None:
+    """Refuse samples of another shape than the model takes.
+
+    Args:
+        path: Origin of the arrays, for messages.
+        name: Name of the array.
+        array_shape: Its shape, the samples first.
+        shape: Shape of one sample that the model takes.
+
+    Raises:
+        ConversionError: The shapes differ.
+    """
+    if array_shape[1:] == shape and array_shape:
+        return
+    hint = "Shape the samples as the model takes them."
+    if (*array_shape[1:], 1) == shape:
+        hint = f"Add the channel axis: {name}[..., np.newaxis]"
+    raise ConversionError(
+        f"{path}: {name} has the shape {array_shape}, the model takes (n, "
+        f"{', '.join(map(str, shape))})",
+        hint,
+    )
 
 
 def _check_numbers(path: Path, name: str, array: Array) -> None:

@@ -15,6 +15,9 @@ from converters.data.user_function import user_function_at
 from converters.errors import ConversionError
 from converters.request import UNSCALED
 
+#: Kinds of data in files.
+ARRAYS, FOLDER, TAR = "arrays", "folder", "tar"
+
 #: How gzip, bzip2 and xz files begin.
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")
 _TAR_MAGIC = slice(257, 262)
@@ -37,23 +40,45 @@ def open_dataset(path: Path, form: InputForm, image_range: str, seed: int) -> Da
     Raises:
         ConversionError: The data is of no known kind, is damaged or does not fit the model.
     """
-    if path.is_dir():
-        _refuse_several(path, form)
-        return check_sample_counts(open_images(path, list_folder(path), form, image_range, seed))
     function = user_function_at(path)
     if function is not None:
         _refuse_range(path, image_range)
         return check_sample_counts(open_module(function, path, form))
+    kind = kind_of_data(path, image_range)
+    if kind == ARRAYS:
+        return check_sample_counts(open_arrays(path, form), form.trains)
+    _refuse_several(path, form)
+    files = list_folder(path) if kind == FOLDER else list_tar(path)
+    return check_sample_counts(open_images(path, files, form, image_range, seed))
+
+
+def kind_of_data(path: Path, image_range: str) -> str:
+    """Find out by its content what kind of data a file or folder is.
+
+    Args:
+        path: File or folder.
+        image_range: Key of `converters.request.IMAGE_RANGES`.
+
+    Returns:
+        `ARRAYS`, `FOLDER` or `TAR`.
+
+    Raises:
+        ConversionError: It is of no known kind, or the range is not for it.
+    """
+    if path.is_dir():
+        return FOLDER
     with path.open("rb") as file:
         head = file.read(512)
     if head.startswith(b"PK"):
         _refuse_range(path, image_range)
-        return check_sample_counts(open_arrays(path, form), form.trains)
+        return ARRAYS
     if head.startswith(_COMPRESSED) or head[_TAR_MAGIC] == b"ustar":
-        _refuse_several(path, form)
-        return check_sample_counts(open_images(path, list_tar(path), form, image_range, seed))
+        return TAR
     content = f"begins with {head[:8]!r}" if head else "is empty"
-    raise ConversionError(f"{path}: is not data that kedge knows: it {content}", _EXPECTED)
+    hint = _EXPECTED
+    if path.suffix == ".py":
+        hint = f"Name a function in it that returns the data: --data {path.stem}:load"
+    raise ConversionError(f"{path}: is not data that kedge knows: it {content}", hint)
 
 
 def _refuse_several(path: Path, form: InputForm) -> None:

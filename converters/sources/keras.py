@@ -10,6 +10,7 @@ from converters.data.names import OUTPUT_NAME
 from converters.errors import ConversionError
 from converters.sources.allowed_classes import first_unknown, keras_names
 from converters.sources.architecture import StoredLayer, stored_layers
+from converters.sources.declared_shapes import declared_shapes
 from converters.sources.keras_file import model_json, read_hdf5, read_zip
 from converters.sources.loaded_model import SHAPES_HINT, LoadedModel, check_model
 from converters.sources.saved_graph import check_graph
@@ -38,7 +39,8 @@ def recognise_keras(path: Path) -> SourceFile | None:
         version, config = read_hdf5(path)
     else:
         return None
-    return SourceFile(path, KERAS_3 if version >= 3 else TF_KERAS, tuple(stored_layers(config)))
+    kind = KERAS_3 if version >= 3 else TF_KERAS
+    return SourceFile(path, kind, tuple(stored_layers(config)), declared_shapes(config))
 
 
 def _recognise_folder(path: Path) -> SourceFile | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from converters.sources.architecture import StoredLayer
+from converters.sources.declared_shapes import DeclaredShapes
 
 #: Kinds of model, by what wrote them.
 TF_KERAS = "tf_keras"
@@ -24,3 +25,5 @@ class SourceFile:
     """Kind of model, a key of `SOURCES`; a SavedModel of Keras layers alone is `TF_KERAS`."""
     layers: tuple[StoredLayer, ...] = ()
     """Layers that the file says it has; empty for a graph."""
+    shapes: DeclaredShapes = DeclaredShapes()  # noqa: RUF009 - frozen
+    """Shapes of inputs and outputs, as far as the file declares them."""

@@ -14,6 +14,7 @@ from converters.data.names import OUTPUT_NAME, plain_names
 from converters.digest import bytes_of, sha256_of
 from converters.errors import ConversionError
 from converters.model_file import ModelFile
+from converters.sources.declared_shapes import DeclaredShapes
 from converters.sources.inputs_outputs import (
     ModelTensor,
     field_names,
@@ -59,7 +60,8 @@ def recognise_tflite(path: Path) -> SourceFile | None:
                 "Give the float .tflite or the Keras model that it was made from; push and bench "
                 "take it as it is.",
             )
-    return SourceFile(path, TFLITE)
+    shapes = {spec.name: _batch_shape(tuple(spec.shape)) for spec in model.inputs}
+    return SourceFile(path, TFLITE, shapes=DeclaredShapes(shapes if len(shapes) == 1 else {}))
 
 
 def load_tflite(source: SourceFile, own: Mapping[str, Any]) -> LoadedModel:  # noqa: ARG001

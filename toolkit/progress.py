@@ -1,11 +1,21 @@
-"""Shows the progress of a conversion where the progress of boards is shown."""
+"""Progress of conversions and boards, in one form: `targets.progress.OnProgress`."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from converters.progress import Progress
 from targets.progress import OnProgress
+
+#: Stages after which nothing more comes from a board or a recipe.
+ENDS = ("done", "converted already", "refused", "failed")
+_DETAIL = re.compile(r" \(.*\)$")
+
+
+def stage_of(what: str) -> str:
+    """Return a report of progress without its detail, such as the loss of an epoch."""
+    return _DETAIL.sub("", what)
 
 
 def forward(on_progress: OnProgress) -> Callable[[Progress], None]:

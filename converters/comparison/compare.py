@@ -133,14 +133,18 @@ def _convert_each(
                 if entry.recipe.wish.plain():
                     check_data_of(request, entry.recipe.wish, source)
                 conversion = earlier_conversion(entry.request, entry.recipe, digests)
+                end = "converted already"
                 if conversion is None:
                     earlier.raise_refusal(digest)
                     conversion = converter.convert(entry.request, entry.recipe, report, *latency)
+                    end = "done"
+                report(Progress(end, 1, 1))
                 rows.append(RecipeRow(entry.folder, conversion))
             except ConversionError as error:
                 # 4: this model or this data; anything else would befall the other recipes too.
                 if error.exit_code != ConversionError.exit_code:
                     raise
+                report(Progress("refused", 1, 1))
                 errors.append(error)
                 # Another time there may be more memory.
                 lasting = "" if isinstance(error, ChildDeathError) else digest

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,6 +17,7 @@ import click
 
 from toolkit.cli.escapes import escape_controls, mark_styles
 from toolkit.errors import ToolkitError
+from toolkit.progress import stage_of
 from toolkit.report.tables import Block, Note, Table
 
 if TYPE_CHECKING:
@@ -28,9 +28,6 @@ _WIDEST = 10_000
 
 #: Columns of a table that no terminal limits; it grows beyond them for long words only.
 _PIPE_COLUMNS = 120
-
-#: Progress with a known end is shown as a bar, on a terminal; elsewhere a line for each stage.
-_DETAIL = re.compile(r" \(.*\)$")
 
 
 class OutputError(ToolkitError):
@@ -45,38 +42,15 @@ def progress() -> Iterator[OnProgress]:
     if not sys.stderr.isatty():
         yield _Lines()
         return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        SpinnerColumn,
-        TaskID,
-        TextColumn,
-        TimeElapsedColumn,
-    )
+    from toolkit.cli.progress_bars import ProgressBars
 
-    description = TextColumn("{task.description}", markup=False)
-    columns = (SpinnerColumn(), description, BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as display:
-        bars: dict[str, TaskID] = {}  # one for each board that works at the same time
-        stages: dict[str, str] = {}
-
-        def show(what: str, done: int, total: int) -> None:
-            subject = what.partition(": ")[0] if ": " in what else ""
-            if subject not in bars:
-                bars[subject] = display.add_task("", total=None)
-            stage = _DETAIL.sub("", what)
-            if stages.get(subject) != stage:
-                stages[subject] = stage
-                display.reset(bars[subject])
-            what = escape_controls(what, plain="")
-            display.update(bars[subject], description=what, completed=done, total=total or None)
-
-        _running.append(display)
+    bars = ProgressBars()
+    with bars.display:
+        _running.append(bars.display)
         try:
-            yield show
+            yield bars
         finally:
-            _running.remove(display)
+            _running.remove(bars.display)
 
 
 @contextmanager
@@ -103,7 +77,7 @@ class _Lines:
 
     def __call__(self, what: str, done: int, total: int) -> None:
         del done, total
-        stage = _DETAIL.sub("", what)
+        stage = stage_of(what)
         if stage not in self._said:
             self._said.add(stage)
             note("· " + escape_controls(stage, plain=""))

@@ -65,7 +65,10 @@ def bench_many(
 
         with places:
             try:
-                outcomes[target.name] = _bench_one(model, target, settings, show)
+                outcome = _bench_one(model, target, settings, show)
+                outcomes[target.name] = outcome
+                if len(targets) > 1:
+                    show("failed" if outcome.error else "done", 1, 1)
             except BaseException as error:  # a bug: it is the caller's to see, not the thread's
                 outcomes[target.name] = error
 

@@ -21,7 +21,7 @@ from device_agent.job_fields import Job, job_from_json
 from device_agent.os_errors import named_os_errors
 from device_agent.runtimes.driver import import_driver, name_runtime_errors, run_once
 from device_agent.timing.random_inputs import fill_and_run
-from device_agent.timing.steady import steady_phase
+from device_agent.timing.steady import no_gate, steady_phase
 from device_agent.timing.usage import peak_rss_bytes, rss_bytes
 from device_agent.timing.whole_inference import whole_inference
 
@@ -69,7 +69,7 @@ def _describe(job: Job, say: Say) -> Dict[str, Any]:
     return {"kernel_class": driver.kernel_class, "numpy": driver.numpy.__version__}
 
 
-def _benchmark(job: Job, say: Say) -> Dict[str, Any]:
+def _benchmark(job: Job, say: Say, gate: Callable[[], None] = no_gate) -> Dict[str, Any]:
     driver = import_driver(job, say)
     before_load = rss_bytes()
     started = time.perf_counter_ns()
@@ -89,7 +89,7 @@ def _benchmark(job: Job, say: Say) -> Dict[str, Any]:
     load_peak = peak_rss_bytes()
     with name_runtime_errors():
         whole = whole_inference(driver.numpy, model, job.seed, plain)
-        steady = steady_phase(job, say, model.run, whole)
+        steady = steady_phase(job, say, model.run, whole, gate)
     placement = model.placement()
     return {
         "kernel_class": driver.kernel_class,
@@ -107,6 +107,17 @@ def _benchmark(job: Job, say: Say) -> Dict[str, Any]:
     }
 
 
+def _streams(job: Job, say: Say) -> Dict[str, Any]:
+    from device_agent.timing.streams import time_streams  # compiled only where it is needed
+
+    def benchmark(own: Job, gate: Callable[[], None]) -> Dict[str, Any]:
+        _end_with_the_agent()  # a forked process has not inherited it
+        return _benchmark(own, lambda _: None, gate)
+
+    say({"event": {"phase": "{} processes at the same time".format(job.streams)}})
+    return {"streams": time_streams(job, benchmark)}
+
+
 def _function_of(kind: str) -> Callable[[Job, Say], Dict[str, Any]]:
     """Return the function of a kind of job; only its module is compiled, on boards that are slow.
 
@@ -117,6 +128,8 @@ def _function_of(kind: str) -> Callable[[Job, Say], Dict[str, Any]]:
         return _describe
     if kind == "benchmark":
         return _benchmark
+    if kind == "streams":
+        return _streams
     module, name = _JOBS[kind]
     function: Callable[[Job, Say], Dict[str, Any]] = getattr(importlib.import_module(module), name)
     return function

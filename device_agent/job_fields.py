@@ -11,7 +11,8 @@ class Job(NamedTuple):
     """One job of an inference process; a kind of job reads the fields that concern it."""
 
     kind: str
-    """Key of the jobs in `device_agent.job`: `describe`, `profile`, `benchmark`, `infer`, `run`."""
+    """Kind of job, which `device_agent.job` knows: `describe`, `profile`, `benchmark`, `streams`,
+    `infer` or `run`."""
     runtime: str
     """Name of the runtime, as `device_agent.contract.runtimes` lists it."""
     tree: str = ""
@@ -34,6 +35,8 @@ class Job(NamedTuple):
     """Seed of the random inputs of a `benchmark`."""
     period_ns: int = 0
     """Time between two requests of a `benchmark`; 0 for runs back to back."""
+    streams: int = 1
+    """Number of processes of a `streams`, each of which runs the benchmark."""
     soak: bool = False
     """Whether a `benchmark` is one long run, which a file named `STOP` in its folder ends early."""
     folder: str = ""

@@ -27,6 +27,7 @@ OPERATIONS: Dict[str, Callable[[AgentCall], Answer]] = {
     "describe": jobs.describe,
     "profile": jobs.profile,
     "benchmark": jobs.benchmark,
+    "streams": jobs.streams,
     "stop": jobs.stop,
     "infer": jobs.infer,
     "run": jobs.run,

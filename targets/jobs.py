@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -130,33 +130,50 @@ class Jobs:
         """
         answer = self._job(
             "benchmark",
-            {
-                "model": model.sha256,
-                "threads": settings.threads,
-                "warmup_s": settings.warmup_s,
-                "duration_s": settings.duration_s,
-                "seed": settings.seed,
-                "period_ns": settings.period_ns,
-                "soak": settings.soak,
-                **({"integers": list(settings.integers)} if settings.integers else {}),
-                **({} if settings.cores is None else {"cores": list(settings.cores)}),
-            },
+            _process_arguments(model, settings),
             settings.timeout_s,
             lambda event: on_progress(
                 str(event.get("phase", "")), int(event.get("done", 0)), int(event.get("total", 0))
             ),
             stoppable=settings.soak,
         )
-        run = process_run_from_json(answer["run"])
-        files = [run.samples, run.end_to_end, str(answer["conditions"]), *run.series.values()]
-        steady, end_to_end, conditions, *series = self._fetch(files)
-        return BoardRun(
-            run,
-            unpack_times(steady),
-            tuple(conditions_from_json(entry) for entry in json.loads(conditions)),
-            unpack_times(end_to_end),
-            dict(zip(run.series, map(unpack_times, series), strict=True)),
-        )
+        return self._fetch_runs([answer["run"]], str(answer["conditions"]))[0]
+
+    def benchmark_streams(
+        self, model: StagedFile, settings: ProcessSettings, streams: int
+    ) -> tuple[BoardRun, ...]:
+        """Load and time a model in several fresh processes on the board at the same time.
+
+        Args:
+            model: The model, staged.
+            settings: Settings of each process.
+            streams: Number of processes.
+
+        Returns:
+            Run of each process; all have the conditions of the board over all of them.
+
+        Raises:
+            AgentError: The model does not load or run there, or a process died.
+        """
+        arguments = {**_process_arguments(model, settings), "streams": streams}
+        answer = self._job("streams", arguments, settings.timeout_s)
+        return self._fetch_runs(answer["runs"], str(answer["conditions"]))
+
+    def _fetch_runs(
+        self, answers: Sequence[Mapping[str, Any]], conditions: str
+    ) -> tuple[BoardRun, ...]:
+        """Take the files of processes from the board; nothing of them stays there."""
+        runs = [process_run_from_json(dict(fields)) for fields in answers]
+        names = [[run.samples, run.end_to_end, *run.series.values()] for run in runs]
+        data, *files = self._fetch([conditions, *(name for of_run in names for name in of_run)])
+        entries = tuple(conditions_from_json(entry) for entry in json.loads(data))
+        board_runs = []
+        for run, of_run in zip(runs, names, strict=True):
+            steady, end_to_end, *series = map(unpack_times, files[: len(of_run)])
+            files = files[len(of_run) :]
+            by_name = dict(zip(run.series, series, strict=True))
+            board_runs.append(BoardRun(run, steady, entries, end_to_end, by_name))
+        return tuple(board_runs)
 
     def profile(self, model: StagedFile, duration_s: float) -> OpTimes:
         """Ask the runtime how long each operator takes, on one thread; it may not tell.
@@ -292,3 +309,18 @@ class Jobs:
         args = {**runtime, **args, "timeout_s": timeout_s}
         call = self._client.call_stoppable if stoppable else self._client.call
         return call(op, args, timeout_s + ANSWER_TIMEOUT_S, on_event)
+
+
+def _process_arguments(model: StagedFile, settings: ProcessSettings) -> dict[str, Any]:
+    """Return the fields of a request that measures in fresh processes."""
+    return {
+        "model": model.sha256,
+        "threads": settings.threads,
+        "warmup_s": settings.warmup_s,
+        "duration_s": settings.duration_s,
+        "seed": settings.seed,
+        "period_ns": settings.period_ns,
+        "soak": settings.soak,
+        **({"integers": list(settings.integers)} if settings.integers else {}),
+        **({} if settings.cores is None else {"cores": list(settings.cores)}),
+    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Tuple
 
 from device_agent.board.memory_death import with_memory_figures
 from device_agent.contract.codes import BAD_REQUEST, CHILD_DIED, RefusalError
@@ -18,6 +18,9 @@ from device_agent.timing.thinned import ThinnedList
 
 #: More threads than any board has cores; a runtime takes every number without a check.
 MOST_THREADS = 1024
+
+#: More processes at the same time than any board has memory for.
+MOST_STREAMS = 64
 
 #: Number of conditions that one run keeps: one for each second at first, then one for each two.
 MOST_CONDITIONS = 1024
@@ -51,34 +54,66 @@ def benchmark(call: AgentCall) -> Answer:
     Raises:
         RefusalError: The process refused the job or died; a death carries the board's memory.
     """
+    with call.board.store.workspace() as folder:
+        job = _benchmark_job(call, "benchmark", folder)
+        result, conditions = _run_watched(call, job)
+        moments = result.pop("moments", [])
+        run_fields = _keep_run(call, job, result)
+        kept = _keep_conditions(call, folder, conditions, moments)
+    return Answer({"run": run_fields, "conditions": kept})
+
+
+def streams(call: AgentCall) -> Answer:
+    """Time inferences in several fresh processes at the same time.
+
+    Raises:
+        RefusalError: A process refused the job or died; a death carries the board's memory.
+    """
+    with call.board.store.workspace() as folder:
+        count = call.args.count("streams", 1, MOST_STREAMS)
+        job = _benchmark_job(call, "streams", folder)._replace(streams=count)
+        result, conditions = _run_watched(call, job)
+        moments, runs = [], []
+        for number, fields in enumerate(result["streams"]):
+            moments += fields.pop("moments", [])
+            own = job._replace(folder=os.path.join(folder, str(number)))
+            runs.append(_keep_run(call, own, fields))
+        kept = _keep_conditions(call, folder, conditions, moments)
+    return Answer({"runs": runs, "conditions": kept})
+
+
+def _benchmark_job(call: AgentCall, kind: str, folder: str) -> Job:
     args = call.args.with_defaults(_BACK_TO_BACK)
+    return _model_job(call, kind)._replace(
+        warmup_s=args.seconds("warmup_s"),
+        duration_s=args.seconds("duration_s"),
+        seed=args.count("seed", 0, (1 << 32) - 1),
+        period_ns=args.count("period_ns"),
+        soak=args.truth("soak"),
+        integers=_integers(args),
+        folder=folder,
+    )
+
+
+def _run_watched(call: AgentCall, job: Job) -> Tuple[Dict[str, Any], List[Conditions]]:
+    """Run a job; return its result and the conditions of the board before, meanwhile and after."""
     conditions = ThinnedList(MOST_CONDITIONS)
     conditions.add(_conditions(call, "before"))
-    with call.board.store.workspace() as folder:
-        job = _model_job(call, "benchmark")._replace(
-            warmup_s=args.seconds("warmup_s"),
-            duration_s=args.seconds("duration_s"),
-            seed=args.count("seed", 0, (1 << 32) - 1),
-            period_ns=args.count("period_ns"),
-            soak=args.truth("soak"),
-            integers=_integers(args),
-            folder=folder,
-        )
 
-        def tick() -> None:
-            conditions.add(_conditions(call, "during"))
-            if call.board.host_waits():  # a host that sends a request now has pressed Ctrl-C
-                open(os.path.join(folder, STOP), "w").close()
+    def tick() -> None:
+        conditions.add(_conditions(call, "during"))
+        if call.board.host_waits():  # a host that sends a request now has pressed Ctrl-C
+            open(os.path.join(job.folder, STOP), "w").close()
 
-        try:
-            result = _run(call, job, tick)
-        except RefusalError as refusal:
-            if refusal.code != CHILD_DIED:
-                raise
-            conditions.add_last(_conditions(call, "after"))
-            raise with_memory_figures(refusal, conditions.entries) from refusal
+    try:
+        result = _run(call, job, tick)
+    except RefusalError as refusal:
+        if refusal.code != CHILD_DIED:
+            raise
         conditions.add_last(_conditions(call, "after"))
-        return _keep_benchmark(call, job, result, conditions.entries)
+        raise with_memory_figures(refusal, conditions.entries) from refusal
+    conditions.add_last(_conditions(call, "after"))
+    return result, conditions.entries
 
 
 def stop(_: AgentCall) -> Answer:
@@ -140,20 +175,25 @@ def _conditions(call: AgentCall, moment: str) -> Conditions:
     return call.board.read_conditions()._replace(moment=moment)
 
 
-def _keep_benchmark(
-    call: AgentCall, job: Job, result: Dict[str, Any], conditions: List[Conditions]
-) -> Answer:
-    store = call.board.store
-    moments = [dict(entry._asdict()) for entry in conditions] + result.pop("moments", [])
-    moments.sort(key=lambda entry: int(entry["monotonic_ns"]))
-    path = os.path.join(job.folder, "conditions")  # a file: hours of them outgrow a line
+def _keep_run(call: AgentCall, job: Job, result: Dict[str, Any]) -> Dict[str, Any]:
+    """Keep the files of one process; its result names them by their digests."""
+    scratch, series = call.board.store.scratch, result.get("series", {})
+    result["samples"] = scratch.adopt(job.samples_path)
+    result["end_to_end"] = scratch.adopt(job.end_to_end_path)
+    result["series"] = {name: scratch.adopt(series[name]) for name in sorted(series)}
+    return result
+
+
+def _keep_conditions(
+    call: AgentCall, folder: str, conditions: List[Conditions], moments: List[Dict[str, Any]]
+) -> str:
+    """Keep the conditions of a job in the order of time; return the digest of their file."""
+    entries = [dict(entry._asdict()) for entry in conditions] + moments
+    entries.sort(key=lambda entry: int(entry["monotonic_ns"]))
+    path = os.path.join(folder, "conditions")  # a file: hours of them outgrow a line
     with open(path, "w", encoding="ascii") as file:
-        json.dump(moments, file)
-    result["samples"] = store.scratch.adopt(job.samples_path)
-    result["end_to_end"] = store.scratch.adopt(job.end_to_end_path)
-    series = result.get("series", {})
-    result["series"] = {name: store.scratch.adopt(series[name]) for name in sorted(series)}
-    return Answer({"run": result, "conditions": store.scratch.adopt(path)})
+        json.dump(entries, file)
+    return call.board.store.scratch.adopt(path)
 
 
 def _adopt_outputs(call: AgentCall, result: Dict[str, Any]) -> None:

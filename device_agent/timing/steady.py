@@ -26,7 +26,13 @@ _WHOLE_LEAST_RUNS = 5
 Say = Callable[[Dict[str, Any]], None]
 
 
-def steady_phase(job: Job, say: Say, invoke: Call, whole: Call) -> Dict[str, Any]:
+def no_gate() -> None:
+    """Begin at once."""
+
+
+def steady_phase(
+    job: Job, say: Say, invoke: Call, whole: Call, gate: Callable[[], None] = no_gate
+) -> Dict[str, Any]:
     """Time `invoke` as the job asks, then whole inferences; write the samples into files.
 
     Args:
@@ -34,6 +40,7 @@ def steady_phase(job: Job, say: Say, invoke: Call, whole: Call) -> Dict[str, Any
         say: Tells the host.
         invoke: One inference.
         whole: One inference as an application makes it.
+        gate: Function that is called right before the timed loop.
 
     Returns:
         Fields of `ProcessRun`; `series` by path, and `moments`: the conditions around the loop.
@@ -42,6 +49,8 @@ def steady_phase(job: Job, say: Say, invoke: Call, whole: Call) -> Dict[str, Any
 
     def mark(moment: str) -> None:
         moments.append(dict(read_conditions(moment=moment, ask_firmware=False)._asdict()))
+        if moment == "begin":
+            gate()
 
     reset_peak()
     say({"event": {"phase": "warm-up"}})

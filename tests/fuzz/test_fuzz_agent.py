@@ -67,6 +67,7 @@ FIELDS = {
     "keep_outputs": st.booleans() | JSON,
     "period_ns": st.integers(-1, 1 << 63) | JSON,
     "soak": st.booleans() | JSON,
+    "streams": st.integers(-1, 70) | JSON,
     "delegate": st.sampled_from(["", "edgetpu", "/lib/x.so"]) | JSON,
     "allow_cpu": st.booleans() | JSON,
     "cores": st.lists(st.integers(-1, 1 << 70), max_size=3) | JSON,
@@ -101,6 +102,7 @@ READS = {
     "describe": JOB,
     "profile": (*JOB, "model", "duration_s"),
     "benchmark": (*JOB, "model", "threads", "warmup_s", "duration_s", "seed", "period_ns", "soak"),
+    "streams": (*JOB, "model", "threads", "warmup_s", "duration_s", "seed", "streams"),
     "stop": (),
     "infer": (*JOB, "model", "threads", "inputs"),
     "run": (*JOB, "model", "threads", "card", "samples", "keep_outputs"),
@@ -175,6 +177,8 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> tuple[AgentSession, Pat
         if job.kind == "benchmark":
             Path(job.samples_path).write_bytes(b"[]")
             Path(job.end_to_end_path).write_bytes(b"[]")
+        if job.kind == "streams":
+            return {"streams": []}
         if job.kind == "run":
             Path(job.answers).write_bytes(b"[]")
         return {"outputs": []}

@@ -11,6 +11,7 @@ from toolkit.cli import output
 from toolkit.cli.options import (
     Duration,
     FiniteRange,
+    Streams,
     as_json,
     file_path,
     targets,
@@ -59,6 +60,12 @@ LONGEST_SOAK_S = 12 * 3600.0
     help="Run one process this long, such as 10m, to see whether it leaks or gets slower.",
 )
 @click.option(
+    "--streams",
+    type=Streams(),
+    metavar="N[,M…]",
+    help="Run so many processes at the same time, each number a row: inferences a second.",
+)
+@click.option(
     "--data",
     type=file_path(),
     help="Labelled .npz, image folder or .tar: also measure the accuracy on the board.",
@@ -78,6 +85,7 @@ def command(
     duration_s: float | None,
     rate_hz: float | None,
     soak_s: float | None,
+    streams: tuple[int, ...] | None,
     data: Path | None,
     profile: bool,
     threads: tuple[int, ...] | None,
@@ -96,6 +104,7 @@ def command(
     kedge bench out/model.tflite --on room=lab --quality quick
     kedge bench out/model.tflite --on pi --rate 30
     kedge bench out/model.tflite --on pi --soak 10m --profile
+    kedge bench out/model.tflite --on pi --streams 1,2,4,8
     kedge bench out/model.tflite --on pi --data cifar10.tar.gz
     """
     from toolkit.measure.bench import BenchSettings
@@ -104,8 +113,7 @@ def command(
     from toolkit.project import open_inventory
     from toolkit.results.store import open_results
 
-    if soak_s and (rate_hz or duration_s):
-        raise click.UsageError("--soak goes with neither --rate nor --duration: it has its own")
+    _refuse_misfits(soak_s, bool(rate_hz), bool(duration_s), bool(streams), threads == ())
     inventory = open_inventory()
     boards = inventory.select(selection)
     settings = BenchSettings(
@@ -116,6 +124,7 @@ def command(
         quality=quality,
         rate_hz=rate_hz or 0.0,
         soak_s=soak_s or 0.0,
+        streams=streams or (),
         data=data,
         profile=profile,
     )
@@ -129,6 +138,20 @@ def command(
     finally:
         keep(project, _records(outcomes))
     return gravest_exit_code(_code(outcome) for outcome in outcomes)
+
+
+def _refuse_misfits(
+    soak_s: float | None, is_paced: bool, has_duration: bool, has_streams: bool, sweeps: bool
+) -> None:
+    """Refuse options that do not go together.
+
+    Raises:
+        UsageError: Two of them do not.
+    """
+    if soak_s and (is_paced or has_duration):
+        raise click.UsageError("--soak goes with neither --rate nor --duration: it has its own")
+    if has_streams and (soak_s or is_paced or sweeps):
+        raise click.UsageError("--streams goes with none of --soak, --rate and --threads sweep")
 
 
 def _records(outcomes: list[Outcome]) -> list[ResultRecord]:

@@ -93,6 +93,23 @@ class Threads(click.ParamType[tuple[int, ...]]):
         return (int(value),)
 
 
+class Streams(click.ParamType[tuple[int, ...]]):
+    """Numbers of processes, with commas between them."""
+
+    name = "streams"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        """Read the numbers, the smallest first and each once."""
+        if isinstance(value, tuple):
+            return value
+        parts = [part.strip() for part in str(value).split(",")]
+        if not all(part.isascii() and part.isdigit() and 0 < int(part) <= 64 for part in parts):
+            self.fail(f"{value!r} is not a list of numbers from 1 to 64, such as 1,2,4", param, ctx)
+        return tuple(sorted({int(part) for part in parts}))
+
+
 def read_label(text: str, option: str) -> tuple[str, str]:
     """Return the two sides of `KEY=VALUE`.
 

@@ -11,6 +11,7 @@ from toolkit.judge.energy import Energy, energy_of
 from toolkit.judge.pace import Pace, pace_of
 from toolkit.judge.soak import Soak, soak_of
 from toolkit.judge.statistics import Latency, latency
+from toolkit.judge.throughput import Throughput, rounds_of, throughput_of
 from toolkit.judge.verdict import Verdict, judge_runs
 
 
@@ -25,8 +26,15 @@ class Row:
     """Latency of the whole inference: quantize, set, invoke, get, dequantize."""
     verdict: Verdict
     runs: tuple[BoardRun, ...]
+    streams: int = 1
+    """Number of processes that ran at the same time."""
     interrupted: bool = False
     """Whether a person ended the measurement before all processes had run."""
+
+    @property
+    def throughput(self) -> Throughput:
+        """Inferences a second of the processes that ran at the same time."""
+        return throughput_of(self.runs, self.streams)
 
     @property
     def pace(self) -> Pace | None:
@@ -55,14 +63,16 @@ class Row:
         return sum(run.run.cpu_ns for run in self.runs) / max(1, wall_ns)
 
 
-def row_of(facts: Facts, threads: int, runs: tuple[BoardRun, ...]) -> Row:
+def row_of(facts: Facts, threads: int, runs: tuple[BoardRun, ...], streams: int = 1) -> Row:
     """Compute the figures and the verdict of the processes of one setting.
 
     Args:
         facts: Facts of the board, as the agent reports them.
         threads: Number of threads of the runtime.
         runs: Run of each fresh process; at least one.
+        streams: Number of processes that ran at the same time; their samples are one observation.
     """
-    figure = latency([run.samples_ns for run in runs])
-    whole = latency([run.end_to_end_ns for run in runs])
-    return Row(threads, figure, whole, judge_runs(facts, runs, figure), runs)
+    rounds = rounds_of(runs, streams)
+    figure = latency([[ns for run in each for ns in run.samples_ns] for each in rounds])
+    whole = latency([[ns for run in each for ns in run.end_to_end_ns] for each in rounds])
+    return Row(threads, figure, whole, judge_runs(facts, runs, figure), runs, streams)

@@ -43,7 +43,7 @@ def judge_runs(facts: Facts, runs: Sequence[BoardRun], figure: Latency) -> Verdi
         runs: Run of each fresh process.
         figure: Latency that was computed from them.
     """
-    notes = tuple(warnings(runs) + _weak_interval(runs, figure))
+    notes = tuple(warnings(runs) + _weak_interval(figure))
     invalid = silent_fallback(runs) + disturbances(runs)
     if facts.emulated:
         invalid.insert(0, f"emulated: {facts.machine} on an x86 CPU, its speed means nothing")
@@ -59,13 +59,14 @@ def is_settled(figure: Latency) -> bool:
     return high <= STEADY_RATIO * low
 
 
-def _weak_interval(runs: Sequence[BoardRun], figure: Latency) -> list[str]:
-    if len(runs) == 1:
+def _weak_interval(figure: Latency) -> list[str]:
+    count = len(figure.process_medians_us)
+    if count == 1:
         return ["one process only: nothing is said about how processes differ"]
     if figure.confidence >= CONFIDENCE:
         return []
     return [
-        f"{len(runs)} processes only: the interval encloses the median with "
+        f"{count} processes only: the interval encloses the median with "
         f"{figure.confidence:.0%} ({PROCESSES} give 97%)"
     ]
 

@@ -23,6 +23,7 @@ from targets.transport import UnreachableError
 from toolkit.judge.parity import Parity
 from toolkit.judge.row import Row
 from toolkit.judge.statistics import PROCESSES
+from toolkit.judge.throughput import saturation
 from toolkit.judge.verdict import INVALID
 from toolkit.measure.accuracy import BoardAccuracy, LabelledData, measure_accuracy, open_labelled
 from toolkit.measure.inputs import refuse_odd_tensors
@@ -55,6 +56,8 @@ class BenchSettings:
     """Number of requests a second, at fixed times; 0 for runs back to back."""
     soak_s: float = 0.0
     """Length of a soak: one process, which may leak or get slower; 0 for none."""
+    streams: tuple[int, ...] = ()
+    """Numbers of processes that run at the same time, one row each; empty for one at a time."""
     seed: int = 0
     """Seed of the random inputs that are timed."""
     profile: bool = False
@@ -103,9 +106,15 @@ class Measurement:
 
     @property
     def best(self) -> Row:
-        """The fastest row, of those that can be trusted if there are any."""
-        trusted = [row for row in self.rows if row.verdict.kind != INVALID]
-        return min(trusted or self.rows, key=lambda row: row.latency.median_us)
+        """The fastest row, of those that can be trusted if there are any.
+
+        Of rows of several processes at the same time it is that of the fewest processes which reach
+        the throughput of the board.
+        """
+        trusted = [row for row in self.rows if row.verdict.kind != INVALID] or [*self.rows]
+        if self.settings.streams:
+            return trusted[saturation([row.throughput.per_second for row in trusted])]
+        return min(trusted, key=lambda row: row.latency.median_us)
 
 
 def bench(
@@ -174,7 +183,11 @@ def bench_on(
         accuracy = measure_accuracy(contents, data, device, staged, on_progress)
     cores = device.facts.cores
     threads = threads_for(settings.threads, device.target.execution, cores)
-    processes = [replace(settings.one_process(count), integers=check.integers) for count in threads]
+    processes = [
+        (replace(settings.one_process(count), integers=check.integers), streams)
+        for count in threads
+        for streams in settings.streams or (1,)
+    ]
     rows = _rows(device, staged, settings, processes, on_progress)
     interrupted = rows[-1].interrupted
     return Measurement(
@@ -223,14 +236,14 @@ def _rows(
     device: Device,
     staged: StagedFile,
     settings: BenchSettings,
-    processes: Sequence[ProcessSettings],
+    processes: Sequence[tuple[ProcessSettings, int]],
     on_progress: OnProgress,
 ) -> tuple[Row, ...]:
-    """Measure a row for each setting of a process; when a person interrupts, what is whole."""
+    """Measure a row for each setting and number of processes; if interrupted, what is whole."""
     rows: list[Row] = []
-    for one in processes:
+    for one, streams in processes:
         try:
-            rows.append(_row(device, staged, one, settings, on_progress))
+            rows.append(_row(device, staged, one, streams, settings, on_progress))
         except KeyboardInterrupt:
             if not rows:
                 raise
@@ -244,10 +257,11 @@ def _row(
     device: Device,
     staged: StagedFile,
     one: ProcessSettings,
+    streams: int,
     settings: BenchSettings,
     on_progress: OnProgress,
 ) -> Row:
     if settings.soak_s:
         return measure_row(device, staged, one, 1, 1, on_progress)
     rounds = QUALITIES[settings.quality].rounds
-    return measure_row(device, staged, one, settings.processes, rounds, on_progress)
+    return measure_row(device, staged, one, settings.processes, rounds, on_progress, streams)

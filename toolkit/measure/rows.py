@@ -9,7 +9,6 @@ from targets.jobs import BoardRun, ProcessSettings
 from targets.progress import OnProgress, no_progress
 from targets.staged_file import StagedFile
 from toolkit.judge.row import Row, row_of
-from toolkit.judge.statistics import latency
 from toolkit.judge.verdict import is_settled
 
 #: Longest time of the untimed runs at the start of each process; never longer than the timed ones.
@@ -28,6 +27,7 @@ def measure_row(
     processes: int,
     rounds: int,
     on_progress: OnProgress,
+    streams: int = 1,
 ) -> Row:
     """Measure fresh processes, and as many again while their interval is too wide.
 
@@ -41,27 +41,37 @@ def measure_row(
         processes: Number of processes of one round.
         rounds: Largest number of rounds.
         on_progress: Called as it goes on.
+        streams: Number of processes that run at the same time.
 
     Returns:
         Figures of all processes, or of those that had ended when a person interrupted.
     """
     what = f"measure with {one.threads} thread{'s' if one.threads > 1 else ''}"
+    each = "process"
+    if streams > 1:
+        what, each = f"measure {streams} processes at the same time", "round"
     # A soak reports its seconds; the phases of a short process pass too quickly to be shown.
     within = on_progress if one.soak else no_progress
     runs: list[BoardRun] = []
     interrupted = False
+
+    def compute() -> Row:
+        return row_of(device.facts, one.threads, tuple(runs), streams)
+
     try:
         for again in range(rounds):
-            if again and is_settled(latency([run.samples_ns for run in runs])):
+            if again and is_settled(compute().latency):
                 break
             stage = f"{what} again, as the processes differ" if again else what
             for number in range(processes):
-                on_progress(f"{stage} (process {number + 1} of {processes})", number, processes)
-                runs.append(device.jobs.benchmark(model, one, within))
+                on_progress(f"{stage} ({each} {number + 1} of {processes})", number, processes)
+                if streams > 1:
+                    runs += device.jobs.benchmark_streams(model, one, streams)
+                else:
+                    runs.append(device.jobs.benchmark(model, one, within))
             on_progress(stage, processes, processes)
     except KeyboardInterrupt:
         if not runs:
             raise
         interrupted = True
-    row = row_of(device.facts, one.threads, tuple(runs))
-    return replace(row, interrupted=interrupted)
+    return replace(compute(), interrupted=interrupted)

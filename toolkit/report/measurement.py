@@ -64,6 +64,9 @@ def plain_row(row: Row) -> dict[str, Any]:
     percentiles = {f"invoke_p{p}_us": value for p, value in figure.percentiles_us.items()}
     return {
         "threads": row.threads,
+        "streams": row.streams,
+        "inferences_per_second": row.throughput.per_second,
+        "inferences_per_second_ci": list(row.throughput.interval),
         "verdict": row.verdict.kind,
         "reasons": list(row.verdict.reasons),
         "warnings": list(row.verdict.warnings),

@@ -50,7 +50,9 @@ def describe_measurement(measurement: Measurement) -> list[Block]:
         blocks.append(f"the soak was ended early: {requested} were asked for")
     if measurement.interrupted:
         blocks.append(Note("interrupted: these are the processes that had ended by then"))
-    if len(rows) > 1:
+    if measurement.settings.streams and len(rows) > 1:
+        blocks.append(f"the board is saturated by {_streams(best)}")
+    elif len(rows) > 1:
         blocks.append(f"best setting: --threads {best.threads}")
     blocks += describe_details(best, measurement.staged.size_bytes, _host_phases(measurement))
     if measurement.op_times is not None:
@@ -65,6 +67,8 @@ def describe_measurement(measurement: Measurement) -> list[Block]:
 def describe_verdict(row: Row) -> list[Block]:
     """Return whether a row can be trusted, and why not."""
     threads = f"{row.threads} thread" + ("s" if row.threads > 1 else "")
+    if row.streams > 1:
+        threads = f"{_streams(row)} at the same time"
     return [
         f"{row.verdict.kind} with {threads}",
         *(f"    {reason}" for reason in row.verdict.reasons),
@@ -76,6 +80,8 @@ def describe_rows(title: str, rows: Sequence[Row]) -> list[Block]:
     """Return the figures, one line for each setting."""
     confidence = rows[0].latency.confidence
     interval = f"{100 * confidence:.0f} % interval" if confidence else "interval"
+    if any(row.streams > 1 for row in rows):
+        return [_throughput_table(title, rows)]
     columns = ["threads", "invoke", interval, "p90", "p99", "largest seen", "n/processes"]
     table = Table(title, [*columns, "end to end", "cores"], [_row_cells(row) for row in rows])
     paced = [(row, pace) for row in rows if (pace := row.pace) is not None]
@@ -127,6 +133,29 @@ def _percentiles(figure: Latency) -> list[str]:
         words.duration(value) if value is not None else "too few samples"
         for value in (figure.percentiles_us[90], figure.percentiles_us[99])
     ]
+
+
+def _streams(row: Row) -> str:
+    return f"{row.streams} process" + ("es" if row.streams > 1 else "")
+
+
+def _throughput_table(title: str, rows: Sequence[Row]) -> Table:
+    columns = ["processes", "inferences/s", "interval", "invoke", "p90", "p99", "largest seen"]
+    cells = []
+    for row in rows:
+        figure = row.throughput
+        low, high = figure.interval
+        cells.append(
+            [
+                str(row.streams),
+                f"{figure.per_second:,.1f}",
+                f"{low:,.1f} to {high:,.1f}",
+                words.duration(row.latency.median_us),
+                *_percentiles(row.latency),
+                words.duration(row.latency.slowest_us),
+            ]
+        )
+    return Table(title, columns, cells)
 
 
 def _pace_table(paced: Sequence[tuple[Row, Pace]]) -> Table:

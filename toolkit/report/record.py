@@ -35,7 +35,7 @@ def records_of_measurement(measurement: Measurement) -> list[ResultRecord]:
             model_sha256=measurement.model_sha256,
             runtime=str(measurement.kernel_class),
             row=row,
-            document=document,
+            document={**document, "streams": row.streams},
         )
         for row in measurement.rows
     ]
@@ -71,11 +71,13 @@ def _record_of_arm(comparison: LatencyComparison, arm: ArmMeasurement) -> Result
                 "quality": "standard",
                 "rate_hz": 0.0,
                 "soak_s": 0.0,
+                "streams": [],
                 "seed": arm.seed,
                 "profile": False,
                 "data": None,
             },
             "accuracy": None,
+            "streams": 1,
         },
     )
 

@@ -13,7 +13,10 @@ def mode_of(document: str) -> str:
             that a list shows the other columns.
     """
     try:
-        settings = json.loads(document)["settings"]
+        plain = json.loads(document)
+        settings, streams = plain["settings"], plain.get("streams", 1)
+        if streams > 1:
+            return f"{streams} streams"
         rate_hz = settings.get("rate_hz")
         return "soak" if settings.get("soak_s") else f"{rate_hz:g} Hz" if rate_hz else ""
     except (ValueError, LookupError, TypeError, AttributeError):

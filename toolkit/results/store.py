@@ -136,7 +136,8 @@ class StoredResult:
     @cached_property
     def row(self) -> Row:
         """Figures and verdict as this kedge computes them from what was kept."""
-        return row_of(facts_from_json(self.document["facts"]), self.line.threads, self.runs)
+        facts, streams = facts_from_json(self.document["facts"]), self.document.get("streams", 1)
+        return row_of(facts, self.line.threads, self.runs, streams)
 
     @property
     def figures(self) -> EarlierResult:

@@ -55,6 +55,7 @@ RIGHT: dict[str, dict[str, Any]] = {
         "period_ns": 0,
         "soak": False,
     },  # fmt: skip
+    "streams": {**RUN, "warmup_s": 0, "duration_s": 1, "seed": 0, "streams": 2},
     "infer": {**RUN, "inputs": [{"name": "x", "dtype": "int8", "sha256": SHA256}]},
     "run": {
         **RUN,
@@ -85,6 +86,7 @@ WRONG = {
     "threads": [*COUNT, 0, 100_000],
     "seed": [*COUNT, 1 << 32],
     "period_ns": COUNT,
+    "streams": [*COUNT, 0, 65],
     "soak": [None, 0, 1, "yes"],
     "card": [None, [], "x", {}, {"schema": 2}, {"schema": 1, "x": 1}, {"schema": 1, "inputs": 7}],
     "samples": [
@@ -115,6 +117,13 @@ class Jobs:
             Path(job.samples_path).write_bytes(b"12345678")
             Path(job.end_to_end_path).write_bytes(b"abcdefgh")
             return {"sample_count": 1}
+        if job.kind == "streams":
+            for number in range(job.streams):
+                own = job._replace(folder=f"{job.folder}/{number}")
+                Path(own.folder).mkdir()
+                Path(own.samples_path).write_bytes(b"samples%d" % number)
+                Path(own.end_to_end_path).write_bytes(b"abcdefgh")
+            return {"streams": [{"sample_count": 1} for _ in range(job.streams)]}
         if job.kind == "run":
             Path(job.answers).write_bytes(b"[]")
             return {"outputs": []}
@@ -226,6 +235,18 @@ def test_a_benchmark_hands_over_paths_and_leaves_three_files(
     conditions = tmp_path / "root/store/scratch" / result["conditions"]
     assert len(json.loads(conditions.read_bytes())) == 3  # before, at the tick, after
     assert len(files_below(tmp_path)) == 4
+
+
+def test_processes_at_once_leave_the_files_of_each(session: AgentSession, tmp_path: Path) -> None:
+    result = ask(session, "streams", RIGHT["streams"]).result
+
+    assert [run["samples"] for run in result["runs"]] == [
+        sha256_of(b"samples0"),
+        sha256_of(b"samples1"),
+    ]
+    assert (tmp_path / "root/store/scratch" / result["conditions"]).exists()
+    with pytest.raises(RefusalError, match="streams"):
+        ask(session, "streams", {**RIGHT["streams"], "streams": 65})
 
 
 def test_the_board_is_one_hosts_until_it_leaves(session: AgentSession, tmp_path: Path) -> None:

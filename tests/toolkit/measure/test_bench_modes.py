@@ -107,6 +107,22 @@ def test_ctrl_c_ends_a_soak_with_what_was_seen_so_far(project: Path) -> None:
     assert "kept as result" in log
 
 
+def test_several_processes_at_once_give_inferences_a_second(project: Path) -> None:
+    options = ["--streams", "2,1", "--quality", "quick", "--json"]
+    ran = kedge("bench", "model.tflite", "--on", "here", *options, cwd=project)
+    assert ran.code in (0, 9), ran.err
+    (entry,) = ran.json["targets"]
+    assert [row["streams"] for row in entry["rows"]] == [1, 2]
+    for row in entry["rows"]:
+        low, high = row["inferences_per_second_ci"]
+        assert 0 < low <= row["inferences_per_second"] <= high
+        assert row["processes"] == 2
+    lines = kedge("results", "--json", cwd=project).json["results"]
+    assert lines[0]["mode"] == "2 streams"
+    shown = kedge("results", "show", str(lines[0]["id"]), "--json", cwd=project).json
+    assert shown["inferences_per_second"] == entry["rows"][1]["inferences_per_second"]
+
+
 def test_ctrl_c_keeps_the_processes_that_have_ended(project: Path) -> None:
     command = [sys.executable, "-m", "toolkit.cli", "bench", "model.tflite", "--json"]
     process = subprocess.Popen(
@@ -132,7 +148,15 @@ def test_ctrl_c_keeps_the_processes_that_have_ended(project: Path) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [["--soak", "1s", "--rate", "5"], ["--rate", "0"], ["--quality", "best"], ["--soak", "13h"]],
+    [
+        ["--soak", "1s", "--rate", "5"],
+        ["--rate", "0"],
+        ["--quality", "best"],
+        ["--soak", "13h"],
+        ["--streams", "0"],
+        ["--streams", "2", "--rate", "5"],
+        ["--streams", "2", "--threads", "sweep"],
+    ],
 )
 def test_options_that_do_not_go_together_are_wrong_usage(project: Path, options: list[str]) -> None:
     assert kedge("bench", "model.tflite", "--on", "here", *options, cwd=project).code == 2

@@ -31,14 +31,15 @@ _OPENERS = frozenset(
         "FlaxLayer",
         "InstanceMethod",
         "InstanceProperty",
-        "IntegerLookup",
         "JaxLayer",
-        "StringLookup",
         "TFSMLayer",
-        "TextVectorization",
         "TorchModuleWrapper",
     }
 )
+#: Layers whose vocabulary may be the path of a file instead of a list.
+_LOOKUPS = frozenset({"IntegerLookup", "StringLookup", "TextVectorization"})
+#: Endings of fields by which wrappers of tf-keras get Python code as a text, and its module.
+_CODE_FIELDS = ("fn_type", "function_type", "fn_module", "function_module")
 #: Layers of tf-keras that stand for a function of TensorFlow, which they name.
 _FUNCTION_LAYERS = frozenset({"TFOpLambda", "SlicingOpLambda"})
 _OP_LAYER = "TensorFlowOpLayer"
@@ -121,8 +122,12 @@ def refuse_code(path: Path, config: Any) -> None:
     for item in dicts_and_lists(config):
         if isinstance(item, list):
             _refuse_constants(path, item)
-        elif "class_name" in item:
+            continue
+        if "class_name" in item:
             _refuse_class(path, item)
+        for name in item:
+            if name.endswith(_CODE_FIELDS) and item[name] is not None:
+                raise _code_in_file(path, repr(item.get("name", "")), f"one with {name}")
 
 
 def keras_names(keras: Any) -> KerasNames:
@@ -228,17 +233,19 @@ def _refuse_class(path: Path, item: Mapping[str, Any]) -> None:
     raw_names = (item["class_name"], item.get("registered_name"))
     names = {_plain(str(name)) for name in raw_names if name is not None}
     for name in sorted(names & _CODE.keys()):
-        raise ConversionError(
-            f"{path}: layer {layer} is {_CODE[name]}, which is Python code in a file; kedge "
-            "does not run code from a model file",
-            _HINT,
-        )
+        raise _code_in_file(path, layer, _CODE[name])
     for name in sorted(names & _OPENERS):
         raise ConversionError(
             f"{path}: layer {layer} is of the class {name}, which can open other files or call "
             "any function; kedge takes layers that compute only",
             _HINT,
         )
+    for key in ("vocabulary", "idf_weights") if names & _LOOKUPS else ():
+        if not isinstance(config.get(key), (list, type(None))):
+            raise ConversionError(
+                f"{path}: layer {layer} reads its {key} from another file, {config[key]!r:.80}",
+                "Give the layer its vocabulary as a list, and save the model again.",
+            )
     if names & _FUNCTION_LAYERS:
         _refuse_function(path, layer, config.get("function"))
     if _OP_LAYER in names:
@@ -250,6 +257,14 @@ def _refuse_class(path: Path, item: Mapping[str, Any]) -> None:
         _refuse_unless(path, layer, f"the type {kind}", kind == _TENSOR_SPEC)
     if "__typespec__" in names:
         _refuse_unless(path, layer, "a type that it describes itself", allowed=False)
+
+
+def _code_in_file(path: Path, layer: str, what: str) -> ConversionError:
+    return ConversionError(
+        f"{path}: layer {layer} is {what}, which is Python code in a file; kedge does not run code "
+        "from a model file",
+        _HINT,
+    )
 
 
 def _refuse_function(path: Path, layer: str, function: Any) -> None:

@@ -13,7 +13,7 @@ from converters.sources.architecture import StoredLayer, stored_layers
 from converters.sources.declared_shapes import declared_shapes
 from converters.sources.keras_file import model_json, read_hdf5, read_zip
 from converters.sources.loaded_model import SHAPES_HINT, LoadedModel, check_model
-from converters.sources.saved_graph import check_graph
+from converters.sources.saved_graph import check_graph, check_links_in
 from converters.sources.saved_model import GRAPH_FILE, load_graph
 from converters.sources.source_file import KERAS_3, TF_KERAS, SourceFile
 from converters.sources.wire import message_fields, submessages, texts
@@ -47,6 +47,7 @@ def _recognise_folder(path: Path) -> SourceFile | None:
     metadata = path / _METADATA_FILE
     if not (path / GRAPH_FILE).is_file() or not metadata.is_file():
         return None
+    check_links_in(path)
     # What cannot be read, or has code, is taken as a graph, which runs none of it: TensorFlow
     # reads the ops alone, and each of them is checked before.
     try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 import zlib
 from pathlib import Path
@@ -19,6 +20,8 @@ from converters.sources.hdf5_links import check_links, is_hdf5
 from converters.sources.kinds import GIVE_A_MODEL
 
 _VERSION, _CONFIG, _WEIGHTS = "metadata.json", "config.json", "model.weights.h5"
+#: Vocabularies that lookup layers keep beside the weights; Keras unpacks them by these names.
+_ASSET = re.compile(r"assets/(?:[A-Za-z0-9_-]+/)+vocabulary\.txt")
 #: Most bytes of the JSON of a model; that of a network of 1,000 layers is 1 MB.
 _MOST_JSON = 32 * 2**20
 #: Bytes that the weights may have for each byte of the .keras, and beside them.
@@ -26,6 +29,8 @@ _MOST_RATIO, _MOST_EXTRA = 20, 2**24
 #: Keys that are read only for a model that is compiled, which kedge never does.
 _COMPILE_KEYS = ("compile_config", "training_config")
 _ENCRYPTED = 1
+#: Most members; each layer with a vocabulary has one or two.
+_MOST_MEMBERS = 1_000
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -132,19 +137,25 @@ def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
     most_weights = _MOST_RATIO * path.stat().st_size + _MOST_EXTRA
     most = {_VERSION: _MOST_JSON, _CONFIG: _MOST_JSON, _WEIGHTS: most_weights}
     names = archive.namelist()
+    if len(names) > _MOST_MEMBERS:
+        raise ConversionError(f"{path}: has {len(names)} members, expected 3", GIVE_A_MODEL)
     for info in archive.infolist():
         name = info.filename
-        if name not in most or names.count(name) > 1 or info.flag_bits & _ENCRYPTED:
+        is_known = name in most or _ASSET.fullmatch(name)
+        if not is_known or names.count(name) > 1 or info.flag_bits & _ENCRYPTED:
             raise ConversionError(
-                f"{path}: has the member {name!r}, which is no readable part of a Keras model or "
-                f"is there twice; kedge allows {', '.join(most)}",
+                f"{path}: has the member {name[:80]!r}, which is no readable part of a Keras model "
+                f"or is there twice; kedge allows {', '.join(most)} and vocabularies",
                 "Save the model again with `model.save(...)`, without layers that keep files.",
             )
-        if info.file_size > most[name]:
+    sizes = {info.filename: info.file_size for info in archive.infolist()}
+    sizes["assets"] = sum(size for name, size in sizes.items() if name not in most)
+    for name, size in sizes.items():
+        if size > most.get(name, _MOST_JSON):
             raise ConversionError(
-                f"{path}: its member {name} has {info.file_size} bytes when it is unpacked, more "
-                f"than {most[name]}",
-                "Save the model again with `model.save(...)`",
+                f"{path}: its member {name} has {size} bytes when it is unpacked, more than "
+                f"{most.get(name, _MOST_JSON)}",
+                "Save the model again with `model.save(...)`.",
             )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from converters.errors import ConversionError
 from converters.sources.allowed_ops import PURE_OPS, SAVER_OPS
 from converters.sources.kinds import GIVE_A_MODEL
+from converters.sources.session_graph import file_ops_run
 from converters.sources.wire import WireFormatError, message_fields, submessages, texts
 
 #: Another form of the same file, which TensorFlow prefers where both are in a folder.
@@ -61,6 +62,24 @@ def check_graph(folder: Path, file_name: str) -> None:
         raise ConversionError(f"{folder}: {file_name} is damaged: {error}", GIVE_A_MODEL) from error
 
 
+def check_links_in(folder: Path) -> None:
+    """Refuse a folder with links that lead out of it: their content would travel with the model.
+
+    Links into the `blobs` of the Hugging Face cache that the folder is in are allowed.
+
+    Raises:
+        ConversionError: A link leads out of the folder.
+    """
+    real = folder.resolve()
+    allowed = [real, real.parent.parent / "blobs"]
+    for path in folder.rglob("*"):
+        if path.is_symlink() and not any(path.resolve().is_relative_to(a) for a in allowed):
+            raise ConversionError(
+                f"{path}: is a link to a file outside of the model's folder",
+                "If you trust it, copy the folder with `cp -rL` and convert the copy.",
+            )
+
+
 def _check_meta_graph(folder: Path, meta_graph: memoryview, is_only: bool) -> None:
     main = _Body()
     functions: dict[str, _Body] = {}
@@ -86,14 +105,15 @@ def _check_meta_graph(folder: Path, meta_graph: memoryview, is_only: bool) -> No
         for name in texts(entry, 1)
     }
     # Without objects, TensorFlow runs the main graph itself; with them it calls these functions.
-    runs_main = not objects or not is_only
-    if runs_main and (main.ops & SAVER_OPS or (main.ops | main.calls) & savers):
-        raise ConversionError(
-            f"{folder}: is a SavedModel of TensorFlow 1, whose graph reads and writes files itself "
-            f"({', '.join(sorted(main.ops & SAVER_OPS)) or 'in its functions'}); kedge lets no "
-            "model open files",
-            "Load it in TensorFlow 2 and save it again with `tf.saved_model.save(model, folder)`.",
-        )
+    if not objects or not is_only:
+        problems = file_ops_run(meta_graph) or sorted((main.ops | main.calls) & savers)
+        if problems:
+            raise ConversionError(
+                f"{folder}: its graph runs {', '.join(problems)}, which reads or writes files "
+                "elsewhere than in its own variables; kedge lets no model open files",
+                "Load it in TensorFlow 2 and save it again with `tf.saved_model.save(model, "
+                "folder)`.",
+            )
     for name in sorted(callable_names & savers):
         raise _refused(folder, f"function {name!r} that the model may call has", functions[name])
 
@@ -147,8 +167,13 @@ def _refused_op(folder: Path, op: str) -> ConversionError:
     return ConversionError(
         f"{folder}: its graph has the op {op}; kedge allows ops that compute, control flow and "
         "variables only, and lets no model read, write or start anything",
-        _HINT,
+        _TABLE_HINT if op.startswith(_FILE_TABLES) else _HINT,
     )
 
 
 _HINT = "Save the model without it: leave it out of the function that you export, or do it before."
+#: Ops that fill a lookup table from any file, which a SavedModel keeps in its `assets`.
+_FILE_TABLES = "InitializeTableFromTextFile"
+_TABLE_HINT = (
+    "Give the lookup layer its vocabulary as a list instead of a file, and save the model again."
+)

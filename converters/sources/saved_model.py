@@ -9,7 +9,7 @@ from typing import Any
 from converters.errors import ConversionError
 from converters.sources.kinds import GIVE_A_MODEL
 from converters.sources.loaded_model import SHAPES_HINT, LoadedModel, check_model
-from converters.sources.saved_graph import check_graph
+from converters.sources.saved_graph import check_graph, check_links_in
 from converters.sources.source_file import SAVED_MODEL, SourceFile
 
 #: Name of the file that makes a folder a SavedModel.
@@ -17,8 +17,15 @@ GRAPH_FILE = "saved_model.pb"
 
 
 def recognise_saved_model(path: Path) -> SourceFile | None:
-    """Look whether a path is the folder of a SavedModel."""
-    return SourceFile(path, SAVED_MODEL) if (path / GRAPH_FILE).is_file() else None
+    """Look whether a path is the folder of a SavedModel.
+
+    Raises:
+        ConversionError: It has links to other files.
+    """
+    if not (path / GRAPH_FILE).is_file():
+        return None
+    check_links_in(path)
+    return SourceFile(path, SAVED_MODEL)
 
 
 def load_saved_model(source: SourceFile, own: Mapping[str, Any]) -> LoadedModel:  # noqa: ARG001

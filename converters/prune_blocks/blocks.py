@@ -13,6 +13,7 @@ from converters.graph.cost import macs_by_node
 from converters.graph.node import (
     ACTIVATION,
     ADD,
+    DEPTHWISE,
     INPUT,
     WEIGHTED,
     Graph,
@@ -50,7 +51,7 @@ def optional_blocks(graph: Graph) -> tuple[Block, ...]:
             blocks = [_block(graph, node, name) for name in dict.fromkeys(node.inputs)]
             # Between a projection and its branch, the branch is optional: it costs more.
             parts += sorted(filter(None, blocks), key=lambda block: block.macs)[-1:]
-        elif node.op in WEIGHTED:
+        elif node.op in WEIGHTED and not _scales_only(graph, node):
             block = _block(graph, _with_activation(graph, node), node.inputs[0])
             parts += [block] if block else []
     return tuple(block for block in parts if block.macs)
@@ -69,6 +70,12 @@ def without_block(graph: Graph, block: Block) -> Graph:
     )
     outputs = tuple(block.stand_in if name == block.name else name for name in graph.outputs)
     return _once(with_weights(replace(graph, nodes=nodes, outputs=outputs), graph.weights))
+
+
+def _scales_only(graph: Graph, node: Node) -> bool:
+    """Whether a node scales each channel alone: a normalization that was folded, and no layer."""
+    kernel = graph.weights[node.weights]["kernel"]
+    return node.op == DEPTHWISE and kernel.size == node.shape[-1]
 
 
 def _block(graph: Graph, node: Node, stand_in: str) -> Block | None:

@@ -82,6 +82,51 @@ def train_quantized(draft: Draft, step: QatW8A8, materials: Materials) -> Draft:
     )
 
 
+def try_conversion(draft: Draft, step: QatW8A8, materials: Materials) -> Draft:  # noqa: ARG001
+    """Convert the untrained model, so that a layer that cannot be quantized is named at once.
+
+    Args:
+        draft: A draft that is not quantized.
+        step: Not used: how the step trains has no part in it.
+        materials: A few samples with the split "train".
+
+    Returns:
+        The draft that was given.
+
+    Raises:
+        ConversionError: A layer cannot be trained with fake quantization, or not be converted.
+    """
+    graph = folded_graph(draft)
+    rounding = decide_rounding(graph, str(materials.source.path))
+    samples = materials.samples[TRAIN]
+    bounds = measure_node_ranges(
+        graph, rounding.learned_nodes, samples, materials.seed, materials.report
+    )
+    on_grid = with_weights(graph, round_kernels(graph))
+    _convert(on_grid, rounding, bounds, draft.io, materials)
+    return draft
+
+
+def _convert(
+    on_grid: Graph,
+    rounding: Rounding,
+    bounds: Mapping[str, tuple[float, float]],
+    io: str,
+    materials: Materials,
+) -> tuple[bytes, Simulation]:
+    """Convert to a file; also the simulation that the file has to agree with."""
+    source = materials.source
+    rounded_model = build_model(on_grid, Wrapping(rounding, bounds, {}))
+    exported_model = rounded_model
+    if rounding.rounded_twice:
+        exported_model = build_model(on_grid, Wrapping(rounding, bounds, {}, twice=False))
+    function = source.function_of(lambda x: exported_model(x, training=False))
+    simulation = Simulation(on_grid, rounding, bounds, rounded_model)
+    content = convert_function(function, materials.report, W8A8, io)
+    check_inside(simulation, content, str(source.path))
+    return content, simulation
+
+
 def _convert_and_compare(
     on_grid: Graph,
     rounding: Rounding,
@@ -91,14 +136,7 @@ def _convert_and_compare(
 ) -> tuple[bytes, dict[str, Any]]:
     """Convert to a file and compare it with the simulation; the facts are for conversion.json."""
     source, report = materials.source, materials.report
-    rounded_model = build_model(on_grid, Wrapping(rounding, bounds, {}))
-    exported_model = rounded_model
-    if rounding.rounded_twice:
-        exported_model = build_model(on_grid, Wrapping(rounding, bounds, {}, twice=False))
-    function = source.function_of(lambda x: exported_model(x, training=False))
-    simulation = Simulation(on_grid, rounding, bounds, rounded_model)
-    content = convert_function(function, report, W8A8, io)
-    check_inside(simulation, content, str(source.path))
+    content, simulation = _convert(on_grid, rounding, bounds, io, materials)
     report(Progress("compare with the file", 0, 0))
     difference = measure_difference(
         simulation,

@@ -53,6 +53,9 @@ class Step:
     function: ClassVar[str]
     """`module:name` of a `converters.draft.draft.Technique`; imported when the step is done, as
     TensorFlow's add-ons take seconds."""
+    trial: ClassVar[str] = ""
+    """`module:name` of a technique that refuses, before anything is trained, what the step itself
+    would refuse after it; "" where the step can be done on trial."""
     uses: ClassVar[tuple[str, ...]] = ()
     """Samples that the step needs: `TRAIN`, `CALIBRATION`."""
     trains: ClassVar[bool] = False

@@ -74,6 +74,7 @@ class QatW8A8(TeacherStep):
     kind: ClassVar[str] = "qat_w8a8"
     phase: ClassVar[str] = NUMBERS
     function: ClassVar[str] = "converters.quantize.qat:train_quantized"
+    trial: ClassVar[str] = "converters.quantize.qat:try_conversion"
     teacher: str = choice("none", "original")
     """Whether the original model teaches; `teachers` teach in any case."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -26,7 +27,7 @@ from converters.evidence.conversion import StepRecord
 from converters.judge.evaluate import ModelAnswers, answers_of_file, answers_of_source
 from converters.judge.paired import Drop
 from converters.model_file import ModelFile
-from converters.progress import Progress
+from converters.progress import Progress, ignore
 from converters.recipe.recipe import Recipe
 from converters.recipe.step import NUMBERS, Step
 from converters.tflite.reader import read_model
@@ -34,6 +35,10 @@ from converters.work.step_keys import StepKeys
 
 _FILE, _RECORDS, _KERAS = "model.tflite", "records.json", "model.keras"
 _JUDGE_BATCH = 250
+#: Samples of a trial: ranges need not be right, the file is thrown away.
+_TRIAL_SAMPLES = 8
+#: Kinds of steps that refuse nothing, and take long: they leave in floats what they cannot round.
+_NEVER_TRIED = ("mixed_w8a8",)
 
 
 @dataclass(frozen=True)
@@ -127,6 +132,8 @@ class Maker:
 
     def _do_steps(self, recipe: Recipe, keys: tuple[str, ...]) -> RecipeResult:
         start, draft, records = self._latest(recipe, keys)
+        if start == 0:
+            self._try_numbers(recipe, draft)
         for number in range(start, len(recipe.steps)):
             step, key = recipe.steps[number], keys[number]
             draft, record = self._do_step(draft, step, number, key)
@@ -181,6 +188,27 @@ class Maker:
         return replace(
             draft, graph=trainable_graph(source.graph, materials.samples[TRAIN], materials)
         )
+
+    def _try_numbers(self, recipe: Recipe, draft: Draft) -> None:
+        """Refuse, before anything is trained, a model that the last step cannot quantize.
+
+        Raises:
+            ConversionError: The last step refuses the untrained model.
+        """
+        *before, last = recipe.steps or (None,)
+        trains = any(step.trains for step in before if step is not None)
+        if last is None or last.phase != NUMBERS or not trains or last.kind in _NEVER_TRIED:
+            return
+        report = self._materials.report
+        report(Progress("try the conversion", 0, 0))
+        samples = self._materials.samples
+        few = {use: own.subset(slice(_TRIAL_SAMPLES)) for use, own in samples.items()}
+        materials = replace(self._materials, samples=few, report=ignore, checkpoint=None)
+        if last.trial:
+            technique_at(last.trial)(draft, last, materials)
+            return
+        with tempfile.TemporaryDirectory(prefix="kedge-trial-") as folder:
+            emit(technique_of(last)(draft, last, materials), Path(folder) / _FILE, ignore)
 
     def _do_step(self, draft: Draft, step: Step, number: int, key: str) -> tuple[Draft, StepRecord]:
         checkpoint = CacheEntry(self._cache, _epochs_key(key)) if self._cache else None
@@ -238,7 +266,12 @@ class Maker:
 
 def technique_of(step: Step) -> Technique:
     """Import the function that does a step."""
-    module, _, name = step.function.partition(":")
+    return technique_at(step.function)
+
+
+def technique_at(place: str) -> Technique:
+    """Import a technique that is given as "module:name"."""
+    module, _, name = place.partition(":")
     technique: Technique = getattr(import_module(module), name)
     return technique
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from converters.model_file import Format, ModelFile
+from converters.out_folder import read_together
 from converters.tflite.format import TFLITE
 
 #: Name of a format, which is also the suffix of its files, to what is done with them.
@@ -19,5 +20,7 @@ def read_model_file(path: Path) -> ModelFile:
 
     Raises:
         ConversionError: The path holds no model file, or one that is damaged or cut off.
+        IntegrityError: A conversion died while it replaced the files of this folder.
     """
-    return FORMATS.get(path.suffix[1:], TFLITE).read(path)
+    with read_together(path.parent):
+        return FORMATS.get(path.suffix[1:], TFLITE).read(path)

@@ -29,6 +29,7 @@ from converters.evidence.conversion import (
 )
 from converters.evidence.model_toml import MODEL_TOML, NEW_MODEL_TOML
 from converters.measure import Measure
+from converters.out_folder import hold_folder, replace_together
 from converters.progress import Progress, Report, ignore
 from converters.recipe.recipe import Recipe, load_recipe
 from converters.request import ConversionRequest
@@ -69,6 +70,7 @@ def convert(
         MissingConvertExtraError: kedge was installed without TensorFlow.
         WorkerDoneError: All is well; another worker writes the results.
         HostDiskError: This computer's disk is full or read-only.
+        FolderInUseError: Another conversion writes into the folder.
         ConversionError: The model or the data does not fit; the message names what and where.
         ConversionBugError: A bug in kedge.
     """
@@ -78,7 +80,11 @@ def convert(
     if earlier is not None:
         on_progress(Progress("converted already", 1, 1))
         return earlier
-    with Converter(request.out) as converter:
+    worker = worker_of(os.environ)
+    # Workers of one computer may share the folder; one of them writes.
+    is_writer = worker is None or worker.leads
+    hold = hold_folder(request.out) if is_writer else contextlib.nullcontext()
+    with hold, Converter(request.out) as converter:
         return converter.convert(request, recipe, on_progress, measure, latency_decides)
 
 
@@ -184,14 +190,19 @@ class Converter:
         if not (latency_decides or recipe.asks_latency):
             measure = None
         child, work = self._begin(request, recipe)
-        child.do(Order("convert", request, work), on_progress, measure)
-        worker = worker_of(os.environ)
-        if worker is not None and not worker.leads:
-            raise WorkerDoneError(
-                f"{worker} has done its part; {worker.addresses[0]} writes the results"
-            )
-        _publish(work, request.out)
-        return read_conversion(request.out)
+        with self._hold(request.out):
+            child.do(Order("convert", request, work), on_progress, measure)
+            worker = worker_of(os.environ)
+            if worker is not None and not worker.leads:
+                raise WorkerDoneError(
+                    f"{worker} has done its part; {worker.addresses[0]} writes the results"
+                )
+            _publish(work, request.out)
+            return read_conversion(request.out)
+
+    def _hold(self, out: Path) -> contextlib.AbstractContextManager[None]:
+        """Keep others out of the folder of one of several conversions."""
+        return contextlib.nullcontext() if out == self._out else hold_folder(out)
 
     def _begin(self, request: ConversionRequest, recipe: Recipe) -> tuple[Child, Path]:
         """Return a child, and an empty folder for the files of one conversion."""
@@ -212,11 +223,10 @@ class Converter:
 def _publish(work: Path, out: Path) -> None:
     optional = (KERAS_NAME, MODEL_TOML, NEW_MODEL_TOML)
     extras = [name for name in optional if (work / name).is_file()]
-    with durable.translate_errors(out):
-        out.mkdir(parents=True, exist_ok=True)
+    with durable.translate_errors(out), replace_together(out):
         if KERAS_NAME not in extras:  # of an earlier conversion: it is not of this file
             (out / KERAS_NAME).unlink(missing_ok=True)
-    durable.publish(work, out, (*extras, GOLDEN_NAME, MODEL_NAME, CONVERSION_NAME))
+        durable.publish(work, out, (*extras, GOLDEN_NAME, MODEL_NAME, CONVERSION_NAME))
 
 
 @contextlib.contextmanager

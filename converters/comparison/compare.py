@@ -16,6 +16,7 @@ from converters.comparison.comparison_file import (
 from converters.data.task import TaskWish
 from converters.errors import ConversionError
 from converters.measure import FileRefusal, Measure
+from converters.out_folder import hold_folder
 from converters.process import Converter
 from converters.progress import Progress, Report, ignore
 from converters.recipe.recipe import Recipe, RecipeError, check_pairing, load_recipe
@@ -66,6 +67,7 @@ def compare_recipes(
     Raises:
         RecipeError: A recipe is unknown or wrong, or two would share a folder.
         HostDiskError: This computer's disk is full or read-only.
+        FolderInUseError: Another conversion writes into the folder.
         ConversionError: No recipe takes the model with the data, or latency decides and no file
             could be measured.
     """
@@ -73,6 +75,17 @@ def compare_recipes(
     entries = _entries(request, names)
     check_together(worker_of(os.environ), recipes=len(entries))
     check_inputs(request)
+    with hold_folder(request.out):
+        return _compare(request, entries, on_progress, measure, latency_decides)
+
+
+def _compare(
+    request: ConversionRequest,
+    entries: Sequence[_Entry],
+    on_progress: Report,
+    measure: Measure | None,
+    latency_decides: bool,
+) -> RecipeComparison:
     earlier = read_earlier_comparison(request.out)
     rows = _convert_each(request, entries, earlier, on_progress, (measure, latency_decides))
     notes = []

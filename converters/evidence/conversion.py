@@ -16,6 +16,7 @@ from converters.judge.budget import Attempt, Budget
 from converters.judge.metric import MetricFigures, MetricScore
 from converters.judge.paired import Drop
 from converters.judge.score import Accuracy, Score
+from converters.out_folder import read_together
 from converters.tensor_spec import TensorSpec
 from converters.tflite.cost import Cost
 from device_agent.contract.codes import IntegrityError
@@ -194,8 +195,14 @@ def read_conversion(folder: Path) -> Conversion:
 
     Raises:
         ConversionError: There is no conversion, it is damaged, or a newer kedge wrote it.
-        IntegrityError: The model is not the one that the evidence is about.
+        IntegrityError: The model is not the one that the evidence is about, or a conversion died
+            while it replaced the files.
     """
+    with read_together(folder):
+        return _read_conversion(folder)
+
+
+def _read_conversion(folder: Path) -> Conversion:
     path = folder / CONVERSION_NAME
     plain = _read_object(path)
     schema = plain.get("schema")

@@ -15,6 +15,7 @@ from converters import durable
 from converters.errors import ConversionError
 from converters.evidence.model_card import check_card, kind_of
 from converters.model_file import ModelFile
+from converters.out_folder import read_together
 from device_agent.contract.model_card import (
     ACTIVATIONS,
     COLORS,
@@ -52,9 +53,11 @@ def card_beside(model: ModelFile) -> ModelCard | None:
 
     Raises:
         ModelTomlError: The file cannot be read, or does not fit the model.
+        IntegrityError: A conversion died while it replaced the files of this folder.
     """
     path = model.path.parent / MODEL_TOML
-    return read_model_toml(path, model) if path.is_file() else None
+    with read_together(path.parent):
+        return read_model_toml(path, model) if path.is_file() else None
 
 
 def read_model_toml(path: Path, model: ModelFile) -> ModelCard:

@@ -11,6 +11,7 @@ from converters.errors import ConversionError
 from converters.evidence.conversion import GOLDEN_NAME
 from converters.evidence.golden import Golden, read_golden
 from converters.model_file import ModelFile
+from converters.out_folder import read_together
 from converters.tensor_spec import TensorSpec
 from device_agent.contract.tensors import sample_shape
 
@@ -29,7 +30,8 @@ def golden_beside(model: ModelFile) -> Golden | None:
     path = model.path.parent / GOLDEN_NAME
     if not path.is_file():
         return None
-    golden = read_golden(path)
+    with read_together(path.parent):
+        golden = read_golden(path)
     return golden if golden.model_sha256 == model.sha256 else None
 
 

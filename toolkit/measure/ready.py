@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from converters.model_file import ModelFile
+from device_agent.contract.codes import IntegrityError
 from device_agent.contract.measurement import KernelClass
 from targets.device import Device
 from targets.inventory import Target
@@ -82,9 +83,16 @@ def ready(
         ConversionError: The board's runtime cannot load one of the models.
         TargetError: The board loads no runtime, or has no room.
         AgentError: The runtime is there, but does not load.
-        IntegrityError: A file arrived damaged.
+        IntegrityError: A file arrived damaged, or was replaced meanwhile.
     """
     kernel_class = prepare_for(device, models, wheelhouse, on_progress)
     started = time.monotonic()
     staged = tuple(device.push(model.path, on_progress) for model in models)
+    for model, file in zip(models, staged, strict=True):
+        if file.sha256 != model.sha256:
+            raise IntegrityError(
+                f"{model.path} was replaced while it was on its way: it has digest "
+                f"{file.sha256[:12]}, and {model.sha256[:12]} was read",
+                "Wait until nothing writes to it, then try again.",
+            )
     return Ready(kernel_class, staged, time.monotonic() - started)

@@ -32,7 +32,8 @@ def explain_loss(
     Returns:
         `BoardRebootedError` when it has another boot id now, else `error`.
     """
-    on_progress(f"{target.name} is lost: wait for it to come back", 0, 0)
+    seconds = f"{BACK_WITHIN_S:.0f} s"
+    on_progress(f"{target.name} is lost: wait up to {seconds} for it to come back", 0, 0)
     end = time.monotonic() + BACK_WITHIN_S
     while True:
         try:

@@ -46,6 +46,8 @@ class HostSettings:
     port: int | None = None
     identities: tuple[Path, ...] = ()
     identities_only: bool = False
+    identity_agent: str | None = None
+    """Socket of the SSH agent, `none`, `SSH_AUTH_SOCK` or `$VARIABLE`."""
     jump: str | None = None
     """Value of `ProxyJump`, as the file has it."""
     proxy_command: str | None = None
@@ -125,6 +127,7 @@ def _settings(settings: Mapping[str, object], ignored_settings: tuple[str, ...])
         port=int(port) if port else None,
         identities=tuple(expand_home(Path(name)) for name in files if name.lower() != "none"),
         identities_only=(text("identitiesonly") or "").lower() == "yes",
+        identity_agent=text("identityagent"),
         jump=text("proxyjump"),
         proxy_command=text("proxycommand"),
         connect_timeout_s=wait or None,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import paramiko
 
 from targets.address import DEFAULT_PORT
+from targets.ssh.agent import SIGN_TIMEOUT_S, AgentSignedKey
 from targets.ssh.dialogue import Dialogue
 from targets.ssh.keys import SkippedKey, keys_for
 from targets.ssh.route import SshServer
@@ -69,6 +70,8 @@ class _Login:
         with contextlib.closing(keys_for(self.server, self.skipped_keys)) as keys:
             for name, key in keys:
                 self.attempts.append(name)
+                is_agent = isinstance(key, AgentSignedKey)
+                self.transport.auth_timeout = LOGIN_TIMEOUT_S + is_agent * SIGN_TIMEOUT_S
                 try:
                     return list(self.transport.auth_publickey(self.server.user, key))
                 except _AUTH_FAILED as error:

@@ -30,6 +30,8 @@ class SshServer:
     connect_timeout_s: float = CONNECT_TIMEOUT_S
     identities: tuple[Path, ...] = ()
     identities_only: bool = False
+    identity_agent: str | None = None
+    """Value of `IdentityAgent` in ~/.ssh/config; `None` where it has none."""
     identity_is_pinned: bool = False
     """Whether kedge.toml names the identity: then its file must exist."""
     proxy_command: str | None = None
@@ -121,6 +123,7 @@ def _server_at(address: Address, settings: HostSettings) -> SshServer:
         connect_timeout_s=settings.connect_timeout_s or CONNECT_TIMEOUT_S,
         identities=settings.identities,
         identities_only=settings.identities_only,
+        identity_agent=settings.identity_agent,
         proxy_command=settings.proxy_command,
         ignored_settings=settings.ignored_settings,
     )

@@ -1,16 +1,22 @@
 """Private keys of kinds and formats that kedge cannot read: named, with the next step."""
 
 import base64
+import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import paramiko
 import pytest
 
 from targets.inventory import Target
+from targets.ssh import agent as agent_module
+from targets.ssh.key_file import KeyLockedError, read_key, unlock_key
+from targets.ssh.secrets import SECRETS
 from targets.ssh.transport import connect_ssh
 from targets.transport import LoginRefusedError
 from tests.kedge import assert_refused, kedge
@@ -130,27 +136,130 @@ def test_a_cipher_of_a_key_that_kedge_does_not_read(server: LoopbackSshd, tmp_pa
     assert f"ssh-keygen -p -f {path}" in refused.hint
 
 
-@pytest.mark.parametrize("kind", ["ecdsa", "rsa"])
+@pytest.mark.parametrize("kind", ["ecdsa", "rsa", "ed25519"])
+@pytest.mark.parametrize("form", ["PKCS8", "PEM", "RFC4716"])
 @pytest.mark.parametrize("passphrase", ["", "a secret"])
-def test_pkcs8_is_named_with_the_command_that_converts_it(
-    server: LoopbackSshd, tmp_path: Path, kind: str, passphrase: str
+def test_a_key_in_every_form_of_ssh_keygen(
+    tmp_path: Path, kind: str, form: str, passphrase: str
 ) -> None:
     path = tmp_path / "id"
     program = find_program("ssh-keygen")
-    subprocess.run([program, "-q", "-t", kind, "-N", passphrase, "-f", str(path)], check=True)
-    rewrite = [program, "-q", "-p", "-P", passphrase, "-N", passphrase]
-    subprocess.run([*rewrite, "-m", "PKCS8", "-f", str(path)], check=True, capture_output=True)
-    keys = server.folder / "authorized_keys"
-    keys.write_text(keys.read_text() + path.with_suffix(".pub").read_text())
-    target = replace(target_at(server), identity=path)
-    refused = refusal(target)
+    make = [program, "-q", "-t", kind, "-N", passphrase, "-m", form, "-C", "", "-f", str(path)]
+    subprocess.run(make, check=True)
+    public = path.with_suffix(".pub").read_text().split()[1]
+    if passphrase:
+        with pytest.raises(KeyLockedError):
+            read_key(path)
+        assert unlock_key(path, b"another") is None
+        key = unlock_key(path, passphrase.encode())
+    else:
+        key = read_key(path)
 
-    assert f"the identity {path} is in the format of PKCS#8" in str(refused)
-    assert refused.hint == f"Convert it: ssh-keygen -p -f {path} -m PEM"
-    if not passphrase:
-        command = [*rewrite, "-f", str(path), "-m", "PEM"]  # as the hint says
-        subprocess.run(command, check=True, capture_output=True)
-        assert runs(target)
+    assert key is not None
+    assert key.get_base64() == public
+
+
+def test_ecdsa_keys_without_a_comment_are_read(tmp_path: Path) -> None:
+    for number in range(20):  # every third one has the padding that paramiko misreads
+        path = tmp_path / f"id{number}"
+        make = [
+            find_program("ssh-keygen"),
+            "-q",
+            "-t",
+            "ecdsa",
+            "-N",
+            "",
+            "-C",
+            "",
+            "-f",
+            str(path),
+        ]
+        subprocess.run(make, check=True)
+        assert read_key(path).get_base64() == path.with_suffix(".pub").read_text().split()[1]
+
+
+@pytest.mark.usefixtures("agent")
+def test_a_public_half_names_a_key_of_the_agent(server: LoopbackSshd, home: Path) -> None:
+    other = home / "other"
+    make = [find_program("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-f", str(other)]
+    subprocess.run(make, check=True)
+    for key in (other, server.identity):
+        subprocess.run([find_program("ssh-add"), "-q", key], check=True, capture_output=True)
+    public = server.identity.with_suffix(".pub")
+    text = f'Host *\n  IdentityFile "{public}"\n  IdentitiesOnly yes\n'
+    (home / ".ssh/config").write_text(text)
+
+    assert runs(replace(target_at(server), identity=None))
+
+
+@pytest.fixture
+def hanging_agent(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An agent that accepts and never answers."""
+    monkeypatch.setattr(agent_module, "LIST_TIMEOUT_S", 0.5)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(home / "hangs"))
+        listener.listen(9)
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(home / "hangs"))
+        yield home / "hangs"
+
+
+@pytest.fixture
+def warnings() -> Iterator[list[str]]:
+    """What the person is told."""
+    texts: list[str] = []
+    SECRETS.ask_with(None, texts.append)
+    yield texts
+    SECRETS.ask_with(None)
+
+
+def test_an_agent_that_hangs_is_gone_on_without(
+    server: LoopbackSshd, home: Path, hanging_agent: Path, warnings: list[str]
+) -> None:
+    target = replace(target_at(server), identity=None)
+    refused = refusal(target)
+    assert f"the SSH agent at {hanging_agent} does not answer" in str(refused)
+
+    shutil.copy(server.identity, home / ".ssh/id_ed25519")
+    assert runs(target)
+    assert warnings == [f"the SSH agent at {hanging_agent} does not answer; going on without it"]
+
+
+@pytest.mark.parametrize("setting", ["none", "{home}/nothing", "$NOT_SET", "'{home}/my agent'"])
+def test_another_agent_can_be_named(
+    server: LoopbackSshd, home: Path, hanging_agent: Path, warnings: list[str], setting: str
+) -> None:
+    shutil.copy(server.identity, home / ".ssh/id_ed25519")
+    setting = setting.format(home=home).replace("'", '"')
+    (home / ".ssh/config").write_text(f"Host *\n  IdentityAgent {setting}\n")
+
+    assert runs(replace(target_at(server), identity=None))
+    assert (hanging_agent.exists(), warnings) == (True, [])
+
+
+@pytest.mark.usefixtures("agent")
+def test_an_agent_that_stops_before_it_signs(
+    server: LoopbackSshd, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agent_module, "SIGN_TIMEOUT_S", 0.5)
+    subprocess.run([find_program("ssh-add"), "-q", server.identity], check=True)
+    other = home / ".ssh/id_rsa"
+    make = [find_program("ssh-keygen"), "-q", "-t", "rsa", "-N", "", "-f", str(other)]
+    subprocess.run(make, check=True)
+    subprocess.run([find_program("ssh-add"), "-q", other], check=True)
+    other.unlink()  # only the agent has it
+    shutil.copy(server.identity, home / ".ssh/id_ed25519")
+    monkeypatch.setattr(paramiko.AgentKey, "sign_ssh_data", hang)
+
+    (home / ".ssh/config").write_text(f'Host *\n  IdentityFile "{other}"\n')
+    refused = refusal(replace(target_at(server), identity=None))
+    assert "does not answer" in str(refused)
+    text = f'Host *\n  IdentityFile "{other}"\n  IdentityFile "{server.identity}"\n'
+    (home / ".ssh/config").write_text(text)
+    assert runs(replace(target_at(server), identity=None))
+
+
+def hang(*_: object) -> bytes:
+    raise TimeoutError
 
 
 @pytest.mark.parametrize(

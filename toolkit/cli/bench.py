@@ -218,7 +218,7 @@ def _show_all(outcomes: list[Outcome]) -> None:
             ]
         )
     columns = ["target", "verdict", "median", "interval", "outputs", "reasons"]
-    output.table("", columns, rows)
+    output.table("", columns, rows, ("reasons", "interval"))
     for outcome in outcomes:
         if outcome.error is not None and outcome.error.hint:
             output.note(f"{outcome.target}: {outcome.error.hint}")

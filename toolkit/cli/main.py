@@ -82,6 +82,12 @@ class Commands(CommandGroup):
     expose_value=False,
     help="Show tracebacks, versions and the SSH protocol; may stand anywhere in the line.",
 )
+@click.option(
+    "--wide",
+    is_flag=True,
+    expose_value=False,
+    help="Show all columns of tables on a narrow terminal, too; may stand anywhere in the line.",
+)
 def kedge() -> None:
     """Shrink a trained model, put it on boards over SSH, and prove there that it is right and fast.
 
@@ -111,8 +117,10 @@ def run_command_line(arguments: list[str]) -> int:
     """Run the command line; return the exit code."""
     debug = "--debug" in arguments
     if debug:
-        arguments = [argument for argument in arguments if argument != "--debug"]
         start_debugging()
+    if "--wide" in arguments:
+        output.show_all_columns.set()
+    arguments = [argument for argument in arguments if argument not in ("--debug", "--wide")]
     try:
         answer = kedge.main(arguments, prog_name="kedge", standalone_mode=False)
     except click.exceptions.Exit as leaving:

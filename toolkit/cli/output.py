@@ -9,13 +9,15 @@ import json
 import os
 import shutil
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from toolkit.cli.escapes import escape_controls, mark_styles
+from toolkit.cli.verdict_colors import verdict_at_start
 from toolkit.errors import ToolkitError
 from toolkit.progress import stage_of
 from toolkit.report.tables import Block, Note, Table
@@ -23,11 +25,8 @@ from toolkit.report.tables import Block, Note, Table
 if TYPE_CHECKING:
     from targets.progress import OnProgress
 
-#: Wider than any table, so that its own width can be asked for.
-_WIDEST = 10_000
-
-#: Columns of a table that no terminal limits; it grows beyond them for long words only.
-_PIPE_COLUMNS = 120
+#: Whether tables show all columns, however narrow the terminal is (`--wide`).
+show_all_columns = threading.Event()
 
 
 class OutputError(ToolkitError):
@@ -119,54 +118,44 @@ def print_blocks(blocks: Iterable[Block]) -> None:
     """Print a report: lines and tables on standard output, notes on standard error."""
     for block in blocks:
         if isinstance(block, Table):
-            table(block.title, block.columns, block.rows)
+            print_table(block)
         elif isinstance(block, Note):
             warn(block.text)
         else:
-            say(block)
+            say(_color_verdict(block))
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table; the first column names the row, the others are figures.
+def table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], details: Sequence[str] = ()
+) -> None:
+    """Print a table.
 
-    Nothing is cut off: on a terminal too narrow for the longest words each figure has a line of
-    its own.
+    Args:
+        title: Line above the table; "" for none.
+        columns: Names of the columns; the first column names the row.
+        rows: Cells of each row.
+        details: Columns that a narrow terminal leaves out, the least important first.
     """
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    if title:
-        say(title)  # a line of its own: a table would break it at its own width
-    cells = [[escape_controls(cell, plain="") for cell in row] for row in rows]
-    rich_table = RichTable(box=box.SIMPLE_HEAD)
-    for position, column in enumerate(columns):
-        # A name that is cut or broken cannot be used in the next command.
-        justify: Literal["left", "right"] = "right" if position else "left"
-        rich_table.add_column(column, justify=justify, no_wrap=position == 0)
-    for row in cells:
-        rich_table.add_row(*map(Text.from_ansi, row))
-    needed = Console(width=_WIDEST).measure(rich_table)
-    is_terminal = sys.stdout.isatty()
-    room = shutil.get_terminal_size().columns if is_terminal else _PIPE_COLUMNS
-    if is_terminal and needed.minimum > room:
-        say(mark_styles(_as_list(columns, cells)))
-        return
-    width = max(needed.minimum, min(needed.maximum, room))
-    console = Console(width=width, highlight=False, markup=False)
-    with console.capture() as captured:  # rich itself would end the program with its reader
-        console.print(rich_table)
-    say(mark_styles(captured.get().rstrip("\n")))
+    print_table(Table(title, columns, list(rows), details))
 
 
-def _as_list(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    longest = max(map(len, columns))
-    return "\n".join(
-        f"  {column:{longest}}  {cell}" if position else f"\n{column} {cell}".rstrip(" ")
-        for row in rows
-        for position, (column, cell) in enumerate(zip(columns, row, strict=True))
-    )
+def print_table(block: Table) -> None:
+    """Print a table; on a terminal that is too narrow, without its details."""
+    from toolkit.cli.tables import table_text
+
+    if block.title:
+        say(block.title)  # a line of its own: a table would break it at its own width
+    is_limited = sys.stdout.isatty() and not show_all_columns.is_set()
+    columns = shutil.get_terminal_size().columns if is_limited else None
+    say(table_text(block, columns, _color_verdict))
+
+
+def _color_verdict(line: str) -> str:
+    parts = verdict_at_start(line)
+    if parts is None:
+        return line
+    before, verdict, after, name = parts
+    return before + color(verdict, fg=name, bold=True) + after
 
 
 @contextmanager

@@ -58,7 +58,7 @@ def list_results(name: str | None, last: int, as_json: bool) -> None:
     rows = [
         [
             str(line.id),
-            line.taken_at,
+            line.taken_at[:16].replace("T", " "),
             line.target,
             f"{Path(line.model).name} {line.model_sha256[:8]}",
             str(line.threads),
@@ -69,7 +69,8 @@ def list_results(name: str | None, last: int, as_json: bool) -> None:
         for line in lines
     ]
     columns = ["result", "taken at (UTC)", "target", "model", "threads", "mode", "median"]
-    output.table("", [*columns, "verdict"], rows)
+    details = ("threads", "mode", "taken at (UTC)")
+    output.table("", [*columns, "verdict"], rows, details)
 
 
 @command.command("show")

@@ -166,7 +166,8 @@ def list_targets(status: bool, as_json: bool) -> None:
         ]
         for name, target in targets.items()
     ]
-    output.table("", ["name", "address", "board", "labels", *(["status"] if status else [])], rows)
+    columns = ["name", "address", "board", "labels", *(["status"] if status else [])]
+    output.table("", columns, rows, ("labels", "board"))
     for name, board in statuses.items():
         if board.reason:
             output.note(f"{name}: {board.reason}")

@@ -37,6 +37,10 @@ _STATES = {
 #: A soak shorter than this share of the requested time was ended by a person.
 _WHOLE_SOAK = 0.99
 
+#: Columns that a narrow terminal leaves out, the least important first.
+_ROW_DETAILS = ("cores", "n/processes", "p90", "largest seen", "end to end")
+_PACE_DETAILS = ("p90", "back to back", "largest seen")
+
 
 def describe_measurement(measurement: Measurement) -> list[Block]:
     """Return a measurement for a person."""
@@ -83,7 +87,8 @@ def describe_rows(title: str, rows: Sequence[Row]) -> list[Block]:
     if any(row.streams > 1 for row in rows):
         return [_throughput_table(title, rows)]
     columns = ["threads", "invoke", interval, "p90", "p99", "largest seen", "n/processes"]
-    table = Table(title, [*columns, "end to end", "cores"], [_row_cells(row) for row in rows])
+    columns += ["end to end", "cores"]
+    table = Table(title, columns, [_row_cells(row) for row in rows], _ROW_DETAILS)
     paced = [(row, pace) for row in rows if (pace := row.pace) is not None]
     return [table, _pace_table(paced)] if paced else [table]
 
@@ -155,7 +160,7 @@ def _throughput_table(title: str, rows: Sequence[Row]) -> Table:
                 words.duration(row.latency.slowest_us),
             ]
         )
-    return Table(title, columns, cells)
+    return Table(title, columns, cells, ("p90", "largest seen"))
 
 
 def _pace_table(paced: Sequence[tuple[Row, Pace]]) -> Table:
@@ -172,8 +177,11 @@ def _pace_table(paced: Sequence[tuple[Row, Pace]]) -> Table:
         for row, pace in paced
     ]
     pace = paced[0][1]
-    title = f"at {pace.rate_hz:g} requests a second, from the intended start of each"
-    return Table(f"{title} (deadline {words.duration(pace.period_us)})", columns, rows)
+    title = (
+        f"at {pace.rate_hz:g} requests a second, from the intended start of each "
+        f"(deadline {words.duration(pace.period_us)})"
+    )
+    return Table(title, columns, rows, _PACE_DETAILS)
 
 
 def _soak_lines(soak: Soak) -> list[str]:

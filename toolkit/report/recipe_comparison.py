@@ -30,6 +30,10 @@ _COST_HEADS = (
     "peak tensors",
 )
 _LATENCY_HEADS = ("recipe", "latency", "interval (97 %)", "ratio", "verdict")
+_ACCURACY_DETAILS = ("recall", "precision", "F1", "train %", "valid. %")
+_METRIC_DETAILS = ("train", "validation")
+_COST_DETAILS = ("peak tensors", "compressed", "parameters")
+_LATENCY_DETAILS = ("interval (97 %)",)
 _NONE = "–"
 
 
@@ -43,12 +47,12 @@ def describe_recipe_comparison(plain: dict[str, Any], path: Path) -> list[Block]
     rows = [row for row in plain["rows"] if not row["refused"]]
     blocks: list[Block] = [
         judgement_table(plain),
-        Table("Cost", _COST_HEADS, [_cost_cells(row) for row in rows]),
+        Table("Cost", _COST_HEADS, [_cost_cells(row) for row in rows], _COST_DETAILS),
     ]
     if plain["measured_on"]:
         title = f"Latency on {plain['measured_on']}, one thread; ratio to float32"
         cells = [_latency_cells(row) for row in rows[1:]]
-        blocks.append(Table(title, _LATENCY_HEADS, cells))
+        blocks.append(Table(title, _LATENCY_HEADS, cells, _LATENCY_DETAILS))
     blocks += [f"no {row['name']}: {row['refused']}" for row in plain["rows"] if row["refused"]]
     if plain["chosen"]:
         blocks.append(f"chosen: {plain['chosen']} ({path.parent / plain['chosen']})")
@@ -68,15 +72,17 @@ def judgement_table(plain: dict[str, Any]) -> Table:
     """
     rows = [row for row in plain["rows"] if not row["refused"]]
     if plain["metric"] == "accuracy":
-        return Table("Accuracy", _ACCURACY_HEADS, [_accuracy_cells(row) for row in rows])
+        cells = [_accuracy_cells(row) for row in rows]
+        return Table("Accuracy", _ACCURACY_HEADS, cells, _ACCURACY_DETAILS)
     if rows[0].get("outputs"):
         cells = [
             [row["name"], name, of_output["metric"], *_metric_cells({**row, **of_output})[1:]]
             for row in rows
             for name, of_output in row["outputs"].items()
         ]
-        return Table("Outputs", _OUTPUT_HEADS, cells)
-    return Table(plain["metric"], _METRIC_HEADS, [_metric_cells(row) for row in rows])
+        return Table("Outputs", _OUTPUT_HEADS, cells, _METRIC_DETAILS)
+    cells = [_metric_cells(row) for row in rows]
+    return Table(plain["metric"], _METRIC_HEADS, cells, _METRIC_DETAILS)
 
 
 def _accuracy_cells(row: dict[str, Any]) -> list[str]:

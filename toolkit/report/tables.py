@@ -15,6 +15,8 @@ class Table:
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     """Cells of each row, one for each column; the first one names the row."""
+    details: Sequence[str] = ()
+    """Columns that a narrow terminal leaves out, the least important first."""
 
 
 @dataclass(frozen=True)

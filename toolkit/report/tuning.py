@@ -61,7 +61,9 @@ def describe_tuning(tuning: Tuning) -> list[Block]:
     fastest_us = tuning.trials[0].median_us
     title = f"{words.path(tuning.model)} on {tuning.place}"
     columns = ["runtime", "threads", "cores", "median", "times the fastest", "verdict"]
-    blocks.append(Table(title, columns, [_trial_cells(one, fastest_us) for one in tuning.trials]))
+    blocks.append(
+        Table(title, columns, [_trial_cells(one, fastest_us) for one in tuning.trials], ("cores",))
+    )
     for trial in tuning.trials:
         for reason in trial.row.verdict.reasons if trial.row else ():
             blocks.append(Note(f"{_setting_words(trial.setting)}: {reason}"))

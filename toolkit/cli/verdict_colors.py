@@ -29,7 +29,7 @@ def verdict_at_start(line: str) -> tuple[str, str, str, str] | None:
     """Return the parts of a line that begins with a verdict; `None` for any other.
 
     Returns:
-        What precedes the verdict, the verdict, what follows it, and the name of its color.
+        Text before the verdict, the verdict, text behind it, and the name of its color.
     """
     match = _LINE.match(line)
     if match is None:

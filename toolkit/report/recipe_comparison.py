@@ -87,6 +87,8 @@ def judgement_table(plain: dict[str, Any]) -> Table:
 
 def _accuracy_cells(row: dict[str, Any]) -> list[str]:
     scores = row["scores"]
+    if not scores:
+        return [row["name"], *[_NONE] * 7]
     shares = [
         f"{100 * scores[split]['accuracy']:.2f}" if split in scores else _NONE
         for split in ("train", "validation", "test")
@@ -100,6 +102,8 @@ def _accuracy_cells(row: dict[str, Any]) -> list[str]:
 
 def _metric_cells(row: dict[str, Any]) -> list[str]:
     scores = row["scores"]
+    if not scores:
+        return [row["name"], *[_NONE] * 4]
     values = [
         f"{scores[split]['value']:.4g}" if split in scores else _NONE
         for split in ("train", "validation", "test")

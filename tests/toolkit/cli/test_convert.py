@@ -120,7 +120,7 @@ def test_several_recipes_make_one_table(project: Path) -> None:
     assert ran.code == 0, ran.err
     assert "original" in ran.out
     assert "chosen: ptq_w8a8" in ran.out
-    assert "latency on this computer, one thread" in ran.out
+    assert "Latency on this computer, one thread" in ran.out
     plain = json.loads((project / "table" / "comparison.json").read_text())
     rows = {row["name"]: row for row in plain["rows"]}
     assert rows["float32"]["latency_ratio"] == 1

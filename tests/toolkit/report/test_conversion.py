@@ -50,8 +50,9 @@ def test_a_program_is_told_the_same() -> None:
 def test_a_comparison_by_a_metric_has_columns_of_its_own() -> None:
     score = {"value": 0.52, "interval": (0.5, 0.54)}
     rows = [
-        {"name": "original", "scores": {}, "drops": {}},
+        {"refused": None, "name": "original", "scores": {}, "drops": {}},
         {
+            "refused": None,
             "name": "ptq_w8a8",
             "scores": {"validation": score, "test": score},
             "drops": {"test": {"drop": 0.04, "interval": (0.01, 0.07)}},

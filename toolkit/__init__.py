@@ -1,4 +1,4 @@
-"""kedge in Python: each function is what stands behind the command of the same name.
+"""kedge in Python: each function does the work of a command.
 
     import toolkit
     from pathlib import Path
@@ -8,6 +8,12 @@
     measurement = toolkit.bench(conversion.model, toolkit.find_target("pi"))
     print(measurement.best.latency.median_us, measurement.parity.verdict)
     document = toolkit.plain_measurement(measurement)  # an entry of `targets` in the JSON of bench
+
+    inventory = toolkit.open_inventory()
+    with toolkit.open_results(inventory.path.parent) as results:
+        numbers = results.save(toolkit.records_of_measurement(measurement))
+        for line in results.lines(target="pi"):
+            print(line.id, line.model, line.median_us)
 
 Every error that a caller may meet has `hint`, what to do next, and `exit_code`.
 """
@@ -20,45 +26,87 @@ if TYPE_CHECKING:
     from converters.process import convert
     from converters.request import ConversionRequest
     from targets.inventory import Target
+    from toolkit.check import check_board
     from toolkit.deploy import Deployment, deploy, push
+    from toolkit.enroll import enroll
     from toolkit.measure.bench import BenchSettings, Measurement, bench
-    from toolkit.project import find_target
+    from toolkit.measure.bench_many import bench_many
+    from toolkit.measure.compare import (
+        CompareSettings,
+        compare_models,
+        compare_results,
+        compare_with_result,
+    )
+    from toolkit.measure.run import SampleSettings, run_files
+    from toolkit.measure.tune import tune_target
+    from toolkit.project import find_target, open_inventory
     from toolkit.report.comparison import plain_latency_comparison
     from toolkit.report.measurement import plain_measurement
+    from toolkit.report.record import records_of_measurement
+    from toolkit.report.run import plain_run
     from toolkit.report.tuning import plain_tuning
+    from toolkit.results.store import open_results
 
 __all__ = [
     "BenchSettings",
+    "CompareSettings",
     "Conversion",
     "ConversionRequest",
     "Deployment",
     "Measurement",
+    "SampleSettings",
     "Target",
     "bench",
+    "bench_many",
+    "check_board",
+    "compare_models",
+    "compare_results",
+    "compare_with_result",
     "convert",
     "deploy",
+    "enroll",
     "find_target",
+    "open_inventory",
+    "open_results",
     "plain_latency_comparison",
     "plain_measurement",
+    "plain_run",
     "plain_tuning",
     "push",
+    "records_of_measurement",
+    "run_files",
+    "tune_target",
 ]
 
 _HOMES = {
     "BenchSettings": "toolkit.measure.bench",
+    "CompareSettings": "toolkit.measure.compare",
     "Conversion": "converters.evidence.conversion",
     "ConversionRequest": "converters.request",
     "Deployment": "toolkit.deploy",
     "Measurement": "toolkit.measure.bench",
+    "SampleSettings": "toolkit.measure.run",
     "Target": "targets.inventory",
     "bench": "toolkit.measure.bench",
+    "bench_many": "toolkit.measure.bench_many",
+    "check_board": "toolkit.check",
+    "compare_models": "toolkit.measure.compare",
+    "compare_results": "toolkit.measure.compare",
+    "compare_with_result": "toolkit.measure.compare",
     "convert": "converters.process",
     "deploy": "toolkit.deploy",
+    "enroll": "toolkit.enroll",
     "find_target": "toolkit.project",
+    "open_inventory": "toolkit.project",
+    "open_results": "toolkit.results.store",
     "plain_latency_comparison": "toolkit.report.comparison",
     "plain_measurement": "toolkit.report.measurement",
+    "plain_run": "toolkit.report.run",
     "plain_tuning": "toolkit.report.tuning",
     "push": "toolkit.deploy",
+    "records_of_measurement": "toolkit.report.record",
+    "run_files": "toolkit.measure.run",
+    "tune_target": "toolkit.measure.tune",
 }
 
 

@@ -5,11 +5,19 @@ from __future__ import annotations
 import hashlib
 import io
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO
 
-from device_agent.contract.codes import BUSY, DIGEST_MISMATCH, NO_SPACE, READ_ONLY, IntegrityError
+from device_agent.contract.codes import (
+    BUSY,
+    DIGEST_MISMATCH,
+    NO_SPACE,
+    READ_ONLY,
+    UNSAFE_ROOT,
+    IntegrityError,
+)
+from device_agent.contract.records import RecordError, read_value
 from device_agent.contract.wire import (
     CHUNK_BYTES,
     MAX_LINE_BYTES,
@@ -23,13 +31,22 @@ from device_agent.contract.wire import (
     parse_reply,
 )
 from targets.errors import TargetError
-from targets.transport import Channel, UnreachableError
+from targets.transport import Channel, DeadlineError, UnreachableError
 
 #: Longest wait for an answer that needs no job on the board.
 ANSWER_TIMEOUT_S = 60.0
 
 #: An agent that is silent for longer while a file is sent counts as lost.
 TRANSFER_TIMEOUT_S = 120.0
+
+#: Slowest transfer, in bytes a second, that is waited for: a modem's.
+SLOWEST_TRANSFER = 1000
+
+#: Largest file that is taken from a board.
+MOST_FILE_BYTES = 1 << 30
+
+#: Longest word of progress that a board may say.
+_MOST_PHASE = 200
 
 #: Longest wait for another host that sends the same file.
 BUSY_TIMEOUT_S = 600.0
@@ -38,7 +55,13 @@ _BUSY_EVERY_S = 0.5
 #: Largest number of lines that a login shell may print before the agent's first answer.
 MOST_GREETING_LINES = 200
 
+#: Code of an error that the host finds in an answer, beside those of the agent.
+WIRE_CODE = "wire"
+
 _GREETING_TAIL = 500
+_FORM_HINT = (
+    "Try again. If it stays so, something else than kedge's agent answers, or the board is damaged."
+)
 _GREETING_HINT = "Does a start file of the login, such as .bashrc, print or run something?"
 
 OnEvent = Callable[[Mapping[str, Any]], None]
@@ -60,7 +83,43 @@ class AgentError(TargetError):
 
 
 class BoardDiskError(TargetError):
-    """The board's file system is full or cannot be written."""
+    """The board's file system is full or cannot be written, or others may change kedge's folder."""
+
+
+@contextmanager
+def answers_of(name: str) -> Iterator[None]:
+    """Turn what is wrong with the form of an answer into an error of the board `name`.
+
+    Raises:
+        AgentError: An answer has another form; its code is `wire`.
+    """
+    try:
+        yield
+    except RecordError as error:
+        message = f"{name}: an answer has another form than expected: {error}"
+        raise AgentError(WIRE_CODE, message, _FORM_HINT) from error
+
+
+def whole_number(answer: Mapping[str, Any], name: str, most: int) -> int:
+    """Return a number from 0 to `most` of an answer.
+
+    Raises:
+        RecordError: It is absent, or something else.
+    """
+    number = int(read_value(int, answer.get(name), name))
+    if not 0 <= number <= most:
+        raise RecordError(f"{name}: expected 0 to {most}, found {number}")
+    return number
+
+
+def progress_of(event: Mapping[str, Any]) -> tuple[str, int, int]:
+    """Return phase, amount done and amount in all of an event; empty and 0 where it has none."""
+    phase, done, total = (event.get(name) for name in ("phase", "done", "total"))
+    return (
+        phase[:_MOST_PHASE] if isinstance(phase, str) else "",
+        done if type(done) is int else 0,
+        total if type(total) is int else 0,
+    )
 
 
 class AgentClient:
@@ -68,7 +127,8 @@ class AgentClient:
 
     def __init__(self, channel: Channel, name: str) -> None:
         self._channel = channel
-        self._name = name
+        self.name = name
+        """Name of the board, for messages."""
         self._buffer = b""
         self._last_id = 0
         self._greeting: list[bytes] | None = []
@@ -90,7 +150,7 @@ class AgentClient:
         Args:
             op: Name of the operation.
             args: Arguments of the operation.
-            timeout_s: The agent must say something, an event or the answer, within so long.
+            timeout_s: The answer must be here within so long, whatever comes before it.
             on_event: Called with each event before the answer.
 
         Raises:
@@ -98,7 +158,7 @@ class AgentClient:
             BoardDiskError: The board's disk is full or read-only.
             IntegrityError: What arrived on the board is not what was sent.
             UnreachableError: The link or the agent ended.
-            DeadlineError: The agent was silent for too long.
+            DeadlineError: The agent gave no answer in time.
         """
         self._ask(op, args)
         return self._answer(timeout_s, on_event)
@@ -154,9 +214,11 @@ class AgentClient:
         state = self.call("offset", {"sha256": sha256, "size": size})
         if state.get("damaged") is True:
             self.damaged.add(sha256)
-        if state["path"]:
-            return str(state["path"])
-        offset = int(state["offset"])
+        with answers_of(self.name):
+            path = str(read_value(str, state.get("path"), "path"))
+            offset = whole_number(state, "offset", size)
+        if path:
+            return path
         if offset > 0:
             with suppress(IntegrityError):  # what lay there was damaged; the agent removed it
                 return self._put_from(offset, source, sha256, size, on_bytes)
@@ -172,29 +234,43 @@ class AgentClient:
             if not chunk:
                 self.close()  # the agent waits for bytes that nobody has
                 raise TargetError(
-                    f"a file became shorter while it was sent to {self._name}",
+                    f"a file became shorter while it was sent to {self.name}",
                     "Try again when nobody writes to it.",
                 )
             self._send(chunk, TRANSFER_TIMEOUT_S)
             offset += len(chunk)
             if on_bytes is not None:
                 on_bytes(offset, size)
-        return str(self._answer(TRANSFER_TIMEOUT_S, None)["path"])
+        answer = self._answer(TRANSFER_TIMEOUT_S, None)
+        with answers_of(self.name):
+            return str(read_value(str, answer.get("path"), "path"))
 
-    def get(self, sha256: str) -> bytes:
+    def get(self, sha256: str, most_bytes: int = MOST_FILE_BYTES) -> bytes:
         """Fetch a file from the board.
 
+        Args:
+            sha256: Its digest.
+            most_bytes: Largest size that the file can have.
+
         Raises:
+            AgentError: The board announces a larger file.
+            DeadlineError: It sends the file too slowly.
             IntegrityError: The bytes that arrived have another digest.
         """
-        size = int(self.call("get", {"sha256": sha256})["size"])
+        answer = self.call("get", {"sha256": sha256})
+        with answers_of(self.name):
+            size = whole_number(answer, "size", most_bytes)
         content = io.BytesIO()
+        deadline = time.monotonic() + TRANSFER_TIMEOUT_S + size / SLOWEST_TRANSFER
         while content.tell() < size:
-            content.write(self._read(min(CHUNK_BYTES, size - content.tell()), TRANSFER_TIMEOUT_S))
+            wait_s = min(TRANSFER_TIMEOUT_S, deadline - time.monotonic())
+            if wait_s <= 0:
+                raise self._too_late(TRANSFER_TIMEOUT_S + size / SLOWEST_TRANSFER)
+            content.write(self._read(min(CHUNK_BYTES, size - content.tell()), wait_s))
         data = content.getvalue()
         if hashlib.sha256(data).hexdigest() != sha256:
             raise IntegrityError(
-                f"a file that {self._name} sent does not have the digest it announced",
+                f"a file that {self.name} sent does not have the digest it announced",
                 "Check the board's storage, then try again.",
             )
         return data
@@ -212,17 +288,18 @@ class AgentClient:
         self.sent_bytes += len(data)
 
     def _answer(self, timeout_s: float, on_event: OnEvent | None) -> dict[str, Any]:
+        deadline = time.monotonic() + timeout_s
         while True:
             try:
-                line = self._line(timeout_s)
+                line = self._line(deadline, timeout_s)
                 reply = parse_reply(line)
             except NotAMessageError as error:
                 if self._greeting is None or len(self._greeting) >= MOST_GREETING_LINES:
-                    raise AgentError("wire", f"{self._name}: {error}", _GREETING_HINT) from error
+                    raise AgentError(WIRE_CODE, f"{self.name}: {error}", _GREETING_HINT) from error
                 self._greeting.append(line)
                 continue
             except WireError as error:
-                raise AgentError("wire", f"{self._name}: {error}", _GREETING_HINT) from error
+                raise AgentError(WIRE_CODE, f"{self.name}: {error}", _GREETING_HINT) from error
             self._greeting = None
             if isinstance(reply, Event):
                 if on_event is not None:
@@ -232,13 +309,15 @@ class AgentClient:
             elif isinstance(reply, Result):
                 return reply.result
             else:
-                raise _refusal(reply, self._name)
+                raise _refusal(reply, self.name)
 
-    def _line(self, timeout_s: float) -> bytes:
+    def _line(self, deadline: float, timeout_s: float) -> bytes:
+        if time.monotonic() > deadline:  # also where there is always something more to read
+            raise self._too_late(timeout_s)
         while b"\n" not in self._buffer:
             if len(self._buffer) > MAX_LINE_BYTES:
                 raise WireError("an endless line")
-            self._fill(timeout_s)
+            self._fill(max(0.0, deadline - time.monotonic()))
         line, self._buffer = self._buffer.split(b"\n", 1)
         return line
 
@@ -248,13 +327,19 @@ class AgentClient:
         data, self._buffer = self._buffer[:size], self._buffer[size:]
         return data
 
+    def _too_late(self, timeout_s: float) -> DeadlineError:
+        return DeadlineError(
+            f"{self.name} did not answer within {timeout_s:.0f} s, though it says something",
+            "Try again; if it stays so, restart the board.",
+        )
+
     def _fill(self, timeout_s: float) -> None:
         data = self._channel.read(CHUNK_BYTES, timeout_s)
         if not data:
             greeting = b"\n".join([*(self._greeting or []), self._buffer])[-_GREETING_TAIL:]
             last_words = self._channel.last_words() or greeting.decode("utf-8", "replace").strip()
             raise UnreachableError(
-                f"the agent on {self._name} ended; its last words: {last_words or 'nothing'}",
+                f"the agent on {self.name} ended; its last words: {last_words or 'nothing'}",
                 "Try again: what has arrived on the board is kept.",
             )
         self._buffer += data
@@ -264,6 +349,6 @@ def _refusal(fault: Fault, name: str) -> Exception:
     message = f"{name}: {fault.message}"
     if fault.code == DIGEST_MISMATCH:
         return IntegrityError(message, fault.hint)
-    if fault.code in (NO_SPACE, READ_ONLY):
+    if fault.code in (NO_SPACE, READ_ONLY, UNSAFE_ROOT):
         return BoardDiskError(message, fault.hint)
     return AgentError(fault.code, message, fault.hint, fault.traceback)

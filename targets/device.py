@@ -15,9 +15,16 @@ import socket
 from pathlib import Path
 from typing import BinaryIO
 
-from device_agent.contract.facts import facts_from_json
+from device_agent.contract.facts import Facts, facts_from_json
 from device_agent.contract.measurement import KernelClass
-from targets.agent_client import ANSWER_TIMEOUT_S, AgentClient, BoardDiskError
+from device_agent.contract.records import read_value
+from targets.agent_client import (
+    ANSWER_TIMEOUT_S,
+    AgentClient,
+    BoardDiskError,
+    answers_of,
+    progress_of,
+)
 from targets.errors import TargetError
 from targets.inventory import Target
 from targets.jobs import Jobs
@@ -42,7 +49,7 @@ class Device:
         self.target = target
         self.probe = probe
         self._client = client
-        self.facts = facts_from_json(client.call("hello", {}))
+        self.facts = _facts_of(client)
         """Facts about the board, as its agent reports them."""
         self.jobs = Jobs(client, target.execution)
         """Jobs of the board, on the runtime that `prepare_runtime` or `use` names."""
@@ -140,7 +147,7 @@ class Device:
             "reserve",
             {"who": own_name(), "timeout_s": RESERVE_TIMEOUT_S},
             RESERVE_TIMEOUT_S + ANSWER_TIMEOUT_S,
-            lambda event: on_progress(str(event.get("phase", "")), 0, 0),
+            lambda event: on_progress(progress_of(event)[0], 0, 0),
         )
 
     def push(self, path: Path, on_progress: OnProgress = no_progress) -> StagedFile:
@@ -165,6 +172,14 @@ class Device:
             raise TargetError(f"cannot read {path}: {error.strerror or error}") from error
         sent_bytes = self._client.sent_bytes - bytes_before
         return StagedFile(sha256, size, board_path, sent_bytes, sha256 in self._client.damaged)
+
+
+def _facts_of(client: AgentClient) -> Facts:
+    answer = client.call("hello", {})
+    with answers_of(client.name):
+        for name in ("agent_sha256", "machine", "python"):
+            read_value(str, answer.get(name), name)
+    return facts_from_json(answer)
 
 
 def own_name() -> str:

@@ -7,26 +7,42 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from device_agent.contract.conditions import Conditions, conditions_from_json
+from device_agent.contract.conditions import Conditions
 from device_agent.contract.measurement import (
     LEAST_RUNS,
     KernelClass,
     ProcessRun,
-    process_run_from_json,
+    kernel_class_from_json,
 )
 from device_agent.contract.op_times import OpTimes, op_times_from_json
-from device_agent.contract.packed import unpack_times
+from device_agent.contract.records import RecordError, read_value
 from device_agent.contract.state import RESET
-from targets.agent_client import ANSWER_TIMEOUT_S, AgentClient, AgentError, BoardDiskError
+from targets.agent_client import (
+    ANSWER_TIMEOUT_S,
+    MOST_FILE_BYTES,
+    AgentClient,
+    AgentError,
+    BoardDiskError,
+    answers_of,
+    progress_of,
+)
 from targets.execution import Execution
+from targets.job_answers import (
+    MOST_CONDITIONS_BYTES,
+    files_of_run,
+    read_conditions_file,
+    read_outputs,
+    read_run,
+    read_tensors,
+    read_times,
+)
 from targets.progress import OnProgress, no_progress
-from targets.sample_run import SampleRequest, SampleRun, run_arguments, sample_run, tensors_of
+from targets.sample_run import SampleRequest, SampleRun, run_arguments, sample_run
 from targets.staged_file import StagedFile
 
 if TYPE_CHECKING:
@@ -41,6 +57,9 @@ SLOW_JOB_S = 120.0
 
 #: All samples of a parity check, on a slow board.
 INFER_TIMEOUT_S = 3600.0
+
+#: Largest answer to one sample: all numbers of a regression, or the best classes, of each output.
+MOST_ANSWER_BYTES = 1 << 20
 
 #: Longest time that an agent accepts for a job.
 LONGEST_JOB_S = 86400.0
@@ -118,7 +137,8 @@ class Jobs:
         """
         args = {} if with_delegate else {"delegate": ""}
         answer = self._job("describe", args, JOB_START_TIMEOUT_S)
-        return KernelClass(**answer["kernel_class"])
+        with answers_of(self._client.name):
+            return kernel_class_from_json(answer.get("kernel_class"))
 
     def benchmark(
         self, model: StagedFile, settings: ProcessSettings, on_progress: OnProgress = no_progress
@@ -132,12 +152,10 @@ class Jobs:
             "benchmark",
             _process_arguments(model, settings),
             settings.timeout_s,
-            lambda event: on_progress(
-                str(event.get("phase", "")), int(event.get("done", 0)), int(event.get("total", 0))
-            ),
+            lambda event: on_progress(*progress_of(event)),
             stoppable=settings.soak,
         )
-        return self._fetch_runs([answer["run"]], str(answer["conditions"]))[0]
+        return self._fetch_runs([answer.get("run")], answer.get("conditions"))[0]
 
     def benchmark_streams(
         self, model: StagedFile, settings: ProcessSettings, streams: int
@@ -157,22 +175,33 @@ class Jobs:
         """
         arguments = {**_process_arguments(model, settings), "streams": streams}
         answer = self._job("streams", arguments, settings.timeout_s)
-        return self._fetch_runs(answer["runs"], str(answer["conditions"]))
+        with answers_of(self._client.name):
+            answers = read_value(list[Any], answer.get("runs"), "runs")
+            if len(answers) != streams:
+                raise RecordError(f"runs: expected {streams}, found {len(answers)}")
+        return self._fetch_runs(answers, answer.get("conditions"))
 
-    def _fetch_runs(
-        self, answers: Sequence[Mapping[str, Any]], conditions: str
-    ) -> tuple[BoardRun, ...]:
+    def _fetch_runs(self, answers: list[Any], conditions: Any) -> tuple[BoardRun, ...]:
         """Take the files of processes from the board; nothing of them stays there."""
-        runs = [process_run_from_json(dict(fields)) for fields in answers]
-        names = [[run.samples, run.end_to_end, *run.series.values()] for run in runs]
-        data, *files = self._fetch([conditions, *(name for of_run in names for name in of_run)])
-        entries = tuple(conditions_from_json(entry) for entry in json.loads(data))
-        board_runs = []
-        for run, of_run in zip(runs, names, strict=True):
-            steady, end_to_end, *series = map(unpack_times, files[: len(of_run)])
-            files = files[len(of_run) :]
-            by_name = dict(zip(run.series, series, strict=True))
-            board_runs.append(BoardRun(run, steady, entries, end_to_end, by_name))
+        with answers_of(self._client.name):
+            runs = list(map(read_run, answers))
+            digest = str(read_value(str, conditions, "conditions"))
+            files = [file for run in runs for file in files_of_run(run)]
+            data, *contents = self._fetch([(digest, MOST_CONDITIONS_BYTES), *files])
+            entries = read_conditions_file(data)
+            board_runs = []
+            for run in runs:
+                steady, end_to_end, *series = contents[: 2 + len(run.series)]
+                contents = contents[2 + len(run.series) :]
+                board_runs.append(
+                    BoardRun(
+                        run,
+                        read_times(steady, run.sample_count),
+                        entries,
+                        read_times(end_to_end, run.end_to_end_count),
+                        dict(zip(run.series, map(read_times, series), strict=True)),
+                    )
+                )
         return tuple(board_runs)
 
     def profile(self, model: StagedFile, duration_s: float) -> OpTimes:
@@ -183,28 +212,30 @@ class Jobs:
         """
         args = {"model": model.sha256, "duration_s": duration_s}
         timeout_s = JOB_START_TIMEOUT_S + SLOW_JOB_S + duration_s
-        return op_times_from_json(self._job("profile", args, timeout_s))
+        answer = self._job("profile", args, timeout_s)
+        with answers_of(self._client.name):
+            return op_times_from_json(answer)
 
     def infer(
         self,
         model: StagedFile,
         inputs: Mapping[str, np.ndarray[Any, Any]],
-        threads: int = 1,
         on_progress: OnProgress = no_progress,
         most_s: float = 0,
         reset: str = RESET,
+        most_bytes: int = MOST_FILE_BYTES,
     ) -> tuple[KernelClass, dict[str, np.ndarray[Any, Any]]]:
         """Run a model over samples on the board.
 
         Args:
             model: The model, staged.
             inputs: Samples by input name, `(samples, ...)`, exactly of the input's type.
-            threads: Threads of the runtime.
             on_progress: Called while the board works.
             most_s: Seconds after which the board begins no further sample, so that fewer may be
                 answered; 0 to answer all.
             reset: Way to handle the state before each sample, of
                 `device_agent.contract.state.WAYS`.
+            most_bytes: Largest size of all outputs together.
 
         Returns:
             Kernels that computed there, and the outputs by name, `(samples, ...)`.
@@ -215,7 +246,7 @@ class Jobs:
         with self._lender() as lend:
             args = {
                 "model": model.sha256,
-                "threads": threads,
+                "threads": 1,
                 "inputs": [lend(name, values) for name, values in inputs.items()],
                 "reset": reset,
                 **({"most_s": most_s} if most_s else {}),
@@ -224,12 +255,11 @@ class Jobs:
                 "infer",
                 args,
                 JOB_START_TIMEOUT_S + SLOW_JOB_S + most_s if most_s else INFER_TIMEOUT_S,
-                lambda event: on_progress(
-                    "infer on the board", int(event.get("done", 0)), int(event.get("total", 0))
-                ),
+                lambda event: on_progress("infer on the board", *progress_of(event)[1:]),
             )
-            results = self._fetch([entry["sha256"] for entry in answer["outputs"]])
-        return KernelClass(**answer["kernel_class"]), tensors_of(answer["outputs"], results)
+            with answers_of(self._client.name):
+                outputs = self._fetch_outputs(answer, len(next(iter(inputs.values()))), most_bytes)
+                return kernel_class_from_json(answer.get("kernel_class")), outputs
 
     def run_samples(
         self, model: StagedFile, request: SampleRequest, on_progress: OnProgress = no_progress
@@ -252,13 +282,14 @@ class Jobs:
                 "run",
                 args,
                 INFER_TIMEOUT_S,
-                lambda event: on_progress(
-                    "run on the board", int(event.get("done", 0)), int(event.get("total", 0))
-                ),
+                lambda event: on_progress("run on the board", *progress_of(event)[1:]),
             )
-            (answers,) = self._fetch([answer["answers"]])
-            outputs = self._fetch([entry["sha256"] for entry in answer["outputs"]])
-        return sample_run(answer, answers, outputs)
+            count = len(request.samples)
+            with answers_of(self._client.name):
+                sha256 = str(read_value(str, answer.get("answers"), "answers"))
+                (answers,) = self._fetch([(sha256, count * MOST_ANSWER_BYTES)])
+                outputs = self._fetch_outputs(answer, count, MOST_FILE_BYTES)
+                return sample_run(answer, answers, outputs, count)
 
     @contextmanager
     def _lender(self) -> Iterator[Callable[[str, np.ndarray[Any, Any]], dict[str, str]]]:
@@ -279,11 +310,17 @@ class Jobs:
             raise
         self._drop(digests)
 
-    def _fetch(self, digests: list[str]) -> list[bytes]:
-        """Take results from the board; nothing of them stays there. Two of them may be equal."""
-        data = [self._client.get(sha256) for sha256 in digests]
-        self._drop(digests)
-        return data
+    def _fetch_outputs(
+        self, answer: Mapping[str, Any], most_samples: int, most_bytes: int
+    ) -> dict[str, np.ndarray[Any, Any]]:
+        files = read_outputs(answer, most_samples, most_bytes)
+        return read_tensors(files, self._fetch([(file.sha256, file.size_bytes) for file in files]))
+
+    def _fetch(self, files: list[tuple[str, int]]) -> list[bytes]:
+        """Take results, given by digest and largest size, from the board; nothing stays there."""
+        contents = [self._client.get(sha256, most_bytes) for sha256, most_bytes in files]
+        self._drop([sha256 for sha256, _ in files])
+        return contents
 
     def _drop(self, digests: list[str]) -> None:
         self._client.call("drop", {"sha256": digests})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from device_agent.contract.facts import Facts, facts_from_json
+from device_agent.contract.records import RecordError, parse_json
 from targets.errors import TargetError
 from targets.probe_script import COMMAND, probe_script
 from targets.runtimes.fit import rank, unbeatable_pythons
@@ -281,16 +281,16 @@ def _options(mount_lines: list[str], place: str) -> tuple[str, ...]:
 
 def _json_object(text: str) -> dict[str, Any]:
     try:
-        value = json.loads(text)
-    except ValueError:
+        value = parse_json(text.encode("utf-8", "replace"))
+    except RecordError:
         return {}
     return value if isinstance(value, dict) else {}
 
 
 def _json_objects(text: str) -> tuple[dict[str, Any], ...]:
     try:
-        value = json.loads(text)
-    except ValueError:
+        value = parse_json(text.encode("utf-8", "replace"))
+    except RecordError:
         return ()
     entries = value if isinstance(value, list) else []
     return tuple(entry for entry in entries if isinstance(entry, dict))

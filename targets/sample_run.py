@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from device_agent.contract.measurement import KernelClass
+from device_agent.contract.measurement import KernelClass, kernel_class_from_json
 from device_agent.contract.model_card import ModelCard, card_to_plain
+from device_agent.contract.records import RecordError, parse_json, read_value
 from device_agent.contract.state import RESET
+from targets.agent_client import whole_number
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,43 +86,53 @@ def run_arguments(
     }
 
 
-def sample_run(answer: Mapping[str, Any], answers: bytes, contents: Sequence[bytes]) -> SampleRun:
+def sample_run(
+    answer: Mapping[str, Any], answers: bytes, outputs: dict[str, Array], count: int
+) -> SampleRun:
     """Read the answer of a board.
 
     Args:
         answer: Result of the operation.
         answers: File of the answers.
-        contents: Files of the outputs, in the order of the result.
+        outputs: Real values by output name, `(samples, ...)`; empty unless they were to be kept.
+        count: Number of samples that were sent.
+
+    Raises:
+        RecordError: The answer has another form.
     """
+    entries = read_value(list[Any], parse_json(answers), "answers")
+    if len(entries) != count:
+        raise RecordError(f"{count} samples were sent, {len(entries)} answers came")
     return SampleRun(
-        KernelClass(**answer["kernel_class"]),
-        tuple(
-            SampleAnswer(
-                entry["outputs"], {stage: entry["times_ns"][stage] / 1e3 for stage in STAGES}
-            )
-            for entry in json.loads(answers)
-        ),
-        int(answer["peak_rss_bytes"]),
-        tensors_of(answer["outputs"], contents),
+        kernel_class_from_json(answer.get("kernel_class")),
+        tuple(map(_sample_answer, entries)),
+        whole_number(answer, "peak_rss_bytes", 1 << 62),
+        outputs,
     )
 
 
-def tensors_of(entries: Sequence[Mapping[str, Any]], contents: Sequence[bytes]) -> dict[str, Array]:
-    """Read tensors that came as files of little-endian values.
+def _sample_answer(plain: Any) -> SampleAnswer:
+    entry = read_value(dict[str, Any], plain, "answer")
+    outputs = read_value(dict[str, dict[str, Any]], entry.get("outputs"), "outputs")
+    times = read_value(dict[str, int], entry.get("times_ns"), "times_ns")
+    if set(times) != set(STAGES) or min(times.values()) < 0:
+        raise RecordError(f"times_ns: expected {', '.join(STAGES)}")
+    for name, output in outputs.items():
+        _check_output(name, output)
+    return SampleAnswer(outputs, {stage: times[stage] / 1e3 for stage in STAGES})
 
-    Args:
-        entries: Name, dtype and shape of each tensor.
-        contents: Content of each file.
 
-    Returns:
-        Name of each tensor to an array of the dtype and shape that its entry states.
-    """
-    import numpy as np  # only who compares outputs needs it
-
-    tensors = {}
-    for entry, content in zip(entries, contents, strict=True):
-        data = np.frombuffer(content, np.dtype(entry["dtype"]).newbyteorder("<"))
-        tensors[str(entry["name"])] = data.reshape(entry["shape"]).astype(
-            entry["dtype"], copy=False
-        )
-    return tensors
+def _check_output(name: str, output: Mapping[str, Any]) -> None:
+    """Refuse an answer that has none of the forms of `device_agent.samples.postprocess.answer`."""
+    if "classes" in output:
+        classes = [*read_value(list[list[Any]], output["classes"], name), output.get("best")]
+        for entry in classes:
+            if not isinstance(entry, list) or len(entry) != 2 or type(entry[0]) is not int:
+                raise RecordError(f"{name}: expected the number of a class and its score")
+            read_value(float | None, entry[1], name)
+    elif "values" in output:
+        read_value(list[float | None], output["values"], name)
+    else:
+        read_value(list[int], output.get("shape"), name)
+        for figure in ("min", "max", "mean"):
+            read_value(float | None, output.get(figure), name)

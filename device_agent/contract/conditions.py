@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, NamedTuple, Optional
 
+from device_agent.contract.records import read_record
+
 
 class Conditions(NamedTuple):
     """What the board was doing at one moment; `None` or empty where the board does not tell."""
@@ -52,6 +54,10 @@ class Conditions(NamedTuple):
     """Periods in which a CPU quota of the control group stopped the process, since that exists."""
 
 
-def conditions_from_json(fields: Dict[str, Any]) -> Conditions:
-    """Read `Conditions`, passing over what a newer agent may have added."""
-    return Conditions(**{name: fields[name] for name in Conditions._fields if name in fields})
+def conditions_from_json(plain: Any) -> Conditions:
+    """Read `Conditions`, passing over what a newer agent may have added.
+
+    Raises:
+        RecordError: A field has another type.
+    """
+    return read_record(Conditions, plain)

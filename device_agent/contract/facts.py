@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
+#: Smallest number that no board can have, where that is less than a number of 64 bits.
+_MOST = {"cores": 4096, "page_bytes": 1 << 30}
+
 
 @dataclass(frozen=True)
 class CoreClass:
@@ -166,7 +169,9 @@ def _fields_of(default: Any, plain: Mapping[str, Any]) -> Dict[str, Any]:
     return {
         name: plain[name]
         for name, value in vars(default).items()
-        if type(value) in (str, int, float, bool) and type(plain.get(name)) is type(value)
+        if type(value) in (str, int, float, bool)
+        and type(plain.get(name)) is type(value)
+        and (isinstance(value, str) or 0 <= plain[name] < _MOST.get(name, 1 << 62))
     }
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional
 
-from device_agent.contract.placement import Placement, placement_from_json
+from device_agent.contract.placement import Placement
+from device_agent.contract.records import read_record
 
 #: The timed loop of a process has at least so many runs, however slow one is (MLPerf Tiny asks for
 #: ten iterations).
@@ -94,11 +95,19 @@ def to_json(record: Any) -> Dict[str, Any]:
     }
 
 
-def process_run_from_json(fields: Dict[str, Any]) -> ProcessRun:
-    """Read a `ProcessRun`, passing over what a newer agent may have added."""
-    known = ProcessRun.__dataclass_fields__
-    values = {name: value for name, value in fields.items() if name in known}
-    values["kernel_class"] = KernelClass(**fields["kernel_class"])
-    if fields.get("placement") is not None:
-        values["placement"] = placement_from_json(fields["placement"])
-    return ProcessRun(**values)
+def process_run_from_json(plain: Any) -> ProcessRun:
+    """Read a `ProcessRun`, passing over what a newer agent may have added.
+
+    Raises:
+        RecordError: A field is absent or has another type.
+    """
+    return read_record(ProcessRun, plain)
+
+
+def kernel_class_from_json(plain: Any) -> KernelClass:
+    """Read a `KernelClass`, passing over what a newer agent may have added.
+
+    Raises:
+        RecordError: A field is absent or has another type.
+    """
+    return read_record(KernelClass, plain)

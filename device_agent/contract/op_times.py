@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, List
+from typing import Any, List
+
+from device_agent.contract.records import read_record
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,10 @@ class OpTimes:
         return sum(step.median_us for step in self.steps)
 
 
-def op_times_from_json(fields: Dict[str, Any]) -> OpTimes:
-    """Read `OpTimes`."""
-    steps = [OpTime(step["op"], step["executor"], step["median_us"]) for step in fields["steps"]]
-    return OpTimes(steps, fields["runs"], fields["reason"])
+def op_times_from_json(plain: Any) -> OpTimes:
+    """Read `OpTimes`, passing over what a newer agent may have added.
+
+    Raises:
+        RecordError: A field has another type.
+    """
+    return read_record(OpTimes, plain)

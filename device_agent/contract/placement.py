@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Dict, List
 
+from device_agent.contract.records import read_record
+
 #: The runtime's own kernels.
 BUILTIN = "builtin"
 
@@ -50,7 +52,10 @@ class Placement:
         return "; ".join(parts) or "no ops"
 
 
-def placement_from_json(fields: Dict[str, Any]) -> Placement:
-    """Read a `Placement`, passing over what a newer agent may have added."""
-    known = Placement.__dataclass_fields__
-    return Placement(**{name: value for name, value in fields.items() if name in known})
+def placement_from_json(plain: Any) -> Placement:
+    """Read a `Placement`, passing over what a newer agent may have added.
+
+    Raises:
+        RecordError: A field is absent or has another type.
+    """
+    return read_record(Placement, plain)

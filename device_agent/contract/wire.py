@@ -12,6 +12,7 @@ import json
 from typing import Any, Dict, NamedTuple, Union
 
 from device_agent.contract.codes import BAD_REQUEST, WIRE_VERSION, RefusalError
+from device_agent.contract.records import RecordError, parse_json
 
 #: The version of this wire. Raised when a peer of the version before could misread a message.
 VERSION = 1
@@ -110,9 +111,9 @@ def parse_reply(line: bytes) -> Reply:
         NotAMessageError: The line is no message of any version.
         WireError: The line is no answer of this wire version.
     """
-    fields = _fields(line)
+    fields = _reply_fields(line)
     number = fields.get("id") if fields is not None else None
-    if fields is None or not isinstance(number, int):
+    if fields is None or type(number) is not int:
         raise NotAMessageError("not an answer of a kedge agent: {!r}".format(line[:200]))
     if fields.get("v") != VERSION:
         raise WireError("the agent speaks wire version {!r}".format(fields.get("v")))
@@ -124,6 +125,17 @@ def parse_reply(line: bytes) -> Reply:
         texts = [str(fields.get(name, "")) for name in ("code", "message", "hint", "traceback")]
         return Fault(number, *texts)
     raise WireError("neither a result, an event nor a fault: {!r}".format(line[:200]))
+
+
+def _reply_fields(line: bytes) -> Union[Dict[str, Any], None]:
+    """The fields of an answer, which is not trusted, unlike a request."""
+    if len(line) > MAX_LINE_BYTES:
+        return None
+    try:
+        fields = parse_json(line)
+    except RecordError:
+        return None
+    return fields if isinstance(fields, dict) else None
 
 
 def _fields(line: bytes) -> Union[Dict[str, Any], None]:

@@ -27,6 +27,7 @@ from device_agent.contract.model_card import ImageInput, ModelCard
 from targets.device import Device
 from targets.progress import OnProgress
 from targets.staged_file import StagedFile
+from toolkit.measure.outputs import most_output_bytes, require_equal_form
 from toolkit.measure.state import MOST_STREAM_BYTES, long_stream_error, reset_before_samples
 
 Array = np.ndarray[Any, Any]
@@ -96,8 +97,12 @@ def measure_accuracy(
     board, host = [], []
     for done, inputs in _batches(samples, model.inputs, card):
         on_progress("accuracy on the board", done, len(samples))
-        host_scores = FORMATS[model.format].run(model.path, inputs, reset=reset)[output.name]
-        board_scores = device.jobs.infer(on_board, inputs, reset=reset)[1][output.name]
+        on_host = FORMATS[model.format].run(model.path, inputs, reset=reset)
+        _, on_board_outputs = device.jobs.infer(
+            on_board, inputs, reset=reset, most_bytes=most_output_bytes(on_host)
+        )
+        require_equal_form(on_host, on_board_outputs, device.target.name)
+        host_scores, board_scores = on_host[output.name], on_board_outputs[output.name]
         host.append(_classes(host_scores, output, threshold))
         board.append(_classes(board_scores, output, threshold))
     on_progress("accuracy on the board", len(samples), len(samples))

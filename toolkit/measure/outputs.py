@@ -16,6 +16,7 @@ from converters.model_file import ModelFile
 from device_agent.contract.cpu_features import cpu_features
 from device_agent.contract.measurement import KernelClass
 from device_agent.contract.tensors import INTEGER_RANGES
+from targets.agent_client import WIRE_CODE, AgentError
 from targets.device import Device
 from targets.progress import OnProgress
 from targets.staged_file import StagedFile
@@ -26,6 +27,9 @@ from toolkit.measure.state import card_of_comparison, reset_before_samples
 
 #: Seconds for random inputs on the host, and again on the board: then no further one begins.
 _RANDOM_S = 5.0
+
+#: Size by which a board's outputs may be larger than twice those of the host.
+_ODD_OUTPUT_BYTES = 1 << 20
 
 Tensors = dict[str, np.ndarray[Any, Any]]
 
@@ -70,7 +74,11 @@ def check_outputs(
         inputs = golden.inputs
         on_host = model_format.run(model.path, inputs, _report_host(on_progress), reset=reset)
         board, on_board_outputs = device.jobs.infer(
-            on_board, inputs, on_progress=on_progress, reset=reset
+            on_board,
+            inputs,
+            on_progress,
+            reset=reset,
+            most_bytes=most_output_bytes(on_host),
         )
         return OutputCheck(
             compare_golden((host, on_host), (board, on_board_outputs), model, golden)
@@ -79,13 +87,47 @@ def check_outputs(
     answered = min(len(values) for values in on_host.values())
     inputs = {name: values[:answered] for name, values in inputs.items()}
     board, on_board_outputs = device.jobs.infer(
-        on_board, inputs, on_progress=on_progress, most_s=_RANDOM_S, reset=reset
+        on_board,
+        inputs,
+        on_progress,
+        most_s=_RANDOM_S,
+        reset=reset,
+        most_bytes=most_output_bytes(on_host),
     )
     del inputs
     answered = min([answered, *(len(values) for values in on_board_outputs.values())])
     on_host = {name: values[:answered] for name, values in on_host.items()}
     parity = compare_golden((host, on_host), (board, on_board_outputs), model, None)
     return OutputCheck(parity, integers)
+
+
+def most_output_bytes(on_host: Tensors) -> int:
+    """Return the largest size that a board's outputs may have; shapes can follow from values.
+
+    Args:
+        on_host: Output of this host by name, `(samples, ...)`, of any numeric dtype.
+    """
+    return 2 * sum(values.nbytes for values in on_host.values()) + _ODD_OUTPUT_BYTES
+
+
+def require_equal_form(on_host: Tensors, on_board: Tensors, name: str) -> None:
+    """Refuse outputs of a board that have other names or shapes than those of this host.
+
+    Args:
+        on_host: Output of this host by name, `(samples, ...)`, of any numeric dtype.
+        on_board: Output of the board by name, `(samples, ...)`, of any numeric dtype.
+        name: Name of the board.
+
+    Raises:
+        AgentError: A name or a shape differs: the board's runtime or its agent is broken.
+    """
+    forms = [{key: values.shape for key, values in each.items()} for each in (on_host, on_board)]
+    if forms[0] != forms[1]:
+        raise AgentError(
+            WIRE_CODE,
+            f"{name}: the outputs of the model have other names or shapes than on this host",
+            "Choose another `runtime` of this target in kedge.toml.",
+        )
 
 
 def _answer_random(

@@ -126,7 +126,7 @@ def _label_answer(output: str, answer: Mapping[str, Any], card: ModelCard) -> di
     def entry(pair: Sequence[Any]) -> dict[str, Any]:
         number, score = int(pair[0]), pair[1]
         return {
-            "label": labels[number] if labels else str(number),
+            "label": labels[number] if 0 <= number < len(labels) else str(number),
             "number": number,
             "score": score,
         }

@@ -10,9 +10,11 @@ from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO
 
 from device_agent.contract.codes import (
+    BAD_REQUEST,
     BUSY,
     DIGEST_MISMATCH,
     NO_SPACE,
+    NOT_FOUND,
     READ_ONLY,
     UNSAFE_ROOT,
     IntegrityError,
@@ -351,4 +353,5 @@ def _refusal(fault: Fault, name: str) -> Exception:
         return IntegrityError(message, fault.hint)
     if fault.code in (NO_SPACE, READ_ONLY, UNSAFE_ROOT):
         return BoardDiskError(message, fault.hint)
-    return AgentError(fault.code, message, fault.hint, fault.traceback)
+    hint = fault.hint or (_FORM_HINT if fault.code in (BAD_REQUEST, NOT_FOUND) else "")
+    return AgentError(fault.code, message, hint, fault.traceback)

@@ -25,6 +25,7 @@ from device_agent.contract.state import RESET
 from targets.agent_client import (
     ANSWER_TIMEOUT_S,
     MOST_FILE_BYTES,
+    WIRE_CODE,
     AgentClient,
     AgentError,
     BoardDiskError,
@@ -305,8 +306,9 @@ class Jobs:
 
         try:
             yield lend
-        except (AgentError, BoardDiskError):  # after others there is no agent to ask
-            self._drop(digests)
+        except (AgentError, BoardDiskError) as error:  # after others there is no agent to ask
+            if not isinstance(error, AgentError) or error.code != WIRE_CODE:
+                self._drop(digests)
             raise
         self._drop(digests)
 

@@ -128,7 +128,10 @@ class LocalChannel:
         with selectors.DefaultSelector() as selector:
             selector.register(pipe, event)
             if not selector.select(timeout_s):
-                raise DeadlineError(f"the agent on this computer was silent for {timeout_s:.0f} s")
+                raise DeadlineError(
+                    f"the agent on this computer was silent for {timeout_s:.0f} s",
+                    "The computer may be overloaded; try again.",
+                )
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -14,7 +14,7 @@ import shutil
 from array import array
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
@@ -22,7 +22,7 @@ from typing import Any, cast
 from device_agent.__main__ import answer_line, board_facts
 from device_agent.board.conditions import read_conditions
 from device_agent.contract.codes import RefusalError
-from device_agent.contract.wire import Request, encode, parse_request
+from device_agent.contract.wire import VERSION, Request, encode, parse_request
 from device_agent.job_fields import Job
 from device_agent.operations.call import BoardAccess, RunJob
 from device_agent.session import AgentSession
@@ -50,6 +50,8 @@ class Faults:
     """Number of bytes that the host can send over one link before it is cut."""
     dies_at: str = ""
     """Operation at which the agent ends without an answer."""
+    answers: Mapping[str, Any] = field(default_factory=dict)
+    """Results by operation that are sent in place of the agent's: JSON values, or lines as bytes."""
 
 
 def simulated_job(seed: int, median_us: float = 1000.0) -> RunJob:
@@ -236,7 +238,7 @@ class FakeChannel:
     def read(self, size: int, timeout_s: float) -> bytes:
         """Return what the agent wrote; see `Channel.read`."""
         if not self._host.answers and not self._has_ended:
-            raise DeadlineError("the board has nothing to say")
+            raise DeadlineError("the board has nothing to say", "Try again.")
         self._board.wait(timeout_s)
         data = bytes(self._host.answers[:size])
         del self._host.answers[:size]
@@ -259,6 +261,9 @@ class FakeChannel:
         request = _request(line)
         if request is not None and request.op == faults.dies_at:
             self._end()
+            return
+        if request is not None and request.op in faults.answers:
+            self._host.write(_false_answer(request, faults.answers[request.op]))
             return
         answer_line(self._session, cast("Any", self._host), line)
 
@@ -316,6 +321,13 @@ class _HostInMemory:
 def connect_to(boards: Mapping[str, FakeBoard]) -> Callable[[Target], FakeTransport]:
     """Stand where `targets.provision.connect` does, for targets by their name."""
     return lambda target: boards[target.name].connect()
+
+
+def _false_answer(request: Request, result: Any) -> bytes:
+    if isinstance(result, bytes):
+        return result + b"\n"
+    fields = {"v": VERSION, "id": request.id, "result": result}
+    return json.dumps(fields).encode() + b"\n"
 
 
 def _request(line: bytes) -> Request | None:

@@ -13,8 +13,8 @@ from typing import Any, Dict, Tuple, Type, TypeVar, get_type_hints
 #: Deepest nesting of objects and lists; the deepest of our own messages has 7.
 MOST_DEPTH = 32
 
-#: Whole numbers are 64-bit ones: times in nanoseconds, sizes in bytes.
-MOST_WHOLE = 1 << 64
+#: Whole numbers are signed ones of 64 bits: times in nanoseconds, sizes in bytes.
+MOST_WHOLE = 1 << 63
 
 #: Digits of a number, whatever it is; longer ones take a computer long to read.
 _MOST_DIGITS = 40

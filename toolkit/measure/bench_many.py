@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +20,22 @@ from toolkit.measure.bench import BenchSettings, Measurement, bench
 #: Boards that are measured at the same time; the work is theirs, the host only waits.
 _AT_ONCE = 32
 
-#: Errors of a single board; anything else is a bug and ends the whole.
+#: Errors of a single board.
 BoardFailure = ConversionError | IntegrityError | TargetError | ToolkitError
+
+
+class BoardBugError(ToolkitError):
+    """A bug of kedge that one of several boards has run into; the results of the others stay."""
+
+    exit_code = 1
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(
+            f"{type(error).__name__}: {error}",
+            "This is a bug in kedge. Please report it with the lines above.",
+        )
+        self.traceback = "".join(traceback.format_exception(error))
+        """Traceback of the bug."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +71,7 @@ def bench_many(
     read_model_file(model)
     if len(targets) == 1:  # in this thread, where Ctrl-C ends it in good order
         return [_bench_one(model, targets[0], settings, on_progress)]
-    outcomes: dict[str, Outcome | BaseException] = {}
+    outcomes: dict[str, Outcome] = {}
     places = threading.Semaphore(_AT_ONCE)
 
     def work(target: Target) -> None:
@@ -67,10 +82,9 @@ def bench_many(
             try:
                 outcome = _bench_one(model, target, settings, show)
                 outcomes[target.name] = outcome
-                if len(targets) > 1:
-                    show("failed" if outcome.error else "done", 1, 1)
-            except BaseException as error:  # a bug: it is the caller's to see, not the thread's
-                outcomes[target.name] = error
+                show("failed" if outcome.error else "done", 1, 1)
+            except Exception as error:
+                outcomes[target.name] = Outcome(target.name, None, BoardBugError(error))
 
     # Daemons, so that Ctrl-C need not wait for a board: its agent ends when the connection does.
     threads = [threading.Thread(target=work, args=(target,), daemon=True) for target in targets]
@@ -78,7 +92,7 @@ def bench_many(
         thread.start()
     for thread in threads:
         thread.join()
-    return [_outcome(outcomes[target.name]) for target in targets]
+    return [outcomes[target.name] for target in targets]
 
 
 def _bench_one(
@@ -88,9 +102,3 @@ def _bench_one(
         return Outcome(target.name, bench(model, target, settings, on_progress), None)
     except (ConversionError, IntegrityError, TargetError, ToolkitError) as error:
         return Outcome(target.name, None, error)
-
-
-def _outcome(outcome: Outcome | BaseException) -> Outcome:
-    if isinstance(outcome, BaseException):
-        raise outcome
-    return outcome

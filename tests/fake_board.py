@@ -51,7 +51,7 @@ class Faults:
     dies_at: str = ""
     """Operation at which the agent ends without an answer."""
     answers: Mapping[str, Any] = field(default_factory=dict)
-    """Results by operation that are sent in place of the agent's: JSON values, or lines as bytes."""
+    """Results by operation, in place of the agent's: JSON values, or lines as bytes."""
 
 
 def simulated_job(seed: int, median_us: float = 1000.0) -> RunJob:

@@ -110,6 +110,27 @@ def test_a_silent_agent_hits_the_deadline() -> None:
         client.call("x", {}, 0.3)
 
 
+@pytest.mark.parametrize("more", [{"event": {"phase": "still at it"}}, {"id": 9, "result": {}}])
+def test_endless_events_and_late_answers_end_at_the_deadline(more: dict[str, object]) -> None:
+    program = "read()\nwhile True:\n  " + line(**more)
+    with speaking(program) as client:
+        began = time.monotonic()
+        with pytest.raises(DeadlineError, match="did not answer within 1 s") as late:
+            client.call("x", {}, 1)
+    assert time.monotonic() - began < 30
+    assert late.value.hint
+
+
+def test_a_file_that_drips_in_ends_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "TRANSFER_TIMEOUT_S", 0.5)
+    drip = "while True: sys.stdout.write('a'); sys.stdout.flush(); time.sleep(0.05)"
+    with (
+        speaking("read()\n" + line(result={"size": 1000}) + drip) as client,
+        pytest.raises(DeadlineError),
+    ):
+        client.get(sha256_of(b"good"), 1000)
+
+
 def test_a_late_answer_is_not_taken_for_the_next() -> None:
     program = "read(); read()\n" + line(result={"late": 1}) + line(id=2, result={"right": 1})
     with speaking(program) as client:

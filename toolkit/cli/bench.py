@@ -162,6 +162,10 @@ def _records(outcomes: list[Outcome]) -> list[ResultRecord]:
 
 
 def _show(outcomes: list[Outcome], as_json: bool) -> None:
+    for outcome in outcomes[1:] and outcomes:  # a single error is shown by who catches it
+        trace = getattr(outcome.error, "traceback", "")
+        if trace:
+            output.note(f"{outcome.target}:\n{trace}")
     if as_json:
         entries = [_entry(outcome) for outcome in outcomes]
         output.print_json({"schema": 1, "targets": entries})

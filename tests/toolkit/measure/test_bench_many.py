@@ -5,8 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from targets.inventory import Target
 from tests.kedge import assert_refused, kedge
 from tests.tiny_model import relu_model
+from toolkit.measure import bench_many as bench_many_module
 from toolkit.report.exit_code import gravest_exit_code
 
 DOWN = """
@@ -86,3 +90,28 @@ def test_the_gravest_code_wins() -> None:
     assert gravest_exit_code([9, 0, 6]) == 6
     assert gravest_exit_code([0, 9]) == 9
     assert gravest_exit_code([0]) == 0
+
+
+def test_a_bug_at_one_board_leaves_the_others_their_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(relu_model())
+    measurement = object()
+
+    def measure(_: Path, target: Target, *__: object) -> object:
+        if target.name == "odd":
+            raise KeyError("a bug")
+        return measurement
+
+    monkeypatch.setattr(bench_many_module, "bench", measure)
+    names = ("good", "odd", "better")
+    outcomes = bench_many_module.bench_many(path, [Target(name, "local") for name in names])
+
+    assert [outcome.target for outcome in outcomes] == list(names)
+    assert outcomes[0].measurement is outcomes[2].measurement is measurement
+    error = outcomes[1].error
+    assert isinstance(error, bench_many_module.BoardBugError)
+    assert (error.exit_code, str(error)) == (1, "KeyError: 'a bug'")
+    assert "in measure" in error.traceback
+    assert "report it" in error.hint

@@ -19,7 +19,7 @@ from device_agent.contract.codes import (
     UNSAFE_ROOT,
     IntegrityError,
 )
-from device_agent.contract.records import RecordError, read_value
+from device_agent.contract.records import RecordError, read_count, read_value
 from device_agent.contract.wire import (
     CHUNK_BYTES,
     MAX_LINE_BYTES,
@@ -100,18 +100,6 @@ def answers_of(name: str) -> Iterator[None]:
     except RecordError as error:
         message = f"{name}: an answer has another form than expected: {error}"
         raise AgentError(WIRE_CODE, message, _FORM_HINT) from error
-
-
-def whole_number(answer: Mapping[str, Any], name: str, most: int) -> int:
-    """Return a number from 0 to `most` of an answer.
-
-    Raises:
-        RecordError: It is absent, or something else.
-    """
-    number = int(read_value(int, answer.get(name), name))
-    if not 0 <= number <= most:
-        raise RecordError(f"{name}: expected 0 to {most}, found {number}")
-    return number
 
 
 def progress_of(event: Mapping[str, Any]) -> tuple[str, int, int]:
@@ -218,7 +206,7 @@ class AgentClient:
             self.damaged.add(sha256)
         with answers_of(self.name):
             path = str(read_value(str, state.get("path"), "path"))
-            offset = whole_number(state, "offset", size)
+            offset = read_count(state, "offset", size)
         if path:
             return path
         if offset > 0:
@@ -261,7 +249,7 @@ class AgentClient:
         """
         answer = self.call("get", {"sha256": sha256})
         with answers_of(self.name):
-            size = whole_number(answer, "size", most_bytes)
+            size = read_count(answer, "size", most_bytes)
         content = io.BytesIO()
         deadline = time.monotonic() + TRANSFER_TIMEOUT_S + size / SLOWEST_TRANSFER
         while content.tell() < size:

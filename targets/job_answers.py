@@ -14,7 +14,6 @@ from device_agent.contract.conditions import Conditions, conditions_from_json
 from device_agent.contract.measurement import ProcessRun, process_run_from_json
 from device_agent.contract.packed import unpack_times
 from device_agent.contract.records import RecordError, parse_json, read_record, read_value
-from targets.agent_client import MOST_FILE_BYTES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -123,7 +122,7 @@ def read_outputs(answer: Mapping[str, Any], most_samples: int, most_bytes: int) 
         if not file.shape or min(file.shape) < 0 or not 0 < file.shape[0] <= most_samples:
             raise RecordError(f"output {file.name} of the shape {file.shape[:8]}")
     size = sum(file.size_bytes for file in files)
-    if len(names) != len(files) or size > min(most_bytes, MOST_FILE_BYTES):
+    if len(names) != len(files) or size > most_bytes:
         raise RecordError(f"{len(files)} outputs of {size} bytes, expected at most {most_bytes}")
     return files
 

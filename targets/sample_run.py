@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from device_agent.contract.measurement import KernelClass, kernel_class_from_json
 from device_agent.contract.model_card import ModelCard, card_to_plain
-from device_agent.contract.records import RecordError, parse_json, read_value
+from device_agent.contract.records import RecordError, parse_json, read_count, read_value
 from device_agent.contract.state import RESET
-from targets.agent_client import whole_number
 
 if TYPE_CHECKING:
     import numpy as np
@@ -106,7 +105,7 @@ def sample_run(
     return SampleRun(
         kernel_class_from_json(answer.get("kernel_class")),
         tuple(map(_sample_answer, entries)),
-        whole_number(answer, "peak_rss_bytes", 1 << 62),
+        read_count(answer, "peak_rss_bytes", 1 << 62),
         outputs,
     )
 

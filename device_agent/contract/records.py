@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any, Dict, Tuple, Type, TypeVar, get_type_hints
+from typing import Any, Dict, Mapping, Tuple, Type, TypeVar, get_type_hints
 
 #: Deepest nesting of objects and lists; the deepest of our own messages has 7.
 MOST_DEPTH = 32
@@ -109,6 +109,18 @@ def read_value(hint: Any, value: Any, where: str) -> Any:
             raise _wrong(where, "an object", value)
         return {str(key): read_value(parts[1], entry, where) for key, entry in value.items()}
     return _read_plain(hint, value, where)
+
+
+def read_count(plain: Mapping[str, Any], name: str, most: int) -> int:
+    """Return a number from 0 to `most` in a JSON object.
+
+    Raises:
+        RecordError: It is absent, or something else.
+    """
+    number = int(read_value(int, plain.get(name), name))
+    if not 0 <= number <= most:
+        raise RecordError("{}: expected 0 to {}, found {}".format(name, most, number))
+    return number
 
 
 def _read_plain(hint: Any, value: Any, where: str) -> Any:

@@ -1,7 +1,4 @@
-"""Answers of jobs, read as a board sends them: checked in form, and bounded by what was requested.
-
-Every function raises `RecordError` for an answer of another form; see `answers_of`.
-"""
+"""Answers of jobs, read as a board sends them: checked in form, and bounded by what was requested."""
 
 from __future__ import annotations
 
@@ -64,7 +61,11 @@ class TensorFile:
 
 
 def read_run(plain: Any) -> ProcessRun:
-    """Read what a process of a benchmark reported."""
+    """Read what a process of a benchmark reported.
+
+    Raises:
+        RecordError: It has another form; the board is broken, or no agent of kedge.
+    """
     run = process_run_from_json(plain)
     if not 0 < run.sample_count <= MOST_SAMPLES or not 0 <= run.end_to_end_count <= MOST_SAMPLES:
         raise RecordError(f"expected 1 to {MOST_SAMPLES} samples, found {run.sample_count}")
@@ -88,6 +89,9 @@ def read_times(content: bytes, count: int | None = None) -> tuple[int, ...]:
     Args:
         content: File.
         count: Number of times, each longer than 0; `None` for any number of any values.
+
+    Raises:
+        RecordError: It has another form; the board is broken, or no agent of kedge.
     """
     if len(content) % _TIME_BYTES or (count is not None and len(content) != count * _TIME_BYTES):
         raise RecordError(f"a file of times has {len(content)} bytes")
@@ -98,7 +102,11 @@ def read_times(content: bytes, count: int | None = None) -> tuple[int, ...]:
 
 
 def read_conditions_file(content: bytes) -> tuple[Conditions, ...]:
-    """Read the file of the conditions of a run."""
+    """Read the file of the conditions of a run.
+
+    Raises:
+        RecordError: It has another form; the board is broken, or no agent of kedge.
+    """
     entries = parse_json(content)
     if not isinstance(entries, list):
         raise RecordError("expected a list of conditions")
@@ -112,6 +120,9 @@ def read_outputs(answer: Mapping[str, Any], most_samples: int, most_bytes: int) 
         answer: Answer of the job.
         most_samples: Number of samples that were sent.
         most_bytes: Largest size of all outputs together.
+
+    Raises:
+        RecordError: It has another form; the board is broken, or no agent of kedge.
     """
     outputs = read_value(list[Any], answer.get("outputs"), "outputs")
     files = [read_record(TensorFile, entry) for entry in outputs]
@@ -138,6 +149,9 @@ def read_tensors(
 
     Returns:
         Name of each tensor to an array of the type and shape that its file states.
+
+    Raises:
+        RecordError: It has another form; the board is broken, or no agent of kedge.
     """
     import numpy as np  # only who compares outputs needs it
 

@@ -1,4 +1,4 @@
-"""Answers of jobs, read as a board sends them: checked in form, and bounded by what was requested."""
+"""Answers of jobs as a board sends them: checked in form, and bounded by what was requested."""
 
 from __future__ import annotations
 

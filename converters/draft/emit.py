@@ -18,6 +18,7 @@ from converters.errors import ConversionError, HostDiskError
 from converters.model_file import ModelFile
 from converters.progress import Progress, Report
 from converters.sources.loaded_model import WHOLE_NUMBERS
+from converters.tflite.input_output_types import set_types
 from converters.tflite.inputs_outputs import rename_inputs_outputs
 from converters.tflite.reader import read_model
 from converters.tflite.unpacked import UnpackedModel
@@ -103,13 +104,14 @@ def convert_function(
     holder = tf.Module()
     holder.variables_of_function = variables
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function], holder)
-    _choose_numbers(converter, numbers, io)
+    _choose_numbers(converter, numbers)
     if calibration is not None and numbers != FLOAT32:
         # Keyed by name: an order of inputs is nowhere promised.
         converter.representative_dataset = lambda: _one_by_one(calibration, report)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     try:
-        return rename_inputs_outputs(bytes(converter.convert()))
+        content = bytes(converter.convert())
+        return rename_inputs_outputs(set_types(content, io) if numbers in _INTEGER else content)
     except tf.errors.ResourceExhaustedError as error:
         raise HostDiskError(
             f"the converter ran out of room: {_first_line(error)}", "Free space or memory."
@@ -122,15 +124,12 @@ def convert_function(
         ) from error
 
 
-def _choose_numbers(converter: Any, numbers: str, io: str) -> None:
+def _choose_numbers(converter: Any, numbers: str) -> None:
     if numbers == FLOAT32:
         return
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if numbers == F16:
         converter.target_spec.supported_types = [tf.float16]
-    if numbers in _INTEGER:
-        converter.inference_input_type = tf.dtypes.as_dtype(io)
-        converter.inference_output_type = tf.dtypes.as_dtype(io)
 
 
 def _one_by_one(samples: Samples, report: Report) -> Iterator[dict[str, Any]]:
@@ -159,9 +158,10 @@ def check_integer(model: ModelFile, io: str) -> None:
     # of uint8, or behind a kernel that dictates its scale (`converters.quantize.ranges`).
     unpacked = UnpackedModel(model.path.read_bytes())
     casts = {unpacked.name(tensor) for tensor in unpacked.border_casts()}
+    float_inputs = {unpacked.name(tensor) for tensor in unpacked.row_choosing_inputs()}
     whole_inputs = {i.name for i in model.inputs if i.scale is None and i.dtype in WHOLE_NUMBERS}
     for tensor in model.tensors:
-        if tensor.name in casts | whole_inputs:
+        if tensor.name in casts | whole_inputs | float_inputs:
             continue
         if tensor.dtype not in (*_INTEGER_DTYPES, io):
             raise ConversionError(
@@ -170,7 +170,7 @@ def check_integer(model: ModelFile, io: str) -> None:
                 _MIXED_HINT,
             )
     for spec in (*model.inputs, *model.outputs):
-        if spec.scale is None and spec.dtype in WHOLE_NUMBERS:
+        if spec.name in float_inputs or spec.scale is None and spec.dtype in WHOLE_NUMBERS:
             continue
         if spec.dtype != io or spec.scale is None:
             raise ConversionError(

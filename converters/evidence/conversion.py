@@ -134,6 +134,9 @@ class Conversion:
     evidence_sha256: str = ""
     """Digest of the request and of all other fields of conversion.json: an equal request whose
     evidence has this digest is not converted again. "" where code of the user's own decides."""
+    input_rounding: Drop | None = None
+    """Loss of the original model on test samples that are rounded as the inputs of the file round
+    them; None where the rounding changes none of these samples."""
     schema: int = field(default=SCHEMA)
     """Version of conversion.json."""
 
@@ -253,6 +256,7 @@ def _from_plain(plain: dict[str, Any], folder: Path) -> Conversion:
         "step_records": tuple(StepRecord(**r) for r in plain.get("step_records", ())),
         "scores": tuple(_with_pair(Score, s) for s in plain.get("scores", ())),
         "drops": tuple(_with_pair(Drop, d) for d in plain.get("drops", ())),
+        "input_rounding": plain.get("input_rounding") and _with_pair(Drop, plain["input_rounding"]),
         "cost": _cost(plain.get("cost")),
         "budget": _budget(plain.get("budget")),
         "attempts": tuple(_attempt(a) for a in plain.get("attempts", ())),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ from converters.data.dataset import VALIDATION, Samples
 from converters.data.fields import select_field
 from converters.data.split import balanced_choice
 from converters.judge.evaluate import ModelAnswers
+from converters.judge.input_rounding import round_inputs
 from converters.judge.metric import share_lost
 from converters.sources.inputs_outputs import Probabilities
+from converters.tensor_spec import TensorSpec
 from converters.tflite.quantization import dequantize_outputs, quantize_inputs
 from converters.tflite.reader import read_model
 from converters.tflite.run import run_model
@@ -52,9 +55,10 @@ class Judge:
         self, content: bytes, samples: Samples, probabilities: Probabilities, seed: int
     ) -> None:
         rows = balanced_choice(samples.labels, _SAMPLES, seed)
+        self._content = content
         self._samples, self._batch = samples.subset(rows), samples.batch(rows)
         self._probabilities = probabilities
-        self._expected = self._answers(content)
+        self._expected = self._answers(content, self._batch)
         self.accuracy = self._share_right(self._expected)
 
     def __call__(self, content: bytes) -> Fidelity:
@@ -63,19 +67,29 @@ class Judge:
         Raises:
             ConversionError: The runtime cannot run the file.
         """
-        answers = self._answers(content)
+        return self._fidelity(self._answers(content, self._batch))
+
+    def of_rounded_inputs(self, inputs: Sequence[TensorSpec]) -> Fidelity:
+        """Compare the float file with itself on inputs that are rounded as those of another file.
+
+        Args:
+            inputs: Inputs of the other file.
+        """
+        return self._fidelity(self._answers(self._content, round_inputs(inputs, self._batch)))
+
+    def _fidelity(self, answers: Array) -> Fidelity:
         of_each = [
             sqnr_db(select_field(self._expected, name), select_field(answers, name))
             for name in self._samples.task.names or ("",)
         ]
         return Fidelity(self._share_right(answers), min(of_each))
 
-    def _answers(self, content: bytes) -> Array:
+    def _answers(self, content: bytes, batch: Array) -> Array:
         with tempfile.TemporaryDirectory(prefix="kedge-") as folder:
             path = Path(folder) / "model.tflite"
             path.write_bytes(content)
             model = read_model(path)
-            inputs = quantize_inputs(model.inputs, self._batch)
+            inputs = quantize_inputs(model.inputs, batch)
             answers = run_model(path, inputs, reset=model.reset)
         return dequantize_outputs(model.outputs, answers, self._samples.task.names)
 

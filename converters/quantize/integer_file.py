@@ -7,19 +7,19 @@ names are internal to TensorFlow; its version is pinned, so they cannot move.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.lite.python.convert import mlir_quantize
 from tensorflow.lite.python.optimize.calibrator import Calibrator
-from tensorflow.lite.python.util import modify_model_io_type
 
 from converters.data.dataset import Samples
 from converters.errors import ConversionError
 from converters.progress import Progress, Report
 from converters.quantize.calibrate import Ranges
+from converters.tflite.input_output_types import set_types
 from converters.tflite.quantization import quantize_inputs
 from converters.tflite.unpacked import UnpackedModel
 
@@ -27,7 +27,13 @@ _REPORT_EVERY = 50
 _HINT = "Report the model; until then use the recipe ptq_dynamic, which needs no ranges."
 
 
-def int8_file(content: bytes, ranges: Ranges, io: str, floats: Iterable[str] = ()) -> bytes:
+def int8_file(
+    content: bytes,
+    ranges: Ranges,
+    io: str,
+    floats: Iterable[str] = (),
+    float_inputs: Collection[str] = (),
+) -> bytes:
     """Quantize a float .tflite to 8 bits.
 
     Args:
@@ -35,6 +41,8 @@ def int8_file(content: bytes, ranges: Ranges, io: str, floats: Iterable[str] = (
         ranges: Position of each activation's tensor to its lowest and highest number.
         io: Type of the file's inputs and outputs: "int8" or "uint8".
         floats: Names of tensors whose operators stay in floats.
+        float_inputs: Names of inputs that stay floats. Inputs that only choose rows of a table stay
+            floats anyway.
 
     Raises:
         ConversionError: TensorFlow's quantizer refuses the model.
@@ -42,9 +50,10 @@ def int8_file(content: bytes, ranges: Ranges, io: str, floats: Iterable[str] = (
     model = UnpackedModel(content)
     for tensor, (low, high) in ranges.items():
         model.set_range(tensor, low, high)
-    float_names, io_type = set(floats), tf.dtypes.as_dtype(io)
+    choosing = {model.name(tensor) for tensor in model.row_choosing_inputs()}
+    float_names, kept_inputs = set(floats), choosing | set(float_inputs)
     # The quantizer supports inputs and outputs of floats and of int8; floats become other types.
-    quantizer_type = io_type if io_type == tf.int8 else tf.float32
+    quantizer_type = tf.int8 if io == "int8" and not kept_inputs else tf.float32
     try:
         quantized = mlir_quantize(
             model.pack(),
@@ -53,11 +62,9 @@ def int8_file(content: bytes, ranges: Ranges, io: str, floats: Iterable[str] = (
             output_data_type=quantizer_type,
             denylisted_nodes=float_names or None,
         )
-        return bytes(
-            quantized
-            if quantizer_type == io_type
-            else modify_model_io_type(quantized, io_type, io_type)
-        )
+        if quantizer_type == tf.int8:
+            return bytes(quantized)
+        return set_types(bytes(quantized), io, kept_inputs)
     except Exception as error:  # MLIR may raise anything; its errors have no common class.
         raise _refusal(error) from error
 
@@ -76,6 +83,7 @@ def int16_file(content: bytes, samples: Samples, report: Report) -> bytes:
     model = UnpackedModel(content)
     # This quantizer rounds a shared bias only once, with the scale of one of the ops that use it.
     model.part_vectors()
+    model.keep_rows_positive()
     content = model.pack()
     io_type, inner_type, bias_type = tf.int16, tf.int16, tf.int64
     try:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from converters.draft.draft import MIXED, W8A8, Draft, Materials
 from converters.errors import ConversionError
 from converters.progress import Progress, Report
+from converters.quantize.alternatives import measure_alternatives, name_alternatives
 from converters.quantize.edge_quantizer import add_int16_layers
 from converters.quantize.fidelity import Fidelity, Judge
 from converters.quantize.float_file import float_file
@@ -76,8 +77,10 @@ def quantize_mixed(draft: Draft, step: MixedW8A8, materials: Materials) -> Draft
     judge = make_judge(content, materials)
     prepared = prepare(content, step, materials, judge)
 
+    float_inputs: tuple[str, ...] = ()
+
     def quantize(floats: Sequence[str]) -> bytes:
-        return int8_file(prepared.content, prepared.ranges, step.io, floats)
+        return int8_file(prepared.content, prepared.ranges, step.io, floats, float_inputs)
 
     eight_bits = quantize(())
     only_floats = float_ops(eight_bits)
@@ -85,7 +88,10 @@ def quantize_mixed(draft: Draft, step: MixedW8A8, materials: Materials) -> Draft
     within = _within(judge, step.max_drop)
     table: tuple[Sensitivity, ...] = ()
     mixture = Mixture(eight_bits, (), (), whole)
+    of_inputs = _input_loss(eight_bits, judge)
     if not within(whole):
+        if of_inputs > step.max_drop / 2:
+            float_inputs = _float_input_names(prepared.content)
         table = measure_sensitivities(prepared, quantize, judge, materials.report)
         floats, reached = choose_float_layers(table, lambda floats: judge(quantize(floats)), within)
         mixture = Mixture(quantize(floats), floats, (), reached)
@@ -95,6 +101,8 @@ def quantize_mixed(draft: Draft, step: MixedW8A8, materials: Materials) -> Draft
         "max_drop": step.max_drop,
         "drop_all_int8": round(judge.accuracy - whole.accuracy, 4),
         "drop": round(judge.accuracy - mixture.reached.accuracy, 4),
+        "drop_of_input_rounding": round(of_inputs, 4),
+        "inputs_in_floats": list(float_inputs),
         "layers_in_int16": [vars(row) for row in table if row.layer in mixture.int16],
         "layers_in_floats": [vars(row) for row in table if row.layer in mixture.floats],
         "layers": [vars(row) for row in table],
@@ -103,11 +111,13 @@ def quantize_mixed(draft: Draft, step: MixedW8A8, materials: Materials) -> Draft
     return replace(
         draft_after,
         content=mixture.content,
-        numbers=MIXED if mixture.floats or mixture.int16 or only_floats else W8A8,
+        numbers=MIXED if mixture.floats or mixture.int16 or only_floats or float_inputs else W8A8,
         io=step.io,
         warnings=draft_after.warnings
         + _float_op_warnings(only_floats)
-        + _mixture_warnings(table, mixture, judge, whole, step.max_drop),
+        + _input_warnings(float_inputs, of_inputs)
+        + _mixture_warnings(table, mixture, judge, whole)
+        + _budget_warnings(content, mixture, judge, step.max_drop, materials),
     )
 
 
@@ -227,7 +237,6 @@ def _mixture_warnings(
     mixture: Mixture,
     judge: Judge,
     whole: Fidelity,
-    max_drop: float,
 ) -> tuple[str, ...]:
     sentences = [
         _name_layers(table, layers, how)
@@ -240,13 +249,41 @@ def _mixture_warnings(
     if not sentences:
         return ()
     lost = judge.accuracy - mixture.reached.accuracy
-    warnings: tuple[str, ...] = (
+    return (
         f"{'; '.join(sentences)}; on the validation samples {judge.accuracy - whole.accuracy:.1%} "
         f"would be lost with all in 8 bits, and {lost:.1%} is lost so",
     )
-    if not _within(judge, max_drop)(mixture.reached):
-        warnings += (f"the budget of {max_drop:.1%} is not held even so: use the recipe ptq_w8a16",)
-    return warnings
+
+
+def _budget_warnings(
+    content: bytes, mixture: Mixture, judge: Judge, max_drop: float, materials: Materials
+) -> tuple[str, ...]:
+    if _within(judge, max_drop)(mixture.reached):
+        return ()
+    others = name_alternatives(measure_alternatives(content, materials, judge))
+    return (f"the budget of {max_drop:.1%} is not held even so; {others}",)
+
+
+def _input_loss(content: bytes, judge: Judge) -> float:
+    """Accuracy that the rounding of the inputs alone loses, 0-1, as `Fidelity` counts it."""
+    model = UnpackedModel(content)
+    specs = [model.spec(tensor) for tensor in model.inputs]
+    return judge.accuracy - judge.of_rounded_inputs(specs).accuracy
+
+
+def _float_input_names(content: bytes) -> tuple[str, ...]:
+    model = UnpackedModel(content)
+    return tuple(model.name(tensor) for tensor in model.inputs if model.is_float(tensor))
+
+
+def _input_warnings(names: Sequence[str], loss: float) -> tuple[str, ...]:
+    if not names:
+        return ()
+    what = f"the input {names[0]!r}" if len(names) == 1 else f"the inputs {', '.join(names)}"
+    return (
+        f"{what} stays floats: its rounding to 8 bits alone would lose {loss:.1%} on the "
+        "validation samples",
+    )
 
 
 def _name_layers(table: Sequence[Sensitivity], layers: Sequence[str], how: str) -> str:

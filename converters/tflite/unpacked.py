@@ -131,6 +131,51 @@ class UnpackedModel:
             if self.op(operator) == "CAST" and not self.is_float(int(operator.inputs[0]))
         ]
 
+    def row_choosing_inputs(self) -> list[int]:
+        """Return the positions of the float inputs that only choose rows of a table.
+
+        A CAST makes whole numbers of them, so that rounding them would choose other rows.
+        """
+        choosing = {
+            int(operator.inputs[0])
+            for operator in self.operators
+            if self.op(operator) == "CAST" and not self.is_float(int(operator.outputs[0]))
+        }
+        readers = Counter(int(i) for operator in self.operators for i in operator.inputs)
+        return [i for i in self.inputs if self.is_float(i) and i in choosing and readers[i] == 1]
+
+    def keep_rows_positive(self) -> None:
+        """Let ids choose rows at once, without the count from the end that negative ids have.
+
+        Keras 3 computes `id < 0 ? id + rows : id` before it takes the rows.
+        """
+        made_by = {int(o): op for op in self.operators for o in op.outputs}
+        for operator in self.operators:
+            select = made_by.get(int(operator.inputs[1])) if self.op(operator) == "GATHER" else None
+            if select is None or self.op(select) not in ("SELECT", "SELECT_V2"):
+                continue
+            is_negative, from_end, ids = (int(i) for i in select.inputs)
+            less, add = made_by.get(is_negative), made_by.get(from_end)
+            if (less is not None and self.op(less) == "LESS" and int(less.inputs[0]) == ids) and (
+                add is not None and self.op(add) == "ADD" and ids in map(int, add.inputs)
+            ):
+                operator.inputs = [int(operator.inputs[0]), ids]
+        self._remove_unused()
+
+    def _remove_unused(self) -> None:
+        """Remove operators whose outputs nobody takes."""
+        while True:
+            used = {*self.outputs, *(int(i) for op in self.operators for i in op.inputs)}
+            needed = [op for op in self.operators if any(int(o) in used for o in op.outputs)]
+            if len(needed) == len(self.operators):
+                break
+            self.operators[:] = needed
+        codes = self.model.operatorCodes
+        places = sorted({operator.opcodeIndex for operator in self.operators})
+        for operator in self.operators:
+            operator.opcodeIndex = places.index(operator.opcodeIndex)
+        codes[:] = [codes[place] for place in places]
+
     def set_range(self, tensor: int, low: float, high: float) -> None:
         """Note the lowest and highest number of a tensor, as calibration does."""
         range_ = schema.QuantizationParametersT()

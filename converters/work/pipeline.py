@@ -43,6 +43,7 @@ from converters.evidence.model_toml import write_model_toml
 from converters.judge.budget import judge_budget
 from converters.judge.evaluate import Judgement, judge_file, warnings_of
 from converters.judge.input_range import range_warnings
+from converters.judge.input_rounding import input_rounding_drop, input_rounding_warnings
 from converters.judge.own_answers import with_own_answers
 from converters.judge.paired import worst
 from converters.judge.score import FILE, ORIGINAL
@@ -123,6 +124,7 @@ def _convert(
         return None
     model = maker.model_file()
     judgement = judge_file(source, model, samples, report)
+    rounding = input_rounding_drop(source, model, samples[TEST])
     golden = golden_inputs(source, model, samples[TEST], request.seed)
     write_golden(work / GOLDEN_NAME, replace(golden, own_labels=TEST in dataset.unlabelled))
     if request.keep_keras and result.keras is not None:
@@ -140,10 +142,12 @@ def _convert(
             *data_warnings(dataset, samples, source.classes_of_outputs),
             *range_warnings(source, samples),
             *warnings_of(source, judgement, request.data),
+            *input_rounding_warnings(rounding, model),
             *_warnings(request, result),
             *write_model_toml(work, request.out, card),
         ),
         attempts=attempts,
+        input_rounding=rounding,
         files=_file_digests(work),
     )
     write_conversion(conversion, request_digest(request, recipe))

@@ -78,9 +78,40 @@ def picture(folder: Path) -> None:
     save(folder, "picture.keras", model, pixels, digits.target)
 
 
+def float_words(folder: Path) -> None:
+    """Numbers of words as floats, which an 8-bit input would round to other words."""
+    mood = random.normal(size=500)
+    words = random.integers(1, 500, (1500, 12))
+    start = keras.Input((12,))
+    hidden = layers.GlobalAveragePooling1D()(layers.Embedding(500, 16)(start))
+    model = keras.Model(start, layers.Dense(2, activation="softmax")(hidden))
+    save(folder, "float_words.keras", model, words, (mood[words].sum(axis=1) > 0).astype("int64"))
+
+
+def table(folder: Path) -> None:
+    """Columns that differ by 8 powers of ten, and their normalization inside the model."""
+    u = random.normal(size=(2000, 5))
+    x = (u * [1e-3, 1, 50, 1e3, 1e5]).astype("float32")
+    y = (u[:, 0] + u[:, 1] * u[:, 2] + 0.5 * u[:, 3] - u[:, 4]) > 0
+    norm = layers.Normalization()
+    norm.adapt(x[:-300])
+    widths = (32, 32)
+    model = keras.Sequential(
+        [
+            keras.Input((5,)),
+            norm,
+            *(layers.Dense(width, activation="relu") for width in widths),
+            layers.Dense(2, activation="softmax"),
+        ]
+    )
+    save(folder, "table.keras", model, x, y.astype("int64"))
+
+
 if __name__ == "__main__":
     place = Path(sys.argv[1])
     text(keras, place, "text.keras")
     text(tf_keras, place, "old_text.h5")
     recommendation(place)
     picture(place)
+    float_words(place)
+    table(place)

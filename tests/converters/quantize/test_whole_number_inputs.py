@@ -92,3 +92,32 @@ def test_fractions_are_no_word_numbers(models: Path, tmp_path: Path) -> None:
     )
     with pytest.raises(ConversionError, match="the model takes int32: whole numbers"):
         convert(request)
+
+
+@pytest.mark.parametrize("recipe", ["ptq_w8a8", "mixed_w8a8", "qat_w8a8"])
+def test_word_numbers_as_floats_are_not_rounded(models: Path, tmp_path: Path, recipe: str) -> None:
+    conversion = convert_model(models, "float_words.keras", recipe, tmp_path)
+    assert [(spec.dtype, spec.scale) for spec in conversion.inputs] == [("float32", None)]
+    assert conversion.outputs[0].dtype == "int8"
+    assert lost(conversion) < 0.03
+    assert conversion.input_rounding is None
+
+
+def test_a_recipe_that_must_round_the_input_tells_what_that_costs(
+    models: Path, tmp_path: Path
+) -> None:
+    conversion = convert_model(models, "table.keras", "ptq_w8a8", tmp_path)
+    assert conversion.input_rounding is not None
+    assert conversion.input_rounding.fraction > 0.1
+    (note,) = [w for w in conversion.warnings if "rounding of the input" in w]
+    assert f"{conversion.input_rounding.fraction:.1%}" in note
+
+
+def test_mixed_keeps_an_input_in_floats_where_its_rounding_costs_too_much(
+    models: Path, tmp_path: Path
+) -> None:
+    conversion = convert_model(models, "table.keras", "mixed_w8a8", tmp_path)
+    assert conversion.inputs[0].dtype == "float32"
+    assert lost(conversion) < 0.02
+    assert any("stays floats" in warning for warning in conversion.warnings)
+    assert not any("ptq_w8a16" in warning for warning in conversion.warnings)

@@ -16,7 +16,7 @@ from toolkit.report import words
 
 if TYPE_CHECKING:
     from toolkit.results.record import ResultRecord
-    from toolkit.results.store import ResultStore
+    from toolkit.results.store import ResultList, ResultStore
 
 
 @click.group("results", cls=CommandGroup, invoke_without_command=True)
@@ -48,13 +48,16 @@ def list_results(name: str | None, last: int, as_json: bool) -> None:
     kedge results list --on pi
     """
     with _store() as store:
-        lines = store.lines(name, last)
+        listing = store.list_results(name, last)
+    lines = listing.lines
     if as_json:
         output.print_json({"schema": 1, "results": [vars(line) for line in lines]})
-        return
+        return _raise_damage(listing)
     if not lines:
-        output.note(f"no results{f' of {name}' if name else ''} yet: kedge bench FILE --on NAME")
-        return
+        if not listing.damage:
+            whose = f" of {name}" if name else ""
+            output.note(f"no results{whose} yet: kedge bench FILE --on NAME")
+        return _raise_damage(listing)
     rows = [
         [
             str(line.id),
@@ -71,6 +74,7 @@ def list_results(name: str | None, last: int, as_json: bool) -> None:
     columns = ["result", "taken at (UTC)", "target", "model", "threads", "mode", "median"]
     details = ("threads", "mode", "taken at (UTC)")
     output.table("", [*columns, "verdict"], rows, details)
+    return _raise_damage(listing)
 
 
 @command.command("show")
@@ -114,20 +118,23 @@ def export(numbers: tuple[int, ...], file: Path, as_csv: bool, as_markdown: bool
 
     if as_csv and as_markdown:
         raise click.UsageError("choose one of --csv and --markdown")
+    listing = None
     with _store() as store:
         if as_csv or as_markdown:
-            lines = store.lines_of(numbers) if numbers else store.lines(limit=None)
-            text = csv_text(lines) if as_csv else markdown_text(lines)
+            listing = store.list_results(limit=None, numbers=numbers)
+            text = (csv_text if as_csv else markdown_text)(listing.lines)
         elif len(numbers) == 1:
             text = json_text(plain_samples(store.load(numbers[0])))
         else:
             raise click.UsageError("JSON holds one result: name one, or take --csv or --markdown")
     if str(file) == "-":
         output.say(text.rstrip("\n"))
-        return
-    write_export(file, text)
-    what = "results" if as_csv or as_markdown else f"result {numbers[0]}"
-    output.say(f"wrote {what} to {file}")
+    else:
+        write_export(file, text)
+        what = "results" if as_csv or as_markdown else f"result {numbers[0]}"
+        output.say(f"wrote {what} to {file}")
+    if listing is not None:
+        _raise_damage(listing)
 
 
 @command.command("delete")
@@ -140,14 +147,17 @@ def delete(numbers: tuple[int, ...], yes: bool) -> None:
     kedge results delete 12 13
     """
     with _store() as store:
-        lines = store.lines_of(numbers)
-        for line in lines:
+        listing = store.list_results(limit=None, numbers=numbers)
+        for line in listing.lines:
             model = f"{Path(line.model).name} {line.model_sha256[:8]}"
             output.note(f"{line.id}  {line.taken_at}  {line.target}  {model}  {line.verdict}")
+        for damage in listing.damage.values():
+            output.note(damage)
+        ids = [*(line.id for line in listing.lines), *listing.damage]
         if not yes:
-            click.confirm(f"Delete {len(lines)} of the results?", abort=True, err=True)
-        store.delete([line.id for line in lines])
-    output.say(f"deleted {', '.join(str(line.id) for line in lines)}")
+            click.confirm(f"Delete {len(ids)} of the results?", abort=True, err=True)
+        store.delete(ids)
+    output.say(f"deleted {', '.join(map(str, ids))}")
 
 
 def keep(project: Path, records: Sequence[ResultRecord]) -> None:
@@ -162,6 +172,22 @@ def keep(project: Path, records: Sequence[ResultRecord]) -> None:
         numbers = store.save(records)
     if numbers:
         output.note("kept as result " + ", ".join(map(str, numbers)))
+
+
+def _raise_damage(listing: ResultList) -> None:
+    """Name the damaged results, once the others are shown.
+
+    Raises:
+        ResultStoreError: There are damaged ones.
+    """
+    from toolkit.results.database import ResultStoreError
+
+    if listing.damage:
+        numbers = " ".join(map(str, listing.damage))
+        raise ResultStoreError(
+            "\n".join(listing.damage.values()),
+            f"The other results can be used; to remove them: kedge results delete {numbers}",
+        )
 
 
 @contextmanager

@@ -28,7 +28,7 @@ def plain_result(result: StoredResult) -> dict[str, Any]:
 def plain_samples(result: StoredResult) -> dict[str, Any]:
     """Return a result with all its samples, for another program; `results export` writes it."""
     from device_agent.contract.measurement import to_json
-    from toolkit.results.store import SCHEMA
+    from toolkit.results.database import SCHEMA
 
     return {
         "schema": SCHEMA,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from targets.file_edit import replace_file
-from toolkit.results.store import ResultStoreError
+from toolkit.results.database import ResultStoreError
 
 
 def json_text(document: Mapping[str, Any]) -> str:

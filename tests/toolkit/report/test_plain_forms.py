@@ -56,7 +56,7 @@ def test_of_a_comparison() -> None:
 def test_of_results(tmp_path: Path) -> None:
     with open_results(tmp_path) as store:
         store.save(records_of_measurement(measurement(SAMPLES)))
-        (line,) = store.lines()
+        (line,) = store.list_results().lines
         exported = plain_samples(store.load(line.id))
 
     assert_documented([vars(line)])

@@ -14,16 +14,11 @@ import pytest
 
 from tests.targets.small_disk import small_disk
 from tests.toolkit.measurements import measurement
+from toolkit.project import FOLDER
 from toolkit.report.record import records_of_measurement
 from toolkit.report.stored_result import plain_samples
-from toolkit.results.store import (
-    FOLDER,
-    NAME,
-    SCHEMA,
-    ResultDiskError,
-    ResultStoreError,
-    open_results,
-)
+from toolkit.results.database import NAME, SCHEMA, ResultDiskError, ResultStoreError
+from toolkit.results.store import open_results
 
 SAMPLES = [[100_000 + 7 * process + sample for sample in range(60)] for process in range(6)]
 
@@ -74,7 +69,7 @@ def first_store(tmp_path: Path) -> Path:
 
 def test_a_store_of_schema_1_is_read_and_computed_again(first_store: Path) -> None:
     with open_results(first_store) as store:
-        lines = store.lines()
+        lines = store.list_results().lines
         assert {line.mode for line in lines} == {""}
         found = [store.load(line.id) for line in lines]
     assert [line.threads for line in lines] == [2, 1]
@@ -92,7 +87,7 @@ def test_new_results_go_beside_those_of_schema_1(first_store: Path) -> None:
     with open_results(first_store) as store:
         (number,) = store.save(records_of_measurement(measurement(SAMPLES)))
     with open_results(first_store) as store:
-        assert [line.id for line in store.lines()] == [number, 2, 1]
+        assert [line.id for line in store.list_results().lines] == [number, 2, 1]
         assert store.load(1).line.target == "here"
 
 
@@ -100,9 +95,9 @@ def test_the_newest_result_is_listed_first_and_by_target(tmp_path: Path) -> None
     with open_results(tmp_path) as store:
         for target in ("pi", "jetson", "pi"):
             store.save(records_of_measurement(measurement(SAMPLES, target)))
-        assert [line.id for line in store.lines()] == [3, 2, 1]
-        assert [line.id for line in store.lines("pi")] == [3, 1]
-        assert [line.id for line in store.lines(limit=1)] == [3]
+        assert [line.id for line in store.list_results().lines] == [3, 2, 1]
+        assert [line.id for line in store.list_results("pi").lines] == [3, 1]
+        assert [line.id for line in store.list_results(limit=1).lines] == [3]
 
 
 def test_a_store_of_a_newer_kedge_is_refused_and_left_alone(tmp_path: Path) -> None:
@@ -139,30 +134,6 @@ def test_a_number_that_no_result_has_is_told(number: int, tmp_path: Path) -> Non
     assert "kedge results" in caught.value.hint
 
 
-@pytest.mark.parametrize(
-    "harm",
-    [
-        "UPDATE result SET document = '{' WHERE id = 1",
-        "UPDATE run SET record = '{}' WHERE result_id = 1",
-        "UPDATE run SET samples = x'00' WHERE result_id = 1",
-        "UPDATE run SET samples = (SELECT samples FROM run WHERE result_id = 2 AND number = 0) "
-        "WHERE result_id = 1",
-        "DELETE FROM run WHERE result_id = 1",
-    ],
-)
-def test_a_damaged_result_is_named_and_the_others_stay(harm: str, tmp_path: Path) -> None:
-    with open_results(tmp_path) as store:
-        for samples in (SAMPLES, [[*one, 1] for one in SAMPLES]):
-            store.save(records_of_measurement(measurement(samples)))
-    with sqlite3.connect(tmp_path / FOLDER / NAME) as database:
-        database.execute(harm)
-    with open_results(tmp_path) as store:
-        with pytest.raises(ResultStoreError, match="result 1 .* is damaged"):
-            store.load(1)
-        assert len(store.load(2).runs) == 6
-        assert len(store.lines()) == 2
-
-
 def test_a_full_disk_is_named_and_what_was_kept_stays(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "size=262144"):
         project = tmp_path / "disk"
@@ -176,7 +147,7 @@ def test_a_full_disk_is_named_and_what_was_kept_stays(tmp_path: Path) -> None:
                 kept += 1
         assert refused.value.exit_code == 6
         with open_results(project) as store:
-            assert len(store.lines()) == kept > 0
+            assert len(store.list_results().lines) == kept > 0
             assert len(store.load(kept).runs) == 6
 
 
@@ -208,8 +179,9 @@ def test_two_writers_at_once_lose_nothing(tmp_path: Path) -> None:
     writers = [subprocess.Popen(command, cwd=root) for _ in range(3)]
     assert [writer.wait(timeout=120) for writer in writers] == [0, 0, 0]
     with open_results(tmp_path) as store:
-        assert len(store.lines(limit=100)) == 30
-        assert all(len(store.load(line.id).runs) == 6 for line in store.lines(limit=100))
+        assert len(store.list_results(limit=100).lines) == 30
+        lines = store.list_results(limit=100).lines
+        assert all(len(store.load(line.id).runs) == 6 for line in lines)
 
 
 def test_an_export_is_json_with_the_samples(tmp_path: Path) -> None:

@@ -36,6 +36,9 @@ MODEL_TOML = "model.toml"
 #: Name of the file that a conversion writes beside one that a person edited.
 NEW_MODEL_TOML = "model.toml.new"
 
+#: Largest size of a file of labels; those of ImageNet's 21,841 classes take half a MiB.
+_MOST_LABEL_BYTES = 16 << 20
+
 _HINT = "Correct the line; docs/run.md describes every key."
 _SIGNED = "# Written by kedge; edit it, and the next conversion leaves it alone. "
 _HEADER = re.compile(r"\s*\[[^\[\]]+\]\s*(#.*)?\Z")
@@ -108,13 +111,32 @@ def _with_labels(plain: dict[str, Any], folder: Path) -> dict[str, Any]:
             raise CardError(where, "give labels or labels_file, not both")
         if not isinstance(file, str):
             raise CardError(where, f"must be the name of a text file, found {file!r}")
-        try:
-            labels = (folder / file).read_text(encoding="utf-8").rstrip("\n").split("\n")
-        except (OSError, ValueError) as error:
-            raise CardError(where, f"{folder / file} cannot be read: {error}") from error
         del entry[key]
-        entry["labels"] = labels
+        entry["labels"] = _read_labels(folder, file, where)
     return plain
+
+
+def _read_labels(folder: Path, file: str, where: tuple[str, ...]) -> list[str]:
+    """Read a file of labels, which a stranger may have named: only one that came with the card."""
+    path = folder / file
+    try:
+        is_outside = not path.resolve().is_relative_to(folder.resolve())
+        is_odd = path.exists() and not path.is_file()
+        if is_outside or is_odd or path.stat().st_size > _MOST_LABEL_BYTES:
+            text = None
+        else:
+            text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError, RuntimeError) as error:
+        raise CardError(where, f"{path} cannot be read: {error}") from error
+    if is_outside:
+        reason = f"leads out of the folder of {MODEL_TOML}: put a copy of the file there"
+    elif is_odd:
+        reason = "is no file"
+    else:
+        reason = f"is larger than {_MOST_LABEL_BYTES >> 20} MiB"
+    if text is None:
+        raise CardError(where, f"{file!r} {reason}")
+    return text.rstrip("\n").split("\n")
 
 
 def line_of(text: str, where: Sequence[str]) -> int:

@@ -34,8 +34,8 @@ _OPTIONAL: dict[str, type] = {
 }
 
 
-def read_document(text: str) -> dict[str, Any]:
-    """Read the document of a result.
+def parse_document(text: str) -> dict[str, Any]:
+    """Parse the document of a result.
 
     Args:
         text: Content of the column.

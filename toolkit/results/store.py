@@ -30,7 +30,7 @@ from toolkit.results.database import (
     open_database,
     translate_database_errors,
 )
-from toolkit.results.document import mode_of, read_document
+from toolkit.results.document import mode_of, parse_document
 from toolkit.results.field_types import wrong_field
 from toolkit.results.record import ResultRecord
 from toolkit.results.stored_runs import pack_series, read_runs
@@ -211,7 +211,7 @@ class ResultStore:
         try:
             if wrong := wrong_field(line):
                 raise ValueError(wrong)
-            return StoredResult(line, read_document(row[-1]), read_runs(runs, series))
+            return StoredResult(line, parse_document(row[-1]), read_runs(runs, series))
         except ValueError as error:
             raise ResultStoreError(self._damage(number, str(error)), _rest(number)) from error
 

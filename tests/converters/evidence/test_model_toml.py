@@ -1,5 +1,6 @@
 """`model.toml`: what is refused, with its line; what a conversion writes and leaves alone."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,51 @@ def test_labels_may_have_a_file_of_their_own(key: str, tmp_path: Path) -> None:
         read(tmp_path, f'{start}{key} = "absent.txt"')
     with pytest.raises(ModelTomlError, match="not both"):
         read(tmp_path, GOOD + 'labels_file = "names.txt"')
+
+
+@pytest.mark.parametrize("key", ["labels", "labels_file"])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("/etc/hostname", "leads out of the folder"),
+        ("../names.txt", "leads out of the folder"),
+        ("below/../../names.txt", "leads out of the folder"),
+        ("link.txt", "leads out of the folder"),
+        ("/proc/self/environ", "leads out of the folder"),
+        ("/dev/zero", "leads out of the folder"),
+        ("fifo", "is no file"),
+        ("below", "is no file"),
+        (".", "is no file"),
+        ("loop.txt", "cannot be read"),
+        ("large.txt", "is larger than 16 MiB"),
+    ],
+)
+def test_labels_come_from_the_folder_of_the_card(
+    key: str, name: str, said: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    (folder / "below").mkdir(parents=True)
+    (tmp_path / "names.txt").write_text("eins\nzwei\ndrei\n")
+    (folder / "link.txt").symlink_to("../names.txt")
+    (folder / "loop.txt").symlink_to("loop.txt")
+    os.mkfifo(folder / "fifo")
+    with (folder / "large.txt").open("wb") as large:
+        large.truncate(1 << 30)
+    start = GOOD[: GOOD.index("labels =")]
+
+    with pytest.raises(ModelTomlError, match=said) as refused:
+        read(folder, f'{start}{key} = "{name}"')
+    assert refused.value.exit_code == 3
+
+
+def test_labels_may_lie_in_a_folder_below_the_card(tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "names.txt").write_text("eins\nzwei\ndrei\n")
+    (tmp_path / "link.txt").symlink_to("below/names.txt")
+    start = GOOD[: GOOD.index("labels =")]
+
+    for name in ("below/names.txt", "./below/names.txt", "link.txt"):
+        assert len(read(tmp_path, f'{start}labels = "{name}"').output("scores").labels) == 3
 
 
 @pytest.mark.parametrize(

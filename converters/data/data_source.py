@@ -43,7 +43,7 @@ def open_dataset(path: Path, form: InputForm, image_range: str, seed: int) -> Da
     function = user_function_at(path)
     if function is not None:
         _refuse_range(path, image_range)
-        return check_sample_counts(open_module(function, path, form))
+        return check_sample_counts(open_module(function, path, form), form.trains)
     kind = kind_of_data(path, image_range)
     if kind == ARRAYS:
         return check_sample_counts(open_arrays(path, form), form.trains)

@@ -19,7 +19,8 @@ from tests.conformance.conftest import add_arguments
 from tests.kedge import kedge
 from tests.resize_definition import resized
 from tests.tiny_model import pictures_model, relu_model
-from toolkit.measure.accuracy import measure_accuracy, open_labelled
+from toolkit.measure.accuracy import measure_accuracy
+from toolkit.measure.labelled_data import open_labelled
 from toolkit.project import find_target
 
 Project = tuple[Path, BoardUnderTest]

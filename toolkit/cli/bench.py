@@ -68,7 +68,7 @@ LONGEST_SOAK_S = 12 * 3600.0
 @click.option(
     "--data",
     type=file_path(),
-    help="Labelled .npz, image folder or .tar: also measure the accuracy on the board.",
+    help="Labelled .npz, image folder, .tar or module:function: also judge the board by it.",
 )
 @click.option(
     "--profile",

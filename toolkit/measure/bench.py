@@ -25,8 +25,9 @@ from toolkit.judge.row import Row
 from toolkit.judge.statistics import PROCESSES
 from toolkit.judge.throughput import saturation
 from toolkit.judge.verdict import INVALID
-from toolkit.measure.accuracy import BoardAccuracy, LabelledData, measure_accuracy, open_labelled
+from toolkit.measure.accuracy import BoardAccuracy, BoardMetric, measure_accuracy
 from toolkit.measure.inputs import refuse_odd_tensors
+from toolkit.measure.labelled_data import LabelledData, open_labelled
 from toolkit.measure.op_times import ask_op_times
 from toolkit.measure.outputs import check_outputs
 from toolkit.measure.quality import QUALITIES
@@ -92,8 +93,8 @@ class Measurement:
     """Seconds from the first packet to the board's facts; `None` where the caller connected."""
     push_s: float | None = None
     """Seconds for sending the model, or finding that it is there."""
-    accuracy: BoardAccuracy | None = None
-    """Accuracy over the labelled data set; `None` where there was none."""
+    accuracy: BoardAccuracy | BoardMetric | None = None
+    """Accuracy over the labelled data set, or the metric of another task; `None` without data."""
     op_times: OpTimes | None = None
     """Time of each operator; `None` where it was not measured."""
     state: str = NO_STATE

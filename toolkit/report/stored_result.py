@@ -82,13 +82,16 @@ def _identity_rows(result: StoredResult) -> list[list[str]]:
         ["outputs", f"{parity['verdict']}: {parity['reason']}"],
     ]
     accuracy = document.get("accuracy")
-    return [*rows, ["accuracy", _accuracy_cell(accuracy)]] if accuracy else rows
+    if not accuracy:
+        return rows
+    return [*rows, [accuracy.get("metric", "accuracy"), _accuracy_cell(accuracy)]]
 
 
 def _accuracy_cell(plain: dict[str, Any]) -> str:
     """Write what `plain_accuracy` returned when the result was taken."""
-    board, host = words.percent(plain["board"]), words.percent(plain["host"])
-    low, high = map(words.percent, plain["board_interval"])
+    is_share = plain.get("metric", "accuracy") == "accuracy"
+    figures = (plain["board"], plain["host"], *plain["board_interval"])
+    board, host, low, high = (words.percent(x) if is_share else f"{x:.4g}" for x in figures)
     return (
         f"{board} on the board (95 % interval {low} to {high}), {host} on the host, "
         f"{plain['samples']:,} samples of {plain['data']}"

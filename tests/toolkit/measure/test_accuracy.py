@@ -18,8 +18,9 @@ from targets.progress import no_progress
 from targets.provision import open_device
 from tests.tiny_model import add_model, pictures_model, relu_model
 from toolkit.measure import accuracy
-from toolkit.measure.accuracy import BoardAccuracy, measure_accuracy, open_labelled
-from toolkit.report.accuracy import plain_accuracy
+from toolkit.measure.accuracy import BoardAccuracy, BoardMetric, measure_accuracy
+from toolkit.measure.labelled_data import open_labelled
+from toolkit.report.accuracy import describe_accuracy, plain_accuracy
 
 #: The channels of a picture of one pixel, in the order of the model's classes.
 COLORS = {"red": (200, 30, 40), "green": (10, 250, 0), "blue": (90, 80, 120)}
@@ -35,7 +36,7 @@ def device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Device]:
 
 def measured(
     device: Device, folder: Path, content: bytes, data: Path, card: ModelCard | None = None
-) -> BoardAccuracy:
+) -> Any:
     path = folder / "model.tflite"
     path.write_bytes(content)
     if card is not None:
@@ -118,20 +119,43 @@ def test_several_inputs_are_fed_by_name(device: Device, tmp_path: Path) -> None:
     assert (found.samples, found.board_correct, found.host_correct) == (30, 30, 30)
 
 
-def test_a_model_that_is_no_classifier_is_refused(device: Device, tmp_path: Path) -> None:
+def test_data_that_does_not_fit_is_refused(device: Device, tmp_path: Path) -> None:
     data = arrays(tmp_path, np.zeros((3, 4)), np.zeros(3, int))
 
     with pytest.raises(ConversionError, match=r"x_test\.a, x_test\.b missing"):
         measured(device, tmp_path, add_model(), data)
-    with pytest.raises(ConversionError, match="whose sizes are fixed"):
+    with pytest.raises(ConversionError, match="x_test has the shape"):
         measured(device, tmp_path, pictures_model([[1, 2, 2, 3]]), data)
     with pytest.raises(ConversionError, match="not found"):
         measured(device, tmp_path, relu_model(), tmp_path / "absent.npz")
 
 
-def test_a_function_is_refused_where_no_conversion_runs(tmp_path: Path) -> None:
-    path = tmp_path / "model.tflite"
-    path.write_bytes(relu_model())
-    with pytest.raises(ConversionError, match="runs in a conversion only") as caught:
-        open_labelled(read_model(path), tmp_path / "my_data:load")
-    assert caught.value.exit_code == 4
+def test_a_function_of_the_user_gives_the_samples(device: Device, tmp_path: Path) -> None:
+    (tmp_path / "my_data.py").write_text(
+        "import numpy as np\n"
+        "def load():\n"
+        "    x = np.tile([0.0, 5.0, 10.0, 15.0], (20, 1))\n"
+        "    return {'x_test': x, 'y_test': np.full(20, 3)}\n"
+    )
+    found = measured(device, tmp_path, relu_model(), tmp_path / "my_data:load")
+    assert isinstance(found, BoardAccuracy)
+    assert (found.samples, found.board_correct) == (20, 20)
+
+
+def test_a_regression_is_judged_by_its_error(device: Device, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    a, b = random.integers(0, 10, (2, 60, 4)).astype(np.float32)
+    y = a + b + np.where(np.arange(60)[:, None] % 2, 1.5, -0.5).astype(np.float32)
+    np.savez(tmp_path / "data.npz", **{"y_test": y, "x_test.a": a, "x_test.b": b})
+    found = measured(device, tmp_path, add_model(), tmp_path / "data.npz")
+
+    assert isinstance(found, BoardMetric)
+    assert (found.metric, found.higher_is_better, found.samples) == ("mse", False, 60)
+    assert found.board.value == found.host.value == pytest.approx((1.5**2 + 0.5**2) / 2, rel=0.05)
+    assert found.board.interval[0] < found.board.value < found.board.interval[1]
+    assert found.drop.fraction == 0
+    assert not found.board_is_worse
+    plain = plain_accuracy(found)
+    assert plain is not None
+    assert plain["board"] == found.board.value
+    assert any("the board is worse" in str(block) for block in describe_accuracy(found))

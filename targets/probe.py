@@ -11,7 +11,8 @@ from typing import Any
 from device_agent.contract.facts import Facts, facts_from_json
 from device_agent.contract.records import RecordError, parse_json
 from targets.errors import TargetError
-from targets.probe_script import COMMAND, probe_script
+from targets.login_words import advice_on
+from targets.probe_script import COMMAND, COMMAND_WORD, probe_script
 from targets.runtimes.fit import rank, unbeatable_pythons
 from targets.transport import Transport
 
@@ -26,6 +27,12 @@ _PYTHON = re.compile(
     r"( lacks:(?P<lacks>[\w,]+))? (?P<executable>/.*)\Z"
 )
 _COUNT = re.compile(r"[0-9]{1,18}\Z")
+
+
+#: Line of a startup file behind which only what a person sees belongs.
+_INTERACTIVE = (
+    "Only an interactive shell should do so: put `case $- in *i*) ;; *) return ;; esac` before it."
+)
 
 
 class NoPythonError(TargetError):
@@ -203,13 +210,7 @@ def read_probe(output: str, complaint: str = "") -> Probe:
             lists[key].append(value)
         else:
             values[key] = value
-    if values.get("end") != "yes" or not values.get("root"):
-        words = (complaint or output).strip()[-300:] or "nothing"
-        raise TargetError(
-            f"the board has no usable shell; it said: {words}",
-            "kedge needs a login that may run `sh`: give the user a login shell "
-            "(chsh -s /bin/sh), or take the forced command off its key.",
-        )
+    _require_shell(values, complaint or output)
     if values.get("home") == "none":
         raise TargetError(
             "the board's login has no home folder: HOME is not set",
@@ -235,6 +236,30 @@ def read_probe(output: str, complaint: str = "") -> Probe:
         unsafe_fix=str(place.get("fix", "")),
         free_files=_whole(place.get("free_files")),
     )
+
+
+def _require_shell(values: Mapping[str, str], words: str) -> None:
+    """Refuse a login that does not run the script as it was sent."""
+    if values.get("end") != "yes" or not values.get("root"):
+        raise TargetError(
+            f"the board has no usable shell; it said: {words.strip()[-300:] or 'nothing'}",
+            advice_on(words)
+            or "kedge needs a login that may run `sh`: give the user a login shell "
+            "(chsh -s /bin/sh), take the forced command off its key, and take out of its startup "
+            f"files what reads input or starts another shell. {_INTERACTIVE}",
+        )
+    if values.get("whole", "yes") != "yes":
+        raise TargetError(
+            "a startup file of the board's login reads from standard input, and so takes away a "
+            "part of what kedge sends",
+            f"Look for `read`, `cat` and the like in .bashrc, .zshenv or .cshrc. {_INTERACTIVE}",
+        )
+    if values.get("command", COMMAND_WORD) != COMMAND_WORD:
+        raise TargetError(
+            f"a startup file of the board's login starts another program "
+            f"({values.get('command') or 'unknown'}) in place of the command of kedge",
+            f"Look for `exec` in .bashrc, .profile or .zshenv. {_INTERACTIVE}",
+        )
 
 
 def _python_fields(match: re.Match[str]) -> dict[str, Any]:

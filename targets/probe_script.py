@@ -32,7 +32,10 @@ _OLDEST_MINOR = 7
 
 #: Runs the script that comes over stdin; it is read whole first, so nothing that it starts takes
 #: from it.
-COMMAND = "sh -c 'eval \"$(cat)\"'"
+#: The script says whether it was run by this command line, whose word it then knows: a startup file
+#: of the login that starts another shell lets that shell read the script.
+COMMAND_WORD = "kedge-command"
+COMMAND = f"sh -c 'eval \"$(cat)\"' {COMMAND_WORD}"
 
 #: Any Python, 2 also, must be able to read this. `python3` on the PATH may be a shim (pyenv, asdf)
 #: or belong to a virtual environment: the script reports the executable behind it.
@@ -78,11 +81,14 @@ sys.exit(0 if is_usual and sys.version_info[1] in json.loads(enough) else 1)
 """
 
 #: printf, as echo of some shells reads the backslashes of a path as signs.
-_SCRIPT = """
+#: Its first line is lost where a startup file of the login reads from standard input.
+_SCRIPT = """whole=yes
 PATH="$PATH:/usr/local/bin:/usr/bin:/bin"
 root={root}
 say() {{ printf '%s\\n' "$1"; }}
 say ""
+say "command=$0"
+say "whole=$whole"
 case "$root" in "~"/*) [ -n "$HOME" ] || say "home=none"; root="$HOME/${{root#??}}" ;; esac
 say "root=$root"
 say "machine=$(uname -m)"

@@ -188,7 +188,9 @@ def _start(transport: Transport, probe: Probe, target: Target, stack: ExitStack)
     archive = f"{probe.root}/agent/{agent_archive().sha256}.pyz"
     python = target.execution.python or probe.python.executable
     command = [python, "-I", archive, "serve", probe.root]
-    # The empty line ends whatever the login shell printed before.
-    client = AgentClient(transport.open("echo; exec " + shlex.join(command)), target.name)
+    # The empty line ends whatever the login shell printed before. A restricted shell runs no
+    # program by its path, but `sh` does.
+    line = "sh -c " + shlex.quote("echo; exec " + shlex.join(command))
+    client = AgentClient(transport.open(line), target.name)
     stack.callback(client.close)
     return Device(target, probe, client)

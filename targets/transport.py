@@ -30,6 +30,23 @@ class DeadlineError(TargetError):
     """The board gave no answer in time."""
 
 
+class FloodError(TargetError):
+    """The board says more than any command of kedge does."""
+
+
+#: Largest output of a command that runs to its end; kedge's own answer with less than 1 MiB, and
+#: startup files of a login may print some MiB before.
+MOST_OUTPUT_BYTES = 16 << 20
+
+
+def flood(name: str) -> FloodError:
+    """Return the error for a board that does not stop to print."""
+    return FloodError(
+        f"{name} printed more than {MOST_OUTPUT_BYTES >> 20} MiB in place of an answer",
+        "Does a startup file of the login, such as .bashrc, print without end?",
+    )
+
+
 @dataclass(frozen=True)
 class CommandResult:
     """A command that ran to its end."""
@@ -74,6 +91,7 @@ class Transport(Protocol):
         Raises:
             UnreachableError: The link ended.
             DeadlineError: The command had not ended after `timeout_s`.
+            FloodError: It printed more than `MOST_OUTPUT_BYTES`.
         """
 
     def open(self, command: str) -> Channel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from targets.ssh.connection import Connection
@@ -36,6 +37,19 @@ _SIGNALS = ("ext-info-", "kex-strict-")
 
 _OFFER_SHOWN = 400
 
+#: Reason why a server takes no RSA key of kedge.
+SHA1_ONLY = "it takes RSA keys with SHA-1 signatures only, which kedge does not make"
+
+#: Types of host keys whose signatures are made with SHA-1.
+_OLD_HOST_KEYS = {"ssh-rsa", "ssh-dss"}
+
+#: Servers that do not know RSA signatures with SHA-2. Source: release notes of OpenSSH 7.2, CHANGES
+#: of Dropbear 2020.79.
+_OLD_SERVERS = (
+    r"OpenSSH_([1-6]\.|7\.[01]\b)",
+    r"dropbear_(0\.|201[0-9]|2020\.7[0-8])",
+)
+
 
 def missing_algorithm(transport: Connection, reason: str) -> str:
     """Say which algorithm a server and kedge lack in common.
@@ -54,6 +68,26 @@ def missing_algorithm(transport: Connection, reason: str) -> str:
                 f"have no {name} in common: it offers {_text_of(transport.offer[offer_key])}; "
                 f"kedge has {_text_of(own_names)}"
             )
+    return ""
+
+
+def has_old_host_keys_only(connection: Connection) -> bool:
+    """Tell whether a server shows host keys only with signatures that nobody should trust now."""
+    names = connection.offer.get("server_key_algo_list", [])
+    plain_names = {name.partition("-cert-v01@")[0] for name in names}
+    return bool(names) and plain_names <= _OLD_HOST_KEYS
+
+
+def rsa_refusal(connection: Connection) -> str:
+    """Say why a server takes no RSA key of kedge to log in; empty where it may take one."""
+    names = connection.server_extensions.get("server-sig-algs", b"").decode("ascii", "replace")
+    if "rsa-sha2-" in names:
+        return ""
+    if names and "ssh-rsa" not in names.split(","):
+        return "it takes no RSA keys"
+    version = str(connection.remote_version)
+    if names or any(re.search(pattern, version) for pattern in _OLD_SERVERS):
+        return SHA1_ONLY
     return ""
 
 

@@ -9,13 +9,19 @@ from contextlib import suppress
 import paramiko
 
 from targets.ssh.connection import SILENCE_S, Connection
-from targets.transport import DeadlineError, UnreachableError
+from targets.transport import MOST_OUTPUT_BYTES, DeadlineError, UnreachableError, flood
 
 _READ_BYTES = 1 << 15
 _STDERR_EVERY_S = 0.5
 _INPUT_EVERY_S = 0.01
-_TRY_AGAIN = "The board may be overloaded or the link cut; try again."
+_TRY_AGAIN = (
+    "The board may be overloaded, or a startup file of its login, such as .bashrc, waits for "
+    "something; try again."
+)
 _LAST_WORDS_BYTES = 4000
+
+#: Largest part of standard error that is read before standard output has its turn.
+_MOST_STDERR_AT_ONCE = 1 << 20
 
 
 class SshChannel:
@@ -25,6 +31,7 @@ class SshChannel:
         self._channel = channel
         self._name = name
         self._stderr = b""
+        self._stderr_bytes = 0
 
     def write(self, data: bytes, timeout_s: float) -> None:
         """Send all of `data`; see `Channel.write`.
@@ -63,6 +70,7 @@ class SshChannel:
         Raises:
             UnreachableError: The link ended.
             DeadlineError: The command had not closed its output after `timeout_s`.
+            FloodError: The board says more than any command of kedge does.
         """
         deadline = time.monotonic() + timeout_s
         output, position, is_input_open = bytearray(), 0, True
@@ -83,6 +91,8 @@ class SshChannel:
             if data == b"":
                 return bytes(output)
             output += data or b""
+            if len(output) + self._stderr_bytes > MOST_OUTPUT_BYTES:
+                raise flood(self._name)
 
     def exit_code(self, timeout_s: float) -> int:
         """Return the command's exit code; -1 when it was ended by a signal.
@@ -129,10 +139,12 @@ class SshChannel:
         return link_lost(self._name, self._channel.get_transport(), error, self.last_words())
 
     def _drain_stderr(self) -> None:
-        while self._channel.recv_stderr_ready():
+        end = self._stderr_bytes + _MOST_STDERR_AT_ONCE
+        while self._channel.recv_stderr_ready() and self._stderr_bytes < end:
             data = self._channel.recv_stderr(_READ_BYTES)
             if not data:
                 break
+            self._stderr_bytes += len(data)
             self._stderr = (self._stderr + data)[-_LAST_WORDS_BYTES:]
 
 

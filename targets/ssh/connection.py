@@ -5,11 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import paramiko
 from paramiko.auth_handler import AuthHandler
-from paramiko.common import cMSG_GLOBAL_REQUEST, cMSG_USERAUTH_INFO_RESPONSE
+from paramiko.common import (
+    cMSG_GLOBAL_REQUEST,
+    cMSG_USERAUTH_INFO_RESPONSE,
+    cMSG_USERAUTH_REQUEST,
+)
 from paramiko.packet import Packetizer
 
 #: Pause after which a silent server is asked for a sign of life.
@@ -53,6 +58,16 @@ class Connection(paramiko.Transport):  # type: ignore[misc]  # paramiko has no t
     @auth_handler.setter
     def auth_handler(self, handler: AuthHandler | None) -> None:
         self._handler = None if handler is None else _CarefulAuthHandler(self)
+
+    def would_take(self, user: str, key: paramiko.PKey, algorithm: str) -> bool:
+        """Ask whether the server would take a signature of a kind, without signing anything."""
+        self._handler = handler = _CarefulAuthHandler(self)
+        handler.inquiry = algorithm
+        event = threading.Event()
+        with suppress(paramiko.SSHException, OSError, EOFError):
+            handler.auth_publickey(user, key, event)
+            handler.wait_for_response(event)
+        return handler.is_welcome
 
     @property
     def is_lost(self) -> bool:
@@ -139,11 +154,33 @@ class _BoundedPacketizer(Packetizer):  # type: ignore[misc]  # paramiko has no t
 class _CarefulAuthHandler(AuthHandler):  # type: ignore[misc]  # paramiko has no types
     """Keeps what the server says, and takes questions that are few, in any encoding."""
 
+    inquiry = ""
+    """Algorithm that the server is asked about; empty for a login."""
+    is_welcome = False
+    """Whether the server would take the key with that algorithm."""
+
+    def _parse_service_accept(self, m: Any) -> None:
+        if not self.inquiry:
+            super()._parse_service_accept(m)
+            return
+        request = paramiko.Message()
+        request.add_byte(cMSG_USERAUTH_REQUEST)
+        for text in (self.username, "ssh-connection", "publickey"):
+            request.add_string(text)
+        request.add_boolean(False)
+        request.add_string(self.inquiry)
+        request.add_string(self.private_key.asbytes())
+        self.transport._send_message(request)
+
     def _parse_userauth_banner(self, m: Any) -> None:
         connection = self.transport
         connection.banner = (connection.banner + bytes(m.get_binary()) + b"\n")[-_MOST_TEXT_BYTES:]
 
     def _parse_userauth_info_request(self, m: Any) -> None:
+        if self.inquiry:  # the number of SSH_MSG_USERAUTH_PK_OK, too
+            self.is_welcome = True
+            self.auth_event.set()
+            return
         if self.auth_method == "password":  # the number of SSH_MSG_USERAUTH_PASSWD_CHANGEREQ, too
             self.transport.banner += b"The password has expired and must be changed.\n"
         if self.auth_method != "keyboard-interactive":

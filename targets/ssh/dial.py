@@ -13,7 +13,7 @@ from typing import IO, Any
 
 import paramiko
 
-from targets.ssh.algorithms import CIPHERS, DIGESTS, missing_algorithm
+from targets.ssh.algorithms import CIPHERS, DIGESTS, has_old_host_keys_only, missing_algorithm
 from targets.ssh.connection import Connection
 from targets.ssh.host_keys import HostKey, algorithms_for, known_keys, no_such_key
 from targets.ssh.login import LOGIN_TIMEOUT_S
@@ -116,9 +116,18 @@ class Session:
     def _error_for(self, error: BaseException, key_type: str | None) -> BaseException:
         if not isinstance(error, (paramiko.SSHException, OSError, EOFError)):
             return error
-        if "no acceptable host key" in str(error) and key_type is None:
-            return no_such_key(self.server)
-        transport = getattr(self, "transport", None)
+        transport: Connection | None = getattr(self, "transport", None)
+        if "no acceptable host key" in str(error) and transport is not None:
+            if has_old_host_keys_only(transport):
+                return UnreachableError(
+                    f"{self._who()} shows its host key with SHA-1 signatures only "
+                    f"({', '.join(transport.offer['server_key_algo_list'])}), which kedge does not "
+                    "trust",
+                    "Update its SSH server, or give it a newer host key: ssh-keygen -A, or "
+                    "dropbearkey -t ed25519.",
+                )
+            if any(key.kind for key in known_keys(self.server)) and key_type is None:
+                return no_such_key(self.server)
         if transport is not None and (gap := missing_algorithm(transport, str(error))):
             return UnreachableError(
                 f"kedge and {self._who()} {gap}",

@@ -8,7 +8,10 @@ from collections.abc import Callable, Sequence
 import paramiko
 
 from targets.address import DEFAULT_PORT
+from targets.login_words import advice_on, quote_words
 from targets.ssh.agent import SIGN_TIMEOUT_S, AgentSignedKey
+from targets.ssh.algorithms import SHA1_ONLY, rsa_refusal
+from targets.ssh.connection import Connection
 from targets.ssh.dialogue import Dialogue
 from targets.ssh.keys import SkippedKey, keys_for
 from targets.ssh.route import SshServer
@@ -17,13 +20,15 @@ from targets.transport import LoginRefusedError
 
 LOGIN_TIMEOUT_S = 20.0
 
+_RSA_HINT = "Use an Ed25519 or ECDSA key, or update the SSH server of the board."
+
 _AUTH_FAILED = (paramiko.AuthenticationException, paramiko.SSHException)
 
 Method = Callable[["_Login"], "Sequence[str] | None"]
 """Tries one way to log in. Methods to go on with (empty: logged in), or `None` for refused."""
 
 
-def log_in(transport: paramiko.Transport, server: SshServer) -> None:
+def log_in(transport: Connection, server: SshServer) -> None:
     """Log in on an open connection whose host key was checked.
 
     Raises:
@@ -36,7 +41,7 @@ def log_in(transport: paramiko.Transport, server: SshServer) -> None:
 class _Login:
     """One login, and the methods that were tried in it."""
 
-    def __init__(self, transport: paramiko.Transport, server: SshServer) -> None:
+    def __init__(self, transport: Connection, server: SshServer) -> None:
         self.transport = transport
         self.server = server
         self.attempts: list[str] = []
@@ -67,8 +72,12 @@ class _Login:
             return list(refused.allowed_types)
 
     def keys(self) -> Sequence[str] | None:
+        rsa_keys = []
         with contextlib.closing(keys_for(self.server, self.skipped_keys)) as keys:
             for name, key in keys:
+                if key.get_name() == "ssh-rsa" and (why := rsa_refusal(self.transport)):
+                    self.skipped_keys.append(SkippedKey(f"{name} was not tried: {why}", _RSA_HINT))
+                    continue
                 self.attempts.append(name)
                 is_agent = isinstance(key, AgentSignedKey)
                 self.transport.auth_timeout = LOGIN_TIMEOUT_S + is_agent * SIGN_TIMEOUT_S
@@ -77,6 +86,10 @@ class _Login:
                 except _AUTH_FAILED as error:
                     if not self.transport.is_active():
                         raise self._cut(error) from error
+                if key.get_name() == "ssh-rsa":
+                    rsa_keys.append(key)
+        if rsa_keys and self.transport.would_take(self.server.user, rsa_keys[0], "ssh-rsa"):
+            self.skipped_keys.append(SkippedKey(SHA1_ONLY, _RSA_HINT))
         return None
 
     def password(self) -> Sequence[str] | None:
@@ -139,12 +152,18 @@ class _Login:
             self.attempts.append(what)
 
     def _cut(self, error: Exception) -> LoginRefusedError:
-        count = len(self.attempts)
-        return LoginRefusedError(
-            f"{self.server.name} hung up on the login of {self.server.user} after {count} tries "
-            f"({', '.join(self.attempts)}): {error}",
+        count, words = len(self.attempts), self._server_words()
+        hint = (
             "If it allows few tries, name the right key: --identity KEY, or IdentityFile with "
-            "IdentitiesOnly in ~/.ssh/config.",
+            "IdentitiesOnly in ~/.ssh/config."
+            if count > 1
+            else "The log of its SSH server says why."
+        )
+        return LoginRefusedError(
+            f"{self.server.name} hung up on the login of {self.server.user} after "
+            f"{count} {'try' if count == 1 else 'tries'} ({', '.join(self.attempts)}): {error}"
+            + (f"; it said: {quote_words(words)}" if words else ""),
+            advice_on(words) or hint,
         )
 
     def _refused(self, methods: Sequence[str]) -> LoginRefusedError:
@@ -154,13 +173,18 @@ class _Login:
         typing_methods = {"password", "keyboard-interactive"} & set(methods)
         if self.nobody_answers and typing_methods:
             message += "; it would take a password, and nobody can type it"
+        words = self._server_words()
+        message += f"; it said: {quote_words(words)}" if words else ""
         hints = [key.hint for key in self.skipped_keys if key.hint]
         hint = hints[0] if hints else f"Put your public key on the board: {_copy_id(server)}"
         if self.nobody_answers and typing_methods:
             hint += "; or run kedge in a terminal, which asks."
         if server.ignored_settings:
             hint += f" Not followed of ~/.ssh/config: {', '.join(server.ignored_settings)}."
-        return LoginRefusedError(message, hint)
+        return LoginRefusedError(message, advice_on(words) or hint)
+
+    def _server_words(self) -> str:
+        return self.transport.banner.decode("utf-8", "replace").strip()
 
 
 _METHODS: dict[str, Method] = {

@@ -49,7 +49,7 @@ def refusal(target: Target) -> TargetError:
 # Login shells and forced commands.
 
 
-@pytest.mark.parametrize("shell", ["tcsh", "fish", "dash", "bash"])
+@pytest.mark.parametrize("shell", ["tcsh", "fish", "dash", "bash", "rbash"])
 def test_every_login_shell_will_do(shell: str, tmp_path: Path) -> None:
     program = shutil.which(shell)
     if program is None:

@@ -38,6 +38,15 @@ class BoardBugError(ToolkitError):
         """Traceback of the bug."""
 
 
+class BoardInterruptedError(ToolkitError):
+    """A person ended the command before this board was measured; the results of others stay."""
+
+    exit_code = 130
+
+    def __init__(self) -> None:
+        super().__init__("interrupted before it was measured", "Measure it again.")
+
+
 @dataclass(frozen=True)
 class Outcome:
     """Measurement of one board, or the error that it ended with."""
@@ -63,7 +72,8 @@ def bench_many(
         on_progress: Called from several threads, each with its target's name.
 
     Returns:
-        Outcome of each target, in their order.
+        Outcome of each target, in their order. If a person interrupts, boards that are measured by
+        then keep their measurement.
 
     Raises:
         ConversionError: The file is no whole .tflite.
@@ -90,9 +100,16 @@ def bench_many(
     threads = [threading.Thread(target=work, args=(target,), daemon=True) for target in targets]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
-    return [outcomes[target.name] for target in targets]
+    try:
+        for thread in threads:
+            thread.join()
+    except KeyboardInterrupt:
+        if not any(outcome.measurement for outcome in [*outcomes.values()]):
+            raise
+    return [
+        outcomes.get(target.name) or Outcome(target.name, None, BoardInterruptedError())
+        for target in targets
+    ]
 
 
 def _bench_one(

@@ -107,6 +107,33 @@ def test_ctrl_c_ends_a_soak_with_what_was_seen_so_far(project: Path) -> None:
     assert "kept as result" in log
 
 
+def test_ctrl_c_keeps_the_boards_that_are_measured(project: Path) -> None:
+    dead = f'[targets.dead]\naddress = "pi@192.0.2.1"\nhost_key = "SHA256:{"A" * 43}"\n'
+    inventory = project / "kedge.toml"
+    before = inventory.read_text()
+    inventory.write_text(before + dead)  # an address that answers nobody
+    command = [sys.executable, "-m", "toolkit.cli", "bench", "model.tflite", "--on", "here,dead"]
+    process = subprocess.Popen(
+        [*command, "--quality", "quick", "--duration", "200ms", "--json"],
+        cwd=project,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    while "here: done" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    said, log = process.communicate(timeout=120)
+    inventory.write_text(before)
+
+    entries = {entry["name"]: entry for entry in json.loads(said)["targets"]}
+    assert entries["here"]["parity"]["verdict"] == "EQUAL"
+    assert entries["dead"]["verdict"] == "ERROR"
+    assert process.returncode in (6, 130), log
+    assert "kept as result" in log
+
+
 def test_several_processes_at_once_give_inferences_a_second(project: Path) -> None:
     options = ["--streams", "2,1", "--quality", "quick", "--json"]
     ran = kedge("bench", "model.tflite", "--on", "here", *options, cwd=project)

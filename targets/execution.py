@@ -112,7 +112,8 @@ def read_execution(where: str, entry: Mapping[str, Any]) -> Execution:
     wheels = entry.get("wheels", [])
     if not isinstance(wheels, list) or not all(_is_sha256(digest) for digest in wheels):
         raise ExecutionError(
-            f"{where}: wheels must be a list of SHA-256 digests of wheels, found {wheels!r}",
+            f"{where}: wheels must be a list of SHA-256 digests, each 64 digits of lower-case "
+            f"hexadecimal, found {wheels!r}",
             "`sha256sum FILE.whl` prints one; without `wheels` only published wheels are used.",
         )
     return Execution(

@@ -317,7 +317,7 @@ class Inventory:
             check_jump_host_key(where, host, text)
         execution = read_execution(where, entry)
         if address == LOCAL:
-            refuse_project_programs(where, execution, self.path)
+            refuse_project_programs(where, root, execution, self.path)
         return Target(
             name=name,
             address=address,

@@ -48,17 +48,24 @@ def is_trusted(path: Path) -> bool:
     return True
 
 
-def refuse_project_programs(where: str, execution: Execution, file: Path) -> None:
+def refuse_project_programs(where: str, root: str, execution: Execution, file: Path) -> None:
     """Refuse programs of a project as the `python` or `delegate` of this computer.
 
     Args:
         where: File and entry, for messages.
+        root: Folder for kedge's files on this computer.
         execution: Settings of a target that is this computer.
         file: `kedge.toml` of the project.
 
     Raises:
-        InventoryError: A program lies in the project, or at a path that does not stay one.
+        InventoryError: A program lies in the project, or a path leads elsewhere at another time.
     """
+    shifting = _folder_with(root, _SHIFTING)
+    if shifting is not None:
+        raise InventoryError(
+            f"{where}: root {root!r} lies in {shifting}, which is another folder for each process",
+            "Name the folder itself, or leave out `root`.",
+        )
     delegate = "" if execution.delegate == EDGETPU else execution.delegate
     for key, program in (("python", execution.python), ("delegate", delegate)):
         if not program:

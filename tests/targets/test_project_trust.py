@@ -146,6 +146,17 @@ def test_a_program_of_the_project_is_refused_on_this_computer(
     assert "outside of the project" in refused.value.hint
 
 
+@pytest.mark.parametrize("root", ["/proc/self/cwd/board", "//proc/self/cwd", "/dev/fd/3/x"])
+def test_a_root_that_is_another_folder_for_each_process_is_refused(
+    tmp_path: Path, root: str
+) -> None:
+    entry = f'[targets.pi]\naddress = "local"\nroot = "{root}"\n'
+    (tmp_path / "kedge.toml").write_text(entry)
+
+    with pytest.raises(InventoryError, match="another folder for each process"):
+        _ = Inventory(tmp_path / "kedge.toml").targets
+
+
 def test_a_check_runs_no_program_of_the_project(places: dict[str, Path], tmp_path: Path) -> None:
     write(places["project"], 'python = "/proc/self/cwd/tools/py"')
     for command in (("target", "check", "pi"), ("target", "list")):

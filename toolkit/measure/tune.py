@@ -27,6 +27,7 @@ from targets.runtimes.choice import usable_runtimes
 from targets.runtimes.download import WheelError
 from targets.runtimes.no_runtime import NoRuntimeError
 from targets.runtimes.release import RuntimeChoice
+from targets.runtimes.wheels import OtherWheelError
 from targets.staged_file import StagedFile
 from toolkit.judge.ratio import NOISE
 from toolkit.judge.row import Row, row_of
@@ -232,6 +233,8 @@ def _prepare(
         device.use(choice)
         try:
             prepare_for(device, (contents,), wheelhouse, on_progress)
+        except OtherWheelError:  # somebody may have put it there: no reason to try another
+            raise
         except (ConversionError, AgentError, WheelError, NoRuntimeError) as error:
             first_error = first_error or error
             refused[f"{choice.distribution} {choice.version}"] = str(error)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from converters.data.dataset import CALIBRATION
 from converters.draft.draft import DYNAMIC, F16, Materials
 from converters.errors import ConversionError
 from converters.progress import Progress
 from converters.quantize.edge_quantizer import quantize_weights
 from converters.quantize.fidelity import Judge
-from converters.quantize.integer_file import int16_file
+from converters.quantize.ptq import w8a16_file
 
 
 def measure_alternatives(
@@ -27,15 +26,14 @@ def measure_alternatives(
         Recipe and loss of accuracy, 0-1, as `Fidelity` counts it; recipes that do not take the
         model are left out.
     """
-    samples, report = materials.samples[CALIBRATION], materials.report
     files: dict[str, Callable[[], bytes]] = {
-        "ptq_w8a16": lambda: int16_file(content, samples, report),
+        "ptq_w8a16": lambda: w8a16_file(content, materials, None)[0],
         "ptq_dynamic": lambda: quantize_weights(content, DYNAMIC),
         "ptq_f16": lambda: quantize_weights(content, F16),
     }
     losses = []
     for done, (recipe, make) in enumerate(files.items(), start=1):
-        report(Progress("measure other recipes", done, len(files)))
+        materials.report(Progress("measure other recipes", done, len(files)))
         try:
             losses.append((recipe, judge.accuracy - judge(make()).accuracy))
         except ConversionError:  # The recipe does not take the model.

@@ -7,23 +7,21 @@ names are internal to TensorFlow; its version is pinned, so they cannot move.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.lite.python.convert import mlir_quantize
 from tensorflow.lite.python.optimize.calibrator import Calibrator
 
-from converters.data.dataset import Samples
 from converters.errors import ConversionError
-from converters.progress import Progress, Report
 from converters.quantize.calibrate import Ranges
+from converters.quantize.normalizations import find_normalizations
 from converters.tflite.input_output_types import set_types
-from converters.tflite.quantization import quantize_inputs
 from converters.tflite.unpacked import UnpackedModel
 
-_REPORT_EVERY = 50
+#: Op that TensorFlow's quantizer for 16 bits does not know, and no network has.
+_UNKNOWN = "COMPLEX_ABS"
 _HINT = "Report the model; until then use the recipe ptq_dynamic, which needs no ranges."
 
 
@@ -69,49 +67,72 @@ def int8_file(
         raise _refusal(error) from error
 
 
-def int16_file(content: bytes, samples: Samples, report: Report) -> bytes:
+def int16_file(content: bytes, ranges: Ranges) -> bytes:
     """Quantize a float .tflite to 8-bit weights and 16-bit activations, inputs and outputs.
+
+    Normalizations, and ops without a kernel for 16 bits, stay in floats.
 
     Args:
         content: The float file.
-        samples: Samples to measure the ranges on.
-        report: Function that receives the progress every 50 samples.
+        ranges: Position of each activation's tensor to its lowest and highest number.
 
     Raises:
         ConversionError: TensorFlow's quantizer refuses the model.
     """
     model = UnpackedModel(content)
+    for tensor, (low, high) in ranges.items():
+        # A range of zeros ends the process of this quantizer.
+        model.set_range(tensor, low, high if low or high else 1.0)
     # This quantizer rounds a shared bias only once, with the scale of one of the ops that use it.
     model.part_vectors()
     model.keep_rows_positive()
-    content = model.pack()
-    io_type, inner_type, bias_type = tf.int16, tf.int16, tf.int64
-    try:
-        quantized = Calibrator(content).calibrate_and_quantize(
-            lambda: _one_by_one(content, samples, report),
-            io_type,
-            io_type,
-            False,
-            inner_type,
-            bias_type,
-        )
-    except Exception as error:  # The kind of the error depends on the op.
-        raise _refusal(error) from error
-    result = UnpackedModel(bytes(quantized))
+    originals = _hide(model)
+    quantized = _with_integer_ends(model.pack())
+    result = UnpackedModel(quantized)
+    hidden = (op for op in result.operators if result.op(op) == _UNKNOWN)
+    for operator, original in zip(hidden, originals, strict=True):
+        result.set_op(operator, *original)
     result.set_least_versions()  # The quantizer alone writes the versions of int8.
     return result.pack()
 
 
-def _one_by_one(
-    content: bytes, samples: Samples, report: Report
-) -> Iterator[list[npt.NDArray[np.float32]]]:
-    """Yield the inputs of each sample in the order of the file; the calibrator knows no names."""
-    model = UnpackedModel(content)
-    specs = [model.spec(position) for position in model.inputs]
-    for done, (batch, _) in enumerate(samples.batches(1), start=1):
-        yield list(quantize_inputs(specs, batch).values())
-        if done % _REPORT_EVERY == 0:
-            report(Progress("calibrate", done, len(samples)))
+def _with_integer_ends(content: bytes) -> bytes:
+    """Quantize to 16 bits; an input or output keeps floats where the op next to it has them."""
+    last_error: Exception | None = None
+    for ends in (
+        (tf.int16, tf.int16),
+        (tf.float32, tf.int16),
+        (tf.int16, tf.float32),
+        (tf.float32,) * 2,
+    ):
+        try:
+            return bytes(
+                Calibrator(content).calibrate_and_quantize(
+                    lambda: iter(()), *ends, True, tf.int16, tf.int64
+                )
+            )
+        except Exception as error:  # noqa: BLE001 - the kind of the error depends on the op
+            last_error = error
+    assert last_error is not None
+    raise _refusal(last_error) from last_error
+
+
+def _hide(model: UnpackedModel) -> list[tuple[str, Any, int]]:
+    """Make an op that the quantizer for 16 bits leaves in floats of what it would quantize wrongly.
+
+    It takes no names of operators that are to stay. It forgets the number of a PADV2.
+
+    Returns:
+        Op, options and kind of the options of each of these operators, in their order.
+    """
+    originals = []
+    normalizations = {n for chain in find_normalizations(model) for n in chain}
+    for position, operator in enumerate(model.operators):
+        if position not in normalizations and model.op(operator) != "PADV2":
+            continue
+        originals.append((model.op(operator), operator.builtinOptions, operator.builtinOptionsType))
+        model.set_op(operator, _UNKNOWN)
+    return originals
 
 
 def _refusal(error: Exception) -> ConversionError:

@@ -19,8 +19,7 @@ from converters.quantize.alternatives import measure_alternatives, name_alternat
 from converters.quantize.edge_quantizer import add_int16_layers
 from converters.quantize.fidelity import Fidelity, Judge
 from converters.quantize.float_file import float_file
-from converters.quantize.integer_file import int8_file
-from converters.quantize.layer_refusals import refuse_recurrent
+from converters.quantize.layer_names import float_layer_notes, refuse_recurrent
 from converters.quantize.ptq import CalibratedFile, add_calibration, make_judge, prepare
 from converters.recipe.number_steps import MixedW8A8
 from converters.tflite.unpacked import UnpackedModel
@@ -75,15 +74,15 @@ def quantize_mixed(draft: Draft, step: MixedW8A8, materials: Materials) -> Draft
     content = float_file(draft, materials.report)
     refuse_recurrent(content, draft.keras_model, str(materials.source.path))
     judge = make_judge(content, materials)
-    prepared = prepare(content, step, materials, judge)
+    prepared = prepare(content, step, materials, judge, draft.keras_model)
 
     float_inputs: tuple[str, ...] = ()
 
     def quantize(floats: Sequence[str]) -> bytes:
-        return int8_file(prepared.content, prepared.ranges, step.io, floats, float_inputs)
+        return prepared.quantize(step.io, floats, float_inputs)
 
     eight_bits = quantize(())
-    only_floats = float_ops(eight_bits)
+    float_notes = float_layer_notes(eight_bits, draft.keras_model)
     whole = judge(eight_bits)
     within = _within(judge, step.max_drop)
     table: tuple[Sensitivity, ...] = ()
@@ -111,10 +110,11 @@ def quantize_mixed(draft: Draft, step: MixedW8A8, materials: Materials) -> Draft
     return replace(
         draft_after,
         content=mixture.content,
-        numbers=MIXED if mixture.floats or mixture.int16 or only_floats or float_inputs else W8A8,
+        numbers=MIXED if mixture.floats or mixture.int16 or float_notes or float_inputs else W8A8,
         io=step.io,
         warnings=draft_after.warnings
-        + _float_op_warnings(only_floats)
+        + prepared.notes
+        + float_notes
         + _input_warnings(float_inputs, of_inputs)
         + _mixture_warnings(table, mixture, judge, whole)
         + _budget_warnings(content, mixture, judge, step.max_drop, materials),
@@ -151,20 +151,6 @@ def try_int16(
     return best
 
 
-def float_ops(content: bytes) -> tuple[str, ...]:
-    """Kinds of ops that compute in floats in a file that should have only integers."""
-    model = UnpackedModel(content)
-    ops = (op for op in model.operators if any(model.is_float(int(i)) for i in op.outputs))
-    return tuple(sorted({model.op(op) for op in ops} - {"DEQUANTIZE"}))
-
-
-def _float_op_warnings(ops: Sequence[str]) -> tuple[str, ...]:
-    if not ops:
-        return ()
-    reason = "computed in floats, as TensorFlow's converter does not bring such a layer to 8 bits"
-    return (f"{', '.join(ops)}: {reason}",)
-
-
 def measure_sensitivities(
     file: CalibratedFile,
     quantize: Callable[[Sequence[str]], bytes],
@@ -184,7 +170,7 @@ def measure_sensitivities(
     rows = []
     for position, operator in enumerate(model.operators):
         report(Progress("measure layers", position + 1, len(names)))
-        if model.op(operator) in _MOVES:
+        if model.op(operator) in _MOVES or names[position] in file.floats:
             continue
         fidelity = judge(quantize([name for name in names if name != names[position]]))
         rows.append(

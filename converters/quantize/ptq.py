@@ -8,19 +8,26 @@ builtin kernels, and less error than with one scale per tensor. The op contract 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from converters.data.dataset import CALIBRATION, VALIDATION
-from converters.draft.draft import DYNAMIC, F16, W8A8, W8A16, WEIGHT_ONLY, Draft, Materials
+from converters.draft.draft import DYNAMIC, F16, MIXED, W8A8, W8A16, WEIGHT_ONLY, Draft, Materials
 from converters.quantize.bias_correction import correct_biases
-from converters.quantize.calibrate import Ranges, calibration_warnings, measure_ranges
+from converters.quantize.calibrate import (
+    MINMAX,
+    Ranges,
+    calibration_warnings,
+    measure_ranges,
+)
 from converters.quantize.equalize import equalize_layers
+from converters.quantize.extremes import bound_pads, limit_masks, replace_pads
 from converters.quantize.fidelity import Fidelity, Judge
 from converters.quantize.float_file import float_file
 from converters.quantize.integer_file import int8_file, int16_file
-from converters.quantize.layer_refusals import refuse_floats, refuse_recurrent
+from converters.quantize.layer_names import float_layer_notes, refuse_recurrent
+from converters.quantize.normalizations import float_names
 from converters.recipe.number_steps import (
     IF_BETTER,
     PtqDynamic,
@@ -29,6 +36,7 @@ from converters.recipe.number_steps import (
     PtqW8A16,
     PtqWeightOnly,
 )
+from converters.tflite.unpacked import UnpackedModel
 
 
 @dataclass(frozen=True)
@@ -39,12 +47,33 @@ class CalibratedFile:
     """The float .tflite."""
     ranges: Ranges
     """Position of each activation's tensor to its lowest and highest number."""
-    facts: dict[str, Any]
+    floats: tuple[str, ...]
+    """Names of the tensors of the operators that 8 bits are too few for."""
+    notes: tuple[str, ...] = ()
+    """Notes for the user about what was changed, one sentence each."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
     """Facts about the improvements that were tried, as plain data."""
+
+    def quantize(
+        self, io: str, floats: Sequence[str] = (), float_inputs: Collection[str] = ()
+    ) -> bytes:
+        """Quantize the file to 8 bits.
+
+        Args:
+            io: Type of the file's inputs and outputs: "int8" or "uint8".
+            floats: Names of further tensors whose operators stay in floats.
+            float_inputs: Names of inputs that stay floats.
+
+        Raises:
+            ConversionError: TensorFlow's quantizer refuses the model.
+        """
+        return int8_file(self.content, self.ranges, io, (*self.floats, *floats), float_inputs)
 
 
 def quantize_w8a8(draft: Draft, step: PtqW8A8, materials: Materials) -> Draft:
-    """Quantize to integers throughout, with ranges measured on the calibration samples.
+    """Quantize to integers, with ranges measured on the calibration samples.
+
+    Layers without an integer kernel, and normalizations, compute in floats; a note names them.
 
     Args:
         draft: Float model.
@@ -52,21 +81,23 @@ def quantize_w8a8(draft: Draft, step: PtqW8A8, materials: Materials) -> Draft:
         materials: Samples with the split "calibration", and "validation" for improvements.
 
     Raises:
-        ConversionError: TensorFlow refuses the model, or one of its layers cannot be in 8 bits.
+        ConversionError: TensorFlow refuses the model, or one of its layers is recurrent.
     """
     content, origin = float_file(draft, materials.report), str(materials.source.path)
     refuse_recurrent(content, draft.keras_model, origin)
     judge = None
     if IF_BETTER in (step.equalize, step.bias_correction):
         judge = make_judge(content, materials)
-    prepared = prepare(content, step, materials, judge)
-    content_after = int8_file(prepared.content, prepared.ranges, step.io)
-    refuse_floats(content_after, draft.keras_model, origin)
+    prepared = prepare(content, step, materials, judge, draft.keras_model)
+    content_after = prepared.quantize(step.io)
+    float_notes = float_layer_notes(content_after, draft.keras_model)
+    calibrated = add_calibration(draft, step.calibration_samples, materials, prepared.facts)
     return replace(
-        add_calibration(draft, step.calibration_samples, materials, prepared.facts),
+        calibrated,
         content=content_after,
-        numbers=W8A8,
+        numbers=MIXED if float_notes else W8A8,
         io=step.io,
+        warnings=(*calibrated.warnings, *prepared.notes, *float_notes),
     )
 
 
@@ -77,7 +108,7 @@ def make_judge(content: bytes, materials: Materials) -> Judge:
 
 
 def prepare(
-    content: bytes, step: PtqW8A8, materials: Materials, judge: Judge | None
+    content: bytes, step: PtqW8A8, materials: Materials, judge: Judge | None, keras_model: Any
 ) -> CalibratedFile:
     """Measure the ranges, and keep the requested improvements that make the file better.
 
@@ -86,30 +117,50 @@ def prepare(
         step: Method to measure ranges, and requested improvements.
         materials: Samples with the split "calibration".
         judge: Judge of improvements; None where none is requested.
+        keras_model: Keras model that the file was made from, for names in notes, or None.
 
     Raises:
         ConversionError: TensorFlow refuses the model.
     """
     samples, report = materials.samples[CALIBRATION], materials.report
 
-    def measure(file: bytes) -> Ranges:
-        return measure_ranges(file, samples, step.calibration, step.percentile, report)
+    def calibrate(file: bytes) -> CalibratedFile:
+        return _calibrate(file, materials, keras_model, step.calibration, step.percentile)
 
-    best = CalibratedFile(content, measure(content), {})
+    best = calibrate(content)
     if judge is None:
         return best
     facts: dict[str, Any] = {}
     if step.equalize == IF_BETTER:
-        file, pairs = equalize_layers(content)
-        candidate = CalibratedFile(file, measure(file), {}) if pairs else None
+        file, pairs = equalize_layers(best.content)
+        candidate = replace(calibrate(file), notes=best.notes) if pairs else None
         best, facts["equalize"] = _better(best, candidate, pairs, step.io, judge)
     if step.bias_correction == IF_BETTER:
-        ranges = best.ranges
-        quantized: Callable[[bytes], bytes] = lambda file: int8_file(file, ranges, step.io)  # noqa: E731
-        file, layers = correct_biases(best.content, quantized, samples, report)
-        candidate = CalibratedFile(file, ranges, {}) if layers else None
+        calibrated = best
+        file, layers = correct_biases(
+            best.content,
+            lambda changed: replace(calibrated, content=changed).quantize(step.io),
+            samples,
+            report,
+        )
+        candidate = replace(best, content=file) if layers else None
         best, facts["bias_correction"] = _better(best, candidate, layers, step.io, judge)
     return replace(best, facts=facts)
+
+
+def _calibrate(
+    content: bytes, materials: Materials, keras_model: Any, method: str, percentile: float
+) -> CalibratedFile:
+    """Bring a file to numbers that have steps, and measure its ranges."""
+    samples, report = materials.samples[CALIBRATION], materials.report
+    masks = limit_masks(
+        replace_pads(content),
+        lambda file: measure_ranges(file, samples, MINMAX, 100.0, report),
+        keras_model,
+    )
+    measured = measure_ranges(masks.content, samples, method, percentile, report)
+    file, ranges = bound_pads(masks.content, masks.cut(measured))
+    return CalibratedFile(file, ranges, float_names(UnpackedModel(file)), masks.notes)
 
 
 def _better(
@@ -118,8 +169,8 @@ def _better(
     """The better of two files, and the facts about the comparison."""
     if candidate is None:
         return best, {"layers": 0, "kept": False}
-    before: Fidelity = judge(int8_file(best.content, best.ranges, io))
-    after: Fidelity = judge(int8_file(candidate.content, candidate.ranges, io))
+    before: Fidelity = judge(best.quantize(io))
+    after: Fidelity = judge(candidate.quantize(io))
     is_better = after.is_better_than(before)
     facts = {
         "layers": layers,
@@ -142,11 +193,37 @@ def quantize_w8a16(draft: Draft, step: PtqW8A16, materials: Materials) -> Draft:
         ConversionError: TensorFlow refuses the model, or one of its layers is recurrent.
     """
     draft_after = add_calibration(draft, step.calibration_samples, materials, {})
-    samples, report = materials.samples[CALIBRATION], materials.report
-    content = float_file(draft, report)
+    content = float_file(draft, materials.report)
     refuse_recurrent(content, draft.keras_model, str(materials.source.path))
-    content = int16_file(content, samples, report)
-    return replace(draft_after, content=content, numbers=W8A16, io="int16")
+    content, notes = w8a16_file(content, materials, draft.keras_model)
+    float_notes = float_layer_notes(content, draft.keras_model)
+    return replace(
+        draft_after,
+        content=content,
+        numbers=MIXED if float_notes else W8A16,
+        io="int16",
+        warnings=(*draft_after.warnings, *notes, *float_notes),
+    )
+
+
+def w8a16_file(
+    content: bytes, materials: Materials, keras_model: Any
+) -> tuple[bytes, tuple[str, ...]]:
+    """Quantize a float .tflite to 16-bit activations and 8-bit weights.
+
+    Args:
+        content: Float .tflite.
+        materials: Samples with the split "calibration".
+        keras_model: Keras model that the file was made from, for names in notes, or None.
+
+    Returns:
+        The file, and notes for the user.
+
+    Raises:
+        ConversionError: TensorFlow refuses the model.
+    """
+    prepared = _calibrate(content, materials, keras_model, MINMAX, 100.0)
+    return int16_file(prepared.content, prepared.ranges), prepared.notes
 
 
 def store_f16(draft: Draft, step: PtqF16, materials: Materials) -> Draft:  # noqa: ARG001
@@ -177,7 +254,9 @@ def _stored(draft: Draft, numbers: str) -> Draft:
     return replace(draft, content=quantize_weights(draft.content, numbers), numbers=numbers)
 
 
-def add_calibration(draft: Draft, count: int, materials: Materials, facts: dict[str, Any]) -> Draft:
+def add_calibration(
+    draft: Draft, count: int, materials: Materials, facts: Mapping[str, Any]
+) -> Draft:
     """Add facts and warnings about the calibration samples to a draft."""
     calibration = materials.samples[CALIBRATION]
     classes = materials.source.classes_of_outputs

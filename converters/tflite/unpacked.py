@@ -49,7 +49,12 @@ class UnpackedModel:
         self.outputs = [int(i) for i in graph.outputs]
 
     def pack(self) -> bytes:
-        """Return the content of the file."""
+        """Return the content of the file, without codes of ops that nothing computes."""
+        operators = [op for graph in self.model.subgraphs for op in graph.operators or []]
+        used = sorted({int(op.opcodeIndex) for op in operators})
+        self.model.operatorCodes[:] = [self.model.operatorCodes[i] for i in used]
+        for operator in operators:
+            operator.opcodeIndex = used.index(operator.opcodeIndex)
         builder = flatbuffers.Builder(1024)
         builder.Finish(self.model.Pack(builder), _IDENTIFIER)
         return bytes(builder.Output())
@@ -98,6 +103,11 @@ class UnpackedModel:
         values: Array = np.frombuffer(bytes(bytearray(data)), "<f4")
         return values.reshape(self.shape(tensor)).copy()
 
+    def is_stored(self, tensor: int) -> bool:
+        """Whether the file stores the values of a tensor, of any type."""
+        data = self.model.buffers[self.tensors[tensor].buffer].data
+        return data is not None and len(data) > 0
+
     def set_constant(self, tensor: int, values: Array) -> None:
         """Store other floats for a tensor, and for every tensor that shares its buffer.
 
@@ -108,6 +118,16 @@ class UnpackedModel:
         raw = np.ascontiguousarray(values, "<f4").tobytes()
         buffer = self.model.buffers[self.tensors[tensor].buffer]
         buffer.data = np.frombuffer(raw, np.uint8)
+
+    def is_taken(self, tensor: int) -> bool:
+        """Whether an operator takes a tensor."""
+        return any(int(i) == tensor for op in self.operators for i in op.inputs)
+
+    def alias(self, tensor: int, other: int) -> None:
+        """Let a tensor have the shape, type and values of another one; its name stays."""
+        name = self.tensors[tensor].name
+        self.tensors[tensor] = copy.copy(self.tensors[other])
+        self.tensors[tensor].name = name
 
     def is_shared(self, tensor: int) -> bool:
         """Whether several operators take a tensor, or several tensors are one in the file."""
@@ -240,13 +260,32 @@ class UnpackedModel:
             version = least_version(self.op(operator), operands)
             if version <= code.version:
                 continue
-            new = schema.OperatorCodeT()
-            new.builtinCode, new.customCode = code.builtinCode, code.customCode
-            new.deprecatedBuiltinCode, new.version = code.deprecatedBuiltinCode, version
-            same = [i for i, existing in enumerate(codes) if vars(existing) == vars(new)]
-            if not same:
-                codes.append(new)
-            operator.opcodeIndex = same[0] if same else len(codes) - 1
+            new = copy.copy(code)
+            new.version = version
+            self._set_code(operator, new)
+
+    def set_op(self, operator: Any, op: str, options: Any = None, kind: int = 0) -> None:
+        """Let an operator compute another op, in its first version.
+
+        Args:
+            operator: The operator.
+            op: Name of the builtin, such as "PAD".
+            options: Options of the schema for it, or None.
+            kind: Kind of these options, a number of the schema's `BuiltinOptions`; 0 for none.
+        """
+        new = schema.OperatorCodeT()
+        new.builtinCode = getattr(schema.BuiltinOperator, op)
+        new.deprecatedBuiltinCode, new.version = min(new.builtinCode, 127), 1
+        self._set_code(operator, new)
+        operator.builtinOptions = options
+        operator.builtinOptionsType = kind
+
+    def _set_code(self, operator: Any, code: Any) -> None:
+        codes = self.model.operatorCodes
+        same = [i for i, existing in enumerate(codes) if vars(existing) == vars(code)]
+        if not same:
+            codes.append(code)
+        operator.opcodeIndex = same[0] if same else len(codes) - 1
 
     def _operand(self, tensor: int) -> Operand:
         quantization = self.tensors[tensor].quantization

@@ -1,6 +1,6 @@
 """Run as a program in a process of its own: writes models around single layers, of Keras 3.
 
-python -m tests.converters.programs.layer_cases FOLDER
+python -m tests.converters.programs.layer_cases FOLDER DIGITS_NPZ
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 layers = keras.layers
 
@@ -39,8 +40,43 @@ def reshaped(shape: Any, layer: Any) -> Any:
     return keras.Model(inputs, layers.Dense(10, activation="softmax")(x))
 
 
+def padded(*before: Any) -> Any:
+    """Max-pooling as PyTorch pads it."""
+    inputs = keras.Input((8, 8, 1))
+    x = layers.Conv2D(16, 3, padding="same", name="stem")(inputs)
+    for layer in before:
+        x = layer(x)
+    x = keras.ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=-np.inf)
+    x = layers.Flatten()(layers.MaxPooling2D(3, 2)(x))
+    return keras.Model(inputs, layers.Dense(10, activation="softmax")(x))
+
+
+def attention(mask: float) -> Any:
+    """Attention with a causal mask of that size, which is added; 0 for the mask of Keras."""
+    inputs = keras.Input((8, 8, 1))
+    x = layers.Dense(32)(layers.Reshape((8, 8))(inputs))
+    normed = layers.LayerNormalization(name="normed")(x)
+    if mask:
+        query, key, value = (layers.Dense(32)(normed) for _ in range(3))
+        scores = keras.ops.matmul(query, keras.ops.transpose(key, (0, 2, 1))) / 5.7
+        scores = scores + np.triu(np.full((8, 8), mask, np.float32), 1)
+        y = keras.ops.matmul(layers.Softmax(name="scores")(scores), value)
+    else:
+        y = layers.MultiHeadAttention(4, 8, name="scores")(normed, normed, use_causal_mask=True)
+    x = layers.Flatten()(layers.Add()([x, y]))
+    return keras.Model(inputs, layers.Dense(10, activation="softmax")(x))
+
+
+def trained(model: Any, data: Any) -> Any:
+    model.compile(keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy")
+    model.fit(data["x_train"], data["y_train"], epochs=6, batch_size=64, verbose=0)
+    return model
+
+
 def main() -> None:
     keras.utils.set_random_seed(1)
+    with np.load(sys.argv[2]) as arrays:
+        data = dict(arrays)
     behind = layers.Conv2D(8, 3, padding="same", activation="relu", name="behind")
     models = {
         "elu": image(layers.ELU(name="bent")),
@@ -51,6 +87,12 @@ def main() -> None:
         "conv3d": reshaped((4, 4, 4, 1), layers.Conv3D(4, 2, name="volume")),
         "lstm": reshaped((8, 8), layers.LSTM(8, name="memory")),
         "gru": reshaped((8, 8), layers.GRU(8, name="gated")),
+    }
+    models |= {
+        "padded": trained(padded(), data),
+        "padded_relu": trained(padded(layers.ReLU()), data),
+        "mask_of_keras": trained(attention(0.0), data),
+        "added_mask": trained(attention(-1e9), data),
     }
     for name, model in models.items():
         model.save(Path(sys.argv[1]) / f"{name}.keras")

@@ -1,4 +1,4 @@
-"""Refusals of models that a file of 8 bits cannot hold; they name the Keras layer."""
+"""Layers of a quantized file that need words: recurrent ones, and those that compute in floats."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ _RECURRENT = (
     "BIDIRECTIONAL_SEQUENCE_RNN",
 )
 _CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
+#: Number of layers that a note names.
+_NAMED = 5
 
 
 def refuse_recurrent(content: bytes, keras_model: Any, origin: str) -> None:
@@ -33,48 +35,58 @@ def refuse_recurrent(content: bytes, keras_model: Any, origin: str) -> None:
     model = UnpackedModel(content)
     loops = [op for op in model.operators if model.op(op) in _RECURRENT]
     if loops:
+        layer = describe_operator(model, loops[0], keras_model)
         raise ConversionError(
-            f"{origin}: {_layer(model, loops[0], keras_model)} is recurrent: the ranges inside of "
-            "it cannot be measured, so that it cannot compute in integers with fixed ranges",
+            f"{origin}: {layer} is recurrent: the ranges inside of it cannot "
+            "be measured, so that it cannot compute in integers with fixed ranges",
             "Use the recipe ptq_dynamic, which rounds activations while the model runs.",
         )
 
 
-def refuse_floats(content: bytes, keras_model: Any, origin: str) -> None:
-    """Refuse a quantized file that computes in floats.
+def float_layer_notes(content: bytes, keras_model: Any) -> tuple[str, ...]:
+    """Name the layers of a quantized file that compute in floats, in one sentence.
 
     Args:
-        content: .tflite that should have only integers.
+        content: Quantized .tflite.
         keras_model: Keras model that the file was made from, or None.
-        origin: Name of the model in messages.
-
-    Raises:
-        ConversionError: A layer computes in floats; the message names it.
     """
     model = UnpackedModel(content)
     casts = model.border_casts()
-    floats = [
-        op
+    layers = dict.fromkeys(
+        describe_operator(model, op, keras_model)
         for op in model.operators
         if model.op(op) not in _CONVERSIONS
         and any(model.is_float(int(i)) and int(i) not in casts for i in op.outputs)
-    ]
-    if floats:
-        raise ConversionError(
-            f"{origin}: {_layer(model, floats[0], keras_model)} stays in floats, as TensorFlow's "
-            "quantizer does not bring such a layer to 8 bits",
-            "Use the recipe mixed_w8a8, which leaves in floats what cannot be brought to 8 bits.",
-        )
+    )
+    if not layers:
+        return ()
+    names = list(layers)
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    verb = "computes" if len(names) == 1 else "compute"
+    return (
+        f"{', '.join(names[:_NAMED])}{more} {verb} in floats, as TFLite has no integer kernel that "
+        "is exact enough for such a layer; all else is in integers",
+    )
 
 
-def _layer(model: UnpackedModel, operator: Any, keras_model: Any) -> str:
-    """Name of an operator for the user: its Keras layer, or its tensor where there is none."""
+def describe_operator(model: UnpackedModel, operator: Any, keras_model: Any) -> str:
+    """Name an operator for the user: its Keras layer, or its tensor where there is none.
+
+    Args:
+        model: The .tflite.
+        operator: One of its operators.
+        keras_model: Keras model that the file was made from, or None.
+    """
     name = model.name(int(operator.outputs[0]))
     scopes = {scope for part in name.split(";") for scope in part.split("/")}
     for layer in _layers(keras_model):
-        # Keras 3 adds numbers to the names of traced layers: "norm" becomes "norm_1".
-        rest = [scope.removeprefix(f"{layer.name}_") for scope in scopes]
-        if layer.name in scopes or any(part.isdigit() for part in rest):
+        # Keras 3 adds a number to the name of each traced layer: "norm" becomes "norm_1".
+        numbered = any(scope.removeprefix(f"{layer.name}_").isdigit() for scope in scopes)
+        is_keras_3 = type(layer).__module__.startswith("keras.")
+        if numbered if is_keras_3 else layer.name in scopes:
+            return f"layer {layer.name!r} ({type(layer).__name__})"
+    for layer in _layers(keras_model):
+        if layer.name in scopes:
             return f"layer {layer.name!r} ({type(layer).__name__})"
     return f"operator {model.op(operator)} {name!r}"
 

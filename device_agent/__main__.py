@@ -30,6 +30,7 @@ from device_agent.contract.wire import (
 )
 from device_agent.job_fields import Job, job_to_json
 from device_agent.operations.call import BoardAccess
+from device_agent.process_group import adopt_orphans
 from device_agent.session import AgentSession
 from device_agent.store.durable import open_file
 from device_agent.store.leftovers import remove_abandoned_uploads, remove_older_agents
@@ -55,6 +56,7 @@ def main(arguments: List[str]) -> int:
 def serve(root: str) -> int:
     """Answer the host on stdio until it is gone."""
     os.umask(0o077)
+    adopt_orphans()
     host = _Host()
     signal.signal(signal.SIGTERM, _exit_cleanly)
     signal.signal(signal.SIGHUP, _exit_cleanly)

@@ -16,6 +16,9 @@ import time
 from typing import IO, Any, Callable, Dict, List, Optional, Tuple
 
 from device_agent.contract.codes import CHILD_DIED, CHILD_TIMEOUT, INTERNAL, RefusalError
+from device_agent.job_fields import IMPORT_PHASE
+from device_agent.os_errors import named_os_errors
+from device_agent.process_group import end_with_descendants, own_children
 
 #: How often the caller may look at the board, and at its host, while a job runs.
 TICK_S = 1.0
@@ -47,6 +50,10 @@ _DIAGNOSES: Dict[int, Tuple[str, str]] = {
         "the runtime or a delegate crashed (segmentation fault)",
         "A damaged model, or a delegate that does not fit the runtime, are common causes.",
     ),
+    signal.SIGXFSZ: (
+        "it wrote a larger file than the login may",
+        "Raise the limit on the board (`ulimit -f` shows it).",
+    ),
     signal.SIGBUS: (
         "the runtime crashed (bus error)",
         "Check the board's memory and storage.",
@@ -60,6 +67,11 @@ _LAST_WORDS = (
         "the transfer to the Edge TPU over USB broke off",
         "Plug it into a port of its own with enough current (900 mA), without a hub.",
     ),
+)
+
+_IMPORT_HINT = (
+    "The runtime does not fit this board's CPU or its libraries: choose another `runtime` of this "
+    "target in kedge.toml (`kedge target check` lists them)."
 )
 
 Event = Callable[[Dict[str, Any]], None]
@@ -88,14 +100,9 @@ def run_job(
     Raises:
         RefusalError: The job refused, the process died or gave no answer in time.
     """
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        bufsize=0,
-        preexec_fn=_no_core_file,
-    )
+    spared = own_children()
+    with named_os_errors():
+        process = _start(command)
     pipes = _Pipes(process, json.dumps(job).encode("ascii") + b"\n")
     phases = [""]
 
@@ -108,8 +115,7 @@ def run_job(
         _let_exit(process, pipes)
         hung = process.poll() is None
     finally:
-        process.kill()
-        process.wait()
+        end_with_descendants(process, spared)
         pipes.close()
     if answer is None:
         raise _diagnose(None if hung else process.returncode, pipes.last_words, phases[-1])
@@ -117,6 +123,18 @@ def run_job(
         return dict(answer["result"])
     trace = pipes.last_words if answer["code"] == INTERNAL else ""
     raise RefusalError(answer["code"], answer["message"], answer.get("hint", ""), trace)
+
+
+def _start(command: List[str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+        preexec_fn=_no_core_file,
+        start_new_session=True,
+    )
 
 
 def _no_core_file() -> None:
@@ -236,6 +254,8 @@ def _diagnose(returncode: Optional[int], last_words: str, phase: str) -> Refusal
     elif returncode < 0:
         default = ("it was ended by signal {}".format(-returncode), "")
         what, hint = _DIAGNOSES.get(-returncode, default)
+        if phase == IMPORT_PHASE:
+            hint = _IMPORT_HINT
     else:
         what = "it exited with {} and no answer".format(returncode)
     for words, meaning, way_out in _LAST_WORDS:

@@ -6,6 +6,9 @@ from typing import Any, Dict, NamedTuple, Sequence
 
 from device_agent.contract.state import RESET
 
+#: Phase in which a job imports the runtime, before there is a model or a delegate.
+IMPORT_PHASE = "import the runtime"
+
 
 class Job(NamedTuple):
     """One job of an inference process; a kind of job reads the fields that concern it."""

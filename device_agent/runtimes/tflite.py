@@ -20,7 +20,7 @@ from device_agent.contract.placement import Placement
 from device_agent.contract.runtimes import RUNTIME_MODULES, distribution_of
 from device_agent.contract.state import RELOAD, RESET
 from device_agent.contract.tensors import unique_names
-from device_agent.job_fields import Job
+from device_agent.job_fields import IMPORT_PHASE, Job
 from device_agent.runtimes.delegate import EDGETPU, is_compiled_for_edgetpu, load_delegate
 from device_agent.runtimes.driver import (
     Array,
@@ -52,6 +52,7 @@ class Driver(ModelDriver):
         self._module = RUNTIME_MODULES[distribution_of(self._name)]
         if job.tree:
             sys.path.insert(0, job.tree)
+        say({"event": {"phase": IMPORT_PHASE}})
         started = time.perf_counter_ns()
         try:
             self.numpy = importlib.import_module("numpy")

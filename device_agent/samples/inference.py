@@ -29,7 +29,7 @@ def infer_samples(job: Job, say: Callable[[Dict[str, Any]], None]) -> Dict[str, 
         RefusalError: The model does not load or run, or the samples do not fit it; without
             `most_s`, also where an output changes its shape.
     """
-    driver = import_driver(job)
+    driver = import_driver(job, say)
     model = driver.open(job.model, job.threads)
     model.prepare()
     feeds = feeds_of(driver.numpy, model, job.inputs)

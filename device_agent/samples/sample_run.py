@@ -36,7 +36,7 @@ def run_samples(job: Job, say: Callable[[Dict[str, Any]], None]) -> Dict[str, An
     Raises:
         RefusalError: The model does not load or run, or a sample does not fit it.
     """
-    driver = import_driver(job)
+    driver = import_driver(job, say)
     model = driver.open(job.model, job.threads)
     model.prepare()
     pipeline = _Pipeline(driver.numpy, model, card_from_plain(job.card), job.reset)

@@ -1,6 +1,8 @@
 """Inference processes that crash, hang, lie or are left alone: each end has a name."""
 
+import errno
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 
 from device_agent import child
 from device_agent.child import HostGoneError, run_job
-from device_agent.contract.codes import CHILD_DIED, CHILD_TIMEOUT, INTERNAL, RefusalError
+from device_agent.contract.codes import CHILD_DIED, CHILD_TIMEOUT, INTERNAL, LIMIT, RefusalError
 from tests.device_agent.agents import ended_within, processes_with
 
 READ = "import json, sys, os, time, signal; job = json.loads(sys.stdin.readline())\n"
@@ -227,3 +229,69 @@ def test_no_core_file_is_written() -> None:
     answer = run(program + "resource.RLIMIT_CORE)}}))")
 
     assert answer == {"core": [0, 0]}
+
+
+#: Starts a process that lives on in the ways that processes have, then does something more.
+LIVES_ON = {
+    "fork": "os.fork() or time.sleep(600)",
+    "group": "os.fork() or (os.setpgid(0, 0), time.sleep(600))",
+    "session": "os.fork() or (os.setsid(), time.sleep(600))",
+    "daemon": "os.fork() or (os.setsid(), os.fork() and os._exit(0), time.sleep(600))",
+    "popen": "import subprocess; subprocess.Popen(['sleep', '600'], start_new_session=True)",
+}
+
+AGENT = """
+import sys
+from device_agent.child import run_job
+from device_agent.contract.codes import RefusalError
+from device_agent.process_group import adopt_orphans
+adopt_orphans()
+command = [sys.executable, "-I", "-c", sys.argv[1], sys.argv[2]]
+try:
+    print(run_job(command, {}, 3.0, lambda event: None, lambda: None))
+except RefusalError as refusal:
+    print(refusal)
+"""
+
+
+@pytest.mark.parametrize(
+    "end", ["print(json.dumps({'result': {}}))", "os.abort()", "time.sleep(9)"]
+)
+@pytest.mark.parametrize("way", sorted(LIVES_ON))
+def test_nothing_that_a_job_started_outlives_it(way: str, end: str, tmp_path: Path) -> None:
+    mark = f"sleep {tmp_path}"
+    program = READ + f"mark = {mark!r}\n{LIVES_ON[way]}\ntime.sleep(0.3)\n{end}\n"
+    program = program.replace("['sleep', '600']", f"['sh', '-c', 'sleep 600; # {mark}']")
+    agent = [sys.executable, "-c", AGENT, program, str(tmp_path)]
+    ran = subprocess.run(agent, cwd=Path(__file__).parents[2], capture_output=True, timeout=60)
+
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.startswith((b"{}", b"the inference process "))
+    assert processes_with(str(tmp_path)) == []
+
+
+def test_other_children_of_the_agent_are_spared() -> None:
+    with subprocess.Popen(["sleep", "600"]) as other:
+        assert run(READ + say('{"result": {"a": 1}}')) == {"a": 1}
+        assert other.poll() is None
+        other.kill()
+
+
+def test_a_death_in_the_import_is_no_fault_of_a_model() -> None:
+    phase = say('{"event": {"phase": "import the runtime"}}')
+    died = refusal(READ + phase + "os.kill(os.getpid(), signal.SIGSEGV)")
+
+    assert "in the phase `import the runtime`: the runtime or a delegate crashed" in str(died)
+    assert "model" not in died.hint
+    assert "another `runtime`" in died.hint
+
+
+def test_no_descriptor_left_is_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(subprocess, "Popen", none_left)
+    reached = refusal("")
+
+    assert reached.code == LIMIT
+    assert "ulimit -n" in reached.hint

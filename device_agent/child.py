@@ -100,7 +100,7 @@ def run_job(
     Raises:
         RefusalError: The job refused, the process died or gave no answer in time.
     """
-    spared = own_children()
+    others = own_children()
     with named_os_errors():
         process = _start(command)
     pipes = _Pipes(process, json.dumps(job).encode("ascii") + b"\n")
@@ -115,7 +115,7 @@ def run_job(
         _let_exit(process, pipes)
         hung = process.poll() is None
     finally:
-        end_with_descendants(process, spared)
+        end_with_descendants(process, others)
         pipes.close()
     if answer is None:
         raise _diagnose(None if hung else process.returncode, pipes.last_words, phases[-1])

@@ -37,12 +37,12 @@ def own_children() -> Set[int]:
     return {pid for pid, (parent, _) in _running().items() if parent == os.getpid()}
 
 
-def end_with_descendants(process: subprocess.Popen[bytes], spared: Set[int]) -> None:
+def end_with_descendants(process: subprocess.Popen[bytes], others: Set[int]) -> None:
     """Kill a process that leads a session, and what it started.
 
     Args:
         process: Process to end; its exit code is collected.
-        spared: Children of this process from before it was started.
+        others: Children of this process from before it was started, which live on.
     """
     with contextlib.suppress(OSError):  # all of its group has ended
         os.killpg(process.pid, signal.SIGKILL)
@@ -53,7 +53,7 @@ def end_with_descendants(process: subprocess.Popen[bytes], spared: Set[int]) -> 
         orphans = {
             pid: parent
             for pid, (parent, session) in _running().items()
-            if session == process.pid or (parent == os.getpid() and pid not in spared)
+            if session == process.pid or (parent == os.getpid() and pid not in others)
         }
         if not orphans:
             return

@@ -32,6 +32,9 @@ _Slot = tuple[int, tuple[int, ...], Array]
 #: Reports of progress are worth a line of a terminal, not one a sample.
 _REPORT_EVERY = 250
 
+#: Seconds between two reports of samples that take long: who waits for them sees that they go on.
+_REPORT_EVERY_S = 1.0
+
 _stderr_lock = threading.Lock()
 
 
@@ -191,6 +194,7 @@ def _run(
     total = len(slots[0][2])
     results: dict[str, Array] = {}
     done, began = 0, time.monotonic()
+    reported = began
     for row in range(total):
         interpreter = begin()
         for index, shape, samples in slots:
@@ -211,10 +215,12 @@ def _run(
                     "Use a model whose outputs have fixed shapes.",
                 )
             stored[row] = values
-        done = row + 1
-        if on_progress is not None and done % _REPORT_EVERY == 0:
+        done, now = row + 1, time.monotonic()
+        is_due = done % _REPORT_EVERY == 0 or now - reported > _REPORT_EVERY_S
+        if on_progress is not None and is_due:
+            reported = now
             on_progress(done, total)
-        if most_s is not None and time.monotonic() - began > most_s:
+        if most_s is not None and now - began > most_s:
             break
     return {name: values[:done] for name, values in results.items()}
 

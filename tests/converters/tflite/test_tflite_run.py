@@ -75,8 +75,29 @@ def test_a_process_that_answers_nothing_is_ended(
     path = tmp_path / "model.tflite"
     path.write_bytes(pictures_model([[3, 2]]))
     monkeypatch.setattr(isolated, "LONGEST_SAMPLE_S", 0.0)
-    with pytest.raises(ConversionError, match="did not answer one sample within 0 s"):
-        run_isolated(path, {"image0": np.zeros((5, 3, 2), np.float32)}, most_s=0)
+    for most_s in (0, None):  # golden inputs are run without a limit for all of them
+        with pytest.raises(ConversionError, match="did not answer one sample within 0 s"):
+            run_isolated(path, {"image0": np.zeros((5, 3, 2), np.float32)}, most_s=most_s)
+
+
+def test_the_limit_is_that_of_a_sample_and_not_of_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(pictures_model([[3, 2]]))
+    slow = (
+        "import sys, time\nfor n in range(6): print(n, 6, flush=True); time.sleep(0.4)\n"
+        "sys.stderr.write('slow, and it ends\\0'); sys.exit(4)"
+    )
+    start = subprocess.Popen
+
+    def start_slow(_: object, **more: Any) -> Any:
+        return start([sys.executable, "-c", slow], **more)
+
+    monkeypatch.setattr(isolated.subprocess, "Popen", start_slow)
+    monkeypatch.setattr(isolated, "LONGEST_SAMPLE_S", 2.0)
+    with pytest.raises(ConversionError, match="slow, and it ends"):
+        run_isolated(path, {"image0": np.zeros((5, 3, 2), np.float32)})
 
 
 def test_inputs_and_outputs_of_one_name_are_told_apart_by_position(tmp_path: Path) -> None:

@@ -166,6 +166,26 @@ def write_conversion(conversion: Conversion, request_sha256: str = "") -> Path:
     return path
 
 
+def recipe_of_file(model: Path, sha256: str) -> str:
+    """Return the recipe by which a file was converted, for a person.
+
+    Args:
+        model: File that may have a conversion.json beside it.
+        sha256: Digest of the file.
+
+    Returns:
+        Name of the recipe; "" where no conversion.json beside it is about this file.
+    """
+    try:
+        plain = _read_object(model.parent / CONVERSION_NAME)
+    except ConversionError:
+        return ""
+    if plain.get("model_sha256") != sha256 or not isinstance(plain.get("recipe"), str):
+        return ""
+    own, steps = plain.get("recipe_file"), str(plain["recipe"])
+    return f"{own} ({steps})" if own else steps
+
+
 def is_unchanged(folder: Path, request_sha256: str) -> bool:
     """Whether conversion.json is of this very request, and nothing beside it was changed.
 

@@ -63,7 +63,7 @@ def list_results(name: str | None, last: int, as_json: bool) -> None:
             str(line.id),
             line.taken_at[:16].replace("T", " "),
             line.target,
-            f"{Path(line.model).name} {line.model_sha256[:8]}",
+            f"{line.recipe or Path(line.model).name} {line.model_sha256[:8]}",
             str(line.threads),
             line.mode or "–",
             words.duration(line.median_us),

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
+from converters.evidence.conversion import recipe_of_file
 from toolkit.judge.parity import not_compared
 from toolkit.measure.bench import Measurement
 from toolkit.measure.compare import ArmMeasurement, LatencyComparison
@@ -19,6 +20,7 @@ def records_of_measurement(measurement: Measurement) -> list[ResultRecord]:
     """Return one record for each row of a measurement."""
     document = {
         **_origin(),
+        "recipe": recipe_of_file(measurement.model, measurement.model_sha256),
         "place": measurement.place,
         "facts": measurement.facts.plain,
         "model_bytes": measurement.staged.size_bytes,
@@ -57,6 +59,7 @@ def _record_of_arm(comparison: LatencyComparison, arm: ArmMeasurement) -> Result
         row=arm.row,
         document={
             **_origin(),
+            "recipe": recipe_of_file(arm.model, arm.model_sha256),
             "place": comparison.place,
             "facts": arm.facts.plain,
             "model_bytes": arm.staged.size_bytes,

@@ -76,6 +76,19 @@ def mode_of(document: str) -> str:
         return ""
 
 
+def recipe_of(document: str) -> str:
+    """Return the recipe that the model was converted by; "" where that is not known.
+
+    Args:
+        document: JSON of `StoredResult.document`; damaged, or of an older kedge, it has none.
+    """
+    try:
+        recipe = json.loads(document).get("recipe")
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return ""
+    return recipe if isinstance(recipe, str) else ""
+
+
 def _check(plain: Mapping[str, Any], path: str, kind: type, is_required: bool) -> None:
     value: Any = plain
     for name in path.split("."):

@@ -30,7 +30,7 @@ from toolkit.results.database import (
     open_database,
     translate_database_errors,
 )
-from toolkit.results.document import mode_of, parse_document
+from toolkit.results.document import mode_of, parse_document, recipe_of
 from toolkit.results.field_types import wrong_field
 from toolkit.results.record import ResultRecord
 from toolkit.results.stored_runs import pack_series, read_runs
@@ -51,6 +51,8 @@ class ResultLine:
     median_us: float
     mode: str = ""
     """`soak`, or the requests a second of `--rate`, as "30 Hz"; "" for runs back to back."""
+    recipe: str = ""
+    """Recipe that the model was converted by; "" where that is not known."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,10 @@ class ResultList:
     """Number of each other result to what is wrong with it."""
 
 
-#: Columns of the table, in the order of `ResultLine`; its mode is in the document.
-_COLUMNS = ", ".join(name for name in ResultLine.__dataclass_fields__ if name != "mode")
+#: Columns of the table, in the order of `ResultLine`; the others are in the document.
+_COLUMNS = ", ".join(
+    name for name in ResultLine.__dataclass_fields__ if name not in ("mode", "recipe")
+)
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,12 @@ class StoredResult:
         return Verdict(self.line.verdict, tuple(reasons), tuple(warnings))
 
 
+def _line(row: Sequence[Any]) -> ResultLine:
+    """A line of the columns of a row, and of the document behind them."""
+    document = row[-1]
+    return replace(ResultLine(*row[:-1]), mode=mode_of(document), recipe=recipe_of(document))
+
+
 def _rest(number: int) -> str:
     return f"The other results can still be read; to remove it: kedge results delete {number}"
 
@@ -166,7 +176,7 @@ class ResultStore:
         lines, damage = [], {}
         for number in dict.fromkeys(numbers) or rows_by_number:
             row = rows_by_number[number]
-            line = replace(ResultLine(*row[:-1]), mode=mode_of(row[-1]))
+            line = _line(row)
             wrong = wrong_field(line)
             if wrong:
                 damage[number] = self._damage(number, wrong)
@@ -207,7 +217,7 @@ class ResultStore:
             ).fetchall()
         if row is None:
             raise self._absent(number)
-        line = replace(ResultLine(*row[:-1]), mode=mode_of(row[-1]))
+        line = _line(row)
         try:
             if wrong := wrong_field(line):
                 raise ValueError(wrong)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from converters.evidence.conversion import Conversion
+from converters.comparison.compare import compare_recipes
+from converters.comparison.comparison import RecipeComparison
+from converters.comparison.comparison_file import COMPARISON_NAME, write_comparison
+from converters.evidence.conversion import CONVERSION_NAME, MODEL_NAME, Conversion
 from converters.formats import read_model_file
 from converters.process import convert
 from converters.request import ConversionRequest
@@ -15,10 +20,15 @@ from targets.progress import OnProgress, no_progress
 from targets.staged_file import StagedFile
 from toolkit.admission import admit, admit_conversion
 from toolkit.check import CONVERTED_FORMAT
+from toolkit.errors import ToolkitError
 from toolkit.measure.bench import BenchSettings, Measurement, bench_on
 from toolkit.measure.host_latency import measure_on
 from toolkit.measure.ready import open_board
 from toolkit.progress import forward
+
+
+class OccupiedFolderError(ToolkitError):
+    """The folder for the results holds files of another model: nothing was started."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +37,19 @@ class Deployment:
 
     conversion: Conversion
     measurement: Measurement
+
+
+@dataclass(frozen=True)
+class ConvertedRecipes:
+    """Files of one model, converted for boards."""
+
+    conversions: tuple[Conversion, ...]
+    """Conversions that may go to the boards: that of a single recipe, the chosen one of several,
+    or without a budget each of them. Empty where a budget is not kept."""
+    comparison: RecipeComparison | None
+    """Table of several recipes; None for a single one."""
+    over_budget: Conversion | None = None
+    """Conversion of a single recipe that does not keep its budget; None where there is none."""
 
 
 def deploy(
@@ -51,11 +74,7 @@ def deploy(
         AgentError: The board cannot load or run the model.
         IntegrityError: Something arrived damaged.
     """
-    with open_board(target, on_progress) as device:
-        _ = device.runtime_for(
-            CONVERTED_FORMAT
-        )  # a board that loads none is refused before the work begins
-        admit_conversion(target)
+    try_board(target, on_progress)
     request = replace(request, measured_on=place_of(target))
     conversion = convert(request, forward(on_progress), measure_on(target, on_progress))
     with open_board(target, on_progress) as device:
@@ -63,6 +82,87 @@ def deploy(
             read_model_file(conversion.model), device, settings or BenchSettings(), on_progress
         )
     return Deployment(conversion, measurement)
+
+
+def try_board(target: Target, on_progress: OnProgress = no_progress) -> None:
+    """Refuse a board that cannot run a file of a conversion, before the work begins.
+
+    Args:
+        target: The board.
+        on_progress: Called as it goes on.
+
+    Raises:
+        ConversionError: The board takes no such file.
+        TargetError: The board cannot be reached, has no place, or loads no runtime.
+    """
+    with open_board(target, on_progress) as device:
+        _ = device.runtime_for(CONVERTED_FORMAT)
+        admit_conversion(target)
+
+
+def convert_recipes(
+    request: ConversionRequest,
+    names: Sequence[str],
+    target: Target,
+    on_progress: OnProgress = no_progress,
+) -> ConvertedRecipes:
+    """Convert a model by one recipe or several, for boards of which one measures.
+
+    Args:
+        request: Model, data, budget and where the files go.
+        names: Names of recipes, or paths of recipe files.
+        target: Board that measures latency where it decides.
+        on_progress: Called as the work goes on.
+
+    Raises:
+        ConversionError: The model or the data do not fit.
+        TargetError: The board cannot be reached.
+        AgentError: The board cannot load or run a model.
+    """
+    request = replace(request, measured_on=place_of(target))
+    measure = measure_on(target, on_progress)
+    if len(names) == 1:
+        conversion = convert(replace(request, recipe=names[0]), forward(on_progress), measure)
+        if conversion.budget is not None and not conversion.budget.held:
+            return ConvertedRecipes((), None, conversion)
+        return ConvertedRecipes((conversion,), None)
+    comparison = compare_recipes(request, names, forward(on_progress), measure)
+    write_comparison(comparison, request.out.absolute())
+    if request.max_drop is None:
+        return ConvertedRecipes(comparison.conversions(), comparison)
+    chosen = (
+        row.conversion
+        for row in comparison.rows
+        if comparison.held and row.name == comparison.chosen
+    )
+    return ConvertedRecipes(tuple(filter(None, chosen)), comparison)
+
+
+def check_folder(out: Path, model: Path) -> None:
+    """Refuse a folder that nobody named and that holds files of another model.
+
+    Args:
+        out: Folder of a conversion or a comparison; it need not exist.
+        model: The model to convert.
+
+    Raises:
+        OccupiedFolderError: A conversion there is of another model, or is not known.
+    """
+    sources = set()
+    for name, key in ((CONVERSION_NAME, "source"), (COMPARISON_NAME, "model")):
+        if (out / name).exists():
+            try:
+                sources.add(str(json.loads((out / name).read_text(encoding="utf-8"))[key]))
+            except (OSError, ValueError, LookupError, TypeError):
+                sources.add(f"unknown: {name} cannot be read")
+    if not sources and (out / MODEL_NAME).exists():
+        sources.add(f"unknown: there is no {CONVERSION_NAME} beside its {MODEL_NAME}")
+    others = sorted(sources - {str(model.absolute())})
+    if others:
+        raise OccupiedFolderError(
+            f"{out}: holds files of another model ({others[0]})",
+            "Name a folder with --out, or remove this one.",
+        )
 
 
 def push(path: Path, target: Target, on_progress: OnProgress = no_progress) -> StagedFile:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from toolkit.cli.options import (
     Streams,
     as_json,
     file_path,
+    profile,
+    quality,
     targets,
     threads,
     wheelhouse,
@@ -36,13 +39,7 @@ LONGEST_SOAK_S = 12 * 3600.0
 @click.command("bench")
 @click.argument("file", type=file_path())
 @targets
-@click.option(
-    "--quality",
-    type=click.Choice(["quick", "standard", "thorough"]),
-    default="standard",
-    show_default=True,
-    help="Fresh processes and time for each row: 2 in 1s, 6 in 10s, or 12 in 60s.",
-)
+@quality
 @click.option(
     "--duration", "duration_s", type=Duration(), help="Time to measure each row, such as 3s."
 )
@@ -70,11 +67,7 @@ LONGEST_SOAK_S = 12 * 3600.0
     type=file_path(),
     help="Labelled .npz, image folder, .tar or module:function: also judge the board by it.",
 )
-@click.option(
-    "--profile",
-    is_flag=True,
-    help="Also show the time of each operator, if the runtime reports it.",
-)
+@profile
 @threads
 @wheelhouse
 @as_json
@@ -136,8 +129,8 @@ def command(
     try:
         _show(outcomes, as_json)
     finally:
-        keep(project, _records(outcomes))
-    return gravest_exit_code(_code(outcome) for outcome in outcomes)
+        keep(project, records_of_outcomes(outcomes))
+    return gravest_exit_code(exit_code_of_outcome(outcome) for outcome in outcomes)
 
 
 def _refuse_misfits(
@@ -154,7 +147,8 @@ def _refuse_misfits(
         raise click.UsageError("--streams goes with none of --soak, --rate and --threads sweep")
 
 
-def _records(outcomes: list[Outcome]) -> list[ResultRecord]:
+def records_of_outcomes(outcomes: Sequence[Outcome]) -> list[ResultRecord]:
+    """Return what is kept of the measurements, one record for each row."""
     from toolkit.report.record import records_of_measurement
 
     measurements = [outcome.measurement for outcome in outcomes if outcome.measurement]
@@ -167,25 +161,23 @@ def _show(outcomes: list[Outcome], as_json: bool) -> None:
         if trace:
             output.note(f"{outcome.target}:\n{trace}")
     if as_json:
-        entries = [_entry(outcome) for outcome in outcomes]
+        entries = [plain_outcome(outcome) for outcome in outcomes]
         output.print_json({"schema": 1, "targets": entries})
     if len(outcomes) == 1 and outcomes[0].error is not None:
         raise outcomes[0].error  # also beside JSON: a program reads the entry, a person the message
-    if as_json:
-        return
-    if len(outcomes) == 1 and outcomes[0].measurement is not None:
-        output.print_blocks(describe_measurement(outcomes[0].measurement))
-    else:
-        _show_all(outcomes)
+    if not as_json:
+        print_outcomes(outcomes)
 
 
-def _code(outcome: Outcome) -> int:
+def exit_code_of_outcome(outcome: Outcome) -> int:
+    """Return the exit code of one board."""
     if outcome.measurement is not None:
         return exit_code_of_measurement(outcome.measurement)
     return outcome.error.exit_code if outcome.error is not None else 1
 
 
-def _entry(outcome: Outcome) -> dict[str, Any]:
+def plain_outcome(outcome: Outcome) -> dict[str, Any]:
+    """Return the entry of one board in the JSON; one that failed has the verdict ERROR."""
     if outcome.measurement is not None:
         return plain_measurement(outcome.measurement)
     assert outcome.error is not None
@@ -202,7 +194,11 @@ def _first_line(error: BoardFailure) -> str:
     return str(error).splitlines()[0]
 
 
-def _show_all(outcomes: list[Outcome]) -> None:
+def print_outcomes(outcomes: Sequence[Outcome]) -> None:
+    """Print what came of each board: of a single one everything, of several a table."""
+    if len(outcomes) == 1 and outcomes[0].measurement is not None:
+        output.print_blocks(describe_measurement(outcomes[0].measurement))
+        return
     rows = []
     for outcome in outcomes:
         if outcome.error is not None:

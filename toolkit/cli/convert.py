@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from toolkit.cli import output
-from toolkit.cli.options import ShareRange, as_json, converting, file_path
+from toolkit.cli.options import as_json, converting, file_path, max_drop
 from toolkit.report import words
 from toolkit.report.conversion import describe_budget, describe_conversion
 from toolkit.report.exit_code import EXIT_REFUSED
@@ -25,11 +25,7 @@ if TYPE_CHECKING:
 @click.argument("model", type=file_path())
 @converting
 @click.option("--out", required=True, type=file_path(), help="Folder for the results.")
-@click.option(
-    "--max-drop",
-    type=ShareRange(0, 1, max_open=True),
-    help="Largest loss of accuracy, such as 1% (for an error: its growth); exit code 8 if more.",
-)
+@max_drop
 @click.option(
     "--latency-on",
     metavar="NAME",

@@ -3,26 +3,53 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from toolkit.cli import output
-from toolkit.cli.options import as_json, converting, file_path, measuring
+from toolkit.cli.bench import (
+    exit_code_of_outcome,
+    plain_outcome,
+    print_outcomes,
+    records_of_outcomes,
+)
+from toolkit.cli.options import (
+    as_json,
+    converting,
+    file_path,
+    max_drop,
+    profile,
+    quality,
+    targets,
+    threads,
+    wheelhouse,
+)
 from toolkit.cli.results import keep
-from toolkit.report.conversion import describe_conversion, plain_judgement
-from toolkit.report.exit_code import EXIT_NOT_TRUSTED, exit_code_of_measurement
-from toolkit.report.measurement import plain_measurement
-from toolkit.report.measurement_text import describe_measurement
+from toolkit.report.conversion import describe_budget, describe_conversion, plain_judgement
+from toolkit.report.exit_code import EXIT_NOT_TRUSTED, EXIT_REFUSED, gravest_exit_code
+
+if TYPE_CHECKING:
+    from converters.evidence.conversion import Conversion
+    from toolkit.deploy import ConvertedRecipes
+    from toolkit.measure.bench_many import Outcome
+
+#: Folder for the files of models, where the user names none.
+FOLDER = Path("kedge-out")
 
 
 @click.command("convert-and-push")
 @click.argument("model", type=file_path())
 @converting
-@click.option("--to", "name", required=True, help="The target.")
+@max_drop
+@targets
 @click.option(
-    "--out", type=file_path(), default="kedge-out", show_default=True, help="Folder for the files."
+    "--out", type=file_path(), help=f"Folder for the files. The default is {FOLDER}/MODEL."
 )
-@measuring
+@quality
+@profile
+@threads
+@wheelhouse
 @as_json
 def command(
     model: Path,
@@ -30,46 +57,150 @@ def command(
     recipe: str,
     seed: int,
     image_range: str,
-    name: str,
-    out: Path,
+    max_drop: float | None,
+    selection: str | None,
+    out: Path | None,
+    quality: str,
+    profile: bool,
     threads: tuple[int, ...] | None,
-    duration_s: float,
     wheelhouse: Path | None,
     as_json: bool,
 ) -> int:
-    """Convert a model, send it to a board, check its outputs there and measure it.
+    """Convert a model, send it to boards, check its outputs there and measure it.
+
+    Of several recipes, --max-drop chooses the file that goes to the boards, by the latency on the
+    first board; without it each file is sent and measured. A file that does not keep the budget is
+    not sent.
 
     \b
     kedge convert-and-push resnet8.h5 --data cifar10.tar.gz --to pi
-    kedge convert-and-push model.h5 --data data.npz --recipe qat_w8a8 --to pi --out out
+    kedge convert-and-push model.h5 --data data.npz --recipe qat_w8a8 --to pi,coral --out out
+    kedge convert-and-push model.h5 --data data.npz --recipe all --max-drop 1% --to pi
     """
+    from converters.recipe.recipe import recipe_names
     from converters.request import ConversionRequest
-    from toolkit.deploy import deploy
+    from toolkit.deploy import check_folder, convert_recipes, try_board
     from toolkit.measure.bench import BenchSettings
+    from toolkit.measure.quality import QUALITIES
     from toolkit.project import conversion_cache, open_inventory
-    from toolkit.report.record import records_of_measurement
 
-    request = ConversionRequest(
-        model, data, recipe, out, seed, image_range, cache=conversion_cache()
-    )
-    settings = BenchSettings(threads, duration_s, wheelhouse)
     inventory = open_inventory()
-    target = inventory.get(name)
+    boards = inventory.select(selection)
+    names = recipe_names(recipe)
+    folder = out or FOLDER / model.stem
+    if out is None:
+        check_folder(folder, model)
+    request = ConversionRequest(
+        model, data, names[0], folder, seed, image_range, max_drop, cache=conversion_cache()
+    )
+    settings = BenchSettings(
+        threads,
+        QUALITIES[quality].duration_s,
+        wheelhouse,
+        processes=QUALITIES[quality].processes,
+        quality=quality,
+        profile=profile,
+    )
     with output.progress() as show:
-        done = deploy(request, target, settings, show)
-    for warning in done.conversion.warnings:
-        output.warn(warning)
-    if as_json:
-        conversion = {
-            "model": str(done.conversion.model),
-            **plain_judgement(done.conversion),
-        }
-        targets = [plain_measurement(done.measurement)]
-        output.print_json({"schema": 1, "conversion": conversion, "targets": targets})
-    else:
-        output.print_blocks(describe_conversion(done.conversion))
-        output.print_blocks(describe_measurement(done.measurement))
-    keep(inventory.path.parent, records_of_measurement(done.measurement))
-    if done.measurement.parity.verdict == "INCONCLUSIVE":
+        for board in boards:
+            try_board(board, show)
+        files = convert_recipes(request, names, boards[0], show)
+    _warn(files)
+    if not as_json:
+        _print_files(files, folder)
+    outcomes = _measure(files, boards, settings)
+    try:
+        _print_outcomes(files, outcomes, as_json)
+    finally:
+        of_all = [outcome for of_file in outcomes for outcome in of_file]
+        keep(inventory.path.parent, records_of_outcomes(of_all))
+    if not files.conversions:
+        return EXIT_REFUSED
+    return gravest_exit_code(map(_exit_code, of_all))
+
+
+def _measure(files: ConvertedRecipes, boards: list[Any], settings: Any) -> list[list[Outcome]]:
+    """Send each file to each board and measure it there."""
+    from toolkit.measure.bench_many import bench_many
+
+    outcomes = []
+    for number, conversion in enumerate(files.conversions, start=1):
+        what = f"file {number} of {len(files.conversions)}, {conversion.recipe_label}"
+        with output.progress() as show:
+            if len(files.conversions) > 1:
+                output.note(f"· {what}")
+            outcomes.append(bench_many(conversion.model, boards, settings, show))
+    return outcomes
+
+
+def _exit_code(outcome: Outcome) -> int:
+    measurement = outcome.measurement
+    if measurement is not None and measurement.parity.verdict == "INCONCLUSIVE":
         return EXIT_NOT_TRUSTED
-    return exit_code_of_measurement(done.measurement)
+    return exit_code_of_outcome(outcome)
+
+
+def _warn(files: ConvertedRecipes) -> None:
+    conversions = [*files.conversions, files.over_budget]
+    notes = [note for one in conversions if one is not None for note in one.warnings]
+    if files.over_budget is not None and files.over_budget.budget is not None:
+        notes += files.over_budget.budget.reasons
+    if files.comparison is not None:
+        notes += files.comparison.reasons
+    for note in dict.fromkeys(notes):
+        output.warn(note)
+
+
+def _print_files(files: ConvertedRecipes, folder: Path) -> None:
+    from converters.comparison.comparison_file import COMPARISON_NAME, plain_comparison
+    from toolkit.report.recipe_comparison import describe_recipe_comparison
+
+    if files.comparison is not None:
+        plain = plain_comparison(files.comparison)
+        output.print_blocks(describe_recipe_comparison(plain, folder / COMPARISON_NAME))
+        return
+    for conversion in filter(None, (*files.conversions, files.over_budget)):
+        output.print_blocks(describe_conversion(conversion))
+        output.print_blocks(describe_budget(conversion))
+    if files.over_budget is not None:
+        output.say("not sent: the file does not keep the budget")
+
+
+def _print_outcomes(files: ConvertedRecipes, outcomes: list[list[Outcome]], as_json: bool) -> None:
+    if as_json:
+        output.print_json(_plain(files, outcomes))
+    for conversion, of_file in zip(files.conversions, outcomes, strict=True):
+        if not as_json:
+            if len(files.conversions) > 1:
+                output.say(f"{conversion.recipe_label}:")
+            print_outcomes(of_file)
+    errors = [outcome.error for of_file in outcomes for outcome in of_file if outcome.error]
+    if len(errors) == 1 == len(outcomes[0]):
+        raise errors[0]
+
+
+def _plain(files: ConvertedRecipes, outcomes: list[list[Outcome]]) -> dict[str, Any]:
+    from converters.comparison.comparison_file import plain_comparison
+
+    plain: dict[str, Any] = {"schema": 1}
+    if files.comparison is not None:
+        plain["comparison"] = plain_comparison(files.comparison)
+    conversions = list(filter(None, (*files.conversions, files.over_budget)))
+    if len(conversions) == 1:
+        plain["conversion"] = _plain_conversion(conversions[0])
+    plain["targets"] = [
+        {**plain_outcome(outcome), "recipe": conversion.recipe_label}
+        for conversion, of_file in zip(files.conversions, outcomes, strict=True)
+        for outcome in of_file
+    ]
+    return plain
+
+
+def _plain_conversion(conversion: Conversion) -> dict[str, Any]:
+    budget = conversion.budget
+    return {
+        "model": str(conversion.model),
+        "recipe": conversion.recipe_label,
+        **plain_judgement(conversion),
+        "held": None if budget is None else budget.held,
+    }

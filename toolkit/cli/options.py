@@ -160,19 +160,25 @@ threads = click.option(
     "is the number in kedge.toml, otherwise 1.",
 )
 
-_duration = click.option(
-    "--duration",
-    "duration_s",
-    type=Duration(),
-    default="3s",
-    show_default=True,
-    help="Time to measure each row, such as 3s or 500ms.",
+max_drop = click.option(
+    "--max-drop",
+    type=ShareRange(0, 1, max_open=True),
+    help="Largest loss of accuracy, such as 1% (for an error: its growth); exit code 8 if more.",
 )
 
+quality = click.option(
+    "--quality",
+    type=click.Choice(["quick", "standard", "thorough"]),
+    default="standard",
+    show_default=True,
+    help="Fresh processes and time for each row: 2 in 1s, 6 in 10s, or 12 in 60s.",
+)
 
-def measuring(command: Command) -> Command:
-    """Add the options of a measurement."""
-    return threads(_duration(wheelhouse(command)))
+profile = click.option(
+    "--profile",
+    is_flag=True,
+    help="Also show the time of each operator, if the runtime reports it.",
+)
 
 
 def converting(command: Command) -> Command:

@@ -34,6 +34,11 @@ def test_a_conversion_within_its_budget_ends_well(project: Path) -> None:
     assert ran.json["budget"]["held"]
     assert ran.json["budget"]["max_drop"] == 0.05
     assert "will be replaced" not in ran.err
+    same = ("convert", *DATA, "--max-drop", "0.05", "--out", "good", "--json")
+    repeated = kedge(*same, cwd=project)
+    assert "good holds this conversion already" in repeated.err
+    assert "load TensorFlow" not in repeated.err
+    assert repeated.out == ran.out
     again = kedge("convert", *DATA, "--out", "good", "--keep-keras", cwd=project)
     assert again.code == 0, again.err
     assert "good holds a conversion by ptq_w8a8, which will be replaced" in again.err

@@ -108,12 +108,18 @@ def command(
     _warn(files)
     if not as_json:
         _print_files(files, folder)
+    return _measure_files(files, boards, settings, inventory.path.parent, as_json)
+
+
+def _measure_files(
+    files: ConvertedRecipes, boards: list[Any], settings: Any, project: Path, as_json: bool
+) -> int:
     outcomes = _measure(files, boards, settings)
+    of_all = [outcome for of_file in outcomes for outcome in of_file]
     try:
         _print_outcomes(files, outcomes, as_json)
     finally:
-        of_all = [outcome for of_file in outcomes for outcome in of_file]
-        keep(inventory.path.parent, records_of_outcomes(of_all))
+        keep(project, records_of_outcomes(of_all))
     if not files.conversions:
         return EXIT_REFUSED
     return gravest_exit_code(map(_exit_code, of_all))

@@ -3,6 +3,9 @@
 An entry is one file: its digest, a line feed, then a ZIP of named parts. It is written beside its
 place and renamed there, so that it is whole or absent; what does not match its digest is removed,
 and the step is done again. The folder has a bound; the entries that were not used for longest go.
+
+Folder and entries are of this user and closed to all others. An entry that is not was put there by
+somebody else, such as with the files of a project, and is not read.
 """
 
 from __future__ import annotations
@@ -11,15 +14,19 @@ import contextlib
 import hashlib
 import io
 import os
+import stat
 import tempfile
 import time
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from converters import durable
 from converters.errors import ConversionError
+
+Value = TypeVar("Value")
 
 #: A model of 25 million weights takes 0.1 GB, with its optimizer 0.3 GB.
 LIMIT_BYTES = 2 * 2**30
@@ -27,6 +34,7 @@ _SUFFIX = ".entry"
 _PART = ".part-"
 #: Age, in seconds, at which the half-written entry of a conversion that was killed is removed.
 _STALE_S = 3600.0
+_DIGEST_BYTES = 65
 #: ZIP's oldest date: an entry tells what, not when, so that equal contents are equal files.
 _DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -46,19 +54,57 @@ class Cache:
         Args:
             key: Hex digits.
         """
-        path = self.folder / (key + _SUFFIX)
-        try:
-            content = path.read_bytes()
-        except OSError:
+        content = self._content(self.folder / (key + _SUFFIX))
+        if content is None:
             return None
         digest, _, body = content.partition(b"\n")
         if digest != hashlib.sha256(body).hexdigest().encode():
             self.remove(key)
             return None
         with contextlib.suppress(OSError):
-            os.utime(path)
-        with zipfile.ZipFile(io.BytesIO(body)) as archive:
-            return {name: archive.read(name) for name in archive.namelist()}
+            os.utime(self.folder / (key + _SUFFIX))
+        try:
+            with zipfile.ZipFile(io.BytesIO(body)) as archive:
+                # Parts are stored as they are; whoever packed them smaller was not `put`.
+                if sum(info.file_size for info in archive.infolist()) <= len(body):
+                    return {name: archive.read(name) for name in archive.namelist()}
+        except Exception:  # noqa: S110 - whatever a ZIP that nobody wrote makes its reader raise
+            pass
+        self.remove(key)
+        return None
+
+    def read(self, key: str, parse: Callable[[dict[str, bytes]], Value]) -> Value | None:
+        """Return what a function makes of an entry's parts; what it cannot read is removed.
+
+        Args:
+            key: Hex digits.
+            parse: Function of the parts; any error of damaged data or of a refused model means
+                that the entry is not what `put` kept.
+
+        Returns:
+            The function's result; None if there is no entry that is whole.
+        """
+        parts = self.get(key)
+        if parts is None:
+            return None
+        try:
+            return parse(parts)
+        except Exception:  # whatever parts that nobody wrote make their reader raise
+            self.remove(key)
+            return None
+
+    def _content(self, path: Path) -> bytes | None:
+        """Content of an entry of this user; None for one of somebody else, or without limits."""
+        try:
+            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            with os.fdopen(handle, "rb") as file:
+                status = os.fstat(file.fileno())
+                is_own = _is_closed(status) and _is_closed(self.folder.stat(), writing_only=True)
+                if not is_own or not stat.S_ISREG(status.st_mode):
+                    return None
+                return file.read() if status.st_size <= self.limit_bytes + _DIGEST_BYTES else None
+        except OSError:
+            return None
 
     def put(self, key: str, parts: Mapping[str, bytes]) -> None:
         """Keep an entry, in the place of one with the same key.
@@ -75,7 +121,9 @@ class Cache:
         if len(body) > self.limit_bytes:
             return
         with durable.translate_errors(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(0o700, parents=True, exist_ok=True)
+            if not _is_closed(self.folder.stat()):
+                self.folder.chmod(0o700)
             self._evict(len(body))
             handle, name = tempfile.mkstemp(prefix=_PART, dir=self.folder)
             os.close(handle)
@@ -110,6 +158,12 @@ class Cache:
             room += size
 
 
+def _is_closed(status: os.stat_result, writing_only: bool = False) -> bool:
+    """Whether a file or folder is of this user, and no other may read or write it."""
+    others = 0o022 if writing_only else 0o077
+    return status.st_uid == os.geteuid() and not status.st_mode & others
+
+
 @dataclass(frozen=True)
 class CacheEntry:
     """The place of one entry."""
@@ -119,9 +173,13 @@ class CacheEntry:
     key: str
     """Digest of all that decides its content, in hex digits."""
 
-    def get(self) -> dict[str, bytes] | None:
-        """Return the entry's parts; None if there is none that is whole."""
-        return self.cache.get(self.key)
+    def read(self, parse: Callable[[dict[str, bytes]], Value]) -> Value | None:
+        """Return what a function makes of the entry's parts; None if there is none that is whole.
+
+        Args:
+            parse: Function of the parts, which may raise whatever damaged parts make it raise.
+        """
+        return self.cache.read(self.key, parse)
 
     def put(self, parts: Mapping[str, bytes]) -> None:
         """Keep parts in the place of those that are there.

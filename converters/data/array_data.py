@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from converters.data.array_file import ARRAY_DAMAGE, check_unpacked_size
+from converters.data.array_file import ARRAY_DAMAGE, array_of, check_array_sizes
 from converters.data.dataset import TEST, TRAIN, Dataset, InputForm, Samples, Selection
 from converters.data.fields import join_fields
 from converters.data.several_data import (
@@ -260,7 +260,7 @@ def _load(path: Path) -> tuple[dict[str, Array], list[str]]:
     try:
         # NumPy leaves a damaged file open unless it was opened for it.
         with path.open("rb") as stream:
-            check_unpacked_size(stream)
+            check_array_sizes(stream)
             with np.load(stream, allow_pickle=False) as file:
                 if not any(is_data_array(name) for name in file.files):
                     names_found = ", ".join(file.files[:8]) or "none"
@@ -277,7 +277,7 @@ def _load(path: Path) -> tuple[dict[str, Array], list[str]]:
 
 def _array(path: Path, name: str, file: Any) -> Array:
     try:
-        array: Array = file[name]
+        array: Array = array_of(file, name)
     except ValueError as error:  # An array of objects is pickled; pickles are not loaded.
         raise ConversionError(
             f"{path}: {name} cannot be read: {error}",

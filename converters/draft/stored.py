@@ -13,10 +13,13 @@ from typing import Any
 import numpy as np
 
 from converters import durable
+from converters.data.array_file import check_array_sizes
 from converters.draft.draft import Draft, Materials
 from converters.graph.keras.model import KerasModel
 from converters.graph.node import Graph, Node
 
+#: Bytes of weights for each byte of their file; it is not compressed.
+_MOST_RATIO = 2
 _PLAIN, _WEIGHTS, _MODEL = "draft.json", "weights.npz", "model.keras"
 #: Fields of a draft that are not plain data; a step that trains leaves none of them but the graph.
 _OBJECTS = ("source", "graph", "calibration", "content")
@@ -41,15 +44,29 @@ def draft_parts(draft: Draft) -> dict[str, bytes]:
 
 
 def draft_of(parts: Mapping[str, bytes], materials: Materials) -> Draft:
-    """The draft that `draft_parts` took apart."""
+    """The draft that `draft_parts` took apart.
+
+    Args:
+        parts: Parts of a cache entry, which nobody has to trust: JSON and arrays of numbers. No
+            class, module or function is looked up by a name in them.
+        materials: Materials of every step.
+
+    Raises:
+        ValueError, LookupError, TypeError, ConversionError: The parts are damaged, or their graph
+            is none that can be built.
+    """
     plain: dict[str, Any] = json.loads(parts[_PLAIN])
-    with np.load(io.BytesIO(parts[_WEIGHTS])) as stored:
+    check_array_sizes(io.BytesIO(parts[_WEIGHTS]), _MOST_RATIO * len(parts[_WEIGHTS]))
+    with np.load(io.BytesIO(parts[_WEIGHTS]), allow_pickle=False) as stored:
         arrays = iter([stored[f"arr_{number}"] for number in range(len(stored.files))])
     weights = {key: {name: next(arrays) for name in names} for key, names in plain["weights"]}
     nodes = tuple(Node(**{name: _frozen(v) for name, v in n.items()}) for n in plain["nodes"])
     graph = Graph(plain["name"], nodes, tuple(plain["outputs"]), weights)
     values = {**plain["draft"], "warnings": tuple(plain["draft"]["warnings"])}
-    return Draft(materials.source, graph, **values)
+    draft = Draft(materials.source, graph, **values)
+    if draft.keras_model is None:
+        raise ValueError("its graph has no model")
+    return draft
 
 
 def _frozen(value: Any) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 from converters import durable
 from converters.digest import sha256_of
 from converters.errors import ConversionError
+from converters.evidence.field_types import check_field_types
 from converters.judge.budget import Attempt, Budget
 from converters.judge.metric import MetricFigures, MetricScore
 from converters.judge.paired import Drop
@@ -22,6 +23,8 @@ from converters.tflite.cost import Cost
 from device_agent.contract.codes import IntegrityError
 
 SCHEMA = 1
+#: Most bytes of conversion.json; one of 12 steps with every epoch has 0.1 MB.
+_MOST_BYTES = 64 * 2**20
 MODEL_NAME = "model.tflite"
 GOLDEN_NAME = "golden.npz"
 CONVERSION_NAME = "conversion.json"
@@ -236,6 +239,7 @@ def _read_conversion(folder: Path) -> Conversion:
         )
     try:
         conversion = _from_plain(plain, folder)
+        check_field_types(conversion)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ConversionError(
             f"{path}: a field is missing or has the wrong form: {error}", "Convert the model again."
@@ -246,12 +250,16 @@ def _read_conversion(folder: Path) -> Conversion:
 
 def _read_object(path: Path) -> dict[str, Any]:
     try:
-        plain = json.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            text = file.read(_MOST_BYTES + 1)
+        if len(text) > _MOST_BYTES:
+            raise ValueError(f"it has more than {_MOST_BYTES} bytes")
+        plain = json.loads(text)
     except FileNotFoundError as error:
         raise ConversionError(
             f"{path}: not found", "Convert a model into this folder with `kedge convert`"
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConversionError(f"{path}: cannot be read: {error}", "Convert again.") from error
     if not isinstance(plain, dict):
         raise ConversionError(f"{path}: does not hold a JSON object", "Convert the model again.")

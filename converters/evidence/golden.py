@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from converters import durable
-from converters.data.array_file import ARRAY_DAMAGE
+from converters.data.array_file import ARRAY_DAMAGE, array_of, check_array_sizes
 from converters.errors import ConversionError
 
 Array = npt.NDArray[Any]
@@ -26,7 +26,7 @@ _SEVERAL, _LABELS_PREFIX, _THRESHOLD_PREFIX = "several outputs", "labels/", "thr
 _OWN_LABELS = "own_labels"
 
 #: Errors of NumPy on a file that is not a complete .npz.
-_DAMAGE = (*ARRAY_DAMAGE, KeyError, TypeError)
+_DAMAGE = (*ARRAY_DAMAGE, KeyError)
 
 
 @dataclass(frozen=True)
@@ -100,27 +100,48 @@ def read_golden(path: Path) -> Golden:
     """
     try:
         # NumPy leaves a damaged file open unless it was opened for it.
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            inputs = {
-                name.removeprefix(_INPUT_PREFIX): arrays[name]
-                for name in arrays.files
-                if name.startswith(_INPUT_PREFIX)
-            }
-            digest = str(arrays["model_sha256"])
-            labels = arrays["labels"] if "labels" in arrays.files else None
-            threshold = float(arrays["threshold"]) if "threshold" in arrays.files else None
-            outputs = _outputs(arrays) if _SEVERAL in arrays.files else None
-            own_labels = _OWN_LABELS in arrays.files
+        with path.open("rb") as stream:
+            check_array_sizes(stream)
+            with np.load(stream, allow_pickle=False) as arrays:
+                golden = _golden(arrays)
     except _DAMAGE as error:
         raise ConversionError(
             f"{path}: holds no golden inputs of kedge: {error}",
             "Convert the model again, or take the file away: then random inputs are compared.",
         ) from error
-    if not inputs:
+    if not golden.inputs:
         raise ConversionError(
             f"{path}: holds no golden inputs of kedge", "Convert the model again."
         )
-    return Golden(digest, inputs, labels, threshold, outputs, own_labels)
+    return golden
+
+
+def _golden(arrays: Any) -> Golden:
+    inputs = {
+        name.removeprefix(_INPUT_PREFIX): array_of(arrays, name)
+        for name in arrays.files
+        if name.startswith(_INPUT_PREFIX)
+    }
+    labels = array_of(arrays, "labels") if "labels" in arrays.files else None
+    golden = Golden(
+        str(arrays["model_sha256"]),
+        inputs,
+        labels,
+        float(arrays["threshold"]) if "threshold" in arrays.files else None,
+        _outputs(arrays) if _SEVERAL in arrays.files else None,
+        _OWN_LABELS in arrays.files,
+    )
+    counts = {len(array) for array in inputs.values()}
+    rights = [labels, *(right.labels for right in (golden.outputs or {}).values())]
+    for array in (array for array in rights if array is not None):
+        if array.dtype.kind not in "iu" or array.ndim != 1:
+            raise ValueError(f"labels of {array.dtype}, shape {array.shape}")
+        counts.add(len(array))
+    if len(counts) > 1:
+        raise ValueError(f"arrays of {', '.join(map(str, sorted(counts)))} samples")
+    if any(array.dtype.kind not in "biufc" for array in inputs.values()):
+        raise ValueError("inputs that are no numbers")
+    return golden
 
 
 def _outputs(arrays: Any) -> dict[str, Right]:
@@ -130,5 +151,5 @@ def _outputs(arrays: Any) -> dict[str, Right]:
             name = key.removeprefix(_LABELS_PREFIX)
             decides = _THRESHOLD_PREFIX + name
             threshold = float(arrays[decides]) if decides in arrays.files else None
-            outputs[name] = Right(arrays[key], threshold)
+            outputs[name] = Right(array_of(arrays, key), threshold)
     return outputs

@@ -37,13 +37,13 @@ def check_links(path: Path, file: Any, size_bytes: int) -> None:
     import h5py
 
     total = 0
-    waiting, seen = [file], set()
+    waiting, addresses = [file], set()
     while waiting:
         group = waiting.pop()
         address = h5py.h5o.get_info(group.id).addr
-        if address in seen:
+        if address in addresses:
             continue
-        seen.add(address)
+        addresses.add(address)
         for name in group:
             kind = type(group.get(name, getlink=True))
             where = f"{group.name.rstrip('/')}/{name}"

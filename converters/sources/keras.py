@@ -157,8 +157,8 @@ def _call_of(model: Any) -> Callable[[Any], Any]:
 
     def call(x: Any) -> Any:
         tensors = x if isinstance(x, list) else [x]
-        named = {key: tensors[places[id(tensor)]] for key, tensor in struct.items()}
-        return model(named, training=False)
+        by_key = {key: tensors[places[id(tensor)]] for key, tensor in struct.items()}
+        return model(by_key, training=False)
 
     return call
 

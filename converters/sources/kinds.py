@@ -94,8 +94,8 @@ def identify(path: Path) -> SourceFile:
             return file
     if path.is_dir():
         raise ConversionError(f"{path}: is a folder without saved_model.pb", GIVE_A_MODEL)
-    with path.open("rb") as opened:
-        head = opened.read(8)
+    with path.open("rb") as stream:
+        head = stream.read(8)
     content = f"begins with {head!r}" if head else "is empty"
     raise ConversionError(f"{path}: is not a model: it {content}", GIVE_A_MODEL)
 

@@ -91,9 +91,9 @@ def _check_meta_graph(folder: Path, meta_graph: memoryview, is_only: bool) -> No
                 _read_nodes(submessages(function, _FUNCTION_NODES), body)
                 names = [n for s in submessages(function, _SIGNATURE) for n in texts(s, 1)]
                 for name in names:
-                    known = functions.setdefault(name, _Body())
-                    known.ops |= body.ops
-                    known.calls |= body.calls
+                    whole = functions.setdefault(name, _Body())
+                    whole.ops |= body.ops
+                    whole.calls |= body.calls
     for body in (main, *functions.values()):
         _check_body(folder, body, functions)
     savers = _savers(functions)

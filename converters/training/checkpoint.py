@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy.typing as npt
 import tf_keras
 
 from converters.cache import CacheEntry
+from converters.data.array_file import check_array_sizes
 from converters.errors import ConversionError
 from converters.training.best_epoch import BestEpoch
 
@@ -21,6 +22,8 @@ Arrays = list[npt.NDArray[Any]]
 
 #: Largest share of the time for checkpoints: a model may be large, and its epochs short.
 _LARGEST_SHARE = 0.1
+#: Bytes of arrays for each byte of their file; it is not compressed.
+_MOST_RATIO = 2
 _PLAIN = "state.json"
 _MODEL, _OPTIMIZER, _BEST = "model.npz", "optimizer.npz", "best.npz"
 
@@ -56,22 +59,52 @@ def restore_training(
     Returns:
         The complete part of the training; None if there is no checkpoint that fits.
     """
-    parts = entry.get()
-    if parts is None:
+    state = entry.read(_state)
+    if state is None or [w.shape for w in state.weights] != [tuple(w.shape) for w in model.weights]:
         return None
-    plain = json.loads(parts[_PLAIN])
-    weights, optimizer = _arrays(parts[_MODEL]), _arrays(parts[_OPTIMIZER])
-    if [w.shape for w in weights] != [tuple(w.shape) for w in model.weights]:
-        return None
-    model.set_weights(weights)
+    model.set_weights(state.weights)
     model.optimizer.build(model.trainable_variables)
-    model.optimizer.set_weights(optimizer)
-    if plain["learning_rate"] is not None:
-        model.optimizer.learning_rate.assign(plain["learning_rate"])
+    shapes = [tuple(variable.shape) for variable in model.optimizer.variables]
+    if [array.shape for array in state.optimizer] != shapes:
+        return None
+    model.optimizer.set_weights(state.optimizer)
+    if state.plain["learning_rate"] is not None:
+        model.optimizer.learning_rate.assign(state.plain["learning_rate"])
     if best is not None:
-        best.restore(plain["best"], _arrays(parts[_BEST]))
-    return TrainingRecord(
-        plain["epochs"], {float(rate): loss for rate, loss in plain["tried"].items()}
+        best.restore(state.plain["best"], state.best)
+    return state.record
+
+
+@dataclass(frozen=True)
+class _State:
+    """A checkpoint as it was read."""
+
+    plain: dict[str, Any]
+    """Plain values."""
+    weights: Arrays
+    """Weights of the model."""
+    optimizer: Arrays
+    """Variables of the optimizer."""
+    best: Arrays
+    """Weights of the best epoch."""
+    record: TrainingRecord
+    """Complete part of the training."""
+
+
+def _state(parts: Mapping[str, bytes]) -> _State:
+    plain = json.loads(parts[_PLAIN])
+    trials = {float(rate): float(loss) for rate, loss in plain["tried"].items()}
+    epochs = [{str(k): float(v) for k, v in epoch.items()} for epoch in plain["epochs"]]
+    rate = plain["learning_rate"]
+    best = dict(plain["best"])
+    if best and [len(best[name]) for name in ("best", "gained", "counts")] != [2, 2, 3]:
+        raise ValueError("its best epoch has another form")
+    return _State(
+        {"best": best, "learning_rate": None if rate is None else float(rate)},
+        _arrays(parts[_MODEL]),
+        _arrays(parts[_OPTIMIZER]),
+        _arrays(parts[_BEST]),
+        TrainingRecord(epochs, trials),
     )
 
 
@@ -150,5 +183,6 @@ def _packed(arrays: Arrays) -> bytes:
 
 
 def _arrays(content: bytes) -> Arrays:
+    check_array_sizes(io.BytesIO(content), _MOST_RATIO * len(content))
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
         return [file[name] for name in sorted(file.files)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from importlib import import_module
@@ -30,6 +30,7 @@ from converters.model_file import ModelFile
 from converters.progress import Progress, ignore
 from converters.recipe.recipe import Recipe
 from converters.recipe.step import NUMBERS, Step
+from converters.sources.kinds import identify
 from converters.tflite.reader import read_model
 from converters.work.step_keys import StepKeys
 
@@ -119,16 +120,26 @@ class Maker:
         return read_model(self._path)
 
     def _earlier_result(self, recipe: Recipe, key: str) -> RecipeResult | None:
-        parts = self._cache.get(key) if self._cache else None
-        if parts is None:
+        if self._cache is None:
             return None
-        plain = json.loads(parts[_RECORDS])
-        for step in recipe.steps:
+        result = self._cache.read(key, lambda parts: self._result_of(parts, recipe))
+        for step in recipe.steps if result is not None else ():
             self._report_cached(step.kind)
-        records = tuple(replace(StepRecord(**r), cached=True) for r in plain["records"])
-        return RecipeResult(
-            recipe, parts[_FILE], records, tuple(plain["warnings"]), parts.get(_KERAS)
-        )
+        return result
+
+    def _result_of(self, parts: Mapping[str, bytes], recipe: Recipe) -> RecipeResult:
+        """Return the result that `_file_parts` took apart; its files are checked like a user's."""
+        plain = json.loads(parts[_RECORDS])
+        records = tuple(replace(_step_record(r), cached=True) for r in plain["records"])
+        self._path.write_bytes(parts[_FILE])
+        read_model(self._path)
+        if _KERAS in parts:
+            keras = self._path.with_name(_KERAS)
+            keras.write_bytes(parts[_KERAS])
+            identify(keras)
+            keras.unlink()
+        warnings = tuple(map(str, plain["warnings"]))
+        return RecipeResult(recipe, parts[_FILE], records, warnings, parts.get(_KERAS))
 
     def _do_steps(self, recipe: Recipe, keys: tuple[str, ...]) -> RecipeResult:
         start, draft, records = self._latest(recipe, keys)
@@ -157,23 +168,23 @@ class Maker:
         for number in reversed(range(len(recipe.steps))):
             if not (self._cache and self._is_kept(recipe.steps[number])):
                 continue
-            parts = self._cache.get(keys[number])
-            earlier = self._records_before(recipe, keys[:number])
-            if parts is None or earlier is None:
+            earlier = self._records_before(recipe, keys[: number + 1])
+            draft = self._cache.read(keys[number], lambda p: draft_of(p, self._materials))
+            if draft is None or earlier is None:
                 continue
             for step in recipe.steps[: number + 1]:
                 self._report_cached(step.kind)
-            records = [*earlier, replace(_record_of(parts), cached=True)]
-            return number + 1, draft_of(parts, self._materials), records
+            return number + 1, draft, earlier
         return 0, self._first_draft(recipe), []
 
     def _records_before(self, recipe: Recipe, keys: tuple[str, ...]) -> list[StepRecord] | None:
         records = []
         for step, key in zip(recipe.steps, keys, strict=False):
-            parts = self._cache.get(key) if self._cache and self._is_kept(step) else None
-            if parts is None:
+            is_kept = self._is_kept(step)
+            record = self._cache.read(key, _record_of) if self._cache and is_kept else None
+            if record is None:
                 return None
-            records.append(replace(_record_of(parts), cached=True))
+            records.append(replace(record, cached=True))
         return records
 
     def _first_draft(self, recipe: Recipe) -> Draft:
@@ -285,8 +296,20 @@ def _step_parts(draft: Draft, record: StepRecord) -> dict[str, bytes]:
     return {**draft_parts(draft), _RECORDS: json.dumps(asdict(record)).encode()}
 
 
-def _record_of(parts: dict[str, bytes]) -> StepRecord:
-    return StepRecord(**json.loads(parts[_RECORDS]))
+def _record_of(parts: Mapping[str, bytes]) -> StepRecord:
+    return _step_record(json.loads(parts[_RECORDS]))
+
+
+def _step_record(plain: Mapping[str, Any]) -> StepRecord:
+    record = StepRecord(**plain)
+    drop = record.validation_drop
+    return replace(
+        record,
+        kind=str(record.kind),
+        seconds=float(record.seconds),
+        found=dict(record.found),
+        validation_drop=None if drop is None else float(drop),
+    )
 
 
 def _file_parts(result: RecipeResult) -> dict[str, bytes]:

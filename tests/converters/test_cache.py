@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import json
 import os
 import threading
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -75,6 +79,7 @@ def test_what_is_larger_than_all_room_is_not_kept(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_conversion_left_half_written_goes_in_time(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
     cache = Cache(tmp_path)
     old, new = tmp_path / ".part-old", tmp_path / ".part-new"
     old.touch()
@@ -118,3 +123,89 @@ def test_many_conversions_may_share_it(tmp_path: Path) -> None:
         thread.join()
     assert wrong == []
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 5 * 8_000
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o602])
+def test_an_entry_that_others_may_read_or_write_is_not_read(tmp_path: Path, mode: int) -> None:
+    cache = Cache(tmp_path / "cache")
+    cache.put(KEY, PARTS)
+    (path,) = cache.folder.iterdir()
+    path.chmod(mode)
+    assert cache.get(KEY) is None
+    assert path.exists()
+    cache.put(KEY, PARTS)
+    assert cache.get(KEY) == PARTS
+
+
+def test_an_entry_of_another_user_is_not_read(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a file to another user")
+    cache = Cache(tmp_path / "cache")
+    cache.put(KEY, PARTS)
+    (path,) = cache.folder.iterdir()
+    os.chown(path, 65534, 65534)
+    assert cache.get(KEY) is None
+
+
+def test_the_folder_is_closed_to_others(tmp_path: Path) -> None:
+    open_folder = tmp_path / "cache"
+    open_folder.mkdir()
+    open_folder.chmod(0o777)
+    cache = Cache(open_folder)
+    (open_folder / f"{OTHER}.entry").write_bytes(b"")
+    assert cache.get(OTHER) is None
+    cache.put(KEY, PARTS)
+    assert open_folder.stat().st_mode & 0o777 == 0o700
+    cache.put(KEY, PARTS)
+    assert cache.get(KEY) == PARTS
+
+
+def test_a_link_in_the_place_of_an_entry_is_not_followed(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache")
+    cache.put(KEY, PARTS)
+    (path,) = cache.folder.iterdir()
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    assert cache.get(KEY) is None
+
+
+def _write_entry(path: Path, body: bytes) -> None:
+    path.write_bytes(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+    path.chmod(0o600)
+
+
+def _zip_of(parts: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"no zip",
+        _zip_of({"model": bytes(2**24)}, zipfile.ZIP_DEFLATED),
+        _zip_of(PARTS)[:-30],
+        _zip_of(PARTS).replace(b"PK\x01\x02", b"PK\x01\x03"),
+    ],
+)
+def test_an_entry_with_a_right_digest_and_a_wrong_content_is_none(
+    tmp_path: Path, body: bytes
+) -> None:
+    cache = Cache(tmp_path / "cache")
+    cache.put(OTHER, PARTS)
+    path = cache.folder / f"{KEY}.entry"
+    _write_entry(path, body)
+    assert cache.get(KEY) is None
+    assert not path.exists()
+
+
+def test_parts_that_cannot_be_read_are_removed(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache")
+    cache.put(KEY, {"plain": b"[" * 100_000})
+    assert cache.read(KEY, lambda parts: len(parts)) == 1
+    assert cache.read(KEY, lambda parts: json.loads(parts["plain"])) is None
+    assert cache.get(KEY) is None

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from converters.data.array_file import ARRAY_DAMAGE, check_unpacked_size
+from converters.data.array_file import ARRAY_DAMAGE, array_of, check_array_sizes
 from converters.data.image_files import PICTURE_FORMATS
 from converters.errors import ConversionError
 from converters.tensor_spec import TensorSpec
@@ -164,12 +164,12 @@ def _load(path: Path) -> dict[str, Array]:
     """The arrays by name; the one of an .npy is called ""."""
     try:
         with path.open("rb") as stream:
-            check_unpacked_size(stream)
+            check_array_sizes(stream)
             loaded = np.load(stream, allow_pickle=False)
             if isinstance(loaded, np.ndarray):
                 return {"": loaded}
             with loaded:
-                return {name: loaded[name] for name in loaded.files}
+                return {name: array_of(loaded, name) for name in loaded.files}
     except ARRAY_DAMAGE as error:
         raise SampleError(
             f"{path}: is not a complete .npy or .npz of plain numbers: {error}",

@@ -41,7 +41,8 @@ def test_what_was_tried_for_a_budget_is_read_again(folder: Path) -> None:
     record = StepRecord("sparse", 1.5, {"zeros": 0.8}, cached=True, validation_drop=0.1)
     conversion = replace(read_conversion(folder), attempts=attempts, step_records=(record,))
     write_conversion(conversion)
-    assert read_conversion(folder) == conversion
+    digest = read_conversion(folder).evidence_sha256
+    assert read_conversion(folder) == replace(conversion, evidence_sha256=digest)
 
 
 def test_a_conversion_may_be_moved(digits_ptq: Conversion, folder: Path) -> None:
@@ -93,3 +94,30 @@ def test_an_empty_folder_is_no_conversion(tmp_path: Path) -> None:
 
 def test_accuracy_is_a_share() -> None:
     assert Accuracy(3, 4).fraction == 0.75
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("model_bytes", "many"),
+        ("model_bytes", 10**400),
+        ("splits", [{"name": "test", "samples": None, "origin": "x"}]),
+        ("accuracy", {"correct": "x", "total": 5, "interval": [0, 1]}),
+        ("warnings", [5]),
+        ("versions", {"numpy": 1}),
+        ("inputs", [{"name": "x", "shape": ["a"], "dtype": "int8"}]),
+        ("step_records", [{"kind": 5, "seconds": 1.0, "found": {}}]),
+        ("recipe_steps", [5]),
+    ],
+)
+def test_a_field_of_another_type_is_named(folder: Path, name: str, value: Any) -> None:
+    edit(folder, **{name: value})
+    with pytest.raises(ConversionError, match="a field is missing or has the wrong form") as caught:
+        read_conversion(folder)
+    assert caught.value.exit_code == 4
+
+
+def test_a_json_that_is_nested_too_deeply_is_refused(folder: Path) -> None:
+    (folder / "conversion.json").write_text("[" * 1_000_000)
+    with pytest.raises(ConversionError, match="cannot be read"):
+        read_conversion(folder)

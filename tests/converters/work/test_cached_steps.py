@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -182,3 +185,55 @@ def test_the_trained_keras_model_is_what_the_file_was_made_of(
     plain = warm.convert(replace(request, keep_keras=False))
     assert not (out / "model.keras").exists()  # it was not of this file
     assert json.loads((out / "conversion.json").read_text())["recipe"] == plain.recipe
+
+
+def _poison(path: Path, change: Callable[[dict[str, bytes]], None]) -> None:
+    """Change the parts of an entry; its digest is right again afterwards."""
+    body = path.read_bytes().partition(b"\n")[2]
+    with zipfile.ZipFile(io.BytesIO(body)) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    change(parts)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    body = buffer.getvalue()
+    path.write_bytes(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+    path.chmod(0o600)
+
+
+def _hostile_keras(parts: dict[str, bytes]) -> None:
+    layer = {"class_name": "Lambda", "config": {"name": "evil", "function": "import os"}}
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("metadata.json", json.dumps({"keras_version": "2.15.0"}))
+        archive.writestr("config.json", json.dumps({"class_name": "Sequential", "config": [layer]}))
+    parts["model.keras"] = buffer.getvalue()
+
+
+def _unknown_op(parts: dict[str, bytes]) -> None:
+    if "draft.json" in parts:
+        plain = json.loads(parts["draft.json"])
+        plain["nodes"][-1]["op"] = "os.system"
+        parts["draft.json"] = json.dumps(plain).encode()
+    else:
+        parts["model.tflite"] = b"no model"
+
+
+def _deep_json(parts: dict[str, bytes]) -> None:
+    parts["records.json"] = b"[" * 1_000_000
+
+
+@pytest.mark.parametrize("change", [_hostile_keras, _unknown_op, _deep_json])
+def test_entries_of_somebody_else_are_read_like_files_of_somebody_else(
+    asked: ConversionRequest, first: tuple[Any, ...], tmp_path: Path, change: Any
+) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir(0o700)
+    for path in asked.cache.iterdir():
+        copy = cache / path.name
+        copy.write_bytes(path.read_bytes())
+        _poison(copy, change)
+    again, told = made(asked, cache=cache, out=tmp_path / "out", keep_keras=True)
+    assert "qat_w8a8 is cached" not in told.stages
+    assert again.model_sha256 == first[0].model_sha256

@@ -7,10 +7,11 @@ compared with one taken years later.
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 
 from device_agent.contract.facts import facts_from_json
 from device_agent.contract.measurement import to_json
+from device_agent.contract.records import read_record
 from targets.jobs import BoardRun
 from toolkit.judge.earlier import EarlierResult
 from toolkit.judge.row import Row, row_of
@@ -31,7 +33,6 @@ from toolkit.results.database import (
     translate_database_errors,
 )
 from toolkit.results.document import mode_of, parse_document, recipe_of
-from toolkit.results.field_types import wrong_field
 from toolkit.results.record import ResultRecord
 from toolkit.results.stored_runs import pack_series, read_runs
 
@@ -66,9 +67,8 @@ class ResultList:
 
 
 #: Columns of the table, in the order of `ResultLine`; the others are in the document.
-_COLUMNS = ", ".join(
-    name for name in ResultLine.__dataclass_fields__ if name not in ("mode", "recipe")
-)
+_NAMES = tuple(name for name in ResultLine.__dataclass_fields__ if name not in ("mode", "recipe"))
+_COLUMNS = ", ".join(_NAMES)
 
 
 @dataclass(frozen=True)
@@ -125,12 +125,6 @@ class StoredResult:
         return Verdict(self.line.verdict, tuple(reasons), tuple(warnings))
 
 
-def _line(row: Sequence[Any]) -> ResultLine:
-    """A line of the columns of a row, and of the document behind them."""
-    document = row[-1]
-    return replace(ResultLine(*row[:-1]), mode=mode_of(document), recipe=recipe_of(document))
-
-
 def _rest(number: int) -> str:
     return f"The other results can still be read; to remove it: kedge results delete {number}"
 
@@ -176,12 +170,10 @@ class ResultStore:
         lines, damage = [], {}
         for number in dict.fromkeys(numbers) or rows_by_number:
             row = rows_by_number[number]
-            line = _line(row)
-            wrong = wrong_field(line)
-            if wrong:
-                damage[number] = self._damage(number, wrong)
-            else:
-                lines.append(line)
+            try:
+                lines.append(_line_of(row))
+            except ValueError as error:
+                damage[number] = self._damage(number, str(error))
         return ResultList(tuple(lines), damage)
 
     def delete(self, numbers: Sequence[int]) -> None:
@@ -217,11 +209,8 @@ class ResultStore:
             ).fetchall()
         if row is None:
             raise self._absent(number)
-        line = _line(row)
         try:
-            if wrong := wrong_field(line):
-                raise ValueError(wrong)
-            return StoredResult(line, parse_document(row[-1]), read_runs(runs, series))
+            return StoredResult(_line_of(row), parse_document(row[-1]), read_runs(runs, series))
         except ValueError as error:
             raise ResultStoreError(self._damage(number, str(error)), _rest(number)) from error
 
@@ -276,6 +265,21 @@ class ResultStore:
             "INSERT INTO series VALUES (?, ?, ?, ?)",
             [(result, position, name, pack_series(data)) for name, data in run.series.items()],
         )
+
+
+def _line_of(row: Sequence[Any]) -> ResultLine:
+    """Read the columns of a result.
+
+    Raises:
+        ValueError: One of them has another type than it is written with.
+    """
+    values = dict(zip(_NAMES, row, strict=False))
+    line = read_record(
+        ResultLine, {**values, "mode": mode_of(row[-1]), "recipe": recipe_of(row[-1])}
+    )
+    if not math.isfinite(line.median_us):
+        raise ValueError(f"median_us is {line.median_us}")
+    return line
 
 
 @contextmanager

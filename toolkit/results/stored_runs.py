@@ -10,7 +10,6 @@ from device_agent.contract.conditions import conditions_from_json
 from device_agent.contract.measurement import process_run_from_json
 from device_agent.contract.packed import pack_times, unpack_times
 from targets.jobs import BoardRun
-from toolkit.results.field_types import wrong_field
 
 #: Largest size of one series: 16 million values of 8 bytes, hours of a soak.
 _MOST_BYTES = 128 << 20
@@ -47,13 +46,13 @@ def _read_run(
     row: tuple[str, str, bytes, bytes], series: Mapping[str, tuple[int, ...]]
 ) -> BoardRun:
     try:
-        conditions = tuple(conditions_from_json(entry) for entry in json.loads(row[1]))
+        entries = json.loads(row[1])
+        if not isinstance(entries, list):
+            raise ValueError("the conditions of a run are no list")
+        conditions = tuple(map(conditions_from_json, entries))
         run = process_run_from_json(json.loads(row[0]))
     except (LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"the record of a run is no such record: {error}") from error
-    wrong = next(filter(None, map(wrong_field, (run, *conditions))), "")
-    if wrong:
-        raise ValueError(f"in the record of a run {wrong}")
     samples = _unpack(row[2])
     if not samples or len(samples) != run.sample_count:
         raise ValueError(f"{len(samples)} samples are left of {run.sample_count}")

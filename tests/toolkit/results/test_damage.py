@@ -46,6 +46,8 @@ DAMAGE_OF_RUNS = [
     RUN.format("record = json_set(record, '$.threads', json('true'))"),
     RUN.format("conditions = '{}', record = '5'"),
     RUN.format("conditions = '[1]'"),
+    RUN.format("conditions = '{}'"),
+    RUN.format("conditions = '5'"),
     RUN.format('conditions = \'[{"load_1min": "high"}]\''),
     RUN.format('conditions = \'[{"frequency_khz": {"cpu0": "x"}}]\''),
     RUN.format("samples = x'00'"),
@@ -108,7 +110,11 @@ def test_samples_that_unpack_to_any_size_are_refused(tmp_path: Path) -> None:
 
 def test_a_damaged_line_does_not_hide_the_others(tmp_path: Path) -> None:
     two_results(tmp_path, "UPDATE result SET median_us = 'abc' WHERE id = 1")
-    words = ("result 1 in", "is damaged: median_us is 'abc'", "kedge results delete 1")
+    words = (
+        "result 1 in",
+        "is damaged: ResultLine.median_us: expected a number, found 'abc'",
+        "kedge results delete 1",
+    )
 
     listed = kedge("results", "list", cwd=tmp_path)
     assert_refused(listed, 3, *words)

@@ -21,9 +21,10 @@ from typing import IO, Any
 
 from converters import durable
 from converters.child import ENDED, STAY
+from converters.data.user_function import printed
 from converters.errors import ConversionError
 from converters.measure import Measure, measure_in_parent
-from converters.progress import Progress, Report
+from converters.progress import PRINTED, Progress, Report
 from converters.request import ConversionRequest
 from converters.sources.kinds import identify
 from converters.sources.source_file import KERAS_3
@@ -123,6 +124,7 @@ def _outcome(order: dict[str, Any], answer: Answer, measure: Measure | None) -> 
     report = _reporter(answer)
     request = ConversionRequest.from_json(order["request"])
     work = Path(order["work"])
+    printed.show = lambda line: report(Progress(PRINTED, 0, 0, line))
     try:
         report(Progress("load TensorFlow", 0, 0))
         if order["task"] == "plan":

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+#: Stage of a line that a function of the user printed; `detail` is the line.
+PRINTED = "printed"
+
 
 @dataclass(frozen=True)
 class Progress:

@@ -13,6 +13,7 @@ from converters.data.module_data import open_module
 from converters.data.several_data import expected_names
 from converters.data.user_function import user_function_at
 from converters.errors import ConversionError
+from converters.foreign_files import describe_file
 from converters.request import UNSCALED
 
 #: Kinds of data in files.
@@ -74,11 +75,11 @@ def kind_of_data(path: Path, image_range: str) -> str:
         return ARRAYS
     if head.startswith(_COMPRESSED) or head[_TAR_MAGIC] == b"ustar":
         return TAR
-    content = f"begins with {head[:8]!r}" if head else "is empty"
+    what, _ = describe_file(path)
     hint = _EXPECTED
     if path.suffix == ".py":
         hint = f"Name a function in it that returns the data: --data {path.stem}:load"
-    raise ConversionError(f"{path}: is not data that kedge knows: it {content}", hint)
+    raise ConversionError(f"{path}: is not data that kedge knows: it is {what}", hint)
 
 
 def _refuse_several(path: Path, form: InputForm) -> None:

@@ -39,7 +39,8 @@ def open_module(function: UserFunction, path: Path, form: InputForm) -> Dataset:
     Raises:
         ConversionError: There is no such function, it raises, or its return value does not fit.
     """
-    arrays = _arrays(function, function.call(), form)
+    with function.inside_folder():  # a tf.data dataset reads its files when it is gone through
+        arrays = _arrays(function, function.call(), form)
     digest = hashlib.sha256()
     for name, array in sorted(arrays.items()):
         digest.update(f"{name} {array.dtype.str} {array.shape}\0".encode())

@@ -5,13 +5,15 @@ The function runs only in the child process of a conversion, which has TensorFlo
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
+import io
 import os
 import re
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -61,11 +63,24 @@ class UserFunction:
             ConversionError: The function cannot be imported, or it raises: then the end of its
                 traceback is the message.
         """
-        function = self.load()
+        with self.inside_folder():
+            function = self.load()
+            try:
+                return function(*arguments)
+            except Exception as error:  # The user's code may raise anything.
+                raise self._failure(error) from error
+
+    @contextlib.contextmanager
+    def inside_folder(self) -> Iterator[None]:
+        """Work in `folder`, where the user's relative paths begin, and hand on what is printed."""
+        before = Path.cwd()
+        with contextlib.suppress(OSError):
+            os.chdir(self.folder)
         try:
-            return function(*arguments)
-        except Exception as error:  # The user's code may raise anything.
-            raise self._failure(error) from error
+            with contextlib.redirect_stdout(_PrintedLines()):
+                yield
+        finally:
+            os.chdir(before)
 
     def source(self) -> Path | None:
         """The file of the module in `folder`; None where it is not there."""
@@ -119,6 +134,31 @@ class UserFunction:
         lines = "".join(traceback.format_exception(type(error), error, trace, chain=False))
         last_lines = "\n".join(lines.strip().splitlines()[-_SHOWN_LINES:])
         return ConversionError(f"{self} fails:\n{last_lines}", "Correct the function.")
+
+
+class _PrintedLines(io.TextIOBase):
+    """Standard output of a user's function: each line is handed on once it is whole."""
+
+    def __init__(self) -> None:
+        self._rest = ""
+
+    def write(self, text: str) -> int:
+        """Take a text, of several lines or of a part of one."""
+        *lines, self._rest = (self._rest + text).split("\n")
+        for line in lines:
+            printed.show(line)
+        return len(text)
+
+
+class _Printed:
+    """Place that gets what users' functions print."""
+
+    def __init__(self) -> None:
+        self.show: Callable[[str], None] = lambda line: print(line, file=sys.stderr)  # noqa: T201 - for whoever runs it
+
+
+#: Who shows what users' functions print: standard error, unless a process sets another.
+printed = _Printed()
 
 
 def user_function(text: str, folder: Path) -> UserFunction | None:

@@ -11,7 +11,7 @@ from converters.errors import ConversionError
 from converters.sources.allowed_classes import first_unknown, keras_names
 from converters.sources.architecture import StoredLayer, stored_layers
 from converters.sources.declared_shapes import declared_shapes
-from converters.sources.keras_file import model_json, read_hdf5, read_zip
+from converters.sources.keras_file import is_foreign_zip, model_json, read_hdf5, read_zip
 from converters.sources.loaded_model import SHAPES_HINT, LoadedModel, check_model
 from converters.sources.saved_graph import check_graph, check_links_in
 from converters.sources.saved_model import GRAPH_FILE, load_graph
@@ -34,6 +34,8 @@ def recognise_keras(path: Path) -> SourceFile | None:
     with path.open("rb") as file:
         head = file.read(8)
     if head.startswith(b"PK\x03\x04"):
+        if is_foreign_zip(path):
+            return None
         version, config = read_zip(path)
     elif head == b"\x89HDF\r\n\x1a\n":
         version, config = read_hdf5(path)

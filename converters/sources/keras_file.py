@@ -46,6 +46,16 @@ _DAMAGE = (
 )
 
 
+def is_foreign_zip(path: Path) -> bool:
+    """Whether a zip file has no part of a Keras model, such as one of PyTorch or of NumPy."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except _DAMAGE:
+        return False
+    return not {_VERSION, _CONFIG, _WEIGHTS} & set(names)
+
+
 def read_zip(path: Path) -> tuple[int, Any]:
     """Major version of Keras and JSON of a .keras.
 

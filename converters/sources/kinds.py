@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from converters.errors import ConversionError
+from converters.foreign_files import describe_file
 from converters.sources.source_file import KERAS_3, SAVED_MODEL, TF_KERAS, TFLITE, SourceFile
 
 
@@ -94,10 +95,8 @@ def identify(path: Path) -> SourceFile:
             return file
     if path.is_dir():
         raise ConversionError(f"{path}: is a folder without saved_model.pb", GIVE_A_MODEL)
-    with path.open("rb") as stream:
-        head = stream.read(8)
-    content = f"begins with {head!r}" if head else "is empty"
-    raise ConversionError(f"{path}: is not a model: it {content}", GIVE_A_MODEL)
+    what, hint = describe_file(path)
+    raise ConversionError(f"{path}: is not a model: it is {what}", hint or GIVE_A_MODEL)
 
 
 def function_at(path: str) -> Any:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from converters.data.fields import quote_names
 from converters.errors import ConversionError
 from converters.sources.kinds import GIVE_A_MODEL
 from converters.sources.loaded_model import SHAPES_HINT, LoadedModel, check_model
 from converters.sources.saved_graph import check_graph, check_links_in
 from converters.sources.source_file import SAVED_MODEL, SourceFile
 
+#: Signature that is converted where there are several.
+_DEFAULT = "serving_default"
 #: Name of the file that makes a folder a SavedModel.
 GRAPH_FILE = "saved_model.pb"
 
@@ -59,7 +62,7 @@ def load_graph(source: SourceFile) -> LoadedModel:
         raise ConversionError(
             f"{source.path}: TensorFlow cannot load it: {first_line}", GIVE_A_MODEL
         ) from error
-    name = "serving_default" if "serving_default" in signatures else next(iter(signatures), "")
+    name = _choose_signature(source.path, signatures)
     if not name:
         raise ConversionError(
             f"{source.path}: the SavedModel has no signature",
@@ -82,3 +85,20 @@ def load_graph(source: SourceFile) -> LoadedModel:
 
     names = tuple(sorted(signature.structured_outputs))
     return check_model(source, SAVED_MODEL, None, call, input_specs, names)
+
+
+def _choose_signature(path: Path, names: Collection[str]) -> str:
+    """Name of the signature that is converted; "" where there is none.
+
+    Raises:
+        ConversionError: There are several, and none is the one that serves by default.
+    """
+    if _DEFAULT in names or len(names) < 2:
+        return _DEFAULT if _DEFAULT in names else next(iter(names), "")
+    first = sorted(names)[0]
+    raise ConversionError(
+        f"{path}: the SavedModel has several signatures and none of them is called {_DEFAULT}: "
+        f"{quote_names(sorted(names))}; kedge does not choose between them",
+        "Save the one that you mean as the default: m = tf.saved_model.load(folder); "
+        f"tf.saved_model.save(m, other, signatures={{{_DEFAULT!r}: m.signatures[{first!r}]}})",
+    )

@@ -17,6 +17,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from converters.errors import ConversionError
+from converters.foreign_files import describe_file
 from converters.model_file import ModelFile, Operator, Tensor
 from converters.tensor_spec import TensorSpec
 from converters.tflite.kernel_needs import Operand, least_version
@@ -90,7 +91,7 @@ def _read_bytes(path: Path) -> bytes:
         with path.open("rb") as file:
             head = file.read(_HEADER_BYTES)
             if head[4:] != _IDENTIFIER:
-                raise _foreign(path, head)
+                raise _foreign(path)
             if size_bytes >= _MAX_BYTES:
                 raise ConversionError(
                     f"{path}: has {size_bytes} bytes, kedge reads .tflite files below 2 GiB",
@@ -103,11 +104,11 @@ def _read_bytes(path: Path) -> bytes:
         raise ConversionError(f"{path}: cannot be read: {error.strerror}", "Check it.") from error
 
 
-def _foreign(path: Path, head: bytes) -> ConversionError:
-    content = "is empty" if not head else f"begins with {head!r}"
+def _foreign(path: Path) -> ConversionError:
+    what, hint = describe_file(path)
     return ConversionError(
-        f"{path}: is not a .tflite: it {content}, expected {_IDENTIFIER.decode()} as bytes 5 to 8",
-        "Convert a Keras model with `kedge convert`",
+        f"{path}: is not a .tflite: it is {what}",
+        hint or "Convert a Keras model with `kedge convert`, which writes a .tflite.",
     )
 
 

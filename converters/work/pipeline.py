@@ -270,8 +270,9 @@ def select_samples(
 
 
 def _splits(dataset: Dataset, samples: Mapping[str, Samples]) -> tuple[Split, ...]:
-    every = "no labels" if TRAIN in dataset.unlabelled else "every class"
-    origins = {use: f"some of {dataset.origins[TRAIN]}, {every}" for use in samples}
+    every = ", every class" if dataset.labels[TRAIN].any() else ""
+    every = ", no labels" if TRAIN in dataset.unlabelled else every
+    origins = {use: f"some of {dataset.origins[TRAIN]}{every}" for use in samples}
     origins[TEST] = dataset.origins[TEST] + (", no labels" if TEST in dataset.unlabelled else "")
     return tuple(Split(use, len(samples[use]), origins[use], _USES[use]) for use in sorted(samples))
 

@@ -19,7 +19,7 @@ import click
 from toolkit.cli.escapes import escape_controls, mark_styles
 from toolkit.cli.verdict_colors import verdict_at_start
 from toolkit.errors import ToolkitError
-from toolkit.progress import stage_of
+from toolkit.progress import printed_line, stage_of
 from toolkit.report.tables import Block, Note, Table
 
 if TYPE_CHECKING:
@@ -76,6 +76,10 @@ class _Lines:
 
     def __call__(self, what: str, done: int, total: int) -> None:
         del done, total
+        line = printed_line(what)
+        if line is not None:
+            note(escape_controls(line, plain=""))
+            return
         stage = stage_of(what)
         if stage not in self._said:
             self._said.add(stage)

@@ -20,7 +20,7 @@ from rich.table import Column
 from rich.text import Text
 
 from toolkit.cli.escapes import escape_controls
-from toolkit.progress import ENDS, stage_of
+from toolkit.progress import ENDS, printed_line, stage_of
 from toolkit.report import words
 
 if TYPE_CHECKING:
@@ -65,6 +65,11 @@ class ProgressBars:
 
     def __call__(self, what: str, done: int, total: int) -> None:
         """Show a report; the name of a board or recipe precedes the stage, with a colon."""
+        line = printed_line(what)
+        if line is not None:
+            text = escape_controls(line, plain="")
+            self.display.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            return
         subject = what.partition(": ")[0] if ": " in what else ""
         stage = stage_of(what)
         if subject and stage.removeprefix(f"{subject}: ") in ENDS:

@@ -94,7 +94,10 @@ def read_samples(path: Path, inputs: Sequence[TensorSpec], card: ModelCard) -> I
         )
     if not isinstance(card.input(inputs[0].name), ImageInput):
         raise SampleError(
-            f"{path}: is a picture, input {inputs[0].name} takes arrays", "Give an .npy or .npz."
+            f"{path}: is a picture, and the input {inputs[0].name!r} takes arrays, as model.toml "
+            "beside the model says",
+            f'Give an .npy or .npz; or write kind = "image" with height and width into '
+            f"[inputs.{inputs[0].name}] of model.toml (docs/run.md has the other keys).",
         )
     pixels, notes = read_picture(path)
     yield Sample(str(path), {inputs[0].name: pixels}, notes)

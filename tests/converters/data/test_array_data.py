@@ -104,6 +104,6 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_text("1,2,3")
     with pytest.raises(
-        ConversionError, match="is not data that kedge knows: it begins with b'1,2,3'"
+        ConversionError, match="is not data that kedge knows: it is a text that begins with '1,2,3"
     ):
         open_dataset(path, FORM, "0..255", 0)

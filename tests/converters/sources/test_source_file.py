@@ -61,7 +61,7 @@ def test_weights_alone_are_no_model(zoo: Path) -> None:
     ("content", "message"),
     [
         (b"", "is not a model: it is empty"),
-        (b"hello, world", "is not a model: it begins with b'hello, w'"),
+        (b"hello, world", "is not a model: it is a text that begins with 'hello, world'"),
         (b"\x1c\0\0\0TFL3....", "is a damaged or cut-off .tflite"),
         (b"PK\x03\x04 and no more", "is a zip file, but not a complete Keras model"),
         (b"\x89HDF\r\n\x1a\n and no more", "is a damaged HDF5 file"),

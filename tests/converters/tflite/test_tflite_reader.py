@@ -60,8 +60,8 @@ def test_a_file_made_for_the_edge_tpu_says_so(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (b"", "is not a .tflite: it is empty"),
-        (b"TFL3", "is not a .tflite: it begins with b'TFL3'"),
-        (b"\x89PNG\r\n\x1a\n0000", "is not a .tflite: it begins with b'\\x89PNG"),
+        (b"TFL3", "is not a .tflite: it is a text that begins with 'TFL3'"),
+        (b"\x89PNG\r\n\x1a\n0000", "is not a .tflite: it is a PNG picture"),
         (b"\x08\0\0\0TFL3", "is a damaged or cut-off .tflite of 8 bytes"),
         (b"\xff\xff\xff\xffTFL3" + b"\xff" * 100, "is a damaged or cut-off .tflite of 108 bytes"),
         (b"\x08\0\0\0TFL3" + b"\0" * 100, "is a damaged or cut-off .tflite of 108 bytes"),

@@ -1,0 +1,171 @@
+"""What a file is that is not what was expected: one table for models, data and .tflite files."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+_KERAS = "Convert it with `kedge convert`, which writes a .tflite."
+_NEEDS_WEIGHTS = (
+    "Save the whole model with `model.save('model.keras')`: layers and weights in one file."
+)
+_PYTORCH = (
+    "kedge takes Keras models, SavedModels and float .tflite files; convert it with litert-torch "
+    "(`litert_torch.convert(model, samples).export('model.tflite')`) and give that file."
+)
+_ONNX = (
+    "kedge takes Keras models, SavedModels and float .tflite files; convert it with onnx2tf, which "
+    "writes a SavedModel and a float .tflite."
+)
+_UNPACK = "Unpack it and give what is inside."
+
+#: First bytes of a file to what the file is and the next step; the first that fits counts.
+_HEADS: tuple[tuple[bytes, str, str], ...] = (
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file, such as a Keras model or its weights", _KERAS),
+    (b"\x1f\x8b", "a gzip file", _UNPACK),
+    (b"BZh", "a bzip2 file", _UNPACK),
+    (b"\xfd7zXZ\x00", "an xz file", _UNPACK),
+    (b"\x28\xb5\x2f\xfd", "a zstd file", _UNPACK),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive", _UNPACK),
+    (b"Rar!", "a RAR archive", _UNPACK),
+    (
+        b"\x93NUMPY",
+        "an .npy of one array",
+        "Put arrays into an .npz: np.savez(file, x_train=…, …).",
+    ),
+    (b"\x89PNG", "a PNG picture", "Give a folder of pictures, one sub-folder a class."),
+    (b"\xff\xd8\xff", "a JPEG picture", "Give a folder of pictures, one sub-folder a class."),
+    (b"GGUF", "a GGUF file of a language model", "kedge takes Keras models, not this format."),
+    (b"PAR1", "a Parquet table", "Read it with pandas and save arrays with np.savez."),
+    (b"SQLite format 3", "an SQLite database", "Read it and save arrays with np.savez."),
+    (b"%PDF", "a PDF document", "Check the path."),
+    (b"\x7fELF", "a program or library", "Check the path."),
+    (
+        b"version https://git-lfs",
+        "a pointer of Git LFS, not the file itself",
+        "Run `git lfs pull`.",
+    ),
+    (b"<!DOCTYPE", "a web page", "Download the file itself: this is a page about it, or an error."),
+    (b"<!doctype", "a web page", "Download the file itself: this is a page about it, or an error."),
+    (b"<html", "a web page", "Download the file itself: this is a page about it, or an error."),
+    (b"\x80\x02", "a Python pickle, such as a PyTorch or scikit-learn model", _PYTORCH),
+    (b"\x80\x03", "a Python pickle, such as a PyTorch or scikit-learn model", _PYTORCH),
+    (b"\x80\x04", "a Python pickle, such as a PyTorch or scikit-learn model", _PYTORCH),
+    (b"\x80\x05", "a Python pickle, such as a PyTorch or scikit-learn model", _PYTORCH),
+)
+_HEAD_BYTES = 512
+#: Most bytes of a text that is looked at to find out what it is.
+_MOST_TEXT = 2**22
+_SAFETENSORS_LENGTH = 8
+
+
+def describe_file(path: Path) -> tuple[str, str]:
+    """Say what a file is, by its content.
+
+    Args:
+        path: A file that can be read.
+
+    Returns:
+        What it is, such as "a PyTorch file", and the next step for the user; "" as the next step
+        where the file is nothing that is known.
+    """
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    if not head:
+        return "empty", "Check the path, and whether the file was copied whole."
+    if head.startswith(b"PK"):
+        return _describe_zip(path)
+    if head[4:8] == b"TFL3":
+        return (
+            "a .tflite",
+            "Convert it with `kedge convert MODEL`, or measure it with `kedge bench`.",
+        )
+    if head[257:262] == b"ustar":
+        return "a tar archive", _UNPACK
+    for start, what, hint in _HEADS:
+        if head.startswith(start):
+            return what, hint
+    if head.lstrip()[:1] in (b"{", b"["):
+        return _describe_json(path)
+    return _describe_by_form(head)
+
+
+def _describe_by_form(head: bytes) -> tuple[str, str]:
+    """Say what a file is that has no fixed first bytes."""
+    if _is_safetensors(head):
+        return "a safetensors file: weights without layers", _NEEDS_WEIGHTS
+    if _is_onnx(head):
+        return "an ONNX model", _ONNX
+    if _is_frozen_graph(head):
+        return (
+            "a graph of TensorFlow without its variables or in its frozen form",
+            "Give the folder of a SavedModel, or convert it to one in TensorFlow.",
+        )
+    if _is_text(head):
+        return f"a text that begins with {_shown(head)}", ""
+    return f"of an unknown kind: it begins with {head[:8]!r}", ""
+
+
+def _describe_zip(path: Path) -> tuple[str, str]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (OSError, zipfile.BadZipFile, ValueError):
+        return "a zip file that is cut off or damaged", "Copy it again."
+    if {"config.json", "metadata.json"} <= set(names):
+        return "a Keras model (.keras)", _KERAS
+    if any(name.endswith(("data.pkl", "constants.pkl")) for name in names):
+        return "a PyTorch file", _PYTORCH
+    if names and all(name.endswith(".npy") for name in names):
+        return "an .npz of arrays", "Give arrays with --data, and a model as MODEL."
+    if any(name.endswith("saved_model.pb") for name in names):
+        return "a zip file of a SavedModel", "Unpack it and give the folder of saved_model.pb."
+    shown = ", ".join(names[:3]) or "nothing"
+    return f"a zip file with {shown}", _UNPACK
+
+
+def _describe_json(path: Path) -> tuple[str, str]:
+    with path.open("rb") as file:
+        raw = file.read(_MOST_TEXT)
+    try:
+        plain = json.loads(raw)
+    except (ValueError, RecursionError):
+        return "a text that looks like JSON", ""
+    if isinstance(plain, dict) and "modelTopology" in plain:
+        return "a model of TensorFlow.js", "Give the Keras model that it was made from."
+    if isinstance(plain, dict) and "class_name" in plain and "config" in plain:
+        return "the architecture of a Keras model as JSON, without weights", _NEEDS_WEIGHTS
+    return "a JSON file", ""
+
+
+def _is_safetensors(head: bytes) -> bool:
+    length = int.from_bytes(head[:_SAFETENSORS_LENGTH], "little")
+    return head[_SAFETENSORS_LENGTH:][:2] == b'{"' and 2 <= length < 2**32
+
+
+def _is_onnx(head: bytes) -> bool:
+    """Whether it begins as ONNX's ModelProto: its version, then the name of its producer."""
+    return head[:1] == b"\x08" and head[2:3] in (b"\x12", b":", b"\x1a", b"B") and len(head) > 8
+
+
+def _is_frozen_graph(head: bytes) -> bool:
+    return head[:1] == b"\n" and any(
+        op in head for op in (b"Placeholder", b"Const", b"\x12\x05NoOp")
+    )
+
+
+def _is_text(head: bytes) -> bool:
+    try:
+        text = head.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.start < len(head) - 4:
+            return False
+        text = head[: error.start].decode("utf-8")
+    return all(letter.isprintable() or letter in "\r\n\t" for letter in text)
+
+
+def _shown(head: bytes) -> str:
+    return repr(
+        head.decode("utf-8", "replace").strip().splitlines()[0][:40] if head.strip() else ""
+    )

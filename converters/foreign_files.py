@@ -67,7 +67,7 @@ def describe_file(path: Path) -> tuple[str, str]:
         path: A file that can be read.
 
     Returns:
-        What it is, such as "a PyTorch file", and the next step for the user; "" as the next step
+        Kind of the file, such as "a PyTorch file", and the next step for the user; "" as the next step
         where the file is nothing that is known.
     """
     with path.open("rb") as file:
@@ -103,7 +103,7 @@ def _describe_by_form(head: bytes) -> tuple[str, str]:
             "Give the folder of a SavedModel, or convert it to one in TensorFlow.",
         )
     if _is_text(head):
-        return f"a text that begins with {_shown(head)}", ""
+        return f"a text that begins with {_first_line(head)}", ""
     return f"of an unknown kind: it begins with {head[:8]!r}", ""
 
 
@@ -121,8 +121,8 @@ def _describe_zip(path: Path) -> tuple[str, str]:
         return "an .npz of arrays", "Give arrays with --data, and a model as MODEL."
     if any(name.endswith("saved_model.pb") for name in names):
         return "a zip file of a SavedModel", "Unpack it and give the folder of saved_model.pb."
-    shown = ", ".join(names[:3]) or "nothing"
-    return f"a zip file with {shown}", _UNPACK
+    first_names = ", ".join(names[:3]) or "nothing"
+    return f"a zip file with {first_names}", _UNPACK
 
 
 def _describe_json(path: Path) -> tuple[str, str]:
@@ -165,7 +165,7 @@ def _is_text(head: bytes) -> bool:
     return all(letter.isprintable() or letter in "\r\n\t" for letter in text)
 
 
-def _shown(head: bytes) -> str:
+def _first_line(head: bytes) -> str:
     return repr(
         head.decode("utf-8", "replace").strip().splitlines()[0][:40] if head.strip() else ""
     )

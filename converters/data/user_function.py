@@ -150,15 +150,15 @@ class _PrintedLines(io.TextIOBase):
         return len(text)
 
 
-class _Printed:
+class _Printout:
     """Place that gets what users' functions print."""
 
     def __init__(self) -> None:
         self.show: Callable[[str], None] = lambda line: print(line, file=sys.stderr)  # noqa: T201 - for whoever runs it
 
 
-#: Who shows what users' functions print: standard error, unless a process sets another.
-printed = _Printed()
+#: Place for the lines that users' functions print: standard error, unless a process sets another.
+printed = _Printout()
 
 
 def user_function(text: str, folder: Path) -> UserFunction | None:

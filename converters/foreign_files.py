@@ -67,7 +67,7 @@ def describe_file(path: Path) -> tuple[str, str]:
         path: A file that can be read.
 
     Returns:
-        Kind of the file, such as "a PyTorch file", and the next step for the user; "" as the next step
+        Kind of the file, such as "a PyTorch file", and the next step for the user, ""
         where the file is nothing that is known.
     """
     with path.open("rb") as file:

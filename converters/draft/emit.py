@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -30,6 +31,8 @@ _GRAPH_BYTES = 2**20
 _INTEGER = (W8A8, W8A16)
 #: Types in which the weights of a file that computes in floats are stored.
 _STORED_AS = {F16: "float16", DYNAMIC: "int8", WEIGHT_ONLY: "int8"}
+#: Op of TensorFlow that TFLite does not have, in the message of the converter.
+_ABSENT_OP = re.compile(r"'?tf\.(\w+)'? op is neither a custom op nor a flex op")
 _HINT = "Report the model; until then the recipe float32 converts it without quantization."
 _MIXED_HINT = "Use the recipe mixed_w8a8: it leaves in floats what cannot be brought to 8 bits."
 
@@ -119,9 +122,21 @@ def convert_function(
     except OSError:
         raise  # the disk: named where every error of it is
     except Exception as error:  # whatever MLIR raises; it has no class of its own
+        absent = _ABSENT_OP.findall(str(error))
+        if absent:
+            raise _no_operator(absent) from error
         raise ConversionError(
             f"TensorFlow's converter refuses the model: {_first_line(error)}", _HINT
         ) from error
+
+
+def _no_operator(ops: Sequence[str]) -> ConversionError:
+    names = ", ".join(dict.fromkeys(ops))
+    return ConversionError(
+        f"TFLite has no operator for what the model computes by TensorFlow's {names}",
+        "No recipe converts it: build the model without it. A graph that computes in float16, "
+        "bfloat16 or float64 is to be saved in float32.",
+    )
 
 
 def _choose_numbers(converter: Any, numbers: str) -> None:

@@ -13,6 +13,7 @@ from converters.sources.architecture import StoredLayer, stored_layers
 from converters.sources.declared_shapes import declared_shapes
 from converters.sources.keras_file import is_foreign_zip, model_json, read_hdf5, read_zip
 from converters.sources.loaded_model import SHAPES_HINT, LoadedModel, check_model
+from converters.sources.precision import in_float32
 from converters.sources.saved_graph import check_graph, check_links_in
 from converters.sources.saved_model import GRAPH_FILE, load_graph
 from converters.sources.source_file import KERAS_3, TF_KERAS, SourceFile
@@ -99,14 +100,15 @@ def _load_tf_keras(source: SourceFile, own: Mapping[str, Any]) -> LoadedModel:
     model = _read_model(tf_keras.models.load_model, source.path, own)
     if not isinstance(model, tf_keras.Model):
         return load_graph(source)
-    return _from_keras(source, model, TF_KERAS)
+    return _from_keras(source, in_float32(model, own), TF_KERAS)
 
 
 def _load_keras_3(source: SourceFile, own: Mapping[str, Any]) -> LoadedModel:
     import keras
 
     _refuse_custom(source, first_unknown(source.layers, own, keras_names(keras)))
-    return _from_keras(source, _read_model(keras.models.load_model, source.path, own), KERAS_3)
+    model = _read_model(keras.models.load_model, source.path, own)
+    return _from_keras(source, in_float32(model, own), KERAS_3)
 
 
 def _read_model(load: Callable[..., Any], path: Path, own: Mapping[str, Any]) -> Any:

@@ -63,7 +63,8 @@ SOURCES: dict[str, Source] = {
         "converters.sources.saved_model:recognise_saved_model",
         "converters.sources.saved_model:load_saved_model",
         "a SavedModel folder",
-        untrainable="a SavedModel that is not of Keras layers alone",
+        untrainable="a SavedModel whose Keras layers cannot be read (it has none, has layers that "
+        "Keras does not bring, or was saved before TensorFlow 2.5)",
     ),
     TFLITE: Source(
         "converters.sources.tflite:recognise_tflite",

@@ -29,12 +29,13 @@ def require_trusted(path: Path) -> None:
     trusted = {0, os.geteuid()}
     if os.geteuid() == 0 and os.environ.get("SUDO_UID", "").isdecimal():
         trusted.add(int(os.environ["SUDO_UID"]))
+    expected = " or ".join(dict.fromkeys((_user(os.geteuid()), _user(0))))
     for owner in (path.lstat().st_uid, path.stat().st_uid):
         if owner not in trusted:
             raise InventoryError(
-                f"{path} belongs to {_user(owner)}, expected {_user(os.geteuid())} or root: its "
-                "owner chooses what kedge does as you",
-                f"Read it. If you trust it, make it yours: chown {_user(os.geteuid())} {path}. If "
+                f"{path} belongs to {_user(owner)}, expected {expected}: its owner chooses what "
+                "kedge does as you",
+                f"Read it. If you trust it, make it yours: chown {os.geteuid()} {path}. If "
                 "not, work in a folder of your own.",
             )
 

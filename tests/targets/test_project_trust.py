@@ -34,7 +34,9 @@ def test_a_file_of_another_user_is_refused_wherever_it_is(
 
     for cwd in (tmp_path, below):
         ran = kedge(*command, cwd=cwd)
-        assert_refused(ran, 3, f"{tmp_path}/kedge.toml belongs to nobody", "chown root")
+        assert_refused(
+            ran, 3, f"{tmp_path}/kedge.toml belongs to nobody", "expected root:", "chown 0"
+        )
 
 
 @as_root

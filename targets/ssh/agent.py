@@ -17,7 +17,7 @@ from pathlib import Path
 import paramiko
 from paramiko.agent import AgentSSH
 
-from targets.ssh.config import expand_home
+from targets.ssh.config_words import expand_home
 from targets.ssh.secrets import SECRETS
 
 #: Longest wait for the list of keys, and for a signature, for which a person may have to act.

@@ -1,33 +1,60 @@
-"""What `~/.ssh/config` says of a host; the file is read, never written.
+"""What `~/.ssh/config` and `/etc/ssh/ssh_config` say of a host; the files are never written.
 
-paramiko reads the format, except Include, which is put in place here, and the Match criteria that
-run programs or that it does not know: those blocks are passed over, and a failure says so.
+They are read as ssh(1) reads them, but for the Match criteria that run programs or that ask the
+network: such blocks are passed over, and a failure of the connection says so.
 """
 
 from __future__ import annotations
 
+import getpass
+import glob
 import os
 import re
-import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass
+import socket
+from dataclasses import dataclass, field
 from pathlib import Path
-
-import paramiko
 
 from targets.address import AddressError, parse_jump
 from targets.errors import TargetError
+from targets.ssh.config_words import (
+    expand_home,
+    expand_path,
+    expand_tokens,
+    matches_list,
+    seconds_of,
+    split_words,
+)
 
-#: Another file than ~/.ssh/config, or `none`, as for `ssh -F`.
+#: Another file than those two, or `none`, as for `ssh -F`.
 PATH_VARIABLE = "KEDGE_SSH_CONFIG"
 
-_LINE = re.compile(r"(?P<key>\w+)(?:\s*=\s*|\s+)(?P<value>.+)\Z")
-_SECONDS = re.compile(r"(?P<number>[0-9]{1,6})(?P<unit>[sSmM]?)\Z")
+_SYSTEM_PATH = Path("/etc/ssh/ssh_config")
+
+#: Files of host keys that ssh reads where no file is named, the user's own first.
+_KNOWN_HOSTS = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
+_SYSTEM_KNOWN_HOSTS = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
+
+_LINE = re.compile(r"(?P<key>\w+)(?:[ \t]*=[ \t]*|[ \t]+)(?P<value>.+)\Z")
 _CRITERIA = {"host", "originalhost", "user", "localuser"}
 _CRITERIA_ALONE = {"all", "canonical", "final"}
-_NEVER = "Host !*"
-_IN_BLOCK = "KedgeInBlock"
 _MOST_DEPTH = 16  # as ssh_config(5) has it
+_MOST_BYTES = 1 << 20
+
+#: Settings with exactly one value.
+_SINGLE = {
+    "connecttimeout",
+    "hostkeyalias",
+    "hostname",
+    "identitiesonly",
+    "identityagent",
+    "identityfile",
+    "port",
+    "proxyjump",
+    "user",
+}
+
+#: Settings whose value is a command: the rest of the line, with its quotes.
+_COMMANDS = {"proxycommand", "localcommand", "remotecommand", "knownhostscommand"}
 
 
 class SshConfigError(TargetError):
@@ -49,10 +76,12 @@ class HostSettings:
     identity_agent: str | None = None
     """Socket of the SSH agent, `none`, `SSH_AUTH_SOCK` or `$VARIABLE`."""
     jump: str | None = None
-    """Value of `ProxyJump`, as the file has it."""
+    """Value of `ProxyJump`."""
     proxy_command: str | None = None
     connect_timeout_s: float | None = None
     host_key_alias: str | None = None
+    known_hosts: tuple[Path, ...] = ()
+    """Files of host keys, in the order in which they are read."""
     ignored_settings: tuple[str, ...] = ()
     """Settings that kedge does not follow, and where each stands."""
 
@@ -66,190 +95,245 @@ def read_settings(
         host: Name or number, as the user wrote it, or a `Host` of the file.
         user: A user that is set already, which wins.
         port: A port that is set already, which wins.
-        path: Path of the file; without it `~/.ssh/config`, or what KEDGE_SSH_CONFIG names.
+        path: Path of the only file to read; without it `~/.ssh/config` and
+            `/etc/ssh/ssh_config`, or what KEDGE_SSH_CONFIG names.
 
     Raises:
-        SshConfigError: The file cannot be read, or a line of it is wrong; the user corrects it.
+        SshConfigError: A file cannot be read, or a line of it is wrong; the user corrects it.
     """
-    path = path or _own_path()
-    if path is None or not path.exists():
-        return HostSettings(host, user, port)
-    reader = _Reader(path.parent, host)
+    reader = _Reader(host)
     # The first value wins, so what is set already is said first.
-    reader.lines += [f"User {user}"] if user else []
-    reader.lines += [f"Port {port}"] if port else []
-    try:
-        reader.read(path)
-        settings = reader.look_up()
-    except KeyError as error:  # what `getpass` raises: paramiko wants a name for the tokens
-        raise SshConfigError(
-            f"{path} is not followed: the user id {os.getuid()} has no name on this computer",
-            "Set USER to a name, or set KEDGE_SSH_CONFIG=none to ignore the file.",
-        ) from error
-    except (paramiko.ConfigParseError, OSError, ValueError) as error:
-        raise SshConfigError(f"{path} is not understood: {error}", _HINT) from error
-    return _settings(settings, tuple(reader.ignored_settings))
+    reader.values.update({"user": user} if user else {})
+    reader.values.update({"port": str(port)} if port else {})
+    paths = [path] if path is not None else _own_paths()
+    for is_final in (False, True):
+        if is_final and not reader.has_final:
+            break
+        reader.is_final = is_final
+        for each in paths:
+            if each.exists():
+                reader.read(each, each.parent)
+    return _settings(reader)
 
 
 _HINT = "Correct it (ssh -G HOST checks it), or set KEDGE_SSH_CONFIG=none to ignore it."
 
 
-def _own_path() -> Path | None:
+def _own_paths() -> list[Path]:
     name = os.environ.get(PATH_VARIABLE)
     if name:
-        return None if name == "none" else Path(name)
-    try:
-        return Path.home() / ".ssh" / "config"
-    except RuntimeError:  # a user without a home has no configuration
-        return None
+        return [] if name == "none" else [Path(name)]
+    return [expand_home(Path("~/.ssh/config")), _SYSTEM_PATH]
 
 
-def expand_home(path: Path) -> Path:
-    """Put the user's home in place of `~`; without a home the path stays, and names no file."""
-    try:
-        return path.expanduser()
-    except RuntimeError:
-        return path
-
-
-def _settings(settings: Mapping[str, object], ignored_settings: tuple[str, ...]) -> HostSettings:
-    def text(key: str) -> str | None:
-        value = settings.get(key)
-        return str(value) if value is not None else None
-
-    files = settings.get("identityfile") or []
-    assert isinstance(files, list)
-    port = text("port")
-    wait = _seconds(text("connecttimeout") or "")
+def _settings(reader: _Reader) -> HostSettings:
+    values = reader.values
+    host = reader.host_name
+    port = values.get("port")
+    tokens = {
+        "h": host,
+        "n": reader.host,
+        "k": values.get("hostkeyalias", reader.host),
+        "p": port or "22",
+        "r": values.get("user") or _user_name(),
+        "u": _user_name(),
+        "d": str(expand_home(Path("~"))),
+        "i": str(os.getuid()),
+        "l": socket.gethostname(),
+        "L": socket.gethostname().partition(".")[0],
+    }
+    command = values.get("proxycommand", "none")
+    jump = values.get("proxyjump")
+    user_files = split_words(values.get("userknownhostsfile", " ".join(_KNOWN_HOSTS)))
+    system_files = split_words(values.get("globalknownhostsfile", " ".join(_SYSTEM_KNOWN_HOSTS)))
+    agent = values.get("identityagent")
+    if agent is not None and not agent.startswith("$"):
+        agent = str(expand_path(agent, tokens))
     return HostSettings(
-        host=text("hostname") or "",
-        user=text("user"),
+        host=host,
+        user=values.get("user"),
         port=int(port) if port else None,
-        identities=tuple(expand_home(Path(name)) for name in files if name.lower() != "none"),
-        identities_only=(text("identitiesonly") or "").lower() == "yes",
-        identity_agent=text("identityagent"),
-        jump=text("proxyjump"),
-        proxy_command=text("proxycommand"),
-        connect_timeout_s=wait or None,
-        host_key_alias=text("hostkeyalias"),
-        ignored_settings=ignored_settings,
+        identities=tuple(
+            expand_path(name, tokens) for name in reader.identities if name.lower() != "none"
+        ),
+        identities_only=values.get("identitiesonly", "").lower() in ("yes", "true"),
+        identity_agent=agent,
+        jump=expand_tokens(jump, tokens) if jump else None,
+        proxy_command=None if command.lower() == "none" else expand_tokens(command, tokens),
+        connect_timeout_s=seconds_of(values.get("connecttimeout", "")) or None,
+        host_key_alias=values.get("hostkeyalias"),
+        known_hosts=tuple(
+            expand_path(name, tokens)
+            for name in (*user_files, *system_files)
+            if name.lower() != "none"
+        ),
+        ignored_settings=tuple(dict.fromkeys(reader.ignored_settings)),
     )
 
 
+def _user_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, as in some containers
+        return str(os.getuid())
+
+
+@dataclass(frozen=True)
+class _Source:
+    """File that is read."""
+
+    folder: Path
+    depth: int
+    counts: bool
+
+
+@dataclass
 class _Reader:
-    """Makes one text of the file and of what it includes, in lines that paramiko understands."""
+    """Reads files line by line; the first value of a setting in a block that fits counts."""
 
-    def __init__(self, folder: Path, host: str) -> None:
-        self._folder = folder
-        self._host = host
-        self._block = "Host *"
-        self.lines: list[str] = []
-        self.ignored_settings: list[str] = []
+    host: str
+    is_final: bool = False
+    """Whether this is the second reading, for `Match final`."""
+    has_final: bool = False
+    values: dict[str, str] = field(default_factory=dict)
+    identities: list[str] = field(default_factory=list)
+    ignored_settings: list[str] = field(default_factory=list)
 
-    def look_up(self) -> Mapping[str, object]:
-        """Return the settings of the host, by keys in lower case."""
-        settings: Mapping[str, object] = paramiko.SSHConfig.from_text("\n".join(self.lines)).lookup(
-            self._host
-        )
-        return settings
+    @property
+    def host_name(self) -> str:
+        """Name or number to connect to, as far as it is known."""
+        return expand_tokens(self.values.get("hostname", "%h"), {"h": self.host})
 
-    def read(self, path: Path, depth: int = 0) -> None:
-        """Add the lines of a file.
+    def read(self, path: Path, folder: Path, depth: int = 0, *, counts: bool = True) -> None:
+        """Read a file.
+
+        Args:
+            path: Path of the file.
+            folder: Folder in which files lie that are included by a relative path.
+            depth: Number of files that include this one.
+            counts: Whether the line that includes it stands in a block that fits.
 
         Raises:
             SshConfigError: It cannot be read, or a line is wrong.
         """
         try:
-            text = path.read_bytes().decode("utf-8", "replace")
+            with path.open("rb") as file:
+                text = file.read(_MOST_BYTES).decode("utf-8", "replace")
         except OSError as error:
             raise SshConfigError(f"cannot read {path}: {error.strerror or error}", _HINT) from error
-        for number, line in enumerate(map(str.strip, text.splitlines()), 1):
+        source = _Source(folder, depth, counts)
+        fits = counts
+        for number, line in enumerate(map(str.strip, text.split("\n")), 1):
             if line and not line.startswith("#"):
-                self._take(line, f"{path}, line {number}", depth)
+                fits = self._read_line(line, f"{path}, line {number}", source, fits)
 
-    def _take(self, line: str, where: str, depth: int) -> None:
-        match = _LINE.match(line)
-        if not match:
-            raise SshConfigError(f"{where}: {line!r} is not a setting with a value", _HINT)
-        key, value = match["key"].lower(), match["value"].strip()
-        if key != "proxycommand":  # the rest of its line is a shell command
-            value = _without_comment(value)
-        words = _words(value, where) if key in ("host", "match", "include") else []
+    def _read_line(self, line: str, where: str, source: _Source, fits: bool) -> bool:
+        """Read one line; return whether the block in which the next one stands fits."""
+        key, value, words = _parts(line, where)
+        if key == "host":
+            return source.counts and matches_list(self.host, words)
+        if key == "match":
+            return source.counts and self._fits(words, where)
         if key == "include":
-            self._include(words, where, depth)
-        elif key in ("host", "match"):
-            self._block = f"{key} {value}" if key == "host" else self._match(words, value, where)
-            self.lines.append(self._block)
-        elif key.startswith("canonical"):
-            self.ignored_settings.append(f"{match['key']} ({where})")
+            if source.depth >= _MOST_DEPTH:
+                raise SshConfigError(f"{where}: files include each other without end", _HINT)
+            for path in _included(words, source.folder):
+                self.read(path, source.folder, source.depth + 1, counts=fits)
+        elif key == "canonicalizehostname":
+            if words[0].lower() in ("yes", "always") and fits:
+                self.ignored_settings.append(f"CanonicalizeHostname ({where})")
         else:
-            _check_value(key, value, where)
-            self.lines.append(f"{key} {value}")
+            if key in _SINGLE and len(words) > 1:
+                raise SshConfigError(f"{where}: {key} takes one value, found {value!r}", _HINT)
+            _check_value(key, words[0], where)
+            if fits:
+                self._set(key, value, words)
+        return fits
 
-    def _include(self, patterns: list[str], where: str, depth: int) -> None:
-        """Read the files that a line includes, if it stands in a block that counts."""
-        if depth >= _MOST_DEPTH:
-            raise SshConfigError(f"{where}: files include each other without end", _HINT)
-        config = paramiko.SSHConfig.from_text("\n".join([*self.lines, f"{_IN_BLOCK} yes"]))
-        if _IN_BLOCK.lower() not in config.lookup(self._host):
+    def _set(self, key: str, value: str, words: list[str]) -> None:
+        if key == "hostname" and self.is_final:  # the name is settled by then
             return
-        block = self._block
-        for pattern in patterns:
-            full = self._folder / expand_home(Path(pattern))
-            for path in sorted(Path(full.anchor).glob(str(full.relative_to(full.anchor)))):
-                self.read(path, depth + 1)
-        self._block = block
-        self.lines.append(block)
+        if key == "identityfile":
+            if words[0] not in self.identities:
+                self.identities.append(words[0])
+        elif key == "proxycommand":  # the first of either counts
+            if self.values.get("proxyjump", "none").lower() == "none":
+                self.values.setdefault(key, value)
+        elif key == "proxyjump":
+            if "proxycommand" not in self.values:
+                self.values.setdefault(key, words[0])
+        elif key in ("userknownhostsfile", "globalknownhostsfile"):  # several files
+            self.values.setdefault(key, value)
+        elif key != "connecttimeout" or words[0].lower() != "none":  # `none` sets nothing
+            self.values.setdefault(key, words[0])
 
-    def _match(self, words: list[str], value: str, where: str) -> str:
-        """Return the line that begins a Match block; of one that is passed over, nothing counts."""
-        rest = list(words)
+    def _fits(self, words: list[str], where: str) -> bool:
+        """Tell whether a Match block counts; one that is passed over does not."""
+        rest, fits = list(words), True
         while rest:
-            criterion = rest.pop(0).lower().removeprefix("!")
-            if criterion in _CRITERIA_ALONE:
-                continue
-            if criterion not in _CRITERIA:
-                self.ignored_settings.append(f"Match {criterion} ({where})")
-                return _NEVER
-            if not rest:
-                raise SshConfigError(f"{where}: Match {criterion} lacks its pattern", _HINT)
-            rest.pop(0)
-        return f"match {value}"
+            criterion, equals, patterns = rest.pop(0).partition("=")
+            name = criterion.lower().removeprefix("!")
+            if name not in _CRITERIA | _CRITERIA_ALONE:
+                if fits:
+                    self.ignored_settings.append(f"Match {name} ({where})")
+                return False
+            if name in _CRITERIA_ALONE:
+                self.has_final |= name == "final"
+                is_true = name == "all" or (name == "final" and self.is_final)
+            else:
+                if not equals and not rest:
+                    raise SshConfigError(f"{where}: Match {name} lacks its pattern", _HINT)
+                patterns = patterns if equals else rest.pop(0)
+                if name in ("host", "originalhost"):
+                    patterns = patterns.lower()
+                is_true = matches_list(self._subject(name), patterns.split(","))
+            fits &= is_true != criterion.startswith("!")
+        return fits
+
+    def _subject(self, criterion: str) -> str:
+        if criterion == "host":
+            return self.host_name.lower()
+        if criterion == "originalhost":
+            return self.host.lower()
+        own_name = _user_name()
+        return own_name if criterion == "localuser" else self.values.get("user", own_name)
 
 
-def _words(value: str, where: str) -> list[str]:
+def _parts(line: str, where: str) -> tuple[str, str, list[str]]:
+    """Divide a line into the name of the setting in lower case, its value, and its words."""
+    match = _LINE.match(line)
+    if not match:
+        raise SshConfigError(f"{where}: {line!r} is not a setting with a value", _HINT)
+    key, value = match["key"].lower(), match["value"].strip()
+    if key in _COMMANDS:
+        return key, value, [value]
     try:
-        return shlex.split(value)
+        words = split_words(value)
     except ValueError as error:
         raise SshConfigError(f"{where}: {value!r} has a quote without its end", _HINT) from error
+    if not words:
+        raise SshConfigError(f"{where}: {line!r} is not a setting with a value", _HINT)
+    return key, value, words
 
 
-def _without_comment(value: str) -> str:
-    """Cut what follows a word that begins with `#`, outside quotes."""
-    in_quotes = False
-    for position, sign in enumerate(value):
-        if sign == '"':
-            in_quotes = not in_quotes
-        elif sign == "#" and not in_quotes and (position == 0 or value[position - 1].isspace()):
-            return value[:position].rstrip()
-    return value
+def _included(patterns: list[str], folder: Path) -> list[Path]:
+    """Return the files that patterns name, in the order of ssh; folders are passed over."""
+    paths = []
+    for pattern in patterns:
+        full = folder / expand_path(pattern, {})
+        paths += [Path(name) for name in sorted(glob.glob(str(full)))]  # noqa: PTH207 - as glob(3)
+    return [path for path in paths if not path.is_dir()]
 
 
 def _check_value(key: str, value: str, where: str) -> None:
-    plain = value.strip('"')
-    if key == "port" and not (re.match(r"[0-9]{1,5}\Z", plain) and 0 < int(plain) < 65536):
-        raise SshConfigError(f"{where}: Port must be 1 to 65535, found {plain!r}", _HINT)
-    if key == "connecttimeout" and plain.lower() != "none" and _seconds(plain) is None:
-        raise SshConfigError(f"{where}: ConnectTimeout must be seconds, found {plain!r}", _HINT)
-    if key == "proxyjump":
+    if key == "port" and not (re.match(r"[0-9]{1,5}\Z", value) and 0 < int(value) < 65536):
+        raise SshConfigError(f"{where}: Port must be 1 to 65535, found {value!r}", _HINT)
+    if key == "connecttimeout" and value.lower() != "none" and seconds_of(value) is None:
+        raise SshConfigError(
+            f"{where}: ConnectTimeout must be a time such as 30 or 1m30s, found {value!r}", _HINT
+        )
+    if key == "proxyjump" and "%" not in value:
         try:
-            parse_jump(plain)
+            parse_jump(value)
         except AddressError as error:
             raise SshConfigError(f"{where}: ProxyJump: {error}", _HINT) from error
-
-
-def _seconds(text: str) -> float | None:
-    match = _SECONDS.match(text)
-    if not match:
-        return None
-    return int(match["number"]) * (60.0 if match["unit"].lower() == "m" else 1.0)

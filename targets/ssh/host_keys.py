@@ -1,9 +1,9 @@
 """Which host keys a server may show.
 
 A board's key is pinned in kedge.toml when it is added. So is that of each jump host, by its name;
-one that is not pinned there must be in ~/.ssh/known_hosts. A key that is known nowhere is refused:
+one that is not pinned there must be in known_hosts. A key that is known nowhere is refused:
 whoever answers in place of a jump host could answer in place of every board behind it. A key that
-~/.ssh/known_hosts revokes is refused wherever it is pinned.
+known_hosts revokes is refused wherever it is pinned.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def known_keys(server: SshServer) -> tuple[HostKey, ...]:
         return (HostKey(server.host_key_type or "", server.host_key),)
     if server.is_board:
         return ()
-    keys = keys_of_host(server.known_hosts_name)
+    keys = keys_of_host(server.known_hosts_name, server.known_hosts)
     revoked = {key.fingerprint for key in keys if key.is_revoked}
     return tuple(HostKey(k.kind, k.fingerprint) for k in keys if k.fingerprint not in revoked)
 
@@ -60,7 +60,7 @@ def check_host_key(server: SshServer, key: HostKey) -> None:
         HostKeyError: The server may be another machine, its key is revoked, or no key of it is
             known: nothing may be sent to it.
     """
-    for entry in keys_of_host(server.known_hosts_name):
+    for entry in keys_of_host(server.known_hosts_name, server.known_hosts):
         if entry.is_revoked and entry.fingerprint == key.fingerprint:
             raise HostKeyError(
                 f"the host key of {server.name} is revoked ({entry.where}): {key.fingerprint} may "

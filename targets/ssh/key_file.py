@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_ssh_private_key,
 )
 
-from targets.ssh.config import expand_home
+from targets.ssh.config_words import expand_home
 from targets.transport import LoginRefusedError
 
 _OPENSSH_FRAME = (b"-----BEGIN OPENSSH PRIVATE KEY-----", b"-----END OPENSSH PRIVATE KEY-----")

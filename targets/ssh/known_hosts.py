@@ -1,4 +1,4 @@
-"""The user's ~/.ssh/known_hosts, read line by line as ssh reads it; the file is never written.
+"""Files of known host keys, read line by line as ssh reads them; no file is ever written.
 
 A line that is damaged, or that has a marker kedge does not follow (@cert-authority), is passed
 over: it says nothing about any server.
@@ -10,9 +10,11 @@ import base64
 import binascii
 import hashlib
 import hmac
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from targets.ssh.config_words import matches_list
 
 _REVOKED = "@revoked"
 
@@ -26,6 +28,9 @@ _FIELDS = {
     "ecdsa-sha2-nistp521": 3,
 }
 _ED25519_BYTES = 32
+
+#: More than that of a file is not read; a line has some 200 bytes.
+_MOST_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -42,26 +47,28 @@ class KnownKey:
     """File and number of the line, for messages."""
 
 
-def keys_of_host(name: str, path: Path | None = None) -> tuple[KnownKey, ...]:
-    """Return the keys that the file has for a server.
+def keys_of_host(name: str, paths: Sequence[Path]) -> tuple[KnownKey, ...]:
+    """Return the keys that files have for a server.
 
     Args:
         name: HOST, or [HOST]:PORT for another port than 22.
-        path: Path of the file; without it ~/.ssh/known_hosts.
+        paths: Paths of the files.
 
     Returns:
-        Keys in the order of their lines; empty where the file is missing or cannot be read.
+        Keys in the order of the files and their lines; a file that is missing or cannot be read has
+        none.
     """
-    try:
-        path = path or Path.home() / ".ssh" / "known_hosts"
-        lines = path.read_bytes().split(b"\n")
-    except (OSError, RuntimeError):  # RuntimeError: a user without a home
-        return ()
     keys = []
-    for number, line in enumerate(lines, 1):
-        key = _key_of_line(line.decode("utf-8", "replace"), name, f"{path}, line {number}")
-        if key is not None:
-            keys.append(key)
+    for path in paths:
+        try:
+            with path.open("rb") as file:
+                lines = file.read(_MOST_BYTES).split(b"\n")
+        except OSError:
+            continue
+        for number, line in enumerate(lines, 1):
+            key = _key_of_line(line.decode("utf-8", "replace"), name, f"{path}, line {number}")
+            if key is not None:
+                keys.append(key)
     return tuple(keys)
 
 
@@ -87,16 +94,7 @@ def _is_about(names: str, name: str) -> bool:
     """Tell whether a server is one of the names of a line: patterns with commas, or one hash."""
     if names.startswith("|"):
         return _is_hash_of(names, name)
-    patterns = names.split(",")
-    if any(_matches(pattern[1:], name) for pattern in patterns if pattern.startswith("!")):
-        return False
-    return any(_matches(pattern, name) for pattern in patterns)
-
-
-def _matches(pattern: str, name: str) -> bool:
-    """Compare by `*` and `?` only: the brackets of [HOST]:PORT are no class of characters."""
-    expression = "".join({"*": ".*", "?": "."}.get(sign, re.escape(sign)) for sign in pattern)
-    return re.fullmatch(expression, name, re.IGNORECASE) is not None
+    return matches_list(name.lower(), names.lower().split(","))
 
 
 def _is_hash_of(text: str, name: str) -> bool:

@@ -27,6 +27,8 @@ class SshServer:
     port: int
     known_hosts_name: str
     """Name in known_hosts and in `jump_host_keys` of kedge.toml: HOST, or [HOST]:PORT."""
+    known_hosts: tuple[Path, ...] = ()
+    """Files of known host keys."""
     connect_timeout_s: float = CONNECT_TIMEOUT_S
     identities: tuple[Path, ...] = ()
     identities_only: bool = False
@@ -120,6 +122,7 @@ def _server_at(address: Address, settings: HostSettings) -> SshServer:
         host=host,
         port=port,
         known_hosts_name=settings.host_key_alias or place,
+        known_hosts=settings.known_hosts,
         connect_timeout_s=settings.connect_timeout_s or CONNECT_TIMEOUT_S,
         identities=settings.identities,
         identities_only=settings.identities_only,

@@ -162,3 +162,31 @@ def test_a_jump_host_behind_damaged_lines(server: LoopbackSshd, home: Path, tmp_
         file.write_bytes(damage + b"@revoked " + jump.known_hosts.encode())
         with pytest.raises(HostKeyError, match="is revoked"):
             connect_ssh(target)
+
+
+@pytest.mark.parametrize(
+    ("setting", "is_known"),
+    [
+        ("UserKnownHostsFile '{other}'", True),
+        ("UserKnownHostsFile /nothing '{other}'", True),
+        ("GlobalKnownHostsFile '{other}'", True),
+        ("UserKnownHostsFile none\n  GlobalKnownHostsFile /nothing", False),
+        ("UserKnownHostsFile '{other}'\n  HostKeyAlias lab", False),
+    ],
+)
+def test_other_files_can_be_named(home: Path, tmp_path: Path, setting: str, is_known: bool) -> None:
+    other = tmp_path / "other hosts"
+    other.write_bytes(LINE)
+    (home / ".ssh/known_hosts").write_text("")
+    (home / ".ssh/config").write_text(f"Host bastion\n  {setting.format(other=other)}\n")
+    server = route_to(Target("pi", "pi@board", PIN, jump="me@bastion:23"))[0]
+
+    assert (key_of(GOOD) in known_keys(server)) == is_known
+
+
+def test_an_alias_names_the_line(home: Path) -> None:
+    (home / ".ssh/config").write_text("Host bastion\n  HostKeyAlias lab\n")
+    (home / ".ssh/known_hosts").write_text(line_of(GOOD, "lab") + "\n")
+    server = route_to(Target("pi", "pi@board", PIN, jump="me@bastion:23"))[0]
+
+    check_host_key(server, key_of(GOOD))

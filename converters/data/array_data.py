@@ -13,6 +13,7 @@ import numpy.typing as npt
 from converters.data.array_file import ARRAY_DAMAGE, array_of, check_array_sizes
 from converters.data.dataset import TEST, TRAIN, Dataset, InputForm, Samples, Selection
 from converters.data.fields import join_fields
+from converters.data.label_forms import classes_of_one_hot, number_names, soft_labels
 from converters.data.several_data import (
     NAMES,
     check_names,
@@ -76,6 +77,7 @@ def dataset_from_arrays(path: Path, arrays: Mapping[str, Array], form: InputForm
         ConversionError: An array is missing or has another shape, NaN, or labels out of range. The
             message names the array.
     """
+    arrays, class_names = _numbered(path, arrays, form)
     unlabelled = splits_without_labels(arrays, form)
     if form.inputs or form.answers:
         check_names(path, arrays, form, unlabelled)
@@ -92,7 +94,8 @@ def dataset_from_arrays(path: Path, arrays: Mapping[str, Array], form: InputForm
         for split in splits
     }
     if form.trains and TRAIN not in unlabelled:
-        task = _add_class_weights(task, form, samples[TRAIN])
+        task = _add_class_weights(task, form, samples[TRAIN], class_names)
+        task = replace(task, soft_labels=samples[TRAIN].shares is not None)
 
     def read(selections: Mapping[str, Selection], report: Report) -> dict[str, Samples]:
         samples_of_use = {
@@ -105,7 +108,18 @@ def dataset_from_arrays(path: Path, arrays: Mapping[str, Array], form: InputForm
 
     labels = {split: of_split.labels for split, of_split in samples.items()}
     origins = {TRAIN: "x_train", TEST: "x_test"}
-    return Dataset(path, labels, origins, read, task=task, unlabelled=unlabelled)
+    return Dataset(path, labels, origins, read, class_names, task, unlabelled=unlabelled)
+
+
+def _numbered(
+    path: Path, arrays: Mapping[str, Array], form: InputForm
+) -> tuple[Mapping[str, Array], tuple[str, ...]]:
+    """Arrays with numbers in the place of class names, and the names of a single output."""
+    if not form.answers:
+        return number_names(path, arrays, form.classes)
+    for output in form.answers:
+        arrays, _ = number_names(path, arrays, form.for_output(output).classes, output)
+    return arrays, ()
 
 
 def check_names_present(
@@ -153,10 +167,12 @@ def _is_needed(name: str, form: InputForm, unlabelled: Collection[str]) -> bool:
     return form.trains or split == TEST
 
 
-def _add_class_weights(task: Task, form: InputForm, train: Samples) -> Task:
+def _add_class_weights(
+    task: Task, form: InputForm, train: Samples, class_names: tuple[str, ...]
+) -> Task:
     if train.targets is not None and task.parts:
         return weight_tasks(task, form, train.targets)
-    weights = class_weights(form.wish.class_weights, train.labels, form.classes, ())
+    weights = class_weights(form.wish.class_weights, train.labels, form.classes, class_names)
     return replace(task, class_weights=weights)
 
 
@@ -175,8 +191,11 @@ def _labelled_samples(
     inputs = _input_samples(path, f"x_{split}", arrays, form)
     name = f"y_{split}"
     if not task.parts:
-        labels, targets = _answers(path, name, arrays.get(name), len(inputs), form, task)
-        return Samples(inputs, labels, task=task, targets=targets, dtypes=form.dtypes)
+        array = arrays.get(name)
+        labels, targets = _answers(path, name, array, len(inputs), form, task)
+        is_soft = array is not None and task.is_classification
+        shares = soft_labels(array, form.classes) if is_soft and array is not None else None
+        return Samples(inputs, labels, 1.0, 0.0, task, targets, form.dtypes, shares)
     right: dict[str, Array] = {}
     for output, of_output in task.parts.items():
         own, array = form.for_output(output), arrays[f"{name}.{output}"]
@@ -355,8 +374,11 @@ def _check_numbers(path: Path, name: str, array: Array) -> None:
 
 def _labels(path: Path, name: str, array: Array, classes: int) -> Labels:
     _check_numbers(path, name, array)
-    if array.ndim == 2 and array.shape[1] == classes and classes > 1:
-        array = _from_one_hot(path, name, array)
+    shares = soft_labels(array, classes)
+    if shares is not None:
+        array = shares.argmax(axis=1)
+    elif array.ndim == 2 and array.shape[1] == classes and classes > 1:
+        array = classes_of_one_hot(path, name, array)
     elif array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
@@ -373,16 +395,4 @@ def _labels(path: Path, name: str, array: Array, classes: int) -> Labels:
             f"apart {classes} classes: whole numbers from 0 to {classes - 1}",
             "Number the classes from 0, as in training.",
         )
-    return labels
-
-
-def _from_one_hot(path: Path, name: str, array: Array) -> Array:
-    is_one_hot = (array.sum(axis=1) == 1) & (array.max(axis=1) == 1)
-    if not is_one_hot.all():
-        raise ConversionError(
-            f"{path}: {name} is not one-hot at sample {np.flatnonzero(~is_one_hot)[0]}: a row must "
-            "have a single 1",
-            "Give one class number for each sample.",
-        )
-    labels: Array = array.argmax(axis=1)
     return labels

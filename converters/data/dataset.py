@@ -93,6 +93,9 @@ class Samples:
     a field for each: class numbers, int64, or answers of a regression. None for other tasks."""
     dtypes: Mapping[str, str] = field(default_factory=dict)
     """Types of the inputs of whole numbers (`InputForm.dtypes`)."""
+    shares: Array | None = None
+    """Share of each class in the label of each sample, float32, shape (n, classes), where labels
+    are soft; else None. `labels` then has the class of the largest share."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -136,7 +139,9 @@ class Samples:
     def subset(self, rows: slice | Rows) -> Samples:
         """The samples of these rows."""
         targets = None if self.targets is None else self.targets[rows]
-        return replace(self, stored=self.stored[rows], labels=self.labels[rows], targets=targets)
+        shares = None if self.shares is None else self.shares[rows]
+        stored, labels = self.stored[rows], self.labels[rows]
+        return replace(self, stored=stored, labels=labels, targets=targets, shares=shares)
 
     def batches(self, size: int) -> Iterator[tuple[Array, Array]]:
         """Yield all samples in order: inputs of shape (size, *shape) and their `right_answers`.

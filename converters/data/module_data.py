@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from converters.data.array_data import dataset_from_arrays
 from converters.data.dataset import TEST, TRAIN, Dataset, InputForm
+from converters.data.label_forms import are_names
 from converters.data.several_data import is_data_array
 from converters.data.user_function import UserFunction
 from converters.errors import ConversionError
@@ -133,6 +134,8 @@ def _array(function: UserFunction, name: str, value: Any) -> Array:
         array = np.asarray(value)
     except Exception as error:  # An object's own conversion to an array may raise anything.
         raise _refusal(function, f"as {name} {_describe(value)}") from error
+    if are_names(array):
+        return array.astype(str)
     if array.dtype == object:
         raise ConversionError(
             f"{function}: {name} is an array of objects: rows of different lengths?", _EXPECTED

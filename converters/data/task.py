@@ -151,6 +151,8 @@ class Task:
     """Factor of the loss, so that the losses of several outputs can be added."""
     parts: Mapping[str, Task] = field(default_factory=dict)
     """Name of each of several outputs to its task, in the model's order; empty for one output."""
+    soft_labels: bool = False
+    """Whether the labels of the training samples are shares of each class (`Samples.shares`)."""
     own_answers: bool = False
     """Whether the model's own answers count as the right ones of the training samples."""
 

@@ -81,7 +81,8 @@ def _right(samples: Samples, random: np.random.Generator) -> Any:
     """
     right = samples.right_answers(slice(None)).astype(np.float32)
     if samples.task.is_classification:
-        return tf.constant(right[:, None])
+        shares = [] if samples.shares is None else [samples.shares]
+        return tf.constant(np.concatenate([right[:, None], *shares], axis=1))
     if samples.task.own_answers:
         right += random.normal(0, max(float(right.std()), 1e-6), right.shape).astype(np.float32)
     return tf.constant(right)

@@ -96,7 +96,8 @@ def _target_shape(task: Task, outputs: tuple[int, ...], teacher: Teacher | None)
     """Shape of the target of one sample, for one output."""
     if not task.is_classification:
         return outputs if teacher is None else (2, *outputs)
-    columns = 1 if teacher is None else 1 + max(2, outputs[-1])
+    classes = max(2, outputs[-1])
+    columns = 1 + classes * (task.soft_labels + (teacher is not None))
     if teacher is not None and teacher.features is not None:
         columns += teacher.features.columns
     return (columns,)
@@ -122,6 +123,8 @@ def _targets(data: Samples, rows: Array, batch: Array, teacher: Teacher | None) 
             return right
         return np.stack([right, np.asarray(teacher.predict(batch), np.float32)], axis=1)
     target: Array = data.labels[rows][:, None].astype(np.float32)
+    if data.shares is not None and data.task.soft_labels:
+        target = np.concatenate([target, data.shares[rows]], axis=1)
     if teacher is not None:
         target = np.concatenate([target, teacher.log_probabilities(batch)], axis=1)
         if teacher.features is not None:

@@ -69,7 +69,7 @@ REFUSED = {
     "label shape": ({"y_test": np.zeros((9, 2, 2))}, r"y_test has the shape \(9, 2, 2\)"),
     "not one-hot": ({"y_test": np.ones((9, 3))}, "y_test is not one-hot at sample 0"),
     "objects": ({"y_train": np.array([[1], [2, 3]], object)}, "y_train cannot be read"),
-    "text": ({"y_train": np.array(["ant"] * 30)}, "y_train is of the type <U3, expected numbers"),
+    "text": ({"y_train": np.array(["ant"] * 30)}, "y_train has class names, y_test has numbers"),
     "few": ({"x_train": np.zeros((3, 4, 4, 1)), "y_train": np.arange(3)}, "has 3 training"),
     "none": ({"x_test": np.zeros((0, 4, 4, 1)), "y_test": np.zeros(0, int)}, "and 0 test samples"),
 }  # fmt: skip

@@ -19,7 +19,7 @@ _NAMED = 8
 
 
 def are_names(array: Array) -> bool:
-    """Whether labels are texts."""
+    """Whether labels of any shape and type are texts."""
     return array.dtype.kind in "US" or (
         array.dtype == object and array.size > 0 and all(isinstance(x, str) for x in array.flat)
     )

@@ -48,6 +48,9 @@ def check_request(request: ConversionRequest) -> Recipe:
     check_inputs(request)
     source = identify(request.model)
     check_pairing(recipe, request.model, source.kind)
+    for teacher in (Path(t) for step in recipe.steps for t in getattr(step, "teachers", ())):
+        _check_readable("teacher", teacher)
+        identify(teacher)
     check_data_of(request, recipe.wish, source)
     return recipe
 

@@ -1,6 +1,7 @@
 """Files to answer: what is decoded how, and what is refused."""
 
 import io
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -109,6 +110,21 @@ def test_what_is_no_whole_picture_is_refused(tmp_path: Path, content: bytes, sai
         list(read_samples(path, PICTURE, CARD))
     assert str(path) in str(refused.value)
     assert refused.value.hint
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.gif", "a.eps"])
+def test_postscript_starts_no_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    program = tmp_path / "gs"
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    path = tmp_path / name
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\nshowpage\n%%EOF\n")
+    with pytest.raises(SampleError):
+        list(read_samples(path, PICTURE, CARD))
+    assert not (tmp_path / "ran").exists()
 
 
 def test_16_bits_of_gray_are_refused(tmp_path: Path) -> None:

@@ -42,13 +42,15 @@ def constant(value: Any, **arguments: Any) -> list[Any]:
 
 def evils(folder: Path) -> dict[str, Evil]:
     """Harmful objects by name; each makes folder/ran, or reads folder/secret."""
-    mark, secret = str(folder / "ran"), str(folder / "secret")
+    return {**code_evils(folder), **tensorflow_evils(folder), **file_evils(folder)}
+
+
+def code_evils(folder: Path) -> dict[str, Evil]:
+    """Objects that are Python code, or name a function or class of Python."""
+    mark = str(folder / "ran")
     system = {"class_name": "function", "module": "os", "config": "system"}
     compiled = compile(f"open({mark!r}, 'w')", "x", "eval")
     code = base64.b64encode(marshal.dumps(compiled)).decode()
-    op = {"name": "extra", "op": "WriteFile", "input": ["a", "b"], "attr": {}}
-    text = layer("TFOpLambda", constant("/etc/passwd"), function="math.add")
-    text["inbound_nodes"][0][3] = {"y": ["d", 0, 0]}
     in_wrapper = {
         "class_name": "ResidualWrapper",
         "module": "keras.src.layers.rnn.cell_wrappers",
@@ -73,6 +75,29 @@ def evils(folder: Path) -> dict[str, Evil]:
             | {"build_config": {"class_name": "__lambda__", "config": {"value": code}}},
             "is a Python function",
         ),
+        "function": Evil(
+            layer("Dense", ["fl", 0, 0, {}], units=3, activation=system),
+            "it names the function system of os",
+        ),
+        "module": Evil(
+            {"class_name": "Popen", "module": "subprocess", "config": {"args": ["touch", mark]}},
+            "is of the class Popen of subprocess",
+        ),
+        "registered": Evil(
+            layer("Dense", ["fl", 0, 0, {}], units=3) | {"registered_name": "os>system"},
+            "is of the class Dense",
+        ),
+        "wrapper": Evil(in_wrapper, "with residual_fn_"),
+    }
+
+
+def tensorflow_evils(folder: Path) -> dict[str, Evil]:
+    """Layers that name a function or an op of TensorFlow."""
+    mark, secret = str(folder / "ran"), str(folder / "secret")
+    op = {"name": "extra", "op": "WriteFile", "input": ["a", "b"], "attr": {}}
+    text = layer("TFOpLambda", constant("/etc/passwd"), function="math.add")
+    text["inbound_nodes"][0][3] = {"y": ["d", 0, 0]}
+    return {
         "write": Evil(
             layer("TFOpLambda", constant(mark, contents="x"), function="io.write_file"),
             "uses the TensorFlow function io.write_file",
@@ -94,6 +119,13 @@ def evils(folder: Path) -> dict[str, Evil]:
             "uses the op WriteFile",
         ),
         "text": Evil(text, "gets the text '/etc/passwd' as a constant"),
+    }
+
+
+def file_evils(folder: Path) -> dict[str, Evil]:
+    """Layers of Keras that open files."""
+    secret = str(folder / "secret")
+    return {
         "method": Evil(
             layer("ClassMethod", constant(secret), cls_ref="tf.io", method_name="read_file"),
             "is of the class ClassMethod, which can open other files",
@@ -106,19 +138,6 @@ def evils(folder: Path) -> dict[str, Evil]:
             layer("StringLookup", ["fl", 0, 0, {}], vocabulary=secret),
             "reads its vocabulary from another file",
         ),
-        "function": Evil(
-            layer("Dense", ["fl", 0, 0, {}], units=3, activation=system),
-            "it names the function system of os",
-        ),
-        "module": Evil(
-            {"class_name": "Popen", "module": "subprocess", "config": {"args": ["touch", mark]}},
-            "is of the class Popen of subprocess",
-        ),
-        "registered": Evil(
-            layer("Dense", ["fl", 0, 0, {}], units=3) | {"registered_name": "os>system"},
-            "is of the class Dense",
-        ),
-        "wrapper": Evil(in_wrapper, "with residual_fn_"),
     }
 
 

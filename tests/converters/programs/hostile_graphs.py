@@ -34,12 +34,36 @@ class Graph(tf.Module):
 
 def graphs(folder: Path) -> dict[str, tuple[Callable[[Any], Any], str]]:
     """Functions of the input by name, with words of the refusal; "" for the harmless ones."""
-    mark, secret = str(folder / "ran"), str(folder / "secret")
-    raw = tf.raw_ops
+    harmless = {name: (function, "") for name, function in harmless_graphs().items()}
+    return {**file_graphs(folder), **nested_graphs(folder), **harmless}
+
+
+def nested_graphs(folder: Path) -> dict[str, tuple[Callable[[Any], Any], str]]:
+    """Functions that write a file from within control flow."""
 
     def write(x: Any) -> Any:
-        with tf.control_dependencies([tf.io.write_file(mark, "x")]):
+        with tf.control_dependencies([tf.io.write_file(str(folder / "ran"), "x")]):
             return 0.0 * tf.reduce_sum(x)
+
+    def loop(x: Any) -> Any:
+        return tf.while_loop(lambda i: i < 1.0, lambda i: (i + 1.0 + write(x),), (0.0,))[0]
+
+    reason = "op WriteFile"
+    return {
+        "write": (write, reason),
+        "in_cond": (
+            lambda x: tf.cond(tf.reduce_sum(x) > 1e9, lambda: 0.0, lambda: write(x)),
+            reason,
+        ),
+        "in_loop": (loop, reason),
+        "in_function": (tf.function(lambda x: tf.function(write)(x)), reason),
+    }
+
+
+def file_graphs(folder: Path) -> dict[str, tuple[Callable[[Any], Any], str]]:
+    """Functions whose ops read, write or run something."""
+    mark, secret = str(folder / "ran"), str(folder / "secret")
+    raw = tf.raw_ops
 
     def read(_x: Any) -> Any:
         numbers = tf.io.decode_raw(tf.io.read_file(secret), tf.uint8)
@@ -66,12 +90,7 @@ def graphs(folder: Path) -> dict[str, tuple[Callable[[Any], Any], str]]:
     def python(x: Any) -> Any:
         return tf.py_function(lambda: 1.0, [], tf.float32) + 0.0 * tf.reduce_sum(x)
 
-    def loop(x: Any) -> Any:
-        return tf.while_loop(lambda i: i < 1.0, lambda i: (i + 1.0 + write(x),), (0.0,))[0]
-
-    text = tf.strings
     return {
-        "write": (write, "op WriteFile"),
         "read": (read, "op ReadFile"),
         "print": (show, "op PrintV2"),
         "find": (
@@ -82,32 +101,24 @@ def graphs(folder: Path) -> dict[str, tuple[Callable[[Any], Any], str]]:
         "restore": (restore, "RestoreV2, which reads or writes files"),
         "dataset": (data_set, "the op"),
         "python": (python, "op EagerPyFunc"),
-        "in_cond": (
-            lambda x: tf.cond(tf.reduce_sum(x) > 1e9, lambda: 0.0, lambda: write(x)),
-            "op WriteFile",
-        ),
-        "in_loop": (loop, "op WriteFile"),
-        "in_function": (tf.function(lambda x: tf.function(write)(x)), "op WriteFile"),
         "constant_file": (
             lambda _x: raw.ImmutableConst(dtype=tf.float32, shape=[10], memory_region_name=secret),
             "op ImmutableConst",
         ),
-        "plain": (lambda x: tf.reduce_max(x), ""),
-        "plain_cond": (lambda x: tf.cond(tf.reduce_sum(x) > 1e9, lambda: 0.0, lambda: 1.0), ""),
-        "plain_loop": (
-            lambda _x: tf.while_loop(lambda i: i < 3.0, lambda i: (i + 1.0,), (0.0,))[0],
-            "",
-        ),
-        "plain_function": (tf.function(lambda x: tf.function(tf.reduce_sum)(x)), ""),
-        "plain_text": (
-            lambda x: tf.cast(text.length(text.as_string(tf.reduce_sum(x))), tf.float32),
-            "",
-        ),
-        "plain_random": (lambda _x: 0.0 * tf.random.gamma((1, 1), 1.0), ""),
-        "plain_sparse": (
-            lambda x: tf.reduce_sum(tf.sparse.to_dense(tf.sparse.from_dense(x))),
-            "",
-        ),
+    }
+
+
+def harmless_graphs() -> dict[str, Callable[[Any], Any]]:
+    """Functions of the same forms that compute only."""
+    text = tf.strings
+    return {
+        "plain": tf.reduce_max,
+        "plain_cond": lambda x: tf.cond(tf.reduce_sum(x) > 1e9, lambda: 0.0, lambda: 1.0),
+        "plain_loop": lambda _x: tf.while_loop(lambda i: i < 3.0, lambda i: (i + 1.0,), (0.0,))[0],
+        "plain_function": tf.function(lambda x: tf.function(tf.reduce_sum)(x)),
+        "plain_text": lambda x: tf.cast(text.length(text.as_string(tf.reduce_sum(x))), tf.float32),
+        "plain_random": lambda _x: 0.0 * tf.random.gamma((1, 1), 1.0),
+        "plain_sparse": lambda x: tf.reduce_sum(tf.sparse.to_dense(tf.sparse.from_dense(x))),
     }
 
 

@@ -22,7 +22,7 @@ _ADVICE = (
         "log in as another user.",
     ),
     (
-        r"boot(ing|s)? up|shutting down|going down|not permitted to log in|maintenance|nologin",
+        r"boot(ing|s)? up|shutting down|going down|not permitted to log in|maintenance|/etc/nologin",
         "Wait until the board lets users log in; /etc/nologin there forbids it now.",
     ),
 )

@@ -89,7 +89,7 @@ def enroll(
 
 def _with_jump_host_keys(target: Target, accepts: Accepts) -> Target:
     """Pin the host key of every jump host, the nearest first: each is the way to the next."""
-    from targets.ssh.host_keys import check_host_key, known_keys
+    from targets.ssh.host_keys import check_host_key, known_keys, refuse_revoked
     from targets.ssh.route import route_to
     from targets.ssh.transport import (
         read_host_key,  # paramiko takes 0.2 s to import: only who needs it
@@ -103,6 +103,7 @@ def _with_jump_host_keys(target: Target, accepts: Accepts) -> Target:
         if pinned:
             check_host_key(server, key)
         else:
+            refuse_revoked(server, key)
             _require_accepted(accepts(server.name, key.kind, key.fingerprint))
         pins = {**target.jump_host_keys, server.known_hosts_name: f"{key.kind} {key.fingerprint}"}
         target = replace(target, jump_host_keys=pins)
@@ -110,11 +111,13 @@ def _with_jump_host_keys(target: Target, accepts: Accepts) -> Target:
 
 
 def _with_host_key(target: Target, expected: str | None, accepts: Accepts) -> Target:
+    from targets.ssh.host_keys import refuse_revoked
     from targets.ssh.route import route_to
     from targets.ssh.transport import read_host_key
 
     route = route_to(target)
     key = read_host_key(route)
+    refuse_revoked(route[-1], key)
     if expected is not None and key.fingerprint != expected:
         kind = _kind_of(route, expected, key.fingerprint)
         return replace(target, host_key=expected, host_key_type=kind)

@@ -49,6 +49,21 @@ def algorithms_for(keys: tuple[HostKey, ...]) -> tuple[str, ...]:
     return tuple(name for kind in kinds for name in _ALGORITHMS.get(kind, (kind,)))
 
 
+def refuse_revoked(server: SshServer, key: HostKey) -> None:
+    """Refuse a key that known_hosts revokes, also where a person would accept it.
+
+    Raises:
+        HostKeyError: The key is revoked: nothing may be sent to the server.
+    """
+    for entry in keys_of_host(server.known_hosts_name, server.known_hosts):
+        if entry.is_revoked and entry.fingerprint == key.fingerprint:
+            raise HostKeyError(
+                f"the host key of {server.name} is revoked ({entry.where}): {key.fingerprint} may "
+                "be in the hands of others",
+                "Give the server a new host key; or, if the line is wrong, remove it.",
+            )
+
+
 def check_host_key(server: SshServer, key: HostKey) -> None:
     """Refuse every key but the known ones.
 
@@ -60,13 +75,7 @@ def check_host_key(server: SshServer, key: HostKey) -> None:
         HostKeyError: The server may be another machine, its key is revoked, or no key of it is
             known: nothing may be sent to it.
     """
-    for entry in keys_of_host(server.known_hosts_name, server.known_hosts):
-        if entry.is_revoked and entry.fingerprint == key.fingerprint:
-            raise HostKeyError(
-                f"the host key of {server.name} is revoked ({entry.where}): {key.fingerprint} may "
-                "be in the hands of others",
-                "Give the server a new host key; or, if the line is wrong, remove it.",
-            )
+    refuse_revoked(server, key)
     trusted_keys = known_keys(server)
     if any(known_key.fingerprint == key.fingerprint for known_key in trusted_keys):
         return

@@ -155,9 +155,7 @@ class _Login:
         count, words = len(self.attempts), self._server_words()
         hint = (
             "If it allows few tries, name the right key: --identity KEY, or IdentityFile with "
-            "IdentitiesOnly in ~/.ssh/config."
-            if count > 1
-            else "The log of its SSH server says why."
+            "IdentitiesOnly in ~/.ssh/config. Otherwise the log of its SSH server says why."
         )
         return LoginRefusedError(
             f"{self.server.name} hung up on the login of {self.server.user} after "
@@ -178,7 +176,7 @@ class _Login:
         hints = [key.hint for key in self.skipped_keys if key.hint]
         hint = hints[0] if hints else f"Put your public key on the board: {_copy_id(server)}"
         if self.nobody_answers and typing_methods:
-            hint += "; or run kedge in a terminal, which asks."
+            hint = f"{hint.rstrip('.')}; or run kedge in a terminal, which asks."
         if server.ignored_settings:
             hint += f" Not followed of ~/.ssh/config: {', '.join(server.ignored_settings)}."
         return LoginRefusedError(message, advice_on(words) or hint)

@@ -38,6 +38,8 @@ def escape_controls(text: str, plain: str = "\n\t") -> str:
     """
     if text.isprintable():
         return text
+    if "\n" in plain:
+        text = text.replace("\r\n", "\n")  # a board's end of a line
     words = _MARKED.split(text)  # text and style in turn
     words[::2] = ("".join(_visible(sign, plain) for sign in word) for word in words[::2])
     words[1::2] = (f"\x1b[{style}" for style in words[1::2])

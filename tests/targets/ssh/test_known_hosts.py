@@ -13,6 +13,7 @@ from targets.ssh.host_keys import HostKey, check_host_key, known_keys
 from targets.ssh.route import SshServer, route_to
 from targets.ssh.transport import connect_ssh
 from targets.transport import HostKeyError
+from tests.kedge import assert_refused, kedge
 from tests.targets.loopback import start_own_sshd, target_at
 from toolkit.demo.sshd import LoopbackSshd
 
@@ -190,3 +191,15 @@ def test_an_alias_names_the_line(home: Path) -> None:
     server = route_to(Target("pi", "pi@board", PIN, jump="me@bastion:23"))[0]
 
     check_host_key(server, key_of(GOOD))
+
+
+def test_a_revoked_key_is_not_even_asked_about(
+    home: Path, server: LoopbackSshd, tmp_path: Path
+) -> None:
+    public = server.host_key.split()[:2]
+    name = f"[{server.host}]:{server.port}"
+    (home / ".ssh/known_hosts").write_text(f"@revoked {name} {' '.join(public)}\n")
+    env = {"HOME": str(home)}
+    ran = kedge("target", "add", "b", server.address, cwd=tmp_path, env=env)
+
+    assert_refused(ran, 6, "is revoked", "Give the server a new host key")

@@ -22,7 +22,8 @@ _ADVICE = (
         "log in as another user.",
     ),
     (
-        r"boot(ing|s)? up|shutting down|going down|not permitted to log in|maintenance|/etc/nologin",
+        r"boot(ing|s)? up|shutting down|going down|not permitted to log in|maintenance"
+        r"|/etc/nologin",
         "Wait until the board lets users log in; /etc/nologin there forbids it now.",
     ),
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import errno
 import io
 import shlex
 from pathlib import Path
@@ -109,7 +110,10 @@ def is_fido(kind: str) -> bool:
 
 
 def _content(path: Path) -> bytes:
-    with expand_home(_without_certificate(path)).open("rb") as file:
+    path = expand_home(_without_certificate(path))
+    if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would be waited for
+        raise OSError(errno.EINVAL, "it is no regular file")
+    with path.open("rb") as file:
         return file.read(_MOST_BYTES)
 
 

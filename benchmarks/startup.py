@@ -1,70 +1,94 @@
-"""How long a command takes before it does anything: `kedge --help`, and the agent's first reply.
+"""How long whole commands take before and beside their work, on the digits CNN.
 
-    python -m benchmarks.startup
+    python -m benchmarks.startup [--before CHECKOUT] [--quick]
 
-Writes benchmarks/results/startup.md. Medians of fresh processes, in turn with a `python -c pass`
-of the same run, so that the machine's own speed can be seen beside them.
+Writes benchmarks/results/startup.md. Every figure is the median wall time of whole processes.
+`--before` measures another checkout of kedge as well, in turn, for the column "before"; without it
+the column is that of the table before. `--quick` measures everything once.
 """
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import argparse
+import os
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
 from benchmarks.machine import machine
-from targets.agent_archive import agent_archive
-from targets.agent_client import AgentClient
-from targets.local import LocalTransport
+from benchmarks.startup_rows import Checkout, agent_reply, rows_of
 
-RUNS = 15
+REPOSITORY = Path(__file__).parents[1]
 RESULT = Path(__file__).parent / "results" / "startup.md"
-
-#: What was set out to be reached, in seconds.
-LIMITS_S = {"kedge --help": 0.5, "agent to its first reply": 0.15}
+#: A row that takes longer than this, in seconds, is measured once.
+LONG_S = 20.0
+RUNS = 5
 
 
 def main() -> None:
     """Measure, print and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--before", type=Path, help="checkout of an older kedge")
+    parser.add_argument("--quick", action="store_true", help="measure everything once")
+    options = parser.parse_args()
+    earlier = _earlier_column() if options.before is None else {}
     with tempfile.TemporaryDirectory() as folder:
-        agent = Path(folder) / "agent.pyz"
-        agent.write_bytes(agent_archive().content)
-        subjects: dict[str, Callable[[], None]] = {
-            "python -c pass": lambda: _run([sys.executable, "-c", "pass"]),
-            "kedge --help": lambda: _run([sys.executable, "-m", "toolkit.cli", "--help"]),
-            "agent to its first reply": lambda: _first_reply(agent, folder),
-        }
-        seconds: dict[str, list[float]] = {name: [] for name in subjects}
-        for _ in range(RUNS):
-            for name, subject in subjects.items():
-                started = time.perf_counter()
-                subject()
-                seconds[name].append(time.perf_counter() - started)
-    lines = ["# Start-up", "", machine(), "", f"Medians of {RUNS} fresh processes, in turn.", ""]
-    lines += ["| | median | limit | |", "|---|---|---|---|"]
-    for name, values in seconds.items():
-        limit = LIMITS_S.get(name)
-        met = "" if limit is None else "met" if median(values) < limit else "NOT met"
-        lines.append(f"| {name} | {median(values):.3f} s | {limit or ''} | {met} |")
+        checkouts = {"after": Checkout(REPOSITORY, Path(folder) / "after")}
+        if options.before is not None:
+            checkouts["before"] = Checkout(options.before.absolute(), Path(folder) / "before")
+        runs = 1 if options.quick else RUNS
+        columns = {name: rows_of(checkout) for name, checkout in checkouts.items()}
+        figures: dict[str, dict[str, float]] = {name: {} for name in columns}
+        for number, row in enumerate(columns["after"]):
+            for name, rows in columns.items():
+                figures[name][row.name] = _median(rows[number].seconds, runs)
+                print(f"{name}: {row.name}: {figures[name][row.name]:.2f}", flush=True)
+        reply = _median(lambda: agent_reply(Path(folder)), runs)
+    before = figures.get("before", earlier)
+    lines = [
+        "# Start-up",
+        "",
+        machine(),
+        f"Load average {os.getloadavg()[1]:.1f}.",
+        "",
+        f"Medians of {runs} whole commands (of one above {LONG_S:g} s), wall time. The project is "
+        "the digits CNN; results of a row are seconds unless its name says otherwise.",
+        "",
+        "| | before | after | reach | |",
+        "|---|---|---|---|---|",
+    ]
+    for row in columns["after"]:
+        after = figures["after"][row.name]
+        met = "" if row.limit is None else "met" if after <= row.limit else "NOT met"
+        seen = before.get(row.name)
+        lines.append(
+            f"| {row.name} | {'' if seen is None else f'{seen:.2f}'} | {after:.2f} | "
+            f"{'' if row.limit is None else f'{row.limit:g}'} | {met} |"
+        )
+    met = "met" if reply <= 0.15 else "NOT met"
+    lines.append(f"| agent to its first reply |  | {reply:.2f} | 0.15 | {met} |")
     RESULT.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(RESULT.read_text(encoding="utf-8"))
 
 
-def _run(command: list[str]) -> None:
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+def _median(seconds: Callable[[], float], runs: int) -> float:
+    values = [seconds()]
+    while len(values) < runs and values[0] < LONG_S:
+        values.append(seconds())
+    return median(values)
 
 
-def _first_reply(agent: Path, root: str) -> None:
-    command = f"exec {sys.executable} -I {agent} serve {root}/store"
-    client = AgentClient(LocalTransport().open(command), "this computer")
-    try:
-        client.call("offset", {"sha256": "0" * 64, "size": 1})
-    finally:
-        client.close()
+def _earlier_column() -> dict[str, float]:
+    """The column "before" of the table that is there."""
+    if not RESULT.exists():
+        return {}
+    cells = [line.split("|") for line in RESULT.read_text(encoding="utf-8").splitlines()]
+    column = {}
+    for row in cells:
+        if len(row) == 7 and row[2].strip().replace(".", "", 1).isdecimal():
+            column[row[1].strip()] = float(row[2])
+    return column
 
 
 if __name__ == "__main__":

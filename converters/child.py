@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -39,6 +40,8 @@ _ERRORS: dict[str, type[ConversionError]] = {
 }
 
 _LOG_TAIL_BYTES = 4_000
+#: Lines that TensorFlow prints at every start.
+_CHATTER = re.compile(r"[IW]\d{4} |WARNING: All log messages before absl|To enable the following")
 _END_SECONDS = 2.0
 #: A sandbox exits with this and the number of the signal that ended the child.
 _SIGNAL_BASE = 128
@@ -116,7 +119,11 @@ class Child:
             ConversionError: The child's own refusal.
             ConversionBugError: A bug in kedge.
         """
-        if self._process is None or self._process.poll() is not None:
+        if self._process is not None and self._process.poll() is not None:
+            # What it left behind would clear the workspace of the next.
+            end_process(self._process)
+            self._process = None
+        if self._process is None:
             self._process = start_process(self._workspace, self._log, self._sandbox, self._stays)
         log_start = self._log.seek(0, os.SEEK_END)
         line = order.to_json(self._workspace, measure is not None)
@@ -254,7 +261,8 @@ def end_process(process: subprocess.Popen[str]) -> None:
 
 def _death(code: int, log: IO[bytes], log_start: int) -> ChildDeathError:
     log.seek(max(log_start, log.seek(0, os.SEEK_END) - _LOG_TAIL_BYTES))
-    tail = log.read().decode("utf-8", "replace").strip()
+    lines = log.read().decode("utf-8", "replace").splitlines()
+    tail = "\n".join(line for line in lines if not _CHATTER.match(line)).strip()
     last_words = f"; its last words:\n{tail}" if tail else ""
     if code > _SIGNAL_BASE:
         code = _SIGNAL_BASE - code

@@ -62,9 +62,10 @@ def write(path: Path, content: bytes) -> None:
 
 
 def publish(source: Path, target: Path, names: Sequence[str]) -> None:
-    """Move whole files from one folder to another on the same file system, in the order given.
+    """Move whole files from one folder to another, in the order given.
 
-    Each file is replaced in one step; the last one is the sign that all are there.
+    Each file is replaced in one step; the last one is the sign that all are there. A file of
+    another file system is copied beside its place first.
 
     Raises:
         HostDiskError: The disk is full or read-only.
@@ -76,9 +77,20 @@ def publish(source: Path, target: Path, names: Sequence[str]) -> None:
                 raise ConversionError(
                     f"{source / name}: is a link, not a file", "Report this with the model."
                 )
-            (source / name).replace(target / name)
+            _move(source / name, target / name)
         folder = os.open(target, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _move(source: Path, target: Path) -> None:
+    try:
+        source.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        part = target.with_name(f".{target.name}.part")
+        write(part, source.read_bytes())
+        part.replace(target)

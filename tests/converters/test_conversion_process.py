@@ -277,3 +277,22 @@ def test_what_the_system_says_about_a_file_is_translated(
         raise OSError(number, os.strerror(number))
     assert type(caught.value) is error
     assert isinstance(caught.value.__cause__, OSError)
+
+
+def test_files_of_another_file_system_are_copied_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("work", "out"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "work" / "model.tflite").write_bytes(b"new")
+    (tmp_path / "out" / "model.tflite").write_bytes(b"old")
+    move = Path.replace
+
+    def refuse_far(path: Path, target: Path) -> Path:
+        if path.parent.name != target.parent.name:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        return move(path, target)
+
+    monkeypatch.setattr(Path, "replace", refuse_far)
+    durable.publish(tmp_path / "work", tmp_path / "out", ["model.tflite"])
+    assert [path.read_bytes() for path in (tmp_path / "out").iterdir()] == [b"new"]

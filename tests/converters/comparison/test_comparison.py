@@ -214,6 +214,60 @@ def test_what_loses_too_much_is_not_chosen(compared: tuple[Any, ...]) -> None:
     assert "a drop of 4.00%" in none.reasons[0]
 
 
+def test_a_row_that_keeps_the_budget_on_the_test_samples_is_taken(compared: Any) -> None:
+    rows = {row.name: row for row in compared[1].rows}
+    kind, cruel = with_drop(rows["ptq_w8a8"], 2), with_drop(rows["ptq_w8a8"], 40)
+    drops = (kind.conversion.drops[0], cruel.conversion.drops[1])
+    lucky = replace(kind, conversion=replace(kind.conversion, drops=drops))
+    comparison = choose_recipe((lucky, with_drop(rows["ptq_f16"], 2)), 0.01)
+    assert (comparison.chosen, comparison.held) == ("ptq_f16", True)
+    assert any(reason.startswith("ptq_w8a8: on the 1000 test") for reason in comparison.reasons)
+
+
+@pytest.mark.parametrize(
+    ("fast", "slow", "chosen"),
+    [
+        (figures(20.0, 1.0), figures(25.0, 1.0), "ptq_f16"),  # the intervals do not overlap
+        (figures(20.0, 3.0), figures(25.0, 3.0), "ptq_w8a8"),
+        (figures(20.0, 1.0, "UNSTABLE"), figures(25.0, 1.0), "ptq_w8a8"),
+        (figures(20.0, 1.0), figures(25.0, 1.0, "INVALID"), "ptq_w8a8"),
+    ],
+)
+def test_latency_decides_only_where_it_differs_for_certain(
+    compared: Any, fast: FileFigures, slow: FileFigures, chosen: str
+) -> None:
+    rows = {row.name: with_drop(row, 0) for row in compared[1].rows}
+    timed = (replace(rows["ptq_f16"], latency=fast), replace(rows["ptq_w8a8"], latency=slow))
+    comparison = choose_recipe(timed, 0.01)
+    assert comparison.chosen == chosen
+    sentence = "the latencies of ptq_f16, ptq_w8a8 do not differ for certain"
+    is_tie = any(reason.startswith(sentence) for reason in comparison.reasons)
+    assert is_tie == (chosen == "ptq_w8a8")
+
+
+def test_a_table_that_is_repeated_is_not_measured_again(compared: Any) -> None:
+    request, _ = compared
+    times = {"float32": 30.0, "ptq_w8a8": 20.0, "ptq_f16": 15.0}
+    request = replace(request, measured_on="a board")
+
+    def measure(paths: Any) -> Any:
+        return [figures(times[p.parent.name], 0.5) for p in paths]
+
+    path = write_comparison(compare_recipes(request, NAMES, measure=measure), request.out)
+    try:
+        again = compare_recipes(request, NAMES, measure=lambda _: pytest.fail("measured again"))
+        assert [row.latency_us for row in again.rows] == [30.0, 20.0, 15.0]
+        assert any("remove" in reason for reason in again.reasons)
+        rows = plain_comparison(again)["rows"]
+        assert rows[2]["latency_interval_us"] == [19.5, 20.5]
+        assert rows[2]["latency_verdict"] == "VALID"
+        elsewhere = replace(request, measured_on="another board")
+        times["ptq_f16"] = 99.0
+        assert compare_recipes(elsewhere, NAMES, measure=measure).rows[2].latency_us == 99.0
+    finally:
+        path.unlink()
+
+
 def test_the_test_samples_have_the_last_word(compared: tuple[Any, ...]) -> None:
     row = compared[1].rows[1]
     kind = with_drop(row, 2).conversion.drops[0]

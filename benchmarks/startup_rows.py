@@ -1,0 +1,171 @@
+"""The commands that benchmarks.startup times, each in a project of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from targets.agent_archive import agent_archive
+from targets.agent_client import AgentClient
+from targets.local import LocalTransport
+
+#: Starts of TensorFlow: children whose parent is the command, and not a child itself.
+_COUNT = """
+import sys
+from toolkit.cli.main import run_command_line
+try:
+    from converters import child as module
+    name = "start_process"
+except ImportError:
+    from converters import process as module
+    name = "_start"
+start, starts = getattr(module, name), []
+setattr(module, name, lambda *args: starts.append(1) or start(*args))
+run_command_line(sys.argv[1:])
+print("starts", len(starts))
+"""
+
+_WRONG_DATA = """
+import numpy as np
+a = dict(np.load("digits.npz"))
+np.savez("shape.npz", **{**a, "x_test": a["x_test"][:, :4]})
+np.savez("absent.npz", **{name: array for name, array in a.items() if name != "x_test"})
+open("train.py", "w").write("def load(): pass\\n")
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the table."""
+
+    name: str
+    """Words for the command; with the unit where it is not seconds."""
+    limit: float | None
+    """Figure to reach; None where the row is there for comparison."""
+    seconds: Callable[[], float]
+    """Function that measures the figure once."""
+
+
+class Checkout:
+    """A checkout of kedge, and a project in which its commands run."""
+
+    def __init__(self, code: Path, project: Path) -> None:
+        """Make the project: model, data, wrong data, a target and a result.
+
+        Args:
+            code: Folder of the checkout.
+            project: Folder to make.
+        """
+        project.mkdir()
+        self._project = project
+        self._environment = {
+            **os.environ,
+            "PYTHONPATH": str(code),
+            "XDG_CACHE_HOME": str(project / "caches"),
+        }
+        self._python(["-m", "converters.digits_cnn", "--out", str(project)])
+        self._python(["-c", _WRONG_DATA])
+        self.kedge("target", "add", "here", "local", "--root", str(project / "root"))
+
+    def kedge(self, *arguments: str) -> float:
+        """Run a command and return its seconds, whatever its exit code is."""
+        return self._python(["-m", "toolkit.cli", *arguments])
+
+    def python(self) -> float:
+        """Start Python alone and return its seconds."""
+        return self._python(["-c", "pass"])
+
+    def starts(self, *arguments: str) -> float:
+        """Run a command and return how often it starts TensorFlow."""
+        done = subprocess.run(
+            [sys.executable, "-c", _COUNT, *arguments],
+            cwd=self._project,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return float(done.stdout.rsplit("starts", 1)[1])
+
+    def _python(self, arguments: Sequence[str]) -> float:
+        started = time.perf_counter()
+        subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self._project,
+            env=self._environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        )
+        return time.perf_counter() - started
+
+
+def rows_of(checkout: Checkout) -> list[Row]:
+    """Rows of the table, in the order in which they are measured: some need what others made.
+
+    Args:
+        checkout: Checkout whose commands are timed.
+    """
+    convert = ("convert", "digits.keras", "--data", "digits.npz")
+    every = (*convert, "--recipe", "all")
+    seeds = count()
+
+    def convert_anew() -> float:
+        seed = str(next(seeds))
+        return checkout.kedge(*convert, "--seed", seed, "--out", f"seed{seed}")
+
+    def starts() -> float:
+        return checkout.starts(*every, "--out", "all")
+
+    def wrong(data: str) -> Callable[[], float]:
+        return lambda: checkout.kedge("convert", "digits.keras", "--data", data, "--out", "no")
+
+    def dry_ratio() -> float:
+        return checkout.kedge(*every, "--out", "no", "--dry-run") / checkout.kedge(
+            *convert, "--out", "no", "--dry-run"
+        )
+
+    bench = ("bench", "seed0/model.tflite", "--on", "here")
+    compare = ("compare", "seed0/model.tflite", "all/float32/model.tflite", "--on", "here")
+    return [
+        Row("python -c pass", None, checkout.python),
+        Row("kedge --help", 0.5, lambda: checkout.kedge("--help")),
+        Row("convert, ptq_w8a8", None, convert_anew),
+        Row("the same, done already", 0.8, lambda: checkout.kedge(*convert, "--out", "seed0")),
+        Row(
+            "starts of TensorFlow by --recipe all", 1, lambda: checkout.starts(*every, "--out=all")
+        ),
+        Row("--recipe all, repeated", 2.0, lambda: checkout.kedge(*every, "--out", "all")),
+        Row("--dry-run of all recipes / of one, ratio", 1.5, dry_ratio),
+        Row("wrong shape in the .npz", 1.0, wrong("shape.npz")),
+        Row("x_test missing in the .npz", 1.0, wrong("absent.npz")),
+        Row("--data train.py", 1.0, wrong("train.py")),
+        Row("--data absent_module:load", 1.0, wrong("absent_module:load")),
+        Row("bench, beyond the 10 s asked for", 5.0, lambda: checkout.kedge(*bench) - 10.0),
+        Row("compare, beyond the 9 s asked for", 7.0, lambda: checkout.kedge(*compare) - 9.0),
+        Row("results show", 0.5, lambda: checkout.kedge("results", "show", "1")),
+    ]
+
+
+def agent_reply(folder: Path) -> float:
+    """Start the agent and return the seconds to its first reply.
+
+    Args:
+        folder: Folder for the agent and its store.
+    """
+    agent = folder / "agent.pyz"
+    agent.write_bytes(agent_archive().content)
+    started = time.perf_counter()
+    command = f"exec {sys.executable} -I {agent} serve {folder}/store"
+    client = AgentClient(LocalTransport().open(command), "this computer")
+    try:
+        client.call("offset", {"sha256": "0" * 64, "size": 1})
+    finally:
+        client.close()
+    return time.perf_counter() - started

@@ -189,6 +189,8 @@ class _CarefulAuthHandler(AuthHandler):  # type: ignore[misc]  # paramiko has no
         count = m.get_int()
         if count > _MOST_QUESTIONS:
             raise paramiko.SSHException(f"it asks {count} questions at once")
+        if count == 0:  # words without a question
+            self.transport.banner += f"{title}\n{instructions}\n".encode()
         questions = [(_text(m.get_binary()), m.get_boolean()) for _ in range(count)]
         replies = self.interactive_handler(title, instructions, questions)
         reply = paramiko.Message()

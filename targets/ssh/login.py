@@ -48,6 +48,8 @@ class _Login:
         self.skipped_keys: list[SkippedKey] = []
         self.nobody_answers = False
         self.was_asked = False
+        self.rsa_key: paramiko.PKey | None = None
+        """First RSA key that the server refused."""
 
     def act(self) -> None:
         methods = self._methods()
@@ -72,7 +74,6 @@ class _Login:
             return list(refused.allowed_types)
 
     def keys(self) -> Sequence[str] | None:
-        rsa_keys = []
         with contextlib.closing(keys_for(self.server, self.skipped_keys)) as keys:
             for name, key in keys:
                 if key.get_name() == "ssh-rsa" and (why := rsa_refusal(self.transport)):
@@ -87,9 +88,7 @@ class _Login:
                     if not self.transport.is_active():
                         raise self._cut(error) from error
                 if key.get_name() == "ssh-rsa":
-                    rsa_keys.append(key)
-        if rsa_keys and self.transport.would_take(self.server.user, rsa_keys[0], "ssh-rsa"):
-            self.skipped_keys.append(SkippedKey(SHA1_ONLY, _RSA_HINT))
+                    self.rsa_key = self.rsa_key or key
         return None
 
     def password(self) -> Sequence[str] | None:
@@ -153,19 +152,23 @@ class _Login:
 
     def _cut(self, error: Exception) -> LoginRefusedError:
         count, words = len(self.attempts), self._server_words()
+        tries = f" after {count} {'try' if count == 1 else 'tries'} ({', '.join(self.attempts)})"
         hint = (
             "If it allows few tries, name the right key: --identity KEY, or IdentityFile with "
             "IdentitiesOnly in ~/.ssh/config. Otherwise the log of its SSH server says why."
         )
         return LoginRefusedError(
-            f"{self.server.name} hung up on the login of {self.server.user} after "
-            f"{count} {'try' if count == 1 else 'tries'} ({', '.join(self.attempts)}): {error}"
+            f"{self.server.name} hung up on the login of {self.server.user}"
+            f"{tries if count else ''}: {error}"
             + (f"; it said: {quote_words(words)}" if words else ""),
             advice_on(words) or hint,
         )
 
     def _refused(self, methods: Sequence[str]) -> LoginRefusedError:
         server, attempts = self.server, ", ".join(self.attempts) or "no key at all"
+        # Last of all: some servers hang up at the question.
+        if self.rsa_key and self.transport.would_take(server.user, self.rsa_key, "ssh-rsa"):
+            self.skipped_keys.append(SkippedKey(SHA1_ONLY, _RSA_HINT))
         message = f"{server.name} refused the login of {server.user} with {attempts}"
         message += "".join(f"; {key.why}" for key in self.skipped_keys)
         typing_methods = {"password", "keyboard-interactive"} & set(methods)

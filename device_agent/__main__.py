@@ -17,6 +17,7 @@ from typing import Any, Callable, Dict, List, Optional
 from device_agent.board.board_runtimes import board_runtimes
 from device_agent.board.conditions import read_conditions
 from device_agent.board.facts import read_facts
+from device_agent.board_lock import alone_on_board
 from device_agent.child import HostGoneError, run_job
 from device_agent.contract.codes import BAD_REQUEST, INTERNAL, RefusalError
 from device_agent.contract.wire import (
@@ -73,7 +74,12 @@ def serve(root: str) -> int:
             host.require()
             on_tick()
 
-        return run_job(command, job_to_json(job), timeout_s, on_event, tick)
+        def wait(other: str) -> None:
+            host.require()
+            on_event({"phase": "wait for {}, who measures on this board".format(other)})
+
+        with alone_on_board(store.reservation.who, wait):
+            return run_job(command, job_to_json(job), timeout_s, on_event, tick)
 
     _return_spare_memory()
     store = Store(root)

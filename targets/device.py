@@ -104,6 +104,7 @@ class Device:
             BoardDiskError: No runtime can be loaded from the root folder, or it does not fit.
             AgentError: The runtime is there, but does not load, or the delegate does not.
         """
+        self.jobs.show_waits(on_progress)
         self._reserve(on_progress)
         choice = self.runtime_for(model_format)
         if choice.wheels:

@@ -62,6 +62,9 @@ INFER_TIMEOUT_S = 3600.0
 #: Largest answer to one sample: all numbers of a regression, or the best classes, of each output.
 MOST_ANSWER_BYTES = 1 << 20
 
+#: Longest time that an agent waits for the job of another root on its board.
+OTHERS_TIMEOUT_S = 600.0
+
 #: Longest time that an agent accepts for a job.
 LONGEST_JOB_S = 86400.0
 
@@ -114,6 +117,11 @@ class Jobs:
         self._execution = execution
         self._runtime = ""
         self._tree = ""
+        self._on_wait: OnProgress = no_progress
+
+    def show_waits(self, on_progress: OnProgress) -> None:
+        """Report from now on whom a job waits for, as only one at a time measures on a board."""
+        self._on_wait = on_progress
 
     def use(self, runtime: str, tree: str) -> None:
         """Let all jobs use a runtime from now on.
@@ -347,7 +355,15 @@ class Jobs:
         timeout_s = min(timeout_s, LONGEST_JOB_S)
         args = {**runtime, **args, "timeout_s": timeout_s}
         call = self._client.call_stoppable if stoppable else self._client.call
-        return call(op, args, timeout_s + ANSWER_TIMEOUT_S, on_event)
+
+        def show(event: Mapping[str, Any]) -> None:
+            phase = progress_of(event)[0]
+            if phase.startswith("wait for "):
+                self._on_wait(phase, 0, 0)
+            elif on_event is not None:
+                on_event(event)
+
+        return call(op, args, timeout_s + OTHERS_TIMEOUT_S + ANSWER_TIMEOUT_S, show)
 
 
 def _process_arguments(model: StagedFile, settings: ProcessSettings) -> dict[str, Any]:

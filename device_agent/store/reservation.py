@@ -25,6 +25,8 @@ class Reservation:
     def __init__(self, path: str) -> None:
         self._path = path
         self._lock: Optional[int] = None
+        self.who = ""
+        """Name of the host that has it in this session."""
 
     @property
     def is_held(self) -> bool:
@@ -54,7 +56,7 @@ class Reservation:
             except BaseException:
                 os.close(lock)
                 raise
-        self._lock = lock
+        self._lock, self.who = lock, who
 
     def _await(self, lock: int, timeout_s: float, on_wait: Callable[[str], None]) -> None:
         deadline = time.monotonic() + timeout_s

@@ -1,5 +1,5 @@
 """`python -m toolkit.cli`: the same as `kedge`."""
 
-from toolkit.cli.main import main
+from toolkit.cli.start import main
 
 main()

@@ -15,6 +15,7 @@ import click
 from toolkit.cli import output
 from toolkit.cli.debug import start_debugging
 from toolkit.cli.groups import CommandGroup
+from toolkit.cli.interrupts import INTERRUPTED, is_effect_of_interrupt
 from toolkit.report.exit_code import EXIT_INTERRUPTED
 
 #: Command name to the module that holds it (as `command`) and its line in `kedge --help`. Modules
@@ -134,11 +135,14 @@ def run_command_line(arguments: list[str]) -> int:
         output.note(text.getvalue().rstrip())
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        output.note("\ninterrupted; nothing half-done will be taken for whole")
+        output.note(INTERRUPTED)
         return EXIT_INTERRUPTED
     except Exception as error:
         if debug:
             traceback.print_exc()
+        if is_effect_of_interrupt() and not isinstance(error, UserError):
+            output.note(INTERRUPTED)
+            return EXIT_INTERRUPTED
         return _explain(error)
     return answer if isinstance(answer, int) else 0
 

@@ -93,6 +93,18 @@ class RuntimeRequirement:
     """Version of the op."""
 
 
+@dataclass(frozen=True)
+class OperatorWork:
+    """Work of one operator of a file."""
+
+    op: str
+    """Name of the op in its format."""
+    layer: str
+    """Name of the layer that it belongs to, as far as the file tells; may be empty."""
+    macs: int
+    """Multiply-accumulates; 0 for an op without products of matrices."""
+
+
 class RunOnHost(Protocol):
     """Runs a model file on this host."""
 
@@ -141,5 +153,7 @@ class Format:
     """Names of the custom ops of a file that no runtime package brings."""
     run: RunOnHost
     """Runs a file on this host."""
+    operator_works: Callable[[Path], tuple[OperatorWork, ...]]
+    """Operators of a file that was read, in the order in which they run."""
     host_runtime: Callable[[], tuple[str, str]]
     """Name and version of the runtime that `run` uses."""

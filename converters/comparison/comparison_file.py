@@ -62,6 +62,7 @@ _COSTS = (
     "compressed_bytes",
     "parameters",
     "macs",
+    "uncounted",
     "peak_tensor_bytes",
     "sparsity",
     "distinct_per_channel",

@@ -178,6 +178,8 @@ def check_integer(model: ModelFile, io: str) -> None:
     for tensor in model.tensors:
         if tensor.name in casts | whole_inputs | float_inputs:
             continue
+        if 0 in tensor.shape:  # a fused LSTM names scales in tensors without values
+            continue
         if tensor.dtype not in (*_INTEGER_DTYPES, io):
             raise ConversionError(
                 f"{model.path.name}: tensor {tensor.name!r} is {tensor.dtype}: a part of the model "

@@ -7,21 +7,25 @@ names are internal to TensorFlow; its version is pinned, so they cannot move.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import tensorflow as tf
 from tensorflow.lite.python.convert import mlir_quantize
 from tensorflow.lite.python.optimize.calibrator import Calibrator
 
+from converters.data.dataset import Samples
 from converters.errors import ConversionError
+from converters.progress import Progress, Report
 from converters.quantize.calibrate import Ranges
 from converters.quantize.normalizations import find_normalizations
 from converters.tflite.input_output_types import set_types
-from converters.tflite.unpacked import UnpackedModel
+from converters.tflite.quantization import quantize_inputs
+from converters.tflite.unpacked import UnpackedModel, with_shared_buffers
 
 #: Op that TensorFlow's quantizer for 16 bits does not know, and no network has.
 _UNKNOWN = "COMPLEX_ABS"
+_REPORT_EVERY = 50
 _HINT = "Report the model; until then use the recipe ptq_dynamic, which needs no ranges."
 
 
@@ -60,9 +64,9 @@ def int8_file(
             output_data_type=quantizer_type,
             denylisted_nodes=float_names or None,
         )
-        if quantizer_type == tf.int8:
-            return bytes(quantized)
-        return set_types(bytes(quantized), io, kept_inputs)
+        # The quantizer writes the kernel of an unrolled layer once for each step.
+        result = with_shared_buffers(bytes(quantized))
+        return result if quantizer_type == tf.int8 else set_types(result, io, kept_inputs)
     except Exception as error:  # MLIR may raise anything; its errors have no common class.
         raise _refusal(error) from error
 
@@ -94,6 +98,37 @@ def int16_file(content: bytes, ranges: Ranges) -> bytes:
         result.set_op(operator, *original)
     result.set_least_versions()  # The quantizer alone writes the versions of int8.
     return result.pack()
+
+
+def calibrate_inside(content: bytes, samples: Samples, report: Report) -> bytes:
+    """Note the ranges of what is inside of fused operators, as only TensorFlow's calibrator can.
+
+    Args:
+        content: Float .tflite whose fused operators have tensors for their intermediate values.
+        samples: Samples to measure the ranges on.
+        report: Function that receives the progress every 50 samples.
+
+    Returns:
+        The float file, with the ranges of all its tensors.
+
+    Raises:
+        ConversionError: TensorFlow's calibrator cannot run the model.
+    """
+    try:
+        calibrator = Calibrator(content)
+        return bytes(calibrator.calibrate(lambda: _one_by_one(content, samples, report)))
+    except Exception as error:  # The kind of the error depends on the op.
+        raise _refusal(error) from error
+
+
+def _one_by_one(content: bytes, samples: Samples, report: Report) -> Iterator[list[Any]]:
+    """Yield the inputs of each sample in the order of the file; the calibrator knows no names."""
+    model = UnpackedModel(content)
+    specs = [model.spec(position) for position in model.inputs]
+    for done, (batch, _) in enumerate(samples.batches(1), start=1):
+        yield list(quantize_inputs(specs, batch).values())
+        if done % _REPORT_EVERY == 0:
+            report(Progress("calibrate", done, len(samples)))
 
 
 def _with_integer_ends(content: bytes) -> bytes:

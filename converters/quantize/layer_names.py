@@ -1,46 +1,15 @@
-"""Layers of a quantized file that need words: recurrent ones, and those that compute in floats."""
+"""Layers of a file by the names that their user gave them, and those that compute in floats."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
-from converters.errors import ConversionError
 from converters.tflite.unpacked import UnpackedModel
 
-#: Ops that compute repeatedly with a state, so that the ranges of their tensors cannot be measured.
-_RECURRENT = (
-    "WHILE",
-    "UNIDIRECTIONAL_SEQUENCE_LSTM",
-    "BIDIRECTIONAL_SEQUENCE_LSTM",
-    "UNIDIRECTIONAL_SEQUENCE_RNN",
-    "BIDIRECTIONAL_SEQUENCE_RNN",
-)
 _CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
 #: Number of layers that a note names.
 _NAMED = 5
-
-
-def refuse_recurrent(content: bytes, keras_model: Any, origin: str) -> None:
-    """Refuse a model with a layer whose ranges cannot be measured.
-
-    Args:
-        content: Float .tflite.
-        keras_model: Keras model that the file was made from, or None.
-        origin: Name of the model in messages.
-
-    Raises:
-        ConversionError: The model has such a layer; the message names it.
-    """
-    model = UnpackedModel(content)
-    loops = [op for op in model.operators if model.op(op) in _RECURRENT]
-    if loops:
-        layer = describe_operator(model, loops[0], keras_model)
-        raise ConversionError(
-            f"{origin}: {layer} is recurrent: the ranges inside of it cannot "
-            "be measured, so that it cannot compute in integers with fixed ranges",
-            "Use the recipe ptq_dynamic, which rounds activations while the model runs.",
-        )
 
 
 def float_layer_notes(content: bytes, keras_model: Any) -> tuple[str, ...]:

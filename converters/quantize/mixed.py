@@ -18,9 +18,9 @@ from converters.progress import Progress, Report
 from converters.quantize.alternatives import measure_alternatives, name_alternatives
 from converters.quantize.edge_quantizer import add_int16_layers
 from converters.quantize.fidelity import Fidelity, Judge
-from converters.quantize.float_file import float_file
-from converters.quantize.layer_names import float_layer_notes, refuse_recurrent
+from converters.quantize.layer_names import float_layer_notes
 from converters.quantize.ptq import CalibratedFile, add_calibration, make_judge, prepare
+from converters.quantize.recurrent import quantizable_file
 from converters.recipe.number_steps import MixedW8A8
 from converters.tflite.unpacked import UnpackedModel
 
@@ -71,8 +71,7 @@ def quantize_mixed(draft: Draft, step: MixedW8A8, materials: Materials) -> Draft
     Raises:
         ConversionError: TensorFlow refuses the model, or a layer of it is recurrent.
     """
-    content = float_file(draft, materials.report)
-    refuse_recurrent(content, draft.keras_model, str(materials.source.path))
+    content = quantizable_file(draft, materials)
     judge = make_judge(content, materials)
     prepared = prepare(content, step, materials, judge, draft.keras_model)
 

@@ -26,8 +26,9 @@ from converters.quantize.extremes import bound_pads, limit_masks, replace_pads
 from converters.quantize.fidelity import Fidelity, Judge
 from converters.quantize.float_file import float_file
 from converters.quantize.integer_file import int8_file, int16_file
-from converters.quantize.layer_names import float_layer_notes, refuse_recurrent
+from converters.quantize.layer_names import float_layer_notes
 from converters.quantize.normalizations import float_names
+from converters.quantize.recurrent import quantizable_file, without_fused
 from converters.recipe.number_steps import (
     IF_BETTER,
     PtqDynamic,
@@ -83,8 +84,7 @@ def quantize_w8a8(draft: Draft, step: PtqW8A8, materials: Materials) -> Draft:
     Raises:
         ConversionError: TensorFlow refuses the model, or one of its layers is recurrent.
     """
-    content, origin = float_file(draft, materials.report), str(materials.source.path)
-    refuse_recurrent(content, draft.keras_model, origin)
+    content = quantizable_file(draft, materials)
     judge = None
     if IF_BETTER in (step.equalize, step.bias_correction):
         judge = make_judge(content, materials)
@@ -193,8 +193,7 @@ def quantize_w8a16(draft: Draft, step: PtqW8A16, materials: Materials) -> Draft:
         ConversionError: TensorFlow refuses the model, or one of its layers is recurrent.
     """
     draft_after = add_calibration(draft, step.calibration_samples, materials, {})
-    content = float_file(draft, materials.report)
-    refuse_recurrent(content, draft.keras_model, str(materials.source.path))
+    content = quantizable_file(draft, materials, fused=False)
     content, notes = w8a16_file(content, materials, draft.keras_model)
     float_notes = float_layer_notes(content, draft.keras_model)
     return replace(
@@ -237,13 +236,14 @@ def quantize_dynamic(
     materials: Materials,  # noqa: ARG001
 ) -> Draft:
     """Store the weights in 8 bits; activations are rounded while the model runs."""
-    return _stored(draft, DYNAMIC)
+    return _stored(without_fused(draft), DYNAMIC)
 
 
 def store_int8(draft: Draft, step: PtqWeightOnly, materials: Materials) -> Draft:  # noqa: ARG001
     """Store the weights in 8 bits; the file converts them to floats and computes in floats."""
     # TensorFlow's converter does not support this, so the file is made first.
-    return _stored(replace(draft, content=float_file(draft, materials.report)), WEIGHT_ONLY)
+    content = float_file(without_fused(draft), materials.report)
+    return _stored(replace(draft, content=content), WEIGHT_ONLY)
 
 
 def _stored(draft: Draft, numbers: str) -> Draft:

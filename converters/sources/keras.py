@@ -148,11 +148,15 @@ def _from_keras(source: SourceFile, model: Any, kind: str) -> LoadedModel:
     ]
     # A Sequential of Keras 3 has a single output and no name for it.
     names = tuple(map(str, getattr(model, "output_names", (OUTPUT_NAME,))))
-    return check_model(source, kind, model, _call_of(model), input_specs, names)
+    return check_model(source, kind, model, model_call(model), input_specs, names)
 
 
-def _call_of(model: Any) -> Callable[[Any], Any]:
-    """Calls a Keras model with a tensor, or a list in the order of its inputs."""
+def model_call(model: Any) -> Callable[[Any], Any]:
+    """Return a function of a tensor, or a list in the order of the model's inputs.
+
+    Args:
+        model: Keras model.
+    """
     struct = getattr(model, "_inputs_struct", None)
     if not isinstance(struct, dict):
         return lambda x: model(x, training=False)

@@ -6,56 +6,36 @@ The file must have gone through `converters.tflite.reader.read_model`, which ref
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
-Array = npt.NDArray[Any]
+from converters.tflite.loops import trips_of
+from converters.tflite.subgraph import RECURRENT, Subgraph, present
 
-_NAMES = {
-    code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")
-}
 #: The constants of these ops are parameters; those of others are shapes, axes and paddings.
 _WITH_PARAMETERS = {
     "CONV_2D",
     "DEPTHWISE_CONV_2D",
     "TRANSPOSE_CONV",
-    "CONV_3D",
+    *("CONV_3D", "CONV_3D_TRANSPOSE"),
     "FULLY_CONNECTED",
     "BATCH_MATMUL",
-    *("ADD", "SUB", "MUL", "DIV", "PRELU", "DEQUANTIZE", "EMBEDDING_LOOKUP"),
-    *("LSTM", "UNIDIRECTIONAL_SEQUENCE_LSTM", "UNIDIRECTIONAL_SEQUENCE_RNN", "SVDF"),
+    *("ADD", "SUB", "MUL", "DIV", "PRELU", "DEQUANTIZE", "DENSIFY"),
+    *("EMBEDDING_LOOKUP", "GATHER"),
+    *RECURRENT,
 }
-#: Ops that multiply, but in an amount that is not counted here.
-_UNCOUNTED = {
-    *("LSTM", "UNIDIRECTIONAL_SEQUENCE_LSTM", "BIDIRECTIONAL_SEQUENCE_LSTM"),
-    *("UNIDIRECTIONAL_SEQUENCE_RNN", "BIDIRECTIONAL_SEQUENCE_RNN", "SVDF"),
-    *("WHILE", "IF", "CALL", "CUSTOM"),
-}
-#: Position of an op's kernel among its inputs, and the axis of its channels, each with a scale.
-_KERNELS = {
-    "CONV_2D": (1, 0),
-    "DEPTHWISE_CONV_2D": (1, 3),
-    "TRANSPOSE_CONV": (1, 0),
-    "FULLY_CONNECTED": (1, 0),
-}
-_DTYPES: dict[int, np.dtype[Any]] = {
-    schema.TensorType.FLOAT32: np.dtype("<f4"),
-    schema.TensorType.FLOAT16: np.dtype("<f2"),
-    schema.TensorType.INT8: np.dtype("i1"),
-    schema.TensorType.UINT8: np.dtype("u1"),
-    schema.TensorType.INT16: np.dtype("<i2"),
-    schema.TensorType.INT32: np.dtype("<i4"),
-    schema.TensorType.INT64: np.dtype("<i8"),
-    schema.TensorType.BOOL: np.dtype("?"),
-}
+#: Ops whose stored integers are counters and indices.
+_PLAIN_INTEGERS = {"ADD", "SUB", "MUL", "DIV", "GATHER", "EMBEDDING_LOOKUP"}
+#: Ops that may multiply, in an amount that nobody can count from the file.
+_UNCOUNTED = {"CUSTOM", "CALL", "STABLEHLO_CUSTOM_CALL", "DELEGATE"}
 #: Best compression of zlib, and of gzip.
 _LEVEL = 9
+#: Deepest nesting of subgraphs that is counted: a damaged file may name itself.
+_DEEPEST = 8
 
 
 @dataclass(frozen=True)
@@ -65,13 +45,16 @@ class Cost:
     parameters: int
     """Numbers that were learned: kernels, biases and other operands that are stored."""
     macs: int
-    """Multiply-accumulates of one inference, in convolutions and products of matrices."""
+    """Multiply-accumulates of one inference, in convolutions and products of matrices; the body of
+    a loop counts as often as it runs."""
     uncounted: tuple[str, ...]
-    """Ops that multiply too, but are not in `macs`."""
+    """Ops that may multiply too and are not in `macs`: those of others, a WHILE whose number of
+    trips is not constant (its body counts once), and an IF (its costlier branch counts)."""
     peak_tensor_bytes: int
     """The most bytes of activations that are held at one time, when each is freed after its last
     use, and inputs and outputs are kept as TFLite's arena keeps them; without alignment and without
-    what kernels take for themselves."""
+    what kernels take for themselves. Variables, which are kept from one inference to the next, are
+    part of it."""
     compressed_bytes: int
     """Size of the file compressed by zlib at level 9: the cost of an update over the air."""
     sparsity: float
@@ -79,150 +62,148 @@ class Cost:
     distinct_weights: int
     """Distinct values in the kernel that has the most."""
     distinct_per_channel: int
-    """The same in a single channel, as each channel has its own scale."""
+    """Distinct values in a single channel of the kernel that has the most; each channel has its own
+    scale."""
 
 
 def cost_of(path: Path) -> Cost:
-    """Count what a file costs; only the first subgraph is looked at."""
+    """Count what a file costs: its first subgraph, and those that this one runs."""
     content = path.read_bytes()
-    graph = _Graph(schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0)))
-    kernels = list(graph.kernels())
+    model = _Model(schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0)))
+    main = model.work(0)
+    kernels = {
+        buffer: (values, axis)
+        for graph in model.graphs.values()
+        for buffer, values, axis in graph.kernels()
+    }.values()
     zeros = sum(int((kernel == 0).sum()) for kernel, _ in kernels)
     total = sum(kernel.size for kernel, _ in kernels)
     return Cost(
-        parameters=graph.parameters(),
-        macs=sum(graph.macs(name, op) for name, op in graph.operators),
-        uncounted=tuple(sorted({name for name, _ in graph.operators} & _UNCOUNTED)),
-        peak_tensor_bytes=graph.peak_bytes(),
+        parameters=model.parameters(),
+        macs=main.macs,
+        uncounted=tuple(sorted(main.uncounted)),
+        peak_tensor_bytes=main.peak_bytes + model.variable_bytes(),
         compressed_bytes=len(zlib.compress(content, _LEVEL)),
         sparsity=zeros / total if total else 0.0,
         distinct_weights=max((len(np.unique(kernel)) for kernel, _ in kernels), default=0),
         distinct_per_channel=max(
-            (len(np.unique(channel)) for kernel, axis in kernels
+            (len(np.unique(channel)) for kernel, axis in kernels if kernel.ndim > 1
              for channel in np.moveaxis(kernel, axis, 0)),
             default=0,
         ),
     )  # fmt: skip
 
 
-class _Graph:
-    """The first subgraph."""
+@dataclass(frozen=True)
+class _Work:
+    """Work of a subgraph that runs once."""
+
+    macs: int
+    uncounted: frozenset[str]
+    peak_bytes: int
+
+
+class _Model:
+    """The subgraphs of a file that the first one runs."""
 
     def __init__(self, model: Any) -> None:
-        graph = model.subgraphs[0]
-        self.tensors = graph.tensors
-        self._buffers = model.buffers or []
-        self.inputs = [int(i) for i in _numbers(graph.inputs)]
-        self.outputs = [int(i) for i in _numbers(graph.outputs)]
-        codes = [
-            _NAMES.get(max(code.builtinCode, code.deprecatedBuiltinCode), "unknown")
-            for code in model.operatorCodes or []
-        ]
-        self.operators = [(codes[op.opcodeIndex], op) for op in graph.operators or []]
+        self._model = model
+        self.graphs: dict[int, Subgraph] = {}
 
-    def constant(self, index: int) -> Array | None:
-        """The values of a tensor that the file stores, or None."""
-        tensor = self.tensors[index]
-        data = self._buffers[tensor.buffer].data if tensor.buffer else None
-        dtype = _DTYPES.get(tensor.type)
-        if data is None or not len(data) or dtype is None:
-            return None
-        values: Array = np.frombuffer(bytes(bytearray(data)), dtype)
-        shape = self.shape(index)
-        return values.reshape(shape) if values.size == int(np.prod(shape)) else values
-
-    def shape(self, index: int) -> tuple[int, ...]:
-        """Shape of a tensor; a dynamic axis counts as 1."""
-        return tuple(max(1, int(axis)) for axis in _numbers(self.tensors[index].shape))
-
-    def bytes(self, index: int) -> int:
-        """Size of a tensor's values; 0 where the type has no fixed size."""
-        dtype = _DTYPES.get(self.tensors[index].type)
-        return int(np.prod(self.shape(index))) * dtype.itemsize if dtype is not None else 0
+    def work(self, position: int, depth: int = 0) -> _Work:
+        """Count the work of a subgraph and of those that it runs."""
+        graph = self.graphs.setdefault(position, Subgraph(self._model, position))
+        macs, uncounted, inner = 0, set[str](), [0] * len(graph.operators)
+        for number, (name, op) in enumerate(graph.operators):
+            macs += graph.macs(name, op)
+            if name in _UNCOUNTED:
+                uncounted.add(name)
+            parts = [
+                self.work(part, depth + 1)
+                for part in _parts(name, op)
+                if depth < _DEEPEST and 0 <= part < len(self._model.subgraphs)
+            ]
+            if not parts:
+                continue
+            inner[number] = max(part.peak_bytes for part in parts)
+            uncounted |= frozenset[str]().union(*(part.uncounted for part in parts))
+            if name == "WHILE":
+                condition, body = (self.graphs[part] for part in _parts(name, op))
+                trips = trips_of(graph, op, condition, body)
+                macs += sum(part.macs for part in parts) * (1 if trips is None else trips)
+                if trips is None:
+                    uncounted.add(name)
+            else:
+                macs += max(part.macs for part in parts)
+                if name == "IF":
+                    uncounted.add(name)
+        return _Work(macs, frozenset(uncounted), _peak_bytes(graph, inner))
 
     def parameters(self) -> int:
-        """Elements of all constants that were learned, each tensor once."""
+        """Elements of all constants that were learned, each buffer once."""
         learned = {
-            index
-            for name, op in self.operators
+            graph.buffer(tensor): graph.size(tensor)
+            for graph in self.graphs.values()
+            for name, op in graph.operators
             if name in _WITH_PARAMETERS
-            for index in _present(op.inputs)
-            if self.constant(index) is not None
+            for tensor in present(op.inputs)
+            if graph.is_constant(tensor)
+            and not (name in _PLAIN_INTEGERS and graph.is_integer(tensor))
         }
-        return sum(int(np.prod(self.shape(index))) for index in learned)
+        return sum(learned.values())
 
-    def kernels(self) -> Iterator[tuple[Array, int]]:
-        """Each stored kernel once, with its channel axis."""
-        # A float16 kernel reaches its op through a DEQUANTIZE.
-        origin = {
-            int(op.outputs[0]): int(op.inputs[0])
-            for name, op in self.operators
-            if name == "DEQUANTIZE"
-        }
-        counted_kernels: set[int] = set()
-        for name, op in self.operators:
-            if name not in _KERNELS:
-                continue
-            position, axis = _KERNELS[name]
-            index = int(op.inputs[position])
-            index = origin.get(index, index)
-            values = self.constant(index)
-            if index not in counted_kernels and values is not None and values.ndim > axis:
-                counted_kernels.add(index)
-                yield values - values.dtype.type(self._zero_point(index)), axis
-
-    def _zero_point(self, index: int) -> int:
-        """Integer that stands for 0.0 in a kernel; not 0 in old uint8 files only."""
-        quantization = self.tensors[index].quantization
-        points = _numbers(quantization.zeroPoint) if quantization is not None else []
-        return points[0] if points else 0
-
-    def macs(self, name: str, op: Any) -> int:
-        """Multiply-accumulates of one operator; 0 for ops that do no products of matrices."""
-        if name not in (*_KERNELS, "CONV_3D", "BATCH_MATMUL"):
-            return 0
-        inputs, output = list(op.inputs), self.shape(int(op.outputs[0]))
-        weights = self.shape(int(inputs[1]))
-        output_size = int(np.prod(output))
-        if name == "CONV_2D":  # kernel (out, height, width, in)
-            return output_size * int(np.prod(weights[1:]))
-        if name == "DEPTHWISE_CONV_2D":  # kernel (1, height, width, out)
-            return output_size * weights[1] * weights[2]
-        if name == "TRANSPOSE_CONV":  # kernel (out, height, width, in); each input is spread
-            return int(np.prod(self.shape(int(inputs[2])))) * int(np.prod(weights[:3]))
-        if name == "CONV_3D":  # kernel (depth, height, width, in, out)
-            return output_size * int(np.prod(weights[:4]))
-        if name == "FULLY_CONNECTED":  # kernel (out, in)
-            return output_size * weights[-1]
-        first = self.shape(int(inputs[0]))
-        adjoint = bool(getattr(op.builtinOptions, "adjX", False))
-        return output_size * first[-2 if adjoint else -1]
-
-    def peak_bytes(self) -> int:
-        """The most bytes of activations that are held while some operator runs."""
-        last = len(self.operators)
-        born: dict[int, int] = dict.fromkeys(self.inputs, 0)
-        dies: dict[int, int] = dict.fromkeys([*self.inputs, *self.outputs], last)
-        for position, (name, op) in enumerate(self.operators):
-            held = name == "DEQUANTIZE" and self.constant(int(op.inputs[0])) is not None
-            for index in _present(op.outputs):
-                # A stored kernel is dequantized once and kept.
-                born[index] = 0 if held else min(born.get(index, position), position)
-                dies[index] = last if held else max(dies.get(index, position), position)
-            for index in _present(op.inputs):
-                dies[index] = max(dies.get(index, position), position)
-        change = [0] * (last + 2)
-        for index, begin in born.items():
-            if self.constant(index) is None:
-                change[begin] += self.bytes(index)
-                change[dies[index] + 1] -= self.bytes(index)
-        return int(np.max(np.cumsum(change)))
+    def variable_bytes(self) -> int:
+        """Size of all variable tensors, and of the resource variables that are read or written."""
+        total = 0
+        resources: dict[str, int] = {}
+        for graph in self.graphs.values():
+            handles: dict[int, str] = {}
+            for name, op in graph.operators:
+                if name == "VAR_HANDLE":
+                    handles[int(op.outputs[0])] = str(op.builtinOptions.sharedName)
+                elif name in ("READ_VARIABLE", "ASSIGN_VARIABLE"):
+                    value = int(op.outputs[0] if name == "READ_VARIABLE" else op.inputs[1])
+                    variable = handles.get(int(op.inputs[0]), "")
+                    resources[variable] = max(resources.get(variable, 0), graph.bytes(value))
+            total += graph.bytes_of_variables()
+        return total + sum(resources.values())
 
 
-def _numbers(values: Any) -> list[int]:
-    return [] if values is None else [int(value) for value in values]
+def _parts(name: str, op: Any) -> list[int]:
+    """Positions of the subgraphs that an operator runs in each inference."""
+    options = op.builtinOptions
+    if name == "WHILE" and options is not None:
+        return [int(options.condSubgraphIndex), int(options.bodySubgraphIndex)]
+    if name == "IF" and options is not None:
+        return [int(options.thenSubgraphIndex), int(options.elseSubgraphIndex)]
+    if name == "STABLEHLO_COMPOSITE":
+        more = getattr(op, "builtinOptions2", None)
+        return [] if more is None else [int(more.decompositionSubgraphIndex)]
+    return []
 
 
-def _present(indices: Any) -> list[int]:
-    """Tensor indices without the -1 of an optional input that was left out."""
-    return [index for index in _numbers(indices) if index >= 0]
+def _peak_bytes(graph: Subgraph, inner: list[int]) -> int:
+    """The most bytes of activations that are held while some operator runs.
+
+    Args:
+        graph: Subgraph.
+        inner: Peak of the subgraphs that each operator runs.
+    """
+    last = len(graph.operators)
+    born: dict[int, int] = dict.fromkeys(graph.inputs, 0)
+    dies: dict[int, int] = dict.fromkeys([*graph.inputs, *graph.outputs], last)
+    for position, (name, op) in enumerate(graph.operators):
+        held = name in ("DEQUANTIZE", "DENSIFY") and graph.is_constant(int(op.inputs[0]))
+        for index in present(op.outputs):
+            # A stored kernel is unpacked once and kept.
+            born[index] = 0 if held else min(born.get(index, position), position)
+            dies[index] = last if held else max(dies.get(index, position), position)
+        for index in present(op.inputs):
+            dies[index] = max(dies.get(index, position), position)
+    change = [0] * (last + 2)
+    for index, begin in born.items():
+        if not graph.is_constant(index) and not graph.is_variable(index):
+            change[begin] += graph.bytes(index)
+            change[dies[index] + 1] -= graph.bytes(index)
+    held_bytes = np.cumsum(change)[: last + 1]
+    return int(np.max(held_bytes + np.array([*inner, 0], dtype=np.int64)))

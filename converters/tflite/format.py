@@ -5,6 +5,7 @@ from __future__ import annotations
 from converters.model_file import Format
 from converters.tflite.contract import foreign_ops, minimum_runtime, refusals
 from converters.tflite.isolated import run_isolated
+from converters.tflite.layers import operator_works
 from converters.tflite.reader import read_model
 
 
@@ -20,5 +21,6 @@ TFLITE = Format(
     refusals=refusals,
     foreign_ops=foreign_ops,
     run=run_isolated,
+    operator_works=operator_works,
     host_runtime=_host_runtime,
 )

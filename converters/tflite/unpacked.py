@@ -108,6 +108,34 @@ class UnpackedModel:
         data = self.model.buffers[self.tensors[tensor].buffer].data
         return data is not None and len(data) > 0
 
+    def integers(self, tensor: int) -> npt.NDArray[np.int32]:
+        """Return the 32-bit integers that the file stores for a tensor, shape (n,)."""
+        data = self.model.buffers[self.tensors[tensor].buffer].data
+        return np.frombuffer(b"" if data is None else bytes(bytearray(data)), "<i4")
+
+    def add_integers(self, values: list[int]) -> int:
+        """Store 32-bit integers of one axis in a new tensor, and return its position."""
+        buffer, tensor = schema.BufferT(), schema.TensorT()
+        buffer.data = np.frombuffer(np.array(values, "<i4").tobytes(), np.uint8)
+        self.model.buffers.append(buffer)
+        tensor.name, tensor.shape = f"integers_{len(self.tensors)}", [len(values)]
+        tensor.type, tensor.buffer = schema.TensorType.INT32, len(self.model.buffers) - 1
+        self.tensors.append(tensor)
+        return len(self.tensors) - 1
+
+    def add_code(self, op: str) -> int:
+        """Return the position of the operator code of a builtin, which is added if it is absent."""
+        codes = self.model.operatorCodes
+        builtin = getattr(schema.BuiltinOperator, op)
+        for position, code in enumerate(codes):
+            if max(code.builtinCode, code.deprecatedBuiltinCode) == builtin:
+                return position
+        code = schema.OperatorCodeT()
+        code.builtinCode, code.deprecatedBuiltinCode = builtin, min(builtin, 127)
+        code.version = 1
+        codes.append(code)
+        return len(codes) - 1
+
     def set_constant(self, tensor: int, values: Array) -> None:
         """Store other floats for a tensor, and for every tensor that shares its buffer.
 
@@ -138,7 +166,11 @@ class UnpackedModel:
     def activations(self) -> list[int]:
         """Return the positions of the float tensors that are inputs or computed, not stored."""
         computed = {*self.inputs, *(int(i) for op in self.operators for i in op.outputs)}
-        return [i for i in sorted(computed) if self.is_float(i) and self.constant(i) is None]
+        return [
+            i
+            for i in sorted(computed)
+            if self.is_float(i) and self.constant(i) is None and 0 not in self.shape(i)
+        ]
 
     def border_casts(self) -> list[int]:
         """Return the positions of the float tensors that a CAST makes of an input of whole numbers.
@@ -255,7 +287,8 @@ class UnpackedModel:
         """Let every op claim the version that its tensors call for, where it claims less."""
         codes = self.model.operatorCodes
         for operator in self.operators:
-            operands = [None if i < 0 else self._operand(int(i)) for i in operator.inputs]
+            inputs = [] if operator.inputs is None else operator.inputs
+            operands = [None if i < 0 else self._operand(int(i)) for i in inputs]
             code = codes[operator.opcodeIndex]
             version = least_version(self.op(operator), operands)
             if version <= code.version:
@@ -292,3 +325,22 @@ class UnpackedModel:
         scales = None if quantization is None else quantization.scale
         dtype = _DTYPES.get(self.tensors[tensor].type, "")
         return Operand(dtype, 0 if scales is None else len(scales))
+
+
+def with_shared_buffers(content: bytes) -> bytes:
+    """Store the equal constants of a .tflite once.
+
+    Only the first subgraph is looked at. A variable tensor has no stored values.
+    """
+    model = UnpackedModel(content)
+    buffers = model.model.buffers
+    first: dict[bytes, int] = {}
+    is_shared = False
+    for tensor in model.tensors:
+        data = buffers[tensor.buffer].data
+        if data is None or not len(data):
+            continue
+        place = first.setdefault(bytes(bytearray(data)), tensor.buffer)
+        if place != tensor.buffer:
+            buffers[tensor.buffer].data, tensor.buffer, is_shared = None, place, True
+    return model.pack() if is_shared else content

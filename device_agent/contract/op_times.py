@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, List
+from typing import Any, List, Optional
 
 from device_agent.contract.records import read_record
 
@@ -17,7 +17,16 @@ class OpTime:
     executor: str
     """`builtin`, or `XNNPACK`."""
     median_us: float
-    """Median over the runs. The runtime's clock ticks in microseconds: shorter steps are 0."""
+    """Median over the runs. The runtime cuts each time to whole microseconds: shorter steps are
+    0."""
+    low_us: float = 0.0
+    """Lower end of the 95 % interval of the median."""
+    high_us: float = 0.0
+    """Upper end of the 95 % interval of the median."""
+    layer: str = ""
+    """Name of the model's layer; empty where the step cannot be told from its neighbours."""
+    macs: Optional[int] = None
+    """Multiply-accumulates of the step; `None` where they are not known."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +37,15 @@ class OpTimes:
     runs: int = 0
     reason: str = ""
     """Why there are none; empty where there are."""
+    whole_us: float = 0.0
+    """Median of whole runs without the profiler, between the profiled ones."""
+    whole_low_us: float = 0.0
+    """Lower end of the 95 % interval of that median."""
+    whole_high_us: float = 0.0
+    """Upper end of the 95 % interval of that median."""
+    interrupted: int = 0
+    """Number of runs in which the kernel gave the core to another process; they are left out where
+    the time allows it."""
 
     @property
     def total_us(self) -> float:

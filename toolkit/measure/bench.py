@@ -204,18 +204,20 @@ def bench_on(
         rows=rows,
         push_s=board.push_s,
         accuracy=accuracy,
-        op_times=None if interrupted else _op_times(device, staged, settings, on_progress),
+        op_times=(
+            _op_times(device, staged, contents, on_progress)
+            if settings.profile and not interrupted
+            else None
+        ),
         state=state_of(contents, card_of_comparison(contents)),
     )
 
 
 def _op_times(
-    device: Device, staged: StagedFile, settings: BenchSettings, on_progress: OnProgress
-) -> OpTimes | None:
-    if not settings.profile:
-        return None
+    device: Device, staged: StagedFile, contents: ModelFile, on_progress: OnProgress
+) -> OpTimes:
     on_progress("time each operator", 0, 0)
-    return ask_op_times(device, staged)
+    return ask_op_times(device, staged, contents)
 
 
 def threads_for(

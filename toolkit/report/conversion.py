@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from toolkit.report import words
@@ -29,18 +30,24 @@ def plain_judgement(conversion: Conversion) -> dict[str, Any]:
     return _plain_figures(metric)
 
 
+def macs_cell(macs: int, uncounted: Sequence[str]) -> str:
+    """Return multiply-accumulates, and the operators that may do more than was counted."""
+    return f"{macs:,}" + (f" and more in {', '.join(uncounted)}" if uncounted else "")
+
+
 def describe_conversion(conversion: Conversion) -> list[Block]:
     """Return the figures of a conversion for a person."""
     rows = [
         *judgement_rows(conversion),
         ["size", words.size(conversion.source_bytes), words.size(conversion.model_bytes)],
     ]
-    if conversion.cost is not None:
+    cost = conversion.cost
+    if cost is not None:
         rows += [
-            ["compressed", "", words.size(conversion.cost.compressed_bytes)],
-            ["zero weights", "", words.percent(conversion.cost.sparsity)],
-            ["multiply-accumulates", "", f"{conversion.cost.macs:,}"],
-            ["peak of tensors", "", words.size(conversion.cost.peak_tensor_bytes)],
+            ["compressed", "", words.size(cost.compressed_bytes)],
+            ["zero weights", "", words.percent(cost.sparsity)],
+            ["multiply-accumulates", "", macs_cell(cost.macs, cost.uncounted)],
+            ["peak of tensors", "", words.size(cost.peak_tensor_bytes)],
         ]
     title = f"{words.path(conversion.model)} by {conversion.recipe_label}"
     return [Table(title, ["", "given", "the file"], rows)]

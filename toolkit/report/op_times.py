@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from toolkit.judge.op_times import judge_op_times
 from toolkit.report import words
 from toolkit.report.tables import Block, Table
 
@@ -18,11 +19,27 @@ def plain_op_times(times: OpTimes | None) -> dict[str, Any] | None:
     """Return the times for a program; `None` where they were not requested."""
     if times is None:
         return None
-    steps = [
-        {"op": step.op, "executor": step.executor, "median_us": step.median_us}
-        for step in times.steps
-    ]
-    return {"runs": times.runs, "reason": times.reason or None, "steps": steps}
+    verdict, reason = judge_op_times(times)
+    return {
+        "runs": times.runs,
+        "reason": times.reason or None,
+        "verdict": None if times.reason else verdict,
+        "verdict_reason": None if times.reason else reason,
+        "whole_us": times.whole_us,
+        "whole_ci_us": [times.whole_low_us, times.whole_high_us],
+        "interrupted": times.interrupted,
+        "steps": [
+            {
+                "op": step.op,
+                "executor": step.executor,
+                "median_us": step.median_us,
+                "ci_us": [step.low_us, step.high_us],
+                "layer": step.layer or None,
+                "macs": step.macs,
+            }
+            for step in times.steps
+        ],
+    }
 
 
 def describe_op_times(times: OpTimes) -> list[Block]:
@@ -34,13 +51,18 @@ def describe_op_times(times: OpTimes) -> list[Block]:
     rows = [
         [
             f"{number}: {step.op}",
+            step.layer,
             step.executor,
             words.duration(step.median_us) if step.median_us else "below 1 us",
+            f"{step.low_us:g} to {step.high_us:g} us",
             words.percent(step.median_us / total),
+            "" if step.macs is None else f"{step.macs:,}",
         ]
         for number, step in numbered[:MOST_SHOWN]
     ]
     rest = len(times.steps) - len(rows)
     more = f", the other {rest} are in --json" if rest > 0 else ""
     title = f"operators with 1 thread, medians of {times.runs} profiled runs, slowest first{more}"
-    return [Table(title, ["step", "executor", "time", "share"], rows)]
+    verdict, reason = judge_op_times(times)
+    columns = ["step", "layer", "executor", "time", "95 % interval", "share", "MACs"]
+    return [f"{verdict}: {reason}", Table(title, columns, rows)]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.report import words
-from toolkit.report.conversion import interval_cell
+from toolkit.report.conversion import interval_cell, macs_cell
 from toolkit.report.tables import Block, Table
 
 _ACCURACY_HEADS = (
@@ -129,7 +129,7 @@ def _cost_cells(row: dict[str, Any]) -> list[str]:
         cell("file_bytes", words.size),
         cell("compressed_bytes", words.size),
         cell("parameters", "{:,}".format),
-        cell("macs", "{:,}".format),
+        _NONE if row["macs"] is None else macs_cell(row["macs"], row.get("uncounted") or ()),
         cell("peak_tensor_bytes", words.size),
     ]
 

@@ -85,8 +85,7 @@ def main() -> None:
         "relu_and_tanh": two_readers(layers.ReLU(6.0), layers.Activation("tanh")),
         "permute": image(layers.Permute((2, 1, 3), name="turned"), behind),
         "conv3d": reshaped((4, 4, 4, 1), layers.Conv3D(4, 2, name="volume")),
-        "lstm": reshaped((8, 8), layers.LSTM(8, name="memory")),
-        "gru": reshaped((8, 8), layers.GRU(8, name="gated")),
+        "conv_lstm": reshaped((8, 8, 1), layers.ConvLSTM1D(4, 3, name="memory")),
     }
     models |= {
         "padded": trained(padded(), data),

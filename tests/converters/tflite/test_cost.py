@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import struct
 import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 from converters.evidence.conversion import Conversion
 from converters.tflite.cost import cost_of
+from converters.tflite.reader import read_model
+from converters.tflite.run import run_model
+from tests.model_maker import ModelMaker
+from tests.stateful_model import counter_model, sum_model
 from tests.tiny_model import add_model
 
 MODELS = Path(__file__).resolve().parents[4] / "shared" / "models"
@@ -49,3 +56,72 @@ def test_tensors_are_held_from_their_first_to_their_last_use(tmp_path: Path) -> 
     cost = cost_of(path)
     assert cost.peak_tensor_bytes == 3 * 4
     assert (cost.macs, cost.parameters, cost.sparsity) == (0, 0, 0.0)
+
+
+def loop_model(trips: int | None) -> bytes:
+    """float32 `x` [1, 3] times a matrix, `trips` times; as often as int32 `n` says if None."""
+    model, int32 = ModelMaker(), schema.TensorType.INT32
+    x, y = model.tensor("x", [1, 3]), model.tensor("y", [1, 3])
+    begin = model.tensor("begin", [], bytes(4), int32)
+    counted = model.tensor("counted", [], dtype=int32)
+    end = model.tensor("n", [], None if trips is None else struct.pack("<i", trips), int32)
+    after = model.tensor("after", [], dtype=int32)
+    options = schema.WhileOptionsT()
+    options.condSubgraphIndex, options.bodySubgraphIndex = 1, 2
+    model.op("WHILE", [begin, x, end], [counted, y, after], options, "WhileOptions")
+    model.next_graph()
+    condition = [model.tensor("i", [], dtype=int32), model.tensor("x", [1, 3])]
+    condition.append(model.tensor("n", [], dtype=int32))
+    goes_on = model.tensor("goes_on", [], dtype=schema.TensorType.BOOL)
+    model.op("LESS", [condition[0], condition[2]], [goes_on], schema.LessOptionsT(), "LessOptions")
+    model.next_graph()
+    body = [model.tensor("i", [], dtype=int32), model.tensor("x", [1, 3])]
+    body.append(model.tensor("n", [], dtype=int32))
+    one = model.tensor("one", [], struct.pack("<i", 1), int32)
+    following = model.tensor("next", [], dtype=int32)
+    weights = model.tensor("weights", [3, 3], struct.pack("<9f", *range(9)))
+    product = model.tensor("product", [1, 3])
+    model.op("ADD", [body[0], one], [following], schema.AddOptionsT(), "AddOptions")
+    dense = schema.FullyConnectedOptionsT()
+    model.op("FULLY_CONNECTED", [body[1], weights, -1], [product], dense, "FullyConnectedOptions")
+    main = ([x] if trips is not None else [x, end], [y])
+    return model.pack([main, (condition, [goes_on]), (body, [following, product, body[2]])])
+
+
+@pytest.mark.parametrize(("trips", "macs", "uncounted"), [(7, 63, ()), (None, 9, ("WHILE",))])
+def test_the_body_of_a_loop_counts_as_often_as_it_runs(
+    tmp_path: Path, trips: int | None, macs: int, uncounted: tuple[str, ...]
+) -> None:
+    path = tmp_path / "loop.tflite"
+    path.write_bytes(loop_model(trips))
+    assert read_model(path).subgraphs == 3
+    cost = cost_of(path)
+    assert (cost.macs, cost.parameters, cost.uncounted) == (macs, 9, uncounted)
+    assert (cost.sparsity, cost.distinct_weights) == (1 / 9, 9)
+    inputs = {"x": np.zeros((1, 3), np.float32)}
+    if trips is None:
+        inputs["n"] = np.array([7], np.int32)
+    assert run_model(path, inputs)["y"].shape == (1, 3)
+
+
+def test_variables_are_held_besides_what_is_computed(tmp_path: Path) -> None:
+    path = tmp_path / "sum.tflite"
+    path.write_bytes(sum_model())
+    cost = cost_of(path)
+    assert (cost.macs, cost.parameters, cost.peak_tensor_bytes) == (2, 3, 4 + 4 + 4)
+    path.write_bytes(counter_model())
+    assert cost_of(path).peak_tensor_bytes == 3 * 4 + 4
+
+
+def test_weights_of_four_bits_are_counted_one_by_one(tmp_path: Path) -> None:
+    model = ModelMaker()
+    x, y = model.tensor("x", [1, 4]), model.tensor("y", [1, 2])
+    # Low bits first: 1 -2 3 -4, 0 0 7 -8.
+    weights = model.tensor("w", [2, 4], bytes([0xE1, 0xC3, 0x00, 0x87]), schema.TensorType.INT4)
+    dense = schema.FullyConnectedOptionsT()
+    model.op("FULLY_CONNECTED", [x, weights, -1], [y], dense, "FullyConnectedOptions")
+    path = tmp_path / "int4.tflite"
+    path.write_bytes(model.pack([([x], [y])]))
+    cost = cost_of(path)
+    assert (cost.macs, cost.parameters, cost.sparsity) == (8, 8, 0.25)
+    assert (cost.distinct_weights, cost.distinct_per_channel) == (7, 4)

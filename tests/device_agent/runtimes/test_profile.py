@@ -1,16 +1,19 @@
 """How long each operator takes: asked of real runtimes, and read from what a profiler writes."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from device_agent.contract.codes import MODEL_REFUSED
 from device_agent.contract.op_times import OpTimes, op_times_from_json
-from device_agent.runtimes.profile import medians, read_summary
+from device_agent.runtimes.profile import median_interval, medians, read_summary
 from targets.agent_client import AgentClient, AgentError
 from tests.dense_model import dense_model
 from tests.device_agent.agents import open_agent, put
 from tests.device_agent.delegates import build_delegate
+from tests.stateful_model import sum_model
+from tests.tiny_model import pictures_model, with_changes
 
 SUMMARY = """\
 ===================== Run Order ======================
@@ -61,7 +64,7 @@ def test_a_delegate_does_not_tell(client: AgentClient) -> None:
 
 
 def test_what_is_no_model_is_refused(client: AgentClient) -> None:
-    with pytest.raises(AgentError, match="cannot be profiled") as refused:
+    with pytest.raises(AgentError, match="the profiler of ai-edge-litert does not read") as refused:
         ask(client, "ai-edge-litert", b"no model")
     assert refused.value.code == MODEL_REFUSED
 
@@ -81,7 +84,30 @@ def test_the_median_of_a_step_is_of_the_runs_that_had_all_steps() -> None:
     whole = [[("A", "builtin", time), ("B", "XNNPACK", 1.0)] for time in (3.0, 900.0, 5.0)]
     cut = [("B", "XNNPACK", 7.0)]
 
-    assert medians([*whole, cut]) == [
-        {"op": "A", "executor": "builtin", "median_us": 5.0},
-        {"op": "B", "executor": "XNNPACK", "median_us": 1.0},
-    ]
+    a, b = medians([*whole, cut])
+    assert a == {
+        "op": "A", "executor": "builtin", "median_us": 5.0, "low_us": 3.0, "high_us": 900.0
+    }  # fmt: skip
+    assert (b["op"], b["median_us"], b["low_us"], b["high_us"]) == ("B", 1.0, 1.0, 1.0)
+
+
+def test_the_interval_of_a_median_is_of_ranks() -> None:
+    # Of 100 values the 40th to the 61st enclose the median with 95 %.
+    low, median, high = median_interval([float(number) for number in range(1, 101)])
+    assert (median, low, high) == (50.5, 40.0, 61.0)
+
+
+def test_an_open_batch_is_profiled_as_one(client: AgentClient) -> None:
+    def open_batch(graph: Any) -> None:
+        for tensor in graph.tensors:
+            tensor.shapeSignature = [-1, *tensor.shape[1:]]
+
+    model = with_changes(pictures_model([[1, 64, 64, 3]]), open_batch)
+    times = ask(client, "ai-edge-litert", model)
+    assert [step.op for step in times.steps] == ["Clamp (NC)"]
+    assert 0 < times.whole_low_us <= times.whole_us <= times.whole_high_us
+
+
+def test_what_the_profiler_does_not_take_is_said_in_words(client: AgentClient) -> None:
+    with pytest.raises(AgentError, match="it takes no LSTM and no variables"):
+        ask(client, "ai-edge-litert", sum_model())

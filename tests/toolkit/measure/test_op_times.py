@@ -1,39 +1,78 @@
 """Times of operators: shown, and never at the cost of the measurement before them."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
+from converters.model_file import OperatorWork
 from device_agent.contract.op_times import OpTime, OpTimes
 from targets.agent_client import AgentError
+from toolkit.judge.op_times import judge_op_times, label_steps
 from toolkit.measure.op_times import ask_op_times
+from toolkit.report import words
 from toolkit.report.op_times import MOST_SHOWN, describe_op_times, plain_op_times
 from toolkit.report.tables import Table
 
-TIMES = OpTimes([OpTime("CONV", "XNNPACK", 90.0), OpTime("SOFTMAX", "builtin", 10.0)], 100)
+CONV = OpTime("Convolution (NHWC, F32) GEMM", "XNNPACK", 90.0, 88.0, 91.0, "conv1", 2304)
+SOFTMAX = OpTime("SOFTMAX", "builtin", 10.0, 10.0, 11.0)
+TIMES = OpTimes([CONV, SOFTMAX], 100, "", 101.0, 99.0, 102.0)
 
 
 def test_a_board_that_fails_to_profile_costs_nothing_but_the_profile() -> None:
     def fail(*_: Any) -> OpTimes:
         raise AgentError("child_died", "pi: the inference process died: it crashed\nlast words")
 
-    found = ask_op_times(SimpleNamespace(jobs=SimpleNamespace(profile=fail)), None)  # type: ignore[arg-type]
+    device: Any = SimpleNamespace(jobs=SimpleNamespace(profile=fail))
+    nothing: Any = None
+    found = ask_op_times(device, nothing, nothing)
 
     assert found.steps == []
     assert found.reason == "pi: the inference process died: it crashed"
 
 
 def test_the_slowest_are_shown_first_with_their_share() -> None:
-    (table,) = describe_op_times(TIMES)
+    verdict, table = describe_op_times(TIMES)
 
     assert isinstance(table, Table)
+    time = words.duration(90.0)
     assert table.rows == [
-        ["1: CONV", "XNNPACK", "90.0 us", "90.00 %"],
-        ["2: SOFTMAX", "builtin", "10.0 us", "10.00 %"],
+        [f"1: {CONV.op}", "conv1", "XNNPACK", time, "88 to 91 us", "90.00 %", "2,304"],
+        ["2: SOFTMAX", "", "builtin", words.duration(10.0), "10 to 11 us", "10.00 %", ""],
     ]
+    assert str(verdict).startswith("VALID: the steps add up to 100 us, a whole run without")
+
+
+@pytest.mark.parametrize(
+    ("times", "verdict", "words_of_reason"),
+    [
+        (TIMES, "VALID", "add up to 100 us, a whole run without the profiler took 101.0 us"),
+        (replace(TIMES, whole_low_us=198, whole_high_us=202), "UNSTABLE", "between the steps"),
+        (replace(TIMES, whole_low_us=48, whole_high_us=52), "UNSTABLE", "runs others"),
+        (replace(TIMES, interrupted=150), "UNSTABLE", "other programs took the core in 150 of 250"),
+    ],
+)
+def test_the_sum_of_the_steps_is_judged_by_whole_runs(
+    times: OpTimes, verdict: str, words_of_reason: str
+) -> None:
+    kind, reason = judge_op_times(times)
+    assert kind == verdict
+    assert words_of_reason in reason
+
+
+def test_steps_have_the_layers_of_operators_that_are_as_many() -> None:
+    step = OpTime("Convolution (NHWC, F32) IGEMM", "XNNPACK", 1.0)
+    times = OpTimes([step, OpTime("Clamp (NC)", "XNNPACK", 1.0), step], 5)
+    first = OperatorWork("CONV_2D", "stem", 100)
+    both = [first, OperatorWork("RELU", "relu", 0), OperatorWork("DEPTHWISE_CONV_2D", "deep", 50)]
+    labelled = label_steps(times, both).steps
+    assert [(one.layer, one.macs) for one in labelled] == [("stem", 100), ("", None), ("deep", 50)]
+    assert label_steps(times, [first]).steps == times.steps
 
 
 def test_a_long_table_is_cut_and_says_so() -> None:
-    (table,) = describe_op_times(OpTimes([OpTime("CONV", "XNNPACK", 1.0)] * (MOST_SHOWN + 3), 5))
+    _, table = describe_op_times(OpTimes([OpTime("CONV", "XNNPACK", 1.0)] * (MOST_SHOWN + 3), 5))
 
     assert isinstance(table, Table)
     assert "the other 3 are in --json" in table.title
@@ -46,7 +85,13 @@ def test_a_reason_is_shown_instead() -> None:
 
 def test_a_program_gets_all_steps_or_the_reason() -> None:
     assert plain_op_times(None) is None
-    assert plain_op_times(OpTimes(reason="no")) == {"runs": 0, "reason": "no", "steps": []}
+    refused = plain_op_times(OpTimes(reason="no"))
+    assert refused is not None
+    assert (refused["reason"], refused["verdict"], refused["steps"]) == ("no", None, [])
     plain = plain_op_times(TIMES)
     assert plain is not None
-    assert plain["steps"][0] == {"op": "CONV", "executor": "XNNPACK", "median_us": 90.0}
+    assert plain["verdict"] == "VALID"
+    assert plain["steps"][0] == {
+        "op": CONV.op, "executor": "XNNPACK", "median_us": 90.0, "ci_us": [88.0, 91.0],
+        "layer": "conv1", "macs": 2304,
+    }  # fmt: skip

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from converters.tflite.loops import trips_of
+from converters.tflite.loops import count_trips
 from converters.tflite.subgraph import RECURRENT, Subgraph, present
 
 #: The constants of these ops are parameters; those of others are shapes, axes and paddings.
@@ -129,7 +129,7 @@ class _Model:
             uncounted |= frozenset[str]().union(*(part.uncounted for part in parts))
             if name == "WHILE":
                 condition, body = (self.graphs[part] for part in _parts(name, op))
-                trips = trips_of(graph, op, condition, body)
+                trips = count_trips(graph, op, condition, body)
                 macs += sum(part.macs for part in parts) * (1 if trips is None else trips)
                 if trips is None:
                     uncounted.add(name)

@@ -9,7 +9,7 @@ import numpy as np
 from converters.tflite.subgraph import Subgraph, numbers
 
 
-def trips_of(outer: Subgraph, loop: Any, condition: Subgraph, body: Subgraph) -> int | None:
+def count_trips(outer: Subgraph, loop: Any, condition: Subgraph, body: Subgraph) -> int | None:
     """Count the trips of a loop that counts up to a constant.
 
     Args:

@@ -119,8 +119,9 @@ class Subgraph:
     def constant(self, tensor: int) -> Array | None:
         """Return the values of a tensor that the file stores, or None.
 
-        Those of a sparse tensor are without the zeros, of one axis. Those that follow the
-        FlatBuffer are not read.
+        Returns:
+            Array of the tensor's type, 4 and 2 bits as int8, and of its shape; of a sparse tensor
+            its stored values alone, shape (n,). None also for values that follow the FlatBuffer.
         """
         kind = self._tensors[tensor].type
         data = self._buffers[self.buffer(tensor)].data if self.buffer(tensor) else None
@@ -136,7 +137,12 @@ class Subgraph:
         return values.reshape(self.shape(tensor)) if values.size == self.size(tensor) else values
 
     def kernels(self) -> Iterator[tuple[int, Array, int]]:
-        """Yield each stored kernel: the number of its buffer, its values, and its channel axis."""
+        """Yield the stored kernels.
+
+        Yields:
+            Number of the buffer, values in the kernel's shape and type (of a sparse one shape (n,),
+            the stored values first, then the zeros), and channel axis.
+        """
         origin = {
             int(op.outputs[0]): int(op.inputs[0])
             for name, op in self.operators

@@ -24,7 +24,7 @@ class OpTime:
     high_us: float = 0.0
     """Upper end of the 95 % interval of the median."""
     layer: str = ""
-    """Name of the model's layer; empty where the step cannot be told from its neighbours."""
+    """Name of the model's layer; empty where it is not known."""
     macs: Optional[int] = None
     """Multiply-accumulates of the step; `None` where they are not known."""
 

@@ -88,7 +88,7 @@ def profile_model(job: Job, say: Say) -> Dict[str, Any]:
                 continue
         whole_us.append(whole_ns / 1e3)
         runs.append(read_summary(summary))
-    low, median, high = median_interval(whole_us)
+    low, median, high = median_with_ends(whole_us)
     whole = {"whole_us": median, "whole_low_us": low, "whole_high_us": high}
     counts = {"runs": len(runs), "interrupted": interrupted}
     return {"steps": medians(runs), "reason": "", **counts, **whole}
@@ -121,7 +121,7 @@ def medians(runs: List[List[Step]]) -> List[Dict[str, Any]]:
     alike = [run for run, shape in zip(runs, shapes) if shape == usual]
     steps = []
     for position, (op, executor) in enumerate(usual):
-        low, median, high = median_interval([run[position][2] for run in alike])
+        low, median, high = median_with_ends([run[position][2] for run in alike])
         steps.append(
             {
                 "op": op,
@@ -134,7 +134,7 @@ def medians(runs: List[List[Step]]) -> List[Dict[str, Any]]:
     return steps
 
 
-def median_interval(values: Sequence[float]) -> Tuple[float, float, float]:
+def median_with_ends(values: Sequence[float]) -> Tuple[float, float, float]:
     """Return the lower end, the median and the upper end of its interval.
 
     The ends are the values whose ranks enclose the true median with about 95 %: 0.98 times the

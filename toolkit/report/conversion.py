@@ -30,9 +30,9 @@ def plain_judgement(conversion: Conversion) -> dict[str, Any]:
     return _plain_figures(metric)
 
 
-def macs_cell(macs: int, uncounted: Sequence[str]) -> str:
+def macs_cell(macs: int, operators: Sequence[str]) -> str:
     """Return multiply-accumulates, and the operators that may do more than was counted."""
-    return f"{macs:,}" + (f" and more in {', '.join(uncounted)}" if uncounted else "")
+    return f"{macs:,}" + (f" and more in {', '.join(operators)}" if operators else "")
 
 
 def describe_conversion(conversion: Conversion) -> list[Block]:

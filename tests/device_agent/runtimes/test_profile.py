@@ -7,7 +7,7 @@ import pytest
 
 from device_agent.contract.codes import MODEL_REFUSED
 from device_agent.contract.op_times import OpTimes, op_times_from_json
-from device_agent.runtimes.profile import median_interval, medians, read_summary
+from device_agent.runtimes.profile import median_with_ends, medians, read_summary
 from targets.agent_client import AgentClient, AgentError
 from tests.dense_model import dense_model
 from tests.device_agent.agents import open_agent, put
@@ -93,7 +93,7 @@ def test_the_median_of_a_step_is_of_the_runs_that_had_all_steps() -> None:
 
 def test_the_interval_of_a_median_is_of_ranks() -> None:
     # Of 100 values the 40th to the 61st enclose the median with 95 %.
-    low, median, high = median_interval([float(number) for number in range(1, 101)])
+    low, median, high = median_with_ends([float(number) for number in range(1, 101)])
     assert (median, low, high) == (50.5, 40.0, 61.0)
 
 

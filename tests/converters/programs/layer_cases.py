@@ -40,6 +40,12 @@ def reshaped(shape: Any, layer: Any) -> Any:
     return keras.Model(inputs, layers.Dense(10, activation="softmax")(x))
 
 
+def long_sequence(layer: Any) -> Any:
+    inputs = keras.Input((8, 8, 1))
+    x = layer(layers.UpSampling1D(5)(layers.Reshape((64, 1))(inputs)))
+    return keras.Model(inputs, layers.Dense(10, activation="softmax")(x))
+
+
 def padded(*before: Any) -> Any:
     """Max-pooling as PyTorch pads it."""
     inputs = keras.Input((8, 8, 1))
@@ -85,7 +91,7 @@ def main() -> None:
         "relu_and_tanh": two_readers(layers.ReLU(6.0), layers.Activation("tanh")),
         "permute": image(layers.Permute((2, 1, 3), name="turned"), behind),
         "conv3d": reshaped((4, 4, 4, 1), layers.Conv3D(4, 2, name="volume")),
-        "conv_lstm": reshaped((8, 8, 1), layers.ConvLSTM1D(4, 3, name="memory")),
+        "long": long_sequence(layers.GRU(4, name="memory")),
     }
     models |= {
         "padded": trained(padded(), data),

@@ -35,7 +35,7 @@ def layer_models(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Path
 @pytest.mark.parametrize(
     ("model", "recipe", "named", "instead"),
     [
-        ("conv_lstm", "ptq_w8a8", r"layer 'memory' \(ConvLSTM1D\) is a loop", "ptq_f16"),
+        ("long", "ptq_w8a8", r"layer 'memory' \(GRU\) runs 320 steps", "ptq_f16"),
         ("layer_norm", "qat_w8a8", r"layer 'normed' \(LayerNormalization\)", "mixed_w8a8"),
     ],
 )

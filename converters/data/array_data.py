@@ -14,6 +14,7 @@ from converters.data.array_file import ARRAY_DAMAGE, array_of, check_array_sizes
 from converters.data.dataset import TEST, TRAIN, Dataset, InputForm, Samples, Selection
 from converters.data.fields import join_fields
 from converters.data.label_forms import classes_of_one_hot, number_names, soft_labels
+from converters.data.pixel_labels import mask_targets
 from converters.data.several_data import (
     NAMES,
     check_names,
@@ -30,7 +31,7 @@ from converters.data.target_data import (
     regression_targets,
     splits_without_labels,
 )
-from converters.data.task import AUC, REGRESSION, Task
+from converters.data.task import AUC, REGRESSION, SEGMENTATION, Task
 from converters.errors import ConversionError
 from converters.progress import Progress, Report
 
@@ -242,6 +243,9 @@ def _answers(
     if task.is_classification:
         assert array is not None
         return _labels(path, name, array, form.classes), None
+    if task.kind == SEGMENTATION:
+        assert array is not None
+        return none, mask_targets(path, name, array, form.outputs or ())
     if task.kind == REGRESSION:
         assert array is not None
         return none, regression_targets(path, name, array, form.outputs or ())

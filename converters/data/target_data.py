@@ -11,16 +11,19 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.data.dataset import TEST, TRAIN, InputForm
+from converters.data.pixel_labels import are_masks
 from converters.data.split import Labels
 from converters.data.task import (
     AUC,
     BALANCED,
     CLASSIFICATION,
+    LOGITS_CROSS_ENTROPY,
     MAE,
     MSE,
     R2,
     RECONSTRUCTION,
     REGRESSION,
+    SEGMENTATION,
     Task,
 )
 from converters.errors import ConversionError
@@ -67,6 +70,8 @@ def infer_task(path: Path, arrays: Mapping[str, Array], form: InputForm) -> Task
         ConversionError: The shape of the output does not fit the task.
     """
     kind = _choose_kind(path, arrays, form)
+    if kind == SEGMENTATION and not form.wish.loss and form.probabilities is not True:
+        form = replace(form, wish=replace(form.wish, loss=LOGITS_CROSS_ENTROPY))
     if not splits_without_labels(arrays, form):
         return form.wish.task(kind)
     return _task_by_own_answers(path, kind, form)
@@ -122,7 +127,8 @@ def _choose_kind(path: Path, arrays: Mapping[str, Array], form: InputForm) -> st
         raise ConversionError(
             f"{path}: the model gives {outputs} for each sample, expected one row of scores "
             "(classes,) for class labels",
-            "For another task give y as floats of that shape.",
+            "For a class of each pixel give y as class numbers (n, height, width); for another "
+            "task give y as floats of that shape.",
         )
     return kind
 
@@ -135,8 +141,13 @@ def _plain_kind(arrays: Mapping[str, Array], form: InputForm) -> str:
     if outputs == form.shape and (y is None or x is not None and np.array_equal(x, y)):
         return RECONSTRUCTION
     numbers = [array for array in (y, arrays.get("y_test")) if array is not None]
+    if not numbers and len(outputs) > 1 and outputs[-1] > 1 and form.probabilities is True:
+        return SEGMENTATION
     if not numbers:
-        return CLASSIFICATION if form.probabilities is True else REGRESSION
+        is_scores = form.probabilities is True and len(outputs) == 1
+        return CLASSIFICATION if is_scores else REGRESSION
+    if all(are_masks(array, outputs) for array in numbers):
+        return SEGMENTATION
     if any(array.dtype.kind != "f" for array in numbers):
         return CLASSIFICATION
     if not all(_fits(array, outputs) for array in numbers):

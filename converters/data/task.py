@@ -14,25 +14,32 @@ CLASSIFICATION = "classification"
 REGRESSION = "regression"
 #: Kind of an autoencoder: the model gives its input back.
 RECONSTRUCTION = "reconstruction"
-KINDS = (CLASSIFICATION, REGRESSION, RECONSTRUCTION)
+#: Kind of a model that gives a class for each pixel.
+SEGMENTATION = "segmentation"
+KINDS = (CLASSIFICATION, REGRESSION, RECONSTRUCTION, SEGMENTATION)
 #: Kind of a model of several outputs, each with a task of its own.
 SEVERAL = "several"
 
 CROSS_ENTROPY = "cross_entropy"
+#: Cross entropy of a segmentation whose scores are logits, not probabilities.
+LOGITS_CROSS_ENTROPY = "cross_entropy_of_logits"
 MSE, MAE, HUBER = "mse", "mae", "huber"
 R2, AUC, ACCURACY = "r2", "auc", "accuracy"
+PIXEL_ACCURACY, MEAN_IOU = "pixel_accuracy", "mean_iou"
 BALANCED = "balanced"
 
 _LOSSES = {
     CLASSIFICATION: (CROSS_ENTROPY,),
     REGRESSION: (MSE, MAE, HUBER),
     RECONSTRUCTION: (MSE, MAE, HUBER),
+    SEGMENTATION: (CROSS_ENTROPY, LOGITS_CROSS_ENTROPY),
 }
 #: Kind of task to its metrics, each with whether higher is better; the first is the default.
 _METRICS: dict[str, dict[str, bool]] = {
     CLASSIFICATION: {ACCURACY: True},
     REGRESSION: {MAE: False, MSE: False, R2: True},
     RECONSTRUCTION: {MSE: False, MAE: False, R2: True, AUC: True},
+    SEGMENTATION: {PIXEL_ACCURACY: True, MEAN_IOU: True},
 }
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from converters.data.dataset import JUDGED_TRAIN, TEST, TRAIN, VALIDATION, Samples
 from converters.data.fields import are_finite, numbers_per_row, select_field
 from converters.data.split import Labels
-from converters.data.task import AUC, R2, Task
+from converters.data.task import AUC, R2, SEGMENTATION, Task
 from converters.errors import ConversionError
 from converters.judge.metric import MetricFigures, MetricScore, ScoredAnswers, drop_of, score_of
 from converters.judge.paired import Drop, drop_between, worst
@@ -47,6 +47,9 @@ class Judgement:
     """Figures of another metric; None for a classification, and for several outputs."""
     outputs: tuple[MetricFigures, ...] = ()
     """Figures of each of several outputs; empty for a single one."""
+    mean_iou: tuple[float, float] | None = None
+    """Mean intersection over union of the model and of the file on the test samples; None unless
+    the task is a segmentation of one output."""
 
     def accuracy(self, subject: str) -> Accuracy | None:
         """Return the accuracy of `ORIGINAL` or `FILE` on the test samples, or None."""
@@ -210,6 +213,7 @@ def judge_file(
     scores: list[Score] = []
     figures: list[MetricScore] = []
     drops: list[Drop] = []
+    mean_iou = None
     for use, split in _JUDGED.items():
         if use not in samples:
             continue
@@ -226,13 +230,22 @@ def judge_file(
                         replace(score_of(subject, split, answers.by_metric), output=name)
                     )
         drops += before.drops_to(after, split)
+        if split == TEST and task.kind == SEGMENTATION:
+            mean_iou = _mean_ious(before, after)
     outputs = tuple(
         _figures(one, [s for s in figures if s.output == name])
         or _accuracy_figures(one, [s for s in scores if s.output == name])
         for name, one in task.parts.items()
     )
     metric = None if outputs else _figures(task, figures)
-    return Judgement(tuple(scores), tuple(drops), metric, outputs)
+    return Judgement(tuple(scores), tuple(drops), metric, outputs, mean_iou)
+
+
+def _mean_ious(before: ModelAnswers, after: ModelAnswers) -> tuple[float, float]:
+    of_model, of_file = before.by_metric.mean_iou, after.by_metric.mean_iou
+    assert of_model is not None
+    assert of_file is not None
+    return of_model, of_file
 
 
 def _accuracy_figures(task: Task, scores: list[Score]) -> MetricFigures:
@@ -284,6 +297,9 @@ def warnings_of(source: LoadedModel, judgement: Judgement, path: Path) -> tuple[
     if judgement.outputs:
         warnings = (_metric_warnings(one, path) for one in judgement.outputs)
         return tuple(warning for of_one in warnings for warning in of_one)
+    if judgement.mean_iou is not None:
+        given, file = judgement.mean_iou
+        return (f"mean intersection over union {given:.4f} by the model, {file:.4f} by the file",)
     if accuracy is None:
         return _metric_warnings(judgement.metric, path)
     chance = 1 / source.classes

@@ -18,10 +18,20 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.data.split import Labels
-from converters.data.task import AUC, MAE, MSE, R2, Task
+from converters.data.task import (
+    AUC,
+    LOGITS_CROSS_ENTROPY,
+    MAE,
+    MSE,
+    PIXEL_ACCURACY,
+    R2,
+    SEGMENTATION,
+    Task,
+)
 from converters.data.user_function import user_function
 from converters.errors import ConversionError
 from converters.judge.paired import Drop
+from converters.judge.places import PlaceCounts
 
 Floats = npt.NDArray[np.float64]
 Array = npt.NDArray[Any]
@@ -86,6 +96,10 @@ class ScoredAnswers:
         self._answers: Floats = answers.reshape(len(answers), -1).astype(np.float64)
         self._labels = labels
         self.task, self.metric = task, metric_on(task, labels)
+        self._places: PlaceCounts | None = None
+        if task.kind == SEGMENTATION:
+            limit = 0.0 if task.loss == LOGITS_CROSS_ENTROPY else 0.5
+            self._places = PlaceCounts(wanted, answers, limit)
         self._function: Callable[..., Any] | None = None
         function = user_function(self.metric, task.folder)
         if function is not None:
@@ -100,6 +114,8 @@ class ScoredAnswers:
 
         None where the metric is no mean over samples.
         """
+        if self._places is not None and self.metric == PIXEL_ACCURACY:
+            return self._places.accuracy_of_each()
         errors = self._answers - self._wanted
         if self.metric == MAE:
             return np.asarray(np.abs(errors).mean(axis=1))
@@ -126,6 +142,11 @@ class ScoredAnswers:
             return _around(self.value, self.each)
         return _percentiles([self.value_on(rows) for rows in bootstrap_rows(self._labels)])
 
+    @property
+    def mean_iou(self) -> float | None:
+        """Mean intersection over union of a segmentation on all samples; None for other tasks."""
+        return None if self._places is None else self._places.mean_iou(slice(None))
+
     def value_on(self, rows: slice | npt.NDArray[np.int64]) -> float:
         """Compute a metric that is no mean over samples, on some of them.
 
@@ -135,6 +156,8 @@ class ScoredAnswers:
         Raises:
             ConversionError: The user's function fails, or gives no single number.
         """
+        if self._places is not None:
+            return self._places.mean_iou(rows)
         if self.metric == AUC:
             errors = ((self._answers[rows] - self._wanted[rows]) ** 2).mean(axis=1)
             return auc(errors, self._labels[rows])

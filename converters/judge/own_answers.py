@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from converters.data.dataset import TEST, TRAIN, Dataset, InputForm, Samples
 from converters.data.fields import join_fields, select_field
 from converters.data.several_data import combine_labels, weight_tasks
-from converters.judge.evaluate import answers_of_source, chosen_classes
+from converters.data.task import LOGITS_CROSS_ENTROPY, SEGMENTATION, Task
+from converters.judge.evaluate import answers_of_source, chosen_classes, threshold
 from converters.progress import Report
 from converters.sources.loaded_model import LoadedModel
 
@@ -56,13 +59,23 @@ def with_own_answers(
     return {use: replace(of_use, task=task) for use, of_use in complete.items()}
 
 
+def _right_answers(task: Task, answers: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    if task.kind != SEGMENTATION:
+        return answers.astype(np.float32)
+    if answers.shape[-1] == 1:
+        return (answers > threshold(task.loss != LOGITS_CROSS_ENTROPY)).astype(np.uint8)
+    classes = answers.argmax(axis=-1)[..., None]
+    one_hot: npt.NDArray[Any] = classes == np.arange(answers.shape[-1])
+    return one_hot.astype(np.uint8)
+
+
 def _with_labels(source: LoadedModel, samples: Samples, report: Report) -> Samples:
     answers, probabilities = answers_of_source(source, samples, report), source.probabilities
     task = samples.task
     right = {
         name: chosen_classes(select_field(answers, name), bool(select_field(probabilities, name)))
         if one.is_classification
-        else select_field(answers, name).astype(np.float32)
+        else _right_answers(one, select_field(answers, name))
         for name, one in (task.parts or {"": task}).items()
     }
     if task.parts:

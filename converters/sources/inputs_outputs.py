@@ -136,10 +136,10 @@ def _config(layer: Any) -> dict[str, Any]:
 
 def _are_probabilities(scores: Array, last: Any) -> bool:
     """Whether scores of one output are probabilities; `last` is its layer, if it is known."""
-    if scores.ndim != 2:
+    if scores.ndim < 2:
         return False
-    if scores.shape[1] > 1:
-        sums = scores.sum(axis=1)
+    if scores.shape[-1] > 1:
+        sums = scores.sum(axis=-1)
         return bool((scores >= 0).all() and (np.abs(sums - 1) < _SUM_TOLERANCE).all())
     config = _config(last)
     if "activation" in config:

@@ -16,7 +16,8 @@ import tensorflow as tf
 
 from converters.data.dataset import Samples
 from converters.data.fields import to_keras_inputs
-from converters.data.task import Task
+from converters.data.task import SEGMENTATION, Task
+from converters.errors import ConversionError
 from converters.training.parallel import DeviceShare, distribute_dataset, share_batches
 from converters.training.teacher import Teacher
 
@@ -57,6 +58,11 @@ def batches(
         Dataset of float32 tensors: inputs (batch, *input shape) and targets (`Loss` states their
         shape). For several inputs or outputs the pair holds tuples of tensors.
     """
+    if data.task.kind == SEGMENTATION and (settings.flip or settings.shift):
+        raise ConversionError(
+            "augment moves pictures, and not the masks that belong to them",
+            'Write `augment = "none"`, or move both in your own data.',
+        )
     takes = [tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype) for tensor in model.inputs]
     tasks = list(data.task.parts.values()) or [data.task]
     learns = [

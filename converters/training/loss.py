@@ -11,7 +11,15 @@ import tensorflow as tf
 import tf_keras
 
 from converters.data.fields import select_field
-from converters.data.task import CLASSIFIER, HUBER, MAE, MSE, Task
+from converters.data.task import (
+    CLASSIFIER,
+    HUBER,
+    LOGITS_CROSS_ENTROPY,
+    MAE,
+    MSE,
+    SEGMENTATION,
+    Task,
+)
 from converters.data.user_function import user_function
 from converters.sources.inputs_outputs import Probabilities
 from converters.training.teacher import SMALLEST_PROBABILITY, Teacher
@@ -34,9 +42,13 @@ def select_trainable(
     """
     if task.parts:
         return _select_outputs(model, probabilities, task)
+    last = _logits_before(model, model.output)
+    if task.kind == SEGMENTATION:
+        if last is None:
+            return model, task.loss == LOGITS_CROSS_ENTROPY
+        return tf_keras.Model(model.inputs, last), True
     if not task.is_classification:
         return model, False
-    last = _logits_before(model, model.output)
     if last is not None:
         return tf_keras.Model(model.inputs, last), True
     return model, not probabilities
@@ -82,6 +94,8 @@ def distance_function(task: Task) -> Callable[[Any, Any], Any]:
     Raises:
         ConversionError: The user's own function cannot be imported.
     """
+    if task.kind == SEGMENTATION:
+        return place_cross_entropy(task.loss == LOGITS_CROSS_ENTROPY)
     function = user_function(task.loss, task.folder)
     if function is not None:
         loss = function.load()
@@ -93,6 +107,28 @@ def distance_function(task: Task) -> Callable[[Any, Any], Any]:
     }
     distance = distances[task.loss]
     return lambda right, answers: _mean_per_sample(distance(answers - right), tf.shape(answers)[0])
+
+
+def place_cross_entropy(from_logits: bool) -> Callable[[Any, Any], Any]:
+    """Make the function of the mean cross entropy over the places of each mask.
+
+    Args:
+        from_logits: Whether the answers are logits, not probabilities.
+
+    Returns:
+        Function of one-hot masks and answers, tensors (batch, ..., classes), to the loss of each
+        sample, float32, shape (batch,). Places without any class count nowhere.
+    """
+
+    def loss(right: Any, answers: Any) -> Any:
+        right = tf.cast(right, tf.float32)
+        if answers.shape[-1] == 1:
+            of_places = tf_keras.losses.binary_crossentropy(right, answers, from_logits)
+        else:
+            of_places = tf_keras.losses.categorical_crossentropy(right, answers, from_logits)
+        return _mean_per_sample(of_places, tf.shape(answers)[0])
+
+    return loss
 
 
 def _mean_per_sample(loss: Any, count: Any) -> Any:
@@ -129,6 +165,8 @@ class Loss(tf_keras.losses.Loss):  # type: ignore[misc]
         super().__init__(name="loss")
         self._from_logits, self._teacher, self._task = from_logits, teacher, task
         self._distance = None if task.is_classification else distance_function(task)
+        if task.kind == SEGMENTATION:
+            self._distance = place_cross_entropy(from_logits)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Loss of each sample, shape (batch,)."""

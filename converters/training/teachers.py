@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from converters.data.dataset import TRAIN, Samples
 from converters.data.fields import join_fields, select_field
-from converters.data.task import Task
+from converters.data.task import LOGITS_CROSS_ENTROPY, Task
 from converters.digest import sha256_of
 from converters.draft.draft import Materials
 from converters.errors import ConversionError
@@ -55,7 +55,8 @@ def make_teacher(step: TeacherStep, materials: Materials, student: Any) -> Teach
         several, probabilities = _predict_outputs(models, task)
         return Teacher(several, probabilities, step.temperature, step.alpha)
     if not task.is_classification:
-        return Teacher(_mean_predict(models), False, step.temperature, step.alpha)
+        predict = _mean_predict(models, task.loss == LOGITS_CROSS_ENTROPY)
+        return Teacher(predict, False, step.temperature, step.alpha)
     if len(models) == 1:
         (model,) = models
         return Teacher(model.predict, model.probabilities, step.temperature, step.alpha, features)
@@ -69,12 +70,22 @@ def describe_teachers(step: TeacherStep) -> dict[str, Any]:
     return {"teachers": teachers} if teachers else {}
 
 
-def _mean_predict(models: list[LoadedModel]) -> Any:
+def _mean_predict(models: list[LoadedModel], logits: bool = False) -> Any:
     def predict(batch: npt.NDArray[Any]) -> npt.NDArray[Any]:
         mean: npt.NDArray[Any] = np.mean([model.predict(batch) for model in models], axis=0)
-        return mean
+        return _probabilities_of(mean) if logits else mean
 
     return predict
+
+
+def _probabilities_of(logits: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Probabilities of each place of a mask, from logits of the shape (n, ..., classes)."""
+    if logits.shape[-1] == 1:
+        single: npt.NDArray[Any] = 1 / (1 + np.exp(-logits))
+        return single
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    shares: npt.NDArray[Any] = powers / powers.sum(axis=-1, keepdims=True)
+    return shares
 
 
 def _predict_outputs(models: list[LoadedModel], task: Task) -> tuple[Any, Probabilities]:

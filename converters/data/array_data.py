@@ -32,6 +32,7 @@ from converters.data.target_data import (
     splits_without_labels,
 )
 from converters.data.task import AUC, REGRESSION, SEGMENTATION, Task
+from converters.data.whole_number_arrays import check_whole_numbers
 from converters.errors import ConversionError
 from converters.progress import Progress, Report
 
@@ -324,23 +325,8 @@ def _inputs(
                 "Remove or correct these samples.",
             )
     if whole_numbers:
-        _check_whole_numbers(path, name, array, whole_numbers)
+        check_whole_numbers(path, name, array, whole_numbers)
     return array
-
-
-def _check_whole_numbers(path: Path, name: str, array: Array, dtype: str) -> None:
-    """Refuse numbers that an input of whole numbers cannot take as they are."""
-    limits = np.iinfo(dtype) if dtype != "bool" else None
-    low, high = (0, 1) if limits is None else (limits.min, limits.max)
-    wrong = (array < low) | (array > high)
-    if array.dtype.kind == "f":
-        wrong |= array != np.floor(array)
-    if wrong.any():
-        raise ConversionError(
-            f"{path}: {name} has the number {array[wrong].flat[0]}, the model takes {dtype}: whole "
-            f"numbers from {low} to {high}",
-            "Give the numbers that the model was trained on, such as the numbers of words.",
-        )
 
 
 def check_input_shape(

@@ -57,6 +57,9 @@ def batches(
     Returns:
         Dataset of float32 tensors: inputs (batch, *input shape) and targets (`Loss` states their
         shape). For several inputs or outputs the pair holds tuples of tensors.
+
+    Raises:
+        ConversionError: Pictures would be moved, and their masks not: the recipe must not augment.
     """
     if data.task.kind == SEGMENTATION and (settings.flip or settings.shift):
         raise ConversionError(

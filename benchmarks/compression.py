@@ -31,10 +31,11 @@ from converters.evidence.conversion import CONVERSION_NAME, Conversion, read_con
 from converters.process import convert
 from converters.progress import Progress
 from converters.request import ConversionRequest
+from targets.place import THIS_COMPUTER
 from targets.progress import no_progress
 from targets.provision import open_device
 from toolkit.measure.compare import interleave
-from toolkit.measure.host_latency import THIS_COMPUTER, measure_on
+from toolkit.measure.host_latency import measure_on
 from toolkit.measure.rows import one_process
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from targets.inventory import Target
+from targets.inventory import LOCAL, Target
+
+#: This computer, which every host has.
+THIS_COMPUTER = Target("this computer", LOCAL)
 
 _LOOPBACK = ("127.", "::1", "localhost")
 

@@ -129,6 +129,9 @@ class Conversion:
     accuracies are None, and there are drops for each output."""
     sandbox: str = ""
     """Limits of the process that converted, or reason for having none; "" in old files."""
+    source_weight_bytes: int | None = None
+    """Size of the original model's weights as they are computed with; None where that is not
+    known. The file may also hold what training needs."""
     recipe_file: str = ""
     """Name of the user's recipe file without its suffix; "" for a built-in recipe."""
     files: Mapping[str, str] = field(default_factory=dict)

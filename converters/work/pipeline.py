@@ -277,6 +277,11 @@ def _splits(dataset: Dataset, samples: Mapping[str, Samples]) -> tuple[Split, ..
     return tuple(Split(use, len(samples[use]), origins[use], _USES[use]) for use in sorted(samples))
 
 
+def _weight_bytes(source: LoadedModel) -> int | None:
+    variables = [] if source.function is None else source.function.graph.variables
+    return sum(v.dtype.size * v.shape.num_elements() for v in variables) or None
+
+
 def _evidence(
     request: ConversionRequest,
     result: RecipeResult,
@@ -295,6 +300,7 @@ def _evidence(
         source=str(request.model),
         source_sha256=source.sha256,
         source_bytes=source.size_bytes,
+        source_weight_bytes=_weight_bytes(source),
         data=str(request.data),
         data_sha256="",
         splits=(),

@@ -14,7 +14,7 @@ from toolkit.report import words
 from toolkit.report.conversion import describe_budget, describe_conversion
 from toolkit.report.exit_code import EXIT_REFUSED
 from toolkit.report.plan import describe_plans
-from toolkit.report.recipe_comparison import describe_recipe_comparison
+from toolkit.report.recipe_comparison import describe_recipe_comparison, notes_of_recipes
 
 if TYPE_CHECKING:
     from converters.request import ConversionRequest
@@ -92,8 +92,7 @@ def command(
 def _do(
     request: ConversionRequest, names: tuple[str, ...], latency_on: str | None, as_json: bool
 ) -> int:
-    from targets.place import place_of
-    from toolkit.measure.host_latency import THIS_COMPUTER
+    from targets.place import THIS_COMPUTER, place_of
     from toolkit.project import conversion_cache, find_target
 
     measures = find_target(latency_on) if latency_on else THIS_COMPUTER
@@ -109,8 +108,6 @@ def _do(
 
 def _convert(request: ConversionRequest, measures: Target, as_json: bool) -> int:
     from converters.process import convert, find_conversion
-    from toolkit.measure.host_latency import THIS_COMPUTER, measure_on
-    from toolkit.progress import forward
 
     conversion = find_conversion(request)
     if conversion is not None:
@@ -119,6 +116,10 @@ def _convert(request: ConversionRequest, measures: Target, as_json: bool) -> int
             "nothing is repeated"
         )
     else:
+        from targets.place import THIS_COMPUTER
+        from toolkit.measure.host_latency import measure_on  # a runtime and NumPy, for 0.2 s
+        from toolkit.progress import forward
+
         _note_replaced(request.out)
         with output.progress() as show:
             conversion = convert(
@@ -171,7 +172,8 @@ def _compare(
 ) -> int:
     from converters.comparison.compare import compare_recipes
     from converters.comparison.comparison_file import plain_comparison, write_comparison
-    from toolkit.measure.host_latency import THIS_COMPUTER, measure_on
+    from targets.place import THIS_COMPUTER
+    from toolkit.measure.host_latency import measure_on
     from toolkit.progress import forward
 
     with output.progress() as show:
@@ -185,10 +187,8 @@ def _compare(
         )
     path = write_comparison(comparison, request.out)
     plain = plain_comparison(comparison)
-    for note in dict.fromkeys(note for row in plain["rows"] for note in row["notes"]):
+    for note in (*notes_of_recipes(plain), *comparison.reasons):
         output.warn(note)
-    for reason in comparison.reasons:
-        output.warn(reason)
     if as_json:
         output.print_json(plain)
     else:

@@ -147,12 +147,16 @@ def _exit_code(outcome: Outcome) -> int:
 
 
 def _warn(files: ConvertedRecipes) -> None:
-    conversions = [*files.conversions, files.over_budget]
-    notes = [note for one in conversions if one is not None for note in one.warnings]
-    if files.over_budget is not None and files.over_budget.budget is not None:
-        notes += files.over_budget.budget.reasons
+    from converters.comparison.comparison_file import plain_comparison
+    from toolkit.report.recipe_comparison import notes_of_recipes
+
     if files.comparison is not None:
-        notes += files.comparison.reasons
+        notes = [*notes_of_recipes(plain_comparison(files.comparison)), *files.comparison.reasons]
+    else:
+        conversions = [*files.conversions, files.over_budget]
+        notes = [note for one in conversions if one is not None for note in one.warnings]
+        if files.over_budget is not None and files.over_budget.budget is not None:
+            notes += files.over_budget.budget.reasons
     for note in dict.fromkeys(notes):
         output.warn(note)
 

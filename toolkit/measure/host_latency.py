@@ -14,8 +14,9 @@ from device_agent.contract.codes import CHILD_DIED, CHILD_TIMEOUT, MODEL_REFUSED
 from device_agent.contract.facts import Facts
 from targets.agent_client import AgentError
 from targets.device import Device
-from targets.inventory import LOCAL, Target
+from targets.inventory import Target
 from targets.jobs import BoardRun
+from targets.place import THIS_COMPUTER
 from targets.progress import OnProgress, no_progress
 from targets.staged_file import StagedFile
 from toolkit.admission import admit
@@ -28,9 +29,6 @@ from toolkit.measure.rows import one_process
 
 #: One process of one file: short, as a conversion has many files measured, and a search often.
 PROCESS_S = 0.2
-
-#: This computer, which every host has.
-THIS_COMPUTER = Target("this computer", LOCAL)
 
 #: Codes by which the agent refuses one file; all other codes concern every file.
 _CODES_OF_A_FILE = (MODEL_REFUSED, CHILD_DIED, CHILD_TIMEOUT)

@@ -39,7 +39,7 @@ def describe_conversion(conversion: Conversion) -> list[Block]:
     """Return the figures of a conversion for a person."""
     rows = [
         *judgement_rows(conversion),
-        ["size", words.size(conversion.source_bytes), words.size(conversion.model_bytes)],
+        ["size", _given_size(conversion), words.size(conversion.model_bytes)],
     ]
     cost = conversion.cost
     if cost is not None:
@@ -51,6 +51,10 @@ def describe_conversion(conversion: Conversion) -> list[Block]:
         ]
     title = f"{words.path(conversion.model)} by {conversion.recipe_label}"
     return [Table(title, ["", "given", "the file"], rows)]
+
+
+def _given_size(conversion: Conversion) -> str:
+    return words.model_size(conversion.source_bytes, conversion.source_weight_bytes)
 
 
 def describe_budget(conversion: Conversion) -> list[Block]:

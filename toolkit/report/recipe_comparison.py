@@ -53,6 +53,10 @@ def describe_recipe_comparison(plain: dict[str, Any], path: Path) -> list[Block]
         title = f"Latency on {plain['measured_on']}, one thread; ratio to float32"
         cells = [_latency_cells(row) for row in rows[1:]]
         blocks.append(Table(title, _LATENCY_HEADS, cells, _LATENCY_DETAILS))
+    original = rows[0]
+    if original["weight_bytes"] is not None:
+        given = words.model_size(original["file_bytes"], original["weight_bytes"])
+        blocks.append(f"original: {given}")
     blocks += [f"no {row['name']}: {row['refused']}" for row in plain["rows"] if row["refused"]]
     if plain["chosen"]:
         blocks.append(f"chosen: {plain['chosen']} ({path.parent / plain['chosen']})")
@@ -62,6 +66,25 @@ def describe_recipe_comparison(plain: dict[str, Any], path: Path) -> list[Block]
         verdict = "held, at most" if plain["held"] else "not held, more than"
         blocks.append(f"--max-drop: {verdict} {plain['max_drop']:.2%} lost on the test samples")
     return [*blocks, f"written: {path}"]
+
+
+def notes_of_recipes(plain: dict[str, Any]) -> list[str]:
+    """Return the notes of all rows, each once; a note of some rows only begins with their names.
+
+    Args:
+        plain: Contents of comparison.json.
+    """
+    rows = [row for row in plain["rows"][1:] if not row["refused"]]
+    names: dict[str, list[str]] = {}
+    for row in rows:
+        for note in dict.fromkeys(row["notes"]):
+            names.setdefault(note, []).append(row["name"])
+    return [
+        note
+        if len(of_note) == len(rows) or note.startswith(of_note[0])
+        else f"{', '.join(of_note)}: {note}"
+        for note, of_note in names.items()
+    ]
 
 
 def judgement_table(plain: dict[str, Any]) -> Table:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+#: A file of fewer bytes for each byte of weights is compared as it is; Keras keeps the state of the
+#: optimizer in it, of Adam two numbers for each weight.
+_MOSTLY_WEIGHTS = 1.5
+
 
 def path(location: Path) -> str:
     """Write a path as a person would type it in the current folder."""
@@ -38,3 +42,15 @@ def duration(microseconds: float) -> str:
         return f"{microseconds / 1000:.3g} ms"
     seconds = microseconds / 1e6
     return f"{seconds:.3g} s" if seconds < 120 else f"{seconds / 60:.3g} min"
+
+
+def model_size(file_bytes: int, weight_bytes: int | None) -> str:
+    """Write the size of a given model: its weights first, if the file holds much besides them.
+
+    Args:
+        file_bytes: Size of the file.
+        weight_bytes: Size of its weights; `None` where it is not known.
+    """
+    if weight_bytes is None or file_bytes < _MOSTLY_WEIGHTS * weight_bytes:
+        return size(file_bytes)
+    return f"{size(weight_bytes)} of weights (file {size(file_bytes)})"

@@ -38,12 +38,12 @@ class Address:
 
 
 def parse_address(text: str) -> Address:
-    """Read `[USER@]HOST[:PORT]`; an IPv6 host stands in brackets.
+    """Read `[USER@]HOST[:PORT]`, also after `ssh://`; an IPv6 host stands in brackets.
 
     Raises:
         AddressError: The text is no address; the user corrects it.
     """
-    match = _ADDRESS.match(text)
+    match = _ADDRESS.match(text.removeprefix("ssh://"))
     port = int(match["port"]) if match and match["port"] else None
     if not match or (port is not None and not 0 < port < 65536):
         raise AddressError(
@@ -64,7 +64,7 @@ def parse_jump(text: str) -> tuple[Address, ...]:
     if text.strip().lower() == NO_JUMP:
         return ()
     try:
-        parts = [part.strip().removeprefix("ssh://") for part in text.split(",")]
+        parts = [part.strip() for part in text.split(",")]
         return tuple(parse_address(part) for part in parts)
     except AddressError as error:
         raise AddressError(

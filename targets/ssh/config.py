@@ -134,7 +134,7 @@ def _settings(reader: _Reader) -> HostSettings:
         "h": host,
         "n": reader.host,
         "k": values.get("hostkeyalias", reader.host),
-        "p": port or "22",
+        "p": str(_port_of(port)) if port else "22",
         "r": values.get("user") or _user_name(),
         "u": _user_name(),
         "d": str(expand_home(Path("~"))),
@@ -152,7 +152,7 @@ def _settings(reader: _Reader) -> HostSettings:
     return HostSettings(
         host=host,
         user=values.get("user"),
-        port=int(port) if port else None,
+        port=_port_of(port) if port else None,
         identities=tuple(
             expand_path(name, tokens) for name in reader.identities if name.lower() != "none"
         ),
@@ -325,8 +325,18 @@ def _included(patterns: list[str], folder: Path) -> list[Path]:
     return [path for path in paths if not path.is_dir()]
 
 
+def _port_of(text: str) -> int:
+    """Return the number of a port, or of a service of /etc/services; 0 where it is neither."""
+    if re.match(r"[0-9]{1,5}\Z", text):
+        return int(text)
+    try:
+        return socket.getservbyname(text, "tcp")
+    except (OSError, ValueError):
+        return 0
+
+
 def _check_value(key: str, value: str, where: str) -> None:
-    if key == "port" and not (re.match(r"[0-9]{1,5}\Z", value) and 0 < int(value) < 65536):
+    if key == "port" and not 0 < _port_of(value) < 65536:
         raise SshConfigError(f"{where}: Port must be 1 to 65535, found {value!r}", _HINT)
     if key == "connecttimeout" and value.lower() != "none" and seconds_of(value) is None:
         raise SshConfigError(

@@ -371,7 +371,7 @@ def test_an_address(text: str, address: Address) -> None:
         "pi:secret@board",
         "pi@board\n",
         "pi@board:\u0662\u0662",
-        "ssh://pi@board",
+        "http://pi@board",
     ],
 )
 def test_what_is_no_address_says_how_one_looks(text: str) -> None:

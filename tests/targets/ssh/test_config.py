@@ -49,6 +49,7 @@ CONFIGS = [
     "ProxyCommand nc %h %p\nProxyJump late\n",
     "Match final\n  HostName late\n  Port 31\nMatch all\n  IdentitiesOnly true\n",
     "Host pi4\n  User CORP\\jane\n  HostName 'pi.example.org'\n  Port 2200 # here\n",
+    "Port ssh\n",
     "Include / ~nobody-here/x ~/.ssh/more\n",
     "Host p[i]4\n  Port 1\nHost pi4,other\n  Port 2\nHost other pi4 !pi4\n  Port 3\n",
     "# of Windows\r\nHost pi4\r\n  Port 32\r\n",

@@ -1,13 +1,24 @@
 """How well a conversion does, in the tables that people read."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from converters.evidence.conversion import Conversion
+from converters.judge.budget import Budget
 from converters.judge.metric import MetricFigures
 from converters.judge.paired import Drop
 from converters.judge.score import Accuracy
-from toolkit.report.conversion import judgement_rows, plain_judgement
-from toolkit.report.recipe_comparison import judgement_table
+from toolkit.report import words
+from toolkit.report.conversion import (
+    describe_budget,
+    describe_conversion,
+    judgement_rows,
+    plain_judgement,
+)
+from toolkit.report.recipe_comparison import judgement_table, notes_of_recipes
+from toolkit.report.tables import Table
 
 FIGURES = MetricFigures("regression", "mae", False, 0.5, 0.52, 200, ())
 GREW = Drop("test", 200, 120, 80, (0.01, 0.07), "mae", 0.5, 0.52, False)
@@ -67,3 +78,37 @@ def test_a_comparison_by_a_metric_has_columns_of_its_own() -> None:
 def test_a_drop_of_an_error_is_a_share_of_it() -> None:
     assert round(GREW.fraction, 9) == 0.04
     assert round(LOST.fraction, 9) == 0.01
+
+
+@pytest.mark.parametrize(("held", "verdict"), [(True, "held, at most"), (False, "not held, more")])
+def test_a_budget_is_said_to_be_held_or_not(held: bool, verdict: str) -> None:
+    judged = conversion((Accuracy(190, 200), Accuracy(188, 200)), None, LOST)
+    blocks = describe_budget(replace(judged, budget=Budget(0.01, "test", held, ())))
+    assert str(blocks[0]).startswith(f"--max-drop: {verdict}")
+
+
+def test_a_recipe_of_the_user_is_reported_under_its_own_name() -> None:
+    own = replace(conversion(None, FIGURES, GREW), recipe_file="r5")
+    (table,) = describe_conversion(own)
+    assert isinstance(table, Table)
+    assert table.title == "model.tflite by r5 (ptq_w8a8)"
+
+
+def test_the_state_of_an_optimizer_is_not_compared_with() -> None:
+    assert words.model_size(280_000, 77_000) == "75.2 KiB of weights (file 273.4 KiB)"
+    assert words.model_size(80_000, 77_000) == "78.1 KiB"
+    assert words.model_size(80_000, None) == "78.1 KiB"
+
+
+def test_a_note_of_some_rows_says_whose_it_is() -> None:
+    rows = [
+        {"name": "original", "refused": "", "notes": []},
+        {"name": "a", "refused": "", "notes": ["few samples", "68% of the MACs are left"]},
+        {"name": "b", "refused": "", "notes": ["few samples", "b is not faster than a"]},
+        {"name": "c", "refused": "no block", "notes": []},
+    ]
+    assert notes_of_recipes({"rows": rows}) == [
+        "few samples",
+        "a: 68% of the MACs are left",
+        "b is not faster than a",
+    ]

@@ -25,6 +25,8 @@ CALIBRATION = "calibration"
 VALIDATION = "validation"
 #: Part of the samples that the model learns from, on which its accuracy is judged.
 JUDGED_TRAIN = "judged train"
+#: Use of training samples whose outputs are compared with a board's, beside too few test samples.
+COMPARED = "compared"
 
 #: Smallest number of training samples: fewer can neither set ranges nor train anything.
 MIN_TRAIN_SAMPLES = 10

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ Array = npt.NDArray[Any]
 MAX_SAMPLES = 1_000
 MAX_BYTES = 64 * 2**20
 
-_INPUT_PREFIX = "input/"
+_INPUT_PREFIX, _MORE_PREFIX = "input/", "more/"
 #: Keys for several outputs: their number, and labels and threshold of each classifier.
 _SEVERAL, _LABELS_PREFIX, _THRESHOLD_PREFIX = "several outputs", "labels/", "threshold/"
 _OWN_LABELS = "own_labels"
@@ -58,6 +58,9 @@ class Golden:
     output."""
     own_labels: bool = False
     """Whether labels are what the original model answers: the data had none."""
+    more_inputs: dict[str, Array] = field(default_factory=dict)
+    """Tensor name to array of shape (k, ...): inputs of training samples, without labels, for the
+    comparison of outputs where there are few held-out samples; empty where there are enough."""
 
 
 def sample_count(available: int, sample_bytes: int) -> int:
@@ -72,6 +75,7 @@ def write_golden(path: Path, golden: Golden) -> None:
         HostDiskError: The disk is full or read-only.
     """
     arrays: dict[str, Array] = {_INPUT_PREFIX + name: x for name, x in golden.inputs.items()}
+    arrays |= {_MORE_PREFIX + name: x for name, x in golden.more_inputs.items()}
     arrays["model_sha256"] = np.array(golden.model_sha256)
     if golden.labels is not None:
         arrays["labels"] = golden.labels
@@ -117,11 +121,14 @@ def read_golden(path: Path) -> Golden:
 
 
 def _golden(arrays: Any) -> Golden:
-    inputs = {
-        name.removeprefix(_INPUT_PREFIX): array_of(arrays, name)
-        for name in arrays.files
-        if name.startswith(_INPUT_PREFIX)
-    }
+    inputs, more_inputs = (
+        {
+            name.removeprefix(prefix): array_of(arrays, name)
+            for name in arrays.files
+            if name.startswith(prefix)
+        }
+        for prefix in (_INPUT_PREFIX, _MORE_PREFIX)
+    )
     labels = array_of(arrays, "labels") if "labels" in arrays.files else None
     golden = Golden(
         str(arrays["model_sha256"]),
@@ -130,6 +137,7 @@ def _golden(arrays: Any) -> Golden:
         float(arrays["threshold"]) if "threshold" in arrays.files else None,
         _outputs(arrays) if _SEVERAL in arrays.files else None,
         _OWN_LABELS in arrays.files,
+        more_inputs,
     )
     counts = {len(array) for array in inputs.values()}
     rights = [labels, *(right.labels for right in (golden.outputs or {}).values())]
@@ -139,8 +147,12 @@ def _golden(arrays: Any) -> Golden:
         counts.add(len(array))
     if len(counts) > 1:
         raise ValueError(f"arrays of {', '.join(map(str, sorted(counts)))} samples")
-    if any(array.dtype.kind not in "biufc" for array in inputs.values()):
+    if any(array.dtype.kind not in "biufc" for array in (*inputs.values(), *more_inputs.values())):
         raise ValueError("inputs that are no numbers")
+    if more_inputs and (
+        set(more_inputs) != set(inputs) or len({len(array) for array in more_inputs.values()}) > 1
+    ):
+        raise ValueError("inputs of training samples that do not fit the others")
     return golden
 
 

@@ -13,14 +13,21 @@ from converters.model_file import ModelFile
 from converters.sources.loaded_model import LoadedModel
 from converters.tflite.quantization import quantize_inputs
 
+#: Fewest inputs that settle whether the outputs of two kinds of kernels agree.
+LEAST_COMPARED = 500
 
-def golden_inputs(source: LoadedModel, model: ModelFile, test: Samples, seed: int) -> Golden:
+
+def golden_inputs(
+    source: LoadedModel, model: ModelFile, test: Samples, compared: Samples | None, seed: int
+) -> Golden:
     """Choose held-out samples and quantize them for a file, for a comparison on a board.
 
     Args:
         source: The original model, which knows what its outputs mean.
         model: The file.
         test: Held-out samples.
+        compared: Training samples whose outputs are compared, too; None where there are enough
+            held-out ones.
         seed: Seed of the choice.
     """
     sample_bytes = sum(
@@ -28,6 +35,10 @@ def golden_inputs(source: LoadedModel, model: ModelFile, test: Samples, seed: in
     )
     rows = balanced_choice(test.labels, sample_count(len(test), sample_bytes), seed)
     inputs = quantize_inputs(model.inputs, test.batch(rows))
+    count = max(0, sample_count(LEAST_COMPARED, sample_bytes) - len(rows))
+    more_inputs = {}
+    if compared is not None and count:
+        more_inputs = quantize_inputs(model.inputs, compared.batch(slice(count)))
     right: dict[str, Right] = {}
     for name, samples in test.by_output().items():
         shape = next(end.shape for end in source.outputs if name in ("", end.name))
@@ -37,6 +48,6 @@ def golden_inputs(source: LoadedModel, model: ModelFile, test: Samples, seed: in
         if samples.task.is_classification:
             right[name] = Right(samples.labels[rows], decides)
     if test.task.parts:
-        return Golden(model.sha256, inputs, None, None, right)
+        return Golden(model.sha256, inputs, None, None, right, more_inputs=more_inputs)
     alone = right.get("", Right(None))
-    return Golden(model.sha256, inputs, alone.labels, alone.threshold)
+    return Golden(model.sha256, inputs, alone.labels, alone.threshold, more_inputs=more_inputs)

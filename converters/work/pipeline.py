@@ -16,6 +16,7 @@ from converters.data.data_source import open_dataset
 from converters.data.data_warnings import data_warnings
 from converters.data.dataset import (
     CALIBRATION,
+    COMPARED,
     JUDGED_TRAIN,
     TEST,
     TRAIN,
@@ -37,7 +38,7 @@ from converters.evidence.conversion import (
     write_conversion,
 )
 from converters.evidence.golden import write_golden
-from converters.evidence.golden_inputs import golden_inputs
+from converters.evidence.golden_inputs import LEAST_COMPARED, golden_inputs
 from converters.evidence.model_card import card_of_conversion
 from converters.evidence.model_toml import write_model_toml
 from converters.judge.budget import judge_budget
@@ -106,7 +107,8 @@ def _convert(
     source = open_model(request, recipe.wish, report)
     dataset = open_data(request, recipe, source, report)
     selections = select_samples(dataset, recipe, request)
-    read = dataset.read(selections, report)
+    read = dataset.read({**selections, **_compared(dataset, request.seed)}, report)
+    compared = read.pop(COMPARED, None)
     samples = with_own_answers(source, source.form(recipe.wish), dataset, read, report)
     data_sha256 = dataset.content_sha256 or sha256_of(request.data)
     keys = StepKeys(
@@ -125,7 +127,7 @@ def _convert(
     model = maker.model_file()
     judgement = judge_file(source, model, samples, report)
     rounding = input_rounding_drop(source, model, samples[TEST])
-    golden = golden_inputs(source, model, samples[TEST], request.seed)
+    golden = golden_inputs(source, model, samples[TEST], compared, request.seed)
     write_golden(work / GOLDEN_NAME, replace(golden, own_labels=TEST in dataset.unlabelled))
     if request.keep_keras and result.keras is not None:
         durable.write(work / KERAS_NAME, result.keras)
@@ -267,6 +269,16 @@ def select_samples(
     if request.judge_all:
         selections[JUDGED_TRAIN] = Selection(TRAIN, parts.judged)
     return selections
+
+
+def _compared(dataset: Dataset, seed: int) -> dict[str, Selection]:
+    """Training samples whose outputs are compared with a board's, beside few test samples."""
+    missing = LEAST_COMPARED - len(dataset.labels[TEST])
+    available = len(dataset.labels[TRAIN])
+    if missing <= 0 or not available:
+        return {}
+    rows = np.random.default_rng(seed).permutation(available)[:missing]
+    return {COMPARED: Selection(TRAIN, np.sort(rows))}
 
 
 def _splits(dataset: Dataset, samples: Mapping[str, Samples]) -> tuple[Split, ...]:

@@ -39,7 +39,10 @@ def compare_golden(
         reason names the output.
     """
     parity = _compare(host, board, model, golden)
-    return replace(parity, own_labels=golden is not None and golden.own_labels)
+    if golden is None:
+        return parity
+    training = max((len(values) for values in golden.more_inputs.values()), default=0)
+    return replace(parity, own_labels=golden.own_labels, training_samples=training)
 
 
 def _compare(

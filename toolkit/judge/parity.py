@@ -65,6 +65,8 @@ class Parity:
     """Whether the outputs are numbers rather than scores that decide for a class."""
     own_labels: bool = False
     """Whether the accuracies are shares of the original model's own answers: the data had none."""
+    training_samples: int = 0
+    """Number of the samples that are training samples, whose outputs alone are compared."""
 
 
 def compare_outputs(
@@ -80,7 +82,7 @@ def compare_outputs(
     Args:
         host: Kernels that computed on the host, and their outputs by name, `(samples, ...)`.
         board: Kernels that computed on the board, and their outputs by name, `(samples, ...)`.
-        labels: The right class of each sample, `(samples,)`, where it is known.
+        labels: The right class of each of the first samples, `(k,)`, where it is known.
         real_inputs: Whether the inputs were real ones.
         threshold: Value above which a single output decides for class 1, in the steps of the
             output's own type; the middle of the type's range (0.5 of a float) where it is `None`.
@@ -98,7 +100,7 @@ def compare_outputs(
     agreement = 1 - beyond if numbers else float(np.mean(classes == board_classes))
     accuracies, interval = None, None
     if labels is not None:
-        right, board_right = classes == labels, board_classes == labels
+        right, board_right = (of[: len(labels)] == labels for of in (classes, board_classes))
         accuracies = (float(np.mean(right)), float(np.mean(board_right)))
         interval = paired_interval(right, board_right)
     other_class = _class_difference(host[0], board[0])

@@ -72,6 +72,9 @@ def check_outputs(
     golden, reset = golden_beside(model), reset_before_samples(model, card_of_comparison(model))
     if golden is not None:
         inputs = golden.inputs
+        if golden.more_inputs:
+            more = golden.more_inputs
+            inputs = {name: np.concatenate([of, more[name]]) for name, of in inputs.items()}
         on_host = model_format.run(model.path, inputs, _report_host(on_progress), reset=reset)
         board, on_board_outputs = device.jobs.infer(
             on_board,

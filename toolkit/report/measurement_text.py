@@ -61,7 +61,7 @@ def describe_measurement(measurement: Measurement) -> list[Block]:
     blocks += describe_details(best, measurement.staged.size_bytes, _host_phases(measurement))
     if measurement.op_times is not None:
         blocks += describe_op_times(measurement.op_times)
-    blocks += _parity_lines(measurement.parity)
+    blocks += describe_parity(measurement.parity)
     blocks += [f"    {line}" for line in _STATES.get(measurement.state, ())]
     if measurement.accuracy is not None:
         blocks += describe_accuracy(measurement.accuracy)
@@ -284,11 +284,14 @@ def _energy_line(energy: Energy | None) -> str:
     )
 
 
-def _parity_lines(parity: Parity) -> list[str]:
-    """How a board's outputs compare with the host's."""
+def describe_parity(parity: Parity) -> list[str]:
+    """Return how a board's outputs compare with the host's."""
     if not parity.samples:
         return [f"outputs {parity.verdict}: {parity.reason}"]
     kind = "held-out" if parity.real_inputs else "random"
+    if parity.training_samples:
+        held_out = parity.samples - parity.training_samples
+        kind = f"real ({held_out} held-out, {parity.training_samples} training)"
     inputs = "input" if parity.samples == 1 else "inputs"
     lines = [
         f"outputs {parity.verdict} over {parity.samples} {kind} {inputs}: {parity.reason}",

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from converters.errors import ConversionError
+from converters.evidence.conversion import Conversion
 from converters.evidence.golden import MAX_BYTES, Golden, read_golden, sample_count, write_golden
 
 
@@ -28,6 +29,24 @@ def test_what_was_written_is_read_again(tmp_path: Path, labels: np.ndarray | Non
 )
 def test_a_golden_file_stays_small(available: int, sample_bytes: int, count: int) -> None:
     assert sample_count(available, sample_bytes) == count
+
+
+def test_inputs_of_training_samples_are_apart_from_the_held_out_ones(tmp_path: Path) -> None:
+    path, held_out, more = tmp_path / "golden.npz", np.zeros((2, 3)), np.ones((5, 3))
+    write_golden(path, Golden("ab", {"x": held_out}, np.array([1, 2]), more_inputs={"x": more}))
+    golden = read_golden(path)
+    assert golden.inputs["x"].shape == (2, 3)
+    np.testing.assert_array_equal(golden.more_inputs["x"], more)
+    write_golden(path, Golden("ab", {"x": held_out}, None, more_inputs={"y": more}))
+    with pytest.raises(ConversionError, match="do not fit the others"):
+        read_golden(path)
+
+
+def test_few_held_out_samples_are_joined_by_training_samples(digits_ptq: Conversion) -> None:
+    assert digits_ptq.golden is not None
+    golden = read_golden(digits_ptq.golden)
+    assert {len(values) for values in golden.inputs.values()} == {359}
+    assert {len(values) for values in golden.more_inputs.values()} == {141}
 
 
 def test_pickles_are_never_loaded(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """When a board computes what the host computes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from toolkit.judge.parity import (
     Parity,
     compare_outputs,
 )
+from toolkit.report.measurement_text import describe_parity
 
 HOST = KernelClass("x86_64", "ai-edge-litert", "2.3.0")
 ARM = KernelClass("aarch64", "ai-edge-litert", "2.3.0")
@@ -177,3 +180,21 @@ def test_every_part_of_a_large_output_is_compared(monkeypatch: pytest.MonkeyPatc
         parity = compare_outputs((HOST, {"y": host}), (HOST, {"y": board}), None, False)
         assert parity.largest_difference == 7
         assert parity.beyond_one == 2 / len(host)
+
+
+def test_outputs_of_training_samples_count_without_labels() -> None:
+    values = outputs(600)
+    board = values.copy()
+    board[:, 0] -= 1
+    labels = values[:397].argmax(axis=1)
+    parity = compared(values, board, ARM, labels=labels)
+    assert (parity.verdict, parity.samples, parity.host_accuracy) == (AGREES, 600, 1.0)
+    # The held-out samples alone settle nothing.
+    assert compared(values[:397], board[:397], ARM, labels=labels).verdict == INCONCLUSIVE
+
+
+def test_the_report_says_how_many_samples_are_of_the_training() -> None:
+    values = outputs(600)
+    parity = replace(compared(values, values, ARM), training_samples=203)
+    (line, *_) = describe_parity(parity)
+    assert line.startswith("outputs EQUAL over 600 real (397 held-out, 203 training) inputs: ")

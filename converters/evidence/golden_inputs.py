@@ -18,7 +18,7 @@ LEAST_COMPARED = 500
 
 
 def golden_inputs(
-    source: LoadedModel, model: ModelFile, test: Samples, compared: Samples | None, seed: int
+    source: LoadedModel, model: ModelFile, test: Samples, train: Samples | None, seed: int
 ) -> Golden:
     """Choose held-out samples and quantize them for a file, for a comparison on a board.
 
@@ -26,7 +26,7 @@ def golden_inputs(
         source: The original model, which knows what its outputs mean.
         model: The file.
         test: Held-out samples.
-        compared: Training samples whose outputs are compared, too; None where there are enough
+        train: Training samples whose outputs are compared, too; None where there are enough
             held-out ones.
         seed: Seed of the choice.
     """
@@ -37,8 +37,8 @@ def golden_inputs(
     inputs = quantize_inputs(model.inputs, test.batch(rows))
     count = max(0, sample_count(LEAST_COMPARED, sample_bytes) - len(rows))
     more_inputs = {}
-    if compared is not None and count:
-        more_inputs = quantize_inputs(model.inputs, compared.batch(slice(count)))
+    if train is not None and count:
+        more_inputs = quantize_inputs(model.inputs, train.batch(slice(count)))
     right: dict[str, Right] = {}
     for name, samples in test.by_output().items():
         shape = next(end.shape for end in source.outputs if name in ("", end.name))

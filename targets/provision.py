@@ -178,10 +178,10 @@ def _upload(transport: Transport, probe: Probe, archive: AgentArchive, target: T
     result = transport.run("sh -c " + shlex.quote(script), archive.content, UPLOAD_TIMEOUT_S)
     if result.exit_code != 0:
         message = result.stderr.decode("utf-8", "replace").strip()
-        raise BoardDiskError(
-            f"{target.name} did not take the agent: {message}",
-            "Free some space on the board, or name another folder as `root` in kedge.toml.",
-        )
+        hint = "Free some space on the board, or name another folder as `root` in kedge.toml."
+        if "size limit" in message:  # words of the shell for SIGXFSZ
+            hint = "Raise the login's limit on the size of a file (`ulimit -f` shows it)."
+        raise BoardDiskError(f"{target.name} did not take the agent: {message}", hint)
 
 
 def _start(transport: Transport, probe: Probe, target: Target, stack: ExitStack) -> Device:

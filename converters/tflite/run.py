@@ -132,8 +132,13 @@ def _open_inside(content: bytes) -> Any:
 
 
 def _load(path: Path, threads: int) -> Any:
+    file: dict[str, Any] = {"model_path": str(path)}
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:  # the runtime takes no other names of files
+        file = {"model_content": path.read_bytes()}
     with _quiet_stderr():
-        interpreter = Interpreter(model_path=str(path), num_threads=threads)
+        interpreter = Interpreter(**file, num_threads=threads)
         interpreter.allocate_tensors()
     return interpreter
 

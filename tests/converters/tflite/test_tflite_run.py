@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -67,6 +68,14 @@ def test_samples_end_when_the_time_is_up(tmp_path: Path) -> None:
     for run in (run_model, run_isolated):
         assert len(run(path, {"image0": values})["same0"]) == 5
         assert np.array_equal(run(path, {"image0": values}, most_s=0)["same0"], values[:1])
+
+
+def test_a_name_that_is_no_utf_8_is_a_name(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/mod\xe9l.tflite"))
+    path.write_bytes(pictures_model([[3, 2]]))
+    values = np.arange(6, dtype=np.float32).reshape(1, 3, 2)
+    for run in (run_model, run_isolated):
+        assert np.array_equal(run(path, {"image0": values})["same0"], values)
 
 
 def test_a_process_that_answers_nothing_is_ended(

@@ -77,8 +77,9 @@ def read_record(kind: Type[R], plain: Any) -> R:
     }
     try:
         return kind(**values)
-    except TypeError as error:  # a field is absent
-        raise RecordError("{}: {}".format(kind.__name__, error)) from error
+    except TypeError as error:
+        absent = ", ".join(name for name in _hints[kind] if name not in values)
+        raise RecordError("{}: absent are {}".format(kind.__name__, absent)) from error
 
 
 def read_value(hint: Any, value: Any, where: str) -> Any:

@@ -17,6 +17,7 @@ from targets.inventory import Target
 from targets.ssh import connection
 from targets.ssh.transport import SshTransport, connect_ssh
 from targets.transport import UnreachableError
+from tests.accounts import Account, dropbear
 from tests.targets.loopback import listening, start_own_sshd, target_at
 from toolkit.demo.sshd import LoopbackSshd
 
@@ -157,4 +158,14 @@ def test_a_link_that_comes_back_goes_on(line: Line, server: LoopbackSshd) -> Non
 
 def test_a_quiet_command_is_no_silent_link(line: Line, server: LoopbackSshd) -> None:
     with connect_ssh(target_over(line, server)) as transport:
+        assert transport.run(f"sleep {2 * SILENCE_S}; echo on", b"", 60).stdout == b"on\n"
+
+
+def test_dropbear_gives_a_sign_of_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "SILENCE_S", SILENCE_S)
+    monkeypatch.setattr(connection, "KEEPALIVE_S", 0.3)
+    with (
+        dropbear(tmp_path / "dropbear", Account(tmp_path / "board")) as target,
+        connect_ssh(target) as transport,
+    ):
         assert transport.run(f"sleep {2 * SILENCE_S}; echo on", b"", 60).stdout == b"on\n"

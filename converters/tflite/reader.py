@@ -61,6 +61,10 @@ class TFLiteFile(ModelFile):
     """Version of the .tflite format; 3 everywhere today."""
     subgraphs: int
     """Number of subgraphs."""
+    signatures: tuple[str, ...]
+    """Names of its signatures."""
+    metadata: tuple[str, ...]
+    """Names of what its maker added, such as labels."""
     recorded_min_runtime: str | None
     """The TFLite runtime that its maker says it needs, or None."""
 
@@ -158,6 +162,14 @@ class _Parser:
             inputs=self._specs(graphs[0].Inputs, graphs[0].InputsLength(), tensors[0]),
             outputs=self._specs(graphs[0].Outputs, graphs[0].OutputsLength(), tensors[0]),
             subgraphs=len(graphs),
+            signatures=tuple(
+                self._text(model.SignatureDefs(i).SignatureKey())
+                for i in self._span(model.SignatureDefsLength(), "signatures")
+            ),
+            metadata=tuple(
+                self._text(model.Metadata(i).Name())
+                for i in self._span(model.MetadataLength(), "metadata")
+            ),
             recorded_min_runtime=self._min_runtime(model, buffers),
             edgetpu=any(op.custom and op.name == EDGETPU_OP for op in operators),
             reset=reset_of(model),

@@ -55,7 +55,26 @@ def command(file: Path, as_json: bool) -> None:
             f"needs a delegate or a runtime that brings {', '.join(foreign)}: no TFLite runtime "
             "wheel contains it"
         )
+    for line in _parts(asdict(model)):
+        output.say(line)
     _show(model)
+
+
+def _parts(plain: dict[str, Any]) -> list[str]:
+    """Return what a file has besides operators and tensors, and what it lacks."""
+    lines = [f"has no {side}: kedge cannot measure it" for side in ("inputs", "outputs")
+             if not plain[side]]  # fmt: skip
+    if plain.get("subgraphs", 1) > 1:
+        lines.append(f"subgraphs: {plain['subgraphs']}; kedge runs the first, and those it runs")
+    for what in ("signatures", "metadata"):
+        if plain.get(what):
+            lines.append(f"{what}: {', '.join(_end_of(name) for name in plain[what])}")
+    if plain["reset"] != "keep":
+        lines.append(
+            "keeps a state from one inference to the next (streaming = true in model.toml keeps it "
+            "from sample to sample)"
+        )
+    return lines
 
 
 def _show(model: ModelFile) -> None:
@@ -86,4 +105,4 @@ def _spec_row(entry: tuple[str, TensorSpec]) -> list[str]:
     real = "as it is"
     if spec.scale is not None:
         real = f"{spec.scale:.6g} * (q - {spec.zero_point})"
-    return [spec.name, way, str(list(spec.shape)), spec.dtype, real]
+    return [_end_of(spec.name), way, str(list(spec.shape)), spec.dtype, real]

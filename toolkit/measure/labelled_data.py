@@ -70,7 +70,7 @@ def open_labelled(model: ModelFile, data: Path) -> LabelledData:
         )
     (output,) = model.outputs
     shapes = {spec.name: _shape_of(spec, card) for spec in model.inputs}
-    outputs = prod(output.shape[1:])
+    outputs = prod(_without_batch(output))
     smallest = min(size for shape in (*shapes.values(), (outputs,)) for size in shape)
     if smallest < 1:
         input_shapes = ", ".join(str(list(spec.shape)) for spec in model.inputs)
@@ -84,7 +84,7 @@ def open_labelled(model: ModelFile, data: Path) -> LabelledData:
     form = InputForm(
         () if several else shapes[model.inputs[0].name],
         2 if outputs == 1 else outputs,
-        outputs=tuple(output.shape[1:]),
+        outputs=_without_batch(output),
         wish=_wish_beside(model),
         trains=False,
         inputs=shapes if several else {},
@@ -161,9 +161,14 @@ def _numbers(data: Path, names: tuple[str, ...], labels: list[str]) -> tuple[int
     return tuple(labels.index(name) for name in names)
 
 
+def _without_batch(spec: TensorSpec) -> tuple[int, ...]:
+    """Shape of a sample: a first axis that is neither 1 nor open belongs to it."""
+    return tuple(spec.shape[1:] if spec.shape[:1] in ((1,), (-1,)) else spec.shape)
+
+
 def _shape_of(spec: TensorSpec, card: ModelCard) -> tuple[int, ...]:
     """Return the shape of a sample in the data, without the batch axis."""
-    image, shape = card.input(spec.name), spec.shape[1:]
+    image, shape = card.input(spec.name), _without_batch(spec)
     if isinstance(image, ImageInput) and image.layout == "NCHW":
         return (*shape[1:], shape[0])
     return shape

@@ -157,10 +157,20 @@ def _answer_random(
     tried = ", ".join(str(low) if low == high else f"{low} to {high}" for low, high in ranges)
     integers_tried = f", whole numbers without a scale {tried}" if len(ranges) > 1 else ""
     raise ConversionError(
-        f"{refusal} (with random inputs: floats -1 to 1{integers_tried})",
+        f"{refusal} (with random inputs{_describe_values(model)}{integers_tried})",
         "Try inputs of your own with `kedge run`. If they fail too, the file is damaged, or uses "
         "an operator in a way that the runtime does not expect.",
     ) from refusal
+
+
+def _describe_values(model: ModelFile) -> str:
+    """Name the random values of the inputs that are no plain whole numbers."""
+    kinds = {("float" if spec.dtype.startswith("float") else "", bool(spec.scale))
+             for spec in model.inputs}  # fmt: skip
+    values = [": floats -1 to 1"] if ("float", False) in kinds else []
+    if any(is_quantized for _, is_quantized in kinds):
+        values.append(f"{',' if values else ':'} quantized numbers of the whole range")
+    return "".join(values)
 
 
 def _report_host(on_progress: OnProgress) -> Callable[[int, int], None]:

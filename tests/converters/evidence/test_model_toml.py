@@ -52,7 +52,7 @@ def model(
     return TFLiteFile(
         path=Path("model.tflite"), size_bytes=1, sha256="", description="", schema_version=3,
         operators=(), tensors=(), subgraphs=1, recorded_min_runtime=None, edgetpu=False,
-        reset="keep",
+        reset="keep", signatures=(), metadata=(),
         inputs=(TensorSpec("image:0", taken, dtype, 0.5, 0),),
         outputs=(TensorSpec("scores", given, dtype, 0.5 if dtype == "int8" else None, 0),),
     )  # fmt: skip

@@ -10,6 +10,7 @@ import click
 import pytest
 
 from tests.kedge import assert_refused, kedge
+from tests.stateful_model import counter_model
 from tests.tiny_model import custom_op_model, relu_model
 from toolkit.cli.main import COMMANDS
 from toolkit.cli.options import ShareRange
@@ -228,6 +229,14 @@ def test_inspect_names_operators_that_no_wheel_brings(tmp_path: Path) -> None:
     found = json.loads(kedge("inspect", "custom.tflite", "--json", cwd=tmp_path).out)
     assert len(found["foreign_operators"]) == 1
     assert found["foreign_operators"][0] in ran.out
+
+
+def test_inspect_says_what_a_file_has_and_lacks(tmp_path: Path) -> None:
+    (tmp_path / "counter.tflite").write_bytes(counter_model())
+    ran = kedge("inspect", "counter.tflite", cwd=tmp_path)
+    assert "subgraphs: 2; kedge runs the first" in ran.out
+    assert "keeps a state from one inference to the next" in ran.out
+    assert "has no inputs" not in ran.out
 
 
 def test_inspect_as_json_is_one_document(tmp_path: Path) -> None:

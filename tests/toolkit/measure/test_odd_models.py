@@ -1,6 +1,8 @@
 """`kedge bench` of models of every kind: whole inputs, token numbers, names, sizes, types."""
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -143,3 +145,31 @@ def test_values_are_of_the_range_of_their_kind(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("size", "samples"), [(1 << 20, 4), (1 << 23, 1)])
 def test_large_inputs_are_few(tmp_path: Path, size: int, samples: int) -> None:
     assert len(drawn(tmp_path, pictures_model([[1, size]]))["image0"]) == samples
+
+
+def test_a_first_axis_that_is_no_batch_belongs_to_a_labelled_sample(project: Path) -> None:
+    (project / "whole.tflite").write_bytes(pictures_model([[10]]))
+    samples = np.eye(10, dtype=np.float32).repeat(3, axis=0)
+    labels = np.arange(10).repeat(3)
+    labels[0] = 9
+    arrays = {"x_train": samples, "y_train": labels, "x_test": samples, "y_test": labels}
+    np.savez(project / "whole.npz", **arrays)
+    ran = kedge("bench", "whole.tflite", *QUICK, "--data", "whole.npz", "--json", cwd=project)
+    (measurement,) = json.loads(ran.out)["targets"]
+    assert measurement["accuracy"]["samples"] == 30, ran.err
+    assert measurement["accuracy"]["board"] == pytest.approx(29 / 30)
+
+
+def test_the_random_values_that_a_message_names_are_those_of_the_inputs(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = project / "quantized.tflite"
+    path.write_bytes(relu_model())
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise ConversionError("it crashed", "")
+
+    monkeypatch.setitem(outputs.FORMATS, "tflite", replace(outputs.FORMATS["tflite"], run=fail))
+    device: Any = None
+    with pytest.raises(ConversionError, match=r"random inputs: quantized numbers of the whole"):
+        check_outputs(read_model(path), device, device, device, no_progress)

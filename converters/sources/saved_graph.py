@@ -24,6 +24,7 @@ _SIGNATURE, _FUNCTION_NODES = 1, 3
 _OP, _ATTRIBUTES = 2, 5
 _MAP_VALUE = 2
 _ATTRIBUTE_LIST, _ATTRIBUTE_FUNCTION, _LIST_FUNCTIONS = 1, 10, 9
+_FUNCTION_ATTRIBUTES = 2
 _CONCRETE_FUNCTIONS = 2
 
 
@@ -58,7 +59,7 @@ def check_graph(folder: Path, file_name: str) -> None:
         graphs = list(submessages(content, _META_GRAPHS))
         for meta_graph in graphs:
             _check_meta_graph(folder, meta_graph, is_only=len(graphs) == 1)
-    except (WireFormatError, OSError) as error:
+    except (WireFormatError, OSError, RecursionError) as error:
         raise ConversionError(f"{folder}: {file_name} is damaged: {error}", GIVE_A_MODEL) from error
 
 
@@ -131,10 +132,17 @@ def _function_names(attribute: memoryview) -> Iterator[str]:
         if not isinstance(value, memoryview):
             continue
         if number == _ATTRIBUTE_FUNCTION:
-            yield from texts(value, 1)
+            functions = [value]
         elif number == _ATTRIBUTE_LIST:
-            for function in submessages(value, _LIST_FUNCTIONS):
-                yield from texts(function, 1)
+            functions = list(submessages(value, _LIST_FUNCTIONS))
+        else:
+            continue
+        for function in functions:
+            yield from texts(function, 1)
+            # A function gets attributes of its own, which may name others.
+            for inner in submessages(function, _FUNCTION_ATTRIBUTES):
+                for of_inner in submessages(inner, _MAP_VALUE):
+                    yield from _function_names(of_inner)
 
 
 def _check_body(folder: Path, body: _Body, functions: dict[str, _Body]) -> None:

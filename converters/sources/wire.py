@@ -27,6 +27,9 @@ def message_fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]
     while place < len(message):
         key, place = _varint(message, place)
         number, kind = key >> 3, key & 7
+        # Some parsers drop the upper bits, and would see another field.
+        if not 0 < number < 2**29:
+            raise WireFormatError(f"field number {number}")
         if kind == _VARINT:
             value, place = _varint(message, place)
             yield number, value

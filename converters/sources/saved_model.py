@@ -8,6 +8,7 @@ from typing import Any
 
 from converters.data.fields import quote_names
 from converters.errors import ConversionError
+from converters.sources.frozen_graph import freeze_signature, has_references
 from converters.sources.kinds import GIVE_A_MODEL
 from converters.sources.loaded_model import SHAPES_HINT, LoadedModel, check_model
 from converters.sources.saved_graph import check_graph, check_links_in
@@ -78,10 +79,15 @@ def load_graph(source: SourceFile) -> LoadedModel:
     keys = tuple(inputs)
     input_specs = [(key, tuple(spec.shape), spec.dtype.name) for key, spec in inputs.items()]
 
+    frozen = None
+    if has_references(signature.graph):
+        frozen = freeze_signature(source.path, GRAPH_FILE, name)
+
     def call(x: Any) -> Any:
         # Through `loaded`, which owns the variables and must live as long as this.
         tensors = x if isinstance(x, (list, tuple)) else [x]
-        return loaded.signatures[name](**dict(zip(keys, tensors, strict=True)))
+        function = frozen or loaded.signatures[name]
+        return function(**dict(zip(keys, tensors, strict=True)))
 
     names = tuple(sorted(signature.structured_outputs))
     return check_model(source, SAVED_MODEL, None, call, input_specs, names)

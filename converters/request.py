@@ -49,6 +49,11 @@ class ConversionRequest:
     keep_keras: bool = False
     """Whether the trained Keras model is put beside the .tflite."""
 
+    @property
+    def picture_folders(self) -> tuple[Path, Path]:
+        """Folders in which a model.toml may declare how pictures come to the model."""
+        return self.out, self.model.parent
+
     def to_json(self) -> str:
         """Return the request as one line of JSON."""
         return json.dumps(asdict(self), default=str)

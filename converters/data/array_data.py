@@ -197,7 +197,9 @@ def _labelled_samples(
         labels, targets = _answers(path, name, array, len(inputs), form, task)
         is_soft = array is not None and task.is_classification
         shares = soft_labels(array, form.classes) if is_soft and array is not None else None
-        return Samples(inputs, labels, 1.0, 0.0, task, targets, form.dtypes, shares)
+        return Samples(
+            inputs, labels, task=task, targets=targets, dtypes=form.dtypes, shares=shares
+        )
     right: dict[str, Array] = {}
     for output, of_output in task.parts.items():
         own, array = form.for_output(output), arrays[f"{name}.{output}"]

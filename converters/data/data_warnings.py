@@ -27,6 +27,7 @@ def data_warnings(
         One sentence a fault; empty if there is none.
     """
     warnings = _unlabelled(dataset)
+    warnings += dict.fromkeys(note for of_use in samples.values() for note in of_use.notes)
     labelled = [split for split in (TRAIN, TEST) if split not in dataset.unlabelled]
     if dataset.task.is_classification:
         for split in labelled:

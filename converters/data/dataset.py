@@ -15,6 +15,7 @@ from converters.data.split import Labels, Rows, held_out_split
 from converters.data.task import CLASSIFIER, Task, TaskWish
 from converters.errors import ConversionError
 from converters.progress import Report
+from device_agent.contract.model_card import ImageInput
 
 Array = npt.NDArray[Any]
 
@@ -54,6 +55,8 @@ class InputForm:
     dtypes: Mapping[str, str] = field(default_factory=dict)
     """Name of each input of whole numbers, "" for a single input, to its type, such as "int32"; the
     other inputs take real numbers."""
+    picture: ImageInput | None = None
+    """Declaration of pictures that the user wrote into a model.toml; None where there is none."""
     probabilities: bool | Mapping[str, bool] | None = None
     """Whether the model's answers are probabilities; for several outputs name to whether. The
     model's own answers can then replace labels. None where data must have labels."""
@@ -95,6 +98,10 @@ class Samples:
     a field for each: class numbers, int64, or answers of a regression. None for other tasks."""
     dtypes: Mapping[str, str] = field(default_factory=dict)
     """Types of the inputs of whole numbers (`InputForm.dtypes`)."""
+    notes: tuple[str, ...] = ()
+    """What was done to pictures, or was not; one sentence each."""
+    ignores_exif: bool = False
+    """Whether there are pictures whose EXIF orientation was not applied."""
     shares: Array | None = None
     """Share of each class in the label of each sample, float32, shape (n, classes), where labels
     are soft; else None. `labels` then has the class of the largest share."""

@@ -25,6 +25,7 @@ from converters.data.dataset import (
 )
 from converters.data.fields import quote_names
 from converters.data.image_files import PICTURE_FORMATS, ImageFiles
+from converters.data.picture import DEEP_MODES, is_turned, picture_pixels
 from converters.data.several_data import expected_names, infer_output_tasks
 from converters.data.split import Labels, Rows
 from converters.data.target_data import (
@@ -37,13 +38,13 @@ from converters.data.task import AUC, CLASSIFICATION, RECONSTRUCTION, REGRESSION
 from converters.errors import ConversionError
 from converters.progress import Progress, Report
 from converters.request import IMAGE_RANGES
+from device_agent.contract.fitting import fit_picture
+from device_agent.contract.model_card import ImageInput
 
 _LAYOUT = "Give one folder of images for each class, if split then below train/ and test/"
 _REPORT_EVERY = 500
 #: Largest size of pixels in memory; larger ones go to a file in the temporary folder.
 _MAX_MEMORY_BYTES = 2**30
-#: Pillow modes of more than 8 bits a channel: Pillow would clip them to 255 without a message.
-_DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "F")
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class _Pixels:
     shape: tuple[int, ...]
     factor: float
     offset: float
+    declared: ImageInput | None
 
     @property
     def mode(self) -> str:
@@ -98,7 +100,7 @@ def open_images(
         ConversionError: The layout, the number of classes or the model's input does not fit.
     """
     _check_form(path, form, image_range)
-    pixels = _Pixels(form.shape, *IMAGE_RANGES[image_range])
+    pixels = _Pixels(form.shape, *IMAGE_RANGES[image_range], form.picture)
     layout = _layout(path, files)
     if layout.classes or form.probabilities is None and not may_lack_labels(form):
         task, unlabelled = _labelled_task(path, layout, form), frozenset[str]()
@@ -146,6 +148,13 @@ def _check_form(path: Path, form: InputForm, image_range: str) -> None:
             f"{path}: the model takes pixels as {form.dtypes['']}, the image range {image_range} "
             "would make fractions of them",
             "Leave out --image-range.",
+        )
+    declared = form.picture
+    if declared is not None and (declared.height, declared.width) != form.shape[:2]:
+        raise ConversionError(
+            f"{path}: model.toml declares pictures of {declared.width}x{declared.height} (width x "
+            f"height), the model takes {form.shape[1]}x{form.shape[0]}",
+            "Write the model's size as height and width into model.toml.",
         )
     if form.wish.metric == AUC:
         raise _no_data_for(path, AUC)
@@ -273,13 +282,48 @@ def _read(
         for row, name in enumerate(listing.names):
             places.setdefault(name, []).append(stored[row])
         samples[use] = Samples(stored, listing.labels, pixels.factor, pixels.offset, task)
+    counts = _Counts()
     for done, (name, content) in enumerate(files.read(frozenset(places)), start=1):
-        decoded = _decode(f"{path}: image {name}", content, pixels).reshape(pixels.shape)
+        decoded = _decode(f"{path}: image {name}", content, pixels, counts).reshape(pixels.shape)
         for place in places[name]:
             place[...] = decoded
         if done % _REPORT_EVERY == 0 or done == len(places):
             report(Progress("read data", done, len(places)))
-    return samples
+    notes = counts.notes(len(places), pixels)
+    ignored = counts.turned > 0 and not (pixels.declared is not None and pixels.declared.exif)
+    return {
+        use: replace(of_use, notes=notes, ignores_exif=ignored) for use, of_use in samples.items()
+    }
+
+
+@dataclass
+class _Counts:
+    """Numbers of pictures that are no plain ones."""
+
+    turned: int = 0
+    """Pictures with an EXIF orientation."""
+    fitted: int = 0
+    """Pictures of another size."""
+
+    def notes(self, total: int, pixels: _Pixels) -> tuple[str, ...]:
+        """Sentences about them, of all pictures that were read."""
+        notes, declared = [], pixels.declared
+        what = f"{self.turned} of {total} pictures ({self.turned / max(total, 1):.0%}) have an EXIF"
+        if self.turned and declared is not None and declared.exif:
+            notes.append(f"{what} orientation and are turned by it, as model.toml says")
+        elif self.turned:
+            notes.append(
+                f"{what} orientation, which is not applied, as by Keras' own loaders: if the model "
+                "was trained on upright pictures, write exif = true into the input of a model.toml "
+                "beside the model or in --out"
+            )
+        if self.fitted and declared is not None:
+            notes.append(
+                f"{self.fitted} of {total} pictures have another size and are brought to "
+                f"{declared.width}x{declared.height} (width x height) by fit {declared.fit!r} and "
+                f"resize {declared.resize!r}, as model.toml says"
+            )
+        return tuple(notes)
 
 
 def _allocate(shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
@@ -292,11 +336,14 @@ def _allocate(shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
         return np.memmap(file, np.uint8, "r+", shape=shape)
 
 
-def _decode(what: str, content: bytes, pixels: _Pixels) -> npt.NDArray[np.uint8]:
+def _decode(what: str, content: bytes, pixels: _Pixels, counts: _Counts) -> npt.NDArray[np.uint8]:
+    declared = pixels.declared
     try:
         with Image.open(io.BytesIO(content), formats=PICTURE_FORMATS) as image:
-            _check(what, image, pixels)
-            return np.asarray(image.convert(pixels.mode), np.uint8)
+            _check_depth(what, image, declared)
+            counts.turned += is_turned(image)
+            exif, white = (False, 0) if declared is None else (declared.exif, declared.white)
+            decoded = picture_pixels(image, pixels.mode, exif, white)
     except UnidentifiedImageError as error:
         raise ConversionError(
             f"{what}: cannot be decoded: not a picture that Pillow knows", "Repair or remove it."
@@ -306,17 +353,37 @@ def _decode(what: str, content: bytes, pixels: _Pixels) -> npt.NDArray[np.uint8]
         raise ConversionError(
             f"{what}: cannot be decoded: {error}", "Repair or remove it."
         ) from error
+    return _fit(what, decoded, pixels, counts)
 
 
-def _check(what: str, image: Any, pixels: _Pixels) -> None:
-    height, width = pixels.shape[:2]
-    if image.size != (width, height):
+def _fit(
+    what: str, decoded: npt.NDArray[np.uint8], pixels: _Pixels, counts: _Counts
+) -> npt.NDArray[np.uint8]:
+    """A picture of the size that the model takes; refused where model.toml declares no way."""
+    size, declared = pixels.shape[:2], pixels.declared
+    if decoded.shape[:2] != size and declared is None:
+        height, width = decoded.shape[:2]
         raise ConversionError(
-            f"{what}: is {image.size[0]}x{image.size[1]} pixels (width x height), the model takes "
-            f"{width}x{height}",
-            "Resize the images as they were for training.",
+            f"{what}: is {width}x{height} pixels (width x height), the model takes "
+            f"{size[1]}x{size[0]}",
+            "Resize the images as they were for training; or declare it by the keys fit and resize "
+            "of the input in a model.toml beside the model or in --out (docs/run.md).",
         )
-    if image.mode in _DEEP_MODES:
+    if decoded.shape[:2] != size:
+        assert declared is not None
+        counts.fitted += 1
+        image = decoded if decoded.ndim == 3 else decoded[:, :, None]
+        fitted: npt.NDArray[np.float32] = fit_picture(np, image, declared)
+        decoded = np.round(fitted).astype(np.uint8)
+    if declared is not None and declared.color == "BGR":
+        decoded = decoded[..., ::-1]
+    return decoded
+
+
+def _check_depth(what: str, image: Any, declared: ImageInput | None) -> None:
+    if image.mode in DEEP_MODES and (declared is None or not declared.white):
         raise ConversionError(
-            f"{what}: has more than 8 bits a channel (mode {image.mode})", "Save it with 8 bits."
+            f"{what}: has more than 8 bits a channel (mode {image.mode})",
+            "Save it with 8 bits; or declare by the key white of the input in a model.toml beside "
+            "the model or in --out which number is white, such as white = 65535.",
         )

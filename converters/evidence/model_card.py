@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 
 from converters.data.fields import select_field
@@ -125,6 +126,30 @@ def card_of_conversion(
         one = task.parts.get(name, task)
         outputs[spec.name] = _output(spec, class_names, select_field(probabilities, name), one)
     return ModelCard(inputs, outputs)
+
+
+def card_as_declared(card: ModelCard, declared: ImageInput | None, exif: bool) -> ModelCard:
+    """Add to the card of a conversion how pictures come to the size of its input.
+
+    Args:
+        card: Card of the conversion.
+        declared: Declaration of the user; None where there is none.
+        exif: Whether the pictures of the data were as their EXIF orientation says, or had none.
+
+    Returns:
+        The card; pictures keep the scale of the conversion.
+    """
+    inputs: dict[str, Input] = {}
+    for name, entry in card.inputs.items():
+        if not isinstance(entry, ImageInput):
+            inputs[name] = entry
+        elif declared is None:
+            inputs[name] = replace(entry, exif=exif)
+        else:
+            inputs[name] = replace(
+                declared, scale=entry.scale, offset=entry.offset, mean=None, std=None
+            )
+    return replace(card, inputs=inputs)
 
 
 def _output(

@@ -63,8 +63,21 @@ def card_beside(model: ModelFile) -> ModelCard | None:
         return read_model_toml(path, model) if path.is_file() else None
 
 
-def read_model_toml(path: Path, model: ModelFile) -> ModelCard:
+def is_edited(path: Path) -> bool:
+    """Whether a person wrote or changed a model.toml.
+
+    Raises:
+        ModelTomlError: The file cannot be read.
+    """
+    return not _is_ours(_text_of(path))
+
+
+def read_model_toml(path: Path, model: ModelFile | None) -> ModelCard:
     """Read a card and check that it is about this file.
+
+    Args:
+        path: model.toml.
+        model: The .tflite; None where there is none yet, so that nothing is compared with it.
 
     Raises:
         ModelTomlError: A line is wrong; the message names it, what was found and what is expected.
@@ -80,7 +93,8 @@ def read_model_toml(path: Path, model: ModelFile) -> ModelCard:
         raise ModelTomlError(f"{path}: is not valid TOML: {error}", _HINT) from error
     try:
         card = card_from_plain(_with_labels(plain, path.parent))
-        check_card(card, model)
+        if model is not None:
+            check_card(card, model)
     except CardError as error:
         raise ModelTomlError(
             f"{path}, line {line_of(text, error.where)}: {error}", _HINT
@@ -205,6 +219,8 @@ def _input_lines(entry: Input) -> list[str]:
         _choice("fit", entry.fit, FITS),
         _choice("resize", entry.resize, RESIZES),
         *([f"pad = {entry.pad}"] if entry.fit == "letterbox" else []),
+        f"exif = {str(entry.exif).lower()}  # files are turned as their EXIF orientation says",
+        *([f"white = {entry.white}"] if entry.white else []),
         f"# {formula}, with pixels from 0 to 255",
         *(f"{name} = {tomlkit.item(value).as_string()}" for name, value in pairs.items()),
     ]

@@ -37,9 +37,10 @@ from converters.evidence.conversion import (
     Split,
     write_conversion,
 )
+from converters.evidence.declared_picture import declared_picture
 from converters.evidence.golden import write_golden
 from converters.evidence.golden_inputs import LEAST_COMPARED, golden_inputs
-from converters.evidence.model_card import card_of_conversion
+from converters.evidence.model_card import card_as_declared, card_of_conversion
 from converters.evidence.model_toml import write_model_toml
 from converters.judge.budget import judge_budget
 from converters.judge.evaluate import Judgement, judge_file, warnings_of
@@ -114,7 +115,7 @@ def _convert(
     keys = StepKeys(
         source.sha256,
         data_sha256,
-        request.image_range,
+        f"{request.image_range} {declared_picture(request.picture_folders)}",
         request.seed,
         request.measured_on,
         row_digests(selections),
@@ -135,6 +136,8 @@ def _convert(
     card = card_of_conversion(
         model, dataset.class_names, image_range, source.probabilities, dataset.task
     )
+    exif = not samples[TEST].ignores_exif
+    card = card_as_declared(card, declared_picture(request.picture_folders), exif)
     conversion = replace(
         _evidence(request, result, source, model, judgement),
         data_sha256=data_sha256,
@@ -236,7 +239,8 @@ def open_data(
     # Again, as only loading shows whether a SavedModel is of Keras layers alone.
     check_pairing(recipe, request.model, source.kind)
     report(Progress("read data", 0, 0))
-    form = source.form(recipe.wish)
+    picture = declared_picture(request.picture_folders)
+    form = replace(source.form(recipe.wish), picture=picture)
     check_inputs_outputs(recipe, source)
     return open_dataset(request.data, form, request.image_range, request.seed)
 

@@ -17,6 +17,7 @@ from converters.evidence.conversion import (
     is_unchanged,
     read_conversion,
 )
+from converters.evidence.declared_picture import declared_picture
 from converters.evidence.model_toml import MODEL_TOML
 from converters.recipe.recipe import Recipe
 from converters.recipe.step import SHAPE
@@ -74,6 +75,7 @@ def request_digest(
         str(request.data),
         [inputs.model, inputs.data],
         [request.seed, request.image_range, request.max_drop],
+        str(declared_picture(request.picture_folders)),
         [request.judge_all, request.keep_keras],
         request.measured_on if by_place else "",
         installed_versions(),

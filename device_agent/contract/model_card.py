@@ -18,7 +18,7 @@ ARRAY = "array"
 LAYOUTS = ("NHWC", "NCHW", "NHW")
 #: Channels of each color; gray is ITU-R 601 luma, as Pillow's mode L.
 COLORS = {"RGB": 3, "BGR": 3, "gray": 1}
-#: Ways to fit an image of another aspect ratio; see `device_agent/samples/preprocess.py`.
+#: Ways to fit an image of another aspect ratio; see `device_agent/contract/fitting.py`.
 FITS = ("stretch", "crop", "letterbox")
 RESIZES = ("bilinear", "antialias", "area", "nearest")
 
@@ -67,6 +67,10 @@ class ImageInput:
     mean: Optional[List[float]] = None
     """By channel: real value = (pixel - mean) / std."""
     std: Optional[List[float]] = None
+    exif: bool = True
+    """Whether the host turns a file as its EXIF orientation says."""
+    white: int = 0
+    """Number in a file of more than 8 bits that stands for the pixel 255; 0: none is declared."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +164,8 @@ def _input(fields: _Fields) -> Input:
         offset=fields.number("offset", 0.0),
         mean=fields.numbers("mean"),
         std=fields.numbers("std"),
+        exif=fields.truth("exif", True),
+        white=fields.whole("white", 0, 65535, 0),
     )
     fields.end()
     _check_numbers(values, fields)

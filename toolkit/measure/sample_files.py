@@ -12,18 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from converters.data.array_file import ARRAY_DAMAGE, array_of, check_array_sizes
 from converters.data.image_files import PICTURE_FORMATS
+from converters.data.picture import DEEP_MODES, is_turned, picture_pixels
 from converters.errors import ConversionError
 from converters.tensor_spec import TensorSpec
 from device_agent.contract.model_card import ImageInput, ModelCard
 
 Array = np.ndarray[Any, Any]
 
-#: More than 8 bits of gray: Pillow would clip them to 255 without a word.
-_DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 _SEE_THROUGH_MODES = ("RGBA", "LA", "PA", "La", "RGBa")
 
 _NPY, _ZIP = b"\x93NUMPY", b"PK"
@@ -92,19 +91,25 @@ def read_samples(path: Path, inputs: Sequence[TensorSpec], card: ModelCard) -> I
             f"{path}: is one picture, the model has {len(inputs)} inputs: {names}",
             "Give an .npz with an array for each of them.",
         )
-    if not isinstance(card.input(inputs[0].name), ImageInput):
+    entry = card.input(inputs[0].name)
+    if not isinstance(entry, ImageInput):
         raise SampleError(
             f"{path}: is a picture, and the input {inputs[0].name!r} takes arrays, as model.toml "
             "beside the model says",
             f'Give an .npy or .npz; or write kind = "image" with height and width into '
             f"[inputs.{inputs[0].name}] of model.toml (docs/run.md has the other keys).",
         )
-    pixels, notes = read_picture(path)
+    pixels, notes = read_picture(path, entry.exif, entry.white)
     yield Sample(str(path), {inputs[0].name: pixels}, notes)
 
 
-def read_picture(path: Path) -> tuple[Array, tuple[str, ...]]:
-    """Decode a picture as a person sees it: turned by its EXIF orientation, without transparency.
+def read_picture(path: Path, exif: bool = True, white: int = 0) -> tuple[Array, tuple[str, ...]]:
+    """Decode a picture, without transparency.
+
+    Args:
+        path: File.
+        exif: Whether it is turned as its EXIF orientation says.
+        white: Number that stands for 255 in a picture of more than 8 bits; 0 to refuse such ones.
 
     Returns:
         uint8, `(height, width, 3)`, red, green and blue; and what was done to it.
@@ -118,15 +123,16 @@ def read_picture(path: Path) -> tuple[Array, tuple[str, ...]]:
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=PICTURE_FORMATS) as image:
-                _refuse_deep(path, image)
+                _refuse_deep(path, image, white)
                 if getattr(image, "n_frames", 1) > 1:
                     notes.append("only its first picture is taken")
-                if image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9):
+                if is_turned(image) and exif:
                     notes.append("turned as its EXIF orientation says")
+                elif is_turned(image):
+                    notes.append("its EXIF orientation is not applied, as model.toml says")
                 if image.mode in _SEE_THROUGH_MODES or "transparency" in image.info:
                     notes.append("its transparency is left out")
-                upright = ImageOps.exif_transpose(image).convert("RGB")
-                return np.asarray(upright, np.uint8), tuple(notes)
+                return picture_pixels(image, "RGB", exif, white), tuple(notes)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         most = (Image.MAX_IMAGE_PIXELS or 0) / 1e6
         raise SampleError(
@@ -139,11 +145,12 @@ def read_picture(path: Path) -> tuple[Array, tuple[str, ...]]:
         raise SampleError(f"{path}: cannot be decoded: {error}", "Repair or replace it.") from error
 
 
-def _refuse_deep(path: Path, image: Any) -> None:
-    if image.mode in _DEEP_MODES:
+def _refuse_deep(path: Path, image: Any, white: int) -> None:
+    if image.mode in DEEP_MODES and not white:
         raise SampleError(
             f"{path}: has more than 8 bits of gray (mode {image.mode}), which would be clipped",
-            "Save it with 8 bits, or give its numbers as .npy.",
+            "Save it with 8 bits, give its numbers as .npy, or declare by the key white of the "
+            "input in model.toml which number is white, such as white = 65535.",
         )
 
 

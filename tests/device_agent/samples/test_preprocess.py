@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from device_agent.contract.fitting import crop_of, letterbox_of, resize
 from device_agent.contract.model_card import RESIZES, ImageInput
-from device_agent.samples.preprocess import crop_of, letterbox_of, preprocess, resize
+from device_agent.samples.preprocess import preprocess
 from tests.resize_definition import resized
 
 #: float32 against float32 with coordinates in float32, as TensorFlow has them; of 255.

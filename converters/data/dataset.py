@@ -99,7 +99,7 @@ class Samples:
     dtypes: Mapping[str, str] = field(default_factory=dict)
     """Types of the inputs of whole numbers (`InputForm.dtypes`)."""
     notes: tuple[str, ...] = ()
-    """What was done to pictures, or was not; one sentence each."""
+    """Sentences about the pictures: what was applied to them, or was not."""
     ignores_exif: bool = False
     """Whether there are pictures whose EXIF orientation was not applied."""
     shares: Array | None = None

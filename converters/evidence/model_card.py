@@ -128,12 +128,12 @@ def card_of_conversion(
     return ModelCard(inputs, outputs)
 
 
-def card_as_declared(card: ModelCard, declared: ImageInput | None, exif: bool) -> ModelCard:
+def card_as_declared(card: ModelCard, declaration: ImageInput | None, exif: bool) -> ModelCard:
     """Add to the card of a conversion how pictures come to the size of its input.
 
     Args:
         card: Card of the conversion.
-        declared: Declaration of the user; None where there is none.
+        declaration: Declaration of the user; None where there is none.
         exif: Whether the pictures of the data were as their EXIF orientation says, or had none.
 
     Returns:
@@ -143,11 +143,11 @@ def card_as_declared(card: ModelCard, declared: ImageInput | None, exif: bool) -
     for name, entry in card.inputs.items():
         if not isinstance(entry, ImageInput):
             inputs[name] = entry
-        elif declared is None:
+        elif declaration is None:
             inputs[name] = replace(entry, exif=exif)
         else:
             inputs[name] = replace(
-                declared, scale=entry.scale, offset=entry.offset, mean=None, std=None
+                declaration, scale=entry.scale, offset=entry.offset, mean=None, std=None
             )
     return replace(card, inputs=inputs)
 

@@ -121,6 +121,8 @@ class AgentClient:
         """Name of the board, for messages."""
         self._buffer = b""
         self._last_id = 0
+        self._has_heard = False
+        """Whether anything has come since the last request."""
         self._greeting: list[bytes] | None = []
         """Lines before the agent's first answer; `None` from then on."""
         self.sent_bytes = 0
@@ -271,6 +273,7 @@ class AgentClient:
 
     def _ask(self, op: str, args: Mapping[str, Any]) -> None:
         self._last_id += 1
+        self._has_heard = False
         self._send(encode(Request(self._last_id, op, dict(args))), ANSWER_TIMEOUT_S)
 
     def _send(self, data: bytes, timeout_s: float) -> None:
@@ -307,7 +310,12 @@ class AgentClient:
         while b"\n" not in self._buffer:
             if len(self._buffer) > MAX_LINE_BYTES:
                 raise WireError("an endless line")
-            self._fill(max(0.0, deadline - time.monotonic()))
+            try:
+                self._fill(max(0.0, deadline - time.monotonic()))
+            except DeadlineError as error:
+                if self._has_heard:
+                    raise self._too_late(timeout_s) from error
+                raise
         line, self._buffer = self._buffer.split(b"\n", 1)
         return line
 
@@ -332,6 +340,7 @@ class AgentClient:
                 f"the agent on {self.name} ended; its last words: {last_words or 'nothing'}",
                 "Try again: what has arrived on the board is kept.",
             )
+        self._has_heard = True
         self._buffer += data
 
 

@@ -32,3 +32,21 @@ def test_a_plan_refuses_what_the_conversion_would_refuse(
     request = replace(digits_request, model=zoo / "dynamic.h5", out=tmp_path / "out")
     with pytest.raises(ConversionError, match="axes past the batch must be fixed"):
         plan(request)
+
+
+def test_several_recipes_load_and_time_the_model_once(
+    digits_request: ConversionRequest, tmp_path: Path
+) -> None:
+    own = tmp_path / "r5.toml"
+    own.write_text('schema = 1\n[[step]]\nkind = "ptq_w8a8"\nio = "uint8"\n')
+    stages: list[str] = []
+    plans = plan(
+        replace(digits_request, out=tmp_path / "out"),
+        ("float32", str(own), "qat_w8a8"),
+        lambda progress: stages.append(progress.stage),
+    )
+    assert [entry.recipe for entry in plans] == ["float32", "r5 (ptq_w8a8)", "qat_w8a8"]
+    assert stages.count("load model") == stages.count("time the model") == 1
+    startup = {entry.startup_seconds for entry in plans}
+    assert len(startup) == 1
+    assert 0 < startup.pop() < min(entry.seconds for entry in plans)

@@ -26,6 +26,9 @@ from converters.tflite.unpacked import UnpackedModel, with_shared_buffers
 #: Op that TensorFlow's quantizer for 16 bits does not know, and no network has.
 _UNKNOWN = "COMPLEX_ABS"
 _REPORT_EVERY = 50
+#: Positions of the last output among the inputs of a fused LSTM, and of the hidden values among
+#: its intermediate ones.
+_LAST_OUTPUT, _HIDDEN = 18, 4
 _HINT = "Report the model; until then use the recipe ptq_dynamic, which needs no ranges."
 
 
@@ -50,7 +53,7 @@ def int8_file(
         ConversionError: TensorFlow's quantizer refuses the model.
     """
     model = UnpackedModel(content)
-    for tensor, (low, high) in ranges.items():
+    for tensor, (low, high) in {**ranges, **_state_ranges(model, ranges)}.items():
         model.set_range(tensor, low, high)
     choosing = {model.name(tensor) for tensor in model.row_choosing_inputs()}
     float_names, kept_inputs = set(floats), choosing | set(float_inputs)
@@ -98,6 +101,20 @@ def int16_file(content: bytes, ranges: Ranges) -> bytes:
         result.set_op(operator, *original)
     result.set_least_versions()  # The quantizer alone writes the versions of int8.
     return result.pack()
+
+
+def _state_ranges(model: UnpackedModel, ranges: Ranges) -> Ranges:
+    """Ranges of the last output that each fused LSTM keeps, which are those of its output.
+
+    The calibrator never clears that state between samples, and so finds a wider range.
+    """
+    return {
+        int(tensor): ranges[int(operator.outputs[0])]
+        for operator in model.operators
+        if model.op(operator) == "UNIDIRECTIONAL_SEQUENCE_LSTM"
+        and int(operator.outputs[0]) in ranges
+        for tensor in (operator.inputs[_LAST_OUTPUT], operator.intermediates[_HIDDEN])
+    }
 
 
 def calibrate_inside(content: bytes, samples: Samples, report: Report) -> bytes:

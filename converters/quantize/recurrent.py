@@ -1,8 +1,8 @@
 """Float files of recurrent layers in a form that TensorFlow's quantizer brings to integers.
 
-A fused LSTM, as tf-keras writes it, keeps numbers inside of its one operator, which only
-TensorFlow's calibrator measures. Every other recurrent layer is a loop, and the quantizer does not
-look into loops: such a layer is unrolled, so that each of its steps becomes operators of its own.
+A recurrent layer is a loop, and the quantizer does not look into loops: such a layer is unrolled,
+so that each of its steps becomes operators of its own. An LSTM of tf-keras that is too long for
+that stays one fused operator; only TensorFlow's calibrator measures the numbers inside of it.
 """
 
 from __future__ import annotations
@@ -45,13 +45,14 @@ def quantizable_file(draft: Draft, materials: Materials, fused: bool = True) -> 
     Args:
         draft: Draft that is not quantized yet.
         materials: Samples with the split "calibration".
-        fused: Whether an LSTM may be one fused operator.
+        fused: Whether an LSTM that is too long to be unrolled may be one fused operator.
 
     Raises:
         ConversionError: The converter fails, or a recurrent layer cannot be brought to integers.
     """
     content = float_file(draft, materials.report)
-    if _uses(content, _LOOP) or (not fused and _uses(content, _FUSED)):
+    is_fused = bool(_uses(content, _FUSED))
+    if _uses(content, _LOOP) or (is_fused and not (fused and _is_long(draft.keras_model))):
         content = _unrolled_file(draft, materials, content)
     model = UnpackedModel(content)
     no_kernel = _FLOAT_ONLY if fused else (*_FLOAT_ONLY, _FUSED)
@@ -113,6 +114,17 @@ def _unrolled_file(draft: Draft, materials: Materials, content: bytes) -> bytes:
         "quantizer does not look into loops",
         "Use the recipe ptq_f16, or ptq_dynamic where weights outside of the loop are large.",
     )
+
+
+def _is_long(keras_model: Any) -> bool:
+    """Whether a model cannot be unrolled: it has too many steps, or no Keras layers."""
+    if keras_model is None:
+        return True
+    try:
+        _refuse_long(keras_model, "")
+    except ConversionError:
+        return True
+    return False
 
 
 def _refuse_long(keras_model: Any, origin: str) -> None:

@@ -42,6 +42,12 @@ class UnpackedModel:
 
     def __init__(self, content: bytes) -> None:
         self.model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+        for buffer in self.model.buffers or []:
+            if (
+                buffer.offset > 1
+            ):  # values that follow the FlatBuffer; it is packed with them inside
+                values = content[buffer.offset : buffer.offset + buffer.size]
+                buffer.data, buffer.offset, buffer.size = np.frombuffer(values, np.uint8), 0, 0
         graph = self.model.subgraphs[0]
         self.tensors = graph.tensors
         self.operators = graph.operators or []

@@ -224,7 +224,7 @@ def test_an_agent_that_hangs_is_gone_on_without(
     assert warnings == [f"the SSH agent at {hanging_agent} does not answer; going on without it"]
 
 
-@pytest.mark.parametrize("setting", ["none", "{home}/nothing", "$NOT_SET", "'{home}/my agent'"])
+@pytest.mark.parametrize("setting", ["none", "'{home}/nothing'", "$NOT_SET", "'{home}/my agent'"])
 def test_another_agent_can_be_named(
     server: LoopbackSshd, home: Path, hanging_agent: Path, warnings: list[str], setting: str
 ) -> None:

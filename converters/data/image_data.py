@@ -24,7 +24,7 @@ from converters.data.dataset import (
     split_dataset,
 )
 from converters.data.fields import quote_names
-from converters.data.image_files import PICTURE_FORMATS, ImageFiles
+from converters.data.image_files import PICTURE_DAMAGE, PICTURE_FORMATS, ImageFiles
 from converters.data.picture import DEEP_MODES, is_turned, picture_pixels
 from converters.data.several_data import expected_names, infer_output_tasks
 from converters.data.split import Labels, Rows
@@ -348,8 +348,7 @@ def _decode(what: str, content: bytes, pixels: _Pixels, counts: _Counts) -> npt.
         raise ConversionError(
             f"{what}: cannot be decoded: not a picture that Pillow knows", "Repair or remove it."
         ) from error
-    # Pillow's readers raise all of these on damaged files.
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+    except (*PICTURE_DAMAGE, Image.DecompressionBombError) as error:
         raise ConversionError(
             f"{what}: cannot be decoded: {error}", "Repair or remove it."
         ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+import struct
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -18,6 +19,21 @@ from tarfile import (  # type: ignore[attr-defined]
 
 from converters.errors import ConversionError
 
+#: Errors of Pillow's readers on a damaged picture.
+PICTURE_DAMAGE = (
+    OSError,
+    ValueError,
+    TypeError,
+    SyntaxError,
+    EOFError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    NotImplementedError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+)
 #: Formats that are decoded; others start programs of their own, such as Ghostscript.
 PICTURE_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "PPM", "TIFF", "GIF")
 

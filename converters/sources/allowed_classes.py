@@ -260,8 +260,9 @@ def _refuse_class(path: Path, item: Mapping[str, Any]) -> None:
 
 
 def _code_in_file(path: Path, layer: str, what: str) -> ConversionError:
+    subject = "a layer" if layer == repr("") else f"layer {layer}"
     return ConversionError(
-        f"{path}: layer {layer} is {what}, which is Python code in a file; kedge does not run code "
+        f"{path}: {subject} is {what}, which is Python code in a file; kedge does not run code "
         "from a model file",
         _HINT,
     )

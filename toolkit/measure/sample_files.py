@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from converters.data.array_file import ARRAY_DAMAGE, array_of, check_array_sizes
-from converters.data.image_files import PICTURE_FORMATS
+from converters.data.image_files import PICTURE_DAMAGE, PICTURE_FORMATS
 from converters.data.picture import DEEP_MODES, is_turned, picture_pixels
 from converters.errors import ConversionError
 from converters.tensor_spec import TensorSpec
@@ -140,8 +140,7 @@ def read_picture(path: Path, exif: bool = True, white: int = 0) -> tuple[Array, 
         ) from error
     except UnidentifiedImageError as error:
         raise SampleError(f"{path}: is not a picture that Pillow knows", _KINDS) from error
-    # Pillow's readers raise all of these on damaged files.
-    except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as error:
+    except PICTURE_DAMAGE as error:
         raise SampleError(f"{path}: cannot be decoded: {error}", "Repair or replace it.") from error
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from toolkit.judge.op_times import judge_op_times
 from toolkit.report import words
 from toolkit.report.tables import Block, Table
 
@@ -19,6 +18,8 @@ def plain_op_times(times: OpTimes | None) -> dict[str, Any] | None:
     """Return the times for a program; `None` where they were not requested."""
     if times is None:
         return None
+    from toolkit.judge.op_times import judge_op_times  # NumPy: `--help` need not wait for it
+
     verdict, reason = judge_op_times(times)
     return {
         "runs": times.runs,
@@ -63,6 +64,8 @@ def describe_op_times(times: OpTimes) -> list[Block]:
     rest = len(times.steps) - len(rows)
     more = f", the other {rest} are in --json" if rest > 0 else ""
     title = f"operators with 1 thread, medians of {times.runs} profiled runs, slowest first{more}"
+    from toolkit.judge.op_times import judge_op_times  # NumPy: `--help` need not wait for it
+
     verdict, reason = judge_op_times(times)
     columns = ["step", "layer", "executor", "time", "95 % interval", "share", "MACs"]
     return [f"{verdict}: {reason}", Table(title, columns, rows)]

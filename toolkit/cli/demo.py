@@ -35,25 +35,23 @@ def command(folder: Path) -> None:
     """
     from toolkit.demo.demo import run_demo
 
-    rows = run_demo(folder, output.say)
+    outcome = run_demo(folder, output.say)
+    rows = outcome.rows
     output.table(
         f"\nOn {rows[0].measurement['place']}",
-        ["recipe", "accuracy", "held-out", "size", "median latency", "97 % interval", "outputs"],
+        ["recipe", "accuracy", "size", "median latency", "verdict", "outputs", "placement"],
         [_row(row) for row in rows],
     )
+    samples = rows[0].conversion["accuracy"]["samples"]
     output.say(
-        "accuracy: of the .tflite itself, on images that neither training nor calibration saw"
+        f"accuracy: of the .tflite itself, on {samples} images that nothing was fitted to; "
+        f"ptq_w8a8 lost {words.percent(outcome.post_training_drop)}\n"
+        "outputs: those of the board against those of this host, over the same images"
     )
-    output.say("outputs: the board's against this host's, over the same held-out images")
+    if rows[1].measurement["invoke_median_us"] > rows[0].measurement["invoke_median_us"]:
+        output.say("int8 is slower than float32 here: x86 CPUs without VNNI; ARM boards gain")
     output.say(
-        "int8 may be slower than float32 on an x86 CPU without VNNI; ARM boards gain from it"
-    )
-    for row in rows:
-        if row.measurement["verdict"] != "VALID":
-            reasons = "; ".join(row.measurement["reasons"])
-            output.warn(f"the latency of {row.recipe} is {row.measurement['verdict']}: {reasons}")
-    output.say(
-        "\nThe demo's SSH server has ended. To go on with these files:\n"
+        f"\n{_END if outcome.over_ssh else ''}To go on with these files:\n"
         f"    . .venv/bin/activate; cd {folder}; kedge target add here local\n"
         "With your own board and model, in a folder of your own:\n"
         "    kedge target add pi USER@HOST\n"
@@ -61,15 +59,17 @@ def command(folder: Path) -> None:
     )
 
 
+_END = "The demo's SSH server has ended. "
+
+
 def _row(row: DemoRow) -> list[str]:
-    accuracy = row.conversion["accuracy"]
-    low, high = row.measurement["invoke_ci_us"]
+    accuracy, measurement = row.conversion["accuracy"], row.measurement
     return [
         row.recipe,
         words.percent(accuracy["correct"] / accuracy["samples"]),
-        str(accuracy["samples"]),
         words.size(row.conversion["model_bytes"]),
-        words.duration(row.measurement["invoke_median_us"]),
-        f"{words.duration(low)} to {words.duration(high)}",
-        row.measurement["parity"]["verdict"],
+        words.duration(measurement["invoke_median_us"]),
+        measurement["verdict"],
+        measurement["parity"]["verdict"],
+        (measurement["placement"] or {}).get("text", "–"),
     ]

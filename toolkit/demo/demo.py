@@ -1,7 +1,8 @@
 """Runs the whole arrow with the commands that a user would type, and prints each of them.
 
-    train → convert (float32 as the reference, int8 by quantization-aware training) → add a board
-    → push → measure both on it
+    train → convert: float32 as the reference; int8 by post-training quantization, which loses more
+    than the limit; int8 by quantization-aware training, which does not → add a board → push →
+    measure both on it
 
 The board is this computer behind a real OpenSSH server on loopback; without one, `local`.
 """
@@ -24,7 +25,10 @@ from toolkit.demo.sshd_files import SshdUnavailableError
 from toolkit.errors import ToolkitError
 
 BOARD = "demo-board"
-REFERENCE, CONVERTED = "float32", "qat_w8a8"
+REFERENCE, POST_TRAINING, CONVERTED = "float32", "ptq_w8a8", "qat_w8a8"
+
+#: Largest loss of accuracy that the demo allows.
+MAX_DROP = "2%"
 
 #: Measured, but not trustworthy: a figure to show with its verdict, no reason to stop.
 _NOT_TRUSTED = 9
@@ -44,18 +48,27 @@ class DemoRow:
     conversion: dict[str, Any]
     """The contents of conversion.json."""
     measurement: dict[str, Any]
-    """One entry of `kedge bench --json`."""
+    """Result of the measurement, as `kedge results show --json` prints it."""
 
 
-def run_demo(folder: Path, announce: Announce) -> tuple[DemoRow, ...]:
+@dataclass(frozen=True)
+class DemoOutcome:
+    """Models of the demo, and where they ran."""
+
+    rows: tuple[DemoRow, ...]
+    """The float32 reference and the int8 model."""
+    post_training_drop: float
+    """Accuracy that post-training quantization loses on the validation samples, 0-1."""
+    over_ssh: bool
+    """Whether the board was behind an SSH server."""
+
+
+def run_demo(folder: Path, announce: Announce) -> DemoOutcome:
     """Run the demo.
 
     Args:
         folder: Folder for its files; may hold those of an earlier demo.
         announce: Called with each line that a person should read.
-
-    Returns:
-        The float32 reference and the int8 model.
 
     Raises:
         DemoError: A step failed; its own message was shown.
@@ -65,20 +78,39 @@ def run_demo(folder: Path, announce: Announce) -> tuple[DemoRow, ...]:
     _make_folder(folder)
     commands = _Commands(folder, announce)
     announce(f"All files are in {folder}; repeat any step there with your own model.")
-    commands.run("python", "-m", "converters.digits_cnn", "--out", ".")
-    for recipe in (REFERENCE, CONVERTED):
-        arguments = ["convert", "digits.keras", "--data", "digits.npz", "--recipe", recipe]
-        commands.run("kedge", *arguments, "--out", recipe)
-    with _board(folder, announce) as add:
+    commands.run("python", "-m", "converters.digits_cnn", "--out", ".", "--loud")
+    convert = ["convert", "digits.keras", "--data", "digits.npz"]
+    commands.run("kedge", *convert, "--recipe", REFERENCE, "--out", REFERENCE)
+    announce(f"\nInt8 without training. It may lose {MAX_DROP} of accuracy; the limit is a gate:")
+    for recipe in (POST_TRAINING, CONVERTED):
+        if recipe == CONVERTED:
+            announce("\nInt8 loses too much, so kedge wrote floats of 16 bits. Int8 with training:")
+        commands.run("kedge", *convert, "--recipe", recipe, "--max-drop", MAX_DROP, "--out", recipe)
+    with _board(folder, announce) as (add, over_ssh):
         commands.run("kedge", "target", "add", BOARD, *add)
-        rows = []
-        for recipe in (REFERENCE, CONVERTED):
-            model = f"{recipe}/model.tflite"
-            commands.run("kedge", "push", model, "--to", BOARD)
-            answer = commands.ask("kedge", "bench", model, "--on", BOARD, "--json")
-            conversion = json.loads((folder / recipe / "conversion.json").read_text())
-            rows.append(DemoRow(recipe, conversion, answer["targets"][0]))
-    return tuple(rows)
+        rows = tuple(_measure(folder, recipe, commands) for recipe in (REFERENCE, CONVERTED))
+    attempts = _conversion_of(folder, POST_TRAINING)["attempts"]
+    return DemoOutcome(rows, _fraction(attempts[0]["drop"]), over_ssh)
+
+
+def _measure(folder: Path, recipe: str, commands: _Commands) -> DemoRow:
+    model = f"{recipe}/model.tflite"
+    commands.run("kedge", "push", model, "--to", BOARD)
+    commands.run("kedge", "bench", model, "--on", BOARD)
+    newest = commands.ask("kedge", "results", "list", "--last", "1", "--json")["results"][0]["id"]
+    measurement = commands.ask("kedge", "results", "show", str(newest), "--json")
+    return DemoRow(recipe, _conversion_of(folder, recipe), measurement)
+
+
+def _conversion_of(folder: Path, recipe: str) -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads((folder / recipe / "conversion.json").read_text())
+    return plain
+
+
+def _fraction(drop: dict[str, Any]) -> float:
+    """Return the accuracy lost, 0-1, of a drop in conversion.json."""
+    lost: float = (drop["lost"] - drop["won"]) / drop["samples"]
+    return lost
 
 
 def _make_folder(folder: Path) -> None:
@@ -99,19 +131,19 @@ def _make_folder(folder: Path) -> None:
 
 
 @contextmanager
-def _board(folder: Path, announce: Announce) -> Iterator[list[str]]:
-    """Start the board; yield its arguments of `kedge target add`."""
+def _board(folder: Path, announce: Announce) -> Iterator[tuple[list[str], bool]]:
+    """Start the board; yield its arguments of `kedge target add`, and whether SSH leads to it."""
     root = ["--root", str(folder / "board")]
     try:
         sshd = start_sshd(folder / "sshd")
     except SshdUnavailableError as error:
         announce(f"The board: this computer without SSH ({error})")
-        yield ["local", *root]
+        yield ["local", *root], False
         return
     with sshd:
         announce(f"The board: this computer behind an SSH server of its own, {sshd.address}")
         identity = ["--identity", str(sshd.identity), "--host-key", sshd.host_key_fingerprint]
-        yield [sshd.address, *identity, *root]
+        yield [sshd.address, *identity, *root], True
 
 
 class _Commands:

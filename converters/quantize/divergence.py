@@ -14,24 +14,25 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tf_keras
-from ai_edge_litert.schema_py_generated import ActivationFunctionType
 
 from converters.data.dataset import VALIDATION, Samples
 from converters.data.fields import from_keras_outputs, to_keras_inputs
 from converters.data.split import balanced_choice
 from converters.data.task import MSE
 from converters.errors import ConversionError
-from converters.graph.node import ACTIVATION, CAST, Graph
+from converters.graph.node import CAST, Graph
 from converters.judge.evaluate import ModelAnswers
 from converters.judge.metric import ScoredAnswers, drop_of
 from converters.judge.paired import paired_interval
-from converters.quantize.ranges import Rounding
+from converters.quantize.layer_differences import (
+    Simulation,
+    layer_differences,
+    own_differences,
+)
 from converters.sources.inputs_outputs import Probabilities
-from converters.tensor_spec import dequantize
 from converters.tflite.quantization import dequantize_outputs, quantize_inputs
 from converters.tflite.reader import read_model
-from converters.tflite.run import run_inside, run_model
+from converters.tflite.run import run_model
 from converters.tflite.unpacked import UnpackedModel
 
 Array = npt.NDArray[Any]
@@ -48,26 +49,13 @@ _SAMPLES, _INSIDE = 2000, 32
 #: up with depth: ResNet-8 has 0.04 steps at first, 0.6 before its Dense layer and 2.1 after it. A
 #: range that was cut to a third gave 3 to 7 steps in its own layer.
 _FAR_STEPS, _TIMES, _ROUNDING_STEPS = 2.0, 8.0, 0.25
-_STEPS = 255
 #: Difference, in steps, from which on a layer has the difference of a layer before it. A layer that
 #: diverges while everything behind it agrees was compared with numbers that are not its own.
 _PASSED_ON_STEPS = 1.0
-#: Prefix that `converters.quantize.fake_quant.Wrapping` adds to the name of a node.
-_PREFIX = "rounded_"
-
-
-@dataclass(frozen=True)
-class Simulation:
-    """A model that rounds where the file should round."""
-
-    graph: Graph
-    """Graph of the model."""
-    rounding: Rounding
-    """Nodes whose output is rounded."""
-    bounds: Bounds
-    """Name of each node that owns a range to its lowest and highest number."""
-    model: Any
-    """tf-keras model of the graph, with wrapped layers."""
+#: A layer diverges only if it also differs by more than this many steps from its simulation on the
+#: numbers of the file: a step of its input can be many steps of its output. Kernels and floats
+#: differ by less than a step.
+_OWN_STEPS = 1.0
 
 
 @dataclass(frozen=True)
@@ -89,6 +77,9 @@ class Difference:
     """Largest accepted distance of an end of the interval from 0."""
     readers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Name of each layer in `steps` to the next layers in `steps` that take its numbers."""
+    own_steps: Mapping[str, float] = field(default_factory=dict)
+    """Name of a layer in `steps` to its steps where the simulation of the layer gets the numbers
+    that the file gives to the layer. Layers that cannot be compared in this way are left out."""
 
     @property
     def farthest(self) -> float:
@@ -106,22 +97,25 @@ class Difference:
         low, high = self.interval
         if self.farthest <= 1:
             return True
-        return low <= self.allowed and high >= -self.allowed and not self._parting()
+        return low <= self.allowed and high >= -self.allowed and not self.parting
 
     @property
     def first(self) -> str:
         """First layer that diverges from the simulation; else the one with the most steps."""
-        return next(iter(self._parting()), max(self.steps, key=lambda n: self.steps[n], default=""))
+        return next(iter(self.parting), max(self.steps, key=lambda n: self.steps[n], default=""))
 
     def _is_passed_on(self, name: str) -> bool:
         behind = self.readers.get(name, ())
         return not behind or any(self.steps[other] > _PASSED_ON_STEPS for other in behind)
 
-    def _parting(self) -> list[str]:
-        """Layers that diverge, and whose difference a layer behind them has, too."""
+    @property
+    def parting(self) -> list[str]:
+        """Names of the layers that diverge, and whose difference a layer behind them has, too."""
         layers, before = [], _ROUNDING_STEPS
         for name, steps in self.steps.items():
-            if steps > max(_FAR_STEPS, _TIMES * before) and self._is_passed_on(name):
+            is_far = steps > max(_FAR_STEPS, _TIMES * before)
+            is_own = self.own_steps.get(name, steps) > _OWN_STEPS
+            if is_far and is_own and self._is_passed_on(name):
                 layers.append(name)
             before = max(before, steps)
         return layers
@@ -172,6 +166,13 @@ def measure_difference(
         for output in model.outputs
         for name in (output.name if names else "",)
     ]
+    worst = max(
+        differences, key=lambda difference: (not difference.is_allowed, difference.farthest)
+    )
+    if worst.is_allowed or not worst.parting:
+        return worst
+    own_steps = own_differences(simulation, content, batch[:_INSIDE], worst.parting)
+    differences = [replace(difference, own_steps=own_steps) for difference in differences]
     return max(differences, key=lambda difference: (not difference.is_allowed, difference.farthest))
 
 
@@ -255,70 +256,3 @@ def check_inside(simulation: Simulation, content: bytes, origin: str) -> None:
             f"first gives {conversions[0]!r}: a layer is rounded where its kernel does not round",
             "Report the model; until then use the recipe ptq_w8a8",
         )
-
-
-def layer_differences(simulation: Simulation, content: bytes, batch: Array) -> dict[str, float]:
-    """Measure the difference of each layer that the simulation and the file both have, in order.
-
-    Args:
-        simulation: The trained model.
-        content: The .tflite.
-        batch: Samples, float32, shape (n, ...); for several inputs shape (n,), a field for each.
-
-    Returns:
-        Name of the layer to the root mean square of the difference, in steps of its rounding.
-    """
-    file = UnpackedModel(content)
-    tensors = _tensors(simulation, file)
-    layers = {name: simulation.model.get_layer(_PREFIX + name) for name in tensors}
-    fixed = simulation.rounding.fixed
-    single = [n for n, layer in layers.items() if len(layer.inbound_nodes) == 1 and n not in fixed]
-    if not single:
-        return {}
-    inside = tf_keras.Model(simulation.model.inputs, [layers[name].output for name in single])
-    expected = inside.predict(to_keras_inputs(batch), verbose=0)
-    expected = expected if isinstance(expected, list) else [expected]
-    inputs = quantize_inputs([file.spec(position) for position in file.inputs], batch)
-    positions = [tensors[name] for name in single]
-    rows = list(run_inside(content, [inputs], positions))
-    differences = {}
-    for place, name in enumerate(single):
-        actual = dequantize(
-            np.concatenate([row[place] for row in rows]), file.spec(positions[place])
-        )
-        low, high = simulation.bounds[simulation.rounding.ranges[name]]
-        error = actual.reshape(len(batch), -1) - expected[place].reshape(len(batch), -1)
-        differences[name] = float(np.sqrt(np.mean(error**2)) / ((high - low) / _STEPS))
-    return differences
-
-
-def _tensors(simulation: Simulation, file: UnpackedModel) -> dict[str, int]:
-    """Name of each node that rounds to the tensor of its output, in the order of the graph.
-
-    The converter names a tensor after the layers that it was made from, separated by semicolons. A
-    kernel that clips its output has the output of the ReLU behind it, so that a layer with several
-    ReLUs has no output of its own in the file; it is compared behind each of them.
-    """
-    nodes = simulation.graph.by_name()
-    built = {layer.name for layer in simulation.model.layers}
-    # The name of a transposed tensor contains the layer of the original tensor too.
-    giving = [op for op in file.operators if file.op(op) != "TRANSPOSE"]
-    tensors = [*file.inputs, *(int(op.outputs[0]) for op in giving)]
-    clipped = {int(op.outputs[0]) for op in giving if _clips(op)}
-    positions: dict[str, int] = {}
-    for tensor in tensors:
-        parts = {part for name in file.name(tensor).split(";") for part in name.split("/")}
-        size = int(np.prod(file.shape(tensor)))
-        for name in simulation.rounding.ranges:
-            is_named = _PREFIX + name in parts & built
-            is_own = tensor not in clipped or nodes[name].op == ACTIVATION
-            if is_named and is_own and int(np.prod(nodes[name].shape)) == size:
-                # The last one counts: after a kernel that dictates its scale, another changes it.
-                positions[name] = tensor
-    return {name: positions[name] for name in simulation.rounding.ranges if name in positions}
-
-
-def _clips(operator: Any) -> bool:
-    """Whether a ReLU is part of an operator of a file."""
-    function = getattr(operator.builtinOptions, "fusedActivationFunction", 0)
-    return bool(function != ActivationFunctionType.NONE)

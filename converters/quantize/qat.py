@@ -21,7 +21,6 @@ from converters.graph.build import build_model, weights_of
 from converters.graph.node import Graph, with_weights
 from converters.progress import Progress
 from converters.quantize.divergence import (
-    Simulation,
     check_faithful,
     check_inside,
     measure_difference,
@@ -32,6 +31,7 @@ from converters.quantize.fake_quant import (
     round_kernels,
     scale_kernels,
 )
+from converters.quantize.layer_differences import Simulation
 from converters.quantize.ranges import Rounding, decide_rounding
 from converters.recipe.training_steps import QatW8A8
 from converters.training.automatic import train_on

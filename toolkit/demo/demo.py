@@ -30,6 +30,8 @@ REFERENCE, POST_TRAINING, CONVERTED = "float32", "ptq_w8a8", "qat_w8a8"
 #: Largest loss of accuracy that the demo allows.
 MAX_DROP = "2%"
 
+#: Exit code of a conversion that loses more than its limit.
+_NOT_HELD = 8
 #: Measured, but not trustworthy: a figure to show with its verdict, no reason to stop.
 _NOT_TRUSTED = 9
 
@@ -78,27 +80,35 @@ def run_demo(folder: Path, announce: Announce) -> DemoOutcome:
     _make_folder(folder)
     commands = _Commands(folder, announce)
     announce(f"All files are in {folder}; repeat any step there with your own model.")
-    commands.run("python", "-m", "converters.digits_cnn", "--out", ".", "--loud")
+    commands.run("python", "-m", "converters.digits_bit_errors", "--out", ".")
     convert = ["convert", "digits.keras", "--data", "digits.npz"]
     commands.run("kedge", *convert, "--recipe", REFERENCE, "--out", REFERENCE)
     announce(f"\nInt8 without training. It may lose {MAX_DROP} of accuracy; the limit is a gate:")
-    for recipe in (POST_TRAINING, CONVERTED):
-        if recipe == CONVERTED:
-            announce("\nInt8 loses too much, so kedge wrote floats of 16 bits. Int8 with training:")
-        commands.run("kedge", *convert, "--recipe", recipe, "--max-drop", MAX_DROP, "--out", recipe)
+    # The milder recipe that kedge then tries keeps the limit on some machines only.
+    commands.run(
+        *["kedge", *convert, "--recipe", POST_TRAINING, "--max-drop", MAX_DROP],
+        *["--out", POST_TRAINING],
+        allowed=(_NOT_HELD,),
+    )
+    lost = _first_drop(_conversion_of(folder, POST_TRAINING))
+    announce(
+        f"\nPost-training quantization lost {lost:.1%} on the validation images. Int8 with training:"
+    )
+    commands.run(
+        *["kedge", *convert, "--recipe", CONVERTED, "--max-drop", MAX_DROP, "--out", CONVERTED]
+    )
     with _board(folder, announce) as (add, over_ssh):
         commands.run("kedge", "target", "add", BOARD, *add)
         rows = tuple(_measure(folder, recipe, commands) for recipe in (REFERENCE, CONVERTED))
-    attempts = _conversion_of(folder, POST_TRAINING)["attempts"]
-    return DemoOutcome(rows, _fraction(attempts[0]["drop"]), over_ssh)
+    return DemoOutcome(rows, lost, over_ssh)
 
 
 def _measure(folder: Path, recipe: str, commands: _Commands) -> DemoRow:
     model = f"{recipe}/model.tflite"
     commands.run("kedge", "push", model, "--to", BOARD)
-    commands.run("kedge", "bench", model, "--on", BOARD)
-    newest = commands.ask("kedge", "results", "list", "--last", "1", "--json")["results"][0]["id"]
-    measurement = commands.ask("kedge", "results", "show", str(newest), "--json")
+    commands.run("kedge", "bench", model, "--on", BOARD, allowed=(_NOT_TRUSTED,))
+    (newest,) = commands.ask("kedge", "results", "list", "--last", "1", "--json")["results"]
+    measurement = commands.ask("kedge", "results", "show", str(newest["id"]), "--json")
     return DemoRow(recipe, _conversion_of(folder, recipe), measurement)
 
 
@@ -107,8 +117,9 @@ def _conversion_of(folder: Path, recipe: str) -> dict[str, Any]:
     return plain
 
 
-def _fraction(drop: dict[str, Any]) -> float:
-    """Return the accuracy lost, 0-1, of a drop in conversion.json."""
+def _first_drop(conversion: dict[str, Any]) -> float:
+    """Return the accuracy that the recipe lost as the user named it, 0-1."""
+    drop = conversion["attempts"][0]["drop"]
     lost: float = (drop["lost"] - drop["won"]) / drop["samples"]
     return lost
 
@@ -147,26 +158,34 @@ def _board(folder: Path, announce: Announce) -> Iterator[tuple[list[str], bool]]
 
 
 class _Commands:
-    """Runs commands in the demo's folder and shows each before it runs."""
+    """Runs commands in the demo's folder."""
 
     def __init__(self, folder: Path, announce: Announce) -> None:
         self._folder = folder
         self._announce = announce
 
-    def run(self, *words: str) -> None:
-        """Run a command whose output is for a person."""
-        self._start(words, None)
+    def run(self, *words: str, allowed: tuple[int, ...] = ()) -> None:
+        """Show a command, and run it with its output for a person.
+
+        Args:
+            words: The command and its arguments.
+            allowed: Exit codes, besides 0, with which the demo continues.
+
+        Raises:
+            DemoError: The command ended with another exit code.
+        """
+        self._announce(f"\n$ {shlex.join(words)}")
+        self._start(words, None, allowed)
 
     def ask(self, *words: str) -> dict[str, Any]:
-        """Run a command that prints JSON."""
-        answer = json.loads(self._start(words, subprocess.PIPE).stdout)
+        """Run a command that prints JSON, without showing it."""
+        answer = json.loads(self._start(words, subprocess.PIPE, ()).stdout)
         assert isinstance(answer, dict)
         return answer
 
     def _start(
-        self, words: tuple[str, ...], stdout: int | None
+        self, words: tuple[str, ...], stdout: int | None, allowed: tuple[int, ...]
     ) -> subprocess.CompletedProcess[bytes]:
-        self._announce(f"\n$ {shlex.join(words)}")
         program = {"python": [sys.executable], "kedge": [sys.executable, "-m", "toolkit.cli"]}
         # TensorFlow chats on standard error while it is imported; ours says all it has to say.
         quiet = subprocess.DEVNULL if words[0] == "python" else None
@@ -177,6 +196,6 @@ class _Commands:
             stderr=quiet,
             check=False,
         )
-        if done.returncode not in (0, _NOT_TRUSTED):
+        if done.returncode not in (0, *allowed):
             raise DemoError(f"the demo stopped: `{words[0]} {words[1]} …` failed as it says above")
         return done

@@ -26,8 +26,9 @@ from converters.graph.keras.read import read_graph
 from converters.graph.node import with_weights
 from converters.progress import ignore
 from converters.quantize import qat
-from converters.quantize.divergence import Simulation, check_faithful, measure_difference
+from converters.quantize.divergence import Difference, check_faithful, measure_difference
 from converters.quantize.fake_quant import Wrapping, round_kernels
+from converters.quantize.layer_differences import Simulation, own_differences
 from converters.quantize.ranges import decide_rounding
 from converters.request import ConversionRequest
 from converters.sources.inputs_outputs import ModelTensor
@@ -142,6 +143,47 @@ def report_faults(path: Path, digits: Path, data: Any) -> None:
     path.write_text(json.dumps(found))
 
 
+def report_amplified_rounding(path: Path) -> None:
+    """Report how files are judged one of whose layers enlarges the rounding of the layer before it.
+
+    The layer is 2.5 steps from the simulation, and its few samples leave its accuracy undecided. A
+    channel of "wide" is 300 times as large as the others, and has no part in the answer: a step
+    of the whole tensor is a large number for the others. The first file is right; in the second,
+    the range of "narrow" is a third of what it should be.
+    """
+    random = np.random.default_rng(0)
+    inputs = tf_keras.Input((8,))
+    wide = layers.Activation("swish")(layers.Dense(64, name="wide")(inputs))
+    narrow = layers.Dense(10, name="narrow")(wide)
+    model = tf_keras.Model(inputs, layers.Softmax()(narrow))
+    before, behind = random.normal(0, 1, (8, 64)), random.normal(0, 1, (64, 10))
+    before[:, 0] *= 300
+    behind[0] = 0
+    model.set_weights([before, np.zeros(64), behind, np.zeros(10)])
+    x = random.normal(0, 1, (200, 8)).astype(np.float32)
+    samples = Samples(x, model.predict(x, verbose=0).argmax(axis=1))
+    graph = read_graph(model)
+    rounding = decide_rounding(graph, "wide")
+    bounds = measure_node_ranges(graph, rounding.learned_nodes, samples, 0, ignore)
+    graph = with_weights(graph, round_kernels(graph))
+    ends = (ModelTensor("input", (8,)),), (ModelTensor("output", (10,)),)
+    reports = []
+    for share in (1, 1 / 3):
+        low, high = bounds["narrow"]
+        other = {**bounds, "narrow": (low * share, high * share)}
+        built = build_model(graph, Wrapping(rounding, other, {}))
+        function = batch_one_function(lambda x, m=built: m(x, training=False), *ends)
+        simulated = Simulation(
+            graph, rounding, bounds, build_model(graph, Wrapping(rounding, bounds, {}))
+        )
+        content = convert_function(function, ignore, W8A8)
+        own_steps = own_differences(simulated, content, x[:32], ["narrow"])
+        steps, undecided = {"wide": 0.1, "narrow": 2.5}, (-0.02, 0.02)
+        apart = Difference(143, undecided, 0.98, steps, own_steps=own_steps)
+        reports.append({"own_steps": own_steps, "is_allowed": apart.is_allowed})
+    path.write_text(json.dumps(reports))
+
+
 def report_conversion_with_fault(folder: Path, digits: Path, npz: Path) -> Any:
     """What a whole conversion says when a range changes between training and writing."""
     recipe = folder / "short.toml"
@@ -184,6 +226,7 @@ def main() -> None:
     write_one_bad_layer(folder, data)
     write_sigmoid_concat(folder, data)
     report_faults(folder / "faults.json", sys.argv[2], data)
+    report_amplified_rounding(folder / "amplified.json")
     report_conversion_with_fault(folder, sys.argv[2], sys.argv[3])
 
 

@@ -211,6 +211,14 @@ def test_a_range_that_is_not_that_of_training_is_named_by_its_layer(hard: Path, 
     assert f"the first layer that diverges is {layer!r}" in said
 
 
+def test_a_layer_that_enlarges_the_rounding_before_it_is_no_fault(hard: Path) -> None:
+    right, with_fault = json.loads((hard / "amplified.json").read_text())
+    assert right["own_steps"]["narrow"] < 0.5
+    assert right["is_allowed"]
+    assert with_fault["own_steps"]["narrow"] > 3
+    assert not with_fault["is_allowed"]
+
+
 def test_a_conversion_in_which_a_range_changes_after_training_fails(hard: Path) -> None:
     said = (hard / "fault.txt").read_text()
     assert "the first layer that diverges is 're_lu_1'" in said

@@ -91,9 +91,7 @@ def run_demo(folder: Path, announce: Announce) -> DemoOutcome:
         allowed=(_NOT_HELD,),
     )
     lost = _first_drop(_conversion_of(folder, POST_TRAINING))
-    announce(
-        f"\nPost-training quantization lost {lost:.1%} on the validation images. Int8 with training:"
-    )
+    announce(f"\nPost-training quantization lost {lost:.1%} of accuracy. Int8 with training:")
     commands.run(
         *["kedge", *convert, "--recipe", CONVERTED, "--max-drop", MAX_DROP, "--out", CONVERTED]
     )

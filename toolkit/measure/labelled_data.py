@@ -18,7 +18,7 @@ from converters.evidence.model_toml import card_beside
 from converters.model_file import ModelFile
 from converters.request import UNSCALED
 from converters.tensor_spec import TensorSpec
-from device_agent.contract.model_card import ImageInput, ModelCard
+from device_agent.contract.model_card import ImageInput, Input, ModelCard
 from targets.progress import OnProgress
 
 
@@ -88,6 +88,7 @@ def open_labelled(model: ModelFile, data: Path) -> LabelledData:
         wish=_wish_beside(model),
         trains=False,
         inputs=shapes if several else {},
+        picture=None if several else _picture(card.input(model.inputs[0].name)),
     )
     dataset = _open(data.absolute(), form, _seed_beside(model))
     if dataset.pictures and not isinstance(card.input(model.inputs[0].name), ImageInput):
@@ -98,6 +99,13 @@ def open_labelled(model: ModelFile, data: Path) -> LabelledData:
         )
     labels = card.output(output.name).labels
     return LabelledData(card, dataset, _numbers(data, dataset.class_names, labels))
+
+
+def _picture(entry: Input) -> ImageInput | None:
+    """How pictures come to the size of the input; their colors change order later."""
+    if not isinstance(entry, ImageInput):
+        return None
+    return replace(entry, color="RGB") if entry.color == "BGR" else entry
 
 
 def _open(data: Path, form: InputForm, seed: int) -> Dataset:

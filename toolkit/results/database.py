@@ -6,9 +6,10 @@ refuses a newer one.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from toolkit.errors import ToolkitError
@@ -60,6 +61,9 @@ CREATE TABLE series (
 }
 
 
+#: Last bytes of a journal that names another file.
+_NAME_END = bytes.fromhex("d9d505f920a163d7")
+
 #: Next step for the user, by a word of SQLite's message.
 _HELP = {
     "locked": "Another kedge is writing to it: repeat this when that one is done.",
@@ -87,6 +91,7 @@ def open_database(path: Path) -> Iterator[sqlite3.Connection]:
     """
     with translate_database_errors(path):
         path.parent.mkdir(exist_ok=True)
+        _refuse_other_files(path)
         database = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S)
     # A text of other bytes than UTF-8 is one wrong value, not the end of the list.
     database.text_factory = lambda text: text.decode("utf-8", "replace")
@@ -95,6 +100,27 @@ def open_database(path: Path) -> Iterator[sqlite3.Connection]:
             _prepare(database, path)
             _refuse_programs(database, path)
         yield database
+
+
+def _refuse_other_files(path: Path) -> None:
+    """Refuse a store through which SQLite would change or delete another file of the computer.
+
+    SQLite deletes the file that the end of a journal names: that of a transaction over several
+    databases, which kedge never makes.
+    """
+    if path.is_symlink():
+        raise ResultStoreError(
+            f"{path} is a link to another file", "Put the file itself there, or remove the link."
+        )
+    journal = path.with_name(f"{path.name}-journal")
+    with suppress(FileNotFoundError), journal.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - len(_NAME_END)))
+        if file.read() == _NAME_END:
+            raise ResultStoreError(
+                f"{journal} names another file, which SQLite would delete: kedge did not write it",
+                f"Remove it, or move all of {path.parent} away: a new one is made.",
+            )
 
 
 def _prepare(database: sqlite3.Connection, path: Path) -> None:

@@ -1,6 +1,7 @@
 """A damaged result is named, and the others can be used."""
 
 import sqlite3
+import struct
 import zlib
 from contextlib import closing
 from pathlib import Path
@@ -156,3 +157,32 @@ def test_a_file_that_is_no_store_of_ours_is_named(
 ) -> None:
     two_results(tmp_path, *harm)
     assert_refused(kedge("results", "list", cwd=tmp_path), 3, f"{NAME}", said)
+
+
+def _journal_that_names(other: Path) -> bytes:
+    """A journal of SQLite of a transaction over several databases that was interrupted."""
+    magic = bytes.fromhex("d9d505f920a163d7")
+    name = str(other).encode()
+    page = 4096
+    head = magic + struct.pack(">IIIII", 0, 1, 7, 512, page)
+    place = struct.pack(">I", 2**30 // page + 1)
+    return head.ljust(512, b"\0") + place + name + struct.pack(">II", len(name), sum(name)) + magic
+
+
+def test_a_journal_that_names_another_file_deletes_nothing(tmp_path: Path) -> None:
+    two_results(tmp_path)
+    other = tmp_path / "other.txt"
+    other.write_text("mine")
+    journal = tmp_path / FOLDER / f"{NAME}-journal"
+    journal.write_bytes(_journal_that_names(other))
+    assert_refused(kedge("results", "list", cwd=tmp_path), 3, "names another file")
+    assert other.read_text() == "mine"
+
+
+def test_a_link_in_the_place_of_the_store_makes_no_file(tmp_path: Path) -> None:
+    two_results(tmp_path)
+    store, other = tmp_path / FOLDER / NAME, tmp_path / "elsewhere.db"
+    store.unlink()
+    store.symlink_to(other)
+    assert_refused(kedge("results", "list", cwd=tmp_path), 3, "is a link to another file")
+    assert not other.exists()

@@ -142,11 +142,11 @@ def test_a_comparison_has_a_line_for_each_recipe_and_output() -> None:
     outputs = {name: {"metric": metric, "scores": {"test": score}, "drops": {"test": drop}}
                for name, metric in (("kind", "accuracy"), ("amount", "mae"))}  # fmt: skip
     rows = [
-        {"name": "original", "outputs": outputs},
-        {"name": "ptq_w8a8", "outputs": outputs},
-        {"name": "qat_w8a8", "outputs": {}},
+        {"name": "original", "outputs": outputs, "refused": None},
+        {"name": "ptq_w8a8", "outputs": outputs, "refused": None},
+        {"name": "qat_w8a8", "outputs": {}, "refused": "no"},
     ]
     table = judgement_table({"metric": "several", "rows": rows})
-    assert table.title == "Outputs" and len(table.rows) == 5
+    assert table.title == "Outputs" and len(table.rows) == 4
     assert all(len(row) == len(table.columns) for row in table.rows)
     assert table.rows[2][:3] == ["ptq_w8a8", "kind", "accuracy"]

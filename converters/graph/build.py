@@ -91,7 +91,7 @@ def build_model(graph: Graph, wrap: Wrap | None = None) -> Any:
         except (ValueError, TypeError) as error:
             first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise ConversionError(
-                f"{graph.name}: layer {node.name!r} ({node.op}) cannot be built: {first_line}",
+                f"{graph.name}: layer {node.name!r} ({node.words}) cannot be built: {first_line}",
                 "Report the model.",
             ) from error
     # A model of one input or output is not one of a list of one.

@@ -86,6 +86,15 @@ CAST = "cast"
 ADD = "add"
 CONCAT = "concat"
 
+#: Op or function to words for messages, where its own name is none that users know.
+_WORDS = {
+    "relu_of": "ReLU with max_value, slope or threshold",
+    "hard_sigmoid": "hard_sigmoid of Keras 3",
+    "hard_sigmoid_5": "hard_sigmoid of Keras 2",
+    AFFINE: "scale and offset",
+    NORM: "BatchNormalization",
+}
+
 #: Ops with a `kernel` and a `bias`; a BatchNormalization behind them can go into both.
 WEIGHTED = (CONV, CONV_TRANSPOSE, DEPTHWISE, DENSE)
 #: Ops of several inputs that work element by element.
@@ -109,6 +118,12 @@ class Node:
     weights: str = ""
     """Key of its weights in the graph; "" if it has none. Two nodes with the same key are a layer
     that is used twice."""
+
+    @property
+    def words(self) -> str:
+        """Kind of operation in words for a message."""
+        kind = str(self.attributes.get("function") or self.op)
+        return _WORDS.get(kind, kind.replace("_", " "))
 
 
 @dataclass(frozen=True)

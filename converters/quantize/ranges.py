@@ -121,7 +121,7 @@ def _refuse_without_kernel(node: Node, origin: str) -> None:
     ):
         return
     raise ConversionError(
-        f"{origin}: layer {node.name!r} ({function or node.op}) is one whose rounding kedge does "
+        f"{origin}: layer {node.name!r} ({node.words}) is one whose rounding kedge does "
         "not know, so that it cannot be trained with fake quantization",
         "Use ReLU, or the recipe mixed_w8a8, which rounds such a layer or leaves it in floats.",
     )

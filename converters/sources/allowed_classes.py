@@ -94,7 +94,12 @@ _PLAIN_TEXT = re.compile(r"[\w.,:>\- ]{0,200}")
 
 _HINT = (
     "Replace it by a Keras layer, or save the model with `model.export(folder)` and "
-    "convert that with ptq_w8a8"
+    "convert that with ptq_w8a8."
+)
+_CODE_HINT = (
+    "Replace it by layers of Keras; or write it as a layer class of your own and name that by "
+    '`custom_objects = "module:function"` in the [task] of a recipe; or save the model with '
+    "`model.export(folder)` and convert that with ptq_w8a8."
 )
 
 
@@ -127,7 +132,7 @@ def refuse_code(path: Path, config: Any) -> None:
             _refuse_class(path, item)
         for name in item:
             if name.endswith(_CODE_FIELDS) and item[name] is not None:
-                raise _code_in_file(path, repr(item.get("name", "")), f"one with {name}")
+                raise _code_in_file(path, _subject(item.get("name", "")), f"one with {name}")
 
 
 def keras_names(keras: Any) -> KerasNames:
@@ -229,21 +234,21 @@ def _plain(name: str) -> str:
 def _refuse_class(path: Path, item: Mapping[str, Any]) -> None:
     inner = item.get("config")
     config = inner if isinstance(inner, dict) else {}
-    layer = repr(config.get("name", item.get("name", "")))
+    layer = _subject(config.get("name", item.get("name", "")))
     raw_names = (item["class_name"], item.get("registered_name"))
     names = {_plain(str(name)) for name in raw_names if name is not None}
     for name in sorted(names & _CODE.keys()):
         raise _code_in_file(path, layer, _CODE[name])
     for name in sorted(names & _OPENERS):
         raise ConversionError(
-            f"{path}: layer {layer} is of the class {name}, which can open other files or call "
+            f"{path}: {layer} is of the class {name}, which can open other files or call "
             "any function; kedge takes layers that compute only",
             _HINT,
         )
     for key in ("vocabulary", "idf_weights") if names & _LOOKUPS else ():
         if not isinstance(config.get(key), (list, type(None))):
             raise ConversionError(
-                f"{path}: layer {layer} reads its {key} from another file, {config[key]!r:.80}",
+                f"{path}: {layer} reads its {key} from another file, {config[key]!r:.80}",
                 "Give the layer its vocabulary as a list, and save the model again.",
             )
     if names & _FUNCTION_LAYERS:
@@ -260,12 +265,16 @@ def _refuse_class(path: Path, item: Mapping[str, Any]) -> None:
 
 
 def _code_in_file(path: Path, layer: str, what: str) -> ConversionError:
-    subject = "a layer" if layer == repr("") else f"layer {layer}"
     return ConversionError(
-        f"{path}: {subject} is {what}, which is Python code in a file; kedge does not run code "
+        f"{path}: {layer} is {what}, which is Python code in a file; kedge does not run code "
         "from a model file",
-        _HINT,
+        _CODE_HINT,
     )
+
+
+def _subject(name: Any) -> str:
+    """Words for a layer: its name where it has one."""
+    return f"layer {name!r}" if name else "a layer"
 
 
 def _refuse_function(path: Path, layer: str, function: Any) -> None:
@@ -276,7 +285,7 @@ def _refuse_function(path: Path, layer: str, function: Any) -> None:
 def _refuse_unless(path: Path, layer: str, what: str, allowed: bool) -> None:
     if not allowed:
         raise ConversionError(
-            f"{path}: layer {layer} uses {what}; kedge allows functions and ops that compute with "
+            f"{path}: {layer} uses {what}; kedge allows functions and ops that compute with "
             "tensors only",
             _HINT,
         )
@@ -284,7 +293,7 @@ def _refuse_unless(path: Path, layer: str, what: str, allowed: bool) -> None:
 
 def _refuse_constants(path: Path, node: list[Any]) -> None:
     if node[:1] == [_COMPOSITE]:
-        _refuse_unless(path, repr(""), "a constant that is no plain tensor", allowed=False)
+        _refuse_unless(path, _subject(""), "a constant that is no plain tensor", allowed=False)
     if node[:1] == [_CONSTANT]:
         _refuse_text(path, node[2:3])
     if len(node) == 4 and isinstance(node[0], str) and isinstance(node[3], dict):

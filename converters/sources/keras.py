@@ -17,6 +17,7 @@ from converters.sources.precision import in_float32
 from converters.sources.saved_graph import check_graph, check_links_in
 from converters.sources.saved_model import GRAPH_FILE, load_graph
 from converters.sources.source_file import KERAS_3, TF_KERAS, SourceFile
+from converters.sources.training_wrappers import wrapper_hint
 from converters.sources.wire import message_fields, submessages, texts
 
 _METADATA_FILE = "keras_metadata.pb"
@@ -125,18 +126,26 @@ def _read_model(load: Callable[..., Any], path: Path, own: Mapping[str, Any]) ->
 def _refuse_custom(source: SourceFile, custom: StoredLayer | None) -> None:
     if custom is None:
         return
+    wrapper = wrapper_hint(source.layers)
+    if wrapper is not None:
+        layer, hint = wrapper
+        raise ConversionError(
+            f"{source.path}: layer {layer.name!r} is a {layer.class_name} of TensorFlow Model "
+            "Optimization, which belongs to the training; kedge expects the model without it",
+            hint,
+        )
     if custom.is_function:
         what = f"it names the function {custom.name} of {custom.module or 'no module'}, which is no"
         what = f"{what} activation, loss or metric of Keras"
     else:
         module = f" of {custom.module}" if custom.module else ""
-        what = f"layer {custom.name!r} is of the class {custom.class_name}{module}, which is no"
-        what = f"{what} layer of Keras"
+        subject = f"layer {custom.name!r}" if custom.name else "an object of it"
+        what = f"{subject} is of the class {custom.class_name}{module}, which is no class of Keras"
     raise ConversionError(
         f"{source.path}: {what}; kedge allows classes and functions that Keras brings, and those "
         "that you name",
         'Name it by `custom_objects = "module:function"` in the [task] of a recipe, or save '
-        "the model with `model.export(folder)` and convert that with ptq_w8a8",
+        "the model with `model.export(folder)` and convert that with ptq_w8a8.",
     )
 
 

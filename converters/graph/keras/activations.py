@@ -28,6 +28,9 @@ _FUNCTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "hard_swish": ("hard_swish", {}),
 }
 
+#: Function to the end of a node's name, which messages show, where it is not the function's own.
+_NAME_ENDS = {"relu_of": "relu", "hard_sigmoid_5": "hard_sigmoid"}
+
 
 def add_activation(builder: GraphBuilder, call: Call, source: Ref, activation: Any) -> Ref:
     """Add the activation of a layer, or an activation that is a function.
@@ -102,5 +105,5 @@ def _add(builder: GraphBuilder, call: Call, source: Ref, function: str, **attrib
     """Add it under the layer's name, or under one of its own behind the layer's kernel."""
     name = call.name
     if name in builder and not call.is_function:
-        name = f"{name}_{function}"
+        name = f"{name}_{_NAME_ENDS.get(function, function)}"
     return builder.activation(name, source, function, **attributes)

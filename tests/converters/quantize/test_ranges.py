@@ -73,8 +73,17 @@ def test_kernels_that_dictate_their_range_get_it(
     assert found.learned_nodes == ("x",)
 
 
-@pytest.mark.parametrize("function", ["elu", "softplus", "hard_sigmoid_5", "exponential"])
-def test_a_function_that_cannot_be_trained_rounded_is_named(function: str) -> None:
-    with pytest.raises(ConversionError, match=f"m.keras: layer 'odd' .{function}.") as caught:
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        ("elu", "elu"),
+        ("softplus", "softplus"),
+        ("exponential", "exponential"),
+        ("hard_sigmoid_5", "hard_sigmoid of Keras 2"),
+        ("relu_of", "ReLU with max_value, slope or threshold"),
+    ],
+)
+def test_a_function_that_cannot_be_trained_rounded_is_named(function: str, words: str) -> None:
+    with pytest.raises(ConversionError, match=f"m.keras: layer 'odd' .{words}.") as caught:
         rounding(node("x", "input"), node("odd", "activation", "x", function=function))
     assert "mixed_w8a8" in caught.value.hint

@@ -137,3 +137,5 @@ def _check_readable(name: str, path: Path) -> None:
         raise ConversionError(f"{name} {path}: cannot be reached: {reason}", "Check it.") from error
     if not os.access(path, os.R_OK):
         raise ConversionError(f"{name} {path}: may not be read", "Check its rights.")
+    if not (path.is_file() or path.is_dir()):  # a pipe would be waited for without end
+        raise ConversionError(f"{name} {path}: is neither a file nor a folder", "Check the path.")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +33,8 @@ from converters.sources.source_file import SourceFile
 
 Array = npt.NDArray[Any]
 
+#: Beginning of the line that has the reason.
+_ERROR_NAME = re.compile(r"\w*Error: ")
 #: Hint about inputs and outputs that kedge does not take.
 SHAPES_HINT = (
     "kedge converts models whose inputs are numbers, and whose inputs and outputs have a fixed "
@@ -154,11 +158,13 @@ def check_model(
         output_names: Names of the outputs, in the order in which they are flattened.
 
     Raises:
-        ConversionError: An input has no numbers, or an input or output has no fixed shape.
+        ConversionError: An input has no numbers, an input or output has no fixed shape, or
+            TensorFlow cannot compute the model.
     """
     inputs = model_inputs(source.path, input_specs)
     names = plain_names(output_names, OUTPUT_NAME)
-    function = batch_one_function(call, inputs, [ModelTensor(name, ()) for name in names])
+    with _translate_errors(source.path):
+        function = batch_one_function(call, inputs, [ModelTensor(name, ()) for name in names])
     shapes = [tuple(tensor.shape) for tensor in _in_order(function.structured_outputs, names)]
     for shape in shapes:
         if len(shape) < 2 or not all(shape[1:]):
@@ -169,6 +175,8 @@ def check_model(
     )
     free = all(shape[0] is None for _, shape, _ in input_specs)
     predict = predictor_of(call, inputs, outputs, free)
+    with _translate_errors(source.path):
+        probabilities = gives_probabilities(predict, inputs, outputs, keras_model)
     return LoadedModel(
         path=source.path,
         kind=kind,
@@ -177,10 +185,32 @@ def check_model(
         function=function,
         inputs=inputs,
         outputs=outputs,
-        probabilities=gives_probabilities(predict, inputs, outputs, keras_model),
+        probabilities=probabilities,
         sha256=sha256_of(source.path),
         size_bytes=bytes_of(source.path),
     )
+
+
+@contextmanager
+def _translate_errors(path: Path) -> Iterator[None]:
+    """Turn whatever TensorFlow raises on a model that it cannot compute into one error.
+
+    Raises:
+        ConversionError: The model asks for more memory than there is, or calls something wrongly.
+    """
+    try:
+        yield
+    except ConversionError:
+        raise
+    except Exception as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        lines.append(type(error).__name__)
+        # The message of an error in a traced function begins with its source.
+        reason = next((line for line in lines if _ERROR_NAME.match(line)), lines[0])
+        raise ConversionError(
+            f"{path}: TensorFlow cannot compute it: {reason}",
+            "Call the model in Keras or TensorFlow with a batch of one sample first.",
+        ) from error
 
 
 def _in_order(answers: Any, names: Sequence[str]) -> list[Any]:

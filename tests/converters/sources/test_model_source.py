@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -59,3 +62,22 @@ def test_data_that_does_not_fit_the_model_leaves_nothing(
     with pytest.raises(ConversionError, match=r"x_train has the shape \(20, 9, 9, 1\)"):
         convert(replace(digits_request, data=tmp_path / "data.npz", out=out))
     assert [path.name for path in out.iterdir()] == ["kept.txt"]
+
+
+def test_a_model_that_tensorflow_cannot_compute_ends_in_a_sentence(
+    zoo: Path, digits_request: ConversionRequest, tmp_path: Path
+) -> None:
+    model = tmp_path / "model.h5"
+    shutil.copy(zoo / "keras3.h5", model)
+    with h5py.File(model, "r+") as file:
+        text = str(file.attrs["model_config"])
+        assert '"activation": "relu"' in text
+        file.attrs["model_config"] = text.replace('"relu"', '"deserialize"')
+    with pytest.raises(ConversionError, match=r"TensorFlow cannot compute it: TypeError"):
+        convert(replace(digits_request, model=model, out=tmp_path / "out"))
+
+
+def test_a_pipe_is_no_model(digits_request: ConversionRequest, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.h5")
+    with pytest.raises(ConversionError, match="is neither a file nor a folder"):
+        convert(replace(digits_request, model=tmp_path / "pipe.h5", out=tmp_path / "out"))

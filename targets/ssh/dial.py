@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 from typing import IO, Any
 
 import paramiko
@@ -51,6 +52,7 @@ class Session:
         self.server = server
         self._command: _Command | None = None
         self._sock: Any = self._dial(jump_host)
+        self._began_at = time.monotonic()
         try:
             keys = (HostKey(key_type, ""),) if key_type else known_keys(server)
             self.transport = make_transport(self._sock, algorithms_for(keys))
@@ -135,7 +137,7 @@ class Session:
                 "of the server.",
             )
         last_words = self._command.last_words() if self._command is not None else ""
-        return no_ssh(self.server, last_words or str(error) or type(error).__name__)
+        return no_ssh(self.server, last_words or _reason_of(error, self._began_at))
 
     def _who(self) -> str:
         server = self.server
@@ -174,6 +176,17 @@ def no_ssh(server: SshServer, reason: str) -> UnreachableError:
         if server.proxy_command
         else "Does an SSH server listen on this port?",
     )
+
+
+def _reason_of(error: BaseException, began_at: float) -> str:
+    """Say in plain words why the handshake failed, where paramiko's words do not."""
+    text = str(error)
+    is_end = isinstance(error, (EOFError, OSError)) or "reading SSH protocol banner" in text
+    if not is_end and "No existing session" not in text:  # what paramiko says at the deadline
+        return text or type(error).__name__
+    if time.monotonic() - began_at >= LOGIN_TIMEOUT_S:
+        return f"no SSH handshake within {LOGIN_TIMEOUT_S:g} s"
+    return "the connection was closed during the SSH handshake"
 
 
 class _Command:

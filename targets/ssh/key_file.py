@@ -110,7 +110,10 @@ def is_fido(kind: str) -> bool:
 
 
 def _content(path: Path) -> bytes:
-    path = expand_home(_without_certificate(path))
+    return _read_regular(expand_home(_without_certificate(path)))
+
+
+def _read_regular(path: Path) -> bytes:
     if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would be waited for
         raise OSError(errno.EINVAL, "it is no regular file")
     with path.open("rb") as file:
@@ -177,7 +180,7 @@ def _from_pub_file(path: Path) -> bytes:
 
 def _from_public_text(path: Path) -> bytes:
     """Read a public key, which a user may name in place of a private one that the agent holds."""
-    return base64.b64decode(path.read_bytes().split()[1], validate=True)
+    return base64.b64decode(_read_regular(path).split()[1], validate=True)
 
 
 def _from_openssh_file(path: Path) -> bytes:
@@ -186,7 +189,7 @@ def _from_openssh_file(path: Path) -> bytes:
     Source: PROTOCOL.key of OpenSSH: magic, cipher, kdf, its options, the number of keys, the key.
     """
     begin, end = _OPENSSH_FRAME
-    body = path.read_bytes().split(begin)[1].split(end)[0]
+    body = _read_regular(path).split(begin)[1].split(end)[0]
     data = base64.b64decode(body)
     if not data.startswith(_OPENSSH_MAGIC):
         raise ValueError("another format")

@@ -109,9 +109,10 @@ def add(
 
 def _accepts(name: str, key_type: str, fingerprint: str) -> bool:
     output.note(f"{name} shows the host key {key_type} {fingerprint}")
-    output.note("Compare it on the board: ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub")
+    place = name if name.startswith("the jump host") else "the board"
+    output.note(f"Compare it on {place}: ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub")
     try:
-        return click.confirm("Is this the board?", err=True)
+        return click.confirm(f"Is this {place}?", err=True)
     except click.Abort:
         if sys.stdin.isatty():
             raise

@@ -267,6 +267,7 @@ def test_a_board_is_added_through_jump_hosts(
 
 def assert_refused_host_key(code: int, said: str) -> None:
     assert code == 2
+    assert "Compare it on the jump host 127.0.0.1: ssh-keygen" in said
     assert "nobody is there to accept the host key of the jump host 127.0.0.1" in said
     assert "known_hosts" in said
 

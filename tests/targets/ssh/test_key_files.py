@@ -1,6 +1,7 @@
 """Private keys of kinds and formats that kedge cannot read: named, with the next step."""
 
 import base64
+import os
 import shutil
 import signal
 import socket
@@ -292,3 +293,13 @@ def test_a_format_in_the_config_is_passed_over_and_named(server: LoopbackSshd, h
 
     (home / ".ssh/config").write_text(config + f'  IdentityFile "{server.identity}"\n')
     assert runs(replace(target_at(server), identity=None))
+
+
+def test_a_pipe_as_identity_is_refused_without_waiting(
+    server: LoopbackSshd, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    target = replace(target_at(server), identity=tmp_path / "pipe")
+
+    with pytest.raises(LoginRefusedError, match="it is no regular file"):
+        connect_ssh(target)

@@ -25,7 +25,8 @@ _OP, _ATTRIBUTES = 2, 5
 _MAP_VALUE = 2
 _ATTRIBUTE_LIST, _ATTRIBUTE_FUNCTION, _LIST_FUNCTIONS = 1, 10, 9
 _FUNCTION_ATTRIBUTES = 2
-_CONCRETE_FUNCTIONS = 2
+_OBJECT_NODES, _CONCRETE_FUNCTIONS = 1, 2
+_FUNCTION_OBJECT, _BARE_FUNCTION_OBJECT = 6, 8
 
 
 @dataclass
@@ -99,12 +100,7 @@ def _check_meta_graph(folder: Path, meta_graph: memoryview, is_only: bool) -> No
         _check_body(folder, body, functions)
     savers = _savers(functions)
     objects = list(submessages(meta_graph, _OBJECTS))
-    callable_names = {
-        name
-        for graph in objects
-        for entry in submessages(graph, _CONCRETE_FUNCTIONS)
-        for name in texts(entry, 1)
-    }
+    callable_names = {name for graph in objects for name in _callable_names(graph)}
     # Without objects, TensorFlow runs the main graph itself; with them it calls these functions.
     if not objects or not is_only:
         problems = file_ops_run(meta_graph) or sorted((main.ops | main.calls) & savers)
@@ -117,6 +113,16 @@ def _check_meta_graph(folder: Path, meta_graph: memoryview, is_only: bool) -> No
             )
     for name in sorted(callable_names & savers):
         raise _refused(folder, f"function {name!r} that the model may call has", functions[name])
+
+
+def _callable_names(objects: memoryview) -> Iterator[str]:
+    """Names of the functions that the objects of a model have, listed or not."""
+    for entry in submessages(objects, _CONCRETE_FUNCTIONS):
+        yield from texts(entry, 1)
+    for item in submessages(objects, _OBJECT_NODES):
+        for kind in (_FUNCTION_OBJECT, _BARE_FUNCTION_OBJECT):
+            for function in submessages(item, kind):
+                yield from texts(function, 1)
 
 
 def _read_nodes(nodes: Iterable[memoryview], body: _Body) -> None:

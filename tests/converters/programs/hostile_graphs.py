@@ -11,6 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 from tf_keras.protobuf import saved_metadata_pb2
 
 v1 = tf.compat.v1
@@ -146,7 +147,47 @@ def write_graphs(folder: Path) -> dict[str, str]:
     (folder / "graph_cut").mkdir()
     content = (plain / "saved_model.pb").read_bytes()
     (folder / "graph_cut" / "saved_model.pb").write_bytes(content[: len(content) // 2])
+    reasons["graph_unlisted"] = write_unlisted(folder)
     return {**reasons, "graph_cut": "saved_model.pb is damaged"}
+
+
+def write_unlisted(folder: Path) -> str:
+    """Write a SavedModel whose table is filled by a function that is not in its list of functions.
+
+    TensorFlow calls that function when it loads the model; here it writes a file.
+    """
+    path = folder / "graph_unlisted"
+    shutil.copytree(folder / "graph_plain", path)
+    file = path / "saved_model.pb"
+    model = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    meta_graph = model.meta_graphs[0]
+    objects = meta_graph.object_graph_def
+    name = next(name for name in objects.concrete_functions if "_initializer" in name)
+    del objects.concrete_functions[name]
+    for item in objects.nodes:
+        names = (
+            *item.function.concrete_functions,
+            item.bare_concrete_function.concrete_function_name,
+        )
+        if name in names:
+            item.bare_concrete_function.Clear()
+            item.bare_concrete_function.concrete_function_name = name
+    with tf.Graph().as_default() as body:
+        tf.raw_ops.SaveV2(
+            prefix=str(folder / "ran"), tensor_names=["x"], shape_and_slices=[""], tensors=[1.0]
+        )
+    functions = meta_graph.graph_def.library.function
+    function = next(function for function in functions if function.signature.name == name)
+    function.Clear()
+    function.signature.name = name
+    for node in body.as_graph_def().node:
+        node.input[:] = [f"{source}:output:0" for source in node.input]
+        function.node_def.append(node)
+        if node.op == "SaveV2":
+            function.control_ret[node.name] = node.name
+            function.signature.control_output.append(node.name)
+    file.write_bytes(model.SerializeToString())
+    return "that the model may call has SaveV2"
 
 
 def write_session_graphs(folder: Path) -> dict[str, str]:

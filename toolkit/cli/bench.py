@@ -202,7 +202,7 @@ def print_outcomes(outcomes: Sequence[Outcome]) -> None:
     rows = []
     for outcome in outcomes:
         if outcome.error is not None:
-            rows.append([outcome.target, "ERROR", "", "", "", _first_line(outcome.error)])
+            rows.append([outcome.target, "ERROR", "", "", ""])
             continue
         assert outcome.measurement is not None
         best = outcome.measurement.best
@@ -214,14 +214,23 @@ def print_outcomes(outcomes: Sequence[Outcome]) -> None:
                 words.duration(best.latency.median_us),
                 f"{words.duration(low)} to {words.duration(high)}",
                 outcome.measurement.parity.verdict,
-                "; ".join(best.verdict.reasons),
             ]
         )
-    columns = ["target", "verdict", "median", "interval", "outputs", "reasons"]
-    output.table("", columns, rows, ("reasons", "interval"))
+    columns = ["target", "verdict", "median", "interval", "outputs"]
+    output.table("", columns, rows, ("interval",))
     for outcome in outcomes:
-        if outcome.error is not None and outcome.error.hint:
-            output.note(f"{outcome.target}: {outcome.error.hint}")
+        _say_reasons(outcome)
         if outcome.measurement is not None and outcome.measurement.accuracy is not None:
             output.say(f"{outcome.target}:")
             output.print_blocks(describe_accuracy(outcome.measurement.accuracy))
+
+
+def _say_reasons(outcome: Outcome) -> None:
+    """Print what the verdict of a board rests on: all of it, however wide the terminal is."""
+    if outcome.measurement is not None:
+        for reason in outcome.measurement.best.verdict.reasons:
+            output.say(f"{outcome.target}: {reason}")
+    if outcome.error is not None:
+        output.say(f"{outcome.target}: {_first_line(outcome.error)}")
+        if outcome.error.hint:
+            output.note(f"  → {outcome.error.hint}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -155,9 +156,22 @@ def delete(numbers: tuple[int, ...], yes: bool) -> None:
             output.note(damage)
         ids = [*(line.id for line in listing.lines), *listing.damage]
         if not yes:
-            click.confirm(f"Delete {len(ids)} of the results?", abort=True, err=True)
+            _confirm(f"Delete {len(ids)} of the results?")
         store.delete(ids)
     output.say(f"deleted {', '.join(map(str, ids))}")
+
+
+def _confirm(question: str) -> None:
+    try:
+        is_confirmed = click.confirm(question, err=True)
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        output.note("")
+        message = "nobody is there to confirm; nothing was deleted. Use --yes to delete"
+        raise click.UsageError(message) from None
+    if not is_confirmed:
+        raise click.Abort
 
 
 def keep(project: Path, records: Sequence[ResultRecord]) -> None:

@@ -54,7 +54,7 @@ def test_json_takes_one_result(project: Path) -> None:
 
 
 def test_deletion_asks_first_and_takes_all_or_none(project: Path) -> None:
-    assert kedge("results", "delete", "1", cwd=project).code == 130
+    assert kedge("results", "delete", "1", cwd=project, stdin="n\n").code == 130
     assert_refused(kedge("results", "delete", "1", "9", "--yes", cwd=project), 3, "no result 9")
     assert listed(project) == [3, 2, 1]
     assert kedge("results", "delete", "1", "3", "--yes", cwd=project).code == 0
@@ -88,3 +88,27 @@ def test_json_also_when_a_single_board_fails(project: Path) -> None:
     ran = kedge("bench", "m.tflite", "--json", cwd=project)
     assert ran.code == 6
     assert ran.json["targets"][0]["verdict"] == "ERROR"
+
+
+def test_deleting_without_anybody_to_confirm_names_the_option(project: Path) -> None:
+    ran = kedge("results", "delete", "1", cwd=project, stdin="")
+    assert ran.code == 2
+    assert "nobody is there to confirm; nothing was deleted. Use --yes" in ran.err
+    assert kedge("results", "list", "--json", cwd=project).json["results"]
+
+
+def test_the_reason_of_each_board_is_shown_in_a_narrow_terminal(project: Path) -> None:
+    from tests.tiny_model import relu_model
+
+    (project / "m.tflite").write_bytes(relu_model())
+    (project / "kedge.toml").write_text(
+        "".join(
+            f'[targets.{name}]\naddress = "pi@127.0.0.1:1"\nhost_key = "SHA256:{"A" * 43}"\n'
+            for name in ("dead", "gone")
+        )
+    )
+    ran = kedge("bench", "m.tflite", "--on", "dead,gone", cwd=project, env={"COLUMNS": "60"})
+    assert ran.code == 6
+    for name in ("dead", "gone"):
+        assert f"{name}: cannot connect to 127.0.0.1 port 1: Connection refused" in ran.out
+    assert "  → Is the board on" in ran.err

@@ -48,15 +48,15 @@ def describe_op_times(times: OpTimes) -> list[Block]:
     if times.reason:
         return [f"no per-operator times: {times.reason}"]
     numbered = sorted(enumerate(times.steps, 1), key=lambda pair: -pair[1].median_us)
-    total = times.total_us or 1.0
+    whole = max(times.total_us, times.whole_us) or 1.0
     rows = [
         [
             f"{number}: {step.op}",
             step.layer,
             step.executor,
             words.duration(step.median_us) if step.median_us else "below 1 us",
-            f"{step.low_us:g} to {step.high_us:g} us",
-            words.percent(step.median_us / total),
+            f"{step.low_us:g} to {step.high_us:g} us" if step.high_us else "",
+            words.percent(step.median_us / whole) if step.median_us else "",
             "" if step.macs is None else f"{step.macs:,}",
         ]
         for number, step in numbered[:MOST_SHOWN]

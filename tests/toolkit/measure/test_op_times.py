@@ -38,10 +38,20 @@ def test_the_slowest_are_shown_first_with_their_share() -> None:
     assert isinstance(table, Table)
     time = words.duration(90.0)
     assert table.rows == [
-        [f"1: {CONV.op}", "conv1", "XNNPACK", time, "88 to 91 us", "90.00 %", "2,304"],
-        ["2: SOFTMAX", "", "builtin", words.duration(10.0), "10 to 11 us", "10.00 %", ""],
+        [f"1: {CONV.op}", "conv1", "XNNPACK", time, "88 to 91 us", "89.11 %", "2,304"],
+        ["2: SOFTMAX", "", "builtin", words.duration(10.0), "10 to 11 us", "9.90 %", ""],
     ]
     assert str(verdict).startswith("VALID: the steps add up to 100 us, a whole run without")
+
+
+def test_a_step_below_a_microsecond_has_no_share_and_takes_none_from_the_others() -> None:
+    softmax = OpTime("SOFTMAX", "builtin", 1.0, 1.0, 1.0)
+    short = OpTime("Convolution (NHWC, QC8) IGEMM", "XNNPACK", 0.0)
+    _, table = describe_op_times(OpTimes([softmax, short], 100, "", 4.0, 4.0, 4.0))
+
+    assert isinstance(table, Table)
+    shown = [row[3:6] for row in table.rows]
+    assert shown == [[words.duration(1.0), "1 to 1 us", "25.00 %"], ["below 1 us", "", ""]]
 
 
 @pytest.mark.parametrize(

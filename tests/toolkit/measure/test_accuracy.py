@@ -98,6 +98,27 @@ def test_folders_are_matched_with_the_labels_by_name(
         measured(device, tmp_path, content, tmp_path / "data")
 
 
+@pytest.mark.parametrize("color", ["RGB", "BGR"])
+def test_pictures_are_turned_and_fitted_as_the_card_says(
+    device: Device, tmp_path: Path, color: str
+) -> None:
+    exif = Image.Exif()
+    exif[0x112] = 3  # upside down: the first pixel becomes the last, which "nearest" takes
+    for name, pixel in COLORS.items():
+        for part in ("train", "test"):
+            (tmp_path / "data" / part / name).mkdir(parents=True)
+            image = Image.new("RGB", (2, 2), (pixel[1], pixel[2], pixel[0]))
+            image.putpixel((0, 0), pixel)
+            for number in range(5):
+                image.save(tmp_path / "data" / part / name / f"{number}.png", exif=exif)
+    labels = list(COLORS) if color == "RGB" else list(reversed(COLORS))
+    picture = ImageInput(1, 1, color=color, resize="nearest", mean=[0, 0, 0], std=[255, 255, 255])
+    card = ModelCard({"image0": picture}, {"same0": Output("classification", labels=labels)})
+    result = measured(device, tmp_path, pictures_model([[1, 1, 1, 3]]), tmp_path / "data", card)
+
+    assert (result.samples, result.board_correct, result.host_correct) == (15, 15, 15)
+
+
 @pytest.mark.parametrize(("activation", "right"), [("none", 2), ("sigmoid", 3)])
 def test_a_single_score_is_a_probability_or_a_logit(
     device: Device, tmp_path: Path, activation: str, right: int

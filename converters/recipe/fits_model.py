@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from converters.data.fields import quote_names
 from converters.errors import ConversionError
+from converters.recipe.number_steps import PtqW8A8, PtqW8A16
 from converters.recipe.recipe import Recipe
 from converters.recipe.step import TrainingStep
-from converters.recipe.training_steps import NO_FEATURES, TeacherStep
+from converters.recipe.training_steps import NO_FEATURES, QatW8A8, TeacherStep
 from converters.sources.loaded_model import LoadedModel
+from converters.sources.unused_inputs import unused_words
 
 _NO_AUGMENT = "none"
+#: Steps that round the inputs of the file; `MixedW8A8` is a `PtqW8A8`.
+_ROUNDS_INPUTS = (PtqW8A8, PtqW8A16, QatW8A8)
 
 
 def check_inputs_outputs(recipe: Recipe, source: LoadedModel) -> None:
@@ -20,10 +24,20 @@ def check_inputs_outputs(recipe: Recipe, source: LoadedModel) -> None:
         source: The original model.
 
     Raises:
-        ConversionError: A step is for a model of one input or of one output; the message names the
-            step and the model's inputs or outputs.
+        ConversionError: A step is for a model of one input or of one output, or has no range for an
+            input that is not used; the message names the step and the model's inputs or outputs.
     """
+    floats = tuple(
+        tensor.name
+        for tensor in source.inputs
+        if tensor.name in source.unused and not tensor.is_whole
+    )
     for step in recipe.steps:
+        if floats and isinstance(step, _ROUNDS_INPUTS):
+            problem, hint = unused_words(floats)
+            raise ConversionError(
+                f"{source.path}: {problem}, so {step.kind} has no range for it", hint
+            )
         if (
             isinstance(step, TrainingStep)
             and step.augment != _NO_AUGMENT
@@ -45,3 +59,15 @@ def check_inputs_outputs(recipe: Recipe, source: LoadedModel) -> None:
                 f"output; {source.path} has {quote_names(end.name for end in source.outputs)}",
                 'Write `features = "none"`: the answers of all outputs are learned.',
             )
+
+
+def unused_warnings(source: LoadedModel) -> tuple[str, ...]:
+    """Tell which inputs no output depends on, and what to do about it.
+
+    Args:
+        source: The original model.
+    """
+    if not source.unused:
+        return ()
+    problem, hint = unused_words(source.unused)
+    return (f"{problem}. {hint}",)

@@ -30,6 +30,7 @@ from converters.sources.inputs_outputs import (
 )
 from converters.sources.model_function import batch_one_function, predictor_of
 from converters.sources.source_file import SourceFile
+from converters.sources.unused_inputs import unused_of_function
 
 Array = npt.NDArray[Any]
 
@@ -75,6 +76,8 @@ class LoadedModel:
     """Size of the file or folder."""
     content: bytes | None = None
     """Content of a .tflite, changed to a batch of one; None for the other kinds."""
+    unused: tuple[str, ...] = ()
+    """Names of the inputs that no output depends on."""
 
     def form(self, wish: TaskWish) -> InputForm:
         """Describe the data that the model takes.
@@ -188,6 +191,7 @@ def check_model(
         probabilities=probabilities,
         sha256=sha256_of(source.path),
         size_bytes=bytes_of(source.path),
+        unused=unused_of_function(function, inputs),
     )
 
 

@@ -52,7 +52,7 @@ from converters.judge.score import FILE, ORIGINAL
 from converters.measure import Measure
 from converters.model_file import ModelFile
 from converters.progress import Progress, Report
-from converters.recipe.fits_model import check_inputs_outputs
+from converters.recipe.fits_model import check_inputs_outputs, unused_warnings
 from converters.recipe.milder import may_be_tried
 from converters.recipe.recipe import Recipe, check_pairing, load_recipe
 from converters.request import ConversionRequest
@@ -145,6 +145,7 @@ def _convert(
         warnings=(
             *result.warnings,
             *data_warnings(dataset, samples, source.classes_of_outputs),
+            *unused_warnings(source),
             *range_warnings(source, samples),
             *warnings_of(source, judgement, request.data),
             *input_rounding_warnings(rounding, model),

@@ -84,8 +84,10 @@ def input_rounding_warnings(drop: Drop | None, model: ModelFile) -> tuple[str, .
     return (
         f"the rounding of the input to {' and '.join(kinds)} alone loses {drop.fraction:.1%} (95 % "
         f"interval {low:+.1%} to {high:+.1%}, {drop.samples} test samples), whatever is behind it: "
-        "bring its numbers to one size before the model, or use a recipe whose input stays "
-        "floats (ptq_dynamic, ptq_f16; mixed_w8a8 where that helps)",
+        "bring its numbers to one size before the model; where few of them lie far out, try "
+        '`calibration = "percentile"` in the step ptq_w8a8 or mixed_w8a8 of a recipe of your own; '
+        "or use a recipe whose input stays floats (ptq_dynamic, ptq_f16; mixed_w8a8 where that "
+        "helps)",
     )
 
 

@@ -30,7 +30,7 @@ from converters.sources.inputs_outputs import (
 )
 from converters.sources.model_function import batch_one_function, predictor_of
 from converters.sources.source_file import SourceFile
-from converters.sources.unused_inputs import unused_of_function
+from converters.sources.unused_inputs import find_unused_of_function
 
 Array = npt.NDArray[Any]
 
@@ -191,7 +191,7 @@ def check_model(
         probabilities=probabilities,
         sha256=sha256_of(source.path),
         size_bytes=bytes_of(source.path),
-        unused=unused_of_function(function, inputs),
+        unused=find_unused_of_function(function, inputs),
     )
 
 

@@ -23,7 +23,7 @@ from converters.sources.inputs_outputs import (
 )
 from converters.sources.loaded_model import LoadedModel, model_inputs, wrong_output
 from converters.sources.source_file import TFLITE, SourceFile
-from converters.sources.unused_inputs import unused_of_tflite
+from converters.sources.unused_inputs import find_unused_of_tflite
 from converters.tflite.inputs_outputs import file_names, rename_inputs_outputs
 from converters.tflite.isolated import run_isolated
 from converters.tflite.reader import read_model
@@ -121,7 +121,7 @@ def load_tflite(source: SourceFile, own: Mapping[str, Any]) -> LoadedModel:  # n
         sha256=sha256_of(path),
         size_bytes=bytes_of(path),
         content=content if is_single else rename_inputs_outputs(content),
-        unused=unused_of_tflite(unpacked, inputs),
+        unused=find_unused_of_tflite(unpacked, inputs),
     )
 
 

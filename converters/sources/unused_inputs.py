@@ -12,7 +12,7 @@ from converters.tflite.unpacked import UnpackedModel
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 
 
-def unused_of_function(function: Any, inputs: Iterable[ModelTensor]) -> tuple[str, ...]:
+def find_unused_of_function(function: Any, inputs: Iterable[ModelTensor]) -> tuple[str, ...]:
     """Find the inputs that no output of a function depends on.
 
     Args:
@@ -35,7 +35,7 @@ def unused_of_function(function: Any, inputs: Iterable[ModelTensor]) -> tuple[st
     )
 
 
-def unused_of_tflite(model: UnpackedModel, inputs: Iterable[ModelTensor]) -> tuple[str, ...]:
+def find_unused_of_tflite(model: UnpackedModel, inputs: Iterable[ModelTensor]) -> tuple[str, ...]:
     """Find the inputs that no operator of a .tflite reads.
 
     Args:
@@ -59,10 +59,10 @@ def unused_words(names: tuple[str, ...]) -> tuple[str, str]:
         names: Names of the inputs, at least one.
     """
     them, is_one = quote_names(names), len(names) == 1
-    found = f"its input {them} is" if is_one else f"its inputs {them} are"
+    words = f"its input {them} is" if is_one else f"its inputs {them} are"
     drop = ", ".join(map(repr, names))
     return (
-        f"{found} not used: no output depends on {'it' if is_one else 'them'}",
+        f"{words} not used: no output depends on {'it' if is_one else 'them'}",
         f"Remove {'it' if is_one else 'them'} from the model and from the data. In Keras: "
         f"keras.Model([x for x in model.inputs if x.name not in [{drop}]], model.outputs).",
     )
@@ -85,11 +85,11 @@ def _reach(nodes: Iterable[Any], outputs: Iterable[str], library: Mapping[str, A
 
 def _needed(node: Any, library: Mapping[str, Any]) -> list[str]:
     """Inputs of a node; of a call only those that the function uses."""
-    called = node.attr["f"].func.name if node.op in _CALLS else node.op
-    inner = library.get(called)
+    function = node.attr["f"].func.name if node.op in _CALLS else node.op
+    inner = library.get(function)
     if inner is None:
         return list(node.input)
     used = _reach(inner.node_def, inner.ret.values(), library)
     arguments = [argument.name for argument in inner.signature.input_arg]
-    given = [name for name in node.input if not name.startswith("^")]
-    return [name for name, argument in zip(given, arguments, strict=False) if argument in used]
+    sources = [name for name in node.input if not name.startswith("^")]
+    return [name for name, argument in zip(sources, arguments, strict=False) if argument in used]

@@ -233,4 +233,4 @@ def _say_reasons(outcome: Outcome) -> None:
     if outcome.error is not None:
         output.say(f"{outcome.target}: {_first_line(outcome.error)}")
         if outcome.error.hint:
-            output.note(f"  → {outcome.error.hint}")
+            output.note(f"{outcome.target}: {outcome.error.hint}")

@@ -111,4 +111,4 @@ def test_the_reason_of_each_board_is_shown_in_a_narrow_terminal(project: Path) -
     assert ran.code == 6
     for name in ("dead", "gone"):
         assert f"{name}: cannot connect to 127.0.0.1 port 1: Connection refused" in ran.out
-    assert "  → Is the board on" in ran.err
+        assert f"{name}: Is the board on" in ran.err

@@ -46,8 +46,16 @@ def _foreign_file(path: str) -> RefusalError:
 
 
 def rename_durably(path: str, target: str) -> None:
-    """Give a file or folder, whose content is on the disk already, its final name."""
-    os.replace(path, target)
+    """Give a file or folder, whose content is on the disk already, its final name.
+
+    Raises:
+        RefusalError: A folder lies in the place of a file.
+        OSError: It cannot be renamed.
+    """
+    try:
+        os.replace(path, target)
+    except IsADirectoryError as error:
+        raise _foreign_file(target) from error
     fsync_folder(os.path.dirname(target))
 
 

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from device_agent.contract.codes import BAD_REQUEST, BUSY, DIGEST_MISMATCH, RefusalError
+from device_agent.contract.codes import (
+    BAD_REQUEST,
+    BUSY,
+    DIGEST_MISMATCH,
+    UNSAFE_ROOT,
+    RefusalError,
+)
 from device_agent.store.receive import _open_locked
 from device_agent.store.store import Store
 from tests.device_agent.agents import open_agent, put, sha256_of
@@ -41,6 +47,18 @@ def test_a_damaged_file_is_removed_and_sent_anew(tmp_path: Path) -> None:
         put(client, CONTENT)
         assert client.damaged == set()
         assert client.sent_bytes - before < 1000
+
+
+def test_a_folder_in_the_place_of_a_file_is_named(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    place = tmp_path / "store/scratch" / SHA256
+    place.mkdir(parents=True)
+
+    with pytest.raises(RefusalError, match="is not a regular file of this user") as refused:
+        keep(store, CONTENT)
+
+    assert refused.value.code == UNSAFE_ROOT
+    assert place.is_dir()
 
 
 def test_a_job_does_not_use_a_damaged_file(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def check_inputs_outputs(recipe: Recipe, source: LoadedModel) -> None:
         if floats and isinstance(step, _ROUNDS_INPUTS):
             problem, hint = unused_words(floats)
             raise ConversionError(
-                f"{source.path}: {problem}, so {step.kind} has no range for it", hint
+                f"{source.path}: {problem}, so {step.kind} has no range to round by", hint
             )
         if (
             isinstance(step, TrainingStep)

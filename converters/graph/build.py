@@ -28,6 +28,8 @@ from converters.graph.node import (
     Weights,
     with_weights,
 )
+from converters.graph.sample_norm import SampleNorm
+from converters.graph.tensor_functions import TENSOR_FUNCTIONS
 
 layers = tf_keras.layers
 
@@ -37,11 +39,6 @@ _MOMENTUM = 0.95
 #: Given a node and its plain layer: the layer to use in its place.
 Wrap = Callable[[Node, Any], Any]
 Factory = Callable[[Node, Weights], Any]
-
-
-def hard_sigmoid(x: Any) -> Any:
-    """relu6(x + 3) / 6, as Keras 3 and MobileNetV3 mean it."""
-    return tf.nn.relu6(x + 3.0) / 6.0
 
 
 def hard_swish(x: Any) -> Any:
@@ -60,7 +57,7 @@ def to_floats(x: Any) -> Any:
 
 
 # A saved model names them; loading one finds them again.
-for _function in (hard_sigmoid, hard_swish, gelu_tanh, to_floats):
+for _function in (hard_swish, gelu_tanh, to_floats):
     tf_keras.utils.register_keras_serializable(package="kedge")(_function)
 
 
@@ -136,11 +133,12 @@ def _apply(
 ) -> Any:
     if node.op == INPUT and wrap is None:
         return arguments[0]
-    if node.op == "slice":
-        return arguments[0][tuple(slice(*part) for part in node.attributes["slices"])]
+    if node.op in TENSOR_FUNCTIONS:
+        arguments = [TENSOR_FUNCTIONS[node.op](node, *arguments)]
     key = node.weights or node.name
     if key not in by_key:
-        layer = LAYERS[node.op](node, graph.weights.get(node.weights, {}))
+        # Behind a function, a layer that changes nothing has the name, and can be wrapped.
+        layer = LAYERS.get(node.op, _nothing)(node, graph.weights.get(node.weights, {}))
         by_key[key] = wrap(node, layer) if wrap else layer
     return by_key[key](arguments if len(arguments) > 1 else arguments[0])
 
@@ -206,11 +204,7 @@ def _prelu(node: Node, weights: Weights) -> Any:
     return layers.PReLU(shared_axes=axes or None, name=node.name)
 
 
-_BY_NAME: dict[str, Any] = {
-    "hard_sigmoid": hard_sigmoid,
-    "hard_swish": hard_swish,
-    "hard_sigmoid_5": "hard_sigmoid",
-}
+_BY_NAME: dict[str, Any] = {"hard_swish": hard_swish}
 
 
 def _activation(node: Node, _: Weights) -> Any:
@@ -254,6 +248,19 @@ def _merge(kind: str) -> Factory:
     return lambda node, _: getattr(layers, kind)(name=node.name)
 
 
+def _nothing(node: Node, _: Weights) -> Any:
+    return layers.Activation("linear", name=node.name)
+
+
+def _layer_norm(node: Node, _: Weights) -> Any:
+    return SampleNorm(node.attributes["epsilon"], name=node.name)
+
+
+def _group_norm(node: Node, _: Weights) -> Any:
+    plain = node.attributes
+    return layers.GroupNormalization(plain["groups"], epsilon=plain["epsilon"], name=node.name)
+
+
 #: Op to what makes its layer.
 LAYERS: dict[str, Factory] = {
     INPUT: lambda node, _: layers.Identity(name=f"{node.name}_taken"),
@@ -266,6 +273,9 @@ LAYERS: dict[str, Factory] = {
     ),
     EMBEDDING: _embedding,
     CAST: lambda node, _: layers.Activation(to_floats, name=node.name),
+    "layer_norm": _layer_norm,
+    "group_norm": _group_norm,
+    "unit_norm": lambda node, _: layers.UnitNormalization(name=node.name),
     "prelu": _prelu,
     ACTIVATION: _activation,
     ADD: _merge("Add"),

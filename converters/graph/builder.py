@@ -13,6 +13,8 @@ from converters.errors import ConversionError
 from converters.graph.node import ACTIVATION, AFFINE, CAST, INPUT, Graph, Node, Weights
 from converters.graph.whole_numbers import whole_dtype
 
+#: Size from which on an added number masks scores.
+MASKS_FROM = 1e3
 _HINT = (
     "Replace the layer by layers that kedge represents (docs/coverage.md), or use a recipe that "
     "does not train: ptq_w8a8, mixed_w8a8 (floats where 8 bits cannot be), ptq_dynamic (any layer)"
@@ -135,6 +137,23 @@ class GraphBuilder:
             return source
         plain = {"function": function, **attributes}
         return self.add(name, ACTIVATION, (source,), source.shape, plain)
+
+    def add_constant(self, name: str, source: Ref, values: Any) -> Ref:
+        """Add numbers that training leaves as they are.
+
+        Args:
+            name: Name of the node.
+            source: Numbers that they are added to.
+            values: Numbers in a shape that broadcasts to that of the source, with or without its
+                batch axis.
+        """
+        array = np.asarray(values, np.float32)
+        if array.ndim > len(source.shape):
+            array = array.reshape(array.shape[1:])
+        plain: dict[str, Any] = {"values": tuple(array.reshape(-1).tolist()), "shape": array.shape}
+        if array.size and np.abs(array).max() >= MASKS_FROM:
+            plain["masks"] = True
+        return self.add(name, "add_constant", (source,), source.shape, plain)
 
     def affine(self, layer: SourceLayer, source: Ref, scale: Any, offset: Any) -> Ref:
         """Add x * scale + offset.

@@ -31,11 +31,14 @@ from converters.graph.node import (
     with_weights,
     without,
 )
+from converters.graph.pads import replace_extreme_pads
 
 Doubles = npt.NDArray[np.float64]
 
 #: Averages and copies channels: x * scale + offset may as well come after it.
 _LINEAR = ("global_average_pool", "flatten")
+#: Give s * y where their first input is s * x.
+_LINEAR_MOVES = ("matmul", "reshape", "permute", "flatten", "slice", "crop", "zero_pad", "mean")
 
 
 def fold_graph(graph: Graph) -> Graph:
@@ -43,12 +46,17 @@ def fold_graph(graph: Graph) -> Graph:
     graph = _with_affines(graph)
     for name in [node.name for node in graph.nodes if node.op == AFFINE]:
         node = graph.by_name()[name]
-        graph = _into_the_one_before(graph, node) or _into_the_one_behind(graph, node) or graph
+        graph = (
+            _into_the_one_before(graph, node)
+            or _into_the_one_behind(graph, node)
+            or _into_a_factor(graph, node)
+            or graph
+        )
     for name in [node.name for node in graph.nodes if node.op == AFFINE]:
         node = graph.by_name()[name]
         # Of two that follow each other, the first is a depthwise convolution by now.
         graph = _into_the_one_before(graph, node) or _as_depthwise(graph, node)
-    return _join_activations(graph)
+    return replace_extreme_pads(_join_activations(graph))
 
 
 def _join_activations(graph: Graph) -> Graph:
@@ -90,6 +98,21 @@ def _into_the_one_before(graph: Graph, affine: Node) -> Graph | None:
     kernel, bias = old["kernel"].astype(np.float64), old["bias"].astype(np.float64)
     by_output = _by_output(source.op, kernel, scale)
     return _changed(graph, affine, source, kernel * by_output, bias * scale + offset)
+
+
+def _into_a_factor(graph: Graph, affine: Node) -> Graph | None:
+    """Multiply one factor of a product of matrices by a number, where a kernel makes it."""
+    scale, offset = _of(graph, affine)
+    source, nodes, consumers = affine, graph.by_name(), graph.consumers()
+    while source is affine or source.op in _LINEAR_MOVES:
+        source = nodes[source.inputs[0]]
+        if len(consumers[source.name]) != 1 or source.name in graph.outputs:
+            return None
+    if source.op not in WEIGHTED or not _owned(graph, source) or offset.any() or np.ptp(scale):
+        return None
+    old = graph.weights[source.weights]
+    kernel, bias = old["kernel"].astype(np.float64), old["bias"].astype(np.float64)
+    return _changed(graph, affine, source, kernel * scale[0], bias * scale[0])
 
 
 def _by_output(op: str, kernel: Doubles, scale: Doubles) -> Doubles:

@@ -50,10 +50,19 @@ and `global_max_pool` (`rank`: number of axes between batch and channels; `keepd
 fastest); `reshape` (to the node's shape); `permute` (`dims`, from 1); `slice` (`slices`: start,
 stop and step of each axis, the batch first).
 
+`matmul` multiplies the last two axes of two inputs (`transpose_b`: the second one's are exchanged
+before). `add_constant` adds `values` of `shape`, which training leaves as they are (`masks`: they
+mask scores before softmax). `mean` averages over `axes` (`keepdims`). `mirror_pad` (`padding` and
+`mode`, "symmetric" or "reflect") and `constant_pad` (`padding` and `value`) are pads other than 0.
+
+Normalizations over a sample: `layer_norm` over the last axis and `group_norm` over `groups` of
+channels have gamma and beta, both (channels,), and an `epsilon`; `unit_norm` divides by the length
+of the last axis.
+
 Activations: `relu`, `relu6`, `relu_of` (`max_value`, `slope`, `threshold`), `leaky_relu` (`slope`),
 `elu` (`alpha`), `selu`, `sigmoid`, `tanh`, `softmax` (`axis`), `swish`, `gelu` (`approximate`: by
-tanh), `softplus`, `softsign`, `exponential`, `hard_swish` (x * relu6(x + 3) / 6), `hard_sigmoid`
-(relu6(x + 3) / 6) and `hard_sigmoid_5` (x / 5 + 0.5, limited to 0-1).
+tanh), `softplus`, `softsign`, `exponential` and `hard_swish` (x * relu6(x + 3) / 6). Readers make
+`relu6` between two `affine` of what is limited to other numbers, such as a hard sigmoid.
 """
 
 from __future__ import annotations

@@ -37,6 +37,8 @@ def _cut(node: Node, weights: Weights, input_rows: Rows, output_rows: Rows) -> W
         return {"alpha": weights["alpha"][..., output_rows]}
     if "table" in weights:
         return {"table": weights["table"][:, output_rows]}
+    if "kernel" not in weights:  # a normalization over a sample, whose channels all stay
+        return weights
     kernel = weights["kernel"]
     if node.op == DEPTHWISE:
         # The channels of the output are those of the input, each `multiplier` times.

@@ -29,6 +29,7 @@ from converters.quantize.layer_differences import (
     layer_differences,
     own_differences,
 )
+from converters.quantize.ranges import float_nodes
 from converters.sources.inputs_outputs import Probabilities
 from converters.tflite.quantization import dequantize_outputs, quantize_inputs
 from converters.tflite.reader import read_model
@@ -250,7 +251,8 @@ def check_inside(simulation: Simulation, content: bytes, origin: str) -> None:
     ]
     # Behind a CAST of whole numbers, a QUANTIZE brings its floats to 8 bits.
     casts = sum(node.op == CAST for node in simulation.graph.nodes)
-    if len(conversions) > len(simulation.rounding.rounded_twice) + casts:
+    around = sum(len(node.inputs) + 1 for node in float_nodes(simulation.graph))
+    if len(conversions) > len(simulation.rounding.rounded_twice) + casts + around:
         raise ConversionError(
             f"{origin}: the .tflite has {len(conversions)} QUANTIZE or DEQUANTIZE inside, the "
             f"first gives {conversions[0]!r}: a layer is rounded where its kernel does not round",

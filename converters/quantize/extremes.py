@@ -21,7 +21,7 @@ from converters.tflite.unpacked import UnpackedModel
 #: Size from which on a constant stands for infinity.
 _EXTREME = 1e3
 #: Distance below all scores at which a masked score counts nothing: e^-12 is 6e-6.
-_MARGIN = 12.0
+MARGIN = 12.0
 #: Ops that can bring a mask to the scores, or carry the scores on to softmax.
 _CARRIERS = ("ADD", "SUB", "MUL", "SELECT", "SELECT_V2", "RESHAPE", "TRANSPOSE", "MINIMUM")
 #: Those in which a mask and scores meet.
@@ -90,18 +90,18 @@ def limit_masks(
         return LimitedMasks(content)
     ranges = measure(content)
     lows: dict[str, float] = {}
-    notes, limit = [], _MARGIN
+    notes, limit = [], MARGIN
     for cone in cones:
         masked, scores = _masked_and_scores(model, cone, ranges)
         if not masked or not scores:
             continue
         low = min(0.0, *(ranges[tensor][0] for tensor in scores))
-        limit = max(limit, max(0.0, *(ranges[i][1] for i in scores)) - low + _MARGIN)
-        lows |= {model.name(tensor): low - _MARGIN for tensor in masked}
+        limit = max(limit, max(0.0, *(ranges[i][1] for i in scores)) - low + MARGIN)
+        lows |= {model.name(tensor): low - MARGIN for tensor in masked}
         notes.append(
             f"{describe_operator(model, cone.softmax, keras_model)}: scores from {low:.3g} up are "
             f"masked by numbers of the size {_largest(model, cone, ranges):.2g}; their range is "
-            f"cut at {low - _MARGIN:.3g}, where softmax gives 0 already"
+            f"cut at {low - MARGIN:.3g}, where softmax gives 0 already"
         )
     if not notes:
         return LimitedMasks(content)

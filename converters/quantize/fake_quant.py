@@ -203,6 +203,7 @@ class Wrapping:
         output = None
         if owner is not None:
             follows = owner == node.name and owner not in self.rounding.fixed
+            follows = follows and not node.attributes.get("masks")
             twice = self._twice and node.name in self.rounding.rounded_twice
             before = self.rounding.fixed[node.name] if twice else None
             output = OutputRounding(self._ranges[owner], follows, before)

@@ -115,6 +115,10 @@ def _layer(simulation: Simulation, name: str) -> Any:
 
 def _single_tensors(simulation: Simulation, content: bytes) -> dict[str, int]:
     """Name of each node that is used once and learned its range to its tensor in the file."""
+    if any(node.op == "matmul" for node in simulation.graph.nodes):
+        # TensorFlow's converter may compute a product of matrices, and what follows, transposed:
+        # numbers stand elsewhere in the file. Such a model is compared by its answers alone.
+        return {}
     return {
         name: position
         for name, position in _tensors(simulation, UnpackedModel(content)).items()
@@ -157,14 +161,19 @@ def _tensors(simulation: Simulation, file: UnpackedModel) -> dict[str, int]:
     positions: dict[str, int] = {}
     for tensor in tensors:
         parts = {part for name in file.name(tensor).split(";") for part in name.split("/")}
-        size = int(np.prod(file.shape(tensor)))
+        shape = _sizes(file.shape(tensor))
         for name in simulation.rounding.ranges:
             is_named = _PREFIX + name in parts & built
             is_own = tensor not in clipped or nodes[name].op == ACTIVATION
-            if is_named and is_own and int(np.prod(nodes[name].shape)) == size:
+            if is_named and is_own and _sizes(nodes[name].shape) == shape:
                 # The last one counts: after a kernel that dictates its scale, another changes it.
                 positions[name] = tensor
     return {name: positions[name] for name in simulation.rounding.ranges if name in positions}
+
+
+def _sizes(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Sizes of the axes that have more than one place."""
+    return tuple(size for size in shape if size != 1)
 
 
 def _clips(operator: Any) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from converters.tflite.unpacked import UnpackedModel
@@ -27,14 +27,22 @@ def float_layer_notes(content: bytes, keras_model: Any) -> tuple[str, ...]:
         if model.op(op) not in _CONVERSIONS
         and any(model.is_float(int(i)) and int(i) not in casts for i in op.outputs)
     )
-    if not layers:
-        return ()
-    names = list(layers)
+    return float_notes(list(layers)) if layers else ()
+
+
+def float_notes(names: Sequence[str], kind: str = "") -> tuple[str, ...]:
+    """Say in one sentence which layers of a quantized file compute in floats.
+
+    Args:
+        names: Names of the layers, at least one.
+        kind: Word before the names, or "".
+    """
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     verb = "computes" if len(names) == 1 else "compute"
+    named = f"{kind} {', '.join(names[:_NAMED])}".strip()
     return (
-        f"{', '.join(names[:_NAMED])}{more} {verb} in floats, as TFLite has no integer kernel that "
-        "is exact enough for such a layer; all else is in integers",
+        f"{named}{more} {verb} in floats, as TFLite has no integer kernel that is exact enough for "
+        "such a layer; all else is in integers",
     )
 
 

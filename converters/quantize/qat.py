@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from converters.data.dataset import TRAIN, VALIDATION
-from converters.draft.draft import W8A8, Draft, Materials
+from converters.draft.draft import MIXED, W8A8, Draft, Materials
 from converters.draft.emit import convert_function
 from converters.draft.node_statistics import measure_node_ranges
 from converters.graph.build import build_model, weights_of
@@ -31,8 +31,10 @@ from converters.quantize.fake_quant import (
     round_kernels,
     scale_kernels,
 )
+from converters.quantize.graph_masks import limit_graph_masks
 from converters.quantize.layer_differences import Simulation
-from converters.quantize.ranges import Rounding, decide_rounding
+from converters.quantize.layer_names import float_notes
+from converters.quantize.ranges import Rounding, decide_rounding, float_nodes
 from converters.recipe.training_steps import QatW8A8
 from converters.training.automatic import train_on
 from converters.training.parallel import scope
@@ -53,13 +55,7 @@ def train_quantized(draft: Draft, step: QatW8A8, materials: Materials) -> Draft:
         ConversionError: A layer cannot be trained with fake quantization, or the answers of the
             file differ from those of the trained model; the message names the layer.
     """
-    source = materials.source
-    graph = folded_graph(draft)
-    rounding = decide_rounding(graph, str(source.path))
-    samples = materials.samples[TRAIN]
-    start = measure_node_ranges(
-        graph, rounding.learned_nodes, samples, materials.seed, materials.report
-    )
+    graph, rounding, start = _prepare(draft, materials)
     # What would refuse the file after training refuses it before.
     materials.report(Progress("try the conversion", 0, 0))
     untrained = with_weights(graph, round_kernels(graph))
@@ -77,9 +73,20 @@ def train_quantized(draft: Draft, step: QatW8A8, materials: Materials) -> Draft:
     content, comparison = _convert_and_compare(
         on_grid, rounding, wrapping.bounds(), draft.io, materials
     )
+    notes = _float_notes(graph)
     return replace(
-        draft, graph=on_grid, numbers=W8A8, content=content, found={**facts, **comparison}
+        draft,
+        graph=on_grid,
+        numbers=MIXED if notes else W8A8,
+        content=content,
+        warnings=(*draft.warnings, *notes),
+        found={**facts, **comparison},
     )
+
+
+def _float_notes(graph: Graph) -> tuple[str, ...]:
+    names = [repr(node.name) for node in float_nodes(graph)]
+    return float_notes(names, "layer" if len(names) == 1 else "layers") if names else ()
 
 
 def try_conversion(draft: Draft, step: QatW8A8, materials: Materials) -> Draft:  # noqa: ARG001
@@ -96,15 +103,23 @@ def try_conversion(draft: Draft, step: QatW8A8, materials: Materials) -> Draft: 
     Raises:
         ConversionError: A layer cannot be trained with fake quantization, or not be converted.
     """
-    graph = folded_graph(draft)
-    rounding = decide_rounding(graph, str(materials.source.path))
-    samples = materials.samples[TRAIN]
-    bounds = measure_node_ranges(
-        graph, rounding.learned_nodes, samples, materials.seed, materials.report
-    )
+    graph, rounding, bounds = _prepare(draft, materials)
     on_grid = with_weights(graph, round_kernels(graph))
     _convert(on_grid, rounding, bounds, draft.io, materials)
     return draft
+
+
+def _prepare(
+    draft: Draft, materials: Materials
+) -> tuple[Graph, Rounding, Mapping[str, tuple[float, float]]]:
+    """Graph to train, places where it is rounded, and the first range of each."""
+    graph = folded_graph(draft)
+    rounding = decide_rounding(graph, str(materials.source.path))
+    ranges = measure_node_ranges(
+        graph, rounding.learned_nodes, materials.samples[TRAIN], materials.seed, materials.report
+    )
+    limited_graph, bounds = limit_graph_masks(graph, rounding, ranges)
+    return limited_graph, rounding, bounds
 
 
 def _convert(
@@ -149,5 +164,7 @@ def _convert_and_compare(
     return content, {
         "compared_samples": difference.samples,
         "same_class": round(difference.agreed, 4),
-        "farthest_layer_steps": round(max(difference.steps.values(), default=0.0), 3),
+        "farthest_layer_steps": (
+            round(max(difference.steps.values()), 3) if difference.steps else None
+        ),
     }

@@ -40,17 +40,20 @@ _SAME_RANGE = (
     "upsample",
     "resize",
     "permute",
+    "mirror_pad",
 )
 #: Ops whose inputs and output all have one range.
-_ONE_RANGE = (CONCAT, "maximum", "minimum")
+_ONE_RANGE = (CONCAT, "maximum", "minimum", "constant_pad")
 #: Ops whose kernels can clip their output, so that a ReLU after them costs nothing.
 _WITH_RELU = (CONV, DEPTHWISE, DENSE, ADD, "subtract", "multiply")
 _RELUS = ("relu", "relu6")
-#: Functions whose kernels dictate a range: lowest and highest number (a step is 1/256 or 1/128).
+#: Functions, and ops, whose kernels dictate a range: lowest and highest number. A step is 1/256 or
+#: 1/128.
 _FIXED = {
     "softmax": (0.0, 255 / 256),
     "sigmoid": (0.0, 255 / 256),
     "tanh": (-1.0, 127 / 128),
+    "unit_norm": (-1.0, 127 / 128),
 }
 _LEARNED_FUNCTIONS = ("relu", "relu6", "leaky_relu", "hard_swish", "gelu", "swish")
 _LEARNED_OPS = (
@@ -66,7 +69,14 @@ _LEARNED_OPS = (
     "multiply",
     "prelu",
     "global_average_pool",
+    "mean",
+    "matmul",
+    "add_constant",
 )
+#: Ops, and functions, whose input and output are rounded, and which compute in floats in between:
+#: no integer kernel is there, or none that is exact enough.
+_FLOAT_OPS = ("layer_norm", "group_norm")
+_FLOAT_FUNCTIONS = ("elu", "selu", "softplus", "softsign", "exponential", "relu_of")
 
 
 @dataclass(frozen=True)
@@ -102,23 +112,29 @@ def decide_rounding(graph: Graph, origin: str) -> Rounding:
     for node in graph.nodes:
         if node.name in unrounded:
             continue
-        _refuse_without_kernel(node, origin)
-        function = node.attributes.get("function")
-        if node.op == ACTIVATION and function in _FIXED:
-            fixed[node.name] = _FIXED[str(function)]
+        _refuse_without_rule(node, origin)
+        kernel = str(node.attributes.get("function", node.op))
+        if kernel in _FIXED:
+            fixed[node.name] = _FIXED[kernel]
         if node.op not in _SAME_RANGE and not _is_clipped_next(graph, node):
             owner[node.name] = node.name
     return Rounding(_share_ranges(graph, owner, unrounded), fixed)
 
 
-def _refuse_without_kernel(node: Node, origin: str) -> None:
+def float_nodes(graph: Graph) -> tuple[Node, ...]:
+    """Nodes that compute in floats in a quantized file, between a conversion of either kind."""
+    return tuple(
+        node
+        for node in graph.nodes
+        if node.op in _FLOAT_OPS or node.attributes.get("function") in _FLOAT_FUNCTIONS
+    )
+
+
+def _refuse_without_rule(node: Node, origin: str) -> None:
     function = str(node.attributes.get("function", ""))
-    has_rounding = node.op in (*_SAME_RANGE, *_ONE_RANGE, *_LEARNED_OPS)
-    if (
-        has_rounding
-        or node.op == ACTIVATION
-        and (function in _FIXED or function in _LEARNED_FUNCTIONS)
-    ):
+    functions = (*_FIXED, *_LEARNED_FUNCTIONS, *_FLOAT_FUNCTIONS)
+    has_rule = node.op in (*_SAME_RANGE, *_ONE_RANGE, *_LEARNED_OPS, *_FLOAT_OPS, *_FIXED)
+    if has_rule or node.op == ACTIVATION and function in functions:
         return
     raise ConversionError(
         f"{origin}: layer {node.name!r} ({node.words}) is one whose rounding kedge does "

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from converters.graph.builder import GraphBuilder, Ref
-from converters.graph.keras.activations import add_activation, add_relu
+from converters.graph.keras.activations import add_activation, add_clip, scaled_activation
 from converters.graph.keras.calls import Call
+from converters.graph.keras.one_dimension import add_pad
 from converters.graph.node import CONCAT
 
 FunctionReader = Callable[[GraphBuilder, Call], Ref]
@@ -48,10 +49,36 @@ def _binary(op: str) -> FunctionReader:
             raise builder.refusal(
                 call.source_layer, "with a constant that is larger than the tensor"
             )
-        scale, offset = _constant(builder, call, op, first if is_reversed else second, is_reversed)
+        value = first if is_reversed else second
+        if op in ("maximum", "minimum"):
+            return _limit(builder, call, op, source, value)
+        if op in ("add", "subtract") and not _is_by_channel(value, source.shape[-1]):
+            sign = -1 if op == "subtract" and not is_reversed else 1
+            if op == "subtract" and is_reversed:
+                source = builder.affine(call.source_layer, source, -1.0, 0.0)
+            return builder.add_constant(call.name, source, sign * np.asarray(value, np.float32))
+        scale, offset = _constant(builder, call, op, value, is_reversed)
         return builder.affine(call.source_layer, source, scale, offset)
 
     return read
+
+
+def _is_by_channel(value: Any, channels: int) -> bool:
+    """Whether a constant has one number, or one for each channel."""
+    array = np.asarray(value)
+    return array.size == 1 or array.size == channels == array.shape[-1]
+
+
+def _limit(builder: GraphBuilder, call: Call, op: str, source: Ref, value: Any) -> Ref:
+    """Read the maximum or minimum of a tensor and a number: a ReLU between two shifts."""
+    if np.size(value) != 1:
+        raise builder.refusal(call.source_layer, "with a constant of several numbers")
+    sign = 1.0 if op == "maximum" else -1.0
+    limit = float(np.reshape(np.asarray(value, np.float64), ()))
+    # max(x, c) = relu(x - c) + c, and min(x, c) = c - relu(c - x).
+    if limit == 0 and sign == 1:
+        return builder.activation(call.name, source, "relu")
+    return scaled_activation(builder, call, source, "relu", (sign, -sign * limit), (sign, limit))
 
 
 def _constant(
@@ -83,7 +110,7 @@ def _activation(name: str) -> FunctionReader:
             approximate = bool(_argument(call, 1, "approximate", default=False))
             return builder.activation(call.name, source, "gelu", approximate=approximate)
         if name == "hard_sigmoid":
-            return builder.activation(call.name, source, "hard_sigmoid")
+            return add_clip(builder, call, source, 0.0, 1.0, 1 / 6, 0.5)
         return add_activation(builder, call, source, name)
 
     return read
@@ -93,9 +120,7 @@ def _clip(builder: GraphBuilder, call: Call) -> Ref:
     low = float(_argument(call, 1, "clip_value_min", "x_min"))
     high = float(_argument(call, 2, "clip_value_max", "x_max"))
     (source,) = call.sources
-    if low != 0:
-        raise builder.refusal(call.source_layer, f"from {low:g}; from 0 it would be a ReLU")
-    return add_relu(builder, call, source, high, 0.0, 0.0)
+    return add_clip(builder, call, source, low, high)
 
 
 def _concat(builder: GraphBuilder, call: Call) -> Ref:
@@ -111,6 +136,9 @@ def _reduce(op: str) -> FunctionReader:
         keepdims = bool(_argument(call, 2, "keepdims", "keep_dims", default=False))
         rank = len(source.shape) + 1
         reduced = {int(axis) % rank for axis in np.atleast_1d(np.asarray(axes, np.int64))}
+        if op == "global_average_pool" and 0 not in reduced and reduced != set(range(1, rank - 1)):
+            plain = {"axes": tuple(sorted(reduced)), "keepdims": keepdims}
+            return builder.add(call.name, "mean", (source,), call.shape, plain)
         if rank not in (3, 4) or reduced != set(range(1, rank - 1)):
             raise builder.refusal(call.source_layer, "over other axes than height and width")
         plain = {"keepdims": keepdims, "rank": rank - 2}
@@ -138,10 +166,17 @@ def _slice(builder: GraphBuilder, call: Call) -> Ref:
     keys = key if isinstance(key, (list, tuple)) else (key,)
     parts = [_part(part) for part in _without_ellipsis(keys, rank)]
     if None in parts or len(parts) > rank:
-        raise builder.refusal(call.source_layer, "with other keys than slices")
+        raise builder.refusal(call.source_layer, "with other keys than slices and numbers")
     if parts[:1] != [(None, None, None)]:
         raise builder.refusal(call.source_layer, "along the batch axis")
-    return builder.add(call.name, "slice", call.sources, call.shape, {"slices": tuple(parts)})
+    plain = {"slices": tuple(parts)}
+    if not any(_is_number(part) for part in keys):
+        return builder.add(call.name, "slice", call.sources, call.shape, plain)
+    sizes = zip(parts[1:], call.sources[0].shape, strict=False)
+    shape = [len(range(size)[slice(*part)]) for part, size in sizes if part is not None]
+    shape += call.sources[0].shape[len(shape) :]
+    piece = builder.add(f"{call.name}_piece", "slice", call.sources, tuple(shape), plain)
+    return builder.add(call.name, "reshape", (piece,), call.shape)
 
 
 def _without_ellipsis(keys: Sequence[Any], rank: int) -> list[Any]:
@@ -151,21 +186,55 @@ def _without_ellipsis(keys: Sequence[Any], rank: int) -> list[Any]:
 
 
 def _part(key: Any) -> tuple[Any, Any, Any] | None:
-    """Start, stop and step; None for what is no slice."""
+    """Start, stop and step, also of a single place; None for what is neither."""
+    if _is_number(key):
+        return (int(key), int(key) + 1 or None, None)
     if isinstance(key, dict):
         return key["start"], key["stop"], key["step"]
     return (key.start, key.stop, key.step) if isinstance(key, slice) else None
+
+
+def _is_number(key: Any) -> bool:
+    return isinstance(key, (int, np.integer)) and not isinstance(key, bool)
+
+
+def _matmul(builder: GraphBuilder, call: Call) -> Ref:
+    first, second = _operands(call)
+    if not (isinstance(first, Ref) and isinstance(second, Ref)):
+        raise builder.refusal(call.source_layer, "with a constant")
+    if _argument(call, 2, "transpose_a", default=False):
+        raise builder.refusal(call.source_layer, "with transpose_a")
+    plain = {"transpose_b": bool(_argument(call, 3, "transpose_b", default=False))}
+    return builder.add(call.name, "matmul", (first, second), call.shape, plain)
+
+
+def _transpose(builder: GraphBuilder, call: Call) -> Ref:
+    axes = _argument(call, 1, "perm", "axes")
+    if axes is None or int(axes[0]) != 0:
+        raise builder.refusal(call.source_layer, "of the batch axis")
+    dims = tuple(int(axis) for axis in np.asarray(axes)[1:])
+    return builder.add(call.name, "permute", call.sources, call.shape, {"dims": dims})
+
+
+def _negative(builder: GraphBuilder, call: Call) -> Ref:
+    return builder.affine(call.source_layer, call.sources[0], -1.0, 0.0)
 
 
 def _pad(builder: GraphBuilder, call: Call) -> Ref:
     widths = np.asarray(_argument(call, 1, "paddings", "pad_width"))
     mode = str(_argument(call, 2, "mode", default="constant")).lower()
     value = _argument(call, 3, "constant_values", default=0) or 0
-    is_image = widths.shape == (4, 2) and not widths[[0, 3]].any()
-    if mode != "constant" or value or not is_image:
-        raise builder.refusal(call.source_layer, "that is no padding of an image with 0")
-    plain = {"padding": tuple((int(a), int(b)) for a, b in widths[1:3])}
-    return builder.add(call.name, "zero_pad", call.sources, call.shape, plain)
+    value = float(np.asarray(value))
+    if widths.ndim != 2 or len(widths) not in (3, 4) or widths[[0, -1]].any():
+        raise builder.refusal(call.source_layer, "of other axes than height and width")
+    sides = tuple((int(a), int(b)) for a, b in widths[1:-1])
+    if mode == "constant" and not value:
+        return add_pad(builder, call, "zero_pad", sides)
+    if mode == "constant":
+        return add_pad(builder, call, "constant_pad", sides, value=value)
+    if mode in ("symmetric", "reflect"):
+        return add_pad(builder, call, "mirror_pad", sides, mode=mode)
+    raise builder.refusal(call.source_layer, f"of the mode {mode}")
 
 
 _ACTIVATIONS = {
@@ -209,4 +278,7 @@ FUNCTION_READERS: dict[str, FunctionReader] = {
     ),
     **dict.fromkeys(("__operators__.getitem", "GetItem"), _slice),
     **dict.fromkeys(("pad", "Pad"), _pad),
+    **dict.fromkeys(("linalg.matmul", "matmul", "Matmul"), _matmul),
+    **dict.fromkeys(("transpose", "Transpose"), _transpose),
+    **dict.fromkeys(("math.negative", "__operators__.neg", "Negative"), _negative),
 }

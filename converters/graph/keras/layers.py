@@ -10,7 +10,15 @@ import numpy as np
 
 from converters.graph.builder import GraphBuilder, Ref
 from converters.graph.keras.activations import add_activation
+from converters.graph.keras.attention import (
+    read_attention,
+    read_group_norm,
+    read_layer_norm,
+    read_rms_norm,
+    read_unit_norm,
+)
 from converters.graph.keras.calls import Call
+from converters.graph.keras.one_dimension import read_in_one_dimension, read_repeat_vector
 from converters.graph.node import CONCAT, CONV, CONV_TRANSPOSE, DENSE, DEPTHWISE, EMBEDDING
 
 LayerReader = Callable[[GraphBuilder, Call], Ref]
@@ -25,8 +33,6 @@ def _window(builder: GraphBuilder, call: Call) -> dict[str, Any]:
     layer = call.layer
     if getattr(layer, "data_format", "channels_last") != "channels_last":
         raise builder.refusal(call.source_layer, "with its channels first")
-    if layer.padding == "causal":
-        raise builder.refusal(call.source_layer, "with causal padding")
     return {
         "strides": tuple(layer.strides),
         "padding": layer.padding,
@@ -40,18 +46,70 @@ def _with_bias(layer: Any, kernel: Any, channels: int) -> dict[str, Any]:
     return {"kernel": kernel, "bias": zeros if bias is None else np.asarray(bias)}
 
 
-def _conv_1d(builder: GraphBuilder, call: Call) -> Ref:
+def _conv_1d(op: str) -> LayerReader:
     """Read a convolution of an image that is one pixel high: TFLite has no other."""
+
+    def read(builder: GraphBuilder, call: Call) -> Ref:
+        layer, window = call.layer, _window(builder, call)
+        (source,) = call.sources
+        kernel = np.asarray(layer.get_weights()[0])[None]
+        for name in ("strides", "dilation"):
+            window[name] = (1, *window[name])
+        if op == CONV:
+            window["groups"] = int(getattr(layer, "groups", 1))
+        elif getattr(layer, "output_padding", None) is not None:
+            raise builder.refusal(call.source_layer, "with output_padding")
+        image = builder.add(f"{call.name}_as_image", "reshape", (source,), (1, *source.shape))
+        image = _pad_before(builder, call, image, window, kernel.shape[1])
+        channels = {CONV: kernel.shape[-1], DEPTHWISE: kernel.shape[-1] * kernel.shape[-2]}
+        count = channels.get(op, kernel.shape[-2])
+        weights = builder.add_weights(call.source_layer, **_with_bias(layer, kernel, count))
+        answer = builder.add(call.name, op, (image,), (1, *call.shape), window, weights)
+        back = builder.add(f"{call.name}_back", "reshape", (answer,), call.shape)
+        return add_activation(builder, call, back, layer.activation)
+
+    return read
+
+
+def _pad_before(
+    builder: GraphBuilder, call: Call, image: Ref, window: dict[str, Any], size: int
+) -> Ref:
+    """Pad with zeros before a sequence, where the padding is causal."""
+    if window["padding"] != "causal":
+        return image
+    window["padding"] = "valid"
+    before = (size - 1) * window["dilation"][1]
+    plain = {"padding": ((0, 0), (before, 0))}
+    height, length, channels = image.shape
+    padded = (height, length + before, channels)
+    return builder.add(f"{call.name}_padded", "zero_pad", (image,), padded, plain)
+
+
+def _separable_1d(builder: GraphBuilder, call: Call) -> Ref:
     layer, window = call.layer, _window(builder, call)
     (source,) = call.sources
-    kernel = np.asarray(layer.get_weights()[0])[None]
-    for name in ("strides", "dilation"):
-        window[name] = (1, *window[name])
-    window["groups"] = int(getattr(layer, "groups", 1))
-    weights = builder.add_weights(call.source_layer, **_with_bias(layer, kernel, kernel.shape[-1]))
+    depthwise, pointwise = (np.asarray(array)[None] for array in layer.get_weights()[:2])
+    window["strides"], window["dilation"] = ((1, *window[n]) for n in ("strides", "dilation"))
     image = builder.add(f"{call.name}_as_image", "reshape", (source,), (1, *source.shape))
-    convolution = builder.add(call.name, CONV, (image,), (1, *call.shape), window, weights)
-    back = builder.add(f"{call.name}_back", "reshape", (convolution,), call.shape)
+    image = _pad_before(builder, call, image, window, depthwise.shape[1])
+    middle = depthwise.shape[-1] * depthwise.shape[-2]
+    first = builder.add(
+        f"{call.name}_depthwise",
+        DEPTHWISE,
+        (image,),
+        (1, call.shape[0], middle),
+        window,
+        builder.add_weights(
+            call.source_layer, "depthwise", kernel=depthwise, bias=np.zeros(middle, np.float32)
+        ),
+    )
+    ones = (1, 1)
+    plain = {"strides": ones, "padding": "valid", "dilation": ones, "groups": 1}
+    weights = builder.add_weights(
+        call.source_layer, **_with_bias(layer, pointwise, pointwise.shape[-1])
+    )
+    answer = builder.add(call.name, CONV, (first,), (1, *call.shape), plain, weights)
+    back = builder.add(f"{call.name}_back", "reshape", (answer,), call.shape)
     return add_activation(builder, call, back, layer.activation)
 
 
@@ -245,7 +303,10 @@ _DROPPED = (
 #: Readers by class of the layer. Layers that are active in training alone are dropped.
 LAYER_READERS: dict[str, LayerReader] = {
     **dict.fromkeys(_DROPPED.split(), _identity),
-    "Conv1D": _conv_1d,
+    "Conv1D": _conv_1d(CONV),
+    "Conv1DTranspose": _conv_1d(CONV_TRANSPOSE),
+    "DepthwiseConv1D": _conv_1d(DEPTHWISE),
+    "SeparableConv1D": _separable_1d,
     "Conv2D": _conv(CONV),
     "Conv2DTranspose": _conv(CONV_TRANSPOSE),
     "DepthwiseConv2D": _depthwise,
@@ -253,6 +314,11 @@ LAYER_READERS: dict[str, LayerReader] = {
     "Dense": _dense,
     "Embedding": _embedding,
     "BatchNormalization": _batch_norm,
+    "LayerNormalization": read_layer_norm,
+    "GroupNormalization": read_group_norm,
+    "UnitNormalization": read_unit_norm,
+    "RMSNormalization": read_rms_norm,
+    "MultiHeadAttention": read_attention,
     "Normalization": _normalization,
     "Rescaling": _rescaling,
     "Activation": _activation,
@@ -271,6 +337,10 @@ LAYER_READERS: dict[str, LayerReader] = {
         ("GlobalAveragePooling1D", "GlobalAveragePooling2D"), _global_pool("global_average_pool")
     ),
     **dict.fromkeys(("GlobalMaxPooling1D", "GlobalMaxPooling2D"), _global_pool("global_max_pool")),
+    "ZeroPadding1D": read_in_one_dimension("zero_pad", "padding", "padding"),
+    "Cropping1D": read_in_one_dimension("crop", "cropping", "cropping"),
+    "UpSampling1D": read_in_one_dimension("upsample", "size", "size"),
+    "RepeatVector": read_repeat_vector,
     "ZeroPadding2D": _by_config("zero_pad", "padding"),
     "Cropping2D": _by_config("crop", "cropping"),
     "UpSampling2D": _by_config("upsample", "size", "interpolation"),

@@ -77,8 +77,8 @@ def test_macs_are_those_of_the_formulas(graph_report: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("what", "named"),
     [
-        ("normed", "layer 'odd' (LayerNormalization)"),
-        ("normed3", "layer 'odd' (LayerNormalization)"),
+        ("normed", "layer 'odd' (LayerNormalization over other axes than the last)"),
+        ("normed3", "layer 'odd' (LayerNormalization over other axes than the last)"),
         ("channels_first", "layer 'odd' (GlobalMaxPooling2D with its channels first)"),
         ("channels_first3", "layer 'odd' (GlobalMaxPooling2D with its channels first)"),
         ("mish", "layer 'odd' (Conv2D with the activation mish)"),

@@ -73,6 +73,34 @@ def attention(mask: float) -> Any:
     return keras.Model(inputs, layers.Dense(10, activation="softmax")(x))
 
 
+def bent() -> Any:
+    """Activations with bounds of their own, a concatenated ReLU, and mirrored and other pads."""
+    inputs = keras.Input((8, 8, 1))
+    x = layers.Conv2D(8, 3, name="stem")(inputs)
+    x = layers.Concatenate()([keras.ops.relu(x), keras.ops.relu(-x)])
+    x = keras.ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="symmetric")
+    x = layers.ReLU(max_value=2.0)(layers.Conv2D(8, 3, padding="same")(x))
+    x = keras.ops.pad(x, ((0, 0), (1, 0), (1, 0), (0, 0)), constant_values=1.0)
+    x = layers.ReLU(negative_slope=0.1)(layers.Conv2D(8, 3)(layers.Resizing(10, 10)(x)))
+    x = layers.Conv2D(8, 3, activation="hard_sigmoid")(x)
+    x = layers.Conv2D(8, 3, activation="softplus")(keras.ops.clip(x, -1.0, 1.0))
+    return keras.Model(inputs, layers.Dense(10, activation="softmax")(layers.Flatten()(x)))
+
+
+def sequence() -> Any:
+    """Layers of one dimension, positions that are added, and the first place of a sequence."""
+    inputs = keras.Input((8, 8, 1))
+    x = layers.Dense(16)(layers.Reshape((8, 8))(inputs))
+    x = x + np.random.default_rng(0).normal(0, 1, (8, 16)).astype(np.float32)
+    x = layers.Conv1D(16, 3, padding="causal", dilation_rate=2, activation="relu")(x)
+    x = layers.SeparableConv1D(16, 3, activation="relu")(layers.ZeroPadding1D(1)(x))
+    x = layers.DepthwiseConv1D(3)(layers.UpSampling1D(2)(x))
+    x = layers.Conv1D(16, 3, activation="relu")(layers.Cropping1D(1)(x))
+    y = layers.RepeatVector(3)(layers.UnitNormalization()(x[:, 0]))
+    x = layers.Concatenate()([layers.Flatten()(x), layers.Flatten()(y)])
+    return keras.Model(inputs, layers.Dense(10, activation="softmax")(x))
+
+
 def trained(model: Any, data: Any) -> Any:
     model.compile(keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy")
     model.fit(data["x_train"], data["y_train"], epochs=6, batch_size=64, verbose=0)
@@ -97,6 +125,8 @@ def main() -> None:
         "padded": trained(padded(), data),
         "padded_relu": trained(padded(layers.ReLU()), data),
         "mask_of_keras": trained(attention(0.0), data),
+        "bent": trained(bent(), data),
+        "sequence": trained(sequence(), data),
         "added_mask": trained(attention(-1e9), data),
     }
     for name, model in models.items():

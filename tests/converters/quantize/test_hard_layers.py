@@ -36,7 +36,6 @@ def layer_models(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Path
     ("model", "recipe", "named", "instead"),
     [
         ("long", "ptq_w8a8", r"layer 'memory' \(GRU\) runs 320 steps", "ptq_f16"),
-        ("layer_norm", "qat_w8a8", r"layer 'normed' \(LayerNormalization\)", "mixed_w8a8"),
     ],
 )
 def test_a_layer_that_8_bits_cannot_hold_is_named(
@@ -125,7 +124,13 @@ def test_a_mask_leaves_steps_for_the_scores(
     assert conversion.accuracy.fraction >= conversion.float_accuracy.fraction - 0.015
 
 
-@pytest.mark.parametrize("model", ["permute", "two_relus", "relu_and_tanh"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        *("permute", "two_relus", "relu_and_tanh", "padded", "padded_relu"),
+        *("elu", "layer_norm", "mask_of_keras", "added_mask", "bent", "sequence"),
+    ],
+)
 def test_a_right_file_is_accepted_on_few_samples(
     layer_models: Path, digits: Path, digits_request: ConversionRequest, tmp_path: Path, model: str
 ) -> None:
@@ -138,5 +143,9 @@ def test_a_right_file_is_accepted_on_few_samples(
     request = replace(digits_request, model=layer_models / f"{model}.keras", recipe=str(recipe))
     request = replace(request, data=tmp_path / "few.npz")
     found = convert(replace(request, out=tmp_path / "out")).step_records[0].found
-    assert found["farthest_layer_steps"] < 1
+    if "mask" in model:  # products of matrices: compared by the answers alone
+        assert found["farthest_layer_steps"] is None
+    else:
+        assert found["farthest_layer_steps"] < 1
+    assert found["same_class"] > 0.97
     assert found["same_class"] > 0.98

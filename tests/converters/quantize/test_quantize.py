@@ -175,23 +175,23 @@ def test_qat_of_what_it_cannot_train_points_to_ptq(
     zoo: Path, digits_request: ConversionRequest, tmp_path: Path, name: str
 ) -> None:
     request = replace(digits_request, model=zoo / name, recipe="qat_w8a8", out=tmp_path / "out")
-    with pytest.raises(ConversionError, match=f"{name}: is a SavedModel that is not") as caught:
+    with pytest.raises(
+        ConversionError, match=f"{name}: is a SavedModel whose Keras layers"
+    ) as caught:
         convert(request)
     assert "ptq_w8a8" in caught.value.hint
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize(
-    ("name", "instead"), [("softplus.h5", "mixed_w8a8"), ("layer_norm.h5", "ptq_w8a8")]
-)
-def test_qat_names_the_layer_that_it_cannot_train(
-    zoo: Path, digits_request: ConversionRequest, tmp_path: Path, name: str, instead: str
+@pytest.mark.parametrize("name", ["softplus.h5", "layer_norm.h5"])
+def test_qat_trains_around_a_layer_that_computes_in_floats(
+    zoo: Path, digits_request: ConversionRequest, tmp_path: Path, name: str
 ) -> None:
     request = replace(digits_request, model=zoo / name, recipe="qat_w8a8", out=tmp_path / "out")
-    with pytest.raises(ConversionError, match=f"{name}: layer 'odd'") as caught:
-        convert(request)
-    assert instead in caught.value.hint
-    assert not (tmp_path / "out").exists()
+    conversion = convert(request)
+    assert any("'odd' computes in floats" in warning for warning in conversion.warnings)
+    assert conversion.accuracy.fraction >= conversion.float_accuracy.fraction - 0.02
+    assert {spec.dtype for spec in (*conversion.inputs, *conversion.outputs)} == {"int8"}
 
 
 def test_images_in_the_wrong_range_are_warned_about(

@@ -73,17 +73,13 @@ def test_kernels_that_dictate_their_range_get_it(
     assert found.learned_nodes == ("x",)
 
 
-@pytest.mark.parametrize(
-    ("function", "words"),
-    [
-        ("elu", "elu"),
-        ("softplus", "softplus"),
-        ("exponential", "exponential"),
-        ("hard_sigmoid_5", "hard_sigmoid of Keras 2"),
-        ("relu_of", "ReLU with max_value, slope or threshold"),
-    ],
-)
-def test_a_function_that_cannot_be_trained_rounded_is_named(function: str, words: str) -> None:
-    with pytest.raises(ConversionError, match=f"m.keras: layer 'odd' .{words}.") as caught:
-        rounding(node("x", "input"), node("odd", "activation", "x", function=function))
+@pytest.mark.parametrize("function", ["elu", "softplus", "relu_of", "exponential"])
+def test_a_function_without_an_integer_kernel_is_rounded_before_and_behind(function: str) -> None:
+    nodes = node("x", "input"), node("odd", "activation", "x", function=function)
+    assert set(rounding(*nodes).ranges) == {"x", "odd"}
+
+
+def test_an_op_without_a_rule_is_named() -> None:
+    with pytest.raises(ConversionError, match=r"m.keras: layer 'odd' .fourier.") as caught:
+        rounding(node("x", "input"), node("odd", "fourier", "x"))
     assert "mixed_w8a8" in caught.value.hint

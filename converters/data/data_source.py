@@ -50,7 +50,7 @@ def open_dataset(path: Path, form: InputForm, image_range: str, seed: int) -> Da
         return check_sample_counts(open_arrays(path, form), form.trains)
     _refuse_several(path, form)
     files = list_folder(path) if kind == FOLDER else list_tar(path)
-    return check_sample_counts(open_images(path, files, form, image_range, seed))
+    return check_sample_counts(open_images(path, files, form, image_range, seed), form.trains)
 
 
 def kind_of_data(path: Path, image_range: str) -> str:

@@ -70,7 +70,8 @@ def judge_budget(drop: Drop, max_drop: float) -> Budget:
 
 def _in_words(drop: Drop) -> str:
     if drop.before is None or drop.after is None:
-        return f"{drop.lost} were lost and {drop.won} won: a drop of {drop.fraction:.2%}"
+        lost = "1 was" if drop.lost == 1 else f"{drop.lost} were"
+        return f"{lost} lost and {drop.won} won: a drop of {drop.fraction:.2%}"
     return (
         f"{drop.metric} went from {drop.before:.4g} to {drop.after:.4g}: worse by "
         f"{drop.fraction:.2%} of it"

@@ -154,6 +154,8 @@ def check_pairing(recipe: Recipe, path: Path, kind: str) -> None:
 
 
 def _read(path: Path) -> Recipe:
+    if path.exists() and not path.is_file():  # a pipe would be waited for without end
+        raise RecipeError(f"{path}: is no regular file", "Save the recipe to a file.")
     try:
         plain = tomlkit.parse(path.read_text(encoding="utf-8")).unwrap()
     except FileNotFoundError as error:

@@ -91,6 +91,8 @@ def _read_bytes(path: Path) -> bytes:
     try:
         if path.is_dir():
             raise ConversionError(f"{path}: is a folder, expected a .tflite file", "Name the file.")
+        if path.exists() and not path.is_file():  # a pipe would be waited for without end
+            raise ConversionError(f"{path}: is no regular file", "Save the model to a file.")
         size_bytes = path.stat().st_size
         with path.open("rb") as file:
             head = file.read(_HEADER_BYTES)

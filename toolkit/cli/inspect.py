@@ -87,7 +87,9 @@ def _show(model: ModelFile) -> None:
     output.table("", ["input or output", "", "shape", "type", "real value"], map(_spec_row, specs))
     constants = [tensor for tensor in model.tensors if tensor.is_constant][:_SHOWN_TENSORS]
     total = sum(tensor.is_constant for tensor in model.tensors)
-    title = f"constants: the first {len(constants)} of {total} (--json shows all)"
+    title = f"constants: {total}"
+    if len(constants) < total:
+        title = f"constants: the first {len(constants)} of {total} (--json shows all)"
     rows = [
         [_end_of(tensor.name), str(list(tensor.shape)), tensor.dtype, words.size(tensor.bytes)]
         for tensor in constants

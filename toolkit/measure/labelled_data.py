@@ -95,7 +95,7 @@ def open_labelled(model: ModelFile, data: Path) -> LabelledData:
         raise ConversionError(
             f"{data}: holds images, and model.toml beside {model.path} does not say how the model "
             "takes one",
-            "Convert the model from images, or describe its input in model.toml (docs/run.md)",
+            "Convert the model from images, or describe its input in model.toml (docs/run.md).",
         )
     labels = card.output(output.name).labels
     return LabelledData(card, dataset, _numbers(data, dataset.class_names, labels))

@@ -247,7 +247,7 @@ def _numbers(path: Path, spec: TensorSpec, values: Array) -> Array:
     if counts and not np.array_equal(sent, values):
         raise SampleError(
             f"{path}: the array for {spec.name} has numbers that are no {spec.dtype}",
-            f"Give whole numbers in the range of {spec.dtype}",
+            f"Give whole numbers in the range of {spec.dtype}.",
         )
     if not np.isfinite(sent).all():
         raise SampleError(

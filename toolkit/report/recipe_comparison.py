@@ -50,7 +50,9 @@ def describe_recipe_comparison(plain: dict[str, Any], path: Path) -> list[Block]
         Table("Cost", _COST_HEADS, [_cost_cells(row) for row in rows], _COST_DETAILS),
     ]
     if plain["measured_on"]:
-        title = f"Latency on {plain['measured_on']}, one thread; ratio to float32"
+        title = f"Latency on {plain['measured_on']}, one thread"
+        if any(row["latency_ratio"] is not None for row in rows):
+            title += "; ratio to float32"
         cells = [_latency_cells(row) for row in rows[1:]]
         blocks.append(Table(title, _LATENCY_HEADS, cells, _LATENCY_DETAILS))
     original = rows[0]

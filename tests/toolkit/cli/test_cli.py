@@ -1,6 +1,7 @@
 """What the command line promises: instant help, exit codes, messages that teach."""
 
 import json
+import os
 import subprocess
 import sys
 from importlib import import_module
@@ -186,6 +187,9 @@ def test_a_file_that_is_no_model_is_refused(command: list[str], tmp_path: Path) 
     assert_refused(ran, 4, "photo.jpg")
     ran = kedge(command[0], "missing.tflite", *command[1:], cwd=tmp_path)
     assert_refused(ran, 4, "missing.tflite")
+    os.mkfifo(tmp_path / "pipe.tflite")  # nobody ever writes into it
+    ran = kedge(command[0], "pipe.tflite", *command[1:], cwd=tmp_path)
+    assert_refused(ran, 4, "pipe.tflite", "no regular file")
 
 
 def test_a_model_with_an_op_of_its_own_is_told_what_to_do_about_it(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A wrong name is answered with the nearest one, and never with one that destroys."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,11 @@ def test_a_wrong_recipe_is_answered_with_the_nearest(
     name: str, nearest: str, tmp_path: Path
 ) -> None:
     assert_refused(kedge("recipes", "show", name, cwd=tmp_path), 3, nearest, "kedge recipes")
+
+
+def test_a_recipe_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "own.toml")
+    assert_refused(kedge("recipes", "show", "own.toml", cwd=tmp_path), 3, "no regular file")
 
 
 def test_recipes_are_listed_and_one_shown_is_a_recipe(tmp_path: Path) -> None:

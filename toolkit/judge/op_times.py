@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from converters.model_file import OperatorWork
 from device_agent.contract.op_times import OpTime, OpTimes
+from toolkit.judge.soak import TOO_SHORT
 from toolkit.judge.verdict import UNSTABLE, VALID
 
 #: Largest distance between the sum of the steps and a whole run that needs no reason.
@@ -14,6 +15,9 @@ _TOLERANCE = 0.1
 
 #: The runtime cuts the time of each step to whole microseconds, half of one on average.
 _CUT_US = 0.5
+
+#: Largest share of a whole run that these cuts may add up to.
+_MOST_CUT = 0.25
 
 #: Names of XNNPACK's kernels, by how they begin, and the ops of which they are.
 _KERNELS = {
@@ -34,7 +38,7 @@ def judge_op_times(times: OpTimes) -> tuple[str, str]:
     """Judge the times of the steps of a model by whole runs without the profiler.
 
     Returns:
-        `VALID` or `UNSTABLE`, and the reason, which names the sum and the whole run.
+        `VALID`, `UNSTABLE` or `TOO SHORT`, and the reason, which names the sum and the whole run.
     """
     total, whole, steps = times.total_us, times.whole_us, len(times.steps)
     sums = f"the steps add up to {total:.0f} us, a whole run without the profiler took {whole:.1f}"
@@ -43,12 +47,17 @@ def judge_op_times(times: OpTimes) -> tuple[str, str]:
         return UNSTABLE, (
             f"{sums} us: other programs took the core in {times.interrupted} of {every} runs"
         )
+    cut = _CUT_US * steps
+    if cut > _MOST_CUT * whole:
+        return TOO_SHORT, (
+            f"{sums} us: each of the {steps} steps is cut to whole microseconds, which is too "
+            "coarse for so short a run"
+        )
     if total > times.whole_high_us * (1 + _TOLERANCE) + 1:
         return UNSTABLE, (
             f"{sums} us: a step that runs others (a loop, a branch) counts theirs, too, and the "
             "profiler takes time of its own for each"
         )
-    cut = _CUT_US * steps
     if total + cut < times.whole_low_us * (1 - _TOLERANCE) - cut:
         return UNSTABLE, (
             f"{sums} us: what runs between the steps is not seen, and each is cut to whole "

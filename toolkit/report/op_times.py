@@ -68,4 +68,7 @@ def describe_op_times(times: OpTimes) -> list[Block]:
 
     verdict, reason = judge_op_times(times)
     columns = ["step", "layer", "executor", "time", "95 % interval", "share", "MACs"]
-    return [f"{verdict}: {reason}", Table(title, columns, rows)]
+    return [
+        f"{verdict}: {reason}",
+        Table(title, columns, rows, ("95 % interval", "MACs", "executor")),
+    ]

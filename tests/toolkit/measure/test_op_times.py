@@ -60,6 +60,7 @@ def test_a_step_below_a_microsecond_has_no_share_and_takes_none_from_the_others(
         (TIMES, "VALID", "add up to 100 us, a whole run without the profiler took 101.0 us"),
         (replace(TIMES, whole_low_us=198, whole_high_us=202), "UNSTABLE", "between the steps"),
         (replace(TIMES, whole_low_us=48, whole_high_us=52), "UNSTABLE", "runs others"),
+        (replace(TIMES, whole_us=3.9, whole_low_us=3, whole_high_us=4), "TOO SHORT", "too coarse"),
         (replace(TIMES, interrupted=150), "UNSTABLE", "other programs took the core in 150 of 250"),
     ],
 )

@@ -153,7 +153,7 @@ def test_several_processes_at_once_give_inferences_a_second(project: Path) -> No
 def test_ctrl_c_keeps_the_processes_that_have_ended(project: Path) -> None:
     command = [sys.executable, "-m", "toolkit.cli", "bench", "model.tflite", "--json"]
     process = subprocess.Popen(
-        [*command, "--duration", "12s"],
+        [*command, "--duration", "12s", "--rate", "20"],  # so that no process ends early
         cwd=project,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -138,7 +138,9 @@ def _apply(
     key = node.weights or node.name
     if key not in by_key:
         # Behind a function, a layer that changes nothing has the name, and can be wrapped.
-        layer = LAYERS.get(node.op, _nothing)(node, graph.weights.get(node.weights, {}))
+        is_function = node.op in TENSOR_FUNCTIONS and node.op not in LAYERS
+        factory = _nothing if is_function else LAYERS[node.op]
+        layer = factory(node, graph.weights.get(node.weights, {}))
         by_key[key] = wrap(node, layer) if wrap else layer
     return by_key[key](arguments if len(arguments) > 1 else arguments[0])
 

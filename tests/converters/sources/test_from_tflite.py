@@ -169,8 +169,11 @@ def test_a_tflite_that_the_runtime_cannot_run_is_said(
 
     path = tmp_path / "model.tflite"
     path.write_bytes(packed(model_object("CUSTOM", 1, "my_op", use=True)))
+    x, y = np.linspace(0, 1, 40, dtype=np.float32), np.arange(40) % 2
+    np.savez(tmp_path / "data.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    request = replace(float_tflite, model=path, data=tmp_path / "data.npz", out=tmp_path / "out")
     with pytest.raises(ConversionError, match=str(path)):
-        convert(replace(float_tflite, model=path, out=tmp_path / "out"))
+        convert(request)
 
 
 @pytest.mark.skipif(not (REAL.exists() and CIFAR.exists()), reason=f"no real pair in {SHARED}")

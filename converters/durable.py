@@ -78,11 +78,16 @@ def publish(source: Path, target: Path, names: Sequence[str]) -> None:
                     f"{source / name}: is a link, not a file", "Report this with the model."
                 )
             _move(source / name, target / name)
-        folder = os.open(target, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(target)
+
+
+def sync_folder(folder: Path) -> None:
+    """Let names that were written into a folder, or moved there, survive a power cut."""
+    file = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
 
 
 def _move(source: Path, target: Path) -> None:

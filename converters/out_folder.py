@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from converters.durable import translate_errors
+from converters.durable import sync_folder, translate_errors
 from converters.errors import ConversionError
 from device_agent.contract.codes import IntegrityError
 
@@ -73,10 +73,10 @@ def replace_together(folder: Path) -> Iterator[None]:
     with _folder_lock(folder, fcntl.LOCK_EX):
         sign = folder / REPLACING_NAME
         sign.touch()
-        _fsync(folder)
+        sync_folder(folder)
         yield
         sign.unlink()
-        _fsync(folder)
+        sync_folder(folder)
 
 
 @contextlib.contextmanager
@@ -143,14 +143,6 @@ def _folder_lock(folder: Path, kind: int) -> Iterator[None]:
             except BlockingIOError:
                 time.sleep(_POLL_S)
         yield
-    finally:
-        os.close(file)
-
-
-def _fsync(folder: Path) -> None:
-    file = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(file)
     finally:
         os.close(file)
 

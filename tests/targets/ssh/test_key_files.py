@@ -3,10 +3,8 @@
 import base64
 import os
 import shutil
-import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -51,22 +49,6 @@ def write_fido_key(path: Path) -> Path:
     path.write_text(frame.format("BEGIN") + text + frame.format("END"))
     path.chmod(0o600)
     return path
-
-
-@pytest.fixture
-def agent(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A real SSH agent, empty."""
-    path = home / "agent"
-    command = [find_program("ssh-agent"), "-D", "-a", str(path)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    end = time.monotonic() + 30
-    while not path.exists():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-    monkeypatch.setenv("SSH_AUTH_SOCK", str(path))
-    yield
-    process.send_signal(signal.SIGTERM)
-    process.wait()
 
 
 def runs(target: Target) -> bool:

@@ -3,11 +3,9 @@
 import os
 import pty
 import shutil
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,22 +36,6 @@ def locked(server: LoopbackSshd, tmp_path: Path) -> Target:
     change = [find_program("ssh-keygen"), "-q", "-p", "-P", "", "-N", PASSPHRASE, "-f", str(key)]
     subprocess.run(change, check=True, capture_output=True)
     return replace(target_at(server), identity=key)
-
-
-@pytest.fixture
-def agent(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A real SSH agent, empty."""
-    path = home / "agent"
-    command = [find_program("ssh-agent"), "-D", "-a", str(path)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    end = time.monotonic() + 30
-    while not path.exists():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-    monkeypatch.setenv("SSH_AUTH_SOCK", str(path))
-    yield
-    process.send_signal(signal.SIGTERM)
-    process.wait()
 
 
 def ssh_add(key: Path) -> None:

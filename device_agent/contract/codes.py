@@ -33,6 +33,24 @@ MODEL_REFUSED = "model_refused"
 CHILD_DIED = "child_died"
 #: The inference process gave no answer in time and was ended.
 CHILD_TIMEOUT = "child_timeout"
+#: Too few of the trusted signers have signed, or a signer is not trusted any more.
+UNTRUSTED = "untrusted"
+#: The board has no program that checks signatures.
+NO_VERIFIER = "no_verifier"
+#: The order or the release is older than what the board has accepted already.
+REPLAYED = "replayed"
+#: The release lies below the security floor of the board.
+BELOW_FLOOR = "below_floor"
+#: The order or the release is not valid at this time.
+EXPIRED = "expired"
+#: Another controller has taken over the board since.
+STALE_EPOCH = "stale_epoch"
+#: Another trial is not decided yet, or the release on trial is another one.
+ON_TRIAL = "on_trial"
+#: Files of the release are not on the board.
+INCOMPLETE = "incomplete"
+#: A command of the application failed, or is not allowed.
+HOOK_FAILED = "hook_failed"
 #: A bug in the agent; carries its traceback.
 INTERNAL = "internal"
 

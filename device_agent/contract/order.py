@@ -22,7 +22,7 @@ RELEASE, ROLLBACK = "release", "rollback"
 
 
 @dataclass(frozen=True)
-class Order:
+class RolloutOrder:
     """A signed order."""
 
     app: str
@@ -44,7 +44,7 @@ class Order:
     schema: int = SCHEMA
 
 
-def encode_order(order: Order) -> bytes:
+def encode_order(order: RolloutOrder) -> bytes:
     """Return the bytes that are signed."""
     return canonical(asdict(order))
 
@@ -54,7 +54,7 @@ def order_digest(text: bytes) -> str:
     return hashlib.sha256(text).hexdigest()
 
 
-def parse_order(text: bytes) -> Order:
+def parse_order(text: bytes) -> RolloutOrder:
     """Read and check an order, whoever wrote it.
 
     Raises:
@@ -64,7 +64,7 @@ def parse_order(text: bytes) -> Order:
     if plain.get("schema") != SCHEMA:
         message = "the order has schema {!r}, this kedge reads {}: update kedge"
         raise RecordError(message.format(plain.get("schema"), SCHEMA))
-    order: Order = read_record(Order, plain)
+    order: RolloutOrder = read_record(RolloutOrder, plain)
     require_app(order.app)
     require_app(order.fleet)
     require_sha256(order.manifest, "manifest")

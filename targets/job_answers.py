@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -83,7 +84,7 @@ def files_of_run(run: ProcessRun) -> list[tuple[str, int]]:
     ]
 
 
-def read_times(content: bytes, count: int | None = None) -> tuple[int, ...]:
+def read_times(content: bytes, count: int | None = None) -> array[int]:
     """Read a file of 64-bit values.
 
     Args:
@@ -95,8 +96,10 @@ def read_times(content: bytes, count: int | None = None) -> tuple[int, ...]:
     """
     if len(content) % _TIME_BYTES or (count is not None and len(content) != count * _TIME_BYTES):
         raise RecordError(f"a file of times has {len(content)} bytes")
+    import numpy as np  # who asks for times computes figures of them
+
     values = unpack_times(content)
-    if count is not None and 0 in values:
+    if count is not None and not np.asarray(values).all():
         raise RecordError("a run that took no time")
     return values
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -100,12 +100,12 @@ class BoardRun:
     """One process of a benchmark, with the conditions of the board before, during and after it."""
 
     run: ProcessRun
-    samples_ns: tuple[int, ...]
+    samples_ns: Sequence[int]
     """Times of `invoke` alone."""
     conditions: tuple[Conditions, ...]
-    end_to_end_ns: tuple[int, ...] = ()
+    end_to_end_ns: Sequence[int] = ()
     """Times of whole inferences: quantize, set, invoke, get, dequantize."""
-    series: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    series: Mapping[str, Sequence[int]] = field(default_factory=dict)
     """Further series of the run, by name; see `ProcessRun.series`."""
 
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import sys
 from array import array
-from typing import Sequence, Tuple
+from typing import Sequence
 
 
 def pack_times(times_ns: Sequence[int]) -> bytes:
     """Write times as bytes."""
-    values = array("Q", times_ns)
+    values = array("Q", times_ns)  # a copy, as its bytes may be swapped
     if sys.byteorder == "big":
         values.byteswap()
     return values.tobytes()
 
 
-def unpack_times(data: bytes) -> Tuple[int, ...]:
+def unpack_times(data: bytes) -> "array[int]":
     """Read times from bytes.
 
     Raises:
@@ -25,4 +25,4 @@ def unpack_times(data: bytes) -> Tuple[int, ...]:
     values.frombytes(data)
     if sys.byteorder == "big":
         values.byteswap()
-    return tuple(values)
+    return values

@@ -36,14 +36,16 @@ def count_outliers(processes: Iterable[np.ndarray[Any, np.dtype[np.float64]]]) -
     """Count the samples beyond the fences of their process.
 
     Args:
-        processes: Samples of each process, `(samples,)`, in any unit; none empty.
+        processes: Samples of each process, `(samples,)`, ascending, in any unit; none empty.
     """
     low_severe = low_mild = high_mild = high_severe = 0
     for samples in processes:
         first, third = np.percentile(samples, (25, 75))
         mild, severe = MILD_RANGES * (third - first), SEVERE_RANGES * (third - first)
-        low_severe += int(np.sum(samples < first - severe))
-        low_mild += int(np.sum((samples < first - mild) & (samples >= first - severe)))
-        high_mild += int(np.sum((samples > third + mild) & (samples <= third + severe)))
-        high_severe += int(np.sum(samples > third + severe))
+        very_low, low = np.searchsorted(samples, (first - severe, first - mild), "left")
+        high, very_high = np.searchsorted(samples, (third + mild, third + severe), "right")
+        low_severe += int(very_low)
+        low_mild += int(low - very_low)
+        high_mild += int(very_high - high)
+        high_severe += int(len(samples) - very_high)
     return Outliers(low_severe, low_mild, high_mild, high_severe)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from device_agent.contract.facts import Facts
 from device_agent.contract.placement import Placement
@@ -63,6 +66,17 @@ class Row:
         return sum(run.run.cpu_ns for run in self.runs) / max(1, wall_ns)
 
 
+def latency_of(runs: Sequence[BoardRun], streams: int) -> Latency:
+    """Compute the latency of `invoke` alone over the processes of one setting.
+
+    Args:
+        runs: Run of each fresh process; at least one.
+        streams: Number of processes that ran at the same time; their samples are one observation.
+    """
+    rounds = rounds_of(runs, streams)
+    return latency([np.concatenate([run.samples_ns for run in each]) for each in rounds])
+
+
 def row_of(facts: Facts, threads: int, runs: tuple[BoardRun, ...], streams: int = 1) -> Row:
     """Compute the figures and the verdict of the processes of one setting.
 
@@ -72,7 +86,7 @@ def row_of(facts: Facts, threads: int, runs: tuple[BoardRun, ...], streams: int 
         runs: Run of each fresh process; at least one.
         streams: Number of processes that ran at the same time; their samples are one observation.
     """
+    figure = latency_of(runs, streams)
     rounds = rounds_of(runs, streams)
-    figure = latency([[ns for run in each for ns in run.samples_ns] for each in rounds])
-    whole = latency([[ns for run in each for ns in run.end_to_end_ns] for each in rounds])
+    whole = latency([np.concatenate([run.end_to_end_ns for run in each]) for each in rounds])
     return Row(threads, figure, whole, judge_runs(facts, runs, figure), runs, streams)

@@ -15,6 +15,7 @@ from math import comb
 from statistics import median
 
 import numpy as np
+import numpy.typing as npt
 
 from toolkit.judge.outliers import Outliers, count_outliers
 
@@ -28,6 +29,10 @@ CONFIDENCE = 0.95
 #: Fewest samples whose largest bounds the percentile with 95 % confidence: the smallest n with
 #: p**n <= 0.05.
 PERCENTILE_SAMPLES = {90: 29, 95: 59, 99: 299}
+
+
+Ascending = np.ndarray[tuple[int], np.dtype[np.float64]]
+"""Values in ascending order, `(values,)`."""
 
 
 @dataclass(frozen=True)
@@ -57,14 +62,15 @@ class Latency:
     """Counted process by process; all figures include them."""
 
 
-def latency(processes_ns: Sequence[Sequence[int]]) -> Latency:
+def latency(processes_ns: Sequence[Sequence[int] | npt.NDArray[np.uint64]]) -> Latency:
     """Summarize the steady samples of several fresh processes.
 
     Args:
-        processes_ns: Samples of each process in nanoseconds, in order; none empty.
+        processes_ns: Samples of each process in nanoseconds, `(samples,)`, whole numbers, in any
+            order; none empty.
     """
-    processes = [np.asarray(samples, np.float64) / 1e3 for samples in processes_ns]
-    medians = [float(np.median(samples)) for samples in processes]
+    processes = [np.sort(np.asarray(samples, np.float64)) / 1e3 for samples in processes_ns]
+    medians = [_middle(samples) for samples in processes]
     low, high, confidence = median_interval(medians)
     pooled = np.sort(np.concatenate(processes))
     return Latency(
@@ -81,7 +87,7 @@ def latency(processes_ns: Sequence[Sequence[int]]) -> Latency:
         },
         mean_us=float(pooled.mean()),
         sd_us=float(pooled.std(ddof=1)) if len(pooled) > 1 else 0.0,
-        mad_us=float(np.median(np.abs(pooled - np.median(pooled)))),
+        mad_us=float(np.median(np.abs(pooled - _middle(pooled)))),
         outliers=count_outliers(processes),
     )
 
@@ -109,7 +115,12 @@ def _confidence(count: int, inner: int) -> float:
     return 1 - 2 * sum(comb(count, below) for below in range(inner + 1)) / 2.0**count
 
 
-def _percentile(ordered: np.ndarray[tuple[int], np.dtype[np.float64]], percent: int) -> float:
+def _middle(ordered: Ascending) -> float:
+    """Return the median of ascending values."""
+    return float(ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
+
+
+def _percentile(ordered: Ascending, percent: int) -> float:
     """Nearest rank: the smallest sample with at least `percent` of all at or below it."""
     rank = -(-percent * len(ordered) // 100)
     return float(ordered[max(0, rank - 1)])

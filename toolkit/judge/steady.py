@@ -12,8 +12,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from toolkit.judge.trend import fit_trend
+
+Samples = npt.NDArray[np.float64]
 
 WINDOWS = 3
 STEADY_RATIO = 1.10
@@ -29,13 +32,14 @@ def unsteadiness(samples_ns: Sequence[int]) -> float:
     Args:
         samples_ns: Samples of one process in nanoseconds, in their order.
     """
-    medians = _window_medians(samples_ns, WINDOWS)
+    samples = np.asarray(samples_ns, np.float64)
+    medians = _window_medians(samples, WINDOWS)
     spread = _ratio(medians) if len(medians) else 1.0
     if spread > STEADY_RATIO:
         return spread - 1
-    if len(samples_ns) < TREND_WINDOWS * LEAST_WINDOW_SAMPLES:
+    if len(samples) < TREND_WINDOWS * LEAST_WINDOW_SAMPLES:
         return 0.0
-    medians = _window_medians(samples_ns, TREND_WINDOWS)
+    medians = _window_medians(samples, TREND_WINDOWS)
     if _ratio(medians) <= STEADY_RATIO:
         return 0.0  # a trend cannot be larger than the spread
     drift = fit_trend(list(range(TREND_WINDOWS)), medians)
@@ -45,10 +49,10 @@ def unsteadiness(samples_ns: Sequence[int]) -> float:
     return change if change > STEADY_RATIO - 1 else 0.0
 
 
-def _window_medians(samples_ns: Sequence[int], windows: int) -> list[float]:
-    size = len(samples_ns) // windows
-    values = np.asarray(samples_ns, np.float64)
-    return [float(np.median(values[k * size : (k + 1) * size])) for k in range(windows) if size]
+def _window_medians(samples: Samples, windows: int) -> list[float]:
+    size = len(samples) // windows
+    parts = samples[: size * windows].reshape(windows, size)
+    return [float(value) for value in np.median(parts, axis=1)] if size else []
 
 
 def _ratio(medians: Sequence[float]) -> float:

@@ -8,7 +8,7 @@ from targets.device import Device
 from targets.jobs import BoardRun, ProcessSettings
 from targets.progress import OnProgress, no_progress
 from targets.staged_file import StagedFile
-from toolkit.judge.row import Row, row_of
+from toolkit.judge.row import Row, latency_of, row_of
 from toolkit.judge.verdict import is_settled
 
 #: Longest time of the untimed runs at the start of each process; never longer than the timed ones.
@@ -55,12 +55,9 @@ def measure_row(
     runs: list[BoardRun] = []
     interrupted = False
 
-    def compute() -> Row:
-        return row_of(device.facts, one.threads, tuple(runs), streams)
-
     try:
         for again in range(rounds):
-            if again and is_settled(compute().latency):
+            if again and is_settled(latency_of(runs, streams)):
                 break
             stage = f"{what} again, as the processes differ" if again else what
             for number in range(processes):
@@ -74,4 +71,5 @@ def measure_row(
         if not runs:
             raise
         interrupted = True
-    return replace(compute(), interrupted=interrupted)
+    row = row_of(device.facts, one.threads, tuple(runs), streams)
+    return replace(row, interrupted=interrupted)

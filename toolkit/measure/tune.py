@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
+
+import numpy as np
 
 from converters.errors import ConversionError
 from converters.formats import read_model_file
@@ -267,7 +268,7 @@ def _screen(
             refused[setting.runtime] = str(error)
             medians = {one: m for one, m in medians.items() if one.runtime != setting.runtime}
             continue
-        medians[setting] = median(run.samples_ns) / 1e3
+        medians[setting] = float(np.median(np.asarray(run.samples_ns))) / 1e3
     if not medians:
         assert first_error is not None
         raise first_error

@@ -90,3 +90,17 @@ def test_outliers_are_sorted_by_side_and_distance_and_counted_once() -> None:
 def test_a_process_that_is_slower_as_a_whole_is_no_outlier() -> None:
     steady = [100 * MS + k * 1000 for k in range(50)]
     assert latency([steady] * 5 + [[2 * sample for sample in steady]]).outliers.count == 0
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 60, 1001])
+def test_figures_of_samples_in_any_order_are_those_of_numpy(count: int) -> None:
+    samples = np.random.default_rng(count).integers(1, 10 * MS, count)
+    figure = latency([samples.astype(np.uint64)])
+    micros = samples / 1e3
+
+    assert figure.median_us == np.median(micros)
+    assert figure.mad_us == np.median(np.abs(micros - np.median(micros)))
+    first, third = np.percentile(micros, (25, 75))
+    reach = 1.5 * (third - first)
+    outside = (micros < first - reach) | (micros > third + reach)
+    assert figure.outliers.count == np.count_nonzero(outside)

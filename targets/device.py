@@ -30,6 +30,7 @@ from targets.inventory import Target
 from targets.jobs import Jobs
 from targets.probe import Probe
 from targets.progress import OnProgress, no_progress
+from targets.releases import Releases
 from targets.runtimes.choice import choose_runtime
 from targets.runtimes.release import RuntimeChoice
 from targets.runtimes.wheels import find_wheels, tree_digest
@@ -53,6 +54,8 @@ class Device:
         """Facts about the board, as its agent reports them."""
         self.jobs = Jobs(client, target.execution)
         """Jobs of the board, on the runtime that `prepare_runtime` or `use` names."""
+        self.releases = Releases(client)
+        """Releases of the board: what it runs, and what it is to run."""
         self._trees: dict[RuntimeChoice, str] = {}
         """Digest of the folder on the board by runtime; without an entry for the board's own."""
         self._choices: dict[str, RuntimeChoice] = {}

@@ -45,6 +45,26 @@ def require_text(where: str, entry: Mapping[str, Any], key: str) -> str | None:
     return str(value) if value is not None else None
 
 
+def read_truth(where: str, entry: Mapping[str, Any], key: str) -> bool:
+    """Return a field that is true or false; false where it is missing.
+
+    Args:
+        where: File and entry, for messages.
+        entry: Entry as TOML has it.
+        key: Name of the field.
+
+    Raises:
+        InventoryError: The field is something else.
+    """
+    value = entry.get(key, False)
+    if not isinstance(value, bool):
+        raise InventoryError(
+            f"{where}: {key} must be true or false, found {value!r}",
+            f"Write {key} = true, or leave it out.",
+        )
+    return bool(value)
+
+
 def require_table(where: str, entry: Mapping[str, Any], key: str) -> dict[str, str]:
     """Return a field that is a table of texts; empty where it is missing.
 

@@ -25,6 +25,7 @@ from targets.entry_checks import (
     check_jump_host_key,
     check_root,
     check_ssh,
+    read_truth,
     require_table,
     require_text,
 )
@@ -38,7 +39,7 @@ LOCAL = "local"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z")
 _TEXTS = ("address", "host_key", "host_key_type", "identity", "root", "jump", "board")
-_KEYS = {*_TEXTS, *KEYS, "labels", "jump_host_keys"}
+_KEYS = {*_TEXTS, *KEYS, "hooks", "labels", "jump_host_keys"}
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ class Target:
     board: str | None = None
     """Kind of board: a name in `targets/boards`; `None` for an unknown board."""
     execution: Execution = Execution()
+    hooks: bool = False
+    """Whether commands that a release names, to reload and check its application, may run there."""
 
     @property
     def is_local(self) -> bool:
@@ -245,7 +248,9 @@ class Inventory:
                 table[new_name if other == name else other] = entry
             self._write(new_targets)
 
-    def change(self, name: str, values: Mapping[str, str | Mapping[str, str] | None]) -> Target:
+    def change(
+        self, name: str, values: Mapping[str, str | bool | Mapping[str, str] | None]
+    ) -> Target:
         """Write fields of a target's entry; return the target as it is then.
 
         Args:
@@ -330,6 +335,7 @@ class Inventory:
             jump=texts["jump"],
             jump_host_keys=host_keys,
             execution=execution,
+            hooks=read_truth(where, entry, "hooks"),
         )
 
     def _identity(self, text: str | None) -> Path | None:

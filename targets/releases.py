@@ -198,7 +198,12 @@ class Releases:
             return check_app_state(read_record(AppState, answer.get("state")))
 
     def health(self, app: str) -> HookRun:
-        """Run the command of the active release that says whether the application works."""
+        """Run the command of the active release that says whether the application works.
+
+        Raises:
+            AgentError: The command could not be started, or is not allowed on this board; a command
+                that says no is an answer with another exit code than 0.
+        """
         answer = self._call("health", {"app": app}, SWITCH_TIMEOUT_S)
         with answers_of(self._client.name):
             code = read_value(int, answer.get("exit_code"), "exit_code")
@@ -232,14 +237,14 @@ class Releases:
         args = {"app": app, "release": release, "reason": reason, "epoch": epoch}
         self._call("revert", args, SWITCH_TIMEOUT_S)
 
-    def collect(self, epoch: int, pinned: Collection[str]) -> FreedSpace:
+    def collect(self, epoch: int, kept_releases: Collection[str]) -> FreedSpace:
         """Remove the releases and files that nothing uses.
 
         Args:
             epoch: Epoch of the controller.
-            pinned: Digests of manifests of the releases that stay in any case.
+            kept_releases: Digests of manifests of the releases that stay in any case.
         """
-        args = {"epoch": epoch, "pinned": sorted(pinned)}
+        args = {"epoch": epoch, "pinned": sorted(kept_releases)}
         answer = self._call("collect", args, STAGE_TIMEOUT_S)
         with answers_of(self._client.name):
             counts = (read_count(answer, name, MOST_COUNTER) for name in ("removed", "freed_bytes"))
@@ -250,6 +255,9 @@ class Releases:
 
         Args:
             after: Number of the last entry that is known already.
+
+        Raises:
+            AgentError: The answer has another form; the log tells nothing.
         """
         answer = self._call("release_log", {"after": after}, ANSWER_TIMEOUT_S)
         with answers_of(self._client.name):

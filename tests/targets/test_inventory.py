@@ -144,6 +144,7 @@ def test_a_file_that_an_edit_would_damage_is_left_alone(tmp_path: Path) -> None:
         ('address = "local"\nroot = "/a\\nb"', "root", "'/a\\nb'"),
         ('address = "local"\nroot = ["/"]', "root", "['/']"),
         ('address = "local"\nlabels = "x"', "labels", ""),
+        ('address = "local"\nhooks = "yes"', "hooks must be true or false", "'yes'"),
         ('address = "local"\njump = "a b"', "jump", "'a b'"),
         ('address = "local"\njump_host_keys = "x"', "jump_host_keys", ""),
         (f'address = "local"\njump_host_keys = {{a = "{KEY}"}}', "jump_host_keys", KEY),

@@ -11,7 +11,9 @@ from toolkit.cli.options import read_label
 from toolkit.report import words
 
 #: Keys of an entry that `set` may write; what a host key is, only the board can say.
-SETTABLE = ("address", "identity", "jump", "root")
+SETTABLE = ("address", "identity", "jump", "root", "hooks")
+
+_TRUTHS = {"true": True, "false": None, "": None}
 
 
 @click.command("rename")
@@ -38,13 +40,15 @@ def rename(name: str, new_name: str) -> None:
 def set_values(name: str, values: tuple[str, ...]) -> None:
     """Change what kedge.toml says of a board; an empty value removes the key.
 
-    Keys: address, identity, jump, root, and label.KEY for a label. The pinned host key stays, so
-    that a new address must lead to the same board. Settings that decide how models run are found by
-    `kedge target tune`.
+    Keys: address, identity, jump, root, hooks, and label.KEY for a label. The pinned host key
+    stays, so that a new address must lead to the same board. hooks=true lets a release run the
+    commands that it names on the board. Settings that decide how models run are found by `kedge
+    target tune`.
 
     \b
     kedge target set pi address=pi@10.0.0.9 label.room=lab
     kedge target set pi jump=
+    kedge target set pi hooks=true
     """
     from toolkit.project import open_inventory
 
@@ -55,13 +59,14 @@ def set_values(name: str, values: tuple[str, ...]) -> None:
 
 def _fields(
     values: tuple[str, ...], labels: Mapping[str, str]
-) -> dict[str, str | Mapping[str, str] | None]:
+) -> dict[str, str | bool | Mapping[str, str] | None]:
     """Return the new fields of an entry.
 
     Raises:
-        BadParameter: A text is not KEY=VALUE, or the key is not one that may be set.
+        BadParameter: A text is not KEY=VALUE, the key is not one that may be set, or `hooks` is to
+            be neither true nor false.
     """
-    fields: dict[str, str | Mapping[str, str] | None] = {}
+    fields: dict[str, str | bool | Mapping[str, str] | None] = {}
     new_labels = dict(labels)
     for text in values:
         key, value = read_label(text, "KEY=VALUE")
@@ -70,6 +75,12 @@ def _fields(
             if value:
                 new_labels[key[6:]] = value
             fields["labels"] = new_labels
+        elif key == "hooks":
+            if value not in _TRUTHS:
+                raise click.BadParameter(
+                    f"hooks is true or false, found {value!r}", param_hint="KEY=VALUE"
+                )
+            fields[key] = _TRUTHS[value]
         elif key in SETTABLE:
             fields[key] = value or None
         else:

@@ -98,3 +98,13 @@ def test_a_single_target_needs_no_name_and_several_do(tmp_path: Path) -> None:
     assert_refused(kedge("push", "model.tflite", cwd=tmp_path), 3, "here, two", "--on")
     for option in ("--on", "--to"):
         assert kedge("push", "model.tflite", option, "here", cwd=tmp_path).code == 0
+
+
+def test_hooks_are_allowed_and_forbidden_by_set(project: Path) -> None:
+    assert kedge("target", "set", "pi", "hooks=true", cwd=project).code == 0
+    assert "hooks = true" in (project / "kedge.toml").read_text()
+    assert kedge("target", "set", "pi", "hooks=false", cwd=project).code == 0
+    assert "hooks" not in (project / "kedge.toml").read_text()
+    refused = kedge("target", "set", "pi", "hooks=maybe", cwd=project)
+    assert refused.code == 2
+    assert "hooks is true or false" in refused.err

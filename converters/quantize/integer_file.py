@@ -7,28 +7,21 @@ names are internal to TensorFlow; its version is pinned, so they cannot move.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import tensorflow as tf
 from tensorflow.lite.python.convert import mlir_quantize
 from tensorflow.lite.python.optimize.calibrator import Calibrator
 
-from converters.data.dataset import Samples
 from converters.errors import ConversionError
-from converters.progress import Progress, Report
 from converters.quantize.calibrate import Ranges
 from converters.quantize.normalizations import find_normalizations
 from converters.tflite.input_output_types import set_types
-from converters.tflite.quantization import quantize_inputs
 from converters.tflite.unpacked import UnpackedModel, with_shared_buffers
 
 #: Op that TensorFlow's quantizer for 16 bits does not know, and no network has.
 _UNKNOWN = "COMPLEX_ABS"
-_REPORT_EVERY = 50
-#: Positions of the last output among the inputs of a fused LSTM, and of the hidden values among
-#: its intermediate ones.
-_LAST_OUTPUT, _HIDDEN = 18, 4
 _HINT = "Report the model; until then use the recipe ptq_dynamic, which needs no ranges."
 
 
@@ -53,7 +46,7 @@ def int8_file(
         ConversionError: TensorFlow's quantizer refuses the model.
     """
     model = UnpackedModel(content)
-    for tensor, (low, high) in {**ranges, **_state_ranges(model, ranges)}.items():
+    for tensor, (low, high) in ranges.items():
         model.set_range(tensor, low, high)
     choosing = {model.name(tensor) for tensor in model.row_choosing_inputs()}
     float_names, kept_inputs = set(floats), choosing | set(float_inputs)
@@ -101,51 +94,6 @@ def int16_file(content: bytes, ranges: Ranges) -> bytes:
         result.set_op(operator, *original)
     result.set_least_versions()  # The quantizer alone writes the versions of int8.
     return result.pack()
-
-
-def _state_ranges(model: UnpackedModel, ranges: Ranges) -> Ranges:
-    """Ranges of the last output that each fused LSTM keeps, which are those of its output.
-
-    The calibrator never clears that state between samples, and so finds a wider range.
-    """
-    return {
-        int(tensor): ranges[int(operator.outputs[0])]
-        for operator in model.operators
-        if model.op(operator) == "UNIDIRECTIONAL_SEQUENCE_LSTM"
-        and int(operator.outputs[0]) in ranges
-        for tensor in (operator.inputs[_LAST_OUTPUT], operator.intermediates[_HIDDEN])
-    }
-
-
-def calibrate_inside(content: bytes, samples: Samples, report: Report) -> bytes:
-    """Note the ranges of what is inside of fused operators, as only TensorFlow's calibrator can.
-
-    Args:
-        content: Float .tflite whose fused operators have tensors for their intermediate values.
-        samples: Samples to measure the ranges on.
-        report: Function that receives the progress every 50 samples.
-
-    Returns:
-        The float file, with the ranges of all its tensors.
-
-    Raises:
-        ConversionError: TensorFlow's calibrator cannot run the model.
-    """
-    try:
-        calibrator = Calibrator(content)
-        return bytes(calibrator.calibrate(lambda: _one_by_one(content, samples, report)))
-    except Exception as error:  # The kind of the error depends on the op.
-        raise _refusal(error) from error
-
-
-def _one_by_one(content: bytes, samples: Samples, report: Report) -> Iterator[list[Any]]:
-    """Yield the inputs of each sample in the order of the file; the calibrator knows no names."""
-    model = UnpackedModel(content)
-    specs = [model.spec(position) for position in model.inputs]
-    for done, (batch, _) in enumerate(samples.batches(1), start=1):
-        yield list(quantize_inputs(specs, batch).values())
-        if done % _REPORT_EVERY == 0:
-            report(Progress("calibrate", done, len(samples)))
 
 
 def _with_integer_ends(content: bytes) -> bytes:

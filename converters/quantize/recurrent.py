@@ -2,7 +2,7 @@
 
 A recurrent layer is a loop, and the quantizer does not look into loops: such a layer is unrolled,
 so that each of its steps becomes operators of its own. An LSTM of tf-keras that is too long for
-that stays one fused operator; only TensorFlow's calibrator measures the numbers inside of it.
+that stays one fused operator.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from converters.data.dataset import CALIBRATION
@@ -20,17 +19,14 @@ from converters.draft.draft import Draft, Materials
 from converters.draft.emit import convert_function
 from converters.errors import ConversionError
 from converters.quantize.float_file import float_file
-from converters.quantize.integer_file import calibrate_inside
 from converters.quantize.layer_names import describe_operator
+from converters.quantize.lstm_states import FUSED_LSTM, add_states
 from converters.sources.keras import model_call
 from converters.tflite.unpacked import UnpackedModel
 
 #: Most steps of a layer that are unrolled: each takes about 15 operators, 2 kB and 30 ms.
 MOST_STEPS = 256
 
-_FUSED = "UNIDIRECTIONAL_SEQUENCE_LSTM"
-#: Number of tensors inside of a fused LSTM whose ranges the quantizer needs.
-_INSIDE = 5
 _LOOP = "WHILE"
 #: Recurrent ops without an integer kernel; only files from elsewhere have them.
 _FLOAT_ONLY = (
@@ -51,11 +47,11 @@ def quantizable_file(draft: Draft, materials: Materials, fused: bool = True) -> 
         ConversionError: The converter fails, or a recurrent layer cannot be brought to integers.
     """
     content = float_file(draft, materials.report)
-    is_fused = bool(_uses(content, _FUSED))
+    is_fused = bool(_uses(content, FUSED_LSTM))
     if _uses(content, _LOOP) or (is_fused and not (fused and _is_long(draft.keras_model))):
         content = _unrolled_file(draft, materials, content)
     model = UnpackedModel(content)
-    no_kernel = _FLOAT_ONLY if fused else (*_FLOAT_ONLY, _FUSED)
+    no_kernel = _FLOAT_ONLY if fused else (*_FLOAT_ONLY, FUSED_LSTM)
     for operator in model.operators:
         if model.op(operator) in no_kernel:
             layer = describe_operator(model, operator, draft.keras_model)
@@ -63,10 +59,9 @@ def quantizable_file(draft: Draft, materials: Materials, fused: bool = True) -> 
                 f"{materials.source.path}: {layer} has no kernel that computes in such integers",
                 "Use the recipe ptq_f16.",
             )
-    if not _uses(content, _FUSED):
+    if not _uses(content, FUSED_LSTM):
         return content
-    _add_inside(model)
-    return calibrate_inside(model.pack(), materials.samples[CALIBRATION], materials.report)
+    return add_states(content, materials.samples[CALIBRATION], materials.report)
 
 
 def without_fused(draft: Draft) -> Draft:
@@ -213,17 +208,3 @@ def _slice(model: UnpackedModel, source: int, starts: list[int], part: int) -> A
     operator.builtinOptionsType = schema.BuiltinOptions.SliceOptions
     operator.builtinOptions = schema.SliceOptionsT()
     return operator
-
-
-def _add_inside(model: UnpackedModel) -> None:
-    """Give each fused LSTM the tensors in which the calibrator notes what is inside of it."""
-    for number, operator in enumerate(model.operators):
-        if model.op(operator) != _FUSED:
-            continue
-        first = len(model.tensors)
-        for place in range(_INSIDE):
-            tensor = schema.TensorT()
-            tensor.name, tensor.shape, tensor.buffer = f"inside_{number}_{place}", [0], 0
-            tensor.type = schema.TensorType.FLOAT32
-            model.tensors.append(tensor)
-        operator.intermediates = np.arange(first, first + _INSIDE, dtype=np.int32)

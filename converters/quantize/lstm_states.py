@@ -36,7 +36,7 @@ _PROJECTION, _PROJECTION_BIAS, _LAST_OUTPUT, _CELL = 16, 17, 18, 19
 #: Smallest and largest range of the cell for which the integer kernel has a tanh; with another one
 #: it computes none and takes whatever lies in memory (`PortableApplyTanh` of TFLite).
 _CELL_RANGE = 1.0, 64.0
-#: What the kernel adds to a variance.
+#: Number that the kernel adds to a variance.
 _TINY = 1e-8
 _REPORT_EVERY = 50
 

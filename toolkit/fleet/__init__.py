@@ -1,0 +1,1 @@
+"""Rollouts of releases to fleets: plan and decisions (pure), journal (SQLite), acts."""

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Dict, List
 
 from device_agent.contract.names import require_app, require_paths, require_sha256
-from device_agent.contract.records import RecordError, read_record
+from device_agent.contract.records import NewerRecordError, RecordError, read_record
 from device_agent.contract.signed_text import canonical, parse_canonical, parse_time
 
 SCHEMA = 1
@@ -77,6 +77,8 @@ class Variant:
     files: Dict[str, str]
     """SHA-256 by path below the release folder."""
     needs: Needs = field(default_factory=Needs)
+    host_files: Dict[str, str] = field(default_factory=dict)
+    """SHA-256 by path of what no board gets: evidence, golden inputs and the host's outputs."""
 
 
 @dataclass(frozen=True)
@@ -149,11 +151,11 @@ def parse_manifest(text: bytes) -> Manifest:
     schema = plain.get("schema")
     if schema != SCHEMA:
         message = "the manifest has schema {!r}, this kedge reads {}: update kedge"
-        raise RecordError(message.format(schema, SCHEMA))
+        raise NewerRecordError(message.format(schema, SCHEMA))
     manifest: Manifest = read_record(Manifest, plain)
     check_manifest(manifest)
     if encode_manifest(manifest) != text:
-        raise RecordError("the manifest has fields that this kedge does not know: update kedge")
+        raise NewerRecordError("the manifest has fields unknown to this kedge: update kedge")
     return manifest
 
 
@@ -202,8 +204,10 @@ def _check_blobs(blobs: Dict[str, Blob]) -> None:
 
 def _check_variant(variant: Variant, blobs: Dict[str, Blob]) -> None:
     require_app(variant.name)
-    require_paths(variant.files)
-    for path, sha256 in variant.files.items():
+    require_paths([*variant.files, *variant.host_files])
+    if not variant.files.keys().isdisjoint(variant.host_files):
+        raise RecordError("a path of variant {} has two files".format(variant.name))
+    for path, sha256 in [*variant.files.items(), *variant.host_files.items()]:
         if sha256 not in blobs:
             raise RecordError(
                 "the file {} of variant {} is not among the blobs".format(path, variant.name)

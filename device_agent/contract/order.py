@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import asdict, dataclass
 
 from device_agent.contract.names import require_app, require_sha256
-from device_agent.contract.records import RecordError, read_record
+from device_agent.contract.records import NewerRecordError, RecordError, read_record
 from device_agent.contract.signed_text import canonical, parse_canonical, parse_time
 
 SCHEMA = 1
@@ -63,7 +63,7 @@ def parse_order(text: bytes) -> RolloutOrder:
     plain = parse_canonical(text, "the order")
     if plain.get("schema") != SCHEMA:
         message = "the order has schema {!r}, this kedge reads {}: update kedge"
-        raise RecordError(message.format(plain.get("schema"), SCHEMA))
+        raise NewerRecordError(message.format(plain.get("schema"), SCHEMA))
     order: RolloutOrder = read_record(RolloutOrder, plain)
     require_app(order.app)
     require_app(order.fleet)
@@ -74,5 +74,5 @@ def parse_order(text: bytes) -> RolloutOrder:
         message = "expected an order of kind release or rollback and a counter >= 1, found {!r}, {}"
         raise RecordError(message.format(order.kind[:40], order.counter))
     if encode_order(order) != text:
-        raise RecordError("the order has fields that this kedge does not know: update kedge")
+        raise NewerRecordError("the order has fields unknown to this kedge: update kedge")
     return order

@@ -36,6 +36,10 @@ class RecordError(ValueError):
     """Something in a JSON text is not what it should be: whoever wrote it is broken, or a liar."""
 
 
+class NewerRecordError(RecordError):
+    """A newer kedge wrote a record: this one must be updated to read it."""
+
+
 def parse_json(text: bytes) -> Any:
     """Read JSON; every number in it is finite, and every text can be written as UTF-8.
 

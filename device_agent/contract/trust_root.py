@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import List
 
 from device_agent.contract.names import require_app
-from device_agent.contract.records import RecordError, read_record
+from device_agent.contract.records import NewerRecordError, RecordError, read_record
 from device_agent.contract.signed_text import canonical, parse_canonical
 
 SCHEMA = 1
@@ -50,7 +50,7 @@ def parse_root(text: bytes) -> TrustRoot:
     plain = parse_canonical(text, "the trust root")
     if plain.get("schema") != SCHEMA:
         message = "the trust root has schema {!r}, this kedge reads {}: update kedge"
-        raise RecordError(message.format(plain.get("schema"), SCHEMA))
+        raise NewerRecordError(message.format(plain.get("schema"), SCHEMA))
     root: TrustRoot = read_record(TrustRoot, plain)
     require_app(root.fleet)
     if not 1 <= len(root.signers) <= MOST_SIGNERS or len(set(root.signers)) != len(root.signers):
@@ -61,5 +61,5 @@ def parse_root(text: bytes) -> TrustRoot:
         message = "expected version >= 1 and a threshold from 1 to {}, found {} and {}"
         raise RecordError(message.format(len(root.signers), root.version, root.threshold))
     if encode_root(root) != text:
-        raise RecordError("the trust root has fields that this kedge does not know: update kedge")
+        raise NewerRecordError("the trust root has fields unknown to this kedge: update kedge")
     return root

@@ -1,0 +1,1 @@
+"""Bundles: releases as one file each, with their signatures and orders."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -146,9 +146,12 @@ class Format:
     of this format."""
     minimum_runtime: Callable[[ModelFile], RuntimeRequirement]
     """The oldest runtime that knows every op of a file; custom ops do not count."""
-    refusals: Callable[[ModelFile, str, str], tuple[str, ...]]
-    """Reasons why a runtime (name, version) cannot load a file: one sentence for each op, none if
-    it can. Raises ConversionError where the runtime is unknown."""
+    lowest_runtimes: Callable[[ModelFile], Mapping[str, str]]
+    """Lowest version of each runtime, by name, that knows every op of a file; custom ops do not
+    count."""
+    refusals: Callable[[Sequence[Operator], str, str], tuple[str, ...]]
+    """Reasons why a runtime (name, version) cannot load the operators of a file: one sentence for
+    each op, none if it can. Raises ConversionError where the runtime is unknown."""
     foreign_ops: Callable[[ModelFile], tuple[str, ...]]
     """Names of the custom ops of a file that no runtime package brings."""
     run: RunOnHost

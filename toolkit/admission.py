@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from converters.errors import ConversionError
 from converters.formats import FORMATS
 from converters.model_file import ModelFile
@@ -36,16 +34,17 @@ def admit(model: ModelFile, device: Device) -> None:
     _admit_to_edgetpu(model, device.target)
     if choice.version == _UNKNOWN_VERSION:
         return
+    operators = model.operators
     if _may_know_more(choice, device.target):
-        model = replace(model, operators=tuple(one for one in model.operators if not one.custom))
+        operators = tuple(operator for operator in operators if not operator.custom)
     runtime = distribution_of(choice.distribution)
-    reasons = FORMATS[model.format].refusals(model, runtime, choice.version)
+    reasons = FORMATS[model.format].refusals(operators, runtime, choice.version)
     if reasons:
         raise ModelRefusedError(
             f"{device.target.name} cannot load {model.path}:"
             + "".join(f"\n  {reason}" for reason in reasons),
             _WITHOUT_CUSTOM_OPS
-            if any(operator.custom for operator in model.operators)
+            if any(operator.custom for operator in operators)
             else "Convert it with a recipe of full int8 (ptq_w8a8, qat_w8a8), or use a board with "
             "Python 3.10 or newer and glibc 2.34 or newer.",
         )

@@ -7,6 +7,7 @@ the whole model fail to load. So this is known before a byte goes to a board.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -83,11 +84,30 @@ def tflite_version(runtime: str, runtime_version: str) -> tuple[int, ...]:
     return next((tflite for litert, tflite in _LITERT_CONTAINS if version >= litert), (2, 16))
 
 
-def refusals(model: ModelFile, runtime: str, runtime_version: str) -> tuple[str, ...]:
+def lowest_runtimes(model: ModelFile) -> dict[str, str]:
+    """Return the lowest version of each runtime that knows every builtin op of a model.
+
+    Args:
+        model: A file that was read; custom ops do not count.
+
+    Returns:
+        Version by name of the runtime, such as "2.17" of "tflite-runtime".
+    """
+    needed = minimum_runtime(model).version
+    text = ".".join(map(str, needed))
+    litert = min((own for own, tflite in _LITERT_CONTAINS if tflite >= needed), default=(1, 0))
+    return {
+        "ai-edge-litert": ".".join(map(str, litert)),
+        "tensorflow": text,
+        "tflite-runtime": text,
+    }
+
+
+def refusals(operators: Sequence[Operator], runtime: str, runtime_version: str) -> tuple[str, ...]:
     """Return why a runtime cannot load a model: one sentence for each op, none if it can.
 
     Args:
-        model: A file that was read.
+        operators: Operators of the model.
         runtime: "tflite-runtime", "ai-edge-litert" or "tensorflow".
         runtime_version: Version of the package, such as "2.5.0.post1".
 
@@ -96,7 +116,7 @@ def refusals(model: ModelFile, runtime: str, runtime_version: str) -> tuple[str,
     """
     contains = tflite_version(runtime, runtime_version)
     name = f"{runtime} is {runtime_version}"
-    reasons = (_refusal(operator, contains, name) for operator in model.operators)
+    reasons = (_refusal(operator, contains, name) for operator in operators)
     return tuple(reason for reason in reasons if reason)
 
 

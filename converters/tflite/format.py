@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from converters.model_file import Format
-from converters.tflite.contract import foreign_ops, minimum_runtime, refusals
+from converters.tflite.contract import foreign_ops, lowest_runtimes, minimum_runtime, refusals
 from converters.tflite.isolated import run_isolated
 from converters.tflite.layers import operator_works
 from converters.tflite.reader import read_model
@@ -18,6 +18,7 @@ def _host_runtime() -> tuple[str, str]:
 TFLITE = Format(
     read=read_model,
     minimum_runtime=minimum_runtime,
+    lowest_runtimes=lowest_runtimes,
     refusals=refusals,
     foreign_ops=foreign_ops,
     run=run_isolated,

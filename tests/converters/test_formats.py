@@ -49,7 +49,7 @@ def test_a_file_is_run_in_another_process(name: str, tmp_path: Path) -> None:
     outputs = FORMATS[name].run(path, {"x": np.array([-1, 2], np.float32)})
     assert outputs["y"].tolist() == [0, 2]
     runtime, version = FORMATS[name].host_runtime()
-    assert FORMATS[name].refusals(read_model_file(path), runtime, version) == ()
+    assert FORMATS[name].refusals(read_model_file(path).operators, runtime, version) == ()
 
 
 @all_formats
@@ -58,7 +58,7 @@ def test_a_custom_op_is_foreign_and_refused(name: str, tmp_path: Path) -> None:
     path.write_bytes(CUSTOM[name]())
     model = read_model_file(path)
     assert FORMATS[name].foreign_ops(model) == ("my_op",)
-    (reason,) = FORMATS[name].refusals(model, *FORMATS[name].host_runtime())
+    (reason,) = FORMATS[name].refusals(model.operators, *FORMATS[name].host_runtime())
     assert "my_op" in reason
     with pytest.raises(ConversionError):
         FORMATS[name].run(path, {"x": np.zeros(1, np.float32)})
@@ -70,7 +70,7 @@ def test_a_runtime_that_is_too_old_is_refused(name: str, tmp_path: Path) -> None
     path = tmp_path / f"model.{name}"
     path.write_bytes(make())
     model = read_model_file(path)
-    (reason,) = FORMATS[name].refusals(model, runtime, version)
+    (reason,) = FORMATS[name].refusals(model.operators, runtime, version)
     assert version in reason
     assert FORMATS[name].minimum_runtime(model).operator == "RELU"
 

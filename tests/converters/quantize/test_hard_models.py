@@ -128,8 +128,8 @@ def test_the_layer_that_8_bits_ruin_stays_in_floats_and_is_named(
     assert {spec.dtype for spec in (*mixed.inputs, *mixed.outputs)} == {"int8"}
     floats = [t for t in model.tensors if t.is_constant and t.dtype == "float32"]
     assert {tensor.shape for tensor in floats if len(tensor.shape) == 2} == {(48, 64)}
-    assert refusals(model, "ai-edge-litert", "2.3.0") == ()
-    assert refusals(model, "tflite-runtime", "2.14.0") == ()
+    assert refusals(model.operators, "ai-edge-litert", "2.3.0") == ()
+    assert refusals(model.operators, "tflite-runtime", "2.14.0") == ()
     old = pytest.importorskip("tflite_runtime.interpreter")
     interpreter = old.Interpreter(model_path=str(mixed.model))
     interpreter.allocate_tensors()

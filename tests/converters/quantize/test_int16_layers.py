@@ -57,13 +57,13 @@ def test_layers_of_every_kind_answer_alike_on_both_runtimes(cases: Path) -> None
     assert np.abs(new_answers - y).max() < 0.02
     old_answers = answers(old.Interpreter(str(path)), path, x)
     assert np.abs(old_answers - new_answers).max() <= read_model(path).outputs[0].scale
-    assert refusals(read_model(path), "tflite-runtime", "2.14.0") == ()
+    assert refusals(read_model(path).operators, "tflite-runtime", "2.14.0") == ()
 
 
 def test_a_runtime_that_is_too_old_for_16_bits_is_refused(cases: Path) -> None:
     model = read_model(cases / "every_kind.tflite")
     assert minimum_runtime(model).version == (2, 4)
-    reasons = refusals(model, "tflite-runtime", "2.2.0")
+    reasons = refusals(model.operators, "tflite-runtime", "2.2.0")
     assert "CONV_2D version 4 needs a TFLite runtime of 2.3, tflite-runtime is 2.2.0" in reasons
 
 

@@ -82,7 +82,7 @@ def test_the_old_runtime_loads_what_kedge_says_that_it_loads(
     """Dynamic range needs an op version of 2.17 in its Dense layer; the others do not."""
     old = pytest.importorskip("tflite_runtime.interpreter")
     path = by_recipe(recipe).model
-    reasons = refusals(read_model(path), "tflite-runtime", "2.14.0")
+    reasons = refusals(read_model(path).operators, "tflite-runtime", "2.14.0")
     if recipe == "ptq_dynamic":
         assert reasons == (
             "FULLY_CONNECTED version 12 needs a TFLite runtime of 2.17, tflite-runtime is 2.14.0",
@@ -109,7 +109,7 @@ def test_uint8_ends_are_had_by_a_field_of_the_recipe(
     assert {spec.dtype for spec in (*conversion.inputs, *conversion.outputs)} == {"uint8"}
     assert conversion.recipe_steps[0]["io"] == "uint8"
     assert conversion.accuracy == digits_ptq.accuracy
-    assert refusals(read_model(conversion.model), "tflite-runtime", "2.14.0") == ()
+    assert refusals(read_model(conversion.model).operators, "tflite-runtime", "2.14.0") == ()
 
 
 def test_a_model_too_small_for_dynamic_range_is_refused(

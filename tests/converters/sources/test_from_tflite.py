@@ -98,7 +98,7 @@ def test_the_old_runtime_answers_rightly_or_is_refused(
     conversion = by_recipe(recipe)
     model = read_model(conversion.model)
     assert all(op.version >= op.least_version for op in model.operators)
-    reasons = refusals(model, "tflite-runtime", "2.14.0")
+    reasons = refusals(model.operators, "tflite-runtime", "2.14.0")
     if recipe == "ptq_dynamic":
         assert reasons == (
             "FULLY_CONNECTED version 12 needs a TFLite runtime of 2.17, tflite-runtime is 2.14.0",
@@ -193,4 +193,4 @@ def test_a_real_float_tflite_keeps_its_accuracy(tmp_path: Path) -> None:
     assert conversion.float_accuracy.fraction > 0.7
     assert conversion.accuracy.fraction >= conversion.float_accuracy.fraction - 0.015
     assert conversion.model_bytes < 0.32 * conversion.source_bytes
-    assert refusals(read_model(conversion.model), "tflite-runtime", "2.14.0") == ()
+    assert refusals(read_model(conversion.model).operators, "tflite-runtime", "2.14.0") == ()

@@ -61,7 +61,7 @@ def test_every_line_of_the_table_is_true_of_the_real_runtime(
         for number in range(1, len(versions) + 1):
             path = tmp_path / "model.tflite"
             path.write_bytes(packed(model_object(op, number, use=True)))
-            believed = not refusals(read_model(path), name, version)
+            believed = not refusals(read_model(path).operators, name, version)
             # Op versions that no runtime kept are unknown, hence not refused of the newest.
             if versions[number - 1] and believed != loads(make, op_model(op, number)):
                 wrong.append((op, number, versions[number - 1]))
@@ -76,11 +76,11 @@ def test_the_old_runtime_loads_no_op_that_the_table_does_not_know() -> None:
 def test_a_dynamic_range_dense_is_refused_by_kedge_and_by_the_old_runtime(zoo: Path) -> None:
     path = zoo / "dense_dynamic.tflite"
     model = read_model(path)
-    assert refusals(model, "tflite-runtime", "2.14.0") == (
+    assert refusals(model.operators, "tflite-runtime", "2.14.0") == (
         "FULLY_CONNECTED version 12 needs a TFLite runtime of 2.17, tflite-runtime is 2.14.0",
     )
     assert minimum_runtime(model) == RuntimeRequirement((2, 17), "FULLY_CONNECTED", 12)
-    assert refusals(model, "ai-edge-litert", "2.3.0") == ()
+    assert refusals(model.operators, "ai-edge-litert", "2.3.0") == ()
     with pytest.raises(ValueError, match="FULLY_CONNECTED.*12"):
         old(model_path=str(path))
     litert(model_path=str(path))
@@ -119,10 +119,10 @@ def test_dynamic_range_is_judged_by_its_weights_and_not_by_its_claim(
     # The rounding of the activations as it runs leaves this much; a lost scale leaves more.
     near = 0.1 * np.abs(y).max()
     assert np.abs(answers(litert(model_path=str(path))[0], x) - y).max() < near
-    assert refusals(read_model(path), "ai-edge-litert", "2.3.0") == ()
+    assert refusals(read_model(path).operators, "ai-edge-litert", "2.3.0") == ()
     is_right = np.abs(answers(old(model_path=str(path))[0], x) - y).max() < near
     assert is_right == old_is_right
-    reasons = refusals(read_model(path), "tflite-runtime", "2.14.0")
+    reasons = refusals(read_model(path).operators, "tflite-runtime", "2.14.0")
     assert (reasons == ()) == old_is_right
     if reasons:
         assert reasons == (
@@ -144,7 +144,7 @@ def test_int8_models_are_accepted_by_kedge_and_by_the_old_runtime(
     digits_ptq: Conversion, digits_qat: tuple[Any, ...]
 ) -> None:
     for conversion in (digits_ptq, digits_qat[0]):
-        assert refusals(read_model(conversion.model), "tflite-runtime", "2.14.0") == ()
+        assert refusals(read_model(conversion.model).operators, "tflite-runtime", "2.14.0") == ()
         interpreter, _ = old(model_path=str(conversion.model))
         zeros = np.zeros((1, *conversion.inputs[0].shape[1:]), np.int8)
         assert answers(interpreter, zeros).shape == (1, 10)
@@ -178,7 +178,7 @@ def test_a_foreign_op_is_refused_by_kedge_and_by_the_runtimes(
     make, name, version = runtime
     path = tmp_path / "model.tflite"
     path.write_bytes(packed(model_object("CUSTOM", 1, op, use=True)))
-    (reason,) = refusals(read_model(path), name, version)
+    (reason,) = refusals(read_model(path).operators, name, version)
     assert reason.startswith(message)
     interpreter, _ = make(model_path=str(path))
     with pytest.raises(RuntimeError):
@@ -189,7 +189,7 @@ def test_a_foreign_op_is_refused_by_kedge_and_by_the_runtimes(
 def test_ops_that_the_board_or_the_runtime_brings_are_not_refused(tmp_path: Path, op: str) -> None:
     path = tmp_path / "model.tflite"
     path.write_bytes(packed(model_object("CUSTOM", 1, op, use=True)))
-    assert refusals(read_model(path), "tflite-runtime", "2.14.0") == ()
+    assert refusals(read_model(path).operators, "tflite-runtime", "2.14.0") == ()
 
 
 @pytest.mark.parametrize(("op", "version"), [("CONV_2D", 99), ("STABLEHLO_ABS", 1)])
@@ -199,7 +199,7 @@ def test_an_op_that_the_table_does_not_know_is_taken_to_be_newer(
     path = tmp_path / "model.tflite"
     path.write_bytes(packed(model_object(op, version, use=True)))
     model = read_model(path)
-    (reason,) = refusals(model, "tflite-runtime", "2.14.0")
+    (reason,) = refusals(model.operators, "tflite-runtime", "2.14.0")
     assert reason.startswith(f"{op} version {version} is newer than every runtime that kedge knows")
     assert minimum_runtime(model).operator == op
 

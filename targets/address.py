@@ -49,7 +49,7 @@ def parse_address(text: str) -> Address:
         raise AddressError(
             f"{text!r} is not the address of a board",
             _bracket_hint(text)
-            or (f"The port must be from 1 to 65535, found {port}." if match else "")
+            or (match and f"Write USER@HOST:PORT with a PORT from 1 to 65535, not {port}.")
             or "Write USER@HOST, USER@HOST:PORT, a Host of ~/.ssh/config, or `local`; names have "
             "letters, digits and . _ - only.",
         )

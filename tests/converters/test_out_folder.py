@@ -37,17 +37,19 @@ with hold_folder(Path(sys.argv[1])):
     sys.stdin.read()
 """
 WRITER = """
-import sys, time
+import random, sys, time
 from pathlib import Path
 from converters.out_folder import replace_together
-out, who = Path(sys.argv[1]), sys.argv[2]
-end = time.monotonic() + 2
-while time.monotonic() < end:
+out, who, stop = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
+while not stop.exists():
     with replace_together(out):
         for name in "abc":
             (out / f".{who}").write_text(who)
             (out / f".{who}").replace(out / name)
+    time.sleep(random.uniform(0, 0.03))  # the other one gets in
 """
+#: Number of times that the reader looks at least; the writers replace the set every few of them.
+READS = 200
 
 
 def start(program: str, *arguments: object) -> subprocess.Popen[str]:
@@ -124,18 +126,22 @@ def test_of_many_at_once_one_holds_the_folder(tmp_path: Path) -> None:
 
 
 def test_a_reader_sees_a_whole_set_while_two_write(tmp_path: Path) -> None:
-    writers = [start(WRITER, tmp_path, who) for who in ("one", "two")]
-    sets = set()
-    while any(writer.poll() is None for writer in writers):
-        with read_together(tmp_path):
-            names = [name for name in "abc" if (tmp_path / name).exists()]
-            sets.add(tuple((tmp_path / name).read_text() for name in names))
+    out, stop = tmp_path / "out", tmp_path / "stop"
+    out.mkdir()
+    writers = [start(WRITER, out, who, stop) for who in ("one", "two")]
+    seen: list[tuple[str, ...]] = []
+    end = time.monotonic() + 60
+    while (len(seen) < READS or len(set(seen) - {()}) < 2) and time.monotonic() < end:
+        with read_together(out):
+            names = [name for name in "abc" if (out / name).exists()]
+            seen.append(tuple((out / name).read_text() for name in names))
         time.sleep(0.001)
+    stop.touch()
     for writer in writers:
         writer.communicate()
         assert writer.returncode == 0
 
-    assert {("one",) * 3, ("two",) * 3} <= sets <= {("one",) * 3, ("two",) * 3, ()}
+    assert set(seen) - {()} == {("one",) * 3, ("two",) * 3}
 
 
 def test_a_set_that_was_replaced_by_half_is_refused_until_it_is_replaced(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ class Killer(threading.Thread):
         self._target, self._number = target, number
 
     def watch(self, phase: str, done: int, total: int) -> None:
-        if phase == "warm-up":
+        if phase == "warm-up" and self.ident is None:
             self.start()
 
     def run(self) -> None:

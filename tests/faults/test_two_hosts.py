@@ -16,7 +16,15 @@ from targets.device import Device
 from targets.errors import TargetError
 from targets.inventory import Target
 from targets.provision import open_device, remove_from_board
-from tests.faults.afterwards import BRIEF, LONG, agents, assert_unharmed, jobs, wait_until
+from tests.faults.afterwards import (
+    BRIEF,
+    HANG_S,
+    LONG,
+    agents,
+    assert_unharmed,
+    jobs,
+    wait_until,
+)
 from toolkit.demo.sshd import LoopbackSshd
 
 #: Another host, which uses the board for a minute.
@@ -53,7 +61,7 @@ def test_a_host_that_is_killed_leaves_the_board_to_the_next(
             second.start()
             wait_until(lambda: [what for what in said if what.startswith("wait for")])
             first.send_signal(signal.SIGKILL)
-            second.join(60)
+            second.join(HANG_S)
             assert not second.is_alive()
     finally:
         first.kill()
@@ -100,7 +108,8 @@ def test_an_agent_that_is_killed_leaves_the_board_to_the_next(here: Target, mode
             wait_until(lambda: said)
             process = first._client._channel._process  # type: ignore[attr-defined]
             os.killpg(process.pid, signal.SIGKILL)  # the shell that started it, too
-            waiting.join(60)
-            measuring.join(60)
+            waiting.join(HANG_S)
+            measuring.join(HANG_S)
+            assert not waiting.is_alive()
         assert "ended" in str(ended[0])
     assert_unharmed(here, model)

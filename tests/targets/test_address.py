@@ -116,3 +116,75 @@ def test_an_argument_is_held_to_the_form(tmp_path: Path) -> None:
     assert_refused(ran, 3, "is not the address of a board", "USER@HOST")
     ran = kedge("target", "add", "pi", "pi@b", "--jump", "a;id", "--host-key", KEY, cwd=tmp_path)
     assert_refused(ran, 3, "names no jump host", "USER@HOST")
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("board", Address(None, "board")),
+        ("board:23", Address(None, "board", 23)),
+        ("pi@board", Address("pi", "board")),
+        ("pi@board:2222", Address("pi", "board", 2222)),
+        ("pi@10.0.0.7:1", Address("pi", "10.0.0.7", 1)),
+        ("pi@[fe80::1%eth0]:22", Address("pi", "fe80::1%eth0", 22)),
+        ("pi@[::1]", Address("pi", "::1")),
+        ("first.last@host.example.org", Address("first.last", "host.example.org")),
+    ],
+)
+def test_an_address(text: str, address: Address) -> None:
+    assert parse_address(text) == address
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "-oProxyCommand=x",
+        "a,b",
+        "@board",
+        "pi@",
+        "pi@board:",
+        "pi@board:0",
+        "pi@board:65536",
+        "pi@board:-1",
+        "pi@board:22x",
+        "pi@board:" + "1" * 5000,
+        "pi@::1",
+        "pi@[::1",
+        "pi@bo ard",
+        "pi:secret@board",
+        "pi@board\n",
+        "pi@board:\u0662\u0662",
+        "http://pi@board",
+    ],
+)
+def test_what_is_no_address_says_how_one_looks(text: str) -> None:
+    with pytest.raises(AddressError, match="is not the address of a board") as refused:
+        parse_address(text)
+    assert "USER@HOST:PORT" in refused.value.hint
+    assert refused.value.exit_code == 3
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "99999"])
+def test_what_is_no_port_says_which_ports_are(port: str) -> None:
+    with pytest.raises(AddressError) as refused:
+        parse_address(f"pi@board:{port}")
+    assert f"a PORT from 1 to 65535, not {port}" in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "addresses"),
+    [
+        ("none", ()),
+        ("me@bastion", (Address("me", "bastion"),)),
+        ("a, ssh://me@b:23", (Address(None, "a"), Address("me", "b", 23))),
+    ],
+)
+def test_jump_hosts(text: str, addresses: tuple[Address, ...]) -> None:
+    assert parse_jump(text) == addresses
+
+
+@pytest.mark.parametrize("text", ["", "a,,b", "a b", "me@"])
+def test_what_names_no_jump_host(text: str) -> None:
+    with pytest.raises(AddressError, match="names no jump host"):
+        parse_jump(text)

@@ -109,6 +109,7 @@ def table(folder: Path) -> None:
 
 if __name__ == "__main__":
     place = Path(sys.argv[1])
+    keras.utils.set_random_seed(0)
     text(keras, place, "text.keras")
     text(tf_keras, place, "old_text.h5")
     recommendation(place)

@@ -28,7 +28,7 @@ _STDERR_TAIL_BYTES = 2000
 
 #: A process that has answered exits within this time, or is killed.
 _EXIT_S = 5.0
-_EXIT_POLL_S = 0.02
+_EXIT_POLL_S = 0.002
 
 _READ_BYTES = 1 << 16
 _LAST_READS = 16

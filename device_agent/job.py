@@ -40,8 +40,10 @@ def main() -> int:
         answers.flush()
 
     _end_with_the_agent()
+    delegate = ""
     try:
         job = job_from_json(json.loads(sys.stdin.readline()))
+        delegate = job.delegate
         with named_os_errors():
             say({"result": _function_of(job.kind)(job, say)})
     except RefusalError as fault:
@@ -52,7 +54,19 @@ def main() -> int:
     except Exception as error:
         say({"code": INTERNAL, "message": "{}: {}".format(type(error).__name__, error)})
         raise
+    if not delegate:
+        _exit_at_once()
     return 0
+
+
+def _exit_at_once() -> None:
+    """End the process without taking numpy and the runtime down, which takes 20 ms and more.
+
+    A delegate is taken down: it may hold a device.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(0)
 
 
 def _end_with_the_agent() -> None:

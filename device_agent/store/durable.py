@@ -52,11 +52,21 @@ def rename_durably(path: str, target: str) -> None:
         RefusalError: A folder lies in the place of a file.
         OSError: It cannot be renamed.
     """
+    rename_file(path, target)
+    fsync_folder(os.path.dirname(target))
+
+
+def rename_file(path: str, target: str) -> None:
+    """Give a file or folder another name, which a power cut may undo.
+
+    Raises:
+        RefusalError: A folder lies in the place of a file.
+        OSError: It cannot be renamed.
+    """
     try:
         os.replace(path, target)
     except IsADirectoryError as error:
         raise _foreign_file(target) from error
-    fsync_folder(os.path.dirname(target))
 
 
 def make_folder(path: str) -> None:

@@ -17,7 +17,7 @@ from typing import Dict, List, Set, Tuple
 from device_agent.contract.codes import BUSY, DIGEST_MISMATCH, NOT_FOUND, RefusalError
 from device_agent.contract.wire import CHUNK_BYTES
 from device_agent.os_errors import named_os_errors
-from device_agent.store.durable import open_file, rename_durably
+from device_agent.store.durable import open_file, rename_durably, rename_file
 from device_agent.store.folders import Folders, name_in
 
 #: Size, times of change in nanoseconds and inode: another value means that a file was written.
@@ -55,17 +55,27 @@ class Scratch:
         return _is_file(path) and self._is_whole(sha256) and os.path.getsize(path) == size
 
     def adopt(self, path: str) -> str:
-        """Move a file that the agent itself wrote into the area; return its digest."""
-        sha256 = _digest_of(path, fsync=True)
+        """Move a file that a job wrote into the area; return its digest.
+
+        It does not outlive a power cut: the host takes it in the session of the job, or never, and
+        flash takes long to write.
+        """
+        sha256 = _digest_of(path)
         with named_os_errors():
-            self.take(path, sha256)
+            target = name_in(self._folders.scratch, sha256)
+            rename_file(path, target)
+            self._note(target, sha256)
         return sha256
 
     def take(self, path: str, sha256: str) -> None:
         """Move a file that was just hashed, and is on the disk, into the area."""
         target = name_in(self._folders.scratch, sha256)
         rename_durably(path, target)
-        self._stamps[sha256] = _stamp(target)
+        self._note(target, sha256)
+
+    def _note(self, path: str, sha256: str) -> None:
+        """Remember that a file is whole."""
+        self._stamps[sha256] = _stamp(path)
         self.damaged.discard(sha256)
 
     def drop(self, digests: List[str]) -> int:
@@ -111,7 +121,7 @@ def _stamp(path: str) -> _Stamp:
     return state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino
 
 
-def _digest_of(path: str, fsync: bool = False) -> str:
+def _digest_of(path: str) -> str:
     """Return the digest of a file; empty for one of somebody else, who may still write to it."""
     digest = hashlib.sha256()
     try:
@@ -121,8 +131,6 @@ def _digest_of(path: str, fsync: bool = False) -> str:
     with os.fdopen(handle, "rb") as file:
         for chunk in iter(lambda: file.read(CHUNK_BYTES), b""):
             digest.update(chunk)
-        if fsync:
-            os.fsync(file.fileno())
     return digest.hexdigest()
 
 

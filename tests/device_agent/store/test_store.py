@@ -248,8 +248,11 @@ def test_drop_counts_what_was_there(store: Store, root: Path) -> None:
     assert files_below(root) == [f"store/scratch/{kept}"]
 
 
-def test_a_result_is_moved_in(store: Store, root: Path) -> None:
+def test_a_result_is_moved_in_and_the_disk_is_not_waited_for(
+    store: Store, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with store.workspace() as folder:
+        monkeypatch.setattr(os, "fsync", lambda _: pytest.fail("waits for the disk"))
         path = Path(folder, "samples")
         path.write_bytes(CONTENT)
 

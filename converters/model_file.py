@@ -105,6 +105,21 @@ class OperatorWork:
     """Multiply-accumulates; 0 for an op without products of matrices."""
 
 
+@dataclass(frozen=True)
+class StoredTensor:
+    """Values of a constant tensor, as they lie in a file."""
+
+    name: str
+    """Name of the tensor in the file; may be empty."""
+    dtype: str
+    """NumPy's name of its type, or the format's where NumPy has none ("int4")."""
+    shape: tuple[int, ...]
+    offset: int
+    """Place of the first byte in the file."""
+    size: int
+    """Number of bytes."""
+
+
 class RunOnHost(Protocol):
     """Runs a model file on this host."""
 
@@ -160,3 +175,6 @@ class Format:
     """Operators of a file that was read, in the order in which they run."""
     host_runtime: Callable[[], tuple[str, str]]
     """Name and version of the runtime that `run` uses."""
+    stored_tensors: Callable[[Path], tuple[StoredTensor, ...]]
+    """Constant tensors of a file, in the order of their places in it. Raises ConversionError where
+    it is no whole file of this format."""

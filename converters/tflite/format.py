@@ -7,6 +7,7 @@ from converters.tflite.contract import foreign_ops, lowest_runtimes, minimum_run
 from converters.tflite.isolated import run_isolated
 from converters.tflite.layers import operator_works
 from converters.tflite.reader import read_model
+from converters.tflite.stored_tensors import stored_tensors
 
 
 def _host_runtime() -> tuple[str, str]:
@@ -24,4 +25,5 @@ TFLITE = Format(
     run=run_isolated,
     operator_works=operator_works,
     host_runtime=_host_runtime,
+    stored_tensors=stored_tensors,
 )

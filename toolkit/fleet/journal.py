@@ -7,167 +7,257 @@ each epoch before, and boards refuse a lower one.
 
 from __future__ import annotations
 
+import json
+import sqlite3
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from toolkit.fleet.waves import Wave
+from toolkit.fleet.chain import encode_body, next_hash
+from toolkit.fleet.journal_file import (
+    JournalError,
+    LeaseError,
+    open_journal_file,
+    transaction,
+)
+from toolkit.fleet.journal_reader import FINISHED, RUNNING, STOPPED, JournalReader
+from toolkit.fleet.journal_records import (
+    JournalNote,
+    RolloutStart,
+    board_columns,
+    clean_text,
+    plain_member,
+)
+from toolkit.fleet.lease import hold_lease
+from toolkit.fleet.waves import Member, Wave
 
 NAME = "fleet.db"
 
-
-@dataclass(frozen=True)
-class RolloutStart:
-    """What a rollout is, as its first row of the journal says."""
-
-    app: str
-    release: str
-    """SHA-256 of the manifest."""
-    order: str
-    """SHA-256 of the order."""
-    kind: str
-    """`release` or `rollback`."""
-    operator: str
-    """Person who began it."""
-    salt: str
-    """Random text that orders the boards."""
-    policy: Mapping[str, Any]
-    """Policy as plain values."""
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    """Further plain values for whoever resumes: path of the bundle, text of the order and its
-    signatures, version of the release."""
+#: Boards in one row of the members of a rollout.
+_MEMBERS_A_ROW = 200
 
 
-@dataclass(frozen=True)
-class RolloutLine:
-    """One rollout in a list."""
-
-    number: int
-    start: RolloutStart
-    begun: float
-    """Seconds since 1970."""
-    status: str
-    """`running`, `paused`, `stopped` or `done`."""
-    reasons: tuple[str, ...]
-    """Reasons for a pause or a stop."""
-    status_since: float
-    """Seconds since 1970."""
-    boards: Mapping[str, int]
-    """Number of boards by state."""
-
-
-@dataclass(frozen=True)
-class BoardLine:
-    """One board of a rollout."""
-
-    target: str
-    wave: int
-    state: str
-    """One of `toolkit.fleet.states`."""
-    since: float
-    """Seconds since 1970 of the state."""
-    step: str = ""
-    """Step whose intent is written and whose result is not; empty for none."""
-    reason: str = ""
-    """Reason of the last failure, in words."""
-    fingerprint: str = ""
-    """Cause of the last failure, equal on boards that fail for the same cause."""
-    variant: str = ""
-    """Variant of the release that the board gets."""
-    deadline: float = 0.0
-    """Seconds since 1970 at which the trial ends by itself; 0 for no trial."""
-    attempts: int = 0
-    """Number of activations that were begun."""
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """What the operator wants of a rollout."""
-
-    pause: bool = False
-    stop: bool = False
-    reason: str = ""
-    """Reason in words."""
-
-
-@dataclass(frozen=True)
-class JournalRow:
-    """One row of the journal."""
-
-    number: int
-    at: float
-    """Seconds since 1970."""
-    epoch: int
-    """Epoch of the controller that wrote it; 0 for a wish of an operator."""
-    who: str
-    """Person and program that wrote it."""
-    rollout: int
-    kind: str
-    """`begin`, `intent`, `result`, `change`, `wish`, `status`, `join` or `rebuild`."""
-    target: str
-    """Name of the target; empty for the whole rollout."""
-    body: Mapping[str, Any]
-    """Plain values: step, result, state, reason, evidence."""
-
-
-class Journal:
+class Journal(JournalReader):
     """An open journal."""
 
     epoch: int = 0
     """Epoch of this controller; 0 before `take_lease`."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, database: sqlite3.Connection, path: Path, closing: ExitStack) -> None:
+        super().__init__(database, path)
+        self._closing = closing
+        self._who = ""
 
-    def take_lease(self, who: str) -> int:
-        """Become the controller; return the epoch, higher than every one before.
+    def take_lease(self, who: str, least_epoch: int = 0) -> int:
+        """Become the controller until the journal is closed.
+
+        Args:
+            who: Person and program.
+            least_epoch: Highest epoch that a board reports; the new one is higher.
+
+        Returns:
+            Epoch, higher than every one before.
 
         Raises:
             LeaseError: Another controller runs.
+            JournalError: The journal cannot be written.
         """
-        raise NotImplementedError
+        if not self.epoch:
+            self._closing.enter_context(hold_lease(self.path, who))
+        self._who = clean_text(who)
+        with transaction(self.database, self.path):
+            (last,) = self.database.execute("SELECT epoch FROM head").fetchone()
+            epoch = max(int(last), least_epoch) + 1
+            self.database.execute("UPDATE head SET epoch = ?", (epoch,))
+            self.epoch = epoch
+            self._append(time.time(), 0, "lease", "", {"epoch": epoch})
+        return epoch
 
-    def begin_rollout(self, start: RolloutStart, waves: Sequence[Wave]) -> int:
-        """Begin a rollout; return its number."""
-        raise NotImplementedError
-
-    def wish(self, rollout: int, wish: str, who: str, reason: str = "") -> None:
-        """Write what the operator wants: `pause`, `resume` or `stop`; no lease is needed."""
-        raise NotImplementedError
-
-    def wishes(self, rollout: int) -> Wishes:
-        """Return what the operator wants of a rollout."""
-        raise NotImplementedError
-
-    def rollouts(self) -> tuple[RolloutLine, ...]:
-        """Return all rollouts, the newest first."""
-        raise NotImplementedError
-
-    def states(self, rollout: int) -> Iterator[BoardLine]:
-        """Iterate over the boards of a rollout in the order of their names."""
-        raise NotImplementedError
-
-    def history(self, rollout: int = 0, target: str = "") -> Iterator[JournalRow]:
-        """Iterate over the rows of the journal, the oldest first.
+    def begin_rollout(
+        self, start: RolloutStart, waves: Sequence[Wave], at: float | None = None
+    ) -> int:
+        """Begin a rollout; return its number.
 
         Args:
-            rollout: Number of the rollout; 0 for all.
-            target: Name of the target; empty for all.
-        """
-        raise NotImplementedError
+            start: What it is.
+            waves: Boards by wave.
+            at: Seconds since 1970; now where `None`.
 
-    def verify_chain(self) -> tuple[str, ...]:
-        """Return what does not fit in the chain of rows, in words with their numbers."""
-        raise NotImplementedError
+        Raises:
+            JournalError: The journal cannot be written, or another controller took over.
+        """
+        now = time.time() if at is None else at
+        with transaction(self.database, self.path):
+            self.require_lease()
+            query = "SELECT coalesce(max(number), 0) + 1 FROM rollout"
+            rollout = int(self.database.execute(query).fetchone()[0])
+            soaks = [wave.soak_s for wave in waves]
+            entry = self._append(now, rollout, "begin", "", {**asdict(start), "soaks_s": soaks})
+            self.database.execute(
+                "INSERT INTO rollout VALUES (?, ?, ?, ?, '[]', 0, 0, '')",
+                (rollout, entry, RUNNING, now),
+            )
+            place = 0
+            for wave in waves:
+                self._add_members(rollout, wave.number, wave.members, place, now)
+                place += len(wave.members)
+        return rollout
+
+    def join_wave(self, rollout: int, wave: int, members: Sequence[Member], at: float) -> None:
+        """Add boards to a rollout that began already.
+
+        Args:
+            rollout: Number of the rollout.
+            wave: Number of the wave.
+            members: Boards that are not in the rollout.
+            at: Seconds since 1970.
+
+        Raises:
+            JournalError: The journal cannot be written, or another controller took over.
+        """
+        with transaction(self.database, self.path):
+            self.require_lease()
+            query = "SELECT count(*) FROM board WHERE rollout = ?"
+            (place,) = self.database.execute(query, (rollout,)).fetchone()
+            self._add_members(rollout, wave, members, place, at)
+
+    def write(self, rollout: int, at: float, notes: Sequence[JournalNote]) -> list[int]:
+        """Write rows, all or none; return the number of each. They are on the disk then.
+
+        Args:
+            rollout: Number of the rollout.
+            at: Seconds since 1970.
+            notes: Rows in their order.
+
+        Raises:
+            LeaseError: Another controller took over.
+            JournalError: The journal cannot be written.
+        """
+        if not notes:
+            return []
+        with transaction(self.database, self.path):
+            self.require_lease()
+            numbers = [
+                self._append(
+                    at, rollout, note.kind, note.board.name if note.board else "", note.body
+                )
+                for note in notes
+            ]
+            boards = {note.board.name: note.board for note in notes if note.board}
+            self.database.executemany(
+                "UPDATE board SET state = ?, since = ?, step = ?, reason = ?, fingerprint = ?, "
+                "deadline = ?, attempts = ?, checked = ? WHERE rollout = ? AND target = ?",
+                [(*board_columns(board), rollout, board.name) for board in boards.values()],
+            )
+            for note in notes:
+                if note.kind == "status":
+                    reasons = json.dumps(list(note.body.get("reasons", ())))
+                    self.database.execute(
+                        "UPDATE rollout SET status = ?, since = ?, reasons = ? WHERE number = ?",
+                        (note.body["status"], at, reasons, rollout),
+                    )
+        return numbers
+
+    def wish(self, rollout: int, wish: str, who: str, reason: str = "") -> None:
+        """Write what the operator wants; no lease is needed.
+
+        Args:
+            rollout: Number of the rollout.
+            wish: `pause`, `resume` or `stop`.
+            who: Person and program.
+            reason: Reason in words.
+
+        Raises:
+            JournalError: There is no such rollout, it was stopped, or it is done.
+        """
+        values = {"pause": "pause = 1", "resume": "pause = 0", "stop": "stop = 1"}[wish]
+        with transaction(self.database, self.path):
+            status = self.status(rollout)
+            if status == STOPPED or (status == FINISHED and wish != "resume"):
+                raise JournalError(
+                    f"rollout {rollout} is {status}, so it cannot {wish}",
+                    "kedge fleet status lists the rollouts; a stopped one is begun anew.",
+                )
+            self.database.execute(
+                f"UPDATE rollout SET {values}, wish_reason = ? WHERE number = ?",
+                (clean_text(reason), rollout),
+            )
+            body = {"wish": wish, "reason": clean_text(reason)}
+            self._append(time.time(), rollout, "wish", "", body, who=clean_text(who), epoch=0)
+
+    def require_lease(self) -> None:
+        """Refuse to go on where another controller took over.
+
+        Raises:
+            LeaseError: Another controller took the lease, or this one never had it.
+        """
+        (epoch,) = self.database.execute("SELECT epoch FROM head").fetchone()
+        if not self.epoch or epoch != self.epoch:
+            raise LeaseError(
+                f"another controller took over (epoch {epoch}, this one had {self.epoch})",
+                "Leave it to that one; kedge fleet status shows how far it is.",
+            )
+
+    def append(self, at: float, kind: str, target: str, body: Mapping[str, Any]) -> int:
+        """Write a row that belongs to no rollout, inside a transaction; return its number."""
+        return self._append(at, 0, kind, target, body)
+
+    def _add_members(
+        self, rollout: int, wave: int, members: Sequence[Member], place: int, at: float
+    ) -> None:
+        for first in range(0, len(members), _MEMBERS_A_ROW):
+            part = [plain_member(member) for member in members[first : first + _MEMBERS_A_ROW]]
+            body = {"wave": wave, "members": part}
+            self._append(at, rollout, "members", "", body)
+        self.database.executemany(
+            "INSERT INTO board VALUES (?, ?, ?, ?, ?, 'pending', ?, '', '', '', 0, 0, 0)",
+            [
+                (rollout, member.name, wave, number, json.dumps(plain_member(member)), at)
+                for number, member in enumerate(members, place)
+            ],
+        )
+
+    def _append(
+        self,
+        at: float,
+        rollout: int,
+        kind: str,
+        target: str,
+        body: Mapping[str, Any],
+        who: str | None = None,
+        epoch: int | None = None,
+    ) -> int:
+        number, before = self.database.execute("SELECT number, hash FROM head").fetchone()
+        row = (
+            number + 1,
+            float(at),
+            self.epoch if epoch is None else epoch,
+            self._who if who is None else who,
+            rollout,
+            kind,
+            target,
+            encode_body(body),
+        )
+        digest = next_hash(before, row)
+        self.database.execute(
+            "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, digest)
+        )
+        self.database.execute("UPDATE head SET number = ?, hash = ?", (number + 1, digest))
+        return int(number) + 1
 
 
 @contextmanager
 def open_journal(path: Path) -> Iterator[Journal]:
     """Open the journal, making it when it is missing.
 
+    Args:
+        path: File of the journal.
+
     Raises:
         JournalError: The file is no journal of ours, of a newer kedge, or cannot be opened.
     """
-    yield Journal(path)
+    with open_journal_file(path) as database, ExitStack() as closing:
+        yield Journal(database, path, closing)

@@ -47,7 +47,7 @@ FOLLOWERS: Mapping[str, frozenset[str]] = {
     PENDING: frozenset({STAGED, TRIAL, CONFIRMED, REVERTED, FAILED, UNREACHABLE, SKIPPED}),
     STAGED: frozenset({PENDING, PROBED, TRIAL, CONFIRMED, REVERTED, FAILED, UNREACHABLE, SKIPPED}),
     PROBED: frozenset({PENDING, STAGED, TRIAL, CONFIRMED, REVERTED, FAILED, UNREACHABLE, SKIPPED}),
-    TRIAL: frozenset({PROBED, CONFIRMED, REVERTED, FAILED}),
+    TRIAL: frozenset({STAGED, PROBED, CONFIRMED, REVERTED, FAILED}),
     CONFIRMED: frozenset({FAILED, REVERTED}),
     REVERTED: frozenset(),
     FAILED: frozenset({REVERTED}),
@@ -61,7 +61,9 @@ def may_follow(before: str, after: str) -> bool:
     return before == after or after in FOLLOWERS[before]
 
 
-def board_state(app: AppState | None, staged: bool, release: str, order: str) -> str:
+def board_state(
+    app: AppState | None, staged: bool, release: str, order: str, order_counter: int
+) -> str:
     """Return the state of a board in a rollout, by what the board reports.
 
     Args:
@@ -69,13 +71,14 @@ def board_state(app: AppState | None, staged: bool, release: str, order: str) ->
         staged: Whether the release is staged on the board.
         release: Digest of the manifest of the release of the rollout.
         order: Digest of the order of the rollout.
+        order_counter: Counter of the order of the rollout.
     """
     if app is not None:
         trial = app.trial
-        if trial is not None and trial.activated and trial.release == release:
+        if trial is not None and trial.activated and trial.order == order:
             return TRIAL
-        if app.current == release and trial is None and app.order == order:
+        if trial is None and app.current == release and app.order == order:
             return CONFIRMED
-        if app.last_event == "revert" and app.order_counter and staged:
-            return STAGED
+        if app.last_event == "revert" and app.order_counter == order_counter:
+            return REVERTED
     return STAGED if staged else PENDING

@@ -1,18 +1,24 @@
 """Waves of a rollout: which board is in which one, stratified and in a salted order. Pure.
 
 A stratum is a kind of board with one runtime at one site. Each wave takes the same share of every
-stratum, and the first boards of all strata come first, so that the first wave meets each of them.
+stratum, and the first boards of all strata come first, so that the first wave meets each of them
+where it is large enough; where it is not, it meets each kind of board with each runtime first.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from toolkit.fleet.policy import Policy
 
+#: Values of the hash that orders the boards.
+_HASHES = float(1 << 64)
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class Member:
     """A board of a rollout."""
 
@@ -56,17 +62,66 @@ def plan_waves(members: Sequence[Member], policy: Policy, salt: str) -> tuple[Wa
         policy: Policy of the rollout.
         salt: Random text of the rollout.
     """
-    raise NotImplementedError
+    order = _stratified_order(members, salt)
+    waves: list[Wave] = []
+    first = 0
+    for size in policy.waves:
+        last = max(first, size.boards(len(order)))
+        if last > first:
+            waves.append(
+                Wave(
+                    number=len(waves) + 1,
+                    members=tuple(order[first:last]),
+                    budget=policy.failure_budget.boards(last - first),
+                    unreachable=policy.unreachable.boards(last - first),
+                    soak_s=size.soak_s,
+                )
+            )
+        first = last
+    return tuple(waves)
 
 
-def wave_of(member: Member, policy: Policy, salt: str, members: int, first: int) -> int:
+def wave_of(name: str, salt: str, sizes: Sequence[int], first: int) -> int:
     """Return the number of the wave that a board joins after the rollout began.
 
+    The wave follows from name and salt alone, by the sizes of the waves, so that nobody chooses it.
+
     Args:
-        member: Board that joins.
-        policy: Policy of the rollout.
+        name: Name of the target.
         salt: Random text of the rollout.
-        members: Number of boards for which the waves were planned.
+        sizes: Number of boards of each wave.
         first: Number of the first wave that is not over.
     """
-    raise NotImplementedError
+    place, end = _hash(salt, name) / _HASHES * sum(sizes), 0
+    for number, size in enumerate(sizes, 1):
+        end += size
+        if place < end:
+            return max(number, first)
+    return len(sizes)
+
+
+def count_strata(members: Sequence[Member]) -> int:
+    """Return the number of strata: kinds of board, each with one runtime at one site."""
+    return len({(member.board, member.runtime, member.site) for member in members})
+
+
+def _stratified_order(members: Sequence[Member], salt: str) -> list[Member]:
+    strata: dict[tuple[str, str, str], list[tuple[int, Member]]] = defaultdict(list)
+    for member in members:
+        stratum = (member.board, member.runtime, member.site)
+        strata[stratum].append((_hash(salt, member.name), member))
+    places: list[tuple[float, bool, int, str, Member]] = []
+    kinds: set[tuple[str, str]] = set()
+    for stratum in sorted(strata, key=lambda names: _hash(salt, "\0".join(names))):
+        boards = sorted(strata[stratum], key=lambda entry: (entry[0], entry[1].name))
+        for rank, (number, member) in enumerate(boards):
+            is_repeated = rank > 0 or stratum[:2] in kinds
+            places.append((rank / len(boards), is_repeated, number, member.name, member))
+        kinds.add(stratum[:2])
+    places.sort(key=lambda place: place[:4])
+    return [place[4] for place in places]
+
+
+def _hash(salt: str, name: str) -> int:
+    text = f"{salt}\0{name}".encode("utf-8", "surrogateescape")
+    return int.from_bytes(hashlib.sha256(text).digest()[:8], "big")

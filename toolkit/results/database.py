@@ -6,13 +6,13 @@ refuses a newer one.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from toolkit.errors import ToolkitError
+from toolkit.sqlite_guard import find_foreign_file, find_program
 
 SCHEMA = 2
 NAME = "results.db"
@@ -61,9 +61,6 @@ CREATE TABLE series (
 }
 
 
-#: Last bytes of a journal that names another file.
-_NAME_END = bytes.fromhex("d9d505f920a163d7")
-
 #: Next step for the user, by a word of SQLite's message.
 _HELP = {
     "locked": "Another kedge is writing to it: repeat this when that one is done.",
@@ -103,24 +100,10 @@ def open_database(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _refuse_other_files(path: Path) -> None:
-    """Refuse a store through which SQLite would change or delete another file of the computer.
-
-    SQLite deletes the file that the end of a journal names: that of a transaction over several
-    databases, which kedge never makes.
-    """
-    if path.is_symlink():
-        raise ResultStoreError(
-            f"{path} is a link to another file", "Put the file itself there, or remove the link."
-        )
-    journal = path.with_name(f"{path.name}-journal")
-    with suppress(FileNotFoundError), journal.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - len(_NAME_END)))
-        if file.read() == _NAME_END:
-            raise ResultStoreError(
-                f"{journal} names another file, which SQLite would delete: kedge did not write it",
-                f"Remove it, or move all of {path.parent} away: a new one is made.",
-            )
+    """Refuse a store through which SQLite would change or delete another file of the computer."""
+    problem = find_foreign_file(path)
+    if problem is not None:
+        raise ResultStoreError(*problem)
 
 
 def _prepare(database: sqlite3.Connection, path: Path) -> None:
@@ -136,11 +119,11 @@ def _prepare(database: sqlite3.Connection, path: Path) -> None:
 
 
 def _refuse_programs(database: sqlite3.Connection, path: Path) -> None:
-    """Refuse views and triggers: kedge makes none, and they run when a table is read or written."""
-    query = "SELECT type || ' ' || name FROM sqlite_master WHERE type IN ('view', 'trigger')"
-    for (name,) in database.execute(query):
+    program = find_program(database)
+    if program is not None:
         raise ResultStoreError(
-            f"{path} has the {name}, which kedge did not make", "Move it away: a new one is made."
+            f"{path} has the {program}, which kedge did not make",
+            "Move it away: a new one is made.",
         )
 
 

@@ -1,0 +1,55 @@
+"""The lease of the controller: one process at a time drives the rollouts of a project.
+
+The system gives the lock back when a process ends, however it ends, so nobody waits for a dead one.
+The epoch in the journal fences off a controller that runs from a copy of the project.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from toolkit.fleet.journal_file import JournalError, LeaseError
+
+#: Longest text about the holder of the lock that is read.
+_MOST_BYTES = 200
+
+
+@contextmanager
+def hold_lease(journal: Path, who: str) -> Iterator[None]:
+    """Hold the lock of the controller.
+
+    Args:
+        journal: File of the journal; the lock lies beside it.
+        who: Person and program that hold it, for the message to others.
+
+    Raises:
+        LeaseError: Another process holds it.
+        JournalError: The lock cannot be opened.
+    """
+    path = journal.with_name(f"{journal.name}-lease")
+    try:
+        path.parent.mkdir(exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise JournalError(
+            f"cannot lock {path}: {error.strerror}", "Make its folder writable for you."
+        ) from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.pread(handle, _MOST_BYTES, 0).decode("utf-8", "replace")
+            clean = "".join(char if char.isprintable() else "?" for char in holder)
+            raise LeaseError(
+                f"another controller runs already: {clean or 'unknown'}",
+                "Wait until it is done; kedge fleet status shows how far it is.",
+            ) from error
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"{who}, process {os.getpid()}".encode()[:_MOST_BYTES], 0)
+        yield
+    finally:
+        os.close(handle)

@@ -44,7 +44,7 @@ def find_foreign_file(path: Path) -> tuple[str, str] | None:
     return None
 
 
-def find_program(database: sqlite3.Connection) -> str | None:
+def find_schema_program(database: sqlite3.Connection) -> str | None:
     """Return a view or a trigger: kedge makes none, and they run when a table is read or written.
 
     Raises:

@@ -49,7 +49,7 @@ def decide(tally: FleetTally, wishes: Wishes, now: float) -> Decision:
 
     Args:
         tally: Boards of the rollout after `FleetTally.advance(now)`.
-        wishes: What the operator wants.
+        wishes: Wishes of the operator.
         now: Seconds since 1970.
     """
     room = Room(tally.policy.concurrency, tally.running)
@@ -78,10 +78,10 @@ def stop_reasons(tally: FleetTally, wishes: Wishes) -> tuple[str, ...]:
     if wishes.stop and not tally.is_stopping:
         reasons.append(wishes.reason or "the operator stopped it")
     for wave in tally.waves:
-        if wave.failed >= wave.budget:
-            boards = "board" if wave.failed == 1 else "boards"
+        if wave.failures >= wave.budget:
+            boards = "board" if wave.failures == 1 else "boards"
             reasons.append(
-                f"wave {wave.number}: {wave.failed} of {wave.size} {boards} failed, and the "
+                f"wave {wave.number}: {wave.failures} of {wave.size} {boards} failed, and the "
                 f"failure budget of the wave is {wave.budget}"
             )
     same = tally.fingerprints[tally.commonest]

@@ -82,7 +82,7 @@ class Journal(JournalReader):
         """Begin a rollout; return its number.
 
         Args:
-            start: What it is.
+            start: Description of the rollout.
             waves: Boards by wave.
             at: Seconds since 1970; now where `None`.
 

@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from toolkit.errors import ToolkitError
-from toolkit.sqlite_guard import find_foreign_file, find_program
+from toolkit.sqlite_guard import find_foreign_file, find_schema_program
 
 SCHEMA = 1
 
@@ -170,7 +170,7 @@ def translate_journal_errors(path: Path) -> Iterator[None]:
 def _prepare(database: sqlite3.Connection, path: Path) -> None:
     schema = _schema_of(database, path)
     if schema == SCHEMA:
-        program = find_program(database)
+        program = find_schema_program(database)
         if program is not None:
             raise JournalError(f"{path} has the {program}, which kedge did not make", _HELP[""])
     database.execute("PRAGMA journal_mode = WAL")

@@ -36,7 +36,7 @@ class WaveTally:
     """Whether the soak is over and the boards are checked."""
 
     @property
-    def failed(self) -> int:
+    def failures(self) -> int:
         """Number of failed boards."""
         return sum(self.states[state] for state in FAILURES)
 
@@ -51,7 +51,7 @@ class WaveTally:
 
         Failed boards and boards on trial together never exceed the budget.
         """
-        return self.budget - self.failed - self.exposed
+        return self.budget - self.failures - self.exposed
 
     @property
     def is_done(self) -> bool:

@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from toolkit.errors import ToolkitError
-from toolkit.sqlite_guard import find_foreign_file, find_program
+from toolkit.sqlite_guard import find_foreign_file, find_schema_program
 
 SCHEMA = 2
 NAME = "results.db"
@@ -119,7 +119,7 @@ def _prepare(database: sqlite3.Connection, path: Path) -> None:
 
 
 def _refuse_programs(database: sqlite3.Connection, path: Path) -> None:
-    program = find_program(database)
+    program = find_schema_program(database)
     if program is not None:
         raise ResultStoreError(
             f"{path} has the {program}, which kedge did not make",

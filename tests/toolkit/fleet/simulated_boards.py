@@ -1,7 +1,7 @@
 """Boards that exist only in memory, with faults, driven by a clock of their own.
 
-They do what real boards do in a rollout: stage, be measured, activate on trial, revert by themselves
-at the deadline. The gates that judge them are the real ones.
+They do what real boards do in a rollout: stage, be measured, activate on trial, revert by
+themselves at the deadline. The gates that judge them are the real ones.
 """
 
 import heapq
@@ -129,7 +129,7 @@ class SimulatedBoards:
         }
 
     def forget(self) -> None:
-        """Lose the outcomes on their way: the controller died. What was sent arrives all the same."""
+        """Lose the outcomes on their way: the controller died. What was sent still arrives."""
         for at, _, act in sorted(self._pending):
             self.now = max(self.now, at)
             self._answer(act)

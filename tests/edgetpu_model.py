@@ -7,15 +7,15 @@ from converters.tflite.reader import EDGETPU_OP
 from tests.tiny_model import SHAPE
 
 
-def edgetpu_model() -> bytes:
-    """uint8 `x` to `y`, by `edgetpu-custom-op`."""
+def edgetpu_model(output: str = "y", kind: int = schema.TensorType.UINT8) -> bytes:
+    """`x` to an output, by `edgetpu-custom-op`."""
     code = schema.OperatorCodeT()
     code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
     code.customCode, code.version = EDGETPU_OP, 1
     operator = schema.OperatorT()
     operator.opcodeIndex, operator.inputs, operator.outputs = 0, [0], [1]
     graph = schema.SubGraphT()
-    graph.tensors, graph.operators = [_tensor("x"), _tensor("y")], [operator]
+    graph.tensors, graph.operators = [_tensor("x", kind), _tensor(output, kind)], [operator]
     graph.inputs, graph.outputs = [0], [1]
     model = schema.ModelT()
     model.version = 3
@@ -25,9 +25,9 @@ def edgetpu_model() -> bytes:
     return bytes(builder.Output())
 
 
-def _tensor(name: str) -> schema.TensorT:
+def _tensor(name: str, kind: int) -> schema.TensorT:
     tensor = schema.TensorT()
-    tensor.name, tensor.shape, tensor.type = name, SHAPE, schema.TensorType.UINT8
+    tensor.name, tensor.shape, tensor.type = name, SHAPE, kind
     tensor.buffer = 0
     tensor.quantization = schema.QuantizationParametersT()
     tensor.quantization.scale, tensor.quantization.zeroPoint = [0.5], [0]

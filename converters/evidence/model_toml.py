@@ -102,6 +102,20 @@ def read_model_toml(path: Path, model: ModelFile | None) -> ModelCard:
     return card
 
 
+def label_files(path: Path) -> tuple[str, ...]:
+    """Return the files of labels that a card names, relative to its folder.
+
+    Args:
+        path: model.toml that `read_model_toml` accepts.
+
+    Raises:
+        ModelTomlError: The file cannot be read.
+    """
+    outputs = tomlkit.parse(_text_of(path)).unwrap().get("outputs", {})
+    names = (entry.get("labels_file", entry.get("labels")) for entry in outputs.values())
+    return tuple(dict.fromkeys(name for name in names if isinstance(name, str)))
+
+
 def _text_of(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")

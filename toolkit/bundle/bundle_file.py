@@ -286,13 +286,13 @@ def _check_end(file: BinaryIO, entries: list[ZipEntry]) -> None:
 
 def _append(file: BinaryIO, name: str, size: int, chunks: Iterator[bytes]) -> ZipEntry:
     """Write a file, and its header again when its checksum is known."""
-    offset, written, crc = file.tell(), 0, 0
+    offset, count, crc = file.tell(), 0, 0
     file.write(entry_header(ZipEntry(name, size, 0, offset)))
     for chunk in chunks:
         file.write(chunk)
         crc = zlib.crc32(chunk, crc)
-        written += len(chunk)
-    entry = ZipEntry(name, written, crc, offset)
+        count += len(chunk)
+    entry = ZipEntry(name, count, crc, offset)
     file.seek(offset)
     file.write(entry_header(entry))
     file.seek(entry.end)

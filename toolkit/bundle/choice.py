@@ -22,7 +22,7 @@ _UNKNOWN_VERSION = "unknown"
 
 @dataclass(frozen=True)
 class BoardAbility:
-    """What decides which variants run on a board."""
+    """Facts about a board that decide which variants run there."""
 
     facts: Facts
     """Facts about the board, as its agent reports them."""

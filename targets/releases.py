@@ -175,7 +175,7 @@ class Releases:
         order_text: bytes,
         signatures: Sequence[bytes],
         epoch: int,
-        deadline_s: float,
+        deadline_s: int,
         hooks: bool,
     ) -> AppState:
         """Switch to the staged release that an order names, on trial.

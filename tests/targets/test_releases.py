@@ -41,7 +41,7 @@ CALLS: dict[str, Callable[[Releases], Any]] = {
     "releases": Releases.state,
     "missing": lambda releases: releases.missing({A: 10, B: 20}),
     "stage": lambda releases: releases.stage(MANIFEST, [b"signature"], "cpu_int8", 7),
-    "activate": lambda releases: releases.activate(b"{}\n", [b"signature"], 7, 60.0, hooks=False),
+    "activate": lambda releases: releases.activate(b"{}\n", [b"signature"], 7, 60, hooks=False),
     "health": lambda releases: releases.health("door"),
     "confirm": lambda releases: releases.confirm("door", B, C, 7),
     "revert": lambda releases: releases.revert("door", B, "too slow", 7),

@@ -1,0 +1,144 @@
+"""`kedge target trust`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from toolkit.cli import output
+from toolkit.cli.options import as_json, file_path
+from toolkit.report.exit_code import gravest_exit_code
+
+if TYPE_CHECKING:
+    from toolkit.fleet.trust import BoardTrust
+    from toolkit.fleet.trust_chain import SignedRoot
+
+
+@click.command("trust")
+@click.argument("names", nargs=-1, required=True, metavar="NAME…")
+@click.option("--signers", type=file_path(), help="File of allowed signers; see ssh-keygen(1).")
+@click.option(
+    "--threshold",
+    type=click.IntRange(1, 100),
+    help="Number of different signers that must sign; 1 at first.",
+)
+@click.option("--fleet", help="Name of the fleet; not needed if the project has a single one.")
+@click.option(
+    "--sign",
+    "keys",
+    type=file_path(),
+    multiple=True,
+    help="Key that signs a change of the signers; may be repeated.",
+)
+@as_json
+def trust(
+    names: tuple[str, ...],
+    signers: Path | None,
+    threshold: int | None,
+    fleet: str | None,
+    keys: tuple[Path, ...],
+    as_json: bool,
+) -> int:
+    """Show whose signatures boards accept, or enrol who may sign releases and orders.
+
+    NAME is a target, or LABEL=VALUE for all with that label. A board that knows no signers takes
+    the first ones on your word. Later ones need the signatures of enough signers before and of
+    enough signers after the change; a key on another computer signs there, by the same command.
+
+    \b
+    kedge target trust pi
+    kedge target trust pi lab1 --signers allowed_signers
+    kedge target trust room=lab --signers allowed_signers --threshold 2
+    kedge target trust room=lab --signers new_signers --sign ~/.ssh/id_ed25519 --sign backup_key
+    """
+    from toolkit.fleet.trust import choose_chain, enroll_trust, next_root
+    from toolkit.fleet.trust_chain import FOLDER as TRUST_FOLDER
+    from toolkit.project import FOLDER, open_inventory
+
+    if signers is None and (threshold or keys):
+        raise click.UsageError("--threshold and --sign belong to --signers FILE")
+    inventory = open_inventory()
+    targets = inventory.select(",".join(names))
+    roots: tuple[SignedRoot, ...] = ()
+    if signers is not None:
+        folder = inventory.path.parent / FOLDER / TRUST_FOLDER
+        fleet, chain = choose_chain(folder, fleet)
+        next_root(chain, fleet, signers, threshold, keys)
+        roots = chain.roots()
+    with output.progress() as show:
+        boards = enroll_trust(targets, roots, lambda board: show(f"read {board.target}", 0, 0))
+    _show(boards, roots, as_json)
+    return gravest_exit_code(board.error.exit_code if board.error else 0 for board in boards)
+
+
+def _show(boards: list[BoardTrust], roots: tuple[SignedRoot, ...], as_json: bool) -> None:
+    if as_json:
+        output.print_json(
+            {
+                "schema": 1,
+                "root": _plain_root(roots[-1]) if roots else None,
+                "targets": [_plain_board(board) for board in boards],
+            }
+        )
+    if len(boards) == 1 and boards[0].error is not None:
+        raise boards[0].error  # also beside JSON: a program reads the entry, a person the message
+    if as_json:
+        return
+    rows = [
+        [board.target, board.fleet or "none", _version(board), board.verifier or "none"]
+        for board in boards
+    ]
+    output.table("", ["name", "fleet", "trust root", "signatures checked by"], rows)
+    for board in boards:
+        if board.error is not None:
+            output.warn(f"{board.error} {board.error.hint}".rstrip())
+    if roots:
+        _say_signers(roots[-1])
+
+
+def _say_signers(entry: SignedRoot) -> None:
+    from toolkit.bundle.signers_file import parse_signers
+
+    root = entry.root
+    output.say(
+        f"root {root.version} of the fleet {root.fleet}: {root.threshold} of these "
+        f"{len(root.signers)} must sign"
+    )
+    for signer in parse_signers(root.signers, "the trust root"):
+        output.say(f"  {signer.principals} {signer.key_type} {signer.fingerprint}")
+
+
+def _version(board: BoardTrust) -> str:
+    if board.version == board.version_before:
+        return str(board.version) if board.version else "none"
+    return f"{board.version_before or 'none'} → {board.version}"
+
+
+def _plain_root(entry: SignedRoot) -> dict[str, Any]:
+    from toolkit.bundle.signers_file import parse_signers
+
+    root = entry.root
+    return {
+        "fleet": root.fleet,
+        "version": root.version,
+        "threshold": root.threshold,
+        "signers": [
+            {"name": signer.principals, "type": signer.key_type, "fingerprint": signer.fingerprint}
+            for signer in parse_signers(root.signers, "the trust root")
+        ],
+    }
+
+
+def _plain_board(board: BoardTrust) -> dict[str, Any]:
+    return {
+        "name": board.target,
+        "fleet": board.fleet or None,
+        "version_before": board.version_before,
+        "version": board.version,
+        "verifier": board.verifier or None,
+        "error": str(board.error) if board.error else None,
+        "hint": board.error.hint if board.error else None,
+        "exit_code": board.error.exit_code if board.error else 0,
+    }

@@ -14,12 +14,10 @@ import signal
 import sys
 from typing import Any, Callable, Dict, List, Optional
 
-from device_agent.board.board_runtimes import board_runtimes
-from device_agent.board.conditions import read_conditions
-from device_agent.board.facts import read_facts
-from device_agent.board_lock import alone_on_board
+from device_agent import code_cache
 from device_agent.child import HostGoneError, run_job
 from device_agent.contract.codes import BAD_REQUEST, INTERNAL, RefusalError
+from device_agent.contract.conditions import Conditions
 from device_agent.contract.wire import (
     CHUNK_BYTES,
     MAX_LINE_BYTES,
@@ -34,7 +32,11 @@ from device_agent.operations.call import BoardAccess
 from device_agent.process_group import adopt_orphans
 from device_agent.session import AgentSession
 from device_agent.store.durable import open_file
-from device_agent.store.leftovers import remove_abandoned_uploads, remove_older_agents
+from device_agent.store.leftovers import (
+    keep_compiled_code,
+    remove_abandoned_uploads,
+    remove_older_agents,
+)
 from device_agent.store.receive import StreamLostError
 from device_agent.store.store import Store
 
@@ -57,7 +59,6 @@ def main(arguments: List[str]) -> int:
 def serve(root: str) -> int:
     """Answer the host on stdio until it is gone."""
     os.umask(0o077)
-    adopt_orphans()
     host = _Host()
     signal.signal(signal.SIGTERM, _exit_cleanly)
     signal.signal(signal.SIGHUP, _exit_cleanly)
@@ -70,6 +71,10 @@ def serve(root: str) -> int:
         on_event: Callable[[Dict[str, Any]], None],
         on_tick: Callable[[], None],
     ) -> Dict[str, Any]:
+        from device_agent.board_lock import alone_on_board
+
+        adopt_orphans()
+
         def tick() -> None:
             host.require()
             on_tick()
@@ -81,14 +86,16 @@ def serve(root: str) -> int:
         with alone_on_board(store.reservation.who, wait):
             return run_job(command, job_to_json(job), timeout_s, on_event, tick)
 
-    _return_spare_memory()
+    if not code_cache.is_in_use():
+        _return_spare_memory()
     store = Store(root)
     with contextlib.suppress(RefusalError):  # the first answer says it
         store.require_safe()
+        keep_compiled_code(archive)
         remove_older_agents(archive)
         remove_abandoned_uploads(os.path.join(root, "store", "partial"))
     session = AgentSession(
-        BoardAccess(store, run, board_facts, read_conditions, _digest_of(archive), host.has_line)
+        BoardAccess(store, run, board_facts, board_conditions, _digest_of(archive), host.has_line)
     )
     try:
         while True:
@@ -207,7 +214,17 @@ def _exit_cleanly(number: int, _: Optional[object]) -> None:
 
 def board_facts() -> Dict[str, Any]:
     """Return the facts of the board and of the runtimes that its own Python has."""
+    from device_agent.board.board_runtimes import board_runtimes
+    from device_agent.board.facts import read_facts
+
     return dict(read_facts(), board_runtimes=board_runtimes())
+
+
+def board_conditions() -> Conditions:
+    """Return the conditions of the board."""
+    from device_agent.board.conditions import read_conditions
+
+    return read_conditions()
 
 
 def _digest_of(path: str) -> str:

@@ -11,14 +11,16 @@ import os
 import resource
 import select
 import signal
-import subprocess
 import time
-from typing import IO, Any, Callable, Dict, List, Optional, Tuple
+from typing import IO, TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
 from device_agent.contract.codes import CHILD_DIED, CHILD_TIMEOUT, INTERNAL, RefusalError
 from device_agent.job_fields import IMPORT_PHASE
 from device_agent.os_errors import named_os_errors
 from device_agent.process_group import end_with_descendants, own_children
+
+if TYPE_CHECKING:
+    import subprocess
 
 #: How often the caller may look at the board, and at its host, while a job runs.
 TICK_S = 1.0
@@ -126,6 +128,8 @@ def run_job(
 
 
 def _start(command: List[str]) -> subprocess.Popen[bytes]:
+    import subprocess  # only for an agent that runs jobs; it takes long on a slow board
+
     return subprocess.Popen(
         command,
         stdin=subprocess.PIPE,

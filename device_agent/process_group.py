@@ -9,9 +9,11 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
 import time
-from typing import Dict, Set, Tuple
+from typing import TYPE_CHECKING, Dict, Set, Tuple
+
+if TYPE_CHECKING:
+    import subprocess
 
 #: Option of prctl(2), from Linux 3.4 on.
 _PR_SET_CHILD_SUBREAPER = 36

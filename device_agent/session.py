@@ -6,31 +6,33 @@ before they act; files, processes and the board itself are behind the objects of
 
 from __future__ import annotations
 
-from typing import Callable, Dict
+from importlib import import_module
+from typing import Dict
 
 from device_agent.contract.codes import BAD_REQUEST, RefusalError
 from device_agent.contract.wire import Request
-from device_agent.operations import files, jobs, presence
 from device_agent.operations.arguments import Arguments
 from device_agent.operations.call import AgentCall, Answer, BoardAccess, Emit
 from device_agent.store.receive import Read
 
-OPERATIONS: Dict[str, Callable[[AgentCall], Answer]] = {
-    "hello": presence.hello,
-    "reserve": presence.reserve,
-    "offset": files.offset,
-    "put": files.put,
-    "get": files.get,
-    "drop": files.drop,
-    "has_tree": files.has_tree,
-    "unpack": files.unpack,
-    "describe": jobs.describe,
-    "profile": jobs.profile,
-    "benchmark": jobs.benchmark,
-    "streams": jobs.streams,
-    "stop": jobs.stop,
-    "infer": jobs.infer,
-    "run": jobs.run,
+#: Module below `device_agent.operations` by operation; its function has the operation's name. A
+#: module is imported when its first operation runs, so that an agent starts at once.
+OPERATIONS: Dict[str, str] = {
+    "hello": "presence",
+    "reserve": "presence",
+    "offset": "files",
+    "put": "files",
+    "get": "files",
+    "drop": "files",
+    "has_tree": "files",
+    "unpack": "files",
+    "describe": "jobs",
+    "profile": "jobs",
+    "benchmark": "jobs",
+    "streams": "jobs",
+    "stop": "jobs",
+    "infer": "jobs",
+    "run": "jobs",
 }
 
 
@@ -51,7 +53,9 @@ class AgentSession:
         Raises:
             RefusalError: The request is refused; nothing was changed.
         """
-        operation = OPERATIONS.get(request.op)
-        if operation is None:
+        module = OPERATIONS.get(request.op)
+        if module is None:
             raise RefusalError(BAD_REQUEST, "unknown operation {!r}".format(request.op[:100]))
-        return operation(AgentCall(Arguments(request.args), self._board, read, emit))
+        operation = getattr(import_module("device_agent.operations." + module), request.op)
+        answer: Answer = operation(AgentCall(Arguments(request.args), self._board, read, emit))
+        return answer

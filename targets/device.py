@@ -12,6 +12,8 @@ import getpass
 import hashlib
 import os
 import socket
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,7 +30,6 @@ from targets.agent_client import (
 from targets.errors import TargetError
 from targets.inventory import Target
 from targets.jobs import Jobs
-from targets.probe import Probe
 from targets.progress import OnProgress, no_progress
 from targets.releases import Releases
 from targets.runtimes.choice import choose_runtime
@@ -46,12 +47,21 @@ UNPACK_TIMEOUT_S = 600.0
 class Device:
     """One board, connected, with its facts."""
 
-    def __init__(self, target: Target, probe: Probe, client: AgentClient) -> None:
+    def __init__(
+        self, target: Target, root: str, mount_options: Sequence[str], client: AgentClient
+    ) -> None:
+        """Take the open connection to an agent.
+
+        Args:
+            target: Target.
+            root: Absolute path of the folder on the board that belongs to kedge.
+            mount_options: Mount options of the file system of `root`.
+            client: Conversation with the agent.
+        """
         self.target = target
-        self.probe = probe
+        self.root = root
+        self._mount_options = mount_options
         self._client = client
-        self.facts = _facts_of(client)
-        """Facts about the board, as its agent reports them."""
         self.jobs = Jobs(client, target.execution)
         """Jobs of the board, on the runtime that `prepare_runtime` or `use` names."""
         self.releases = Releases(client)
@@ -60,6 +70,21 @@ class Device:
         """Digest of the folder on the board by runtime; without an entry for the board's own."""
         self._choices: dict[str, RuntimeChoice] = {}
         """Runtime by format of model files."""
+
+    @cached_property
+    def facts(self) -> Facts:
+        """Facts about the board, as its agent reports them when they are first needed."""
+        return _facts_of(self._client)
+
+    def agent_sha256(self) -> str:
+        """Ask the agent for the digest of its archive.
+
+        Raises:
+            AgentError: Others than the user may change the root folder on the board.
+        """
+        answer = self._client.call("hello", {"facts": False})
+        with answers_of(self._client.name):
+            return str(read_value(str, answer.get("agent_sha256"), "agent_sha256"))
 
     def runtime_for(self, model_format: str) -> RuntimeChoice:
         """Return the runtime that this board will use for a format of model files.
@@ -120,9 +145,9 @@ class Device:
         self, choice: RuntimeChoice, wheelhouse: Path | None, on_progress: OnProgress
     ) -> str:
         """Send the wheels of the runtime unless they are there; return the digest of its folder."""
-        if "noexec" in self.probe.mount_options:
+        if "noexec" in self._mount_options:
             raise BoardDiskError(
-                f"{self.target.name}: {self.probe.root} is mounted noexec, so no runtime can be "
+                f"{self.target.name}: {self.root} is mounted noexec, so no runtime can be "
                 "loaded from there",
                 "Name a folder on another file system as `root` of this target in kedge.toml.",
             )

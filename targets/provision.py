@@ -8,14 +8,15 @@ from contextlib import ExitStack, contextmanager
 
 from device_agent.contract.codes import IntegrityError
 from targets.agent_archive import AgentArchive, agent_archive
-from targets.agent_client import AgentClient, BoardDiskError
+from targets.agent_client import AgentClient, AgentError, BoardDiskError
 from targets.device import Device
 from targets.errors import TargetError
 from targets.inventory import Target
+from targets.known_boards import KnownBoard, KnownBoards, place_text
 from targets.local import LocalTransport
 from targets.probe import Probe, probe_board
 from targets.probe_script import COMMAND
-from targets.transport import Transport
+from targets.transport import Transport, UnreachableError
 
 UPLOAD_TIMEOUT_S = 60.0
 REMOVE_TIMEOUT_S = 120.0
@@ -66,7 +67,7 @@ if command -v flock >/dev/null && [ -e store/lock ]; then
   done
 fi
 made=$(cat agent/.made 2>/dev/null)
-rm -f agent/*.pyz agent/.new-* agent/.made store/lock || exit 1
+rm -f agent/*.pyz agent/*.code agent/.new-* agent/.made store/lock || exit 1
 rm -rf store/scratch store/partial store/runtimes store/work-* || exit 1
 rmdir agent store 2>/dev/null
 cd / && rmdir "$root" 2>/dev/null || {{ echo kept; exit 0; }}
@@ -99,20 +100,71 @@ def open_device(target: Target) -> Iterator[Device]:
         NoPythonError: It has no Python that runs the agent.
         IntegrityError: The agent that was sent is damaged on the board.
     """
-    archive = agent_archive()
     with ExitStack() as stack:
         transport = stack.enter_context(connect(target))
-        probe = probe_board(transport, target.root, archive.sha256, target.execution.python)
-        require_safe(probe, target)
-        if not probe.has_agent:
-            _upload(transport, probe, archive, target)
-        device = _start(transport, probe, target, stack)
-        if device.facts.agent_sha256 != archive.sha256:
-            raise IntegrityError(
-                f"the agent on {target.name} is not what was sent",
-                "Check the board's storage.",
-            )
+        yield _bring_agent(transport, target, stack)[0]
+
+
+@contextmanager
+def reopen_device(target: Target, boards: KnownBoards) -> Iterator[Device]:
+    """Connect to a target and start the agent there, without a probe where the board is known.
+
+    Args:
+        target: Target.
+        boards: Known boards; a board that had to be probed is added.
+
+    Raises:
+        TargetError: It cannot be reached, or its disk is full or read-only.
+        NoPythonError: It has no Python that runs the agent.
+        IntegrityError: The agent that was sent is damaged on the board.
+    """
+    with ExitStack() as stack:
+        transport = stack.enter_context(connect(target))
+        known = boards.get(target)
+        device = None
+        if known is not None and known.agent_sha256 == agent_archive().sha256:
+            device = _start_known(transport, known, target, stack)
+        if device is None:
+            device, probe = _bring_agent(transport, target, stack)
+            boards.keep(target, _known(probe, target))
         yield device
+
+
+def _bring_agent(transport: Transport, target: Target, stack: ExitStack) -> tuple[Device, Probe]:
+    """Probe a board, send the agent unless it is there, and start it."""
+    archive = agent_archive()
+    probe = probe_board(transport, target.root, archive.sha256, target.execution.python)
+    require_safe(probe, target)
+    if not probe.has_agent:
+        _upload(transport, probe, archive, target)
+    device = _start(transport, _known(probe, target), target, stack)
+    if device.facts.agent_sha256 != archive.sha256:
+        raise IntegrityError(
+            f"the agent on {target.name} is not what was sent",
+            "Check the board's storage.",
+        )
+    return device, probe
+
+
+def _known(probe: Probe, target: Target) -> KnownBoard:
+    return KnownBoard(
+        place=place_text(target),
+        root=probe.root,
+        python=target.execution.python or probe.python.executable,
+        agent_sha256=agent_archive().sha256,
+        mount_options=list(probe.mount_options),
+    )
+
+
+def _start_known(
+    transport: Transport, known: KnownBoard, target: Target, stack: ExitStack
+) -> Device | None:
+    """Start the agent of a known board; return `None` where it does not answer as it must."""
+    device = _start(transport, known, target, stack)
+    try:
+        return device if device.agent_sha256() == known.agent_sha256 else None
+    except (UnreachableError, AgentError):  # it is not there any more, or Python is not
+        return None
 
 
 def remove_from_board(target: Target) -> bool:
@@ -184,13 +236,12 @@ def _upload(transport: Transport, probe: Probe, archive: AgentArchive, target: T
         raise BoardDiskError(f"{target.name} did not take the agent: {message}", hint)
 
 
-def _start(transport: Transport, probe: Probe, target: Target, stack: ExitStack) -> Device:
-    archive = f"{probe.root}/agent/{agent_archive().sha256}.pyz"
-    python = target.execution.python or probe.python.executable
-    command = [python, "-I", archive, "serve", probe.root]
+def _start(transport: Transport, known: KnownBoard, target: Target, stack: ExitStack) -> Device:
+    archive = f"{known.root}/agent/{known.agent_sha256}.pyz"
+    command = [known.python, "-I", archive, "serve", known.root]
     # The empty line ends whatever the login shell printed before. A restricted shell runs no
     # program by its path, but `sh` does.
     line = "sh -c " + shlex.quote("echo; exec " + shlex.join(command))
     client = AgentClient(transport.open(line), target.name)
     stack.callback(client.close)
-    return Device(target, probe, client)
+    return Device(target, known.root, known.mount_options, client)

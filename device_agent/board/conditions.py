@@ -9,7 +9,6 @@ from __future__ import annotations
 import glob
 import os
 import re
-import subprocess
 import time
 from typing import Dict, List, Optional
 
@@ -128,6 +127,8 @@ def _throttled() -> Optional[int]:
 
 
 def _first_line(command: List[str]) -> str:
+    import subprocess  # takes long on a slow board, and most boards need it for nothing else
+
     try:
         done = subprocess.run(
             command,

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from device_agent.board.conditions import boot_id
 from device_agent.operations.call import AgentCall, Answer
 
 
 def hello(call: AgentCall) -> Answer:
-    """Report the facts of the board and the digest of this agent.
+    """Report the digest of this agent and, unless the host has no use for them, the board's facts.
 
     Raises:
         RefusalError: Others than this user may change the root folder.
     """
     call.board.store.require_safe()
-    own = {"agent_sha256": call.board.agent_sha256, "boot_id": boot_id()}
+    own = {"agent_sha256": call.board.agent_sha256}
+    if not call.args.with_defaults({"facts": True}).truth("facts"):
+        return Answer(own)
+    from device_agent.board.conditions import boot_id  # only for a host that asks for facts
+
+    own["boot_id"] = boot_id()
     return Answer(dict(call.board.read_facts(), **own))
 
 

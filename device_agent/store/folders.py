@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 from typing import Iterator
 
 from device_agent.contract.codes import (
@@ -87,6 +86,8 @@ class Folders:
     @contextlib.contextmanager
     def workspace(self) -> Iterator[str]:
         """Lend a folder for one job, on the file system of the store; remove it afterwards."""
+        import shutil  # with lzma and bz2, which take long on a slow board
+
         folder = os.path.join(self.store, "work-{}".format(os.getpid()))
         with named_os_errors():
             self.make()
@@ -100,6 +101,8 @@ class Folders:
 
     def _remove_abandoned(self) -> None:
         """Remove the workspaces of agents that were killed."""
+        import shutil
+
         for name in os.listdir(self.store):
             kind, _, pid = name.partition("-")
             if kind == "work" and (pid == str(os.getpid()) or not os.path.exists("/proc/" + pid)):

@@ -10,6 +10,7 @@ import re
 import time
 from typing import BinaryIO, List
 
+from device_agent import code_cache
 from device_agent.contract.codes import RefusalError
 from device_agent.store.durable import open_file
 
@@ -21,6 +22,7 @@ _MODEL_MAGIC = b"TFL3"
 _ZIP_MAGIC = b"PK"
 
 _AGENT = re.compile(r"[0-9a-f]{64}\.pyz\Z")
+_CODE = re.compile(r"([0-9a-f]{64})\..*\.code\Z")
 
 
 def remove_older_agents(archive: str) -> List[str]:
@@ -41,7 +43,22 @@ def remove_older_agents(archive: str) -> List[str]:
     running = _command_lines() if others else b""
     gone = [path for path in others if os.path.basename(path).encode() not in running]
     gone += [path for path in glob.glob(os.path.join(folder, ".new-*")) if _is_abandoned(path)]
+    agents = {os.path.basename(path) for path in [archive, *others] if path not in gone}
+    for path in glob.glob(os.path.join(folder, "*" + code_cache.SUFFIX)):
+        owner = _CODE.match(os.path.basename(path))
+        if owner is not None and owner.group(1) + ".pyz" not in agents:
+            gone.append(path)
     return [path for path in gone if _remove(path)]
+
+
+def keep_compiled_code(archive: str) -> None:
+    """Write the compiled code of the agent that runs, unless it is there.
+
+    Args:
+        archive: The agent that runs; one that nobody uploaded has another name, and is left alone.
+    """
+    if _AGENT.match(os.path.basename(archive)) and not code_cache.is_in_use():
+        code_cache.write_compiled_code(archive)
 
 
 def remove_abandoned_uploads(folder: str) -> List[str]:

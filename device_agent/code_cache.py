@@ -101,10 +101,8 @@ class _Importer:
         """Return the spec of one of the agent's modules; `None` for any other module."""
         if name not in self._codes:
             return None
-        is_package = self._codes[name][0]
-        path = name.replace(".", "/") + ("/__init__.py" if is_package else ".py")
-        where = os.path.join(self._archive, path)
-        spec = ModuleSpec(name, self, origin=where, is_package=is_package)  # type: ignore[arg-type]
+        where = os.path.join(self._archive, self._path(name))
+        spec = ModuleSpec(name, self, origin=where, is_package=self._codes[name][0])  # type: ignore[arg-type]
         spec.has_location = True
         return spec
 
@@ -117,6 +115,10 @@ class _Importer:
 
     def get_source(self, name: str) -> str:
         """Return the source of a module, for tracebacks."""
-        import zipimport
+        import zipfile
 
-        return zipimport.zipimporter(self._archive).get_source(name) or ""
+        with zipfile.ZipFile(self._archive) as files:
+            return files.read(self._path(name)).decode()
+
+    def _path(self, name: str) -> str:
+        return name.replace(".", "/") + ("/__init__.py" if self._codes[name][0] else ".py")

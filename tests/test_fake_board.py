@@ -11,6 +11,7 @@ from device_agent.__main__ import board_facts
 from device_agent.contract.codes import IntegrityError
 from device_agent.timing.usage import rss_bytes
 from targets import provision
+from targets.agent_archive import agent_archive
 from targets.agent_client import AgentError, BoardDiskError
 from targets.device import Device
 from targets.inventory import Target
@@ -55,7 +56,7 @@ def use(device: Device, model: Path) -> None:
     assert sum(run.samples_ns) <= run.run.wall_ns
     assert run.end_to_end_ns
     assert {"before", "after"} <= {entry.moment for entry in run.conditions}
-    assert list(Path(device.probe.root, "store").glob("work-*")) == []
+    assert list(Path(device.root, "store").glob("work-*")) == []
 
 
 @pytest.mark.parametrize("kind", ["fake", "real"])
@@ -67,8 +68,10 @@ def test_it_does_what_a_board_does(
         let_boards_use_the_tests_python(monkeypatch)
         target = with_own_runtime(Target("here", "local", root=str(tmp_path / "real")))
     for has_agent in (False, True):
+        with provision.connect(target) as way:
+            probe = provision.probe_board(way, target.root, agent_archive().sha256, None)
+            assert probe.has_agent == has_agent
         with open_device(target) as device:
-            assert device.probe.has_agent == has_agent
             use(device, model)
 
 

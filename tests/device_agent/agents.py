@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from device_agent.code_cache import SUFFIX
 from targets.agent_archive import agent_archive
 from targets.agent_client import AgentClient
 from targets.local import LocalChannel, LocalTransport
@@ -47,10 +48,9 @@ def put(client: AgentClient, content: bytes) -> str:
 
 
 def files_below(folder: Path) -> list[str]:
-    """All files, by their path below the folder."""
-    return sorted(
-        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
-    )
+    """All files by their path below the folder, without the agent's own compiled code."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != SUFFIX)
+    return sorted(path.relative_to(folder).as_posix() for path in files)
 
 
 def alive(pid: int) -> bool:

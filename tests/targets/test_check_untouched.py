@@ -88,7 +88,7 @@ def test_a_board_is_as_before_when_kedge_was_removed(
     before = set(everything(place))
     with open_device(target) as device:
         staged = device.push(model)
-        root = Path(device.probe.root)
+        root = Path(device.root)
     if under_test.kind == "arm64":
         root = place / "home" / root.relative_to("/root")
     assert (root / "store/scratch" / staged.sha256).is_file()

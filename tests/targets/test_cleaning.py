@@ -50,6 +50,7 @@ def test_an_older_agent_goes_unless_it_runs(here: Target) -> None:
     for path in (idle, others):
         path.write_bytes(b"old")
     busy.write_text("import time; print(flush=True); time.sleep(60)")
+    (agents / f"{'1' * 64}.cpython-311.code").write_bytes(b"old")
     old_upload, new_upload = agents / ".new-1", agents / ".new-2"
     for path in (old_upload, new_upload):
         path.write_bytes(b"half")
@@ -60,7 +61,9 @@ def test_an_older_agent_goes_unless_it_runs(here: Target) -> None:
         with open_device(here):
             left = {path.name for path in agents.iterdir()}
         running.kill()
-    assert left == {Path(AGENT_FILE).name, busy.name, others.name, new_upload.name}
+    codes = {name for name in left if name.endswith(".code")}
+    assert {name[:64] for name in codes} == {Path(AGENT_FILE).stem}
+    assert left - codes == {Path(AGENT_FILE).name, busy.name, others.name, new_upload.name}
 
 
 def test_a_partial_upload_of_days_ago_goes_unless_it_is_being_written(here: Target) -> None:

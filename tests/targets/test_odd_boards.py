@@ -98,7 +98,7 @@ def test_no_home(tmp_path: Path) -> None:
             remove_from_board(target_at(server, "~/kedge"))
 
         with open_device(target_at(server, tmp_path / "root")) as device:
-            assert device.probe.root == str(tmp_path / "root")
+            assert device.root == str(tmp_path / "root")
 
 
 # Folders.

@@ -140,7 +140,7 @@ def test_a_home_is_found_by_its_tilde(
     monkeypatch.setenv("HOME", str(tmp_path))
     target = replace(here, root="~/.local/share/kedge")
     with open_device(target) as device:
-        assert device.probe.root == f"{tmp_path}/.local/share/kedge"
+        assert device.root == f"{tmp_path}/.local/share/kedge"
     assert f".local/share/kedge/{AGENT_FILE}" in files_below(tmp_path)
 
     assert remove_from_board(target)

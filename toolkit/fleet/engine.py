@@ -189,7 +189,7 @@ class _Loop:
         note = JournalNote("status", {"status": status, "reasons": reasons})
         self._journal.write(self._rollout, now, [note])
         self._watch(RolloutEvent(now, "status", state=status, reason="; ".join(reasons)))
-        return replace(decision, reasons=reasons)
+        return replace(decision, reasons=reasons, until=None)
 
     def _take_in(
         self,

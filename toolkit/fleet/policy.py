@@ -21,6 +21,13 @@ DEFAULT_GATES: Mapping[str, float] = MappingProxyType(
     {"health": 1.0, "parity": 1.0, "latency_ratio": 1.1, "temperature": 85.0}
 )
 
+#: Largest number of boards that a policy may name.
+MOST_BOARDS = 10_000_000
+
+#: Largest number of boards behind one jump host at one moment: OpenSSH refuses some of more than
+#: 10 logins that are not complete (`MaxStartups 10:30:100`).
+MOST_PER_JUMP_HOST = 8
+
 
 @dataclass(frozen=True)
 class WaveSize:
@@ -67,7 +74,7 @@ class Concurrency:
     total: int = 32
     """Number of boards of the whole rollout."""
     per_jump_host: int = 8
-    """Number of boards behind one jump host (OpenSSH refuses more than 10 logins at once)."""
+    """Number of boards behind one jump host, at most `MOST_PER_JUMP_HOST`."""
     per_site: int = 16
     """Number of boards of one site."""
 

@@ -54,6 +54,14 @@ def next_opening(windows: Iterable[Window], now: float) -> float:
     return min((_opening(window, now) for window in windows), default=now)
 
 
+def find_zone(name: str) -> ZoneInfo | None:
+    """Return a time zone; `None` where this computer knows none of the name."""
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError, KeyError):  # absent, or a path rather than a name
+        return None
+
+
 def _opening(window: Window, now: float) -> float:
     zone = ZoneInfo(window.timezone)
     midnight = datetime.fromtimestamp(now, zone).replace(hour=0, minute=0, second=0, microsecond=0)

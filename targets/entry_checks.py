@@ -10,6 +10,7 @@ from targets.address import AddressError, parse_address, parse_jump
 from targets.errors import TargetError
 
 DEFAULT_ROOT = "~/.local/share/kedge"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z")
 _ROOT = re.compile(r"(/|~/)[^\x00-\x1f\x7f]*\Z")
 _HOST_KEY = re.compile(r"SHA256:[A-Za-z0-9+/]{43}\Z")
 _HOST_KEY_TYPES = (
@@ -80,6 +81,19 @@ def require_table(where: str, entry: Mapping[str, Any], key: str) -> dict[str, s
     if not isinstance(table, Mapping):
         raise InventoryError(f"{where}: {key} must be a table")
     return {str(name): str(value) for name, value in table.items()}
+
+
+def check_name(name: str) -> None:
+    """Refuse what cannot name a target.
+
+    Raises:
+        InventoryError: It has other characters, or too many.
+    """
+    if not _NAME.match(name):
+        raise InventoryError(
+            f"{name!r} is not a name for a target",
+            "Use up to 63 letters, digits, dots, dashes and underscores, the first no sign.",
+        )
 
 
 def check_root(where: str, root: str) -> None:

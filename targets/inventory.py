@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import tomlkit
-from tomlkit.exceptions import TOMLKitError
-from tomlkit.items import InlineTable, Table
+from tomlkit.items import Table
 
 from targets.address import Address, parse_address
 from targets.entry_checks import (
@@ -23,6 +22,7 @@ from targets.entry_checks import (
     InventoryError,
     check_jump,
     check_jump_host_key,
+    check_name,
     check_root,
     check_ssh,
     read_truth,
@@ -30,14 +30,22 @@ from targets.entry_checks import (
     require_text,
 )
 from targets.execution import KEYS, Execution, read_execution
-from targets.file_edit import edit_alone, replace_file
-from targets.inventory_file import read_document
+from targets.file_edit import replace_file
+from targets.inventory_file import (
+    append_entries,
+    edit_file,
+    insert_entries,
+    others,
+    parse_editable,
+    parse_text,
+    read_text,
+    set_value,
+)
 from targets.project_trust import refuse_project_programs
 
 FILE_NAME = "kedge.toml"
 LOCAL = "local"
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z")
 _TEXTS = ("address", "host_key", "host_key_type", "identity", "root", "jump", "board")
 _KEYS = {*_TEXTS, *KEYS, "hooks", "labels", "jump_host_keys"}
 
@@ -91,16 +99,19 @@ class Inventory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._document = read_document(path)
+        self._targets: dict[str, Target] | None = None
+        self._load()
 
     @property
-    def targets(self) -> dict[str, Target]:
+    def targets(self) -> Mapping[str, Target]:
         """All targets by name, in the file's order.
 
         Raises:
             InventoryError: An entry is not right; the message names file and field.
         """
-        return self._targets_in(self._document)
+        if self._targets is None:
+            self._targets = self._targets_in(self._plain)
+        return self._targets
 
     def get(self, name: str) -> Target:
         """Return one target.
@@ -143,19 +154,19 @@ class Inventory:
             if other.name != target.name and (other.address, other.root) == place
         ]
 
-    def require_addable(self, target: Target) -> None:
+    def require_addable(self, target: Target, more_names: Collection[str] = ()) -> None:
         """Refuse what cannot be added, before anybody connects to it.
+
+        Args:
+            target: Target to add.
+            more_names: Names that are taken beside those of the file.
 
         Raises:
             InventoryError: The name is taken, or is none, or the root is no whole path.
         """
         name = target.name
-        if not _NAME.match(name):
-            raise InventoryError(
-                f"{name!r} is not a name for a target",
-                "Use up to 63 letters, digits, dots, dashes and underscores, the first no sign.",
-            )
-        if name in self.targets:
+        check_name(name)
+        if name in more_names or name in self.targets:
             raise InventoryError(
                 f"a target called {name!r} is already in {self.path}",
                 f"Choose another name, or: kedge target remove {name}",
@@ -197,21 +208,26 @@ class Inventory:
         Raises:
             InventoryError: The name is taken or no name, or the file cannot be written.
         """
+        self.add_all([target])
+
+    def add_all(self, targets: Sequence[Target]) -> None:
+        """Write new targets to the file at once: all or, after an error, none.
+
+        Raises:
+            InventoryError: A name is taken or no name, a target is not right, or the file cannot
+                be written.
+        """
         with self._edit_alone():
-            self.require_addable(target)
-            entry = _entry_of(target)
-            new_targets = {**self.targets, target.name: self._target(target.name, entry)}
-            if "targets" not in self._document:
-                self._document["targets"] = tomlkit.table(is_super_table=True)
-            table = self._document["targets"]
-            # `targets = {…}` is one line, in which tables of several lines have no place.
-            if isinstance(table, InlineTable):
-                inline = tomlkit.inline_table()
-                inline.update(entry)
-                table[target.name] = inline
-            else:
-                table[target.name] = entry
-            self._write(new_targets)
+            entries: dict[str, Table] = {}
+            for target in targets:
+                self.require_addable(target, entries)
+                entries[target.name] = _entry_of(target)
+            new_targets = dict(self.targets)
+            new_targets.update((name, self._target(name, entries[name])) for name in entries)
+            text = append_entries(self._text, entries)
+            if not self._is_right(text, new_targets):
+                text = insert_entries(self.path, self._text, entries)
+            self._write(text, new_targets)
 
     def remove(self, name: str) -> None:
         """Take a target out of the file.
@@ -222,8 +238,9 @@ class Inventory:
         with self._edit_alone():
             self.get(name)
             new_targets = {other: target for other, target in self.targets.items() if other != name}
-            del self._document["targets"][name]
-            self._write(new_targets)
+            document = parse_editable(self.path, self._text)
+            del document["targets"][name]
+            self._write(tomlkit.dumps(document), new_targets)
 
     def rename(self, name: str, new_name: str) -> None:
         """Give a target another name; what else its entry says stays, comments included.
@@ -240,13 +257,14 @@ class Inventory:
                 )
                 for other, target in self.targets.items()
             }
-            table = self._document["targets"]
+            document = parse_editable(self.path, self._text)
+            table = document["targets"]
             entries = {other: table[other] for other in list(table)}
             for other in entries:
                 del table[other]
             for other, entry in entries.items():
                 table[new_name if other == name else other] = entry
-            self._write(new_targets)
+            self._write(tomlkit.dumps(document), new_targets)
 
     def change(
         self, name: str, values: Mapping[str, str | bool | Mapping[str, str] | None]
@@ -263,17 +281,12 @@ class Inventory:
         """
         with self._edit_alone():
             self.get(name)
-            entry = self._document["targets"][name]
+            document = parse_editable(self.path, self._text)
+            entry = document["targets"][name]
             for key, value in values.items():
-                entry.pop(key, None)
-                if isinstance(value, Mapping):
-                    table = tomlkit.inline_table()
-                    table.update(value)
-                    value = table if value else None
-                if value is not None:
-                    entry[key] = value
+                set_value(entry, key, value)
             changed = self._target(name, entry)
-            self._write({**self.targets, name: changed})
+            self._write(tomlkit.dumps(document), {**self.targets, name: changed})
         return changed
 
     def set_execution(self, name: str, execution: Execution) -> None:
@@ -284,15 +297,14 @@ class Inventory:
         """
         with self._edit_alone():
             new_targets = {**self.targets, name: replace(self.get(name), execution=execution)}
-            entry = self._document["targets"][name]
+            document = parse_editable(self.path, self._text)
+            entry = document["targets"][name]
             for key, value in execution.as_entry().items():
-                entry.pop(key, None)
-                if value is not None:
-                    entry[key] = value
-            self._write(new_targets)
+                set_value(entry, key, value)
+            self._write(tomlkit.dumps(document), new_targets)
 
-    def _targets_in(self, document: tomlkit.TOMLDocument) -> dict[str, Target]:
-        table = document.get("targets", {})
+    def _targets_in(self, plain: Mapping[str, Any]) -> dict[str, Target]:
+        table = plain.get("targets", {})
         if not isinstance(table, Mapping):
             raise InventoryError(
                 f"{self.path}: [targets] must be a table, found {table!r}",
@@ -347,50 +359,40 @@ class Inventory:
     @contextlib.contextmanager
     def _edit_alone(self) -> Iterator[None]:
         """Read the file again, and let nobody else edit it until the new one is written."""
+        with edit_file(self.path):
+            self._load()
+            yield
+
+    def _load(self) -> None:
+        self._text = read_text(self.path)
+        self._plain = parse_text(self.path, self._text)
+        self._targets = None
+
+    def _is_right(self, text: str, new_targets: Mapping[str, Target]) -> bool:
+        """Read a new text, as TOML can be written so that an edit damages it."""
         try:
-            with edit_alone(self.path.resolve()):
-                self._document = read_document(self.path)
-                yield
-        except OSError as error:
+            new = parse_text(self.path, text)
+            return self._targets_in(new) == new_targets and others(new) == others(self._plain)
+        except InventoryError:
+            return False
+
+    def _write(self, text: str, new_targets: Mapping[str, Target]) -> None:
+        if not self._is_right(text, new_targets):
             raise InventoryError(
-                f"cannot write {self.path}: {error.strerror or error}",
-                "Make its folder writable for you, or work in another one.",
-            ) from error
-
-    def _write(self, new_targets: Mapping[str, Target]) -> None:
-        replace_file(self.path.resolve(), self._new_text(new_targets))  # a link stays one
-
-    def _new_text(self, new_targets: Mapping[str, Target]) -> bytes:
-        """Return the new text; read it first, as TOML can be written so that an edit damages it."""
-        text = tomlkit.dumps(self._document)
-        try:
-            new = tomlkit.parse(text)
-            others = _others(read_document(self.path))
-            if self._targets_in(new) == new_targets and _others(new) == others:
-                return text.encode()
-        except (TOMLKitError, InventoryError):
-            pass
-        raise InventoryError(
-            f"{self.path} is written in a way that kedge cannot edit",
-            "Write each target as a table of its own, under a line [targets.NAME].",
-        )
+                f"{self.path} is written in a way that kedge cannot edit",
+                "Write each target as a table of its own, under a line [targets.NAME].",
+            )
+        replace_file(self.path.resolve(), text.encode())  # a link stays one
+        self._load()
 
 
 def _entry_of(target: Target) -> Table:
     entry = tomlkit.table()
-    entry["address"] = target.address
-    for key in ("host_key", "host_key_type", "identity", "jump", "board"):
-        if getattr(target, key) is not None:
-            entry[key] = str(getattr(target, key))
-    if target.root != DEFAULT_ROOT:
-        entry["root"] = target.root
+    for key in ("address", "host_key", "host_key_type", "identity", "jump", "board"):
+        value = getattr(target, key)
+        set_value(entry, key, None if value is None else str(value))
+    set_value(entry, "root", None if target.root == DEFAULT_ROOT else target.root)
+    set_value(entry, "hooks", target.hooks or None)
     for key in ("jump_host_keys", "labels"):
-        if getattr(target, key):
-            entry[key] = tomlkit.inline_table()
-            entry[key].update(getattr(target, key))
+        set_value(entry, key, getattr(target, key))
     return entry
-
-
-def _others(document: tomlkit.TOMLDocument) -> str:
-    """Return all of the file but the targets, in a form that can be compared."""
-    return repr({key: value for key, value in document.unwrap().items() if key != "targets"})

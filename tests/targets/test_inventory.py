@@ -84,6 +84,17 @@ def test_comments_and_order_survive(tmp_path: Path) -> None:
     assert list(Inventory(inventory.path).targets) == ["alpha", "here"]
 
 
+def test_several_targets_are_written_at_once_or_not_at_all(tmp_path: Path) -> None:
+    inventory = file_in(tmp_path, WRITTEN)
+    boards = [replace(PI, name=f"board{number}", hooks=True) for number in range(3)]
+    with pytest.raises(InventoryError, match="board1"):
+        inventory.add_all([*boards, replace(HERE, name="board1")])
+    assert inventory.path.read_text() == WRITTEN
+    inventory.add_all(boards)
+    assert list(Inventory(inventory.path).targets.values())[-3:] == boards
+    assert inventory.path.read_text().startswith(WRITTEN)
+
+
 def test_line_ends_survive(tmp_path: Path) -> None:
     path = tmp_path / "kedge.toml"
     path.write_bytes(b'# mine\r\n[targets.a]\r\naddress = "local"\r\n')
@@ -120,7 +131,7 @@ def test_a_file_that_an_edit_would_damage_is_left_alone(tmp_path: Path) -> None:
     inventory = file_in(tmp_path, text)
 
     with pytest.raises(InventoryError, match="in a way that kedge cannot edit") as refused:
-        inventory.add(HERE)
+        inventory.rename("b", "c")
     assert "[targets.NAME]" in refused.value.hint
     assert inventory.path.read_text() == text
 

@@ -2,6 +2,7 @@
 
 python3 -I AGENT.pyz serve ROOT     answer a host until it closes the connection
 python3 -I AGENT.pyz job            do one job (what `serve` starts)
+python3 -I AGENT.pyz watch ROOT APP, or recover ROOT     see `device_agent.watch`
 """
 
 from __future__ import annotations
@@ -52,7 +53,12 @@ def main(arguments: List[str]) -> int:
         return job.main()
     if len(arguments) == 2 and arguments[0] == "serve":
         return serve(os.path.expanduser(arguments[1]))
-    sys.stderr.write("usage: {} serve ROOT | job\n".format(sys.argv[0]))
+    if (len(arguments), arguments[:1]) in ((3, ["watch"]), (2, ["recover"])):
+        from device_agent import watch
+
+        return watch.main(arguments)
+    usage = "usage: {} serve ROOT | job | watch ROOT APP | recover ROOT\n"
+    sys.stderr.write(usage.format(sys.argv[0]))
     return 2
 
 
@@ -86,16 +92,25 @@ def serve(root: str) -> int:
         with alone_on_board(store.reservation.who, wait):
             return run_job(command, job_to_json(job), timeout_s, on_event, tick)
 
-    if not code_cache.is_in_use():
-        _return_spare_memory()
     store = Store(root)
     with contextlib.suppress(RefusalError):  # the first answer says it
         store.require_safe()
         keep_compiled_code(archive)
         remove_older_agents(archive)
         remove_abandoned_uploads(os.path.join(root, "store", "partial"))
+    _recover_releases(store)
+    if not code_cache.is_in_use():
+        _return_spare_memory()
     session = AgentSession(
-        BoardAccess(store, run, board_facts, board_conditions, _digest_of(archive), host.has_line)
+        BoardAccess(
+            store,
+            run,
+            board_facts,
+            board_conditions,
+            _digest_of(archive),
+            host.has_line,
+            lambda app: _watch_over(root, app),
+        )
     )
     try:
         while True:
@@ -198,6 +213,19 @@ class _Host:
         data = os.read(self._input, CHUNK_BYTES)
         self._buffer += data
         return bool(data)
+
+
+def _recover_releases(store: Store) -> None:
+    if os.path.isdir(store.folders.apps):
+        from device_agent.watch import recover_all  # most boards have no releases
+
+        recover_all(store.folders.root)
+
+
+def _watch_over(root: str, app: str) -> None:
+    from device_agent.watch import start_watcher
+
+    start_watcher(root, app)
 
 
 def _return_spare_memory() -> None:

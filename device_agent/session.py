@@ -33,6 +33,15 @@ OPERATIONS: Dict[str, str] = {
     "stop": "jobs",
     "infer": "jobs",
     "run": "jobs",
+    "releases": "releases",
+    "missing": "releases",
+    "stage": "releases",
+    "activate": "releases",
+    "health": "releases",
+    "confirm": "releases",
+    "revert": "releases",
+    "release_log": "releases",
+    "trust": "releases",
 }
 
 

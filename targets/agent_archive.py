@@ -24,6 +24,10 @@ if sys.argv[1:] == ["job"]:
     from device_agent.job import main
 
     sys.exit(main())
+if sys.argv[1:2] == ["watch"]:
+    from device_agent.watch import main
+
+    sys.exit(main(sys.argv[1:]))
 from device_agent.__main__ import main
 
 sys.exit(main(sys.argv[1:]))

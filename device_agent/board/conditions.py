@@ -13,6 +13,7 @@ import time
 from typing import Dict, List, Optional
 
 from device_agent.board.accelerators import edgetpu_sticks
+from device_agent.board.boot import boot_id
 from device_agent.board.cgroup import throttled_periods
 from device_agent.board.heat import cooling_of, temperatures_of, trips_of
 from device_agent.board.power import power_of
@@ -66,11 +67,6 @@ def read_conditions(root: str = "/", moment: str = "", ask_firmware: bool = True
         throttled=_throttled() if ask_firmware else None,
         quota_periods=throttled_periods(root),
     )
-
-
-def boot_id(root: str = "/") -> str:
-    """Another one after each start of the board; empty where it does not tell."""
-    return text_of(root, "proc/sys/kernel/random/boot_id")
 
 
 def _texts(root: str, pattern: str) -> Dict[str, str]:

@@ -47,6 +47,8 @@ EXPIRED = "expired"
 STALE_EPOCH = "stale_epoch"
 #: Another trial is not decided yet, or the release on trial is another one.
 ON_TRIAL = "on_trial"
+#: The release was made for other boards.
+UNFIT = "unfit"
 #: Files of the release are not on the board.
 INCOMPLETE = "incomplete"
 #: A command of the application failed, or is not allowed.

@@ -34,6 +34,8 @@ MOST_BLOBS = 1000
 MOST_VARIANTS = 64
 #: Largest size of all files together, in bytes.
 MOST_RELEASE_BYTES = 1 << 40
+#: Names in the folder of a release that no file of a variant may have.
+OWN_NAMES = ("manifest.json", "signatures", "variant")
 #: Arguments of a hook.
 MOST_HOOK_ARGUMENTS = 64
 
@@ -208,6 +210,8 @@ def _check_variant(variant: Variant, blobs: Dict[str, Blob]) -> None:
     if not variant.files.keys().isdisjoint(variant.host_files):
         raise RecordError("a path of variant {} has two files".format(variant.name))
     for path, sha256 in [*variant.files.items(), *variant.host_files.items()]:
+        if path.split("/")[0] in OWN_NAMES:
+            raise RecordError("a file of a release cannot have the path {!r}".format(path))
         if sha256 not in blobs:
             raise RecordError(
                 "the file {} of variant {} is not among the blobs".format(path, variant.name)

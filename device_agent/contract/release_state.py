@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Dict, Optional
 
+#: Events of the log about an application that change what is active.
+ACTIVATE, CONFIRM, REVERT = "activate", "confirm", "revert"
+
 
 @dataclass(frozen=True)
 class TrialState:

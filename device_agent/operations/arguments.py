@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import reprlib
 from typing import Any, Dict, List, NoReturn
 
@@ -28,6 +29,13 @@ class Arguments:
         value = self._fields.get(name)
         if not isinstance(value, str):
             _refuse(name, "a string", value)
+        return value
+
+    def digest(self, name: str) -> str:
+        """Return a SHA-256."""
+        value = self.text(name)
+        if not re.match(r"[0-9a-f]{64}\Z", value):
+            _refuse(name, "a SHA-256 digest", value)
         return value
 
     def count(self, name: str, least: int = 0, most: int = 1 << 62) -> int:

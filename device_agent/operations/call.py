@@ -36,6 +36,8 @@ class BoardAccess(NamedTuple):
     """Digest of the agent's archive."""
     host_waits: Callable[[], bool] = lambda: False
     """Whether the host has sent another request while a job runs."""
+    start_watcher: Callable[[str], None] = lambda _: None
+    """Starts the process that reverts the trial of an application at its deadline."""
 
 
 class AgentCall(NamedTuple):

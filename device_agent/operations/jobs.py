@@ -43,7 +43,7 @@ def describe(call: AgentCall) -> Answer:
 
 def profile(call: AgentCall) -> Answer:
     """Measure how long each operator takes."""
-    model = call.board.store.scratch.path(call.args.text("model"))
+    model = call.board.store.file_path(call.args.text("model"))
     job = _runtime_job(call, "profile")
     return Answer(_run(call, job._replace(model=model, duration_s=call.args.seconds("duration_s"))))
 
@@ -215,7 +215,7 @@ def _runtime_job(call: AgentCall, kind: str) -> Job:
 
 
 def _model_job(call: AgentCall, kind: str) -> Job:
-    model = call.board.store.scratch.path(call.args.text("model"))
+    model = call.board.store.file_path(call.args.text("model"))
     threads = call.args.count("threads", 1, MOST_THREADS)
     return _runtime_job(call, kind)._replace(model=model, threads=threads)
 
@@ -245,5 +245,5 @@ def _sample(call: AgentCall, entry: Dict[str, Any]) -> Dict[str, Any]:
 
 def _with_path(call: AgentCall, entry: Dict[str, Any]) -> Dict[str, Any]:
     fields = Arguments(entry)
-    path = call.board.store.scratch.path(fields.text("sha256"))
+    path = call.board.store.file_path(fields.text("sha256"))
     return {"name": fields.text("name"), "dtype": fields.text("dtype"), "path": path}

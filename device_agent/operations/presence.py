@@ -15,7 +15,7 @@ def hello(call: AgentCall) -> Answer:
     own = {"agent_sha256": call.board.agent_sha256}
     if not call.args.with_defaults({"facts": True}).truth("facts"):
         return Answer(own)
-    from device_agent.board.conditions import boot_id  # only for a host that asks for facts
+    from device_agent.board.boot import boot_id  # only for a host that asks for facts
 
     own["boot_id"] = boot_id()
     return Answer(dict(call.board.read_facts(), **own))

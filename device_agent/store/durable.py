@@ -69,6 +69,70 @@ def rename_file(path: str, target: str) -> None:
         raise _foreign_file(target) from error
 
 
+def write_durably(path: str, content: bytes, mode: int = 0o600) -> None:
+    """Write a small file: at every crash point its name has the old content or the new.
+
+    Args:
+        path: File; what stands behind its name is exchanged.
+        content: Content of the file.
+        mode: Permissions of the file.
+
+    Raises:
+        RefusalError: A link or a folder lies in its place.
+        OSError: It cannot be written; the old content stays.
+    """
+    new = path + ".new"
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(new)
+    handle = open_file(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    try:
+        try:
+            write_all(handle, content)
+            if mode != 0o600:
+                os.fchmod(handle, mode)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        rename_durably(new, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(new)
+        raise
+
+
+def write_all(handle: int, content: bytes) -> None:
+    """Write all bytes to a file; the kernel may take fewer at a time."""
+    view = memoryview(content)
+    while view:
+        view = view[os.write(handle, view) :]
+
+
+def link_durably(target: str, path: str) -> None:
+    """Let a symbolic link lead to a target: at every crash point it leads to the old or the new.
+
+    Raises:
+        RefusalError: A folder lies in its place.
+        OSError: It cannot be written; the old link stays.
+    """
+    new = path + ".new"
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(new)
+    os.symlink(target, new)
+    try:
+        rename_durably(new, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(new)
+        raise
+
+
+def unlink_durably(path: str) -> None:
+    """Remove a file or a link, if there is one, so that it stays away after a power cut."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+        fsync_folder(os.path.dirname(path))
+
+
 def make_folder(path: str) -> None:
     """Make a folder, and those above it, that are still there after a power cut."""
     if os.path.isdir(path):

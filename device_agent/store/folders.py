@@ -31,6 +31,11 @@ class Folders:
         self.scratch = os.path.join(self.store, "scratch")
         self.partial = os.path.join(self.store, "partial")
         self.runtimes = os.path.join(self.store, "runtimes")
+        self.blobs = os.path.join(self.store, "cas", "sha256")
+        self.releases = os.path.join(self.store, "rel")
+        self.apps = os.path.join(self.store, "apps")
+        self.roots = os.path.join(self.store, "trust")
+        self.log = os.path.join(self.store, "log")
         self._is_safe = False
 
     def require_safe(self) -> None:
@@ -55,6 +60,16 @@ class Folders:
         """
         self.require_safe()
         for path in (self.scratch, self.partial, self.runtimes):
+            make_folder(path)
+
+    def make_for_releases(self) -> None:
+        """Make the folders of releases that are missing.
+
+        Raises:
+            RefusalError: Others than this user may change the root folder.
+        """
+        self.require_safe()
+        for path in (self.blobs, self.releases, self.apps, self.roots, self.log):
             make_folder(path)
 
     def require_writable(self) -> None:

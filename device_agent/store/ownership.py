@@ -14,7 +14,19 @@ import stat
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional
 
 #: Folders of kedge below the root, the outermost first.
-KEDGE_FOLDERS = ("agent", "store", "store/scratch", "store/partial", "store/runtimes")
+KEDGE_FOLDERS = (
+    "agent",
+    "store",
+    "store/scratch",
+    "store/partial",
+    "store/runtimes",
+    "store/cas",
+    "store/cas/sha256",
+    "store/rel",
+    "store/apps",
+    "store/trust",
+    "store/log",
+)
 
 
 class Part(NamedTuple):

@@ -66,6 +66,22 @@ RIGHT: dict[str, dict[str, Any]] = {
         "keep_outputs": False,
     },
 }
+RIGHT.update(
+    {
+        "releases": {},
+        "missing": {"sha256": [SHA256], "sizes": [7]},
+        "stage": {"manifest": "{}", "signatures": [], "variant": "cpu", "epoch": 1},
+        "activate": {
+            **{"order": "{}", "signatures": [], "epoch": 1},
+            **{"deadline_s": 60, "hooks": False},
+        },
+        "health": {"app": "sorter"},
+        "confirm": {"app": "sorter", "release": SHA256, "order": SHA256, "epoch": 1},
+        "revert": {"app": "sorter", "release": SHA256, "reason": "slow", "epoch": 1},
+        "release_log": {"after": 0},
+        "trust": {"root": "{}", "signatures": []},
+    }
+)
 TEXT = [None, 7, ["a"], {}]
 DIGEST = [*TEXT, "", "../../etc/passwd"]
 COUNT = [None, "7", -1, 1.5, True, 1 << 63, [1]]
@@ -99,6 +115,19 @@ WRONG = {
     "delegate": TEXT,
     "allow_cpu": [None, 0, 1, "yes"],
     "cores": [None, "0", 0, ["0"], [True], [1.5]],
+    "sizes": [None, "7", ["7"], [1.5], [-1], [1, 2]],
+    "manifest": TEXT,
+    "order": TEXT,
+    "root": TEXT,
+    "reason": TEXT,
+    "variant": TEXT,
+    "signatures": [None, "x", [7], {}],
+    "epoch": COUNT,
+    "deadline_s": [*COUNT, 0, 86401],
+    "hooks": [None, 0, 1, "yes"],
+    "app": [*TEXT, "", "../../etc", "A B", "a" * 64, "a/b"],
+    "release": DIGEST,
+    "after": COUNT,
 }
 
 
@@ -151,6 +180,14 @@ def ask(session: AgentSession, op: str, args: dict[str, Any]) -> Answer:
     return session.handle(Request(1, op, args), lambda size: b"", lambda event: None)
 
 
+def wrong_values(op: str, field: str) -> list[Any]:
+    if (op, field) == ("drop", "sha256"):
+        return [None, "x", [7], ["../x"]]
+    if (op, field) in (("missing", "sha256"), ("confirm", "order")):
+        return [None, "x", [7], {}]
+    return WRONG[field]
+
+
 def test_the_table_names_every_operation(session: AgentSession) -> None:
     assert set(RIGHT) == set(OPERATIONS)
 
@@ -161,7 +198,7 @@ def test_the_table_names_every_operation(session: AgentSession) -> None:
         pytest.param(op, field, value, id=f"{op}-{field}-{value!r}")
         for op, args in RIGHT.items()
         for field in args
-        for value in ([None, "x", [7], ["../x"]] if op == "drop" else WRONG[field])
+        for value in wrong_values(op, field)
     ],
 )
 def test_a_wrong_argument_is_refused(

@@ -1,0 +1,61 @@
+"""Brings the releases of a board into order, whatever happened since the last session."""
+
+from __future__ import annotations
+
+from device_agent.board import boot
+from device_agent.contract.codes import RefusalError
+from device_agent.contract.release_state import REVERT
+from device_agent.releases.release_store import ReleaseStore
+from device_agent.releases.trials import ReleaseTrials
+
+_DAMAGED = "the active release was damaged on the board"
+
+
+def recover(store: ReleaseStore, trials: ReleaseTrials) -> None:
+    """Complete or revert the trials; look at the active releases once a boot.
+
+    Args:
+        store: Releases of the board, locked.
+        trials: ReleaseTrials of the same store.
+
+    Raises:
+        RefusalError: A link is not one that kedge made, or a release is damaged and no other whole.
+        OSError: The disk refuses writing; call it again.
+    """
+    for name in store.app_names():
+        trials.settle(name)
+    floors = store.floors()
+    if floors.checked_boot == boot.boot_id() or not store.app_names():
+        return
+    for name in store.app_names():
+        _replace_damaged(store, name)
+    store.write_floors(store.floors()._replace(checked_boot=boot.boot_id()))
+
+
+def _replace_damaged(store: ReleaseStore, name: str) -> None:
+    """Let a whole release take the place of a damaged one, if the board has one."""
+    app = store.app(name)
+    current, previous = app.current(), app.previous()
+    if not current or app.has_trial() or store.releases.is_whole(current):
+        return
+    floors = store.floors()
+    floor = floors.app(name)
+    if not previous or not _is_acceptable(store, previous, floor.security_floor):
+        return
+    app.switch(previous)
+    fields = {"app": name, "release": current, "order": "", "epoch": floors.epoch}
+    store.journal.append(REVERT, dict(fields, reason=_DAMAGED))
+    reverted = floor._replace(
+        last_event=REVERT, last_reason=_DAMAGED, since=boot.wall_clock_s(), confirmed_order=""
+    )
+    store.write_floors(floors.with_app(name, reverted))
+    app.remember("")
+
+
+def _is_acceptable(store: ReleaseStore, digest: str, security_floor: int) -> bool:
+    try:
+        release = store.releases.read(digest)
+        store.releases.require_whole(release)
+    except RefusalError:
+        return False
+    return release.manifest.counter >= security_floor

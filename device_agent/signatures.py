@@ -52,7 +52,7 @@ class Verifier(NamedTuple):
     """Reason why there is none; empty where there is one."""
 
 
-class Signer(NamedTuple):
+class TrustedSigner(NamedTuple):
     """A line of an allowed_signers file."""
 
     name: str
@@ -89,13 +89,13 @@ def find_verifier(search_path: Optional[str] = None) -> Verifier:
     return Verifier("", "", "the board has no ssh-keygen, expected {} or newer".format(_OLDEST))
 
 
-def parse_signers(lines: Sequence[str]) -> List[Signer]:
+def read_trusted_signers(lines: Sequence[str]) -> List[TrustedSigner]:
     """Read the signers of a trust root.
 
     Raises:
         ValueError: A line names no key, or may not be read by `ssh-keygen`.
     """
-    return [_parse_signer(line) for line in lines]
+    return [_read_signer(line) for line in lines]
 
 
 def require_signatures(
@@ -120,7 +120,7 @@ def require_signatures(
     if not verifier.path:
         hint = "Install OpenSSH's client on the board (Debian: `apt-get install openssh-client`)."
         raise RefusalError(NO_VERIFIER, verifier.absence, hint)
-    by_key = _by_key(parse_signers(signers))
+    by_key = _by_key(read_trusted_signers(signers))
     trusted: Set[bytes] = set()
     strangers = []
     for number, armored in enumerate(signatures[:MOST_SIGNERS], 1):
@@ -145,14 +145,14 @@ def require_signatures(
         raise RefusalError(UNTRUSTED, "; ".join([message, *strangers[:10]]), hint)
 
 
-def _by_key(signers: Iterable[Signer]) -> Dict[bytes, List[Signer]]:
-    by_key: Dict[bytes, List[Signer]] = {}
+def _by_key(signers: Iterable[TrustedSigner]) -> Dict[bytes, List[TrustedSigner]]:
+    by_key: Dict[bytes, List[TrustedSigner]] = {}
     for signer in signers:
         by_key.setdefault(signer.key, []).append(signer)
     return by_key
 
 
-def _parse_signer(line: str) -> Signer:
+def _read_signer(line: str) -> TrustedSigner:
     fields = _FIELD.findall(line)
     kinds = [place for place, field in enumerate(fields) if _KEY_KIND.match(field)]
     if len(line) > _MOST_LINE_BYTES or not kinds or kinds[0] not in (1, 2):
@@ -169,7 +169,7 @@ def _parse_signer(line: str) -> Signer:
         raise ValueError("{}: the key is damaged".format(fields[0][:80])) from error
     if kind != fields[at]:
         raise ValueError("{}: the key is of another kind than it says".format(fields[0][:80]))
-    return Signer(fields[0], options, kind, key)
+    return TrustedSigner(fields[0], options, kind, key)
 
 
 def _parse_signature(armored: str, number: int) -> _Signature:
@@ -212,7 +212,9 @@ def _print(signature: _Signature) -> str:
     return "SHA256:" + digest.rstrip("=")
 
 
-def _is_verified(program: str, text: bytes, armored: str, namespace: str, signer: Signer) -> bool:
+def _is_verified(
+    program: str, text: bytes, armored: str, namespace: str, signer: TrustedSigner
+) -> bool:
     encoded = base64.b64encode(signer.key).decode("ascii")
     line = " ".join(filter(None, (_PRINCIPAL, signer.options, signer.key_kind, encoded)))
     return _run([program, "-Y", "verify", "-n", namespace, "-I", _PRINCIPAL], text, armored, line)

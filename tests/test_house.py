@@ -30,6 +30,7 @@ TENSORFLOW = {"tensorflow", "tf_keras", "keras", "tensorflow_model_optimization"
 SAME_BY_DESIGN = {
     "command",  # the command of each verb in toolkit/cli
     "main",  # the entry of each program
+    "trust",  # the command, and the operation of the board that it calls
 }
 
 

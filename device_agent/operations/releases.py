@@ -12,7 +12,7 @@ from device_agent.contract.records import RecordError
 from device_agent.operations.call import AgentCall, Answer
 from device_agent.os_errors import named_os_errors
 from device_agent.releases.activation import activate_release, confirm_release, revert_release
-from device_agent.releases.board_state import read_app, read_board
+from device_agent.releases.board_state import read_app, read_releases
 from device_agent.releases.hooks import HEALTH_TIMEOUT_S, run_hook
 from device_agent.releases.recovery import recover
 from device_agent.releases.release_store import ReleaseStore
@@ -33,7 +33,7 @@ def releases(call: AgentCall) -> Answer:
     with named_os_errors():
         if not store.is_empty:
             _recover_if_possible(call, store)
-        return Answer(asdict(read_board(store)))
+        return Answer(asdict(read_releases(store)))
 
 
 def missing(call: AgentCall) -> Answer:

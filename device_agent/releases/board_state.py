@@ -17,7 +17,7 @@ from device_agent.signatures import find_verifier
 from device_agent.store.checked_file import DamagedFileError
 
 
-def read_board(store: ReleaseStore) -> BoardReleases:
+def read_releases(store: ReleaseStore) -> BoardReleases:
     """Read the state of all applications; nothing is changed.
 
     Raises:

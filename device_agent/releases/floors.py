@@ -17,7 +17,7 @@ from device_agent.store.checked_file import (
     set_aside,
     write_checked,
 )
-from device_agent.store.journal import Entry, Journal
+from device_agent.store.release_log import Entry, ReleaseLog
 
 
 class AppFloor(NamedTuple):
@@ -71,7 +71,7 @@ class FloorFile:
     """The file `floor.json` of a store."""
 
     def __init__(
-        self, path: str, journal: Journal, running: Callable[[], Dict[str, Manifest]]
+        self, path: str, journal: ReleaseLog, running: Callable[[], Dict[str, Manifest]]
     ) -> None:
         """Name the file.
 

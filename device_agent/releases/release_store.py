@@ -17,7 +17,7 @@ from device_agent.releases.release_folder import ReleaseFolders
 from device_agent.releases.trust_roots import TrustRoots
 from device_agent.store.checked_file import DamagedFileError
 from device_agent.store.durable import open_file
-from device_agent.store.journal import Journal
+from device_agent.store.release_log import ReleaseLog
 from device_agent.store.store import Store
 
 #: Longest wait for another process that changes the releases: an activation with its command.
@@ -33,7 +33,7 @@ class ReleaseStore:
         self.folders = store.folders
         self.blobs = store.blobs
         self.releases = ReleaseFolders(store.folders, store.blobs)
-        self.journal = Journal(store.folders.log)
+        self.journal = ReleaseLog(store.folders.log)
         self.roots = TrustRoots(store.folders.roots, self.journal)
         path = os.path.join(store.folders.store, "floor.json")
         self._floors = FloorFile(path, self.journal, self._running)

@@ -21,14 +21,14 @@ from device_agent.contract.codes import (
 )
 from device_agent.contract.records import RecordError
 from device_agent.contract.trust_root import ROOT_NAMESPACE, TrustRoot, parse_root
-from device_agent.signatures import parse_signers, require_signatures
+from device_agent.signatures import read_trusted_signers, require_signatures
 from device_agent.store.checked_file import (
     DamagedFileError,
     read_checked,
     set_aside,
     write_checked,
 )
-from device_agent.store.journal import Journal
+from device_agent.store.release_log import ReleaseLog
 
 _NAME = re.compile(r"([1-9][0-9]{0,8})\.json\Z")
 
@@ -36,7 +36,7 @@ _NAME = re.compile(r"([1-9][0-9]{0,8})\.json\Z")
 class TrustRoots:
     """The roots in one folder, a file a version; only the newest counts."""
 
-    def __init__(self, folder: str, journal: Journal) -> None:
+    def __init__(self, folder: str, journal: ReleaseLog) -> None:
         self._folder = folder
         self._journal = journal
 
@@ -153,7 +153,7 @@ def _parse(text: bytes) -> TrustRoot:
     """
     try:
         root = parse_root(text)
-        keys = {signer.key for signer in parse_signers(root.signers)}
+        keys = {signer.key for signer in read_trusted_signers(root.signers)}
     except ValueError as error:  # a RecordError is one
         raise RefusalError(BAD_REQUEST, "the trust root is wrong: {}".format(error)) from error
     if len(keys) < root.threshold:

@@ -31,7 +31,7 @@ _NO_DIGEST = "0" * 64
 Entry = Dict[str, Any]
 
 
-class Journal:
+class ReleaseLog:
     """The log in one folder."""
 
     def __init__(self, folder: str) -> None:

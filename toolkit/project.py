@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from targets.inventory import FILE_NAME, Inventory, Target, find_file
@@ -38,10 +39,33 @@ def open_or_create_inventory(start: Path | None = None) -> Inventory:
     return Inventory(find_file(start) or start / FILE_NAME)
 
 
+def project_folder(project: Path, *names: str) -> Path:
+    """Return a folder below `.kedge`, which may not exist yet.
+
+    Args:
+        project: Folder of `kedge.toml`.
+        names: Names of the folders below `.kedge`, the outermost first; none for `.kedge` itself.
+
+    Raises:
+        ToolkitError: It is a link, or lies in one: somebody else may choose what it leads to, as
+            the author of a project that was cloned. The user makes a folder of it.
+    """
+    folder = project
+    for name in (FOLDER, *names):
+        folder /= name
+        if folder.is_symlink():
+            raise ToolkitError(
+                f"{folder} is a link to another folder: kedge keeps its files in the project",
+                "Remove the link, and move that folder here if it is yours. Whole disks can be "
+                "linked or mounted above the project.",
+            )
+    return folder
+
+
 def conversion_cache(start: Path | None = None) -> Path:
     """Return the folder of finished steps of conversions: in the project, or in the user's caches.
 
-    A project of another user is passed over.
+    A project of another user is passed over, and one whose folder is a link.
 
     Args:
         start: Folder in which the project is sought; the current one if not given.
@@ -51,7 +75,8 @@ def conversion_cache(start: Path | None = None) -> Path:
     """
     path = find_file((start or Path.cwd()).resolve())
     if path is not None and is_trusted(path):
-        return path.parent / FOLDER / "cache" / "conversions"
+        with suppress(ToolkitError):
+            return project_folder(path.parent, "cache", "conversions")
     own = os.environ.get("XDG_CACHE_HOME", "")
     try:
         caches = Path(own) if Path(own).is_absolute() else Path.home() / ".cache"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from targets.inventory import find_file
-from toolkit.project import FOLDER
+from toolkit.project import project_folder
 from toolkit.results.database import NAME, ResultStoreError
 from toolkit.results.store import open_results
 
@@ -24,9 +24,10 @@ def peak_memory(sha256: str) -> int:
 
     Raises:
         ResultStoreError: The results of the project cannot be read.
+        ToolkitError: `.kedge` is a link.
     """
     path = find_file(Path.cwd())
-    if path is None or not (path.parent / FOLDER / NAME).is_file():
+    if path is None or not (project_folder(path.parent) / NAME).is_file():
         return 0
     peak = 0
     with open_results(path.parent) as results:

@@ -55,7 +55,7 @@ def trust(
     """
     from toolkit.fleet.trust import choose_chain, enroll_trust, next_root
     from toolkit.fleet.trust_chain import FOLDER as TRUST_FOLDER
-    from toolkit.project import FOLDER, open_inventory
+    from toolkit.project import open_inventory, project_folder
 
     if signers is None and (threshold or keys):
         raise click.UsageError("--threshold and --sign belong to --signers FILE")
@@ -63,7 +63,7 @@ def trust(
     targets = inventory.select(",".join(names))
     roots: tuple[SignedRoot, ...] = ()
     if signers is not None:
-        folder = inventory.path.parent / FOLDER / TRUST_FOLDER
+        folder = project_folder(inventory.path.parent, TRUST_FOLDER)
         fleet, chain = choose_chain(folder, fleet)
         next_root(chain, fleet, signers, threshold, keys)
         roots = chain.roots()

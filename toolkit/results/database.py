@@ -6,10 +6,12 @@ refuses a newer one.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 from toolkit.errors import ToolkitError
 from toolkit.sqlite_guard import find_foreign_file, find_schema_program
@@ -61,6 +63,12 @@ CREATE TABLE series (
 }
 
 
+#: Columns by which the table of the results is known.
+_OWN_COLUMNS = {"model_sha256", "median_us", "document"}
+
+#: Place and value of the byte of SQLite's file header that says that it has a write-ahead log.
+_FORMAT_AT, _WITH_LOG = 18, b"\2"
+
 #: Next step for the user, by a word of SQLite's message.
 _HELP = {
     "locked": "Another kedge is writing to it: repeat this when that one is done.",
@@ -89,6 +97,7 @@ def open_database(path: Path) -> Iterator[sqlite3.Connection]:
     with translate_database_errors(path):
         path.parent.mkdir(exist_ok=True)
         _refuse_other_files(path)
+        _refuse_other_logs(path)
         database = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S)
     # A text of other bytes than UTF-8 is one wrong value, not the end of the list.
     database.text_factory = lambda text: text.decode("utf-8", "replace")
@@ -104,6 +113,20 @@ def _refuse_other_files(path: Path) -> None:
     problem = find_foreign_file(path)
     if problem is not None:
         raise ResultStoreError(*problem)
+
+
+def _refuse_other_logs(path: Path) -> None:
+    """Refuse another program's file with a write-ahead log, which opening it would write back."""
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        head = file.read(_FORMAT_AT + 1)
+    if head[_FORMAT_AT:] != _WITH_LOG:
+        return
+    address = f"file:{quote(os.path.abspath(path))}?immutable=1"  # noqa: PTH100 - of any folder
+    with closing(sqlite3.connect(address, uri=True)) as database:
+        if _schema_of(database, path) == 0:  # its tables are in the log; kedge makes none
+            raise _not_ours(path)
 
 
 def _prepare(database: sqlite3.Connection, path: Path) -> None:
@@ -129,7 +152,15 @@ def _refuse_programs(database: sqlite3.Connection, path: Path) -> None:
 
 def _schema_of(database: sqlite3.Connection, path: Path) -> int:
     schema = int(database.execute("PRAGMA user_version").fetchone()[0])
-    if schema < 0:
+    tables = int(database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+    columns = {
+        str(row[0]) for row in database.execute("SELECT name FROM pragma_table_info('result')")
+    }
+    if schema == tables == 0:  # a new file
+        return 0
+    if not columns >= _OWN_COLUMNS:
+        raise _not_ours(path)
+    if schema < 1:
         raise ResultStoreError(
             f"{path} has schema {schema}, expected 1 to {SCHEMA}: it is no file of kedge's results",
             "Move it away: a new one is made.",
@@ -140,6 +171,13 @@ def _schema_of(database: sqlite3.Connection, path: Path) -> int:
             "Use that kedge, or move the file away.",
         )
     return schema
+
+
+def _not_ours(path: Path) -> ResultStoreError:
+    return ResultStoreError(
+        f"{path} is a database of another program: it has no table `result` of kedge",
+        "Move it away: a new one is made.",
+    )
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from toolkit.judge.earlier import EarlierResult
 from toolkit.judge.row import Row, row_of
 from toolkit.judge.statistics import Latency, latency
 from toolkit.judge.verdict import Verdict
-from toolkit.project import FOLDER
+from toolkit.project import project_folder
 from toolkit.results.database import (
     NAME,
     ResultStoreError,
@@ -291,7 +291,8 @@ def open_results(project: Path) -> Iterator[ResultStore]:
 
     Raises:
         ResultStoreError: The file is no store of ours, of a newer kedge, or cannot be opened.
+        ToolkitError: `.kedge` is a link.
     """
-    path = project / FOLDER / NAME
+    path = project_folder(project) / NAME
     with open_database(path) as database:
         yield ResultStore(database, path)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.kedge import assert_refused, kedge
 from tests.toolkit.measurements import measurement
-from toolkit.project import FOLDER
+from toolkit.project import FOLDER, conversion_cache
 from toolkit.report.record import records_of_measurement
 from toolkit.report.stored_result import describe_result
 from toolkit.results.database import NAME, ResultStoreError
@@ -143,8 +143,8 @@ def test_a_text_that_is_no_utf_8_is_one_odd_text(tmp_path: Path) -> None:
     ("harm", "said"),
     [
         (["PRAGMA user_version = -1"], "has schema -1"),
-        (["PRAGMA user_version = 0"], "already exists"),
-        (["DROP TABLE result"], "no such table"),
+        (["PRAGMA user_version = 0"], "has schema 0"),
+        (["DROP TABLE result"], "another program"),
         (["CREATE VIEW more AS SELECT 1"], "has the view more"),
         (
             ["CREATE TRIGGER t AFTER INSERT ON result BEGIN DELETE FROM result; END"],
@@ -157,6 +157,54 @@ def test_a_file_that_is_no_store_of_ours_is_named(
 ) -> None:
     two_results(tmp_path, *harm)
     assert_refused(kedge("results", "list", cwd=tmp_path), 3, f"{NAME}", said)
+
+
+OTHER_PROGRAMS = {
+    "no version": "CREATE TABLE notes (x)",
+    "version 1": "CREATE TABLE notes (x); PRAGMA user_version = 1",
+    "version 2": "CREATE TABLE notes (x); PRAGMA user_version = 2",
+    "version 9": "CREATE TABLE notes (x); PRAGMA user_version = 9",
+    "tables of these names": "CREATE TABLE result (id); CREATE TABLE run (id);"
+    "PRAGMA user_version = 1",
+    "a version alone": "PRAGMA user_version = 7",
+}
+
+
+@pytest.mark.parametrize("log", ["delete", "wal"])
+@pytest.mark.parametrize("statements", OTHER_PROGRAMS.values(), ids=OTHER_PROGRAMS)
+def test_the_database_of_another_program_is_refused_and_not_changed(
+    statements: str, log: str, tmp_path: Path
+) -> None:
+    (tmp_path / "kedge.toml").write_text("")
+    folder = tmp_path / FOLDER
+    folder.mkdir()
+    other = sqlite3.connect(folder / NAME)
+    other.execute(f"PRAGMA journal_mode = {log}")
+    other.executescript(statements)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert_refused(kedge("results", "list", cwd=tmp_path), 3, "another program", "Move it away")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    other.close()
+
+
+def test_results_with_a_write_ahead_log_are_read(tmp_path: Path) -> None:
+    two_results(tmp_path, "PRAGMA journal_mode = wal")
+    with open_results(tmp_path) as store:
+        assert len(store.list_results().lines) == 2
+
+
+def test_a_link_in_the_place_of_the_folder_makes_no_file(tmp_path: Path) -> None:
+    (tmp_path / "kedge.toml").write_text("")
+    other = tmp_path / "elsewhere"
+    other.mkdir()
+    (tmp_path / FOLDER).symlink_to(other)
+    assert_refused(kedge("results", "list", cwd=tmp_path), 3, f"{FOLDER} is a link to another")
+    assert conversion_cache(tmp_path).parent.name == "kedge"
+    assert not list(other.iterdir())
+    (tmp_path / FOLDER).unlink()
+    (tmp_path / FOLDER).mkdir()
+    (tmp_path / FOLDER / "cache").symlink_to(other)
+    assert conversion_cache(tmp_path).parent.name == "kedge"
 
 
 def _journal_that_names(other: Path) -> bytes:

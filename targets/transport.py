@@ -18,6 +18,13 @@ class UnreachableError(TargetError):
     """No connection: the host is down, the name unknown, the port closed, or the link was cut."""
 
 
+class SilentLinkError(UnreachableError):
+    """A connection that was given up, because nothing had come from the board for about a minute.
+
+    A board that restarts answers within that time, by closing the connection.
+    """
+
+
 class HostKeyError(TargetError):
     """The board's host key is not the one that was accepted: it may be another machine."""
 

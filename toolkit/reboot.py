@@ -8,6 +8,7 @@ from targets.errors import TargetError
 from targets.inventory import Target
 from targets.progress import OnProgress
 from targets.provision import open_device
+from targets.transport import SilentLinkError
 
 #: A small board with a slow card is back within this time, or it is not coming by itself.
 BACK_WITHIN_S = 90.0
@@ -23,6 +24,8 @@ def explain_loss(
 ) -> TargetError:
     """Wait for a lost board, and say why it was lost.
 
+    After a silence of a minute nobody waits any longer.
+
     Args:
         target: Board.
         boot_id: Boot id of the board when the work began.
@@ -32,6 +35,8 @@ def explain_loss(
     Returns:
         `BoardRebootedError` when it has another boot id now, else `error`.
     """
+    if isinstance(error, SilentLinkError):
+        return error
     seconds = f"{BACK_WITHIN_S:.0f} s"
     on_progress(f"{target.name} is lost: wait up to {seconds} for it to come back", 0, 0)
     end = time.monotonic() + BACK_WITHIN_S

@@ -9,7 +9,13 @@ from contextlib import suppress
 import paramiko
 
 from targets.ssh.connection import SILENCE_S, Connection
-from targets.transport import MOST_OUTPUT_BYTES, DeadlineError, UnreachableError, flood
+from targets.transport import (
+    MOST_OUTPUT_BYTES,
+    DeadlineError,
+    SilentLinkError,
+    UnreachableError,
+    flood,
+)
 
 _READ_BYTES = 1 << 15
 _STDERR_EVERY_S = 0.5
@@ -163,9 +169,13 @@ def link_lost(
 ) -> UnreachableError:
     """Return the error for an open connection that ended."""
     reason = str(error) or type(error).__name__
-    if connection.is_lost:
-        reason = f"nothing came from it for {SILENCE_S:.0f} s, not even an answer to a keepalive"
     suffix = f"; its last words: {last_words}" if last_words else ""
+    if connection.is_lost:
+        return SilentLinkError(
+            f"the connection to {name} broke: nothing came from it for {SILENCE_S:.0f} s, not even "
+            f"an answer to a keepalive{suffix}",
+            "Is the board on, and in this network? Then try again: what has arrived is kept.",
+        )
     return UnreachableError(
         f"the connection to {name} broke: {reason}{suffix}",
         "Try again: what has arrived is kept.",

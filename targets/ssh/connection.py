@@ -104,7 +104,9 @@ class Connection(paramiko.Transport):  # type: ignore[misc]  # paramiko has no t
                 self._link.received_at = now
             if now - self._link.received_at > SILENCE_S:
                 self._is_silent = True
-                self.close()
+                # A jump host on the way may have gone, too: then nobody takes the goodbye.
+                with suppress(paramiko.SSHException, OSError, EOFError):
+                    self.close()
 
     def _really_parse_kex_init(self, m: Any, ignore_first_byte: bool = False) -> dict[str, Any]:
         parsed: dict[str, Any] = super()._really_parse_kex_init(m, ignore_first_byte)

@@ -1,5 +1,7 @@
 """A board that goes away in mid-benchmark: did it start anew, or was it only the link?"""
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,10 +14,12 @@ import pytest
 from targets.device import Device
 from targets.inventory import Target
 from targets.provision import open_device
-from targets.transport import UnreachableError
+from targets.ssh import connection
+from targets.transport import SilentLinkError, UnreachableError
 from tests.faults.afterwards import assert_unharmed
 from tests.targets.loopback import cut_sessions
 from toolkit import reboot
+from toolkit.demo.keeper import descendants
 from toolkit.demo.sshd import LoopbackSshd
 from toolkit.measure.bench import BenchSettings, bench
 from toolkit.reboot import BoardRebootedError
@@ -84,3 +88,23 @@ def test_a_board_that_stays_away_is_not_waited_for_without_end(
     monkeypatch.setattr(reboot, "_RETRY_S", 0.5)
     with pytest.raises(UnreachableError):
         bench(model, target, LONG, cut_in_mid_benchmark(server, server.stop))
+
+
+def test_a_board_that_fell_silent_is_not_waited_for_twice(
+    server: LoopbackSshd, target: Target, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "SILENCE_S", 5.0)
+    monkeypatch.setattr(connection, "KEEPALIVE_S", 0.5)
+    said: list[str] = []
+
+    def listen(what: str, done: int, total: int) -> None:
+        said.append(what)
+        if what.startswith("measure"):
+            for pid in descendants(server.keeper_pid):
+                os.kill(pid, signal.SIGSTOP)
+
+    with pytest.raises(SilentLinkError, match="nothing came from it") as lost:
+        bench(model, target, LONG, listen)
+
+    assert "Is the board on" in lost.value.hint
+    assert not [what for what in said if "wait up to" in what]

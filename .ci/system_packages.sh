@@ -13,6 +13,7 @@ update-binfmts binfmt-support     the_arm64_board
 dropbear       dropbear-bin       Dropbear
 tcsh           tcsh               other_login_shells
 fish           fish               other_login_shells
+g++            g++                the_C++_lines_for_applications
 bwrap          bubblewrap         the_sandbox_of_a_conversion
 '
 PATH=$PATH:/usr/sbin:/sbin

@@ -157,7 +157,7 @@ def _variant(
 
 
 def _evidence(files: ModelFiles) -> dict[str, Any]:
-    """What the manifest says of the origin of a model; conversion.json has all of it."""
+    """Origin of a model in the words of the manifest; conversion.json has all of it."""
     conversion = files.conversion
     if conversion is None:
         return {}
@@ -186,9 +186,9 @@ def _check_settings(settings: BundleSettings, names: set[str]) -> None:
     for name, limit in settings.gates.items():
         gate = GATES.get(name)
         if gate is None:
-            known = ", ".join(GATES)
             raise BundleSettingsError(
-                f"there is no gate {name!r}; known are {known}", "Correct [gates] in the settings."
+                f"there is no gate {name!r}; known are {', '.join(GATES)}",
+                "Correct [gates] in the settings.",
             )
         if not gate.least <= limit <= gate.most:
             raise BundleSettingsError(

@@ -33,6 +33,7 @@ COMMANDS = {
     "bench": ("toolkit.cli.bench", "Measure a .tflite on a board, and check its outputs there."),
     "compare": ("toolkit.cli.compare", "Compare the latency of two models on one board."),
     "results": ("toolkit.cli.results", "List, show and export stored measurements."),
+    "bundle": ("toolkit.cli.bundle", "Build, sign, show and verify releases for boards."),
     "convert-and-push": (
         "toolkit.cli.convert_and_push",
         "Convert, push, check and measure in one command.",

@@ -193,7 +193,6 @@ def test_a_setting_about_nothing_is_refused(tmp_path: Path, text: str, words: st
     assert words in str(refusal.value)
 
 
-@pytest.mark.skipif(not GATES, reason="no gate is registered yet")
 def test_a_limit_outside_of_what_makes_sense_is_refused(tmp_path: Path) -> None:
     (tmp_path / "m.tflite").write_bytes(relu_model())
     name, gate = next(iter(GATES.items()))

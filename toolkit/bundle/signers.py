@@ -1,0 +1,116 @@
+"""Who signed a bundle, and whether enough of them are trusted; integrity is checked first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from device_agent.contract.manifest import RELEASE_NAMESPACE
+from device_agent.contract.trust_root import MOST_SIGNERS
+from toolkit.bundle.bundle_file import (
+    Bundle,
+    BundleError,
+    blob_chunks,
+    verify_bundle,
+    write_bundle,
+)
+from toolkit.bundle.signing import check_signature, find_signer, sign
+from toolkit.errors import ToolkitError
+
+
+class UntrustedError(ToolkitError):
+    """Signatures fit, but too few of them are by keys that are trusted."""
+
+    exit_code = 8
+
+
+@dataclass(frozen=True)
+class Signer:
+    """The key of a signature that fits a bundle."""
+
+    fingerprint: str
+    """Fingerprint of the key, such as `SHA256:W0N/…`."""
+    key_type: str
+    """Type of the key, such as `ED25519`."""
+    name: str = ""
+    """Principal in the file of allowed signers; empty where the key is not in it."""
+
+
+def signers_of(bundle: Bundle, signers: Path | None = None) -> tuple[Signer, ...]:
+    """Return the keys that signed a bundle.
+
+    Args:
+        bundle: Bundle.
+        signers: File of allowed signers that names them; `None` for no names.
+
+    Returns:
+        Signer of each signature, in the order of the bundle; a key may stand there twice.
+
+    Raises:
+        IntegrityError: A signature does not fit the manifest.
+        SigningError: There is no fitting ssh-keygen, or the file cannot be read.
+    """
+    text, keys = bundle.manifest_text, []
+    for signature in bundle.signatures:
+        fits = check_signature(text, signature, RELEASE_NAMESPACE)
+        name = None
+        if signers is not None:
+            name = find_signer(text, signature, RELEASE_NAMESPACE, signers)
+        keys.append(Signer(fits.fingerprint, fits.key_type, name or ""))
+    return tuple(keys)
+
+
+def require_trust(bundle: Bundle, signers: tuple[Signer, ...], threshold: int) -> None:
+    """Refuse a bundle that too few trusted keys have signed; a key counts once.
+
+    Args:
+        bundle: Bundle that was verified.
+        signers: Signers with their names, as `signers_of` gives them.
+        threshold: Number of different keys.
+
+    Raises:
+        UntrustedError: Too few of them are trusted.
+    """
+    trusted = {signer.fingerprint for signer in signers if signer.name}
+    if len(trusted) >= threshold:
+        return
+    others = sorted({signer.fingerprint for signer in signers if not signer.name})
+    by_others = f"; not trusted are {', '.join(others)}" if others else ""
+    raise UntrustedError(
+        f"{bundle.path}: {len(trusted)} trusted keys have signed it, expected {threshold}"
+        f"{by_others}",
+        "Let a trusted person sign it: kedge bundle sign BUNDLE --sign KEY",
+    )
+
+
+def add_signature(bundle: Bundle, key: Path) -> tuple[Bundle, Signer]:
+    """Sign a bundle once more, and replace its file.
+
+    Args:
+        bundle: Bundle; all of it is verified first.
+        key: Key as `toolkit.bundle.signing.sign` takes it.
+
+    Returns:
+        The bundle, and the signer. A bundle that this key has signed already stays what it was.
+
+    Raises:
+        IntegrityError: The bundle differs from what was signed; nothing was written.
+        BundleError: It has as many signatures as a bundle may have.
+        SigningError: The key cannot sign.
+    """
+    verify_bundle(bundle)
+    known = {signer.fingerprint for signer in signers_of(bundle)}
+    signature = sign(bundle.manifest_text, key, RELEASE_NAMESPACE)
+    fits = check_signature(bundle.manifest_text, signature, RELEASE_NAMESPACE)
+    signer = Signer(fits.fingerprint, fits.key_type)
+    if signer.fingerprint in known:
+        return bundle, signer
+    if len(bundle.signatures) >= MOST_SIGNERS:
+        raise BundleError(f"{bundle.path}: has {MOST_SIGNERS} signatures, which is the most")
+    signed = write_bundle(
+        bundle.path,
+        bundle.manifest_text,
+        (*bundle.signatures, signature),
+        lambda sha256: blob_chunks(bundle, sha256),
+    )
+    return signed, signer

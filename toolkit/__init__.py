@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from converters.process import convert
     from converters.request import ConversionRequest
     from targets.inventory import Target
+    from toolkit.bundle.build import BundleRequest, build_bundle
+    from toolkit.bundle.bundle_file import read_bundle, verify_bundle
     from toolkit.check import check_board
     from toolkit.deploy import Deployment, deploy, push
     from toolkit.enroll import enroll
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BenchSettings",
+    "BundleRequest",
     "CompareSettings",
     "Conversion",
     "ConversionRequest",
@@ -58,6 +61,7 @@ __all__ = [
     "Target",
     "bench",
     "bench_many",
+    "build_bundle",
     "check_board",
     "compare_models",
     "compare_results",
@@ -73,13 +77,16 @@ __all__ = [
     "plain_run",
     "plain_tuning",
     "push",
+    "read_bundle",
     "records_of_measurement",
     "run_files",
     "tune_target",
+    "verify_bundle",
 ]
 
 _HOMES = {
     "BenchSettings": "toolkit.measure.bench",
+    "BundleRequest": "toolkit.bundle.build",
     "CompareSettings": "toolkit.measure.compare",
     "Conversion": "converters.evidence.conversion",
     "ConversionRequest": "converters.request",
@@ -89,6 +96,7 @@ _HOMES = {
     "Target": "targets.inventory",
     "bench": "toolkit.measure.bench",
     "bench_many": "toolkit.measure.bench_many",
+    "build_bundle": "toolkit.bundle.build",
     "check_board": "toolkit.check",
     "compare_models": "toolkit.measure.compare",
     "compare_results": "toolkit.measure.compare",
@@ -104,9 +112,11 @@ _HOMES = {
     "plain_run": "toolkit.report.run",
     "plain_tuning": "toolkit.report.tuning",
     "push": "toolkit.deploy",
+    "read_bundle": "toolkit.bundle.bundle_file",
     "records_of_measurement": "toolkit.report.record",
     "run_files": "toolkit.measure.run",
     "tune_target": "toolkit.measure.tune",
+    "verify_bundle": "toolkit.bundle.bundle_file",
 }
 
 

@@ -120,21 +120,14 @@ def find_signer(text: bytes, signature: bytes, namespace: str, signers: Path) ->
         text: Bytes that were signed.
         signature: Signature that `check_signature` accepted.
         namespace: Purpose that the signature must state.
-        signers: File in the form of `ALLOWED SIGNERS` in ssh-keygen(1).
+        signers: File that `toolkit.bundle.signers_file.read_signers` accepts.
 
     Returns:
         First principal for which the signature is valid now; `None` where there is none.
 
     Raises:
-        SigningError: The file cannot be read, or there is no fitting ssh-keygen.
+        SigningError: There is no fitting ssh-keygen.
     """
-    try:
-        signers.read_bytes()
-    except OSError as error:
-        raise SigningError(
-            f"{signers}: cannot be read: {error.strerror}",
-            "Write a line `NAME KEY` for each signer, KEY as in the .pub file.",
-        ) from error
     file = str(signers.absolute())
     with _signature_file(signature) as path:
         arguments = ["-Y", "find-principals", "-s", path, "-f", file]

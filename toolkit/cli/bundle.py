@@ -14,7 +14,7 @@ from toolkit.report import words
 
 if TYPE_CHECKING:
     from toolkit.bundle.bundle_file import Bundle
-    from toolkit.bundle.signers import Signer
+    from toolkit.bundle.release_signers import ReleaseSigner
 
 _SIGNERS = "File of allowed signers (ssh-keygen): a line `NAME KEY` for each."
 
@@ -56,6 +56,7 @@ def command() -> None:
 @click.option("--expires", default="", metavar="DATE", help="No board activates it afterwards.")
 @click.option(
     "--created",
+    "creation",
     default="",
     metavar="TIME",
     help="Time of creation; SOURCE_DATE_EPOCH or now without it.",
@@ -64,7 +65,7 @@ def command() -> None:
     "--settings", type=file_path(), help="TOML file with hooks, gates, licences and needs."
 )
 @as_json
-def build(
+def build_command(
     files: tuple[Path, ...],
     name: str,
     out: Path,
@@ -73,7 +74,7 @@ def build(
     counter: int | None,
     security_floor: int,
     expires: str,
-    created: str,
+    creation: str,
     settings: Path | None,
     as_json: bool,
 ) -> None:
@@ -90,8 +91,8 @@ def build(
     kedge bundle build out --name cats --out cats.bundle --settings cats.toml --expires 2027-12-31
     """
     from toolkit.bundle.build import BundleRequest, build_bundle
+    from toolkit.bundle.release_signers import identify_signers
     from toolkit.bundle.settings import read_bundle_settings
-    from toolkit.bundle.signers import signers_of
     from toolkit.bundle.signing import needs_touch
 
     request = BundleRequest(
@@ -99,7 +100,7 @@ def build(
         name,
         out,
         version,
-        created,
+        creation,
         counter,
         security_floor,
         expires,
@@ -110,7 +111,7 @@ def build(
         output.note(f"touch the security key of {key} when it blinks")
     with output.progress() as on_progress:
         bundle = build_bundle(request, on_progress)
-    _show(bundle, signers_of(bundle), as_json)
+    _show(bundle, identify_signers(bundle), as_json)
     if not as_json:
         size = words.size(out.stat().st_size)
         output.note(f"{words.path(out)}: {size}")
@@ -121,7 +122,7 @@ def build(
 @click.option("--signers", type=file_path(), help=_SIGNERS)
 @click.option("--bom", type=file_path(), help="Write the bill of materials (CycloneDX) there.")
 @as_json
-def show(bundle: Path, signers: Path | None, bom: Path | None, as_json: bool) -> None:
+def show_command(bundle: Path, signers: Path | None, bom: Path | None, as_json: bool) -> None:
     """Show what a bundle holds, what it needs, and who signed it.
 
     Its structure, its manifest and its signatures are checked; `verify` compares every file, too.
@@ -131,10 +132,10 @@ def show(bundle: Path, signers: Path | None, bom: Path | None, as_json: bool) ->
     kedge bundle show cats.bundle --bom cats.cdx.json
     """
     from toolkit.bundle.bundle_file import read_bundle
-    from toolkit.bundle.signers import signers_of
+    from toolkit.bundle.release_signers import identify_signers
 
     content = read_bundle(bundle)
-    _show(content, signers_of(content, signers), as_json)
+    _show(content, identify_signers(content, signers), as_json)
     if bom is not None:
         _write_bom(content, bom)
 
@@ -150,7 +151,7 @@ def show(bundle: Path, signers: Path | None, bom: Path | None, as_json: bool) ->
     help="Number of different trusted keys that must have signed.",
 )
 @as_json
-def verify(bundle: Path, signers: Path | None, threshold: int, as_json: bool) -> None:
+def verify_command(bundle: Path, signers: Path | None, threshold: int, as_json: bool) -> None:
     """Compare every byte of a bundle with its digests and signatures (exit code 5 if one differs).
 
     With --signers also: whether enough trusted keys have signed it (exit code 8 if not).
@@ -160,13 +161,13 @@ def verify(bundle: Path, signers: Path | None, threshold: int, as_json: bool) ->
     kedge bundle verify cats.bundle --signers release_signers --threshold 2
     """
     from toolkit.bundle.bundle_file import read_bundle, verify_bundle
-    from toolkit.bundle.signers import require_trust, signers_of
+    from toolkit.bundle.release_signers import identify_signers, require_trust
 
     if signers is None and threshold > 1:
         raise click.UsageError("--threshold needs --signers: without it no key is trusted")
     content = read_bundle(bundle)
     verify_bundle(content)
-    keys = signers_of(content, signers)
+    keys = identify_signers(content, signers)
     if signers is not None:
         require_trust(content, keys, threshold)
     if as_json:
@@ -193,14 +194,14 @@ def verify(bundle: Path, signers: Path | None, threshold: int, as_json: bool) ->
     metavar="KEY",
     help="Private key, or the .pub of a key in the SSH agent.",
 )
-def sign(bundle: Path, key: Path) -> None:
+def sign_command(bundle: Path, key: Path) -> None:
     """Add a signature to a bundle, after all of it was verified.
 
     \b
     kedge bundle sign cats.bundle --sign ~/.ssh/id_ed25519
     """
     from toolkit.bundle.bundle_file import read_bundle
-    from toolkit.bundle.signers import add_signature
+    from toolkit.bundle.release_signers import add_signature
     from toolkit.bundle.signing import needs_touch
 
     if needs_touch(key):
@@ -225,7 +226,7 @@ def sign(bundle: Path, key: Path) -> None:
     show_default=True,
     help="kedge's folder on the board.",
 )
-def consumer(name: str, language: str, root: str) -> None:
+def consumer_command(name: str, language: str, root: str) -> None:
     """Print the lines by which an application opens its active release and reloads on change.
 
     \b
@@ -236,7 +237,7 @@ def consumer(name: str, language: str, root: str) -> None:
     output.say(consumer_lines(name, root, language).rstrip())
 
 
-def _show(bundle: Bundle, signers: tuple[Signer, ...], as_json: bool) -> None:
+def _show(bundle: Bundle, signers: tuple[ReleaseSigner, ...], as_json: bool) -> None:
     from toolkit.report.bundle import describe_bundle, plain_bundle
 
     if as_json:

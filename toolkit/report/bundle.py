@@ -8,7 +8,7 @@ from typing import Any
 
 from device_agent.contract.manifest import GOLDEN, Manifest, Variant
 from toolkit.bundle.bundle_file import Bundle
-from toolkit.bundle.signers import Signer
+from toolkit.bundle.release_signers import ReleaseSigner
 from toolkit.report import words
 from toolkit.report.tables import Block, Note, Table
 
@@ -16,7 +16,7 @@ from toolkit.report.tables import Block, Note, Table
 SCHEMA = 1
 
 
-def describe_bundle(bundle: Bundle, signers: Sequence[Signer]) -> list[Block]:
+def describe_bundle(bundle: Bundle, signers: Sequence[ReleaseSigner]) -> list[Block]:
     """Return a bundle as lines and tables for a person.
 
     Args:
@@ -55,7 +55,7 @@ def describe_bundle(bundle: Bundle, signers: Sequence[Signer]) -> list[Block]:
     return blocks
 
 
-def plain_bundle(bundle: Bundle, signers: Sequence[Signer]) -> dict[str, Any]:
+def plain_bundle(bundle: Bundle, signers: Sequence[ReleaseSigner]) -> dict[str, Any]:
     """Return a bundle in the form of JSON; fields are added, never changed.
 
     Args:

@@ -93,6 +93,8 @@ def test_a_signature_over_another_manifest_ends_with_code_5(tmp_path: Path) -> N
         (("build", "m.tflite", "--name", "cats", "--out", "b", "--expires", "soon"), 4, "expires"),
         (("show", "absent"), 4, "cannot be read"),
         (("verify", "m.tflite"), 5, "no bundle"),
+        (("verify", "signed", "--signers", "absent"), 3, "absent: cannot be read"),
+        (("verify", "signed", "--signers", "labels.txt"), 3, "labels.txt, line 1"),
         (("consumer", "Ca/ts"), 3, "small letters"),
     ],
 )
@@ -101,6 +103,7 @@ def test_what_cannot_be_done_is_one_sentence(
 ) -> None:
     (tmp_path / "m.tflite").write_bytes(relu_model())
     (tmp_path / "labels.txt").write_text("ant")
+    write_small(tmp_path / "signed")
     assert_refused(kedge("bundle", *arguments, cwd=tmp_path), code, words)
     assert not (tmp_path / "b").exists()
 

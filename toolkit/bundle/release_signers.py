@@ -14,6 +14,7 @@ from toolkit.bundle.bundle_file import (
     verify_bundle,
     write_bundle,
 )
+from toolkit.bundle.signers_file import read_signers
 from toolkit.bundle.signing import check_signature, find_signer, sign
 from toolkit.errors import ToolkitError
 
@@ -25,7 +26,7 @@ class UntrustedError(ToolkitError):
 
 
 @dataclass(frozen=True)
-class Signer:
+class ReleaseSigner:
     """The key of a signature that fits a bundle."""
 
     fingerprint: str
@@ -36,7 +37,7 @@ class Signer:
     """Principal in the file of allowed signers; empty where the key is not in it."""
 
 
-def signers_of(bundle: Bundle, signers: Path | None = None) -> tuple[Signer, ...]:
+def identify_signers(bundle: Bundle, signers: Path | None = None) -> tuple[ReleaseSigner, ...]:
     """Return the keys that signed a bundle.
 
     Args:
@@ -44,28 +45,31 @@ def signers_of(bundle: Bundle, signers: Path | None = None) -> tuple[Signer, ...
         signers: File of allowed signers that names them; `None` for no names.
 
     Returns:
-        Signer of each signature, in the order of the bundle; a key may stand there twice.
+        ReleaseSigner of each signature, in the order of the bundle; a key may stand there twice.
 
     Raises:
         IntegrityError: A signature does not fit the manifest.
-        SigningError: There is no fitting ssh-keygen, or the file cannot be read.
+        SignersError: The file of allowed signers is not right.
+        SigningError: There is no fitting ssh-keygen.
     """
+    if signers is not None:
+        read_signers(signers)
     text, keys = bundle.manifest_text, []
     for signature in bundle.signatures:
         fits = check_signature(text, signature, RELEASE_NAMESPACE)
         name = None
         if signers is not None:
             name = find_signer(text, signature, RELEASE_NAMESPACE, signers)
-        keys.append(Signer(fits.fingerprint, fits.key_type, name or ""))
+        keys.append(ReleaseSigner(fits.fingerprint, fits.key_type, name or ""))
     return tuple(keys)
 
 
-def require_trust(bundle: Bundle, signers: tuple[Signer, ...], threshold: int) -> None:
+def require_trust(bundle: Bundle, signers: tuple[ReleaseSigner, ...], threshold: int) -> None:
     """Refuse a bundle that too few trusted keys have signed; a key counts once.
 
     Args:
         bundle: Bundle that was verified.
-        signers: Signers with their names, as `signers_of` gives them.
+        signers: Signers with their names, as `identify_signers` gives them.
         threshold: Number of different keys.
 
     Raises:
@@ -83,7 +87,7 @@ def require_trust(bundle: Bundle, signers: tuple[Signer, ...], threshold: int) -
     )
 
 
-def add_signature(bundle: Bundle, key: Path) -> tuple[Bundle, Signer]:
+def add_signature(bundle: Bundle, key: Path) -> tuple[Bundle, ReleaseSigner]:
     """Sign a bundle once more, and replace its file.
 
     Args:
@@ -99,10 +103,10 @@ def add_signature(bundle: Bundle, key: Path) -> tuple[Bundle, Signer]:
         SigningError: The key cannot sign.
     """
     verify_bundle(bundle)
-    known = {signer.fingerprint for signer in signers_of(bundle)}
+    known = {signer.fingerprint for signer in identify_signers(bundle)}
     signature = sign(bundle.manifest_text, key, RELEASE_NAMESPACE)
     fits = check_signature(bundle.manifest_text, signature, RELEASE_NAMESPACE)
-    signer = Signer(fits.fingerprint, fits.key_type)
+    signer = ReleaseSigner(fits.fingerprint, fits.key_type)
     if signer.fingerprint in known:
         return bundle, signer
     if len(bundle.signatures) >= MOST_SIGNERS:

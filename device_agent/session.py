@@ -33,6 +33,7 @@ OPERATIONS: Dict[str, str] = {
     "stop": "jobs",
     "infer": "jobs",
     "run": "jobs",
+    "patch": "files",
     "releases": "releases",
     "missing": "releases",
     "stage": "releases",
@@ -40,6 +41,7 @@ OPERATIONS: Dict[str, str] = {
     "health": "releases",
     "confirm": "releases",
     "revert": "releases",
+    "collect": "releases",
     "release_log": "releases",
     "trust": "releases",
 }

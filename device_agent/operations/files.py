@@ -14,7 +14,10 @@ def offset(call: AgentCall) -> Answer:
     `damaged` is there, and true, where a damaged file was found and removed in this session.
     """
     sha256, store = call.args.text("sha256"), call.board.store
-    have, path = store.uploads.offset(sha256, call.args.count("size"))
+    size = call.args.count("size")
+    if store.blobs.has(sha256) and store.blobs.size(sha256) == size:
+        return Answer({"offset": size, "path": store.blobs.path(sha256)})
+    have, path = store.uploads.offset(sha256, size)
     more = {"damaged": True} if sha256 in store.scratch.damaged else {}
     return Answer(dict(more, offset=have, path=path))
 
@@ -42,6 +45,20 @@ def get(call: AgentCall) -> Answer:
 def drop(call: AgentCall) -> Answer:
     """Remove files."""
     return Answer({"dropped": call.board.store.scratch.drop(call.args.texts("sha256"))})
+
+
+def patch(call: AgentCall) -> Answer:
+    """Make a file out of a delta that has arrived, and a base that the board has.
+
+    Raises:
+        RefusalError: The delta leads to another file, or the base is not there.
+    """
+    from device_agent.store.patches import write_patched
+
+    args, store = call.args, call.board.store
+    sha256, size, base = args.digest("target"), args.count("size"), args.text("base")
+    write_patched(store, args.text("algorithm"), args.digest("delta"), base, sha256, size)
+    return Answer({"path": store.scratch.path(sha256)})
 
 
 def has_tree(call: AgentCall) -> Answer:

@@ -13,6 +13,7 @@ from device_agent.operations.call import AgentCall, Answer
 from device_agent.os_errors import named_os_errors
 from device_agent.releases.activation import activate_release, confirm_release, revert_release
 from device_agent.releases.board_state import read_app, read_releases
+from device_agent.releases.garbage import GRACE_S, collect_garbage
 from device_agent.releases.hooks import HEALTH_TIMEOUT_S, run_hook
 from device_agent.releases.recovery import recover
 from device_agent.releases.release_store import ReleaseStore
@@ -110,6 +111,14 @@ def health(call: AgentCall) -> Answer:
         raise RefusalError(HOOK_FAILED, "commands are not allowed on this board", hint)
     trials = ReleaseTrials(store, call.board.start_watcher)
     return Answer(dict(run_hook(command, HEALTH_TIMEOUT_S, trials.variables(name))._asdict()))
+
+
+def collect(call: AgentCall) -> Answer:
+    """Remove releases and files that nothing uses."""
+    pinned = call.args.texts("pinned")
+    grace_s = call.args.with_defaults({"grace_s": GRACE_S}).seconds("grace_s")
+    with _changing(call) as (store, _):
+        return Answer(dict(collect_garbage(store, pinned, grace_s)._asdict()))
 
 
 def release_log(call: AgentCall) -> Answer:

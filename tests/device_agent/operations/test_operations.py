@@ -79,6 +79,11 @@ RIGHT.update(
         "confirm": {"app": "sorter", "release": SHA256, "order": SHA256, "epoch": 1},
         "revert": {"app": "sorter", "release": SHA256, "reason": "slow", "epoch": 1},
         "release_log": {"after": 0},
+        "collect": {"epoch": 1, "pinned": []},
+        "patch": {
+            **{"target": SHA256, "size": 7, "base": "", "delta": SHA256},
+            "algorithm": "none",
+        },
         "trust": {"root": "{}", "signatures": []},
     }
 )
@@ -128,6 +133,11 @@ WRONG = {
     "app": [*TEXT, "", "../../etc", "A B", "a" * 64, "a/b"],
     "release": DIGEST,
     "after": COUNT,
+    "pinned": [None, "x", [7], {}],
+    "target": DIGEST,
+    "delta": DIGEST,
+    "base": TEXT,
+    "algorithm": TEXT,
 }
 
 

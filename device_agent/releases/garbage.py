@@ -1,0 +1,121 @@
+"""Removes releases and files that nothing uses any more, in two phases.
+
+The first call notes what is unused. A later call removes what is still unused a while after it was
+noted, so that a program that has just read `current` can open what it leads to. A file that a
+process of this user has open or mapped stays.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import os
+from typing import Dict, Iterable, NamedTuple, Set
+
+from device_agent.board import boot
+from device_agent.contract.codes import RefusalError
+from device_agent.releases.release_store import ReleaseStore
+from device_agent.store.checked_file import DamagedFileError, read_checked, write_checked
+
+#: Shortest time between noting and removing, in seconds; starting an application takes less.
+GRACE_S = 60.0
+
+
+class Collection(NamedTuple):
+    """Result of a collection."""
+
+    removed: int
+    """Number of releases and files that were removed."""
+    freed_bytes: int
+    """Size of the files that were removed."""
+    noted: int
+    """Number of releases and files that a later collection will remove."""
+
+
+def collect_garbage(store: ReleaseStore, pinned: Iterable[str], grace_s: float) -> Collection:
+    """Remove what was noted and is still unused; note what is unused now.
+
+    Args:
+        store: Releases of the board, locked and settled.
+        pinned: Digests of manifests of releases that stay in any case.
+        grace_s: Seconds for which something must have been unused.
+
+    Raises:
+        OSError: The disk refuses writing; some files may be removed.
+    """
+    path = os.path.join(store.folders.store, "unused.json")
+    noted = _read(path)
+    now, this_boot = boot.since_boot_s(), boot.boot_id()
+    kept = store.used_releases() | set(pinned)
+    opened = open_digests(store.folders.store)
+    releases = [name for name in store.releases.names() if name not in kept | opened]
+    due = {
+        name
+        for name, note in noted.items()
+        if note.get("boot") != this_boot or now - float(str(note.get("at", now))) >= grace_s
+    }
+    if grace_s <= 0:
+        due |= {*releases, *store.blobs.names()}
+    removed, freed_bytes = 0, 0
+    for name in releases:
+        if name in due:
+            store.releases.remove(name)
+            removed += 1
+    blobs = [name for name in store.blobs.names() if name not in _blobs_in_use(store) | opened]
+    for name in blobs:
+        if name in due:
+            freed_bytes += store.blobs.remove(name)
+            removed += 1
+    unused = {name for name in [*releases, *blobs] if name not in due}
+    note = {"boot": this_boot, "at": now}
+    notes = {name: noted.get(name, note) for name in sorted(unused)}
+    if notes != noted:
+        write_checked(path, {"unused": notes})
+    return Collection(removed, freed_bytes, len(notes))
+
+
+def open_digests(folder: str, processes: str = "/proc") -> Set[str]:
+    """Return the names of files and folders of releases that processes of this user hold.
+
+    Args:
+        folder: Folder `store`.
+        processes: Folder of the processes.
+    """
+    names: Set[str] = set()
+    prefix = os.path.realpath(folder) + "/"
+    for path in _paths_in_use(processes):
+        if path.startswith(prefix):
+            names.update(part for part in path[len(prefix) :].split("/") if len(part) == 64)
+    return names
+
+
+def _paths_in_use(processes: str) -> Iterable[str]:
+    for process in glob.glob(os.path.join(processes, "[0-9]*")):
+        for link in [*glob.glob(process + "/fd/*"), process + "/cwd"]:
+            with contextlib.suppress(OSError):
+                yield os.readlink(link)
+        with contextlib.suppress(OSError), open(process + "/maps", errors="replace") as file:
+            for line in file:
+                yield "/" + line.rstrip("\n").partition("/")[2]
+
+
+def _blobs_in_use(store: ReleaseStore) -> Set[str]:
+    """Return the digests of the files to which the releases on the disk lead, whole or not."""
+    used: Set[str] = set()
+    for digest in store.releases.names():
+        for place, folders, files in os.walk(store.releases.path(digest)):
+            for name in [*folders, *files]:
+                with contextlib.suppress(OSError):
+                    used.add(os.path.basename(os.readlink(os.path.join(place, name))))
+    return used
+
+
+def _read(path: str) -> Dict[str, Dict[str, object]]:
+    try:
+        plain = read_checked(path) or {}
+    except (DamagedFileError, RefusalError):
+        plain = {}
+    notes = plain.get("unused")
+    if not isinstance(notes, dict):
+        return {}
+    return {name: note for name, note in notes.items() if isinstance(note, dict)}

@@ -32,12 +32,14 @@ class Collection(NamedTuple):
     """Number of releases and files that a later collection will remove."""
 
 
-def collect_garbage(store: ReleaseStore, pinned: Iterable[str], grace_s: float) -> Collection:
+def collect_garbage(
+    store: ReleaseStore, kept_releases: Iterable[str], grace_s: float
+) -> Collection:
     """Remove what was noted and is still unused; note what is unused now.
 
     Args:
         store: Releases of the board, locked and settled.
-        pinned: Digests of manifests of releases that stay in any case.
+        kept_releases: Digests of manifests of releases that stay in any case.
         grace_s: Seconds for which something must have been unused.
 
     Raises:
@@ -46,7 +48,7 @@ def collect_garbage(store: ReleaseStore, pinned: Iterable[str], grace_s: float) 
     path = os.path.join(store.folders.store, "unused.json")
     noted = _read(path)
     now, this_boot = boot.since_boot_s(), boot.boot_id()
-    kept = store.used_releases() | set(pinned)
+    kept = store.used_releases() | set(kept_releases)
     opened = open_digests(store.folders.store)
     releases = [name for name in store.releases.names() if name not in kept | opened]
     due = {

@@ -16,12 +16,16 @@ from device_agent.releases.floors import FloorFile, Floors
 from device_agent.releases.release_folder import ReleaseFolders
 from device_agent.releases.trust_roots import TrustRoots
 from device_agent.store.checked_file import DamagedFileError
-from device_agent.store.durable import open_file
+from device_agent.store.durable import open_file, write_all
 from device_agent.store.release_log import ReleaseLog
 from device_agent.store.store import Store
 
 #: Longest wait for another process that changes the releases: an activation with its command.
 LOCK_TIMEOUT_S = 90.0
+
+#: Space that is kept for going back: some records and links, in blocks of a large file system.
+SPARE_BYTES = 128 << 10
+
 _POLL_S = 0.02
 
 
@@ -35,6 +39,7 @@ class ReleaseStore:
         self.releases = ReleaseFolders(store.folders, store.blobs)
         self.journal = ReleaseLog(store.folders.log)
         self.roots = TrustRoots(store.folders.roots, self.journal)
+        self._spare = os.path.join(store.folders.store, "spare")
         path = os.path.join(store.folders.store, "floor.json")
         self._floors = FloorFile(path, self.journal, self._running)
 
@@ -96,6 +101,29 @@ class ReleaseStore:
                 yield
             finally:
                 os.close(lock)
+
+    def reserve_space(self) -> None:
+        """Keep some space of the disk, so that a full disk never forbids the way back.
+
+        Raises:
+            RefusalError: The disk is full already.
+        """
+        with named_os_errors():
+            handle = open_file(self._spare, os.O_WRONLY | os.O_CREAT)
+            try:
+                if os.fstat(handle).st_size < SPARE_BYTES:
+                    write_all(handle, b"\1" * SPARE_BYTES)
+                    os.fsync(handle)
+            finally:
+                os.close(handle)
+
+    def release_space(self) -> bool:
+        """Give the reserved space back; return whether there was any."""
+        try:
+            os.unlink(self._spare)
+        except OSError:
+            return False
+        return True
 
     def fence(self, epoch: int) -> None:
         """Refuse a controller that another one has replaced; remember the newest one.

@@ -7,6 +7,7 @@ A trial is written before `current` is switched and removed after it is decided.
 from __future__ import annotations
 
 import contextlib
+import errno
 from typing import Any, Callable, Dict
 
 from device_agent.board import boot
@@ -47,6 +48,7 @@ class ReleaseTrials:
         """
         app = self._store.app(name)
         app.make()
+        self._store.reserve_space()
         if trial.previous and trial.previous != trial.release:
             app.remember(trial.previous)
         app.write_trial(trial)
@@ -94,6 +96,9 @@ class ReleaseTrials:
             OSError: The disk refuses writing; the next call of `settle` completes it where the log
                 has it.
         """
+        self._spare(lambda: self._keep(name, trial, counter, security_floor))
+
+    def _keep(self, name: str, trial: ReleaseTrial, counter: int, security_floor: int) -> None:
         fields = {"release_counter": counter, "security_floor": security_floor}
         self._note(CONFIRM, name, trial, fields)
         floors = self._store.floors()
@@ -115,9 +120,12 @@ class ReleaseTrials:
             RefusalError: The release before is damaged: the one on trial stays.
             OSError: The disk refuses writing; the next call of `settle` completes it.
         """
-        app = self._store.app(name)
         if trial.previous:
             self._store.releases.require_present(self._store.releases.read(trial.previous))
+        self._spare(lambda: self._go_back(name, trial, reason))
+
+    def _go_back(self, name: str, trial: ReleaseTrial, reason: str) -> None:
+        app = self._store.app(name)
         with contextlib.suppress(OSError):  # the way back is more urgent than its record
             self._note_activation(name, trial)
         app.switch(trial.previous)
@@ -157,6 +165,15 @@ class ReleaseTrials:
         else:
             self._note_activation(name, trial)
             self._start_watcher(name)
+
+    def _spare(self, act: Callable[[], None]) -> None:
+        """Do what may be repeated; where the disk is full, once more with the reserved space."""
+        try:
+            act()
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not self._store.release_space():
+                raise
+            act()
 
     def _settle_damaged(self, name: str) -> None:
         """Go back where a record says that the active release was never confirmed."""

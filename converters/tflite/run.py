@@ -175,7 +175,7 @@ def _slots(path: Path, interpreter: Any, inputs: Mapping[str, Array]) -> list[_S
         shape, samples = tuple(int(axis) for axis in detail["shape"]), inputs[name]
         if list(samples.shape[1:]) != sample_shape(shape) or samples.dtype != detail["dtype"]:
             raise ConversionError(
-                f"{path}: input {name} takes {np.dtype(detail['dtype'])} {shape} a sample, was "
+                f"{path}: input {name!r} takes {np.dtype(detail['dtype'])} {shape} a sample, was "
                 f"given {samples.dtype} {samples.shape}",
                 "Use golden inputs that were made for this file.",
             )
@@ -215,7 +215,7 @@ def _run(
                 if most_s is not None:
                     return {key: of_all[:done] for key, of_all in results.items()}
                 raise ConversionError(
-                    f"{path}: output {name} changes its shape from one sample to the next: "
+                    f"{path}: output {name!r} changes its shape from one sample to the next: "
                     f"{list(stored.shape[1:])}, then {list(values.shape)}",
                     "Use a model whose outputs have fixed shapes.",
                 )

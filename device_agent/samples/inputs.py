@@ -32,10 +32,10 @@ def feeds_of(numpy: Any, model: BoardModel, inputs: Sequence[Dict[str, Any]]) ->
     for tensor in model.inputs:
         entry = files.get(tensor.name)
         if entry is None:
-            message = "no values were sent for input {}"
+            message = "no values were sent for input {!r}"
             raise RefusalError(BAD_REQUEST, message.format(tensor.name))
         if entry["dtype"] != tensor.dtype.name:
-            message = "input {} takes {}, {} was sent"
+            message = "input {!r} takes {}, {} was sent"
             message = message.format(tensor.name, tensor.dtype.name, entry["dtype"])
             raise RefusalError(BAD_REQUEST, message)
         values = numpy.fromfile(entry["path"], tensor.dtype.newbyteorder("<"))

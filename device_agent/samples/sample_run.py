@@ -109,7 +109,7 @@ class _Pipeline:
         picture = isinstance(self._card.input(tensor.name), ImageInput)
         kind = numpy.dtype("uint8" if picture else _array_kind(tensor))
         if entry["dtype"] != kind.name:
-            message = "input {} is sent as {}, found {}"
+            message = "input {!r} is sent as {}, found {}"
             raise RefusalError(BAD_REQUEST, message.format(tensor.name, kind.name, entry["dtype"]))
         shape = entry["shape"] if picture else list(tensor.shape)
         if picture and (len(shape) != 3 or shape[2] != 3 or min(shape) < 1):
@@ -128,7 +128,7 @@ class _Pipeline:
             return values
         real = preprocess(self._numpy, values, to)
         if real.size != int(self._numpy.prod(tensor.shape)):
-            message = "input {} has the shape {}, pictures of {} were declared"
+            message = "input {!r} has the shape {}, pictures of {} were declared"
             shapes = [list(tensor.shape), [int(size) for size in real.shape]]
             raise RefusalError(BAD_REQUEST, message.format(tensor.name, *shapes))
         return real

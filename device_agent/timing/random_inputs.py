@@ -63,7 +63,7 @@ def fill_inputs(
         elif kind.kind == "f":
             values = random_values(numpy, random, tensor.shape, kind, (-1, 1))
         elif kind.kind not in "iu":
-            message = "input {} is of type {}: kedge has no values for it"
+            message = "input {!r} is of type {}: kedge has no values for it"
             raise RefusalError(MODEL_REFUSED, message.format(tensor.name, kind.name))
         elif tensor.scale:
             limits = numpy.iinfo(kind)

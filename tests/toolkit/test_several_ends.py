@@ -49,7 +49,7 @@ def test_the_report_has_each_output(converted: Ran) -> None:
     assert "kind: accuracy" in converted.out
     assert "amount: mae" in converted.out
     assert "kind: drop in points" in converted.out
-    assert "amount: worse by, %" in converted.out
+    assert "amount: loss in %" in converted.out
 
 
 @pytest.mark.usefixtures("converted")
@@ -132,7 +132,7 @@ def test_tables_have_a_line_for_each_output() -> None:
     assert rows[0] == ["kind: accuracy", "95.00 %", "94.00 %"]
     assert rows[1] == ["amount: mae", "0.5", "0.52"]
     assert rows[3][0].startswith("kind: drop in points") and rows[3][2].startswith("1.00")
-    assert rows[4][0].startswith("amount: worse by, %") and rows[4][2].startswith("4.00")
+    assert rows[4][0].startswith("amount: loss in %") and rows[4][2].startswith("4.00")
     assert plain_judgement(conversion)["outputs"]["amount"]["file"] == 0.52
 
 

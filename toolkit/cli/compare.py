@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from toolkit.cli import output
-from toolkit.cli.options import Duration, ShareRange, as_json, file_path
+from toolkit.cli.options import Duration, ShareRange, as_json, wheelhouse
 from toolkit.cli.options import target as target_option
 from toolkit.cli.results import keep
 from toolkit.report.comparison import MOST_PROCESSES, describe_comparison, plain_latency_comparison
@@ -46,7 +46,7 @@ from toolkit.report.exit_code import exit_code_of_comparison
     show_default=True,
     help="Share by which B may be slower, such as 0.05 or 5%.",
 )
-@click.option("--wheelhouse", type=file_path(), envvar="KEDGE_WHEELHOUSE", hidden=True)
+@wheelhouse
 @as_json
 def command(
     first: str,

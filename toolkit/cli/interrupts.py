@@ -10,7 +10,7 @@ from types import FrameType
 from toolkit.report.exit_code import EXIT_INTERRUPTED
 
 #: Message of a command that Ctrl-C ended.
-INTERRUPTED = "\ninterrupted; nothing half-done will be taken for whole"
+INTERRUPTED = "\ninterrupted; an unfinished file is never used as a finished one"
 
 #: Seconds after Ctrl-C in which another error counts as its effect: compiled modules that are
 #: interrupted while they are imported raise errors of their own.

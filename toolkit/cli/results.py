@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from toolkit.cli import output
 from toolkit.cli.groups import CommandGroup
@@ -20,27 +21,45 @@ if TYPE_CHECKING:
     from toolkit.results.store import ResultList, ResultStore
 
 
+_on = click.option("--on", "name", help="Show only results of this target.")
+_last = click.option(
+    "--last",
+    type=click.IntRange(1, 100_000),
+    default=20,
+    show_default=True,
+    help="Largest number of results.",
+)
+
+
 @click.group("results", cls=CommandGroup, invoke_without_command=True)
+@_on
+@_last
 @as_json
 @click.pass_context
-def command(context: click.Context, as_json: bool) -> None:
+def command(context: click.Context, name: str | None, last: int, as_json: bool) -> None:
     """List, show and export the measurements of this project (stored in .kedge/results.db).
 
     Without a command, it lists them.
 
     \b
     kedge results
-    kedge results --json
+    kedge results --on pi --last 5
     """
+    on_line = [
+        option
+        for option in ("name", "last", "as_json")
+        if context.get_parameter_source(option) is ParameterSource.COMMANDLINE
+    ]
     if context.invoked_subcommand is None:
-        context.invoke(list_results, as_json=as_json)
-    elif as_json:
-        raise click.UsageError(f"write --json behind {context.invoked_subcommand}")
+        context.invoke(list_results, name=name, last=last, as_json=as_json)
+    elif on_line:
+        option = {"name": "--on", "last": "--last", "as_json": "--json"}[on_line[0]]
+        raise click.UsageError(f"write {option} behind {context.invoked_subcommand}")
 
 
 @command.command("list")
-@click.option("--on", "name", help="Show only results of this target.")
-@click.option("--last", type=click.IntRange(1, 100_000), default=20, show_default=True)
+@_on
+@_last
 @as_json
 def list_results(name: str | None, last: int, as_json: bool) -> None:
     """List the newest results first.

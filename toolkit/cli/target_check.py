@@ -56,7 +56,7 @@ def check(name: str, wheelhouse: Path | None, as_json: bool) -> int:
 
 def _print(title: str, checked: BoardCheck) -> None:
     diagnosis = checked.diagnosis
-    output.table(title, ["", "found"], _rows(checked.probe, diagnosis))
+    output.table(title, ["", "value"], _rows(checked.probe, diagnosis))
     if diagnosis.python is not None:
         rows = [
             [f"{entry.runtime.distribution} {entry.runtime.version}", entry.refusal or "will load"]

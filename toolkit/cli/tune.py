@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from toolkit.cli import output
-from toolkit.cli.options import Duration, as_json, file_path
+from toolkit.cli.options import Duration, as_json, file_path, wheelhouse
 from toolkit.report import words
 from toolkit.report.exit_code import EXIT_NOT_TRUSTED
 from toolkit.report.tuning import describe_tuning, plain_tuning
@@ -27,7 +27,7 @@ from toolkit.report.tuning import describe_tuning, plain_tuning
     help="Time to measure each of the fastest settings.",
 )
 @click.option("--dry-run", is_flag=True, help="Only measure; do not change kedge.toml.")
-@click.option("--wheelhouse", type=file_path(), envvar="KEDGE_WHEELHOUSE", hidden=True)
+@wheelhouse
 @as_json
 def tune_command(
     name: str,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 
 _COLORS = {
-    "green": ("VALID", "EQUAL", "AGREES", "STABLE", "READY", "IMPROVED", "UNCHANGED"),
+    "green": ("VALID", "EQUAL", "AGREE", "AGREES", "STABLE", "READY", "IMPROVED", "UNCHANGED"),
     "yellow": ("UNSTABLE", "INCONCLUSIVE", "TOO SHORT", "READY WITH CAUTION", "NOT TRUSTED"),
     "red": (
         "INVALID",
+        "DIFFER",
         "DIFFERS",
         "LEAKS",
         "SLOWS",

@@ -51,7 +51,7 @@ def refuse_odd_tensors(model: ModelFile) -> None:
         for spec in specs:
             if _number_type(spec) is None:
                 raise ConversionError(
-                    f"{model.path}: {what[:-1]} {spec.name} is of type {spec.dtype}, expected "
+                    f"{model.path}: {what[:-1]} {spec.name!r} is of type {spec.dtype}, expected "
                     "numbers: kedge has no values of that type",
                     "Export the model without that part, such as a tokenizer.",
                 )
@@ -59,7 +59,7 @@ def refuse_odd_tensors(model: ModelFile) -> None:
         if any(size < 1 for size in spec.shape[1:]) or spec.shape[:1] == (0,):
             kind = "open" if -1 in spec.shape else "empty"
             raise ConversionError(
-                f"{model.path}: input {spec.name} has the {kind} shape {list(spec.shape)}, "
+                f"{model.path}: input {spec.name!r} has the {kind} shape {list(spec.shape)}, "
                 "expected fixed sizes behind the batch",
                 "Export the model with fixed sizes.",
             )

@@ -97,7 +97,7 @@ def judgement_rows(conversion: Conversion) -> list[list[str]]:
         ]
     for drop in conversion.drops:
         if drop.split == "test":
-            name = "drop in points" if drop.before is None else "worse by, %"
+            name = "drop in points" if drop.before is None else "loss in %"
             name = f"{drop.output}: {name}" if drop.output else name
             rows.append([f"{name} (paired 95 % interval)", "", drop_cell(drop)])
     return rows

@@ -34,6 +34,9 @@ _STATES = {
     ),
 }
 
+#: Verdict of a comparison to its form behind "outputs", where that is another one.
+_PLURAL = {"AGREES": "AGREE", "DIFFERS": "DIFFER"}
+
 #: A soak shorter than this share of the requested time was ended by a person.
 _WHOLE_SOAK = 0.99
 
@@ -286,15 +289,16 @@ def _energy_line(energy: Energy | None) -> str:
 
 def describe_parity(parity: Parity) -> list[str]:
     """Return how a board's outputs compare with the host's."""
+    verdict = _PLURAL.get(parity.verdict, parity.verdict)
     if not parity.samples:
-        return [f"outputs {parity.verdict}: {parity.reason}"]
+        return [f"outputs {verdict}: {parity.reason}"]
     kind = "held-out" if parity.real_inputs else "random"
     if parity.training_samples:
         held_out = parity.samples - parity.training_samples
         kind = f"real ({held_out} held-out, {parity.training_samples} training)"
     inputs = "input" if parity.samples == 1 else "inputs"
     lines = [
-        f"outputs {parity.verdict} over {parity.samples} {kind} {inputs}: {parity.reason}",
+        f"outputs {verdict} over {parity.samples} {kind} {inputs}: {parity.reason}",
         f"    largest difference {parity.largest_difference:g}, beyond 1 step "
         f"{words.percent(parity.beyond_one)}"
         + ("" if parity.numbers else f", same decision {words.percent(parity.agreement)}"),

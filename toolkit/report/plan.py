@@ -8,6 +8,9 @@ from typing import Any
 from toolkit.report import words
 from toolkit.report.tables import Block, Table
 
+#: Use of samples in a plan to its words, where these are others.
+_USES = {"judged train": "train (judged)"}
+
 
 def describe_plans(plans: Sequence[Mapping[str, Any]]) -> list[Block]:
     """Return plans of one recipe or several for a person; several have a total.
@@ -30,7 +33,8 @@ def describe_plans(plans: Sequence[Mapping[str, Any]]) -> list[Block]:
         ]
         total = f"about {_about(plan['seconds'])} and {words.size(plan['memory_bytes'])} of memory"
         blocks.append(Table(f"{plan['recipe']}: {total}", ["step", "values", "about"], rows))
-        blocks.append(", ".join(f"{use} {count}" for use, count in plan["samples"].items()))
+        uses = ", ".join(f"{_USES.get(use, use)} {count}" for use, count in plan["samples"].items())
+        blocks.append(f"samples: {uses}")
     done = [plan for plan in plans if not plan["refused"]]
     if len(done) > 1:
         startup = max(plan["startup_seconds"] for plan in done)

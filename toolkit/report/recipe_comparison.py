@@ -19,7 +19,7 @@ _ACCURACY_HEADS = (
     "recall",
     "F1",
 )
-_METRIC_HEADS = ("recipe", "train", "validation", "test (95 %)", "worse by, % (95 %)")
+_METRIC_HEADS = ("recipe", "train", "validation", "test (95 %)", "loss in % (95 %)")
 _OUTPUT_HEADS = ("recipe", "output", "metric", "train", "validation", "test (95 %)", "drop, %")
 _COST_HEADS = (
     "recipe",

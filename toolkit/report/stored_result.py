@@ -57,7 +57,7 @@ def describe_result(result: StoredResult) -> list[Block]:
     return [
         *blocks,
         "",
-        Table(title, ["", "found"], _identity_rows(result)),
+        Table(title, ["", "value"], _identity_rows(result)),
         *describe_rows("computed again from the samples", (row,)),
         *describe_details(row, result.document.get("model_bytes")),
     ]

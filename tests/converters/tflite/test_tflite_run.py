@@ -124,7 +124,7 @@ def test_an_output_that_changes_its_shape_is_named(tmp_path: Path) -> None:
     path = tmp_path / "model.tflite"
     path.write_bytes(repeat_model())
     inputs = {"x": np.ones((3, 2), np.float32), "times": np.array([[2], [2], [3]], np.int32)[:, 0]}
-    with pytest.raises(ConversionError, match=r"output y changes its shape.*\[4\], then \[6\]"):
+    with pytest.raises(ConversionError, match=r"output 'y' changes its shape.*\[4\], then \[6\]"):
         run_model(path, inputs)
     assert run_model(path, inputs, most_s=60)["y"].shape == (2, 4)
 

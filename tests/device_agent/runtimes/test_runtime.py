@@ -204,7 +204,7 @@ def test_what_is_no_model_is_refused(client: AgentClient, content: bytes) -> Non
 @pytest.mark.parametrize(
     ("inputs", "said"),
     [
-        ([], "values were sent for \\[\\]|no values were sent for input x"),
+        ([], "values were sent for \\[\\]|no values were sent for input 'x'"),
         ([("y", "int8", 4)], "the model has the inputs \\['x'\\], values were sent for \\['y'\\]"),
         ([("x", "int8", 4), ("z", "int8", 4)], "values were sent for \\['x', 'z'\\]"),
         ([("x", "float32", 16)], "takes int8, float32 was sent"),
@@ -233,7 +233,7 @@ def test_inputs_of_different_counts_are_refused(client: AgentClient) -> None:
 def test_a_missing_input_of_two_is_named(client: AgentClient) -> None:
     refused = refusal(infer, client, add_model(), tensor(client, "a", bytes(4)))
 
-    assert "no values were sent for input b" in str(refused)
+    assert "no values were sent for input 'b'" in str(refused)
 
 
 def make_runtime(root: Path, interpreter: str, numpy: str = "__version__ = '1'") -> dict[str, Any]:

@@ -62,7 +62,7 @@ def test_an_import_that_is_interrupted_leaves_no_traceback(
 
     assert ran.returncode == 130, ran.stderr
     assert "Traceback" not in ran.stderr
-    assert ran.stderr.strip() == "interrupted; nothing half-done will be taken for whole"
+    assert ran.stderr.strip() == "interrupted; an unfinished file is never used as a finished one"
 
 
 def test_an_error_of_an_import_alone_is_a_bug(tmp_path: Path) -> None:

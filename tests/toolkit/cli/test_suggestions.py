@@ -81,3 +81,23 @@ def test_a_whole_number_where_a_share_is_meant_is_refused_with_the_right_spellin
         ran = kedge(*commands[option], option, number, cwd=tmp_path)
         assert ran.code == 2
         assert f"write {number}%" in ran.err
+
+
+def test_help_is_also_a_command(tmp_path: Path) -> None:
+    for words in (
+        ["help", "target", "add"],
+        ["target", "help", "add"],
+        ["target", "add", "--help"],
+    ):
+        ran = kedge(*words, cwd=tmp_path)
+        assert ran.code == 0
+        assert "Usage: kedge target add" in ran.out
+    assert "convert-and-push" in kedge("help", cwd=tmp_path).out
+
+
+def test_results_take_the_options_of_their_list(tmp_path: Path) -> None:
+    (tmp_path / "kedge.toml").write_text('[targets.here]\naddress = "local"\n')
+    assert kedge("results", "--on", "here", "--last", "2", "--json", cwd=tmp_path).code == 0
+    ran = kedge("results", "--last", "2", "show", "1", cwd=tmp_path)
+    assert ran.code == 2
+    assert "write --last behind show" in ran.err

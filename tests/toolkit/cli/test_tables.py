@@ -66,7 +66,7 @@ def test_texts_stand_left_and_figures_right() -> None:
     [
         ("VALID with 1 thread", "green"),
         ("READY WITH CAUTION", "yellow"),
-        ("outputs DIFFERS over 64 random inputs", "red"),
+        ("outputs DIFFER over 64 random inputs", "red"),
         ("NOT READY", "red"),
         ("    INCONCLUSIVE: B / A = 1.01", "yellow"),
     ],

@@ -1,16 +1,18 @@
 """How many fresh processes a setting is measured in."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
+from device_agent.contract.facts import Facts
 from targets.device import Device
 from targets.jobs import BoardRun, ProcessSettings
 from targets.staged_file import StagedFile
 from tests.toolkit.measurements import FACTS, board_run
 from toolkit.judge.row import Row
-from toolkit.judge.verdict import UNSTABLE, VALID
+from toolkit.judge.verdict import INVALID, UNSTABLE, VALID
 from toolkit.measure.quality import QUALITIES
 from toolkit.measure.rows import measure_row, one_process
 
@@ -20,9 +22,8 @@ QUIET = (100, 101, 99, 100, 102, 100)
 class ScriptedBoard:
     """A board whose processes take what is written down, in hundredths of a millisecond."""
 
-    facts = FACTS
-
-    def __init__(self, medians: Sequence[int]) -> None:
+    def __init__(self, medians: Sequence[int], facts: Facts = FACTS) -> None:
+        self.facts = facts
         self._medians = iter(medians)
         self.jobs = self
 
@@ -56,6 +57,15 @@ def test_a_board_of_two_speeds_stays_unstable() -> None:
 
     assert (len(row.runs), row.verdict.kind) == (12, UNSTABLE)
     assert "fresh processes differ by 58%" in row.verdict.reasons[0]
+
+
+def test_an_emulated_board_is_measured_once() -> None:
+    emulated = replace(FACTS, emulated=True)
+    board = cast(Device, ScriptedBoard((78, 125, 80, 124, 126, 79), emulated))
+    staged, one = StagedFile("a" * 64, 1, "/x", 1), one_process(1, 1.0)
+    row = measure_row(board, staged, one, 6, 2, lambda *_: None)
+
+    assert (len(row.runs), row.verdict.kind) == (6, INVALID)
 
 
 def test_a_quick_look_is_not_repeated() -> None:

@@ -40,7 +40,7 @@ def conversion(
 def test_a_regression_shows_its_metric_and_by_how_much_it_grew() -> None:
     rows = judgement_rows(conversion(None, FIGURES, GREW))
     assert rows[0] == ["mae", "0.5", "0.52"]
-    assert rows[2][0].startswith("worse by, %")
+    assert rows[2][0].startswith("loss in %")
     assert rows[2][2] == "4.00 (+1.00 to +7.00)"
 
 

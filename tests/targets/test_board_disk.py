@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,18 @@ def test_a_read_only_root(here: Target) -> None:
             pytest.fail("it opened")
         assert "kedge.toml" in refused.value.hint
         assert list(root.iterdir()) == []
+
+
+def test_a_disk_that_became_read_only_gets_no_byte(here: Target, tmp_path: Path) -> None:
+    root = Path(here.root)
+    sent: list[int] = []
+    with small_disk(root, "size=64m"):
+        with open_device(here) as device:
+            device.push(write(tmp_path, 1000, "small"))
+        subprocess.run(["mount", "-o", "remount,ro", root], check=True)
+        with open_device(here) as device, pytest.raises(BoardDiskError, match="read-only"):
+            device.push(write(tmp_path, 6_000_000), lambda _, done, __: sent.append(done))
+    assert not any(sent)
 
 
 def test_a_disk_that_is_full_for_the_agent(here: Target) -> None:

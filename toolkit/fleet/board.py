@@ -75,6 +75,11 @@ class FleetBoard:
         return steps.get(self.state, "")
 
     @property
+    def is_at_risk(self) -> bool:
+        """Whether the release was or may be active, and nobody knows yet whether it works."""
+        return self.is_exposed or (self.attempts > 0 and self.state not in FINAL)
+
+    @property
     def is_final(self) -> bool:
         """Whether nothing more is done with the board, but for the check after a soak."""
         return self.state in FINAL and not self.is_uncertain

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 #: Largest body of a row, in bytes of JSON; longer texts in it are cut.
@@ -13,6 +14,9 @@ MOST_BODY_BYTES = 1 << 16
 
 #: Characters of a text where a body is too large.
 _CUT_CHARACTERS = 500
+
+#: Deepest nesting of a body that is not plain JSON.
+_MOST_DEPTH = 16
 
 #: Problems that are listed before the search ends.
 MOST_PROBLEMS = 20
@@ -49,7 +53,11 @@ def encode_body(body: Mapping[str, Any]) -> str:
     A body that is too large keeps its structure, with texts cut short; where that is not enough,
     evidence is replaced by its digest.
     """
-    text = _encode(body)
+    try:
+        text = _encode(body)
+    except (TypeError, ValueError, RecursionError):
+        body = {key: _plain(value) for key, value in body.items()}
+        text = _encode(body)
     if len(text) > MOST_BODY_BYTES:
         text = _encode({key: _shorten(value) for key, value in body.items()})
     if len(text) > MOST_BODY_BYTES:
@@ -105,6 +113,19 @@ def find_breaks(rows: Iterator[RawRow], head: tuple[int, bytes]) -> Iterator[str
 
 def _encode(body: Mapping[str, Any]) -> str:
     return json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _plain(value: Any, depth: int = 0) -> Any:
+    """Return a value as JSON has it; what JSON has not becomes a text."""
+    if isinstance(value, Mapping) and depth < _MOST_DEPTH:
+        return {str(key): _plain(entry, depth + 1) for key, entry in value.items()}
+    if isinstance(value, list | tuple) and depth < _MOST_DEPTH:
+        return [_plain(entry, depth + 1) for entry in value]
+    if isinstance(value, float) and not isfinite(value):
+        return str(value)
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    return str(value)[:_CUT_CHARACTERS]
 
 
 def _shorten(value: Any) -> Any:

@@ -9,7 +9,7 @@ from itertools import islice
 from device_agent.contract.signed_text import time_text
 from toolkit.fleet.acts import ACTIVATE, CHECK, PROBE, STAGE
 from toolkit.fleet.ready import Room, Windows
-from toolkit.fleet.tally import URGENT, FleetTally
+from toolkit.fleet.tally import AGAIN, URGENT, FleetTally
 from toolkit.fleet.windows import next_opening
 
 RUN, WAIT, PAUSE, STOP, DONE = "run", "wait", "pause", "stop", "done"
@@ -79,14 +79,14 @@ def stop_reasons(tally: FleetTally, wishes: Wishes) -> tuple[str, ...]:
         reasons.append(wishes.reason or "the operator stopped it")
     for wave in tally.waves:
         if wave.failures >= wave.budget:
-            boards = "board" if wave.failures == 1 else "boards"
             reasons.append(
-                f"wave {wave.number}: {wave.failures} of {wave.size} {boards} failed, and the "
-                f"failure budget of the wave is {wave.budget}"
+                f"wave {wave.number}: {wave.failures} of {wave.size} failed, and the failure "
+                f"budget of the wave is {wave.budget}"
             )
     same = tally.fingerprints[tally.commonest]
     if same >= tally.policy.same_fingerprint:
-        reasons.append(f"{same} boards failed for the same cause: {tally.commonest}")
+        boards = "1 board" if same == 1 else f"{same} boards"
+        reasons.append(f"{boards} failed for one cause: {tally.commonest}")
     return tuple(reasons)
 
 
@@ -102,11 +102,10 @@ def pause_reasons(tally: FleetTally, wishes: Wishes) -> tuple[str, ...]:
         reasons.append(f"a gate is inconclusive on {names}")
     for wave in tally.waves:
         if wave.unreachable >= wave.unreachable_budget:
-            boards = "board" if wave.unreachable == 1 else "boards"
             reasons.append(
-                f"wave {wave.number}: {wave.unreachable} of {wave.size} {boards} did not answer "
-                f"within {tally.policy.unreachable_deadline_s:g} s, and the budget of the wave "
-                f"for unreachable boards is {wave.unreachable_budget}"
+                f"wave {wave.number}: {wave.unreachable} of {wave.size} did not answer within "
+                f"{tally.policy.unreachable_deadline_s:g} s, and the budget of the wave for "
+                f"unreachable boards is {wave.unreachable_budget}"
             )
     return tuple(reasons)
 
@@ -128,7 +127,7 @@ class _Openings:
 
     def times(self) -> list[float]:
         """Return when closed windows open for which boards wait."""
-        queues = (self._tally.queues[PROBE], self._tally.queues[ACTIVATE])
+        queues = [self._tally.queues[name] for name in (PROBE, AGAIN, ACTIVATE)]
         waiting = {windows for queue in queues for windows in queue.windows()}
         return [self._times[windows] for windows in waiting if not self.is_open(windows)]
 
@@ -155,8 +154,9 @@ def _planned_steps(
         yield board.name, PROBE
     if queues[PROBE].has_open(is_open) or running[PROBE]:
         return
-    for board in queues[ACTIVATE].choose(room, wave.room, is_open):
-        yield board.name, ACTIVATE
+    for queue, most in ((AGAIN, len(queues[AGAIN])), (ACTIVATE, wave.room)):
+        for board in queues[queue].choose(room, most, is_open):
+            yield board.name, ACTIVATE
 
 
 def _wait_reasons(tally: FleetTally, opening: float | None, now: float) -> tuple[str, ...]:

@@ -112,7 +112,7 @@ def load_tally(journal: Journal, rollout: int, policy: Policy, now: float) -> Fl
 def _recover(board: FleetBoard, policy: Policy, now: float) -> None:
     """Let a board be observed of which nobody knows what its last step did."""
     step, board.running = board.running, ""
-    if board.state == TRIAL or step in _EXPOSING:
+    if board.deadline or board.state == TRIAL or step in _EXPOSING:
         board.is_exposed = board.is_uncertain = board.is_orphan = True
         board.deadline = now + policy.trial_deadline_s + ACTIVATION_S
     elif board.state == UNREACHABLE:

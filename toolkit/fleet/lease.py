@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from toolkit.fleet.journal_file import JournalError, LeaseError
@@ -42,14 +42,15 @@ def hold_lease(journal: Path, who: str) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            holder = os.pread(handle, _MOST_BYTES, 0).decode("utf-8", "replace")
+            holder = os.pread(handle, _MOST_BYTES, 0).decode("utf-8", "replace").strip()
             clean = "".join(char if char.isprintable() else "?" for char in holder)
             raise LeaseError(
                 f"another controller runs already: {clean or 'unknown'}",
                 "Wait until it is done; kedge fleet status shows how far it is.",
             ) from error
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{who}, process {os.getpid()}".encode()[:_MOST_BYTES], 0)
+        with suppress(OSError):  # a full disk: the lock holds all the same
+            text = f"{who}, process {os.getpid()}".encode("utf-8", "replace")[:_MOST_BYTES]
+            os.pwrite(handle, text.ljust(_MOST_BYTES), 0)
         yield
     finally:
         os.close(handle)

@@ -32,6 +32,9 @@ _MOST_BYTES = 1 << 20
 #: Longest time of a policy: 30 days, in seconds.
 _MOST_S = 30 * 86400.0
 
+#: Gates that are demanded by `true`, which is their limit 1.
+_SWITCHES = frozenset({"health", "parity"})
+
 
 class PolicyError(ToolkitError):
     """A policy is not what it must be: no rollout begins by it."""
@@ -270,7 +273,7 @@ def _read_gates(table: _Table) -> dict[str, float]:
     limits = {}
     for name, gate in GATES.items():
         value = table.take(name, DEFAULT_GATES.get(name, False))
-        if value is True and gate.least == 1:
+        if value is True and name in _SWITCHES:
             value = 1
         if value is False:
             continue

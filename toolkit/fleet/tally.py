@@ -34,6 +34,9 @@ SILENT = "silent after the activation"
 _QUEUES = (STAGE, PROBE, ACTIVATE, CHECK)
 URGENT = "urgent"
 
+#: Queue of boards that are activated again; they are at risk already, so they need no more room.
+AGAIN = "activate again"
+
 _RETRY, _DEADLINE, _GIVE_UP, _SOAK = "retry", "deadline", "give up", "soak"
 
 
@@ -66,7 +69,7 @@ class FleetTally:
         self.waves = [WaveTally(number, soak) for number, soak in enumerate(soaks_s, 1)]
         self.current = 0
         """Index of the first wave that is not over; the number of waves where all are."""
-        self.queues = {name: ReadyBoards() for name in (*_QUEUES, URGENT)}
+        self.queues = {name: ReadyBoards() for name in (*_QUEUES, AGAIN, URGENT)}
         self.running = Occupation()
         self.exposed = 0
         """Number of boards on which the release may be active without being confirmed."""
@@ -102,6 +105,8 @@ class FleetTally:
 
     def next_time(self) -> float | None:
         """Return when something happens by itself next, seconds since 1970; `None` for never."""
+        while self._timers and self._is_overtaken(*self._timers[0]):
+            heapq.heappop(self._timers)
         return self._timers[0][0] if self._timers else None
 
     def begin(self, target: str, step: str, now: float) -> FleetBoard:
@@ -160,10 +165,10 @@ class FleetTally:
         are given up, and a wave that is over gives way to the next.
         """
         changes: list[StateChange] = []
-        while self._timers and self._timers[0][0] <= now:
-            at, _, kind, name = heapq.heappop(self._timers)
+        while (self.next_time() or now + 1) <= now:
+            _, _, kind, name = heapq.heappop(self._timers)
             if kind != _SOAK:
-                changes += self._expire(self.boards[name], kind, at, now)
+                changes += self._expire(self.boards[name], kind, now)
         while not self.is_stopping and self._go_on(now, changes):
             pass
         return changes
@@ -199,27 +204,32 @@ class FleetTally:
         for name in self._members[index]:
             self._enqueue(self.boards[name])
 
-    def _expire(self, board: FleetBoard, kind: str, at: float, now: float) -> list[StateChange]:
-        """Do what a timer says, unless it was overtaken."""
+    def _is_overtaken(self, at: float, _: int, kind: str, name: str) -> bool:
+        """Return whether a timer has nothing to say any more."""
+        if kind == _SOAK:
+            return False
+        board = self.boards[name]
         if kind == _RETRY:
-            if board.retry_at == at and not board.running:
-                board.retry_at = 0.0
-                self._enqueue(board)
+            return board.retry_at != at
+        if kind == _DEADLINE:
+            return not board.is_exposed or board.deadline != at
+        if board.silent_since + self.policy.unreachable_deadline_s != at or board.is_exposed:
+            return True
+        return board.is_final and (board.state != CONFIRMED or board.is_checked)
+
+    def _expire(self, board: FleetBoard, kind: str, now: float) -> list[StateChange]:
+        """Do what a timer says."""
+        if kind == _RETRY:
+            board.retry_at = 0.0
+            self._enqueue(board)
             return []
         before = board.state
         if kind == _DEADLINE:
-            if not board.is_exposed or board.deadline != at:
-                return []
             after, reason, cause = FAILED, "it did not answer until the end of its trial", SILENT
+        elif board.state == CONFIRMED or board.is_at_risk:
+            after, reason, cause = FAILED, board.reason, SILENT
         else:
-            is_due = board.silent_since + self.policy.unreachable_deadline_s <= now
-            if not board.silent_since or not is_due or board.is_exposed:
-                return []
-            if board.is_final and (board.state != CONFIRMED or board.is_checked):
-                return []
             after, reason, cause = UNREACHABLE, board.reason, ""
-            if board.state == CONFIRMED:
-                after, cause = FAILED, SILENT
         self._dequeue(board)
         self._count(board, -1)
         board.state, board.since, board.reason, board.fingerprint = after, now, reason, cause
@@ -258,7 +268,8 @@ class FleetTally:
             return
         if step == CHECK and (board.is_checked or not self.waves[board.wave - 1].is_checking):
             return
-        self.queues[step if step in _QUEUES else URGENT].add(board)
+        queue = step if step in _QUEUES else URGENT
+        self.queues[AGAIN if step == ACTIVATE and board.is_at_risk else queue].add(board)
 
     def _dequeue(self, board: FleetBoard) -> None:
         for queue in self.queues.values():

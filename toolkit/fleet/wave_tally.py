@@ -26,8 +26,9 @@ class WaveTally:
     """Number of boards by state."""
     final: int = 0
     """Number of boards that are done with."""
-    exposed: int = 0
-    """Number of boards on which the release may be active without being confirmed."""
+    at_risk: int = 0
+    """Number of boards on which the release was or may be active, and nobody knows yet whether it
+    works."""
     checked: int = 0
     """Number of confirmed boards that were checked after the soak."""
     last_confirmed: float = 0.0
@@ -49,9 +50,9 @@ class WaveTally:
     def room(self) -> int:
         """Number of boards on which the release may be activated now.
 
-        Failed boards and boards on trial together never exceed the budget.
+        Failed boards and boards at risk together never exceed the budget.
         """
-        return self.budget - self.failures - self.exposed
+        return self.budget - self.failures - self.at_risk
 
     @property
     def is_done(self) -> bool:
@@ -72,7 +73,7 @@ class WaveTally:
         """
         self.states[board.state] += number
         self.final += number * board.is_final
-        self.exposed += number * board.is_exposed
+        self.at_risk += number * board.is_at_risk
         self.checked += number * (board.is_checked and board.state == CONFIRMED)
 
     def resize(self, size: int, policy: Policy) -> None:

@@ -87,7 +87,7 @@ def test_a_release_that_a_gate_refuses_is_activated_nowhere(tmp_path: Path, faul
     decision = fleet_rollout.run()
 
     assert decision.kind == STOP
-    assert "same cause: gate" in decision.reasons[0]
+    assert "failed for one cause: gate" in decision.reasons[0]
     assert not any(board.activations for board in fleet_rollout.boards.boards.values())
 
 
@@ -125,7 +125,7 @@ def test_three_boards_with_one_cause_stop_at_once(tmp_path: Path) -> None:
     decision = fleet_rollout.run()
 
     assert decision.kind == STOP
-    assert "failed for the same cause: gate health" in "".join(decision.reasons)
+    assert "failed for one cause: gate health" in "".join(decision.reasons)
     assert fleet_rollout.states()[TRIAL] == 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -69,12 +69,18 @@ class BundleRequest:
     """Keys that sign, as `toolkit.bundle.signing.sign` takes them."""
 
 
-def build_bundle(request: BundleRequest, on_progress: OnProgress = no_progress) -> Bundle:
+def build_bundle(
+    request: BundleRequest,
+    on_progress: OnProgress = no_progress,
+    sign_text: Callable[[bytes, Path, str], bytes] = sign,
+) -> Bundle:
     """Build a bundle. Equal files, times and keys give equal bytes on one computer.
 
     Args:
         request: Content and names.
         on_progress: Called as the work goes on.
+        sign_text: Signs bytes with a key for a purpose, as `toolkit.bundle.signing.sign` does; it
+            may ask a person for a passphrase.
 
     Raises:
         BundleError: A file is absent, has a name that no release may have, or there is no model.
@@ -111,7 +117,39 @@ def build_bundle(request: BundleRequest, on_progress: OnProgress = no_progress) 
     )
     bom = bill_of_materials(manifest, by_name, extras)
     own = [file for files in collected for file in (*files.board, *files.host)]
-    return _write(request, manifest, [*own, *extras, release_file("bom.json", BOM, bom)])
+    files = [*own, *extras, release_file("bom.json", BOM, bom)]
+    _refuse_own_input(request.out, files)
+    # Of equal files the first says the role: that of a model counts.
+    blobs = {file.sha256: Blob(file.size, file.role) for file in reversed(files)}
+    text = _encode(replace(manifest, blobs=blobs))
+    signatures = tuple(sign_text(text, key, RELEASE_NAMESPACE) for key in request.keys)
+    sources = {file.sha256: file.source for file in files}
+
+    def chunks_of(sha256: str) -> Iterator[bytes]:
+        source = sources[sha256]
+        return iter([source]) if isinstance(source, bytes) else file_chunks(source)
+
+    return write_bundle(request.out, text, signatures, chunks_of)
+
+
+def _encode(manifest: Manifest) -> bytes:
+    text = encode_manifest(manifest)
+    try:
+        parse_manifest(text)
+    except RecordError as error:
+        raise BundleError(
+            f"the release cannot be built: {error}", "Correct the name or the value."
+        ) from error
+    return text
+
+
+def _refuse_own_input(out: Path, files: Sequence[ReleaseFile]) -> None:
+    for file in files:
+        if isinstance(file.source, Path) and out.resolve() == file.source.resolve():
+            raise BundleError(
+                f"{out}: is a file of the release, and the bundle would replace it",
+                "Name another file with --out.",
+            )
 
 
 def _read_files(paths: Sequence[Path]) -> tuple[list[ModelFile], list[ReleaseFile]]:
@@ -217,23 +255,3 @@ def _time_of(text: str, name: str) -> str:
     except RecordError as error:
         raise BundleError(str(error), "Write a day such as 2026-11-30, or a time.") from error
     return full
-
-
-def _write(request: BundleRequest, manifest: Manifest, files: Sequence[ReleaseFile]) -> Bundle:
-    # Of equal files the first says the role: that of a model counts.
-    blobs = {file.sha256: Blob(file.size, file.role) for file in reversed(files)}
-    text = encode_manifest(replace(manifest, blobs=blobs))
-    try:
-        parse_manifest(text)
-    except RecordError as error:
-        raise BundleError(
-            f"the release cannot be built: {error}", "Correct the name or the value."
-        ) from error
-    signatures = tuple(sign(text, key, RELEASE_NAMESPACE) for key in request.keys)
-    sources = {file.sha256: file.source for file in files}
-
-    def chunks_of(sha256: str) -> Iterator[bytes]:
-        source = sources[sha256]
-        return iter([source]) if isinstance(source, bytes) else file_chunks(source)
-
-    return write_bundle(request.out, text, signatures, chunks_of)

@@ -317,7 +317,7 @@ def _same_chunks(chunks: Iterator[bytes], sha256: str, size: int) -> Iterator[by
 @contextmanager
 def _whole_file(path: Path) -> Iterator[BinaryIO]:
     """Write a file that is whole or absent, also after a power cut."""
-    part = path.with_name(f".{path.name}.part")
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     with durable.translate_errors(path):
         try:
             with part.open("wb") as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,12 +88,15 @@ def require_trust(bundle: Bundle, signers: tuple[ReleaseSigner, ...], threshold:
     )
 
 
-def add_signature(bundle: Bundle, key: Path) -> tuple[Bundle, ReleaseSigner]:
+def add_signature(
+    bundle: Bundle, key: Path, sign_text: Callable[[bytes, Path, str], bytes] = sign
+) -> tuple[Bundle, ReleaseSigner]:
     """Sign a bundle once more, and replace its file.
 
     Args:
         bundle: Bundle; all of it is verified first.
         key: Key as `toolkit.bundle.signing.sign` takes it.
+        sign_text: Signs bytes with a key for a purpose; it may ask a person for a passphrase.
 
     Returns:
         The bundle, and the signer. A bundle that this key has signed already stays what it was.
@@ -104,7 +108,7 @@ def add_signature(bundle: Bundle, key: Path) -> tuple[Bundle, ReleaseSigner]:
     """
     verify_bundle(bundle)
     known = {signer.fingerprint for signer in identify_signers(bundle)}
-    signature = sign(bundle.manifest_text, key, RELEASE_NAMESPACE)
+    signature = sign_text(bundle.manifest_text, key, RELEASE_NAMESPACE)
     fits = check_signature(bundle.manifest_text, signature, RELEASE_NAMESPACE)
     signer = ReleaseSigner(fits.fingerprint, fits.key_type)
     if signer.fingerprint in known:

@@ -26,7 +26,9 @@ MOST_SIGNATURE_BYTES = 16 << 10
 _SIGN_TIMEOUT_S = 300.0
 _CHECK_TIMEOUT_S = 30.0
 
-_NEEDS = "Signatures need ssh-keygen of OpenSSH 8.1 or newer."
+#: Source: release notes of OpenSSH 8.1 (`sign`, `verify`) and 8.2 (`find-principals`).
+_NEEDS = "Signatures need ssh-keygen of OpenSSH 8.2 or newer on this computer."
+_TOO_OLD = (b"option -- Y", b"option: -Y", b"Unsupported operation for -Y")
 _GOOD = re.compile(r'Good "[^"]*" signature (?:for .* )?with (\S+) key (SHA256:\S+)\s*\Z')
 _BEGIN = b"-----BEGIN SSH SIGNATURE-----"
 
@@ -172,8 +174,8 @@ def _run(arguments: list[str], text: bytes, timeout_s: float) -> subprocess.Comp
         ) from error
     except OSError as error:
         raise SigningError(f"{program} cannot be started: {error.strerror}", _NEEDS) from error
-    if b"option -- Y" in result.stderr or b"option: -Y" in result.stderr:
-        raise SigningError(f"{program} is too old for signatures: it knows no option -Y", _NEEDS)
+    if any(words in result.stderr for words in _TOO_OLD):
+        raise SigningError(f"{program} is too old: it knows no -Y {arguments[1]}", _NEEDS)
     return result
 
 

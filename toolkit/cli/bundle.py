@@ -93,7 +93,6 @@ def build_command(
     from toolkit.bundle.build import BundleRequest, build_bundle
     from toolkit.bundle.release_signers import identify_signers
     from toolkit.bundle.settings import read_bundle_settings
-    from toolkit.bundle.signing import needs_touch
 
     request = BundleRequest(
         files,
@@ -107,10 +106,8 @@ def build_command(
         read_bundle_settings(settings),
         keys,
     )
-    for key in filter(needs_touch, keys):
-        output.note(f"touch the security key of {key} when it blinks")
     with output.progress() as on_progress:
-        bundle = build_bundle(request, on_progress)
+        bundle = build_bundle(request, on_progress, _sign)
     _show(bundle, identify_signers(bundle), as_json)
     if not as_json:
         size = words.size(out.stat().st_size)
@@ -202,12 +199,9 @@ def sign_command(bundle: Path, key: Path) -> None:
     """
     from toolkit.bundle.bundle_file import read_bundle
     from toolkit.bundle.release_signers import add_signature
-    from toolkit.bundle.signing import needs_touch
 
-    if needs_touch(key):
-        output.note(f"touch the security key of {key} when it blinks")
     content = read_bundle(bundle)
-    signed, signer = add_signature(content, key)
+    signed, signer = add_signature(content, key, _sign)
     if signed is content:
         output.say(f"{words.path(bundle)}: {signer.fingerprint} has signed it already")
     else:
@@ -235,6 +229,16 @@ def consumer_command(name: str, language: str, root: str) -> None:
     from toolkit.bundle.consumer import consumer_lines
 
     output.say(consumer_lines(name, root, language).rstrip())
+
+
+def _sign(text: bytes, key: Path, namespace: str) -> bytes:
+    """Sign where ssh-keygen can ask for a passphrase, and a person sees what to touch."""
+    from toolkit.bundle.signing import needs_touch, sign
+
+    with output.pause_progress():
+        if needs_touch(key):
+            output.note(f"touch the security key of {key} when it blinks")
+        return sign(text, key, namespace)
 
 
 def _show(bundle: Bundle, signers: tuple[ReleaseSigner, ...], as_json: bool) -> None:

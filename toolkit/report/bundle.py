@@ -15,6 +15,9 @@ from toolkit.report.tables import Block, Note, Table
 #: Version of the JSON.
 SCHEMA = 1
 
+#: Characters of a version that a line has room for.
+_SHOWN_VERSION = 60
+
 
 def describe_bundle(bundle: Bundle, signers: Sequence[ReleaseSigner]) -> list[Block]:
     """Return a bundle as lines and tables for a person.
@@ -25,8 +28,9 @@ def describe_bundle(bundle: Bundle, signers: Sequence[ReleaseSigner]) -> list[Bl
     """
     manifest = bundle.manifest
     size = sum(blob.size for blob in manifest.blobs.values())
+    version = manifest.version[:_SHOWN_VERSION]
     blocks: list[Block] = [
-        f"{manifest.app} {manifest.version}, release {manifest.counter} of {manifest.created}",
+        f"{manifest.app} {version}, release {manifest.counter} of {manifest.created}",
         f"digest {bundle.digest}",
         f"{len(manifest.blobs)} files, {words.size(size)}",
     ]

@@ -223,6 +223,7 @@ def test_what_cannot_be_released_is_refused_and_leaves_nothing(tmp_path: Path) -
             BundleError,
             "two different files",
         ),
+        (replace(base, out=good), BundleError, "would replace it"),
         (replace(base, app="Cats!"), BundleError, "small letters"),
         (replace(base, counter=0), BundleError, "counter"),
         (replace(base, counter=5, security_floor=6), BundleError, "security_floor"),

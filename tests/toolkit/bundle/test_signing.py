@@ -114,11 +114,15 @@ def test_an_ssh_keygen_that_is_old_or_absent_is_named(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SigningError, match="no ssh-keygen") as refusal:
         sign(b"text", key, NAMESPACE)
-    assert "8.1" in refusal.value.hint
+    assert "8.2" in refusal.value.hint
 
     fake_ssh_keygen(tmp_path, "echo 'ssh-keygen: unknown option -- Y' >&2; exit 1")
-    with pytest.raises(SigningError, match="too old"):
+    with pytest.raises(SigningError, match="too old: it knows no -Y check-novalidate"):
         check_signature(b"text", b"signature", NAMESPACE)
+    unsupported = "echo 'Unsupported operation for -Y: \"find-principals\"' >&2; exit 255"
+    fake_ssh_keygen(tmp_path, unsupported)
+    with pytest.raises(SigningError, match="too old: it knows no -Y find-principals"):
+        find_signer(b"text", b"signature", NAMESPACE, tmp_path / "signers")
 
 
 def test_the_name_of_a_signer_comes_from_a_file_of_allowed_signers(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -89,32 +89,11 @@ def build_bundle(
         IntegrityError: Evidence is about another model, or a file changed meanwhile.
         SigningError: A key cannot sign; no file was written.
     """
-    created = _creation_time(request.created)
     models, extras = _read_files(request.files)
     collected = [collect_model(model, models, on_progress) for model in models]
     names = name_variants(models)
-    _check_settings(request.settings, set(names.values()))
     by_name = {name: collected[position] for position, name in names.items()}
-    manifest = Manifest(
-        app=request.app,
-        version=request.version or created,
-        counter=int(parse_time(created, "created")) if request.counter is None else request.counter,
-        created=created,
-        blobs={},
-        variants=[
-            _variant(name, files, extras, request.settings.variants.get(name, VariantSettings()))
-            for name, files in by_name.items()
-        ],
-        security_floor=request.security_floor,
-        expires=request.expires and _time_of(request.expires, "expires"),
-        hooks=request.settings.hooks,
-        gates=dict(request.settings.gates),
-        provenance={
-            "kedge": version("kedge"),
-            "licences": dict(request.settings.licences),
-            "variants": {name: _evidence(files) for name, files in by_name.items()},
-        },
-    )
+    manifest = _manifest_of(request, by_name, extras)
     bom = bill_of_materials(manifest, by_name, extras)
     own = [file for files in collected for file in (*files.board, *files.host)]
     files = [*own, *extras, release_file("bom.json", BOM, bom)]
@@ -130,6 +109,35 @@ def build_bundle(
         return iter([source]) if isinstance(source, bytes) else file_chunks(source)
 
     return write_bundle(request.out, text, signatures, chunks_of)
+
+
+def _manifest_of(
+    request: BundleRequest, models: Mapping[str, ModelFiles], extras: Sequence[ReleaseFile]
+) -> Manifest:
+    """Return the manifest without its blobs."""
+    settings, created = request.settings, _creation_time(request.created)
+    _check_settings(settings, set(models))
+    seconds = int(parse_time(created, "created"))
+    return Manifest(
+        app=request.app,
+        version=request.version or created,
+        counter=seconds if request.counter is None else request.counter,
+        created=created,
+        blobs={},
+        variants=[
+            _variant(name, files, extras, settings.variants.get(name, VariantSettings()))
+            for name, files in models.items()
+        ],
+        security_floor=request.security_floor,
+        expires=request.expires and _time_of(request.expires, "expires"),
+        hooks=settings.hooks,
+        gates=dict(settings.gates),
+        provenance={
+            "kedge": version("kedge"),
+            "licences": dict(settings.licences),
+            "variants": {name: _evidence(files) for name, files in models.items()},
+        },
+    )
 
 
 def _encode(manifest: Manifest) -> bytes:

@@ -28,6 +28,8 @@ from device_agent.contract.tensors import unique_names
 EDGETPU_OP = "edgetpu-custom-op"
 
 _IDENTIFIER = b"TFL3"
+#: Version of the .tflite format that the runtimes load, and no other.
+_SCHEMA_VERSION = 3
 #: The metadata entry in which the converter records the runtime that the ops need.
 _MIN_RUNTIME = "min_runtime_version"
 #: The smallest file: root offset and identifier.
@@ -57,8 +59,6 @@ class TFLiteFile(ModelFile):
 
     description: str
     """Text that its maker wrote in it."""
-    schema_version: int
-    """Version of the .tflite format; 3 everywhere today."""
     subgraphs: int
     """Number of subgraphs."""
     signatures: tuple[str, ...]
@@ -138,6 +138,7 @@ class _Parser:
 
     def model_file(self) -> TFLiteFile:
         model = schema.Model.GetRootAs(self.content, 0)
+        self._check_version(model.Version())
         buffers = self._buffers(model)
         codes = self._operator_codes(model)
         graphs = [model.Subgraphs(i) for i in self._span(model.SubgraphsLength(), "subgraphs")]
@@ -158,7 +159,6 @@ class _Parser:
             size_bytes=len(self.content),
             sha256=hashlib.sha256(self.content).hexdigest(),
             description=self._text(model.Description()),
-            schema_version=model.Version(),
             operators=operators,
             tensors=tuple(tensor for of_graph in tensors for tensor in of_graph),
             inputs=self._specs(graphs[0].Inputs, graphs[0].InputsLength(), tensors[0]),
@@ -193,6 +193,16 @@ class _Parser:
             return ""
         self._span(len(raw), "texts")
         return raw.decode("utf-8", "replace")
+
+    def _check_version(self, version: int) -> None:
+        if 0 < version < _SCHEMA_VERSION:
+            raise ConversionError(
+                f"{self.path}: is a .tflite of schema version {version}, expected "
+                f"{_SCHEMA_VERSION}: no runtime loads another one",
+                "Convert the model again with a converter of today.",
+            )
+        if version != _SCHEMA_VERSION:
+            raise ValueError(f"its schema version is {version}")
 
     def _buffers(self, model: Any) -> list[bytes | int]:
         """Bytes of each buffer, or, where they follow the FlatBuffer, their number."""

@@ -100,7 +100,7 @@ def _own_runtime(runtime: str, facts: Facts, model_format: str) -> RuntimeChoice
             raise NoRuntimeError(
                 f"the board's own {distribution_of(runtime)} needs numpy 1, its Python has "
                 + (f"numpy {numpy}" if numpy else "no numpy"),
-                "On the board: python3 -m pip install 'numpy<2'",
+                f"On the board: {facts.python_executable or 'python3'} -m pip install 'numpy<2'",
             )
         return choice
     raise NoRuntimeError(

@@ -50,7 +50,7 @@ def model(
     taken: tuple[int, ...] = (1, 8, 6, 3), given: tuple[int, ...] = (1, 3), dtype: str = "int8"
 ) -> TFLiteFile:
     return TFLiteFile(
-        path=Path("model.tflite"), size_bytes=1, sha256="", description="", schema_version=3,
+        path=Path("model.tflite"), size_bytes=1, sha256="", description="",
         operators=(), tensors=(), subgraphs=1, recorded_min_runtime=None, edgetpu=False,
         reset="keep", signatures=(), metadata=(),
         inputs=(TensorSpec("image:0", taken, dtype, 0.5, 0),),

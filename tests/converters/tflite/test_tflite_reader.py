@@ -164,6 +164,7 @@ def test_weights_outside_of_the_flatbuffer_must_be_in_the_file(
         (lambda m: setattr(m.subgraphs[0].tensors[0], "buffer", 5), "points beyond its end"),
         (lambda m: setattr(m.subgraphs[0].tensors[0], "shape", [-7]), "the shape [-7]"),
         (lambda m: setattr(m, "subgraphs", []), "it has no subgraph"),
+        (lambda m: setattr(m, "version", 2), "of schema version 2, expected 3"),
     ],
 )
 def test_a_number_that_points_nowhere_is_refused(

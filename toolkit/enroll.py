@@ -1,4 +1,4 @@
-"""Adds a board to a project, after a person accepted its host keys and a login worked."""
+"""Adds boards to a project: one after a login, or a list of them with keys that are known."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from toolkit.errors import ToolkitError
 from toolkit.project import open_or_create_inventory
 
 if TYPE_CHECKING:
+    from targets.imports.target_list import NewTargets
     from targets.ssh.route import SshServer
 
 Accepts = Callable[[str, str, str], bool]
@@ -85,6 +86,44 @@ def enroll(
     inventory.add(target)
     lets_load = "noexec" not in board.mount_options
     return Enrollment(target, inventory.path, board.root, board.free_bytes, lets_load, profile)
+
+
+def enroll_list(
+    path: Path,
+    known_hosts: Path | None = None,
+    board: str | None = None,
+    dry_run: bool = False,
+    start: Path | None = None,
+) -> NewTargets:
+    """Add the boards of a list to the project's inventory; no board is connected to.
+
+    Args:
+        path: List as CSV, or an Ansible inventory.
+        known_hosts: File of known host keys; `None` for those that ssh reads.
+        board: Kind of board of all that the list names no kind for.
+        dry_run: Whether nothing is to be written.
+        start: Folder of the project; the current one if not given.
+
+    Raises:
+        TargetListError: The list cannot be read, or boards in it are not right; nothing was
+            written.
+        InventoryError: `kedge.toml` is not right, or cannot be written.
+    """
+    from targets.imports.formats import read_list
+    from targets.imports.row import TargetListError
+    from targets.imports.target_list import make_targets
+    from targets.ssh.config import usual_known_hosts
+    from targets.ssh.known_hosts import KnownHostIndex
+
+    if known_hosts is not None and not known_hosts.is_file():
+        raise TargetListError(f"{known_hosts}: no such file", "Check the path of --known-hosts.")
+    rows = read_list(path)
+    inventory = open_or_create_inventory(start)
+    keys = KnownHostIndex(usual_known_hosts() if known_hosts is None else (known_hosts,))
+    new = make_targets(path, rows, keys, inventory.targets, board)
+    if new.added and not dry_run:
+        inventory.add_all(new.added)
+    return new
 
 
 def _with_jump_host_keys(target: Target, accepts: Accepts) -> Target:

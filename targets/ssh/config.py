@@ -119,6 +119,11 @@ def read_settings(
 _HINT = "Correct it (ssh -G HOST checks it), or set KEDGE_SSH_CONFIG=none to ignore it."
 
 
+def usual_known_hosts() -> tuple[Path, ...]:
+    """Return the files of host keys that ssh reads where its configuration names no file."""
+    return tuple(expand_home(Path(name)) for name in (*_KNOWN_HOSTS, *_SYSTEM_KNOWN_HOSTS))
+
+
 def _own_paths() -> list[Path]:
     name = os.environ.get(PATH_VARIABLE)
     if name:

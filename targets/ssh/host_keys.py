@@ -35,8 +35,9 @@ def known_keys(server: SshServer) -> tuple[HostKey, ...]:
     if server.is_board:
         return ()
     keys = keys_of_host(server.known_hosts_name, server.known_hosts)
-    revoked = {key.fingerprint for key in keys if key.is_revoked}
-    return tuple(HostKey(k.kind, k.fingerprint) for k in keys if k.fingerprint not in revoked)
+    without = {key.fingerprint for key in keys if key.is_revoked}
+    plain = [key for key in keys if not key.is_authority and key.fingerprint not in without]
+    return tuple(HostKey(key.kind, key.fingerprint) for key in plain)
 
 
 def algorithms_for(keys: tuple[HostKey, ...]) -> tuple[str, ...]:

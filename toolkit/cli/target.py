@@ -13,6 +13,7 @@ from toolkit.cli.groups import CommandGroup
 from toolkit.cli.options import as_json, file_path, read_label
 from toolkit.cli.target_check import check
 from toolkit.cli.target_edit import rename, set_values
+from toolkit.cli.target_import import import_targets
 from toolkit.cli.target_trust import trust
 from toolkit.cli.tune import tune_command
 from toolkit.report import words
@@ -35,6 +36,7 @@ command.add_command(check)
 command.add_command(tune_command)
 command.add_command(rename)
 command.add_command(set_values)
+command.add_command(import_targets)
 command.add_command(trust)
 
 

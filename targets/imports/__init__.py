@@ -1,0 +1,1 @@
+"""Lists of boards that others keep, read into targets."""

@@ -32,6 +32,7 @@ from toolkit.fleet.states import (
     SKIPPED,
     STAGED,
     TRIAL,
+    may_follow,
 )
 
 #: Seconds before a board that did not answer is tried again: the first time, and at most.
@@ -43,6 +44,7 @@ MOST_ATTEMPTS = 3
 
 #: Causes of boards that an observation finds.
 TRIAL_GONE = "the trial ended unconfirmed"
+CONTRADICTION = "the board contradicts itself"
 NEVER_ARRIVES = "no activation arrives"
 
 _NEXT = {STAGE: STAGED, PROBE: PROBED, ACTIVATE: TRIAL, CONFIRM: CONFIRMED, REVERT: REVERTED}
@@ -57,6 +59,15 @@ def settle(board: FleetBoard, outcome: ActOutcome, policy: Policy, now: float) -
         policy: Policy of the rollout.
         now: Seconds since 1970.
     """
+    before = board.state
+    _settle(board, outcome, policy, now)
+    if not may_follow(before, board.state):
+        board.reason = f"the board was {before}, and says after {outcome.step}: {board.state}"
+        board.fingerprint = CONTRADICTION
+        _end(board, FAILED)
+
+
+def _settle(board: FleetBoard, outcome: ActOutcome, policy: Policy, now: float) -> None:
     if board.state in FINAL and not board.is_uncertain and outcome.step != CHECK:
         if board.state == FAILED and outcome.state == REVERTED:
             board.state = REVERTED
@@ -112,7 +123,10 @@ def _end(board: FleetBoard, state: str) -> None:
 
 
 def _end_trial(board: FleetBoard, outcome: ActOutcome) -> None:
-    if outcome.state and outcome.state != TRIAL:
+    if outcome.state in (PENDING, STAGED, PROBED):
+        board.reason, board.fingerprint = "its trial is over, and nobody confirmed it", TRIAL_GONE
+        _end(board, REVERTED)
+    elif outcome.state and outcome.state != TRIAL:
         board.reason = outcome.reason or board.reason
         board.fingerprint = outcome.fingerprint or board.fingerprint
         _end(board, outcome.state)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.toolkit.fleet.fleets import SimulatedRollout, names
+from tests.toolkit.fleet.fleets import START, SimulatedRollout, members_of, names
 from tests.toolkit.fleet.simulated_boards import (
     AWAY,
     BRICK,
@@ -25,11 +25,13 @@ from tests.toolkit.fleet.simulated_boards import (
     SLOW,
     WRONG,
 )
-from toolkit.fleet.acts import Act
+from toolkit.fleet.acts import RESULTS, Act, ActOutcome
 from toolkit.fleet.decide import DONE, PAUSE, STOP
+from toolkit.fleet.engine import drive_rollout
 from toolkit.fleet.journal import open_journal
 from toolkit.fleet.policy import DEFAULT_GATES, Allowance, Concurrency, Policy, WaveSize
-from toolkit.fleet.states import CONFIRMED, FAILED, FAILURES, PENDING, REVERTED, TRIAL
+from toolkit.fleet.states import CONFIRMED, FAILED, FAILURES, PENDING, REVERTED, STATES, TRIAL
+from toolkit.fleet.waves import plan_waves
 
 #: Failures without the commonest cause, so that budgets decide.
 WAVES = (WaveSize(count=4, soak_s=30), WaveSize(fraction=0.4), WaveSize(fraction=1.0))
@@ -292,3 +294,49 @@ def run_until_killed(fleet_rollout: SimulatedRollout, kill: int) -> None:
         fleet_rollout.boards.forget()
     finally:
         fleet_rollout.boards.collect = collect  # type: ignore[method-assign]
+
+
+class LyingBoards:
+    """Boards that answer anything at all, in any state."""
+
+    def __init__(self, seed: int) -> None:
+        self.now = 0.0
+        self._random = random.Random(seed)
+        self._acts: list[Act] = []
+
+    def start(self, act: Act) -> None:
+        self._acts.append(act)
+
+    def collect(self, timeout_s: float) -> list[ActOutcome]:
+        self.now += timeout_s
+        choose = self._random.choice
+        outcomes = [
+            ActOutcome(
+                act.target,
+                act.step,
+                choice := choose(RESULTS),
+                fingerprint=choose(("", "a", "b", act.target)),
+                reason=choice,
+                state=choose(("", "", "", *STATES)),
+                trial_s=choose((None, 0.0, 5.0, -7.0, 1e9)),
+            )
+            for act in self._acts
+        ]
+        self._acts.clear()
+        return outcomes
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 1 << 30), policy=policies)
+def test_boards_that_lie_end_the_rollout_and_not_the_controller(seed: int, policy: Policy) -> None:
+    with tempfile.TemporaryDirectory() as folder, open_journal(Path(folder) / "a.db") as journal:
+        journal.take_lease("Ada")
+        waves = plan_waves(members_of(names(12)), policy, "salt")
+        number = journal.begin_rollout(START, waves)
+        boards = LyingBoards(seed)
+        decision = drive_rollout(
+            journal, number, policy, boards, lambda: boards.now, lambda _: None
+        )
+
+        assert decision.kind in (DONE, PAUSE, STOP)
+        assert journal.verify_chain() == ()

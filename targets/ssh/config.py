@@ -238,7 +238,7 @@ class _Reader:
         if key == "host":
             return source.counts and matches_list(self.host, words)
         if key == "match":
-            return self._fits(words, where, source.counts)
+            return source.counts and self._fits(words, where)
         if key == "include":
             if source.depth >= _MOST_DEPTH:
                 raise SshConfigError(f"{where}: files include each other without end", _HINT)
@@ -272,12 +272,9 @@ class _Reader:
         elif key != "connecttimeout" or words[0].lower() != "none":  # `none` sets nothing
             self.values.setdefault(key, words[0])
 
-    def _fits(self, words: list[str], where: str, fits: bool) -> bool:
-        """Tell whether a Match block counts; one that is passed over does not.
-
-        Any `final` lets the files be read twice, also in a block that does not count.
-        """
-        rest = list(words)
+    def _fits(self, words: list[str], where: str) -> bool:
+        """Tell whether a Match block counts; one that is passed over does not."""
+        rest, fits = list(words), True
         while rest:
             criterion, equals, patterns = rest.pop(0).partition("=")
             name = criterion.lower().removeprefix("!")

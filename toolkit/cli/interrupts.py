@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 from toolkit.report.exit_code import EXIT_INTERRUPTED
@@ -27,6 +29,29 @@ def exit_at_once() -> None:
 def raise_from_now() -> None:
     """Let Ctrl-C raise `KeyboardInterrupt` from now on."""
     _handle(_raise)
+
+
+@contextmanager
+def count_from_now() -> Iterator[Callable[[], int]]:
+    """Count the first Ctrl-C while the block runs, and let the second one raise.
+
+    Returns:
+        Function that returns how often Ctrl-C was pressed.
+    """
+    count = 0
+
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal count
+        count += 1
+        if count > 1:
+            _raise(number, frame)
+        os.write(2, b"\npauses as soon as no board is on trial; Ctrl-C again ends at once\n")
+
+    _handle(note)
+    try:
+        yield lambda: count
+    finally:
+        raise_from_now()
 
 
 def is_effect_of_interrupt() -> bool:

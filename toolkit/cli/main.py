@@ -32,6 +32,10 @@ COMMANDS = {
     "run": ("toolkit.cli.run", "Run a model on a board with pictures or arrays."),
     "bench": ("toolkit.cli.bench", "Measure a .tflite on a board, and check its outputs there."),
     "compare": ("toolkit.cli.compare", "Compare the latency of two models on one board."),
+    "fleet": (
+        "toolkit.cli.fleet",
+        "Bring a release to many boards in waves, watch it, take it back.",
+    ),
     "results": ("toolkit.cli.results", "List, show and export stored measurements."),
     "bundle": ("toolkit.cli.bundle", "Build, sign, show and verify releases for boards."),
     "convert-and-push": (

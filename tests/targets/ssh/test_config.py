@@ -52,13 +52,8 @@ CONFIGS = [
     "Port ssh\n",
     "Include / ~nobody-here/x ~/.ssh/more\n",
     "Host p[i]4\n  Port 1\nHost pi4,other\n  Port 2\nHost other pi4 !pi4\n  Port 3\n",
-    "Host other\n  Include ends\nMatch host 10.0.0.4\n  Port 33\nHost pi4\n  HostName 10.0.0.4\n",
-    "Include ends\nMatch host 10.0.0.4\n  Port 34\nHost pi4\n  HostName 10.0.0.4\n",
-    "Host pi4\n  Include ends\nMatch final\n  User later\n",
-    "Match final\n  Include ends\nMatch host 10.0.0.4\n  Port 35\nHost pi4\n  HostName 10.0.0.4\n",
     "# of Windows\r\nHost pi4\r\n  Port 32\r\n",
 ]
-INCLUDED_FINAL = "Match final\n  User included\nMatch !final host pi4\n  Port 36\n"
 INCLUDED = "User included\n\nHost elsewhere\n  Port 9999\nHost pi4\n  HostName 10.0.0.7\n"
 
 
@@ -75,7 +70,7 @@ def what_ssh_says(home: Path, arguments: Sequence[str]) -> dict[str, list[str]]:
     except SshdUnavailableError as error:
         pytest.skip(str(error))
     text = (home / ".ssh/config").read_text()
-    for name in ("more", "ends", "none-of-these*"):
+    for name in ("more", "none-of-these*"):
         text = text.replace(f" {name}", f' "{home}/.ssh/{name}"')
     (home / "for_ssh").write_text(text)
     (home / "for_ssh").chmod(0o600)
@@ -98,8 +93,6 @@ def test_settings_are_those_of_ssh(home: Path, text: str, user: str | None) -> N
     write_config(home, text)
     (home / ".ssh/more").write_text(INCLUDED)
     (home / ".ssh/more").chmod(0o600)
-    (home / ".ssh/ends").write_text(INCLUDED_FINAL)
-    (home / ".ssh/ends").chmod(0o600)
     told = what_ssh_says(home, [*(["-l", user] if user else []), "pi4"])
     found = read_settings("pi4", user)
 

@@ -1,0 +1,302 @@
+"""The steps of a rollout on one board. Each may be repeated: the board does it once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from device_agent.contract.manifest import Manifest, Variant
+from device_agent.contract.release_state import AppState, BoardReleases
+from targets.agent_client import AgentError
+from targets.device import Device
+from toolkit.bundle.bundle_file import Bundle
+from toolkit.bundle.delta_cache import DeltaCache
+from toolkit.bundle.order_file import SignedOrder
+from toolkit.fleet.acts import (
+    ACTIVATE,
+    CHECK,
+    CONFIRM,
+    HEALTH,
+    INCONCLUSIVE,
+    OBSERVE,
+    PROBE,
+    REFUSED,
+    REVERT,
+    STAGE,
+    SUCCEEDED,
+    UNFIT,
+    Act,
+    ActOutcome,
+)
+from toolkit.fleet.admittance import choose_for, enrolment_refusals
+from toolkit.fleet.policy import PROBE_GATES, Policy
+from toolkit.fleet.release_archive import ReleaseArchive
+from toolkit.fleet.shadow import GoldenVectors, ShadowModel, measure_in_shadow, shadow_model
+from toolkit.fleet.states import CONFIRMED, FAILED, REVERTED, TRIAL, board_state
+from toolkit.fleet.transfer import ReleaseFiles, base_model, model_digest
+from toolkit.judge.gates import (
+    FAIL,
+    PASS,
+    Evidence,
+    GateResult,
+    HealthAnswer,
+    judge_gates,
+    overall,
+    strictest_limits,
+)
+
+_RESULTS = {PASS: SUCCEEDED, FAIL: REFUSED}
+
+
+@dataclass(frozen=True)
+class RolloutWork:
+    """All that the steps of one rollout share."""
+
+    bundle: Bundle
+    order: SignedOrder
+    policy: Policy
+    epoch: int
+    """Epoch of the controller."""
+    store: ReleaseArchive
+    deltas: DeltaCache
+    wheelhouse: Path | None = None
+    """Folder of wheels, where there is no network."""
+    vectors: GoldenVectors = field(default_factory=GoldenVectors)
+
+    @property
+    def manifest(self) -> Manifest:
+        """Manifest of the release."""
+        return self.bundle.manifest
+
+    @property
+    def limits(self) -> Mapping[str, float]:
+        """Limit by name of a gate: the stricter one of policy and release."""
+        return strictest_limits(self.policy.gates, self.manifest.gates)
+
+
+def do_step(device: Device, act: Act, work: RolloutWork, reason: str = "") -> ActOutcome:
+    """Do one step on a connected board.
+
+    Args:
+        device: Board.
+        act: Step.
+        work: Rollout.
+        reason: Reason of a revert, in words.
+
+    Raises:
+        TargetError: The board cannot be reached any more, or refuses.
+        IntegrityError: Something is damaged, here or on the board.
+        ConversionError: The board's runtime cannot load the model.
+    """
+    if act.step == REVERT:
+        return _revert(device, act, work, reason)
+    return _STEPS[act.step](device, act, work)
+
+
+def _stage(device: Device, act: Act, work: RolloutWork) -> ActOutcome:
+    state = device.releases.state()
+    reasons = enrolment_refusals(state, work.order.order.fleet, work.policy)
+    if reasons:
+        return ActOutcome(act.target, act.step, UNFIT, reason="; ".join(reasons))
+    known = _finished_state(state, work)
+    if known is not None:
+        return replace(known, target=act.target, step=act.step)
+    choice = choose_for(work.manifest, device, None)
+    if choice.variant is None:
+        return ActOutcome(act.target, act.step, UNFIT, reason=choice.reason)
+    files = ReleaseFiles(work.store, work.deltas, work.bundle, choice.variant)
+    app = _app(state, work)
+    base = base_model(work.store, app.current, app.variant) if app is not None else None
+    missing = device.releases.missing(files.sizes)
+    sending = files.send(device, missing, base)
+    device.releases.stage(
+        work.bundle.manifest_text, work.bundle.signatures, choice.variant.name, work.epoch
+    )
+    evidence = {
+        "variant": choice.variant.name,
+        "files": len(missing),
+        "bytes": sending.full_bytes,
+        "sent_bytes": sending.sent_bytes,
+    }
+    return ActOutcome(act.target, act.step, SUCCEEDED, evidence=evidence)
+
+
+def _finished_state(state: BoardReleases, work: RolloutWork) -> ActOutcome | None:
+    """Return the outcome where the board needs nothing to be staged; else `None`."""
+    app = _app(state, work)
+    if app is None:
+        return None
+    order = work.order
+    known = board_state(app, True, work.bundle.digest, order.digest, order.order.counter)
+    if known in (TRIAL, CONFIRMED):
+        trial_s = app.trial.remaining_s if app.trial is not None else None
+        return ActOutcome("", "", SUCCEEDED, state=known, trial_s=trial_s)
+    if app.trial is None and app.current == work.bundle.digest:
+        evidence = {"note": "the board ran this release already"}
+        return ActOutcome("", "", SUCCEEDED, state=CONFIRMED, evidence=evidence)
+    return None
+
+
+def _probe(device: Device, act: Act, work: RolloutWork) -> ActOutcome:
+    limits = {name: limit for name, limit in work.limits.items() if name in PROBE_GATES}
+    if not limits:
+        return ActOutcome(act.target, act.step, SUCCEEDED)
+    variant = _variant(device, work)
+    new = shadow_model(work.store.unpack(work.bundle, variant) / variant.model)
+    app = _app(device.releases.state(), work)
+    active, exempt = _active_model(app, variant, work)
+    evidence = measure_in_shadow(device, new, active, limits, work.vectors, work.wheelhouse)
+    if evidence.highest_celsius is None and "temperature" in limits:
+        exempt["temperature"] = "the board reports no temperature"
+    results = judge_gates(replace(evidence, exempt=exempt), limits)
+    return _gate_outcome(act, results, evidence)
+
+
+def _active_model(
+    app: AppState | None, variant: Variant, work: RolloutWork
+) -> tuple[ShadowModel | None, dict[str, str]]:
+    """Return the model that the board runs, and why no latency ratio applies."""
+    if app is None or not app.current:
+        return None, {"latency_ratio": "the board had no release before"}
+    path = base_model(work.store, app.current, app.variant)
+    if path is None:  # nobody knows how fast it was: the gate stays inconclusive
+        return None, {}
+    active = shadow_model(path)
+    if active.contents.sha256 == model_digest(variant):
+        return None, {"latency_ratio": "the model is the one of the active release"}
+    if active.contents.format != variant.format:
+        return None, {"latency_ratio": "the active release has another format of model file"}
+    return active, {}
+
+
+def _activate(device: Device, act: Act, work: RolloutWork) -> ActOutcome:
+    app = device.releases.activate(
+        work.order.text,
+        work.order.signatures,
+        work.epoch,
+        int(work.policy.trial_deadline_s),
+        device.target.hooks,
+    )
+    order = work.order
+    state = board_state(app, True, work.bundle.digest, order.digest, order.order.counter)
+    trial_s = app.trial.remaining_s if app.trial is not None else None
+    if state in (TRIAL, CONFIRMED):
+        return ActOutcome(act.target, act.step, SUCCEEDED, state=state, trial_s=trial_s)
+    return _gone_back(act, app)
+
+
+def _health(device: Device, act: Act, work: RolloutWork) -> ActOutcome:
+    outcome = _observe(device, act, work)
+    if outcome.state != TRIAL:
+        return outcome
+    return _judge_health(device, act, work)
+
+
+def _check(device: Device, act: Act, work: RolloutWork) -> ActOutcome:
+    app = _app(device.releases.state(), work)
+    if app is None or app.current != work.bundle.digest:
+        active = app.current[:12] if app is not None and app.current else "none"
+        reason = f"the active release is {active} now"
+        cause = f"{CHECK}: other release"
+        return ActOutcome(act.target, act.step, REFUSED, cause, reason, state=FAILED)
+    return _judge_health(device, act, work)
+
+
+def _judge_health(device: Device, act: Act, work: RolloutWork) -> ActOutcome:
+    limits = {name: limit for name, limit in work.limits.items() if name == "health"}
+    exempt, evidence = {}, Evidence()
+    if not work.manifest.hooks.health:
+        exempt["health"] = "the release has no health command"
+    elif not device.target.hooks:
+        exempt["health"] = "kedge.toml does not allow commands of releases on this target"
+    elif limits:
+        run = device.releases.health(work.manifest.app)
+        evidence = Evidence(health=HealthAnswer(run.exit_code, run.output, run.duration_ms))
+    return _gate_outcome(act, judge_gates(replace(evidence, exempt=exempt), limits), evidence)
+
+
+def _confirm(device: Device, act: Act, work: RolloutWork) -> ActOutcome:
+    release, order = work.bundle.digest, work.order.digest
+    try:
+        device.releases.confirm(work.manifest.app, release, order, work.epoch)
+    except AgentError as error:
+        outcome = _observe(device, act, work)
+        if outcome.state == TRIAL:
+            raise
+        return replace(outcome, reason=outcome.reason or str(error))
+    return ActOutcome(act.target, act.step, SUCCEEDED)
+
+
+def _revert(device: Device, act: Act, work: RolloutWork, reason: str) -> ActOutcome:
+    app = _app(device.releases.state(), work)
+    if app is None or (app.trial is None and app.current != work.bundle.digest):
+        return ActOutcome(act.target, act.step, SUCCEEDED, state=REVERTED)
+    words = reason or "the rollout was stopped"
+    device.releases.revert(work.manifest.app, work.bundle.digest, words, work.epoch)
+    return ActOutcome(act.target, act.step, SUCCEEDED)
+
+
+def _observe(device: Device, act: Act, work: RolloutWork) -> ActOutcome:
+    app, order = _app(device.releases.state(), work), work.order
+    state = board_state(app, False, work.bundle.digest, order.digest, order.order.counter)
+    if state == REVERTED and app is not None:
+        return _gone_back(act, app)
+    trial_s = app.trial.remaining_s if app is not None and app.trial is not None else None
+    return ActOutcome(act.target, act.step, SUCCEEDED, state=state, trial_s=trial_s)
+
+
+def _gone_back(act: Act, app: AppState) -> ActOutcome:
+    reason = f"the board went back by itself: {app.last_reason or 'no reason is known'}"
+    cause = f"{act.step}: went back"
+    return ActOutcome(act.target, act.step, REFUSED, cause, reason, state=REVERTED)
+
+
+def _gate_outcome(act: Act, results: tuple[GateResult, ...], evidence: Evidence) -> ActOutcome:
+    verdict = overall(results)
+    culprits = [result for result in results if result.verdict == verdict != PASS]
+    reasons = [
+        f"gate {one.name}: {one.reason}: found {one.found}, the limit is {one.limit}"
+        for one in culprits
+    ]
+    return ActOutcome(
+        act.target,
+        act.step,
+        _RESULTS.get(verdict, INCONCLUSIVE),
+        fingerprint=f"gate {culprits[0].name}" if culprits else "",
+        reason="; ".join(reasons),
+        evidence={"gates": [asdict(result) for result in results], **_figures(evidence)},
+    )
+
+
+def _figures(evidence: Evidence) -> dict[str, Any]:
+    """Return the figures that a later check compares with."""
+    figures = {
+        "before_us": [round(value, 3) for value in evidence.before_us],
+        "after_us": [round(value, 3) for value in evidence.after_us],
+        "peak_memory_bytes": evidence.peak_memory_bytes,
+        "highest_celsius": evidence.highest_celsius,
+    }
+    return {name: value for name, value in figures.items() if value}
+
+
+def _variant(device: Device, work: RolloutWork) -> Variant:
+    choice = choose_for(work.manifest, device, None)
+    assert choice.variant is not None, choice.reason  # it was staged
+    return choice.variant
+
+
+def _app(state: BoardReleases, work: RolloutWork) -> AppState | None:
+    return state.apps.get(work.manifest.app)
+
+
+_STEPS: Mapping[str, Callable[[Device, Act, RolloutWork], ActOutcome]] = {
+    STAGE: _stage,
+    PROBE: _probe,
+    ACTIVATE: _activate,
+    HEALTH: _health,
+    CONFIRM: _confirm,
+    CHECK: _check,
+    OBSERVE: _observe,
+}

@@ -1,0 +1,95 @@
+"""Connections to the boards of a fleet, kept open from one step to the next where it saves time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from targets.device import Device
+from targets.inventory import Target
+from targets.known_boards import KnownBoards
+from targets.provision import reopen_device
+from targets.transport import UnreachableError
+
+#: Seconds for which a connection waits for the next step of its board.
+_IDLE_S = 20.0
+
+#: Largest number of connections that wait; each holds a file descriptor and two threads.
+_MOST_IDLE = 32
+
+
+@dataclass
+class _Idle:
+    device: Device
+    stack: ExitStack
+    since: float
+
+
+class BoardConnections:
+    """Connections by name of the target; each is used by one thread at a time."""
+
+    def __init__(self, targets: Mapping[str, Target], boards: KnownBoards) -> None:
+        self._targets = targets
+        self._boards = boards
+        self._lock = threading.Lock()
+        self._idle: dict[str, _Idle] = {}
+
+    @contextmanager
+    def open(self, name: str, keep: bool) -> Iterator[Device]:
+        """Connect to a board, or go on with an open connection.
+
+        Args:
+            name: Name of the target.
+            keep: Whether the next step of the board follows soon: then the connection waits for it.
+
+        Raises:
+            TargetError: The board cannot be reached, or the agent cannot be brought there.
+            IntegrityError: The agent is damaged on the board.
+        """
+        entry = self._take(name)
+        if entry is None:
+            stack = ExitStack()
+            device = stack.enter_context(reopen_device(self._targets[name], self._boards))
+            entry = _Idle(device, stack, 0.0)
+        with ExitStack() as closing:
+            closing.enter_context(entry.stack)
+            yield entry.device
+            if keep:
+                self._put(name, _Idle(entry.device, closing.pop_all(), time.monotonic()))
+
+    def close(self) -> None:
+        """Close the connections that wait, and remember the boards for the next command."""
+        with self._lock:
+            entries, self._idle = [*self._idle.values()], {}
+        for entry in entries:
+            entry.stack.close()
+        self._boards.save()
+
+    def _take(self, name: str) -> _Idle | None:
+        """Return a connection that waits and still answers."""
+        with self._lock:
+            entry = self._idle.pop(name, None)
+        if entry is None:
+            return None
+        try:
+            if time.monotonic() - entry.since < _IDLE_S:
+                entry.device.agent_sha256()
+                return entry
+        except UnreachableError:
+            pass
+        entry.stack.close()
+        return None
+
+    def _put(self, name: str, entry: _Idle) -> None:
+        now = time.monotonic()
+        with self._lock:
+            self._idle[name] = entry
+            by_age = sorted(self._idle, key=lambda other: self._idle[other].since)
+            old = [other for other in by_age if now - self._idle[other].since >= _IDLE_S]
+            old += by_age[: max(0, len(by_age) - len(old) - _MOST_IDLE)]
+            entries = [self._idle.pop(other) for other in set(old)]
+        for each in entries:
+            each.stack.close()

@@ -1,0 +1,170 @@
+"""What every target of a fleet runs, what it should run, and since when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from converters.errors import ConversionError
+from device_agent.contract.codes import IntegrityError
+from device_agent.contract.release_state import BoardReleases
+from targets.errors import TargetError
+from toolkit.errors import ToolkitError
+from toolkit.fleet.connections import BoardConnections
+from toolkit.fleet.journal_reader import FINISHED, JournalReader
+from toolkit.fleet.journal_records import RolloutLine
+from toolkit.fleet.states import CONFIRMED, FAILURES, SKIPPED
+
+#: Boards that are asked at the same time; the host only waits.
+AT_ONCE = 32
+
+
+@dataclass(frozen=True)
+class BoardReport:
+    """What one board reported just now."""
+
+    name: str
+    state: BoardReleases | None = None
+    """Releases as the board reports them; `None` where it did not answer."""
+    error: str = ""
+    """Reason in words why there is no report."""
+
+
+@dataclass(frozen=True)
+class TargetStatus:
+    """One target and one application; or a target without any."""
+
+    name: str
+    app: str = ""
+    current: str = ""
+    """SHA-256 of the manifest that is active; empty for none, or where it is not known."""
+    version: str = ""
+    wanted: str = ""
+    """SHA-256 of the manifest that should be active; empty where no rollout says it."""
+    since: float = 0.0
+    """Seconds since 1970 of the last switch, by the board's clock; 0 where it is not known."""
+    on_trial: bool = False
+    is_reachable: bool = True
+    rollout: int = 0
+    """Number of the newest rollout that concerns the target; 0 for none."""
+    rollout_state: str = ""
+    """State of the board in that rollout."""
+    last_measurement: Mapping[str, Any] | None = None
+    """Last gates that were judged on the board: `at`, `step` and `gates`."""
+    reason: str = ""
+    """Reason of the last failure or revert, or why the board did not answer."""
+
+    @property
+    def drifts(self) -> bool:
+        """Whether another release is active than the one that should be."""
+        return bool(self.wanted) and self.is_reachable and self.current != self.wanted
+
+
+@dataclass(frozen=True)
+class FleetMemory:
+    """What the journal knows of the targets."""
+
+    wanted: Mapping[tuple[str, str], str]
+    """Release by target and application."""
+    places: Mapping[tuple[str, str], tuple[int, str, str]]
+    """Number of the newest rollout, state in it and reason by target and application."""
+    measurements: Mapping[str, Mapping[str, Any]]
+    """Last measurement by target."""
+
+
+def read_board_states(names: Sequence[str], connections: BoardConnections) -> list[BoardReport]:
+    """Ask boards what they run.
+
+    Args:
+        names: Names of targets.
+        connections: Connections to the boards.
+
+    Returns:
+        Reports in the order of the names.
+    """
+
+    def ask(name: str) -> BoardReport:
+        try:
+            with connections.open(name, keep=False) as device:
+                return BoardReport(name, device.releases.state())
+        except (TargetError, IntegrityError, ConversionError, ToolkitError) as error:
+            return BoardReport(name, None, str(error))
+
+    with ThreadPoolExecutor(AT_ONCE) as workers:
+        return list(workers.map(ask, names))
+
+
+def remember(journal: JournalReader) -> FleetMemory:
+    """Read what the journal knows of all targets.
+
+    Raises:
+        JournalError: The journal cannot be read.
+    """
+    wanted: dict[tuple[str, str], str] = {}
+    places: dict[tuple[str, str], tuple[int, str, str]] = {}
+    lines = journal.rollouts()
+    for line in lines:
+        for board in journal.states(line.number):
+            key = (board.target, line.start.app)
+            places.setdefault(key, (line.number, board.state, board.reason))
+            if key not in wanted and _counts(line, board.state):
+                wanted[key] = line.start.release
+    measurements: dict[str, Mapping[str, Any]] = {}
+    for row in journal.history():
+        evidence = row.body.get("evidence")
+        if row.kind in ("result", "check") and isinstance(evidence, dict) and "gates" in evidence:
+            step = str(row.body.get("step", row.kind))
+            measurements[row.target] = {"at": row.at, "step": step, **evidence}
+    return FleetMemory(wanted, places, measurements)
+
+
+def statuses_of(
+    reports: Iterable[BoardReport], memory: FleetMemory, app: str | None = None
+) -> list[TargetStatus]:
+    """Join what boards report with what the journal knows.
+
+    Args:
+        reports: Reports of the boards.
+        memory: Memory of the journal.
+        app: Name of the only application; `None` for all.
+    """
+    statuses = []
+    for report in reports:
+        apps = {name for target, name in memory.places if target == report.name}
+        apps |= set(report.state.apps) if report.state else set()
+        names = sorted(name for name in apps if app in (None, name))
+        statuses += [_status(report, name, memory) for name in names or [app or ""]]
+    return statuses
+
+
+def _status(report: BoardReport, app: str, memory: FleetMemory) -> TargetStatus:
+    key = (report.name, app)
+    number, state, reason = memory.places.get(key, (0, "", ""))
+    own = report.state.apps.get(app) if report.state else None
+    return TargetStatus(
+        name=report.name,
+        app=app,
+        current=own.current if own else "",
+        version=own.version if own else "",
+        wanted=memory.wanted.get(key, ""),
+        since=own.since if own else 0.0,
+        on_trial=own is not None and own.trial is not None,
+        is_reachable=report.state is not None,
+        rollout=number,
+        rollout_state=state,
+        last_measurement=memory.measurements.get(report.name),
+        reason=report.error or (own.last_reason if own else "") or reason,
+    )
+
+
+def _counts(line: RolloutLine, state: str) -> bool:
+    """Return whether a rollout says what a board should run."""
+    if state == CONFIRMED:
+        return True
+    return (
+        line.status != "stopped"
+        and state not in FAILURES | {SKIPPED}
+        and (line.status != FINISHED or state == "unreachable")
+    )

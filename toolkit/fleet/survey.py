@@ -1,0 +1,146 @@
+"""Looks at the boards of a rollout before it begins: what fits, what would be refused, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from converters.errors import ConversionError
+from device_agent.contract.codes import IntegrityError
+from device_agent.contract.release_state import BoardReleases
+from targets.agent_client import BoardDiskError
+from targets.device import Device
+from targets.errors import TargetError
+from targets.inventory import Target
+from targets.transport import DeadlineError, UnreachableError
+from toolkit.bundle.bundle_file import Bundle
+from toolkit.bundle.delta_cache import DeltaCache
+from toolkit.errors import ToolkitError
+from toolkit.fleet.admittance import choose_for, enrolment_refusals
+from toolkit.fleet.connections import BoardConnections
+from toolkit.fleet.policy import Policy
+from toolkit.fleet.release_archive import ReleaseArchive
+from toolkit.fleet.transfer import ReleaseFiles, base_model
+from toolkit.fleet.waves import Member
+from toolkit.fleet.windows import windows_of
+
+
+@dataclass(frozen=True)
+class BoardSurvey:
+    """One board before a rollout."""
+
+    target: Target
+    member: Member
+    state: BoardReleases | None = None
+    """Releases as the board reports them; `None` where it did not answer."""
+    refusals: tuple[str, ...] = ()
+    """Reasons why it would be left out, or fail."""
+    is_reachable: bool = True
+    full_bytes: int = 0
+    """Size of the files that it lacks."""
+    sent_bytes: int = 0
+    """Number of bytes in which they would be sent."""
+    notes: tuple[str, ...] = ()
+    """Sentences for people, such as that a delta gains nothing."""
+
+
+@dataclass(frozen=True)
+class SurveyRequest:
+    """What the boards are looked at for."""
+
+    bundle: Bundle
+    policy: Policy
+    fleet: str
+    """Name of the fleet; empty for any."""
+    store: ReleaseArchive
+    deltas: DeltaCache
+
+
+def survey_boards(
+    targets: Sequence[Target],
+    request: SurveyRequest,
+    connections: BoardConnections,
+    on_board: Callable[[BoardSurvey], None],
+) -> list[BoardSurvey]:
+    """Look at boards at once; nothing is changed on them.
+
+    Args:
+        targets: Boards.
+        request: Release and policy.
+        connections: Connections to them.
+        on_board: Called from several threads with each board when it is done.
+
+    Returns:
+        Boards in the order of `targets`.
+    """
+
+    def visit(target: Target) -> BoardSurvey:
+        survey = _survey(target, request, connections)
+        on_board(survey)
+        return survey
+
+    with ThreadPoolExecutor(request.policy.concurrency.total) as workers:
+        return list(workers.map(visit, targets))
+
+
+def member_of(target: Target, policy: Policy) -> Member:
+    """Return a board of a rollout, as far as kedge.toml describes it."""
+    return Member(
+        name=target.name,
+        board=target.board or "",
+        site=target.labels.get(policy.site_label, ""),
+        jump=(target.jump or "").split(",")[0],
+        windows=windows_of(policy.windows, target.labels),
+    )
+
+
+def _survey(target: Target, request: SurveyRequest, connections: BoardConnections) -> BoardSurvey:
+    survey = BoardSurvey(target, member_of(target, request.policy))
+    try:
+        with connections.open(target.name, keep=True) as device:
+            state = device.releases.state()
+            survey = replace(survey, state=state)
+            refusals = enrolment_refusals(state, request.fleet, request.policy)
+            survey = replace(survey, refusals=refusals)
+            return _survey_release(survey, device, state, request)
+    except (UnreachableError, DeadlineError) as error:
+        return replace(survey, is_reachable=False, refusals=(str(error),))
+    except (TargetError, IntegrityError, ConversionError, ToolkitError) as error:
+        return replace(survey, refusals=(*survey.refusals, str(error)))
+
+
+def _survey_release(
+    survey: BoardSurvey, device: Device, state: BoardReleases, request: SurveyRequest
+) -> BoardSurvey:
+    bundle = request.bundle
+    choice = choose_for(bundle.manifest, device, state.free_bytes)
+    kind = survey.member.board or device.facts.model or device.facts.machine
+    if choice.variant is None:
+        member = replace(survey.member, board=kind)
+        return replace(survey, member=member, refusals=(*survey.refusals, choice.reason))
+    runtime = device.runtime_for(choice.variant.format)
+    member = replace(
+        survey.member,
+        board=kind,
+        runtime=f"{runtime.distribution} {runtime.version}",
+        variant=choice.variant.name,
+    )
+    survey = replace(survey, member=member)
+    app = state.apps.get(bundle.manifest.app)
+    if app is not None and bundle.manifest.counter < app.security_floor:
+        reason = f"release {bundle.manifest.counter} lies below its security floor"
+        survey = replace(survey, refusals=(*survey.refusals, f"{reason} {app.security_floor}"))
+    files = ReleaseFiles(request.store, request.deltas, bundle, choice.variant)
+    base = base_model(request.store, app.current, app.variant) if app is not None else None
+    try:
+        missing = device.releases.missing(files.sizes)
+    except BoardDiskError as error:
+        return replace(survey, refusals=(*survey.refusals, str(error)))
+    sending = files.plan(missing, base)
+    return replace(
+        survey,
+        full_bytes=sending.full_bytes,
+        sent_bytes=sending.sent_bytes,
+        notes=tuple(sending.notes),
+    )

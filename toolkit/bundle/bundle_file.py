@@ -186,9 +186,12 @@ def write_bundle(
         chunks_of: Reads the file with a SHA-256 in parts.
 
     Raises:
+        BundleError: There are more signatures than a bundle may have.
         IntegrityError: A file is not the one that the manifest names.
         HostDiskError: The disk is full or read-only.
     """
+    if len(signatures) > MOST_SIGNERS:
+        raise BundleError(f"{path}: {len(signatures)} signatures, expected at most {MOST_SIGNERS}")
     manifest = parse_manifest(manifest_text)
     entries = []
     with _whole_file(path) as file:

@@ -49,7 +49,10 @@ def describe_bundle(bundle: Bundle, signers: Sequence[ReleaseSigner]) -> list[Bl
     for variant in manifest.variants:
         if all(manifest.blobs[sha].role != GOLDEN for sha in variant.host_files.values()):
             blocks.append(
-                Note(f"{variant.name} has no golden vectors: no board's outputs can be judged")
+                Note(
+                    f"{variant.name} has no golden vectors: outputs of boards are compared over "
+                    "random inputs, which stays inconclusive where other kernels compute"
+                )
             )
     if not signers:
         blocks.append("signatures: none; boards with a trust root refuse it")

@@ -91,21 +91,23 @@ def test_a_system_without_such_sockets_goes_on(name: str, monkeypatch: pytest.Mo
 def test_two_roots_take_turns(tmp_path: Path) -> None:
     """With real agents: the job of one waits for that of the other, and says so."""
     waits: list[object] = []
-    job = {"runtime": "ai-edge-litert", "tree": "", "timeout_s": 60}
+    job = {"runtime": "ai-edge-litert", "tree": "", "timeout_s": 300}
 
     def describe(client: AgentClient) -> None:
         with suppress(AgentError):  # the Python of the tests may have no runtime
-            client.call("describe", job, 60, lambda event: waits.append(event["phase"]))
+            client.call("describe", job, 300, lambda event: waits.append(event["phase"]))
 
     with open_agent(tmp_path / "one") as one, open_agent(tmp_path / "two") as two:
         threads = [threading.Thread(target=describe, args=(each,)) for each in (one, two)]
         with alone_on_board("a test", lambda _: None):
             for thread in threads:
                 thread.start()
-            time.sleep(1)
+            end = time.monotonic() + 60
+            while len(waits) < 4 and time.monotonic() < end:
+                time.sleep(0.02)
             assert all(thread.is_alive() for thread in threads)
             assert set(waits) == {"wait for a test, who measures on this board"}
             assert board_lock.holder() == "a test"
         for thread in threads:
-            thread.join(60)
+            thread.join(300)
             assert not thread.is_alive()

@@ -191,11 +191,7 @@ class Releases:
             State of the application after the switch.
         """
         args = {"order": _text(order_text), "signatures": _texts(signatures), "epoch": epoch}
-        answer = self._call(
-            "activate", {**args, "deadline_s": deadline_s, "hooks": hooks}, SWITCH_TIMEOUT_S
-        )
-        with answers_of(self._client.name):
-            return check_app_state(read_record(AppState, answer.get("state")))
+        return self._app_state("activate", {**args, "deadline_s": deadline_s, "hooks": hooks})
 
     def health(self, app: str) -> HookRun:
         """Run the command of the active release that says whether the application works.
@@ -213,7 +209,7 @@ class Releases:
                 raise RecordError(f"a command that ended with {code} after {duration_ms} ms")
             return HookRun(code, output[-MOST_HOOK_OUTPUT:], float(duration_ms))
 
-    def confirm(self, app: str, release: str, order: str, epoch: int) -> None:
+    def confirm(self, app: str, release: str, order: str, epoch: int) -> AppState:
         """Keep the release on trial.
 
         Args:
@@ -221,11 +217,14 @@ class Releases:
             release: Digest of the manifest of the release on trial.
             order: Digest of the order that activated it.
             epoch: Epoch of the controller.
+
+        Returns:
+            State of the application after it.
         """
         args = {"app": app, "release": release, "order": order, "epoch": epoch}
-        self._call("confirm", args, SWITCH_TIMEOUT_S)
+        return self._app_state("confirm", args)
 
-    def revert(self, app: str, release: str, reason: str, epoch: int) -> None:
+    def revert(self, app: str, release: str, reason: str, epoch: int) -> AppState:
         """Return to the release before the one on trial.
 
         Args:
@@ -233,9 +232,12 @@ class Releases:
             release: Digest of the manifest of the release that is to go.
             reason: Reason in words, for the board's log.
             epoch: Epoch of the controller.
+
+        Returns:
+            State of the application after it.
         """
         args = {"app": app, "release": release, "reason": reason, "epoch": epoch}
-        self._call("revert", args, SWITCH_TIMEOUT_S)
+        return self._app_state("revert", args)
 
     def collect(self, epoch: int, kept_releases: Collection[str]) -> FreedSpace:
         """Remove the releases and files that nothing uses.
@@ -280,6 +282,11 @@ class Releases:
         answer = self._call("trust", args, SWITCH_TIMEOUT_S)
         with answers_of(self._client.name):
             return read_count(answer, "version", MOST_COUNTER)
+
+    def _app_state(self, op: str, args: Mapping[str, Any]) -> AppState:
+        answer = self._call(op, args, SWITCH_TIMEOUT_S)
+        with answers_of(self._client.name):
+            return check_app_state(read_record(AppState, answer.get("state")))
 
     def _call(self, op: str, args: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
         try:

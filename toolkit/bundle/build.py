@@ -89,6 +89,14 @@ def build_bundle(
         IntegrityError: Evidence is about another model, or a file changed meanwhile.
         SigningError: A key cannot sign; no file was written.
     """
+    created = _creation_time(request.created)
+    expires = request.expires and _time_of(request.expires, "expires")
+    if expires and expires <= created:
+        raise BundleError(
+            f"expires: expected a time after the creation at {created}, found {expires}",
+            "Give a later day with --expires.",
+        )
+    request = replace(request, created=created, expires=expires)
     models, extras = _read_files(request.files)
     collected = [collect_model(model, models, on_progress) for model in models]
     names = name_variants(models)
@@ -114,22 +122,22 @@ def build_bundle(
 def _manifest_of(
     request: BundleRequest, models: Mapping[str, ModelFiles], extras: Sequence[ReleaseFile]
 ) -> Manifest:
-    """Return the manifest without its blobs."""
-    settings, created = request.settings, _creation_time(request.created)
+    """Return the manifest of a request whose times are complete, without its blobs."""
+    settings = request.settings
     _check_settings(settings, set(models))
-    seconds = int(parse_time(created, "created"))
+    seconds = int(parse_time(request.created, "created"))
     return Manifest(
         app=request.app,
-        version=request.version or created,
+        version=request.version or request.created,
         counter=seconds if request.counter is None else request.counter,
-        created=created,
+        created=request.created,
         blobs={},
         variants=[
             _variant(name, files, extras, settings.variants.get(name, VariantSettings()))
             for name, files in models.items()
         ],
         security_floor=request.security_floor,
-        expires=request.expires and _time_of(request.expires, "expires"),
+        expires=request.expires,
         hooks=settings.hooks,
         gates=dict(settings.gates),
         provenance={

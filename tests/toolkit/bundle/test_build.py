@@ -15,6 +15,7 @@ from device_agent.contract.manifest import RELEASE_NAMESPACE, Manifest
 from tests.tiny_model import custom_op_model, pictures_model, relu_model, too_new_model
 from tests.toolkit.bundle.conversion_folder import compiled_model, write_conversion_folder
 from tests.toolkit.bundle.small_bundle import make_key
+from tests.toolkit.measurements import measurement
 from toolkit.bundle.build import BundleRequest, build_bundle
 from toolkit.bundle.bundle_file import BundleError, unpack_variant, verify_bundle
 from toolkit.bundle.golden_outputs import GOLDEN_OUTPUTS_NAME, golden_of_variant
@@ -23,6 +24,8 @@ from toolkit.bundle.signing import SigningError, check_signature
 from toolkit.judge.gates import GATES
 from toolkit.judge.golden_parity import compare_golden
 from toolkit.measure.outputs import host_class
+from toolkit.report.record import records_of_measurement
+from toolkit.results.store import open_results
 
 CREATED = "2026-11-30T12:00:00Z"
 
@@ -228,6 +231,7 @@ def test_what_cannot_be_released_is_refused_and_leaves_nothing(tmp_path: Path) -
         (replace(base, counter=0), BundleError, "counter"),
         (replace(base, counter=5, security_floor=6), BundleError, "security_floor"),
         (replace(base, expires="tomorrow"), BundleError, "expires"),
+        (replace(base, expires="2026-11-30"), BundleError, "after the creation"),
         (replace(base, created="2026-13-01"), BundleError, "created"),
         (replace(base, out=tmp_path / "absent" / "b"), ConversionError, "cannot be written"),
     ]
@@ -256,6 +260,27 @@ def test_a_model_that_this_host_cannot_run_has_no_golden_outputs(tmp_path: Path)
         "tensorflow": "2.17",
         "tflite-runtime": "2.17",
     }
+
+
+def test_memory_comes_from_the_measurements_of_the_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "m.tflite").write_bytes(relu_model())
+    (tmp_path / "kedge.toml").write_text("")
+    monkeypatch.chdir(tmp_path)
+    request = request_of(tmp_path, tmp_path / "m.tflite")
+    assert build_bundle(request).manifest.variants[0].needs.memory_bytes == 0
+
+    own = replace(measurement([[1000] * 20]), model_sha256=sha256_of(tmp_path / "m.tflite"))
+    (row,) = own.rows
+    runs = tuple(
+        replace(run, run=replace(run.run, peak_rss_bytes=peak))
+        for peak, run in zip((30 << 20, 40 << 20), row.runs * 2, strict=True)
+    )
+    with open_results(tmp_path) as results:
+        results.save(records_of_measurement(replace(own, rows=(replace(row, runs=runs),))))
+        results.save(records_of_measurement(measurement([[1000] * 20])))  # of another model
+    assert build_bundle(request).manifest.variants[0].needs.memory_bytes == 40 << 20
 
 
 def test_golden_outputs_that_were_changed_are_refused(tmp_path: Path) -> None:

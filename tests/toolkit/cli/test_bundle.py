@@ -1,6 +1,8 @@
 """`kedge bundle` as a person uses it; what differs ends with its exit code."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -135,6 +137,28 @@ def test_an_odd_provenance_is_shown_without_its_figures(
     shown = kedge("bundle", "show", "b", cwd=tmp_path)
     assert shown.code == 0, shown.err
     assert "cpu_int8" in shown.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "absent"),
+    [
+        ("build m.tflite --name cats --out b --json", {"tensorflow", "keras", "paramiko"}),
+        ("show signed", {"tensorflow", "paramiko", "numpy", "ai_edge_litert", "cyclonedx"}),
+        ("verify signed", {"tensorflow", "paramiko", "numpy", "ai_edge_litert", "cyclonedx"}),
+    ],
+)
+def test_a_command_loads_what_it_needs(tmp_path: Path, arguments: str, absent: set[str]) -> None:
+    (tmp_path / "m.tflite").write_bytes(relu_model())
+    write_small(tmp_path / "signed")
+    code = (
+        "import sys, toolkit.cli.main as m; "
+        f"assert m.run_command_line({['bundle', *arguments.split()]!r}) == 0; "
+        f"print('loaded', *({absent!r} & set(sys.modules)))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.splitlines()[-1] == "loaded"
 
 
 def test_the_lines_for_an_application_name_its_folder(tmp_path: Path) -> None:

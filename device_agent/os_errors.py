@@ -7,9 +7,10 @@ import errno
 import os
 from typing import Iterator
 
-from device_agent.contract.codes import LIMIT, NO_SPACE, READ_ONLY, RefusalError
+from device_agent.contract.codes import LIMIT, NO_SPACE, READ_ONLY, STORAGE, RefusalError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_BROKEN = (errno.EIO, errno.EUCLEAN, errno.ENODATA)
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 #: Limit of the login behind an error, and the command that shows and changes it.
@@ -27,7 +28,8 @@ def named_os_errors() -> Iterator[None]:
     """Name a full and a read-only file system, and limits of the login; others pass through.
 
     Raises:
-        RefusalError: The file system is full, this user may not write to it, or a limit is reached.
+        RefusalError: The file system is full, this user may not write to it, the storage fails, or a
+            limit is reached.
     """
     try:
         yield
@@ -37,6 +39,10 @@ def named_os_errors() -> Iterator[None]:
         if error.errno in _READ_ONLY:
             hint = "Name a writable folder as `root` of this target in kedge.toml."
             raise RefusalError(READ_ONLY, str(error), hint) from error
+        if error.errno in _BROKEN:
+            hint = "Look at `dmesg` on the board: its card or disk may have to be replaced."
+            message = "the storage of the board fails: {}".format(error)
+            raise RefusalError(STORAGE, message, hint) from error
         if error.errno in _LIMITS:
             what, command = _LIMITS[error.errno]
             message = "the board's login has reached {}: {}".format(what, error)

@@ -15,6 +15,8 @@ DIGEST_MISMATCH = "digest_mismatch"
 NOT_FOUND = "not_found"
 #: The file system is full, or a quota is.
 NO_SPACE = "no_space"
+#: The storage of the board fails.
+STORAGE = "storage"
 #: The file system refuses writing.
 READ_ONLY = "read_only"
 #: Others than the user may change the root folder, or something lies there that kedge never makes.

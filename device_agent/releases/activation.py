@@ -121,7 +121,7 @@ def confirm_release(
         order,
     ):
         return
-    if trial is None or (trial.release, trial.order) != (release, order):
+    if trial is None or trial.is_over or (trial.release, trial.order) != (release, order):
         raise _other_trial(store, name, release)
     manifest = store.releases.read(release).manifest
     trials.confirm(name, trial, manifest.counter, manifest.security_floor)

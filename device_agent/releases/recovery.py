@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from device_agent.board import boot
 from device_agent.contract.codes import RefusalError
 from device_agent.contract.release_state import REVERT
@@ -19,16 +21,17 @@ def recover(store: ReleaseStore, trials: ReleaseTrials) -> None:
         trials: ReleaseTrials of the same store.
 
     Raises:
-        RefusalError: A link is not one that kedge made, or a release is damaged and no other whole.
         OSError: The disk refuses writing; call it again.
     """
     for name in store.app_names():
-        trials.settle(name)
+        with contextlib.suppress(RefusalError):  # no way back: a release is damaged, until repaired
+            trials.settle(name)
     floors = store.floors()
     if floors.checked_boot == boot.boot_id() or not store.app_names():
         return
     for name in store.app_names():
-        _replace_damaged(store, name)
+        with contextlib.suppress(RefusalError):
+            _replace_damaged(store, name)
     store.write_floors(store.floors()._replace(checked_boot=boot.boot_id()))
 
 

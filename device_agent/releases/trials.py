@@ -24,6 +24,7 @@ StartWatcher = Callable[[str], None]
 REBOOTED = "the board restarted before the release was confirmed"
 TOO_LATE = "the release was not confirmed before its deadline"
 _INTERRUPTED = "a revert was interrupted"
+_NOT_WRITTEN = "the disk of the board refused the record of the activation"
 _DAMAGED_TRIAL = "the record of the trial was damaged on the board"
 
 
@@ -44,7 +45,8 @@ class ReleaseTrials:
         Raises:
             RefusalError: The command of the application failed, and the board has reverted; or the
                 watcher cannot be started.
-            OSError: The disk refuses writing; the next call of `settle` completes or undoes it.
+            OSError: The disk refuses writing; the board has reverted, or the next call of `settle`
+                does it.
         """
         app = self._store.app(name)
         app.make()
@@ -59,7 +61,12 @@ class ReleaseTrials:
             with contextlib.suppress(OSError, RefusalError):
                 self._undo(app, trial)
             raise
-        self._note_activation(name, trial)
+        try:
+            self._note_activation(name, trial)
+        except OSError:
+            with contextlib.suppress(OSError, RefusalError):
+                self.revert(name, trial, _NOT_WRITTEN)
+            raise
         failure = self._reload(name, trial.release, trial.hooks)
         if failure:
             self.revert(name, trial, failure)

@@ -28,8 +28,8 @@ def named_os_errors() -> Iterator[None]:
     """Name a full and a read-only file system, and limits of the login; others pass through.
 
     Raises:
-        RefusalError: The file system is full, this user may not write to it, the storage fails, or a
-            limit is reached.
+        RefusalError: The file system is full, this user may not write to it, the storage fails, or
+            a limit is reached.
     """
     try:
         yield

@@ -77,7 +77,8 @@ class FleetBoard:
     @property
     def is_at_risk(self) -> bool:
         """Whether the release was or may be active, and nobody knows yet whether it works."""
-        return self.is_exposed or (self.attempts > 0 and self.state not in FINAL)
+        was_active = self.attempts > 0 and self.state not in FINAL
+        return self.is_exposed or self.is_uncertain or was_active
 
     @property
     def is_final(self) -> bool:

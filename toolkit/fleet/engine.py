@@ -9,7 +9,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from toolkit.fleet.acts import ACTIVATE, CONFIRM, HEALTH, REVERT, Act, ActOutcome, BoardActions
+from toolkit.fleet.acts import (
+    ACTIVATE,
+    CONFIRM,
+    HEALTH,
+    OBSERVE,
+    REVERT,
+    Act,
+    ActOutcome,
+    BoardActions,
+)
 from toolkit.fleet.board import FleetBoard
 from toolkit.fleet.decide import DONE, PAUSE, STOP, WAIT, Decision, decide
 from toolkit.fleet.journal import Journal
@@ -115,6 +124,8 @@ def _recover(board: FleetBoard, policy: Policy, now: float) -> None:
     if board.deadline or board.state == TRIAL or step in _EXPOSING:
         board.is_exposed = board.is_uncertain = board.is_orphan = True
         board.deadline = now + policy.trial_deadline_s + ACTIVATION_S
+    elif step == OBSERVE:
+        board.is_uncertain = True
     elif board.state == UNREACHABLE:
         board.state, board.since = PENDING, now
 

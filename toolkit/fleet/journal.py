@@ -201,9 +201,20 @@ class Journal(JournalReader):
                 "Leave it to that one; kedge fleet status shows how far it is.",
             )
 
-    def append(self, at: float, kind: str, target: str, body: Mapping[str, Any]) -> int:
-        """Write a row that belongs to no rollout, inside a transaction; return its number."""
-        return self._append(at, 0, kind, target, body)
+    def note(self, kind: str, body: Mapping[str, Any], target: str = "") -> int:
+        """Write a row that belongs to no rollout; return its number.
+
+        Args:
+            kind: Kind of the row, such as `restore` or `check`.
+            body: Plain values.
+            target: Name of the target; empty for none.
+
+        Raises:
+            JournalError: The journal cannot be written, or another controller took over.
+        """
+        with transaction(self.database, self.path):
+            self.require_lease()
+            return self._append(time.time(), 0, kind, target, body)
 
     def _add_members(
         self, rollout: int, wave: int, members: Sequence[Member], place: int, at: float

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import re
 import signal
@@ -27,6 +28,8 @@ from converters.progress import Progress, Report
 from converters.recipe.recipe import RecipeError
 from converters.request import ConversionRequest
 from converters.sandbox import SANDBOX_VARIABLE, Sandbox
+
+_LOG = logging.getLogger(__name__)
 
 #: Argument of a child that stays.
 STAY = "--stay"
@@ -168,6 +171,7 @@ def start_process(
         PYTHONUNBUFFERED="1",
     )
     environment[SANDBOX_VARIABLE] = sandbox.words
+    _LOG.debug("sandbox of the conversion: %s", sandbox.words)
     return subprocess.Popen(
         [*sandbox.command, sys.executable, "-m", "converters", *([STAY] if stays else [])],
         stdin=subprocess.PIPE,

@@ -15,17 +15,28 @@ import sys
 import time
 from typing import Any, Callable, Dict
 
-from device_agent.contract.codes import CHILD_DIED, INTERNAL, RefusalError
+from device_agent.contract.codes import CHILD_DIED, INTERNAL, RUNTIME_IMPORT, RefusalError
 from device_agent.contract.measurement import to_json
 from device_agent.job_fields import Job, job_from_json
 from device_agent.os_errors import named_os_errors
-from device_agent.runtimes.driver import import_driver, name_runtime_errors, run_once
+from device_agent.runtimes.driver import (
+    import_driver,
+    is_fault_of_runtime,
+    name_runtime_errors,
+    run_once,
+)
 from device_agent.timing.random_inputs import fill_and_run
 from device_agent.timing.steady import no_gate, steady_phase
 from device_agent.timing.usage import peak_rss_bytes, rss_bytes
 from device_agent.timing.whole_inference import whole_inference
 
 _PR_SET_PDEATHSIG = 1
+
+_MOST_SAID = 2000
+_RUNTIME_HINT = (
+    "The runtime is damaged, or another program than its name says: choose another `runtime` of "
+    "this target in kedge.toml (`kedge target check` lists them), or get its wheels again."
+)
 
 Say = Callable[[Dict[str, Any]], None]
 
@@ -52,6 +63,10 @@ def main() -> int:
         message = "the inference process ran out of memory"
         say({"code": CHILD_DIED, "message": message, "hint": "Use a smaller model, or fewer data."})
     except Exception as error:
+        if is_fault_of_runtime(error):
+            what = "the runtime fails on this board: {}: {}".format(type(error).__name__, error)
+            say({"code": RUNTIME_IMPORT, "message": what[:_MOST_SAID], "hint": _RUNTIME_HINT})
+            return 0
         say({"code": INTERNAL, "message": "{}: {}".format(type(error).__name__, error)})
         raise
     if not delegate:

@@ -14,7 +14,7 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tu
 
 from device_agent.contract.codes import BAD_REQUEST, MODEL_REFUSED, RefusalError
 from device_agent.contract.placement import Placement
-from device_agent.contract.runtimes import RUNTIME_FORMATS, distribution_of
+from device_agent.contract.runtimes import RUNTIME_FORMATS, RUNTIME_MODULES, distribution_of
 from device_agent.job_fields import Job
 from device_agent.runtimes.delegate_faults import explain_model
 
@@ -173,6 +173,23 @@ def run_once(model: BoardModel) -> None:
     """
     with name_runtime_errors():
         model.run()
+
+
+def is_fault_of_runtime(error: Exception) -> bool:
+    """Whether an error was raised in a runtime, or in the driver that calls it.
+
+    A driver asks a runtime for names that a broken one does not have.
+    """
+    modules: List[str] = []
+    place = error.__traceback__
+    while place is not None:
+        modules.append(str(place.tb_frame.f_globals.get("__name__", "")))
+        place = place.tb_next
+    packages = {module.split(".")[0] for module in RUNTIME_MODULES.values()}
+    if any(module.split(".")[0] in packages for module in modules):
+        return True
+    own = [module for module in modules if module.startswith("device_agent.")]
+    return bool(own) and own[-1].startswith("device_agent.runtimes.")
 
 
 @contextlib.contextmanager

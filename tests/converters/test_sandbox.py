@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import socket
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from converters import process, sandbox
+from converters.child import end_process, start_process
 from converters.evidence.conversion import Conversion
 from converters.recipe.recipe import load_recipe
 from converters.request import ConversionRequest
@@ -118,5 +120,15 @@ def test_functions_of_the_user_keep_network_and_folder(
 
 
 @pytest.mark.usefixtures("limits")
+def test_a_process_that_starts_says_what_limits_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    with (tmp_path / "log").open("w+b") as log:
+        end_process(start_process(tmp_path, log, Sandbox("none: bwrap is not installed"), False))
+
+    assert "sandbox of the conversion: none: bwrap is not installed" in caplog.text
+
+
 def test_a_conversion_says_what_limited_it(digits_ptq: Conversion) -> None:
     assert digits_ptq.sandbox == "bubblewrap: no network, writes into its own folders only"

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import sys
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +10,10 @@ from typing import Any
 
 import pytest
 
-from device_agent.contract.codes import BAD_REQUEST, MODEL_REFUSED, RUNTIME_IMPORT
+from device_agent.child import run_job
+from device_agent.contract.codes import BAD_REQUEST, MODEL_REFUSED, RUNTIME_IMPORT, RefusalError
 from device_agent.contract.cpu_features import cpu_features
+from device_agent.job_fields import Job, job_to_json
 from device_agent.store.tree_files import write_list
 from targets.agent_client import AgentClient, AgentError
 from tests.device_agent.agents import files_below, open_agent, put, sha256_of
@@ -325,15 +328,45 @@ def test_a_job_without_memory_is_named(client: AgentClient, root: Path) -> None:
     assert "ran out of memory" in str(refused)
 
 
-BROKEN = """
+HALF = """
 class Interpreter:
-    def __init__(self, **_): self.no_such_thing
+    def __init__(self, **_): pass
+    def allocate_tensors(self): {}
+    def get_input_details(self): {}
+    def get_output_details(self): return []
 """
+BROKEN = {
+    "in itself": (HALF.format("self.no_such_thing", "pass"), "no_such_thing"),
+    "without a method": (HALF.format("pass", "pass").replace("get_input", "got"), "get_input_det"),
+    "no list": (HALF.format("pass", "pass"), "NoneType"),
+    "no fields": (HALF.format("pass", "return [{}]"), "KeyError"),
+    "no class": ("Interpreter = None", "not callable"),
+    "no arguments": ("class Interpreter: pass", "TypeError"),
+}
 
 
-def test_a_bug_in_a_job_carries_its_traceback(client: AgentClient, root: Path) -> None:
-    with pytest.raises(AgentError) as broken:
-        benchmark_in(client, make_runtime(root, BROKEN))
+@pytest.mark.parametrize(("interpreter", "said"), BROKEN.values(), ids=BROKEN)
+def test_a_runtime_that_is_broken_is_named(
+    client: AgentClient, root: Path, interpreter: str, said: str
+) -> None:
+    refused = refusal(benchmark_in, client, make_runtime(root, interpreter))
+
+    assert refused.code == RUNTIME_IMPORT
+    assert str(refused).startswith("board: the runtime fails on this board: ")
+    assert said in str(refused)
+    assert "get its wheels again" in refused.hint
+
+
+def test_a_bug_in_a_job_carries_its_traceback() -> None:
+    program = (
+        "from device_agent import job\n"
+        "def bug(*_): no_such_thing\n"
+        "job._function_of = lambda _: bug\n"
+        "job.main()"
+    )
+    plain = job_to_json(Job("benchmark", "ai-edge-litert"))
+    with pytest.raises(RefusalError) as broken:
+        run_job([sys.executable, "-c", program], plain, 60, lambda _: None, lambda: None)
 
     assert broken.value.code == "internal"
     assert "no_such_thing" in broken.value.traceback

@@ -10,6 +10,7 @@ import click
 from toolkit.cli import output
 from toolkit.cli.groups import CommandGroup
 from toolkit.cli.options import as_json, file_path
+from toolkit.cli.security_keys import note_touch
 from toolkit.report import words
 
 if TYPE_CHECKING:
@@ -233,11 +234,10 @@ def consumer_command(name: str, language: str, root: str) -> None:
 
 def _sign(text: bytes, key: Path, namespace: str) -> bytes:
     """Sign where ssh-keygen can ask for a passphrase, and a person sees what to touch."""
-    from toolkit.bundle.signing import needs_touch, sign
+    from toolkit.bundle.signing import sign
 
     with output.pause_progress():
-        if needs_touch(key):
-            output.note(f"touch the security key of {key} when it blinks")
+        note_touch([key])
         return sign(text, key, namespace)
 
 

@@ -12,6 +12,7 @@ import click
 from toolkit.cli import interrupts, output
 from toolkit.cli.fleet_watch import watch_rollout, wave_rows
 from toolkit.cli.options import as_json, file_path, wheelhouse
+from toolkit.cli.security_keys import note_touch
 from toolkit.report import words
 from toolkit.report.exit_code import EXIT_INTERRUPTED, EXIT_NOT_TRUSTED, EXIT_REFUSED
 
@@ -227,6 +228,7 @@ def _roll_out(
         require_no_other(journal, planned.bundle.manifest.app)
         if not as_json:
             _show_plan(planned)
+        note_touch(keys)
         number = begin_rollout(journal, planned, keys)
         output.note(f"rollout {number} begins; Ctrl-C pauses it")
         return _drive(fleet, journal, number, connections, wheelhouse, as_json)

@@ -9,6 +9,7 @@ import click
 
 from toolkit.cli import output
 from toolkit.cli.options import as_json, file_path
+from toolkit.cli.security_keys import note_touch
 from toolkit.report.exit_code import gravest_exit_code
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def trust(
     if signers is not None:
         folder = project_folder(inventory.path.parent, TRUST_FOLDER)
         fleet, chain = choose_chain(folder, fleet)
+        note_touch(keys)
         next_root(chain, fleet, signers, threshold, keys)
         roots = chain.roots()
     with output.progress() as show:

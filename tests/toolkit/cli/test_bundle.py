@@ -161,6 +161,14 @@ def test_a_command_loads_what_it_needs(tmp_path: Path, arguments: str, absent: s
     assert ran.stdout.splitlines()[-1] == "loaded"
 
 
+def test_a_person_is_told_to_touch_a_security_key(folder: Path) -> None:
+    (folder / "token").write_text("no key of a token here")
+    (folder / "token.pub").write_text("sk-ssh-ed25519@openssh.com AAAA ann\n")
+    write_small(folder / "b")
+    ran = kedge("bundle", "sign", "b", "--sign", "token", cwd=folder)
+    assert_refused(ran, 3, "touch the security key of token", "is no key of ssh-keygen")
+
+
 def test_the_lines_for_an_application_name_its_folder(tmp_path: Path) -> None:
     ran = kedge("bundle", "consumer", "cats", "--root", "/opt/kedge", cwd=tmp_path)
     assert '"/opt/kedge/store/apps/cats"' in ran.out

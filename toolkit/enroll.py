@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +13,9 @@ from targets.board_profile import BoardProfile, recognise
 from targets.inventory import Target
 from targets.probe import probe_board
 from targets.provision import connect, require_writable
-from targets.transport import HostKeyError
+from targets.transport import HostKeyError, UnreachableError
 from toolkit.errors import ToolkitError
-from toolkit.project import open_or_create_inventory
+from toolkit.project import open_inventory, open_or_create_inventory
 
 if TYPE_CHECKING:
     from targets.imports.target_list import NewTargets
@@ -126,6 +127,50 @@ def enroll_list(
     return new
 
 
+def replace_host_key(
+    name: str,
+    fingerprint: str | None,
+    show: Callable[[Target], None],
+    accepts: Accepts,
+    start: Path | None = None,
+) -> tuple[Target, Target]:
+    """Pin the host key that a board shows now in place of the one before.
+
+    Args:
+        name: Name of the target.
+        fingerprint: Fingerprint that it must show; without one a person decides.
+        show: Called with the target as it was, before anybody decides.
+        accepts: Function that lets a person decide.
+        start: Folder of the project; the current one if not given.
+
+    Returns:
+        Target before and after; equal where the board shows the key that was pinned.
+
+    Raises:
+        InventoryError: There is no such target, or the file cannot be written.
+        HostKeyError: The board shows another key than the expected one, the person said no, or the
+            key is revoked.
+        TargetError: The board cannot be reached. In every case nothing was changed.
+    """
+    from targets.ssh.route import route_to
+    from targets.ssh.transport import read_host_key
+
+    inventory = open_inventory(start)
+    before = inventory.get(name)
+    if before.is_local:
+        raise ToolkitError(f"{name} is this computer, which has no host key", "Name a board.")
+    bare = replace(before, host_key=None, host_key_type=None)
+    route = route_to(bare)
+    if before.host_key_type is not None and fingerprint in (None, before.host_key):
+        with suppress(UnreachableError, HostKeyError):  # it has no key of that type any more
+            if read_host_key(route, before.host_key_type).fingerprint == before.host_key:
+                return before, before
+    show(before)
+    after = _with_host_key(bare, fingerprint, accepts)
+    fields = {"host_key": after.host_key, "host_key_type": after.host_key_type}
+    return before, inventory.change(name, fields)
+
+
 def _with_jump_host_keys(target: Target, accepts: Accepts) -> Target:
     """Pin the host key of every jump host, the nearest first: each is the way to the next."""
     from targets.ssh.host_keys import check_host_key, known_keys, refuse_revoked
@@ -167,13 +212,12 @@ def _with_host_key(target: Target, expected: str | None, accepts: Accepts) -> Ta
 
 def _require_accepted(accepted: bool) -> None:
     if not accepted:
-        raise HostKeyError("the host key was not accepted; nothing was added")
+        raise HostKeyError("the host key was not accepted; nothing was changed")
 
 
 def _kind_of(route: tuple[SshServer, ...], expected: str, fingerprint: str) -> str:
     """Find the type of the expected key among the others that the board has."""
     from targets.ssh.transport import read_host_key
-    from targets.transport import UnreachableError
 
     for kind in _KEY_TYPES:
         try:
@@ -183,6 +227,6 @@ def _kind_of(route: tuple[SshServer, ...], expected: str, fingerprint: str) -> s
         if key.fingerprint == expected:
             return key.kind
     raise HostKeyError(
-        f"{route[-1].name} shows the host key {fingerprint}, not {expected}; nothing was added",
+        f"{route[-1].name} shows the host key {fingerprint}, not {expected}; nothing was changed",
         "Is this the right address? Ask the board: ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub",
     )

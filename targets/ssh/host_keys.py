@@ -102,10 +102,7 @@ def no_such_key(server: SshServer) -> HostKeyError:
 
 def _hint_for_new_key(server: SshServer) -> str:
     if server.is_board:
-        return (
-            f"If you reinstalled the board: kedge target remove {server.name} --forget, "
-            "then add it again."
-        )
+        return f"If you replaced or reinstalled the board: kedge target rekey {server.name}"
     name = server.known_hosts_name
     if server.host_key is not None:
         return f"If it was reinstalled, correct {name!r} of jump_host_keys in kedge.toml."

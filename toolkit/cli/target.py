@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,10 +9,12 @@ import click
 
 from toolkit.cli import output
 from toolkit.cli.groups import CommandGroup
+from toolkit.cli.host_key import accept_host_key
 from toolkit.cli.options import as_json, file_path, read_label
 from toolkit.cli.target_check import check
 from toolkit.cli.target_edit import rename, set_values
 from toolkit.cli.target_import import import_targets
+from toolkit.cli.target_rekey import rekey
 from toolkit.cli.target_trust import trust
 from toolkit.cli.tune import tune_command
 from toolkit.report import words
@@ -37,6 +38,7 @@ command.add_command(tune_command)
 command.add_command(rename)
 command.add_command(set_values)
 command.add_command(import_targets)
+command.add_command(rekey)
 command.add_command(trust)
 
 
@@ -91,7 +93,7 @@ def add(
         labels=dict(read_label(text, "--label") for text in labels),
         jump=jump,
     )
-    added = enroll(target, host_key, _accepts)
+    added = enroll(target, host_key, accept_host_key)
     output.say(f"added {name} ({address}) to {added.inventory}")
     if added.profile is not None:
         output.say(
@@ -109,22 +111,6 @@ def add(
             f"{added.root} is mounted noexec: no runtime can be loaded from there; "
             "add the board again with another --root to measure on it"
         )
-
-
-def _accepts(name: str, key_type: str, fingerprint: str) -> bool:
-    output.note(f"{name} shows the host key {key_type} {fingerprint}")
-    place = name if name.startswith("the jump host") else "the board"
-    output.note(f"Compare it on {place}: ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub")
-    try:
-        return click.confirm(f"Is this {place}?", err=True)
-    except click.Abort:
-        if sys.stdin.isatty():
-            raise
-        message = (
-            f"nobody is there to accept the host key of {name}; name that of the board with "
-            "--host-key SHA256:…, and have those of jump hosts in ~/.ssh/known_hosts"
-        )
-        raise click.UsageError(message) from None
 
 
 @command.command("list")

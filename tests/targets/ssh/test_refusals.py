@@ -72,7 +72,7 @@ def test_a_changed_key_is_refused(server: LoopbackSshd) -> None:
 
         assert server.host_key_fingerprint in str(refused)
         assert successor.host_key_fingerprint in str(refused)
-        assert "kedge target remove board --forget" in refused.hint
+        assert "kedge target rekey board" in refused.hint
         assert "Accepted" not in successor.log.read_text()
 
 

@@ -24,8 +24,8 @@ from converters.tflite.inputs_outputs import rename_inputs_outputs
 from converters.tflite.reader import read_model
 from converters.tflite.unpacked import UnpackedModel
 
-#: An integer file computes in these only.
-_INTEGER_DTYPES = ("int8", "int16", "int32", "int64", "bool", "int4")
+#: An integer file computes in these only; a resource is the name of a variable.
+_INTEGER_DTYPES = ("int8", "int16", "int32", "int64", "bool", "int4", "resource")
 #: A graph as TensorFlow saves it; that of ResNet-8 takes 0.2 MB.
 _GRAPH_BYTES = 2**20
 _INTEGER = (W8A8, W8A16)
@@ -34,6 +34,11 @@ _STORED_AS = {F16: "float16", DYNAMIC: "int8", WEIGHT_ONLY: "int8"}
 #: Op of TensorFlow that TFLite does not have, in the message of the converter.
 _ABSENT_OP = re.compile(r"'?tf\.(\w+)'? op is neither a custom op nor a flex op")
 _HINT = "Report the model; until then the recipe float32 converts it without quantization."
+_FLOAT_HINT = "No recipe converts it, because each begins with this step. Report the model."
+_OPEN_LOOP_HINT = (
+    "Give the .keras or .h5 file that the SavedModel was made from. Without it, export the model "
+    "again for a batch of one: model.export(folder, input_signature=[tf.TensorSpec((1, …))])."
+)
 _MIXED_HINT = "Use the recipe mixed_w8a8: it leaves in floats what cannot be brought to 8 bits."
 
 
@@ -125,8 +130,15 @@ def convert_function(
         absent = _ABSENT_OP.findall(str(error))
         if absent:
             raise _no_operator(absent) from error
+        if "TensorListReserve" in str(error):
+            raise ConversionError(
+                "a recurrent layer was saved for batches of any size, and TFLite has no loop of "
+                "arrays whose size is open",
+                _OPEN_LOOP_HINT,
+            ) from error
+        hint = _FLOAT_HINT if numbers == FLOAT32 else _HINT
         raise ConversionError(
-            f"TensorFlow's converter refuses the model: {_first_line(error)}", _HINT
+            f"TensorFlow's converter refuses the model: {_first_line(error)}", hint
         ) from error
 
 

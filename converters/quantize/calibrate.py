@@ -17,6 +17,7 @@ import numpy.typing as npt
 from converters.data.dataset import Samples
 from converters.data.fields import are_rows_equal, select_field
 from converters.progress import Progress, Report
+from converters.quantize.variable_ranges import join_variable_ranges, keeps_variables
 from converters.tflite.quantization import quantize_inputs
 from converters.tflite.run import run_inside
 from converters.tflite.unpacked import UnpackedModel
@@ -75,7 +76,7 @@ def measure_ranges(
             ]
         ).reshape(-1, 2)
     bounds = [(float(low), float(high)) for low, high in ends]
-    return dict(zip(tensors, bounds, strict=True))
+    return join_variable_ranges(content, dict(zip(tensors, bounds, strict=True)))
 
 
 def _values(
@@ -83,11 +84,13 @@ def _values(
 ) -> Iterator[list[npt.NDArray[Any]]]:
     model = UnpackedModel(content)
     specs = [model.spec(position) for position in model.inputs]
-    batches = (quantize_inputs(specs, batch) for batch, _ in samples.batches(_BATCH))
-    for done, values in enumerate(run_inside(content, batches, tensors), start=1):
-        yield values
-        if done % _REPORT_EVERY == 0:
-            report(Progress("calibrate", done, len(samples)))
+    # A model with variables is to run on a stream, and answers single samples as well.
+    for is_stream in (False, True) if keeps_variables(content) else (False,):
+        batches = (quantize_inputs(specs, batch) for batch, _ in samples.batches(_BATCH))
+        for done, values in enumerate(run_inside(content, batches, tensors, is_stream), start=1):
+            yield values
+            if done % _REPORT_EVERY == 0:
+                report(Progress("calibrate", done, len(samples)))
 
 
 def _cut(

@@ -28,6 +28,8 @@ from converters.tflite.unpacked import UnpackedModel
 MOST_STEPS = 256
 
 _LOOP = "WHILE"
+#: Ops that split a tensor, and the places of that tensor and of the axis among their inputs.
+_SPLITS = {"SPLIT": (1, 0), "SPLIT_V": (0, 2)}
 #: Recurrent ops without an integer kernel; only files from elsewhere have them.
 _FLOAT_ONLY = (
     *("LSTM", "BIDIRECTIONAL_SEQUENCE_LSTM", "RNN"),
@@ -107,7 +109,10 @@ def _unrolled_file(draft: Draft, materials: Materials, content: bytes) -> bytes:
     raise ConversionError(
         f"{materials.source.path}: {name} is a loop that kedge cannot unroll, and TensorFlow's "
         "quantizer does not look into loops",
-        "Use the recipe ptq_f16, or ptq_dynamic where weights outside of the loop are large.",
+        "Use the recipe ptq_f16, or ptq_dynamic where weights outside of the loop are large."
+        if keras_model is not None
+        else "Give the .keras or .h5 file: kedge unrolls recurrent layers of Keras. Without it, "
+        "use the recipe ptq_f16 or ptq_dynamic.",
     )
 
 
@@ -177,22 +182,25 @@ def _changes(layers: list[Any], values: dict[str, Any]) -> Iterator[None]:
 def _replace_splits(model: UnpackedModel) -> None:
     """Slice what a SPLIT with an unused output gives: the quantizer leaves such an op in floats.
 
-    The first step of a layer has them, since its state is zero.
+    The first step of a layer has them, since its state is zero. A GRU of tf-keras with
+    `reset_after=False` has them in each step.
     """
     outputs = {*model.outputs, *(int(i) for op in model.operators for i in op.inputs)}
     operators = []
     for operator in model.operators:
         parts = [int(i) for i in operator.outputs]
-        if model.op(operator) != "SPLIT" or outputs.issuperset(parts):
+        if model.op(operator) not in _SPLITS or outputs.issuperset(parts):
             operators.append(operator)
             continue
-        axis, begin = int(model.integers(int(operator.inputs[0]))[0]), 0
+        places = _SPLITS[model.op(operator)]
+        source, axis_tensor = (int(operator.inputs[place]) for place in places)
+        axis, begin = int(model.integers(axis_tensor)[0]), 0
         for part in parts:
             shape = model.shape(part)
             if part in outputs:
                 starts = [0] * len(shape)
                 starts[axis] = begin
-                operators.append(_slice(model, int(operator.inputs[1]), starts, part))
+                operators.append(_slice(model, source, starts, part))
             else:
                 model.tensors[part].shape = [0]  # nothing computes it any more
             begin += shape[axis]

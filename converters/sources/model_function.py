@@ -10,9 +10,12 @@ import numpy.typing as npt
 
 from converters.data.fields import from_keras_outputs, to_input_dtypes, to_keras_inputs
 from converters.errors import ConversionError
-from converters.sources.inputs_outputs import ModelTensor, field_names, input_dtypes
+from converters.sources.inputs_outputs import ModelTensor, field_names, input_dtypes, noise_for
 
 Array = npt.NDArray[Any]
+
+#: Beginnings of the names of ops that change a variable.
+_CHANGES = ("Assign", "ResourceScatter")
 
 
 def batch_one_function(
@@ -82,12 +85,41 @@ def predictor_of(
             ) from error
         return from_keras_outputs(answers if names else answers[0], names)
 
+    states = _states_of(graph.get_concrete_function(), lambda: ask(noise_for(inputs, 1)))
+
     def predict(batch: Array) -> Array:
-        if free_batch:
+        if free_batch and not states:
             return ask(batch)
-        return np.concatenate([ask(batch[row : row + 1]) for row in range(len(batch))])
+        return np.concatenate([ask_one(batch[row : row + 1]) for row in range(len(batch))])
+
+    def ask_one(sample: Array) -> Array:
+        answer = ask(sample)
+        for variable, beginning in states:  # also for the file, which begins with their values
+            variable.assign(beginning)
+        return answer
 
     return predict
+
+
+def _states_of(concrete: Any, use: Callable[[], Any]) -> list[tuple[Any, Array]]:
+    """Return the variables that a model changes as it computes, and their values at the beginning.
+
+    A recurrent layer with `stateful=True` makes such a model.
+
+    Args:
+        concrete: Concrete function of the model.
+        use: Function that computes the model once.
+    """
+    definition = concrete.graph.as_graph_def()
+    functions = [definition.node, *(function.node_def for function in definition.library.function)]
+    if not any(node.op.startswith(_CHANGES) for nodes in functions for node in nodes):
+        return []
+    before = [(variable, variable.numpy()) for variable in concrete.variables]
+    use()
+    states = [(v, value) for v, value in before if not np.array_equal(v.numpy(), value)]
+    for variable, value in states:
+        variable.assign(value)
+    return states
 
 
 def _reason(error: Exception) -> str:

@@ -21,7 +21,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from converters.errors import ConversionError
 from converters.tflite.state import reset_of
-from device_agent.contract.state import RELOAD, RESET
+from device_agent.contract.state import KEEP, RELOAD, RESET
 from device_agent.contract.tensors import sample_shape, unique_names
 
 Array = npt.NDArray[Any]
@@ -85,7 +85,10 @@ def run_model(
 
 
 def run_inside(
-    content: bytes, batches: Iterable[Mapping[str, Array]], positions: Sequence[int]
+    content: bytes,
+    batches: Iterable[Mapping[str, Array]],
+    positions: Sequence[int],
+    is_stream: bool = False,
 ) -> Iterator[list[Array]]:
     """Read single tensors of a .tflite while it runs, by the reference of its kernels.
 
@@ -93,6 +96,7 @@ def run_inside(
         content: A file whose batch is one.
         batches: Name of each input to samples, shape (n, ...), in the type that it takes.
         positions: Positions of tensors in its first subgraph.
+        is_stream: Whether the samples are the steps of one stream, and the state is kept.
 
     Yields:
         For each sample one array a tensor, in the tensor's shape and type.
@@ -101,7 +105,7 @@ def run_inside(
         ConversionError: The runtime refuses the file or fails on it.
     """
     try:
-        reset = reset_of(schema.Model.GetRootAs(content, 0))
+        reset = KEEP if is_stream else reset_of(schema.Model.GetRootAs(content, 0))
         begin = _beginnings(lambda: _open_inside(content), reset)
         slots = {detail["name"]: detail["index"] for detail in begin().get_input_details()}
         for batch in batches:

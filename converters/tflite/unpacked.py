@@ -51,6 +51,9 @@ class UnpackedModel:
         graph = self.model.subgraphs[0]
         self.tensors = graph.tensors
         self.operators = graph.operators or []
+        for operator in self.operators:
+            operator.inputs = [] if operator.inputs is None else operator.inputs
+            operator.outputs = [] if operator.outputs is None else operator.outputs
         self.inputs = [int(i) for i in graph.inputs]
         self.outputs = [int(i) for i in graph.outputs]
 
@@ -221,18 +224,17 @@ class UnpackedModel:
         self._remove_unused()
 
     def _remove_unused(self) -> None:
-        """Remove operators whose outputs nobody takes."""
+        """Remove operators whose outputs nobody takes; those without outputs keep a state."""
         while True:
             used = {*self.outputs, *(int(i) for op in self.operators for i in op.inputs)}
-            needed = [op for op in self.operators if any(int(o) in used for o in op.outputs)]
+            needed = [
+                op
+                for op in self.operators
+                if not len(op.outputs) or any(int(o) in used for o in op.outputs)
+            ]
             if len(needed) == len(self.operators):
-                break
+                return
             self.operators[:] = needed
-        codes = self.model.operatorCodes
-        places = sorted({operator.opcodeIndex for operator in self.operators})
-        for operator in self.operators:
-            operator.opcodeIndex = places.index(operator.opcodeIndex)
-        codes[:] = [codes[place] for place in places]
 
     def set_range(self, tensor: int, low: float, high: float) -> None:
         """Note the lowest and highest number of a tensor, as calibration does."""

@@ -30,8 +30,12 @@ from converters.recipe.number_steps import PtqDynamic, PtqF16, PtqW8A8, PtqW8A16
 from converters.recipe.recipe import Recipe
 from converters.sources.kinds import identify
 from converters.sources.load import load_model
+from converters.tflite.quantization import quantize_inputs
+from converters.tflite.reader import read_model
+from converters.tflite.run import run_model
 from converters.work.maker import Maker
 from converters.work.step_keys import StepKeys
+from device_agent.contract.state import KEEP
 
 RECIPES = (PtqW8A8(), PtqW8A16(), PtqDynamic(), PtqWeightOnly(), PtqF16())
 
@@ -43,6 +47,10 @@ MODELS: dict[str, tuple[Any, Callable[[Any], list[Any]]]] = {
         lambda layers: [layers.Bidirectional(layers.LSTM(32))],
     ),
     "GRU, tf-keras": (tf_keras, lambda layers: [layers.GRU(48)]),
+    "GRU, reset_after=False, tf-keras": (
+        tf_keras,
+        lambda layers: [layers.GRU(48, reset_after=False)],
+    ),
     "LSTM": (keras, lambda layers: [layers.LSTM(48)]),
     "Bidirectional GRU": (keras, lambda layers: [layers.Bidirectional(layers.GRU(32))]),
 }
@@ -69,6 +77,37 @@ def main() -> None:
         path = folder / f"{number}{'.keras' if framework is keras else '.h5'}"
         model.save(str(path))
         print(json.dumps({"model": name, **_accuracies(path, samples)}), flush=True)  # noqa: T201
+    for framework in (tf_keras, keras):
+        framework.utils.set_random_seed(0)
+        path = folder / f"stream{'.keras' if framework is keras else '.h5'}"
+        _stateful(framework, x[:1400], y[:1400]).save(str(path))
+        report = {"model": f"stream, {framework.__name__}", **_accuracies(path, samples)}
+        report["agreement"] = _agreement(path, samples[TEST].batch(slice(0, 100)))
+        print(json.dumps(report), flush=True)  # noqa: T201
+
+
+def _stateful(framework: Any, x: Any, y: Any) -> Any:
+    """A stateful LSTM, trained on streams of samples in batches, for a batch of one."""
+    layers, models = framework.layers, []
+    for batch in (20, 1):
+        steps = layers.Input(shape=(8, 8), batch_size=batch)
+        classes = layers.Dense(10, activation="softmax")(layers.LSTM(32, stateful=True)(steps))
+        models.append(framework.Model(steps, classes))
+    models[0].compile("adam", "sparse_categorical_crossentropy")
+    models[0].fit(x, y, epochs=8, batch_size=20, shuffle=False, verbose=0)
+    models[1].set_weights(models[0].get_weights())
+    return models[1]
+
+
+def _agreement(path: Path, samples: Any) -> float:
+    """Share of the answers that int8 and float32 files agree on, the samples being one stream."""
+    answers = []
+    for kind in ("float32", "ptq_w8a8"):
+        model = read_model(path.with_suffix(f".{kind}.tflite"))
+        inputs = quantize_inputs(model.inputs, samples)
+        outputs = run_model(model.path, inputs, reset=KEEP)
+        answers.append(next(iter(outputs.values())).argmax(axis=1))
+    return float((answers[0] == answers[1]).mean())
 
 
 def _accuracies(path: Path, samples: dict[str, Samples]) -> dict[str, Any]:

@@ -15,9 +15,11 @@ NAMES = (
     "LSTM, tf-keras",
     "Bidirectional LSTM, tf-keras",
     "GRU, tf-keras",
+    "GRU, reset_after=False, tf-keras",
     "LSTM",
     "Bidirectional GRU",
 )
+STREAMS = ("stream, tf_keras", "stream, keras")
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +30,18 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
     assert ran.returncode == 0, ran.stderr[-3000:]
     lines = [json.loads(line) for line in ran.stdout.splitlines() if line.startswith("{")]
     return {report.pop("model"): report for report in lines}
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_a_stateful_layer_is_judged_by_fresh_samples_and_keeps_its_state(
+    reports: dict[str, Any], name: str
+) -> None:
+    """In a stream the int8 file reads the state that it assigned, and not the zeros at first."""
+    report = reports[name]
+    assert report["float32"] == report["accuracy"]
+    assert report["ptq_w8a8"] == pytest.approx(report["accuracy"], abs=0.025)
+    assert report["ptq_w8a16"] == pytest.approx(report["accuracy"], abs=0.025)
+    assert report["agreement"] > 0.93
 
 
 @pytest.mark.parametrize("name", NAMES)

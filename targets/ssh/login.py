@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 
 import paramiko
 
@@ -11,6 +12,7 @@ from targets.address import DEFAULT_PORT
 from targets.login_words import advice_on, quote_words
 from targets.ssh.agent import SIGN_TIMEOUT_S, AgentSignedKey
 from targets.ssh.algorithms import SHA1_ONLY, rsa_refusal
+from targets.ssh.certificate import find_certificate_problem
 from targets.ssh.connection import Connection
 from targets.ssh.dialogue import Dialogue
 from targets.ssh.keys import SkippedKey, keys_for
@@ -21,6 +23,11 @@ from targets.transport import LoginRefusedError
 LOGIN_TIMEOUT_S = 20.0
 
 _RSA_HINT = "Use an Ed25519 or ECDSA key, or update the SSH server of the board."
+
+_CERTIFICATE_HINT = (
+    "Get a new certificate for this user from whoever signs them (ssh-keygen -L -f FILE-cert.pub "
+    "shows the one you have)."
+)
 
 _AUTH_FAILED = (paramiko.AuthenticationException, paramiko.SSHException)
 
@@ -75,7 +82,7 @@ class _Login:
 
     def keys(self) -> Sequence[str] | None:
         with contextlib.closing(keys_for(self.server, self.skipped_keys)) as keys:
-            for name, key in keys:
+            for name, key in _then_plain(keys):
                 if key.get_name() == "ssh-rsa" and (why := rsa_refusal(self.transport)):
                     self.skipped_keys.append(SkippedKey(f"{name} was not tried: {why}", _RSA_HINT))
                     continue
@@ -87,9 +94,18 @@ class _Login:
                 except _AUTH_FAILED as error:
                     if not self.transport.is_active():
                         raise self._cut(error) from error
+                self._note_certificate(name, key)
                 if key.get_name() == "ssh-rsa":
                     self.rsa_key = self.rsa_key or key
         return None
+
+    def _note_certificate(self, name: str, key: paramiko.PKey) -> None:
+        if key.public_blob is None:
+            return
+        blob = key.public_blob.key_blob
+        problem = find_certificate_problem(blob, self.server.user, time.time())
+        if problem:
+            self.skipped_keys.append(SkippedKey(f"of {name}, {problem}", _CERTIFICATE_HINT))
 
     def password(self) -> Sequence[str] | None:
         """Ask for the password, unless the same was just asked for in the server's own words."""
@@ -186,6 +202,15 @@ class _Login:
 
     def _server_words(self) -> str:
         return self.transport.banner.decode("utf-8", "replace").strip()
+
+
+def _then_plain(keys: Iterator[tuple[str, paramiko.PKey]]) -> Iterator[tuple[str, paramiko.PKey]]:
+    """Give each key that has a certificate a second time without it, as ssh does."""
+    for name, key in keys:
+        yield name, key
+        if key.public_blob is not None:
+            key.public_blob = None
+            yield f"{name} without its certificate", key
 
 
 _METHODS: dict[str, Method] = {

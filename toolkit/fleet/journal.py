@@ -73,7 +73,7 @@ class Journal(JournalReader):
             epoch = max(int(last), least_epoch) + 1
             self.database.execute("UPDATE head SET epoch = ?", (epoch,))
             self.epoch = epoch
-            self._append(time.time(), 0, "lease", "", {"epoch": epoch})
+            self._append(time.time(), 0, [("lease", "", {"epoch": epoch})])
         return epoch
 
     def begin_rollout(
@@ -95,7 +95,8 @@ class Journal(JournalReader):
             query = "SELECT coalesce(max(number), 0) + 1 FROM rollout"
             rollout = int(self.database.execute(query).fetchone()[0])
             soaks = [wave.soak_s for wave in waves]
-            entry = self._append(now, rollout, "begin", "", {**asdict(start), "soaks_s": soaks})
+            body = {**asdict(start), "soaks_s": soaks}
+            (entry,) = self._append(now, rollout, [("begin", "", body)])
             self.database.execute(
                 "INSERT INTO rollout VALUES (?, ?, ?, ?, '[]', 0, 0, '')",
                 (rollout, entry, RUNNING, now),
@@ -140,12 +141,8 @@ class Journal(JournalReader):
             return []
         with transaction(self.database, self.path):
             self.require_lease()
-            numbers = [
-                self._append(
-                    at, rollout, note.kind, note.board.name if note.board else "", note.body
-                )
-                for note in notes
-            ]
+            rows = [(note.kind, note.target, note.body) for note in notes]
+            numbers = self._append(at, rollout, rows)
             boards = {note.board.name: note.board for note in notes if note.board}
             self.database.executemany(
                 "UPDATE board SET state = ?, since = ?, step = ?, reason = ?, fingerprint = ?, "
@@ -186,7 +183,7 @@ class Journal(JournalReader):
                 (clean_text(reason), rollout),
             )
             body = {"wish": wish, "reason": clean_text(reason)}
-            self._append(time.time(), rollout, "wish", "", body, who=clean_text(who), epoch=0)
+            self._append(time.time(), rollout, [("wish", "", body)], (clean_text(who), 0))
 
     def require_lease(self) -> None:
         """Refuse to go on where another controller took over.
@@ -214,15 +211,17 @@ class Journal(JournalReader):
         """
         with transaction(self.database, self.path):
             self.require_lease()
-            return self._append(time.time(), 0, kind, target, body)
+            return self._append(time.time(), 0, [(kind, target, body)])[0]
 
     def _add_members(
         self, rollout: int, wave: int, members: Sequence[Member], place: int, at: float
     ) -> None:
-        for first in range(0, len(members), _MEMBERS_A_ROW):
-            part = [plain_member(member) for member in members[first : first + _MEMBERS_A_ROW]]
-            body = {"wave": wave, "members": part}
-            self._append(at, rollout, "members", "", body)
+        plain = [plain_member(member) for member in members]
+        parts = [
+            plain[first : first + _MEMBERS_A_ROW] for first in range(0, len(plain), _MEMBERS_A_ROW)
+        ]
+        rows = [("members", "", {"wave": wave, "members": part}) for part in parts]
+        self._append(at, rollout, rows)
         self.database.executemany(
             "INSERT INTO board VALUES (?, ?, ?, ?, ?, 'pending', ?, '', '', '', 0, 0, 0)",
             [
@@ -235,29 +234,22 @@ class Journal(JournalReader):
         self,
         at: float,
         rollout: int,
-        kind: str,
-        target: str,
-        body: Mapping[str, Any],
-        who: str | None = None,
-        epoch: int | None = None,
-    ) -> int:
-        number, before = self.database.execute("SELECT number, hash FROM head").fetchone()
-        row = (
-            number + 1,
-            float(at),
-            self.epoch if epoch is None else epoch,
-            self._who if who is None else who,
-            rollout,
-            kind,
-            target,
-            encode_body(body),
-        )
-        digest = next_hash(before, row)
-        self.database.execute(
-            "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, digest)
-        )
-        self.database.execute("UPDATE head SET number = ?, hash = ?", (number + 1, digest))
-        return int(number) + 1
+        rows: Sequence[tuple[str, str, Mapping[str, Any]]],
+        author: tuple[str, int] | None = None,
+    ) -> list[int]:
+        """Write rows of kind, target and body inside a transaction; return their numbers."""
+        number, digest = self.database.execute("SELECT number, hash FROM head").fetchone()
+        who, epoch = (self._who, self.epoch) if author is None else author
+        entries = []
+        for kind, target, body in rows:
+            number += 1
+            entry = (number, float(at), epoch, who, rollout, kind, target, encode_body(body))
+            digest = next_hash(digest, entry)
+            entries.append((*entry, digest))
+        statement = "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        self.database.executemany(statement, entries)
+        self.database.execute("UPDATE head SET number = ?, hash = ?", (number, digest))
+        return [entry[0] for entry in entries]
 
 
 @contextmanager

@@ -112,6 +112,8 @@ class SimulatedBoards:
         self.epoch = 1
         self.trial_s = 120.0
         self.limits = tuple(sorted(gates.items()))
+        self.batch_s = 0.0
+        """Seconds whose answers arrive together."""
         self.most_running = 0
         self._random = random.Random(seed)
         self._pending: list[tuple[float, int, Act]] = []
@@ -149,7 +151,7 @@ class SimulatedBoards:
         if not self._pending or self._pending[0][0] > until:
             self.now = until
             return ()
-        self.now = max(self.now, self._pending[0][0])
+        self.now = max(self.now, self._pending[0][0]) + self.batch_s
         outcomes = []
         while self._pending and self._pending[0][0] <= self.now:
             outcomes.append(self._answer(heapq.heappop(self._pending)[2]))

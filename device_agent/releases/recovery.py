@@ -56,9 +56,6 @@ def _replace_damaged(store: ReleaseStore, name: str) -> None:
 
 
 def _is_acceptable(store: ReleaseStore, digest: str, security_floor: int) -> bool:
-    try:
-        release = store.releases.read(digest)
-        store.releases.require_whole(release)
-    except RefusalError:
+    if not store.releases.is_whole(digest):
         return False
-    return release.manifest.counter >= security_floor
+    return store.releases.read(digest).manifest.counter >= security_floor

@@ -80,6 +80,7 @@ class ReleaseFolders:
 
         Raises:
             RefusalError: The board has no such release, or its manifest is damaged.
+            OSError: It cannot be read, which may be for now alone.
         """
         folder = self.path(digest)
         if os.path.islink(folder) or not os.path.isdir(folder):
@@ -95,7 +96,10 @@ class ReleaseFolders:
             manifest = parse_manifest(text)
             manifest.variant(variant)
             return StagedRelease(digest, manifest, text, _signatures(folder), variant)
-        except (OSError, ValueError) as error:  # RecordError and UnicodeError are ValueErrors
+        except (
+            FileNotFoundError,
+            ValueError,
+        ) as error:  # RecordError and UnicodeError are ValueErrors
             raise _damaged(digest, error) from error
 
     def require_whole(self, release: StagedRelease) -> None:
@@ -122,12 +126,19 @@ class ReleaseFolders:
                 raise _damaged(release.digest, "{} is absent or damaged".format(path))
 
     def is_whole(self, digest: str) -> bool:
-        """Whether all of a release is on the disk as its manifest says; hashes all files."""
-        try:
-            self.require_whole(self.read(digest))
-        except RefusalError:
-            return False
-        return True
+        """Whether all of a release is on the disk as its manifest says; hashes all files.
+
+        What cannot be read twice counts as damaged.
+        """
+        for _ in range(2):
+            try:
+                self.require_whole(self.read(digest))
+                return True
+            except RefusalError:
+                return False
+            except OSError:
+                continue
+        return False
 
     def write(self, release: StagedRelease) -> None:
         """Make the folder of a release whose blobs are there, or repair it in its place.

@@ -59,14 +59,18 @@ class Blobs:
         return self._stamps.get(sha256) == stamp or self.is_whole(sha256)
 
     def is_whole(self, sha256: str) -> bool:
-        """Whether the bytes of a blob have its digest, as they are read now."""
+        """Whether the bytes of a blob have its digest, as they are read now.
+
+        Raises:
+            OSError: They cannot be read, which may be for now alone.
+        """
         path = name_in(self._folder, sha256)
         self._stamps.pop(sha256, None)
         try:
             state = os.lstat(path)
             if digest_on_disk(path) != sha256:
                 return False
-        except (OSError, RefusalError):
+        except (FileNotFoundError, RefusalError):
             return False
         stamp = (state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
         self._stamps[sha256] = stamp

@@ -123,16 +123,17 @@ def build_command(
 def show_command(bundle: Path, signers: Path | None, bom: Path | None, as_json: bool) -> None:
     """Show what a bundle holds, what it needs, and who signed it.
 
-    Its structure, its manifest and its signatures are checked; `verify` compares every file, too.
+    Every byte is compared with its digests and signatures first (exit code 5 if one differs).
 
     \b
     kedge bundle show cats.bundle
     kedge bundle show cats.bundle --bom cats.cdx.json
     """
-    from toolkit.bundle.bundle_file import read_bundle
+    from toolkit.bundle.bundle_file import read_bundle, verify_bundle
     from toolkit.bundle.release_signers import identify_signers
 
     content = read_bundle(bundle)
+    verify_bundle(content)
     _show(content, identify_signers(content, signers), as_json)
     if bom is not None:
         _write_bom(content, bom)

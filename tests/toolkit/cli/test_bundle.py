@@ -69,6 +69,7 @@ def test_what_differs_ends_with_code_5_before_trust_is_asked(folder: Path) -> No
     content[-2000] ^= 1
     (folder / "b").write_bytes(content)
     assert_refused(kedge("bundle", "verify", "b", "--signers", "signers", cwd=folder), 5)
+    assert_refused(kedge("bundle", "show", "b", cwd=folder), 5)
     assert_refused(kedge("bundle", "sign", "b", "--sign", "ann", cwd=folder), 5)
 
 

@@ -63,12 +63,14 @@ def collect_garbage(
         if name in due:
             store.releases.remove(name)
             removed += 1
-    blobs = [name for name in store.blobs.names() if name not in _blobs_in_use(store) | opened]
+    rest = set(store.releases.names())
+    linked, needed = _blobs_of(store, rest), _blobs_of(store, rest - set(releases))
+    blobs = [name for name in store.blobs.names() if name not in needed | opened]
     for name in blobs:
-        if name in due:
+        if name in due and name not in linked:
             freed_bytes += store.blobs.remove(name)
             removed += 1
-    unused = {name for name in [*releases, *blobs] if name not in due}
+    unused = rest & set(releases) | set(blobs) & set(store.blobs.names())
     note = {"boot": this_boot, "at": now}
     notes = {name: noted.get(name, note) for name in sorted(unused)}
     if notes != noted:
@@ -101,10 +103,10 @@ def _paths_in_use(processes: str) -> Iterable[str]:
                 yield "/" + line.rstrip("\n").partition("/")[2]
 
 
-def _blobs_in_use(store: ReleaseStore) -> Set[str]:
-    """Return the digests of the files to which the releases on the disk lead, whole or not."""
+def _blobs_of(store: ReleaseStore, releases: Iterable[str]) -> Set[str]:
+    """Return the digests of the files to which the folders of releases lead, whole or not."""
     used: Set[str] = set()
-    for digest in store.releases.names():
+    for digest in releases:
         for place, folders, files in os.walk(store.releases.path(digest)):
             for name in [*folders, *files]:
                 with contextlib.suppress(OSError):

@@ -2,21 +2,37 @@
 
 import contextlib
 import hashlib
+import json
 from pathlib import Path
+from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from device_agent.contract.codes import IntegrityError
-from device_agent.contract.manifest import Blob, Manifest, Variant, encode_manifest
-from tests.toolkit.bundle.small_bundle import write_small
+from device_agent.contract.manifest import (
+    Blob,
+    Hooks,
+    Manifest,
+    Variant,
+    encode_manifest,
+    manifest_digest,
+    parse_manifest,
+)
+from device_agent.contract.records import RecordError
+from device_agent.contract.signed_text import canonical
+from tests.toolkit.bundle.small_bundle import small_manifest, write_small
+from tests.toolkit.bundle.test_choice import CPU
 from toolkit.bundle.bundle_file import (
+    Bundle,
     BundleError,
     blob_chunks,
     read_bundle,
     verify_bundle,
     write_bundle,
 )
+from toolkit.bundle.choice import choose_variant
+from toolkit.report.bundle import describe_bundle, plain_bundle
 
 QUICK = settings(
     max_examples=200,
@@ -48,6 +64,54 @@ def test_bytes_that_are_replaced_moved_or_repeated_are_refused(
         verify_bundle(read_bundle(path))
         refused = False
     assert refused or changed == content
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=6,
+)
+
+
+def places(plain: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Return the path of every value in a JSON document."""
+    if isinstance(plain, dict):
+        inner = [place for key in plain for place in places(plain[key], (*path, key))]
+    elif isinstance(plain, list):
+        inner = [place for n, value in enumerate(plain) for place in places(value, (*path, n))]
+    else:
+        inner = []
+    return [path, *inner] if path else inner
+
+
+@QUICK
+@given(data=st.data())
+def test_a_manifest_with_any_value_anywhere_is_refused_or_shown(
+    data: st.DataObject, tmp_path: Path
+) -> None:
+    manifest = small_manifest(
+        expires="2030-01-01T00:00:00Z",
+        hooks=Hooks(["/bin/true"], ["/bin/true", "-v"]),
+        gates={"parity": 1.0},
+        provenance={"licences": {"app": "MIT"}, "variants": {"cpu_int8": {"accuracy": 0.9}}},
+    )
+    plain = json.loads(encode_manifest(manifest))
+    place = data.draw(st.sampled_from(places(plain)))
+    parent = plain
+    for key in place[:-1]:
+        parent = parent[key]
+    parent[place[-1]] = data.draw(JSON)
+    with contextlib.suppress(RecordError, UnicodeEncodeError):
+        accepted = parse_manifest(canonical(plain))
+        text = encode_manifest(accepted)
+        bundle = Bundle(tmp_path, accepted, text, manifest_digest(text), (), {})
+        describe_bundle(bundle, ())
+        json.dumps(plain_bundle(bundle, ()))
+        choose_variant(accepted, CPU)
 
 
 @QUICK

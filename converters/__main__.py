@@ -27,6 +27,7 @@ from converters.measure import Measure, measure_in_parent
 from converters.progress import PRINTED, Progress, Report
 from converters.request import ConversionRequest
 from converters.sources.kinds import identify
+from converters.sources.load_limits import limits
 from converters.sources.source_file import KERAS_3
 
 Answer = Callable[[dict[str, Any]], None]
@@ -124,6 +125,7 @@ def _outcome(order: dict[str, Any], answer: Answer, measure: Measure | None) -> 
     report = _reporter(answer)
     request = ConversionRequest.from_json(order["request"])
     work = Path(order["work"])
+    limits.end_with = lambda error: _end_with(error, answer)
     printed.show = lambda line: report(Progress(PRINTED, 0, 0, line))
     try:
         report(Progress("load TensorFlow", 0, 0))
@@ -146,6 +148,12 @@ def _outcome(order: dict[str, Any], answer: Answer, measure: Measure | None) -> 
     except Exception:  # a bug: the parent raises it with this traceback
         return {"event": "bug", "traceback": traceback.format_exc()}
     return {"event": "done"}
+
+
+def _end_with(error: ConversionError, answer: Answer) -> None:
+    """Answer an error from a thread, and end the process: the order itself hangs."""
+    answer(_error(error))
+    os._exit(1)
 
 
 def _error(error: ConversionError) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from converters.sources.allowed_classes import first_unknown, keras_names
 from converters.sources.architecture import StoredLayer, stored_layers
 from converters.sources.declared_shapes import declared_shapes
 from converters.sources.keras_file import is_foreign_zip, model_json, read_hdf5, read_zip
+from converters.sources.load_limits import refuse_without_memory
 from converters.sources.loaded_model import SHAPES_HINT, LoadedModel, check_model
 from converters.sources.precision import in_float32
 from converters.sources.saved_graph import check_graph, check_links_in
@@ -116,6 +117,7 @@ def _read_model(load: Callable[..., Any], path: Path, own: Mapping[str, Any]) ->
     try:
         return load(str(path), custom_objects=dict(own), compile=False)
     except Exception as error:  # whatever Keras raises on a file that it cannot load
+        refuse_without_memory(path, error)
         first_line = (str(error) or type(error).__name__).strip().splitlines()[0]
         raise ConversionError(
             f"{path}: Keras cannot load it: {first_line}",

@@ -16,6 +16,7 @@ from typing import Any
 from converters.errors import ConversionError
 from converters.sources.allowed_classes import refuse_code
 from converters.sources.architecture import decode_tuples
+from converters.sources.declared_weights import refuse_declared_weights
 from converters.sources.hdf5_links import check_links, is_hdf5
 from converters.sources.kinds import GIVE_A_MODEL
 
@@ -79,6 +80,7 @@ def read_zip(path: Path) -> tuple[int, Any]:
         ) from error
     if weights:
         _check_weights(path, weights)
+    refuse_declared_weights(path, config, path.stat().st_size)
     return major, config
 
 
@@ -100,7 +102,9 @@ def read_hdf5(path: Path) -> tuple[int, Any]:
                     "Save the whole model with `model.save(...)`",
                 )
             major = _major(_text(file.attrs.get("keras_version", "2")))
-            return major, model_json(path, _text(file.attrs["model_config"]))
+            config = model_json(path, _text(file.attrs["model_config"]))
+            refuse_declared_weights(path, config, path.stat().st_size)
+            return major, config
     except ConversionError:
         raise
     except _DAMAGE as error:

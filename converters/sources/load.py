@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from converters.sources.kinds import SOURCES, function_at
+from converters.sources.load_limits import limit_load
 from converters.sources.loaded_model import LoadedModel
 from converters.sources.source_file import SourceFile
 
@@ -21,5 +22,7 @@ def load_model(source: SourceFile, own: Mapping[str, Any] | None = None) -> Load
         ConversionError: It has layers that Keras does not bring, an input that is not float32, or
             one of a dynamic shape; the message names what.
     """
-    model: LoadedModel = function_at(SOURCES[source.kind].loader)(source, own or {})
+    load = function_at(SOURCES[source.kind].loader)
+    with limit_load(source):
+        model: LoadedModel = load(source, own or {})
     return model

@@ -28,6 +28,7 @@ from converters.sources.inputs_outputs import (
     input_dtypes,
     sure_probabilities,
 )
+from converters.sources.load_limits import refuse_without_memory
 from converters.sources.model_function import batch_one_function, predictor_of
 from converters.sources.source_file import SourceFile
 from converters.sources.unused_inputs import find_unused_of_function
@@ -207,6 +208,7 @@ def _translate_errors(path: Path) -> Iterator[None]:
     except ConversionError:
         raise
     except Exception as error:
+        refuse_without_memory(path, error)
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         lines.append(type(error).__name__)
         # The message of an error in a traced function begins with its source.

@@ -10,6 +10,7 @@ from converters.data.fields import quote_names
 from converters.errors import ConversionError
 from converters.sources.frozen_graph import freeze_signature, has_references
 from converters.sources.kinds import GIVE_A_MODEL
+from converters.sources.load_limits import refuse_without_memory
 from converters.sources.loaded_model import SHAPES_HINT, LoadedModel, check_model
 from converters.sources.saved_graph import check_graph, check_links_in
 from converters.sources.source_file import SAVED_MODEL, SourceFile
@@ -59,6 +60,7 @@ def load_graph(source: SourceFile) -> LoadedModel:
         loaded = tf.saved_model.load(str(source.path))
         signatures = dict(loaded.signatures)
     except Exception as error:  # whatever TensorFlow raises on a damaged folder
+        refuse_without_memory(source.path, error)
         first_line = (str(error) or type(error).__name__).strip().splitlines()[0]
         raise ConversionError(
             f"{source.path}: TensorFlow cannot load it: {first_line}", GIVE_A_MODEL

@@ -56,7 +56,9 @@ class Session:
         try:
             keys = (HostKey(key_type, ""),) if key_type else known_keys(server)
             self.transport = make_transport(self._sock, algorithms_for(keys))
-            self.transport.start_client(timeout=LOGIN_TIMEOUT_S)
+            timeout_s = self._handshake_timeout_s()
+            self.transport.banner_timeout = self.transport.handshake_timeout = timeout_s
+            self.transport.start_client(timeout=timeout_s)
             key = self.transport.get_remote_server_key()
             self.host_key = HostKey(key.get_name(), key.fingerprint)
         except BaseException as error:
@@ -96,7 +98,7 @@ class Session:
                 "direct-tcpip",
                 (self.server.host, self.server.port),
                 ("127.0.0.1", 0),
-                timeout=max(LOGIN_TIMEOUT_S, self.server.connect_timeout_s),
+                timeout=self._handshake_timeout_s(),
             )
         except paramiko.ChannelException as error:
             if error.code == _PROHIBITED:
@@ -137,7 +139,11 @@ class Session:
                 "of the server.",
             )
         last_words = self._command.last_words() if self._command is not None else ""
-        return no_ssh(self.server, last_words or _reason_of(error, self._began_at))
+        reason = _reason_of(error, self._began_at, self._handshake_timeout_s())
+        return no_ssh(self.server, last_words or reason)
+
+    def _handshake_timeout_s(self) -> float:
+        return self.server.handshake_timeout_s or LOGIN_TIMEOUT_S
 
     def _who(self) -> str:
         server = self.server
@@ -178,14 +184,14 @@ def no_ssh(server: SshServer, reason: str) -> UnreachableError:
     )
 
 
-def _reason_of(error: BaseException, began_at: float) -> str:
+def _reason_of(error: BaseException, began_at: float, timeout_s: float) -> str:
     """Say in plain words why the handshake failed, where paramiko's words do not."""
     text = str(error)
     is_end = isinstance(error, (EOFError, OSError)) or "reading SSH protocol banner" in text
     if not is_end and "No existing session" not in text:  # what paramiko says at the deadline
         return text or type(error).__name__
-    if time.monotonic() - began_at >= LOGIN_TIMEOUT_S:
-        return f"no SSH handshake within {LOGIN_TIMEOUT_S:g} s"
+    if time.monotonic() - began_at >= timeout_s:
+        return f"no SSH handshake within {timeout_s:g} s"
     return "the connection was closed during the SSH handshake"
 
 

@@ -30,6 +30,8 @@ class SshServer:
     known_hosts: tuple[Path, ...] = ()
     """Files of known host keys."""
     connect_timeout_s: float = CONNECT_TIMEOUT_S
+    handshake_timeout_s: float | None = None
+    """`ConnectTimeout` of ~/.ssh/config, which also bounds the handshake; `None` without it."""
     identities: tuple[Path, ...] = ()
     identities_only: bool = False
     identity_agent: str | None = None
@@ -124,6 +126,7 @@ def _server_at(address: Address, settings: HostSettings) -> SshServer:
         known_hosts_name=settings.host_key_alias or place,
         known_hosts=settings.known_hosts,
         connect_timeout_s=settings.connect_timeout_s or CONNECT_TIMEOUT_S,
+        handshake_timeout_s=settings.connect_timeout_s,
         identities=settings.identities,
         identities_only=settings.identities_only,
         identity_agent=settings.identity_agent,

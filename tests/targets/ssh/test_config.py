@@ -3,6 +3,7 @@
 import getpass
 import os
 import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from targets.ssh.route import route_to
 from targets.ssh.transport import connect_ssh
 from targets.transport import UnreachableError
 from tests.kedge import assert_refused, kedge
-from tests.targets.loopback import target_at
+from tests.targets.loopback import listening, target_at, target_on
 from toolkit.demo.sshd import LoopbackSshd
 from toolkit.demo.sshd_files import SshdUnavailableError, find_program
 
@@ -274,6 +275,16 @@ def test_a_proxy_command_is_the_way(home: Path, server: LoopbackSshd, tmp_path: 
     target = replace(target_at(server), address=f"{server.user}@pi4")
     with connect_ssh(target) as transport:
         assert transport.run("cat", b"x" * 1_000_000, 20).stdout == b"x" * 1_000_000
+
+
+@pytest.mark.parametrize("way", ["ProxyCommand sleep 60", "HostName 127.0.0.1"])
+def test_connect_timeout_bounds_the_handshake(home: Path, way: str) -> None:
+    with listening(lambda connection: None) as port:
+        write_config(home, f"Host pi4\n  ConnectTimeout 1\n  Port {port}\n  {way}\n")
+        began = time.monotonic()
+        with pytest.raises(UnreachableError, match="no SSH handshake within 1 s"):
+            connect_ssh(replace(target_on(port), address="me@pi4"))
+    assert time.monotonic() - began < 15  # the usual bound is 20 s
 
 
 def test_a_proxy_command_that_fails_says_why(home: Path, server: LoopbackSshd) -> None:

@@ -127,7 +127,8 @@ class _Openings:
 
     def times(self) -> list[float]:
         """Return when closed windows open for which boards wait."""
-        queues = [self._tally.queues[name] for name in (PROBE, AGAIN, ACTIVATE)]
+        names = (PROBE, ACTIVATE, AGAIN[PROBE], AGAIN[ACTIVATE])
+        queues = [self._tally.queues[name] for name in names]
         waiting = {windows for queue in queues for windows in queue.windows()}
         return [self._times[windows] for windows in waiting if not self.is_open(windows)]
 
@@ -145,17 +146,20 @@ def _planned_steps(
     """Choose steps in the order of a rollout: stage everywhere, probe the wave, activate it."""
     queues, running = tally.queues, tally.running.steps
     for step in (CHECK, STAGE):
-        for board in queues[step].choose(room, len(queues[step]), _always):
-            yield board.name, step
+        for queue in (queues[AGAIN[step]], queues[step]):
+            for board in queue.choose(room, len(queue), _always):
+                yield board.name, step
     wave = tally.wave
     if wave is None or len(queues[STAGE]) or running[STAGE]:
         return
-    for board in queues[PROBE].choose(room, len(queues[PROBE]), is_open):
-        yield board.name, PROBE
+    for queue in (queues[AGAIN[PROBE]], queues[PROBE]):
+        for board in queue.choose(room, len(queue), is_open):
+            yield board.name, PROBE
     if queues[PROBE].has_open(is_open) or running[PROBE]:
         return
-    for queue, most in ((AGAIN, len(queues[AGAIN])), (ACTIVATE, wave.room)):
-        for board in queues[queue].choose(room, most, is_open):
+    again = queues[AGAIN[ACTIVATE]]
+    for queue, most in ((again, len(again)), (queues[ACTIVATE], wave.room)):
+        for board in queue.choose(room, most, is_open):
             yield board.name, ACTIVATE
 
 

@@ -24,6 +24,7 @@ class Occupation:
         self.jumps: Counter[str] = Counter()
         self.sites: Counter[str] = Counter()
         self.steps: Counter[str] = Counter()
+        """Number of boards by step; boards that are tried again are left out."""
 
     def enter(self, board: FleetBoard, step: str) -> None:
         """Count a board on which a step begins."""
@@ -39,9 +40,10 @@ class Occupation:
 
     def _add(self, board: FleetBoard, step: str, number: int) -> None:
         self.total += number
+        if not board.tries:
+            self.steps[step] += number
         self.jumps[board.member.jump] += number
         self.sites[board.member.site] += number
-        self.steps[step] += number
 
 
 class Room:

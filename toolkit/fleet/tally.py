@@ -33,8 +33,9 @@ SILENT = "silent after the activation"
 _QUEUES = (STAGE, PROBE, ACTIVATE, CHECK)
 URGENT = "urgent"
 
-#: Queue of boards that are activated again; they are at risk already, so they need no more room.
-AGAIN = "activate again"
+#: Queues of boards that did not answer to a step, and are tried again before the others; of the
+#: activation those that are at risk already, so that they need no more room.
+AGAIN = {step: f"{step} again" for step in _QUEUES}
 
 _RETRY, _DEADLINE, _GIVE_UP, _SOAK = "retry", "deadline", "give up", "soak"
 
@@ -68,7 +69,7 @@ class FleetTally:
         self.waves = [WaveTally(number, soak) for number, soak in enumerate(soaks_s, 1)]
         self.current = 0
         """Index of the first wave that is not over; the number of waves where all are."""
-        self.queues = {name: ReadyBoards() for name in (*_QUEUES, AGAIN, URGENT)}
+        self.queues = {name: ReadyBoards() for name in (*_QUEUES, *AGAIN.values(), URGENT)}
         self.running = Occupation()
         self.exposed = 0
         """Number of boards on which the release may be active without being confirmed."""
@@ -266,8 +267,9 @@ class FleetTally:
             return
         if step == CHECK and (board.is_checked or not self.waves[board.wave - 1].is_checking):
             return
-        queue = step if step in _QUEUES else URGENT
-        self.queues[AGAIN if step == ACTIVATE and board.is_at_risk else queue].add(board)
+        is_again = board.is_at_risk if step == ACTIVATE else board.tries > 0
+        queue = AGAIN.get(step, URGENT) if is_again or step not in _QUEUES else step
+        self.queues[queue].add(board)
 
     def _dequeue(self, board: FleetBoard) -> None:
         for queue in self.queues.values():

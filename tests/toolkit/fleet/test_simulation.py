@@ -165,6 +165,28 @@ def test_a_few_unreachable_boards_do_not_keep_the_others_waiting_for_ever(tmp_pa
     assert fleet_rollout.states() == {CONFIRMED: 40}
 
 
+def test_nobody_waits_for_boards_that_are_tried_again(tmp_path: Path) -> None:
+    patient = policy(unreachable_deadline_s=1200.0)
+    fleet_rollout = rollout(tmp_path, fleet(40, away=6), patient)
+
+    fleet_rollout.run()
+
+    activations = [event.at for event in fleet_rollout.events if event.step == "activate"]
+    assert min(activations) - 1_000_000 < 100
+
+
+def test_a_board_is_tried_again_before_the_queue_ends(tmp_path: Path) -> None:
+    narrow = policy(concurrency=Concurrency(total=2), waves=(WaveSize(fraction=1.0),))
+    boards = {**fleet(300), names(1)[0]: AWAY}
+    fleet_rollout = rollout(tmp_path, boards, narrow)
+
+    fleet_rollout.run()
+
+    tries = [event.at for event in fleet_rollout.events if event.target == names(1)[0]]
+    last = max(event.at for event in fleet_rollout.events if event.step == "stage")
+    assert sum(at < last for at in tries) >= 6
+
+
 def test_a_board_that_fails_after_the_soak_counts(tmp_path: Path) -> None:
     first_wave = rollout(tmp_path / "plan", fleet(40), policy()).waves[0].members
     late = {**fleet(40), first_wave[0].name: LATE}

@@ -85,7 +85,7 @@ def test_what_the_user_names_is_used(wanted: str, expected: str) -> None:
             with_own(TRIXIE_32, "tflite-runtime", "2.14.0", "2.2.4"),
             "board:tflite-runtime",
             "needs numpy 1, its Python has numpy 2.2.4",
-            "numpy<2",
+            "/usr/bin/python3 -m pip install 'numpy<2'",
         ),
     ],
 )

@@ -235,8 +235,9 @@ def test_pixels_may_come_as_an_array(tmp_path: Path) -> None:
 def test_a_picture_for_arrays_is_refused(tmp_path: Path) -> None:
     path = saved(tmp_path, Image.fromarray(PIXELS))
 
-    with pytest.raises(SampleError, match="input 'x' takes arrays"):
+    with pytest.raises(SampleError, match="input 'x' takes arrays") as refused:
         list(read_samples(path, NUMBERS, ModelCard()))
+    assert 'kind = "image"' in refused.value.hint
     with pytest.raises(SampleError, match="the model has 2 inputs"):
         list(read_samples(path, (*PICTURE, *NUMBERS), CARD))
 

@@ -17,6 +17,7 @@ from converters.data.dataset import TRAIN, VALIDATION
 from converters.draft.draft import MIXED, W8A8, Draft, Materials
 from converters.draft.emit import convert_function
 from converters.draft.node_statistics import measure_node_ranges
+from converters.errors import ConversionError
 from converters.graph.build import build_model, weights_of
 from converters.graph.node import Graph, with_weights
 from converters.progress import Progress
@@ -153,13 +154,20 @@ def _convert_and_compare(
     source, report = materials.source, materials.report
     content, simulation = _convert(on_grid, rounding, bounds, io, materials)
     report(Progress("compare with the file", 0, 0))
-    difference = measure_difference(
-        simulation,
-        content,
-        materials.samples[VALIDATION],
-        source.probabilities,
-        materials.seed,
-    )
+    try:
+        difference = measure_difference(
+            simulation,
+            content,
+            materials.samples[VALIDATION],
+            source.probabilities,
+            materials.seed,
+        )
+    except ConversionError as error:
+        raise ConversionError(
+            f"{source.path}: in 8 bits, {str(error).partition(': ')[2]}",
+            "Numbers of very different size in one input are a common cause: bring them to one "
+            "size before the model, or use mixed_w8a8, which leaves layers in floats.",
+        ) from error
     check_faithful(difference, str(source.path))
     return content, {
         "compared_samples": difference.samples,

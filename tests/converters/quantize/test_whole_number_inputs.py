@@ -113,6 +113,18 @@ def test_a_recipe_that_must_round_the_input_tells_what_that_costs(
     assert f"{conversion.input_rounding.fraction:.1%}" in note
 
 
+def test_a_file_that_the_runtime_cannot_run_is_refused_before_training(
+    models: Path, tmp_path: Path
+) -> None:
+    """The numbers of this table are from 0.001 to 100,000, which one scale cannot hold."""
+    with pytest.raises(
+        ConversionError, match=r"table.keras: in 8 bits, .* cannot run it"
+    ) as caught:
+        convert_model(models, "table.keras", "qat_w8a8", tmp_path)
+    assert "mixed_w8a8" in caught.value.hint
+    assert "again" not in caught.value.hint
+
+
 def test_mixed_keeps_an_input_in_floats_where_its_rounding_costs_too_much(
     models: Path, tmp_path: Path
 ) -> None:

@@ -105,11 +105,11 @@ def add_signature(
         SigningError: The key cannot sign.
     """
     verify_bundle(bundle)
-    known = {signer.fingerprint for signer in identify_signers(bundle)}
+    fingerprints = {signer.fingerprint for signer in identify_signers(bundle)}
     signature = sign_text(bundle.manifest_text, key, RELEASE_NAMESPACE)
     fits = check_signature(bundle.manifest_text, signature, RELEASE_NAMESPACE)
     signer = ReleaseSigner(fits.fingerprint, fits.key_type)
-    if signer.fingerprint in known:
+    if signer.fingerprint in fingerprints:
         return bundle, signer
     signed = write_bundle(
         bundle.path,

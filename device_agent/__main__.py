@@ -69,7 +69,7 @@ def serve(root: str) -> int:
     signal.signal(signal.SIGTERM, _exit_cleanly)
     signal.signal(signal.SIGHUP, _exit_cleanly)
     archive = os.path.abspath(sys.argv[0])
-    command = [sys.executable, "-I", archive, "job"]
+    command = [sys.executable, "-I", code_cache.program_of(archive), "job"]
 
     def run(
         job: Job,

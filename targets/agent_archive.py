@@ -17,9 +17,6 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 _ENTRY = """\
 import sys
 
-from device_agent import code_cache
-
-code_cache.use_compiled_code(sys.argv[0])
 if sys.argv[1:] == ["job"]:
     from device_agent.job import main
 

@@ -35,6 +35,8 @@ class KnownBoard:
     """Path of the interpreter that runs the agent."""
     agent_sha256: str
     """Digest of the agent that is there."""
+    code_tag: str = ""
+    """Tag by which this Python names its compiled code, such as `cpython-311`; empty for none."""
     mount_options: list[str] = field(default_factory=list)
     """Mount options of the file system of `root`."""
 

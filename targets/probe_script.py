@@ -11,6 +11,7 @@ import ast
 import base64
 import json
 import shlex
+import threading
 import zlib
 from collections.abc import Collection
 from functools import cache
@@ -134,6 +135,9 @@ say "end=yes"
 """
 
 
+_packing = threading.Lock()
+
+
 def probe_script(
     root: str, agent_sha256: str, enough: Collection[int], python: str | None
 ) -> bytes:
@@ -166,9 +170,14 @@ def probe_script(
     return script.encode()
 
 
-@cache
 def _sources() -> str:
     """The agent's modules, packed: each connection sends them."""
+    with _packing:  # several threads that parse at once make Python 3.11 fail
+        return _pack_sources()
+
+
+@cache
+def _pack_sources() -> str:
     sources: dict[str, str] = {}
     _collect(_RUNTIMES_MODULE, sources)
     _collect(_FACTS_MODULE, sources)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 from device_agent.contract.codes import IntegrityError
 from targets.agent_archive import AgentArchive, agent_archive
@@ -14,7 +14,7 @@ from targets.errors import TargetError
 from targets.inventory import Target
 from targets.known_boards import KnownBoard, KnownBoards, place_text
 from targets.local import LocalTransport
-from targets.probe import Probe, probe_board
+from targets.probe import Probe, Python, probe_board
 from targets.probe_script import COMMAND
 from targets.transport import Transport, UnreachableError
 
@@ -67,7 +67,7 @@ if command -v flock >/dev/null && [ -e store/lock ]; then
   done
 fi
 made=$(cat agent/.made 2>/dev/null)
-rm -f agent/*.pyz agent/*.code agent/.new-* agent/.made store/lock || exit 1
+rm -f agent/*.pyz agent/*.pyc agent/.new-* agent/.made store/lock || exit 1
 rm -rf store/scratch store/partial store/runtimes store/work-* || exit 1
 rmdir agent store 2>/dev/null
 cd / && rmdir "$root" 2>/dev/null || {{ echo kept; exit 0; }}
@@ -152,19 +152,29 @@ def _known(probe: Probe, target: Target) -> KnownBoard:
         root=probe.root,
         python=target.execution.python or probe.python.executable,
         agent_sha256=agent_archive().sha256,
+        code_tag=_code_tag(probe.python),
         mount_options=list(probe.mount_options),
     )
+
+
+def _code_tag(python: Python) -> str:
+    """Return the tag of a Python's compiled code; a wrong one costs the time of a failed start."""
+    major, minor = python.version
+    is_usual = python.build.get("implementation", "cpython") == "cpython"
+    return f"cpython-{major}{minor}" if is_usual else ""
 
 
 def _start_known(
     transport: Transport, known: KnownBoard, target: Target, stack: ExitStack
 ) -> Device | None:
     """Start the agent of a known board; return `None` where it does not answer as it must."""
-    device = _start(transport, known, target, stack)
-    try:
-        return device if device.agent_sha256() == known.agent_sha256 else None
-    except (UnreachableError, AgentError):  # it is not there any more, or Python is not
-        return None
+    endings = [f"{known.code_tag}.pyc"] if known.code_tag else []
+    for ending in (*endings, "pyz"):
+        device = _start(transport, known, target, stack, ending)
+        with suppress(UnreachableError, AgentError):  # it is not there, or Python is another one
+            if device.agent_sha256() == known.agent_sha256:
+                return device
+    return None
 
 
 def remove_from_board(target: Target) -> bool:
@@ -236,9 +246,11 @@ def _upload(transport: Transport, probe: Probe, archive: AgentArchive, target: T
         raise BoardDiskError(f"{target.name} did not take the agent: {message}", hint)
 
 
-def _start(transport: Transport, known: KnownBoard, target: Target, stack: ExitStack) -> Device:
-    archive = f"{known.root}/agent/{known.agent_sha256}.pyz"
-    command = [known.python, "-I", archive, "serve", known.root]
+def _start(
+    transport: Transport, known: KnownBoard, target: Target, stack: ExitStack, ending: str = "pyz"
+) -> Device:
+    program = f"{known.root}/agent/{known.agent_sha256}.{ending}"
+    command = [known.python, "-I", program, "serve", known.root]
     # The empty line ends whatever the login shell printed before. A restricted shell runs no
     # program by its path, but `sh` does.
     line = "sh -c " + shlex.quote("echo; exec " + shlex.join(command))

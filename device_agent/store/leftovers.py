@@ -22,7 +22,7 @@ _MODEL_MAGIC = b"TFL3"
 _ZIP_MAGIC = b"PK"
 
 _AGENT = re.compile(r"[0-9a-f]{64}\.pyz\Z")
-_CODE = re.compile(r"([0-9a-f]{64})\..*\.code\Z")
+_CODE = re.compile(r"([0-9a-f]{64})\..*\.pyc\Z")
 
 
 def remove_older_agents(archive: str) -> List[str]:
@@ -41,7 +41,7 @@ def remove_older_agents(archive: str) -> List[str]:
         if path != archive and _AGENT.match(os.path.basename(path))
     ]
     running = _command_lines() if others else b""
-    gone = [path for path in others if os.path.basename(path).encode() not in running]
+    gone = [path for path in others if os.path.basename(path)[:-4].encode() not in running]
     gone += [path for path in glob.glob(os.path.join(folder, ".new-*")) if _is_abandoned(path)]
     agents = {os.path.basename(path) for path in [archive, *others] if path not in gone}
     for path in glob.glob(os.path.join(folder, "*" + code_cache.SUFFIX)):
@@ -57,8 +57,8 @@ def keep_compiled_code(archive: str) -> None:
     Args:
         archive: The agent that runs; one that nobody uploaded has another name, and is left alone.
     """
-    if _AGENT.match(os.path.basename(archive)) and not code_cache.is_in_use():
-        code_cache.write_compiled_code(archive)
+    if _AGENT.match(os.path.basename(archive)):
+        code_cache.keep_compiled_code(archive)
 
 
 def remove_abandoned_uploads(folder: str) -> List[str]:

@@ -11,6 +11,7 @@ from device_agent import code_cache
 from targets.agent_archive import agent_archive
 from targets.agent_client import AgentClient
 from targets.local import LocalTransport
+from targets.transport import UnreachableError
 
 
 @pytest.fixture
@@ -20,8 +21,8 @@ def archive(tmp_path: Path) -> Path:
     return path
 
 
-def hello(archive: Path) -> dict[str, object]:
-    command = [sys.executable, "-I", str(archive), "serve", str(archive.parent / "root")]
+def hello(program: Path) -> dict[str, object]:
+    command = [sys.executable, "-I", str(program), "serve", str(program.parent / "root")]
     client = AgentClient(LocalTransport().open("exec " + shlex.join(command)), "board")
     try:
         return client.call("hello", {"facts": False})
@@ -29,44 +30,45 @@ def hello(archive: Path) -> dict[str, object]:
         client.close()
 
 
-def imports(archive: Path) -> str:
-    """Where the agent's modules come from."""
-    program = (
-        f"import sys; sys.argv = [{str(archive)!r}]; sys.path.insert(0, {str(archive)!r})\n"
-        "from device_agent import code_cache; code_cache.use_compiled_code(sys.argv[0])\n"
-        "import device_agent.session as session\n"
-        "loader = session.__loader__\n"
-        "print(type(loader).__name__, len(loader.get_source('device_agent.session')) > 100)"
-    )
-    command = [sys.executable, "-I", "-c", program]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+def code_of(archive: Path) -> Path:
+    return Path(code_cache.path_of(str(archive)))
 
 
-def test_the_first_start_writes_it_and_the_next_uses_it(archive: Path) -> None:
-    assert imports(archive) == "zipimporter True"
-    hello(archive)
-    code = Path(code_cache.path_of(str(archive)))
-    first = code.read_bytes()
+def test_the_first_start_writes_it_and_it_is_the_agent(archive: Path) -> None:
     answer = hello(archive)
+    content = code_of(archive).read_bytes()
 
-    assert imports(archive) == "_Importer True"
-    assert code.read_bytes() == first
-    assert answer == {"agent_sha256": agent_archive().sha256}
-    assert {path.suffix for path in archive.parent.iterdir() if path.is_file()} == {".pyz", ".code"}
+    assert hello(code_of(archive)) == answer == {"agent_sha256": agent_archive().sha256}
+    assert code_of(archive).read_bytes() == content
+    assert {path.suffix for path in archive.parent.iterdir() if path.is_file()} == {".pyz", ".pyc"}
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "bit", "other"])
 def test_a_damaged_one_is_written_again(archive: Path, damage: str) -> None:
     hello(archive)
-    code = Path(code_cache.path_of(str(archive)))
-    whole = code.read_bytes()
-    flipped = bytes([*whole[:5000], whole[5000] ^ 1]) + whole[5001:]
+    whole = code_of(archive).read_bytes()
+    middle = len(whole) // 2
+    flipped = bytes([*whole[:middle], whole[middle] ^ 1]) + whole[middle + 1 :]
     content = {"empty": b"", "cut": whole[:-9], "bit": flipped, "other": b"\0\0\0\0N"}
-    code.write_bytes(content[damage])
+    code_of(archive).write_bytes(content[damage])
 
-    assert imports(archive) == "zipimporter True"
-    assert hello(archive) == {"agent_sha256": agent_archive().sha256}
-    assert code.read_bytes() == whole
+    with pytest.raises(UnreachableError):
+        hello(code_of(archive))
+    hello(archive)
+    assert code_of(archive).read_bytes() == whole
+
+
+def test_its_bugs_have_tracebacks(archive: Path) -> None:
+    hello(archive)
+    program = (
+        f"import runpy, sys; sys.argv = [{str(code_of(archive))!r}, 'serve', '/none']\n"
+        "sys.stdin.close(); import os; os.close(0)\n"
+        "runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    command = [sys.executable, "-I", "-c", program]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert f"{archive}/device_agent/__main__.py" in ran.stderr
 
 
 def test_an_agent_that_nobody_uploaded_leaves_nothing_beside_it(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_an_older_agent_goes_unless_it_runs(here: Target) -> None:
     for path in (idle, others):
         path.write_bytes(b"old")
     busy.write_text("import time; print(flush=True); time.sleep(60)")
-    (agents / f"{'1' * 64}.cpython-311.code").write_bytes(b"old")
+    (agents / f"{'1' * 64}.cpython-311.pyc").write_bytes(b"old")
     old_upload, new_upload = agents / ".new-1", agents / ".new-2"
     for path in (old_upload, new_upload):
         path.write_bytes(b"half")
@@ -61,7 +61,7 @@ def test_an_older_agent_goes_unless_it_runs(here: Target) -> None:
         with open_device(here):
             left = {path.name for path in agents.iterdir()}
         running.kill()
-    codes = {name for name in left if name.endswith(".code")}
+    codes = {name for name in left if name.endswith(".pyc")}
     assert {name[:64] for name in codes} == {Path(AGENT_FILE).stem}
     assert left - codes == {Path(AGENT_FILE).name, busy.name, others.name, new_upload.name}
 

@@ -34,7 +34,6 @@ from device_agent.process_group import adopt_orphans
 from device_agent.session import AgentSession
 from device_agent.store.durable import open_file
 from device_agent.store.leftovers import (
-    keep_compiled_code,
     remove_abandoned_uploads,
     remove_older_agents,
 )
@@ -95,7 +94,7 @@ def serve(root: str) -> int:
     store = Store(root)
     with contextlib.suppress(RefusalError):  # the first answer says it
         store.require_safe()
-        keep_compiled_code(archive)
+        code_cache.keep_compiled_code(archive)
         remove_older_agents(archive)
         remove_abandoned_uploads(os.path.join(root, "store", "partial"))
     _recover_releases(store)

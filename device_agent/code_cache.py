@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import marshal
 import os
+import re
 import sys
 import zlib
 
@@ -19,6 +20,9 @@ SUFFIX = ".pyc"
 
 _PACKAGE = "device_agent"
 _ENTRY = "__main__.py"
+
+#: Name of an archive that a host has uploaded: its digest.
+_UPLOADED = re.compile(r"[0-9a-f]{64}\.pyz\Z")
 
 #: Bytes of a .pyc after its magic number: no flags, no time, no size of a source.
 _HEADER = bytes(12)
@@ -68,10 +72,12 @@ def keep_compiled_code(archive: str) -> None:
     A disk that does not take it is passed over: it saves time, nothing else.
 
     Args:
-        archive: Path of the archive that runs.
+        archive: Path of the archive that runs; one that nobody uploaded has another name, and is
+            left alone.
     """
     path = path_of(archive)
-    if is_in_use() or _is_whole(path):
+    is_uploaded = _UPLOADED.match(os.path.basename(archive)) is not None
+    if is_in_use() or not is_uploaded or _is_whole(path):
         return
     new = os.path.join(os.path.dirname(path), ".new-{}".format(os.getpid()))
     try:

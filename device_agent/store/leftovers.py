@@ -10,7 +10,7 @@ import re
 import time
 from typing import BinaryIO, List
 
-from device_agent import code_cache
+from device_agent.code_cache import SUFFIX
 from device_agent.contract.codes import RefusalError
 from device_agent.store.durable import open_file
 
@@ -44,21 +44,11 @@ def remove_older_agents(archive: str) -> List[str]:
     gone = [path for path in others if os.path.basename(path)[:-4].encode() not in running]
     gone += [path for path in glob.glob(os.path.join(folder, ".new-*")) if _is_abandoned(path)]
     agents = {os.path.basename(path) for path in [archive, *others] if path not in gone}
-    for path in glob.glob(os.path.join(folder, "*" + code_cache.SUFFIX)):
+    for path in glob.glob(os.path.join(folder, "*" + SUFFIX)):
         owner = _CODE.match(os.path.basename(path))
         if owner is not None and owner.group(1) + ".pyz" not in agents:
             gone.append(path)
     return [path for path in gone if _remove(path)]
-
-
-def keep_compiled_code(archive: str) -> None:
-    """Write the compiled code of the agent that runs, unless it is there.
-
-    Args:
-        archive: The agent that runs; one that nobody uploaded has another name, and is left alone.
-    """
-    if _AGENT.match(os.path.basename(archive)):
-        code_cache.keep_compiled_code(archive)
 
 
 def remove_abandoned_uploads(folder: str) -> List[str]:

@@ -21,6 +21,13 @@ from targets.ssh.login import LOGIN_TIMEOUT_S, log_in
 from targets.ssh.route import SshServer, route_to
 from targets.transport import CommandResult
 
+#: Logins to one server at the same time: from the tenth on, OpenSSH hangs up on some of them
+#: (`MaxStartups` of sshd_config(5)).
+LOGINS_AT_ONCE = 8
+
+_TURNS: dict[tuple[str, int], threading.Semaphore] = {}
+_TURNS_LOCK = threading.Lock()
+
 
 def read_host_key(route: Sequence[SshServer], key_type: str | None = None) -> HostKey:
     """Ask the last server of a route for its host key, without logging in to it.
@@ -59,17 +66,24 @@ def _log_in_along(route: Sequence[SshServer]) -> list[Session]:
     sessions: list[Session] = []
     try:
         for server in route:
-            sessions.append(Session(server, sessions[-1] if sessions else None))
-            check_host_key(server, sessions[-1].host_key)
-            try:
-                log_in(sessions[-1].transport, server)
-            except (paramiko.SSHException, OSError, EOFError) as error:
-                raise no_ssh(server, str(error) or type(error).__name__) from error
+            with _turn_at(server):
+                sessions.append(Session(server, sessions[-1] if sessions else None))
+                check_host_key(server, sessions[-1].host_key)
+                try:
+                    log_in(sessions[-1].transport, server)
+                except (paramiko.SSHException, OSError, EOFError) as error:
+                    raise no_ssh(server, str(error) or type(error).__name__) from error
             sessions[-1].transport.watch()
     except BaseException:
         _close_all(sessions)
         raise
     return sessions
+
+
+def _turn_at(server: SshServer) -> threading.Semaphore:
+    """Return the turns of logins to a server, which may be the jump host of many boards."""
+    with _TURNS_LOCK:
+        return _TURNS.setdefault((server.host, server.port), threading.Semaphore(LOGINS_AT_ONCE))
 
 
 def _close_all(sessions: Sequence[Session]) -> None:

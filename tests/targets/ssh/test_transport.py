@@ -1,15 +1,20 @@
 """The way over SSH, on real servers: what passes."""
 
 import socket
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from targets.inventory import Target
 from targets.ssh.dial import make_transport
-from targets.ssh.transport import SshTransport, connect_ssh
+from targets.ssh.transport import LOGINS_AT_ONCE, SshTransport, connect_ssh
+from targets.transport import UnreachableError
 from tests.boards import BoardUnderTest, require_board_parts
-from tests.targets.loopback import start_own_sshd, target_at, target_of
+from tests.targets.loopback import listening, start_own_sshd, target_at, target_of, target_on
 
 BIG = bytes(range(256)) * 20_000  # 5 MB
 
@@ -96,3 +101,28 @@ def test_the_server_sees_a_modern_cipher(ssh_board: BoardUnderTest) -> None:
         used = transport._sessions[-1].transport
 
         assert used.local_cipher == "aes128-gcm@openssh.com"
+
+
+def test_many_boards_behind_one_server_log_in_in_turn() -> None:
+    """More than ten at once, and OpenSSH would hang up on some (MaxStartups)."""
+    lock, now, most = threading.Lock(), [0], [0]
+
+    def hold(connection: socket.socket) -> None:
+        with lock:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+        time.sleep(0.2)
+        with lock:
+            now[0] -= 1
+        connection.shutdown(socket.SHUT_RDWR)
+
+    def answer(connection: socket.socket) -> None:
+        threading.Thread(target=hold, args=(connection,), daemon=True).start()
+
+    def log_in(target: Target) -> None:
+        with pytest.raises(UnreachableError):
+            connect_ssh(target)
+
+    with listening(answer) as port, ThreadPoolExecutor(24) as workers:
+        list(workers.map(log_in, [target_on(port)] * 24))
+    assert 1 < most[0] <= LOGINS_AT_ONCE < 10

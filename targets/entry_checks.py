@@ -137,8 +137,14 @@ def check_jump_host_key(where: str, host: str, text: str) -> None:
         )
 
 
-def check_ssh(where: str, address: str, host_key: str | None, host_key_type: str | None) -> None:
-    """Refuse an entry of an SSH board without a usable address and host key.
+def check_ssh(
+    where: str,
+    address: str,
+    host_key: str | None,
+    host_key_type: str | None,
+    host_ca: str | None = None,
+) -> None:
+    """Refuse an entry of an SSH board without a usable address, and a host key or an authority.
 
     Raises:
         InventoryError: A field is missing, or has another form.
@@ -148,6 +154,14 @@ def check_ssh(where: str, address: str, host_key: str | None, host_key_type: str
     except AddressError as error:
         raise InventoryError(f"{where}: address: {error}", error.hint) from error
     hint = "Remove the entry and let `kedge target add` ask the board."
+    if host_ca is not None:
+        if host_key is not None or not all(map(_HOST_KEY.match, host_ca.split(","))):
+            raise InventoryError(
+                f"{where}: host_ca must be SHA256:… of the key of an authority, without a "
+                f"host_key beside it; found {host_ca!r} and {host_key!r}",
+                "Remove one of them.",
+            )
+        return
     if not _HOST_KEY.match(host_key or ""):
         raise InventoryError(
             f"{where}: host_key must be SHA256:… of the board's host key, found {host_key!r}", hint

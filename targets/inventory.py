@@ -43,10 +43,10 @@ from targets.inventory_file import (
 )
 from targets.project_trust import refuse_project_programs
 
-FILE_NAME = "kedge.toml"
-LOCAL = "local"
+FILE_NAME, LOCAL = "kedge.toml", "local"
 
-_TEXTS = ("address", "host_key", "host_key_type", "identity", "root", "jump", "board")
+_HOST_KEYS = ("host_key", "host_key_type", "host_ca")
+_TEXTS = ("address", *_HOST_KEYS, "identity", "root", "jump", "board")
 _KEYS = {*_TEXTS, *KEYS, "hooks", "labels", "jump_host_keys"}
 
 
@@ -58,7 +58,7 @@ class Target:
     address: str
     """`local`, or `[USER@]HOST[:PORT]`; HOST may be one of ~/.ssh/config."""
     host_key: str | None = None
-    """Fingerprint `SHA256:…`, as `ssh-keygen -l` prints it; every SSH target has one."""
+    """Fingerprint `SHA256:…`, as `ssh-keygen -l` prints it; an SSH target has it or `host_ca`."""
     host_key_type: str | None = None
     identity: Path | None = None
     """Path of the private key for the login; `None` for the SSH agent and the usual keys."""
@@ -74,6 +74,8 @@ class Target:
     execution: Execution = Execution()
     hooks: bool = False
     """Whether commands that a release names, to reload and check its application, may run there."""
+    host_ca: str | None = None
+    """Fingerprints of authorities, with commas; one must have certified the board's key."""
 
     @property
     def is_local(self) -> bool:
@@ -147,12 +149,9 @@ class Inventory:
 
     def names_in_same_folder(self, target: Target) -> list[str]:
         """Names of the other targets that have their files in the same folder of the same board."""
+        rest = (other for other in self.targets.values() if other.name != target.name)
         place = (target.address, target.root)
-        return [
-            other.name
-            for other in self.targets.values()
-            if other.name != target.name and (other.address, other.root) == place
-        ]
+        return [other.name for other in rest if (other.address, other.root) == place]
 
     def require_addable(self, target: Target, more_names: Collection[str] = ()) -> None:
         """Refuse what cannot be added, before anybody connects to it.
@@ -325,7 +324,7 @@ class Inventory:
         if address is None:
             raise InventoryError(f"{where} lacks `address`", 'Write address = "USER@HOST".')
         if address != LOCAL:
-            check_ssh(where, address, texts["host_key"], texts["host_key_type"])
+            check_ssh(where, address, *(texts[key] for key in _HOST_KEYS))
         root = texts["root"] or DEFAULT_ROOT
         check_root(where, root)
         check_jump(where, texts["jump"])
@@ -340,6 +339,7 @@ class Inventory:
             address=address,
             host_key=texts["host_key"],
             host_key_type=texts["host_key_type"],
+            host_ca=texts["host_ca"],
             identity=self._identity(texts["identity"]),
             root=root,
             labels=require_table(where, entry, "labels"),
@@ -388,7 +388,7 @@ class Inventory:
 
 def _entry_of(target: Target) -> Table:
     entry = tomlkit.table()
-    for key in ("address", "host_key", "host_key_type", "identity", "jump", "board"):
+    for key in ("address", *_HOST_KEYS, "identity", "jump", "board"):
         value = getattr(target, key)
         set_value(entry, key, None if value is None else str(value))
     set_value(entry, "root", None if target.root == DEFAULT_ROOT else target.root)

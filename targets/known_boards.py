@@ -84,7 +84,9 @@ class KnownBoards:
 def place_text(target: Target) -> str:
     """Return all of a target by which an entry stops to hold when it changes."""
     python = target.execution.python or ""
-    return json.dumps([target.address, target.host_key, target.root, target.jump, python])
+    return json.dumps(
+        [target.address, target.host_key, target.host_ca, target.root, target.jump, python]
+    )
 
 
 def _read(path: Path) -> dict[str, KnownBoard]:

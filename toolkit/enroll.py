@@ -159,7 +159,7 @@ def replace_host_key(
     before = inventory.get(name)
     if before.is_local:
         raise ToolkitError(f"{name} is this computer, which has no host key", "Name a board.")
-    bare = replace(before, host_key=None, host_key_type=None)
+    bare = replace(before, host_key=None, host_key_type=None, host_ca=None)
     route = route_to(bare)
     if before.host_key_type is not None and fingerprint in (None, before.host_key):
         with suppress(UnreachableError, HostKeyError):  # it has no key of that type any more
@@ -167,13 +167,22 @@ def replace_host_key(
                 return before, before
     show(before)
     after = _with_host_key(bare, fingerprint, accepts)
-    fields = {"host_key": after.host_key, "host_key_type": after.host_key_type}
+    fields = {
+        "host_ca": None,
+        "host_key": after.host_key,
+        "host_key_type": after.host_key_type,
+    }
     return before, inventory.change(name, fields)
 
 
 def _with_jump_host_keys(target: Target, accepts: Accepts) -> Target:
     """Pin the host key of every jump host, the nearest first: each is the way to the next."""
-    from targets.ssh.host_keys import check_host_key, known_keys, refuse_revoked
+    from targets.ssh.host_keys import (
+        authorities_of,
+        check_host_key,
+        known_keys,
+        refuse_revoked,
+    )
     from targets.ssh.route import route_to
     from targets.ssh.transport import (
         read_host_key,  # paramiko takes 0.2 s to import: only who needs it
@@ -182,6 +191,8 @@ def _with_jump_host_keys(target: Target, accepts: Accepts) -> Target:
     for position in range(len(route_to(target)) - 1):
         route = route_to(target)[: position + 1]  # with the keys that are pinned by now
         server = route[-1]
+        if authorities_of(server):  # which vouch for its key on every connection
+            continue
         pinned = known_keys(server)
         key = read_host_key(route, pinned[0].kind if len(pinned) == 1 else None)
         if pinned:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from targets.imports.row import TargetListError, TargetRow
 
 #: Columns that are fields of a target; each other column is a label.
-FIELDS = ("board", "jump", "identity", "root", "host_key", "host_key_type")
+FIELDS = ("board", "jump", "identity", "root", "host_key", "host_key_type", "host_ca")
 _NEEDED = ("name", "address")
 
 _FORM = (

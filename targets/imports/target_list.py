@@ -130,6 +130,7 @@ def _target(path: Path, row: TargetRow, keys: KnownHostIndex, board: str | None)
         address=row.address,
         host_key=values.get("host_key"),
         host_key_type=values.get("host_key_type"),
+        host_ca=values.get("host_ca"),
         identity=_identity(path, identity) if identity else None,
         root=values.get("root", DEFAULT_ROOT),
         labels=row.labels,
@@ -142,11 +143,11 @@ def _target(path: Path, row: TargetRow, keys: KnownHostIndex, board: str | None)
         raise InventoryError(f"no kind of board is called {target.board!r}")
     if target.address == LOCAL:
         return target
-    if target.host_key is None:
+    if target.host_key is None and target.host_ca is None:
         # A key of the right form lets the check look at the address, which the look-up needs.
         check_ssh("row", target.address, f"SHA256:{'A' * 43}", None)
         target = _with_known_key(target, keys)
-    check_ssh("row", target.address, target.host_key, target.host_key_type)
+    check_ssh("row", target.address, target.host_key, target.host_key_type, target.host_ca)
     return target
 
 
@@ -175,19 +176,26 @@ def _require_same(row: TargetRow, target: Target, known: Target) -> None:
 
 
 def _with_known_key(target: Target, keys: KnownHostIndex) -> Target:
-    """Pin the key that is known for a server.
+    """Pin the key that is known for a server, or else the authorities that vouch for it.
 
     Raises:
         InventoryError: None is known, or it is revoked.
     """
     names = _names_of(target)
-    key = next(filter(None, (_best_key(keys.keys_of(name), name) for name in names)), None)
-    if key is None:
-        raise InventoryError(
-            f"no host key of {names[0]} is known: connect once with ssh, which keeps it, or add "
-            "the column host_key"
-        )
-    return replace(target, host_key=key.fingerprint, host_key_type=key.kind)
+    keys_by_name = {name: keys.keys_of(name) for name in names}
+    for name, known_keys in keys_by_name.items():
+        key = _best_key(known_keys, name)
+        if key is not None:
+            return replace(target, host_key=key.fingerprint, host_key_type=key.kind)
+    for known_keys in keys_by_name.values():
+        revoked = {key.fingerprint for key in known_keys if key.is_revoked}
+        authorities = {key.fingerprint for key in known_keys if key.is_authority} - revoked
+        if authorities:
+            return replace(target, host_ca=",".join(sorted(authorities)))
+    raise InventoryError(
+        f"no host key of {names[0]} is known: connect once with ssh, which keeps it, or add the "
+        "column host_key"
+    )
 
 
 def _names_of(target: Target) -> list[str]:

@@ -32,6 +32,10 @@ _MOST_QUESTIONS = 20
 _MOST_TEXT_BYTES = 8000
 
 
+#: Part of the name of an algorithm by which a server shows a certificate.
+_CERTIFICATE = "-cert-v01@"
+
+
 class Connection(paramiko.Transport):  # type: ignore[misc]  # paramiko has no types
     """A connection to one server."""
 
@@ -40,6 +44,12 @@ class Connection(paramiko.Transport):  # type: ignore[misc]  # paramiko has no t
 
     banner: bytes
     """Words of the server during the login."""
+
+    wants_certificate = False
+    """Whether the server is to show its host key by a certificate only."""
+
+    host_certificate = b""
+    """Certificate that the server showed; empty for a plain host key."""
 
     def __init__(self, sock: Any) -> None:
         self.offer = {}
@@ -107,6 +117,17 @@ class Connection(paramiko.Transport):  # type: ignore[misc]  # paramiko has no t
                 # A jump host on the way may have gone, too: then nobody takes the goodbye.
                 with suppress(paramiko.SSHException, OSError, EOFError):
                     self.close()
+
+    @property
+    def preferred_keys(self) -> tuple[str, ...]:
+        """Algorithms of host keys to ask for, in order; certificates stand behind plain keys."""
+        names: tuple[str, ...] = super().preferred_keys
+        wanted = (name for name in names if _CERTIFICATE in name or not self.wants_certificate)
+        return tuple(wanted)
+
+    def _verify_key(self, host_key: bytes, sig: bytes) -> None:
+        super()._verify_key(host_key, sig)
+        self.host_certificate = bytes(host_key) if _CERTIFICATE in self.host_key_type else b""
 
     def _really_parse_kex_init(self, m: Any, ignore_first_byte: bool = False) -> dict[str, Any]:
         parsed: dict[str, Any] = super()._really_parse_kex_init(m, ignore_first_byte)

@@ -16,7 +16,14 @@ import paramiko
 
 from targets.ssh.algorithms import CIPHERS, DIGESTS, has_old_host_keys_only, missing_algorithm
 from targets.ssh.connection import Connection
-from targets.ssh.host_keys import HostKey, algorithms_for, known_keys, no_such_key
+from targets.ssh.host_keys import (
+    HostKey,
+    algorithms_for,
+    authorities_of,
+    known_keys,
+    no_certificate,
+    no_such_key,
+)
 from targets.ssh.login import LOGIN_TIMEOUT_S
 from targets.ssh.route import SshServer
 from targets.transport import UnreachableError
@@ -56,11 +63,13 @@ class Session:
         try:
             keys = (HostKey(key_type, ""),) if key_type else known_keys(server)
             self.transport = make_transport(self._sock, algorithms_for(keys))
+            self.transport.wants_certificate = not key_type and bool(authorities_of(server))
             timeout_s = self._handshake_timeout_s()
             self.transport.banner_timeout = self.transport.handshake_timeout = timeout_s
             self.transport.start_client(timeout=timeout_s)
             key = self.transport.get_remote_server_key()
-            self.host_key = HostKey(key.get_name(), key.fingerprint)
+            certificate = self.transport.host_certificate
+            self.host_key = HostKey(key.get_name(), key.fingerprint, certificate)
         except BaseException as error:
             cause = self._error_for(error, key_type)
             self.close()
@@ -130,6 +139,8 @@ class Session:
                     "Update its SSH server, or give it a newer host key: ssh-keygen -A, or "
                     "dropbearkey -t ed25519.",
                 )
+            if transport.wants_certificate:
+                return no_certificate(self.server)
             if any(key.kind for key in known_keys(self.server)) and key_type is None:
                 return no_such_key(self.server)
         if transport is not None and (gap := missing_algorithm(transport, str(error))):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from targets.ssh.host_certificate import check_certificate
 from targets.ssh.known_hosts import keys_of_host
 from targets.ssh.route import SshServer
 from targets.transport import HostKeyError
@@ -26,6 +27,8 @@ class HostKey:
     """Type of the key, such as `ssh-ed25519`; empty for a pin of any type."""
     fingerprint: str
     """`SHA256:…`, as `ssh-keygen -l` prints it."""
+    certificate: bytes = b""
+    """Certificate of the key that the server shows; empty for none."""
 
 
 def known_keys(server: SshServer) -> tuple[HostKey, ...]:
@@ -38,6 +41,20 @@ def known_keys(server: SshServer) -> tuple[HostKey, ...]:
     without = {key.fingerprint for key in keys if key.is_revoked}
     plain = [key for key in keys if not key.is_authority and key.fingerprint not in without]
     return tuple(HostKey(key.kind, key.fingerprint) for key in plain)
+
+
+def authorities_of(server: SshServer) -> frozenset[str]:
+    """Return the fingerprints of the authorities that vouch for a server; empty where a key counts.
+
+    Those of a board are in kedge.toml, those of a jump host in known_hosts (@cert-authority).
+    """
+    if server.host_ca is not None:
+        return frozenset(server.host_ca.split(","))
+    if server.is_board or known_keys(server):
+        return frozenset()
+    keys = keys_of_host(server.known_hosts_name, server.known_hosts)
+    revoked = {key.fingerprint for key in keys if key.is_revoked}
+    return frozenset(key.fingerprint for key in keys if key.is_authority) - revoked
 
 
 def algorithms_for(keys: tuple[HostKey, ...]) -> tuple[str, ...]:
@@ -77,6 +94,15 @@ def check_host_key(server: SshServer, key: HostKey) -> None:
             known: nothing may be sent to it.
     """
     refuse_revoked(server, key)
+    authorities = authorities_of(server)
+    if server.host_ca is not None and not key.certificate:
+        raise no_certificate(server)
+    if authorities and key.certificate:
+        authority = check_certificate(
+            server.name, server.certified_name, key.certificate, authorities
+        )
+        refuse_revoked(server, HostKey("", authority))
+        return
     trusted_keys = known_keys(server)
     if any(known_key.fingerprint == key.fingerprint for known_key in trusted_keys):
         return
@@ -90,6 +116,17 @@ def check_host_key(server: SshServer, key: HostKey) -> None:
         f"the host key of {server.name} has changed: {trusted_keys[0].fingerprint} was accepted, "
         f"{key.fingerprint} is shown now; this may be another machine",
         _hint_for_new_key(server),
+    )
+
+
+def no_certificate(server: SshServer) -> HostKeyError:
+    """Return the error for a server that has no certificate, though an authority is to vouch."""
+    otherwise = "connect once with ssh, which keeps its key"
+    if server.is_board:
+        otherwise = f"pin its key in place of host_ca: kedge target rekey {server.name}"
+    return HostKeyError(
+        f"{server.name} shows no host certificate, and its key is not pinned",
+        f"Give its SSH server a HostCertificate, or {otherwise}",
     )
 
 

@@ -42,9 +42,17 @@ class SshServer:
     host_key: str | None = None
     """Fingerprint in kedge.toml; `None` where it has none."""
     host_key_type: str | None = None
+    host_ca: str | None = None
+    """Fingerprints of authorities in kedge.toml, with commas; `None` where it has none."""
     is_board: bool = False
     ignored_settings: tuple[str, ...] = ()
     """Settings of ~/.ssh/config that kedge does not follow, and where each stands."""
+
+    @property
+    def certified_name(self) -> str:
+        """Name that a certificate of the server must be for: HOST, or its HostKeyAlias."""
+        name = self.known_hosts_name
+        return name[1:].partition("]")[0] if name.startswith("[") else name
 
     @property
     def place(self) -> str:
@@ -72,6 +80,7 @@ def route_to(target: Target) -> tuple[SshServer, ...]:
         identity_is_pinned=bool(target.identity),
         host_key=target.host_key,
         host_key_type=target.host_key_type,
+        host_ca=target.host_ca,
     )
     return (*(_with_pinned_key(server, target) for server in servers[:-1]), board)
 

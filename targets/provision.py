@@ -44,6 +44,9 @@ sync && mv "$new" {folder}/{sha256}.pyz
 #: How the script below ends when a host holds the lock that `device_agent.store.reservation` takes.
 _IN_USE = 75
 
+#: How it ends when an application may have a release open, which goes only if the user says so.
+_RELEASED = 76
+
 #: Only what kedge made goes, by name: the root may be a folder in which others keep files, too.
 #: The folders above it go only if the upload noted that it made them, and if they are empty.
 _REMOVE = """
@@ -66,9 +69,19 @@ if command -v flock >/dev/null && [ -e store/lock ]; then
     sleep 1
   done
 fi
+apps=
+for link in store/apps/*/current; do
+  [ ! -h "$link" ] || {{ app=${{link%/current}}; apps="$apps ${{app##*/}}"; }}
+done
+[ -z "$apps" ] || [ {with_releases} = yes ] || {{ printf '%s\n' "${{apps# }}" >&2; exit {released}; }}
+if command -v flock >/dev/null && [ -e store/release-lock ]; then
+  flock -w 30 store/release-lock true || {{ echo "another process" >&2; exit {in_use}; }}
+fi
 made=$(cat agent/.made 2>/dev/null)
 rm -f agent/*.pyz agent/*.pyc agent/.new-* agent/.made store/lock || exit 1
 rm -rf store/scratch store/partial store/runtimes store/work-* || exit 1
+rm -rf store/apps store/rel store/cas store/trust store/log || exit 1
+rm -f store/floor.json* store/unused.json* store/spare* store/release-lock || exit 1
 rmdir agent store 2>/dev/null
 cd / && rmdir "$root" 2>/dev/null || {{ echo kept; exit 0; }}
 case "$root" in "${{made:-none}}"/*) ;; *) exit 0 ;; esac
@@ -177,17 +190,27 @@ def _start_known(
     return None
 
 
-def remove_from_board(target: Target) -> bool:
+def remove_from_board(target: Target, with_releases: bool = False) -> bool:
     """Remove everything that kedge put on a board.
+
+    Args:
+        target: Board.
+        with_releases: Whether active releases go, too: an application may have them open.
 
     Returns:
         Whether the root folder is gone too; files of others keep it.
 
     Raises:
-        TargetError: The board cannot be reached, or something is still on it.
+        TargetError: The board cannot be reached, has an active release, or something is still on
+            it.
     """
     with connect(target) as transport:
-        script = _REMOVE.format(root=shlex.quote(target.root), in_use=_IN_USE)
+        script = _REMOVE.format(
+            root=shlex.quote(target.root),
+            in_use=_IN_USE,
+            released=_RELEASED,
+            with_releases="yes" if with_releases else "no",
+        )
         result = transport.run(COMMAND, script.encode(), REMOVE_TIMEOUT_S)
     if result.exit_code != 0:
         message = result.stderr.decode("utf-8", "replace").strip()
@@ -195,6 +218,12 @@ def remove_from_board(target: Target) -> bool:
             raise TargetError(
                 f"{message} is using {target.name}; nothing was removed",
                 "Wait until it is done, then try again.",
+            )
+        if result.exit_code == _RELEASED:
+            raise TargetError(
+                f"{target.name} has an active release of {message}, which an application may have "
+                "open; nothing was removed",
+                f"Stop the application, then: kedge target remove {target.name} --with-releases",
             )
         raise TargetError(f"{target.name} did not remove everything: {message}")
     return b"kept" not in result.stdout

@@ -171,12 +171,18 @@ def _labels(target: Target) -> str:
 @command.command("remove")
 @click.argument("name")
 @click.option("--forget", is_flag=True, help="Do not touch the board, which may be gone.")
-def remove(name: str, forget: bool) -> None:
+@click.option(
+    "--with-releases",
+    is_flag=True,
+    help="Remove the active releases, too, which applications on the board may have open.",
+)
+def remove(name: str, forget: bool, with_releases: bool) -> None:
     """Remove kedge's files from a board, and the board from this project.
 
     \b
     kedge target remove pi
     kedge target remove pi --forget
+    kedge target remove pi --with-releases
     """
     from targets.provision import remove_from_board
     from targets.transport import UnreachableError
@@ -186,7 +192,7 @@ def remove(name: str, forget: bool) -> None:
     target = inventory.get(name)
     sharing = inventory.names_in_same_folder(target)
     try:
-        gone = forget or bool(sharing) or remove_from_board(target)
+        gone = forget or bool(sharing) or remove_from_board(target, with_releases)
     except UnreachableError as error:
         error.hint += f" To forget a board that is gone: kedge target remove {name} --forget"
         raise

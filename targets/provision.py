@@ -73,9 +73,12 @@ apps=
 for link in store/apps/*/current; do
   [ ! -h "$link" ] || {{ app=${{link%/current}}; apps="$apps ${{app##*/}}"; }}
 done
-[ -z "$apps" ] || [ {with_releases} = yes ] || {{ printf '%s\n' "${{apps# }}" >&2; exit {released}; }}
+if [ -n "$apps" ] && [ {with_releases} = no ]; then
+  printf '%s\n' "${{apps# }}" >&2
+  exit {released}
+fi
 if command -v flock >/dev/null && [ -e store/release-lock ]; then
-  flock -w 30 store/release-lock true || {{ echo "another process" >&2; exit {in_use}; }}
+  flock -n store/release-lock true || {{ echo "another process" >&2; exit {in_use}; }}
 fi
 made=$(cat agent/.made 2>/dev/null)
 rm -f agent/*.pyz agent/*.pyc agent/.new-* agent/.made store/lock || exit 1

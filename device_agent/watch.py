@@ -14,6 +14,7 @@ import sys
 import time
 from typing import Iterator, List, Optional
 
+from device_agent import code_cache
 from device_agent.contract.codes import LIMIT, RefusalError
 from device_agent.releases.app_folder import ReleaseTrial
 from device_agent.releases.recovery import recover
@@ -46,7 +47,8 @@ def start_watcher(root: str, app: str) -> None:
     Raises:
         RefusalError: The board starts no more processes.
     """
-    command = [sys.executable, "-I", os.path.abspath(sys.argv[0]), "watch", root, app]
+    program = code_cache.program_of(os.path.abspath(sys.argv[0]))
+    command = [sys.executable, "-I", program, "watch", root, app]
     try:
         done = subprocess.run(
             command,

@@ -8,17 +8,19 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
+from device_agent.contract.release_state import BoardReleases
 from targets.device import Device
 from targets.inventory import Target
 from targets.known_boards import KnownBoards
-from targets.provision import reopen_device
+from targets.provision import connect, reopen_device
+from targets.quick_look import look_at_releases
 from targets.transport import UnreachableError
 
 #: Seconds for which a connection waits for the next step of its board.
-_IDLE_S = 20.0
+_IDLE_S = 30.0
 
 #: Largest number of connections that wait; each holds a file descriptor and two threads.
-_MOST_IDLE = 32
+_MOST_IDLE = 128
 
 
 @dataclass
@@ -59,6 +61,26 @@ class BoardConnections:
             yield entry.device
             if keep:
                 self._put(name, _Idle(entry.device, closing.pop_all(), time.monotonic()))
+
+    def look(self, name: str) -> BoardReleases:
+        """Read what a board runs; without its agent where the board is known and all is plain.
+
+        Args:
+            name: Name of the target.
+
+        Raises:
+            TargetError: The board cannot be reached, or the agent cannot be brought there.
+            IntegrityError: The agent is damaged on the board.
+        """
+        target = self._targets[name]
+        known = self._boards.get(target)
+        if known is not None:
+            with connect(target) as transport:
+                releases = look_at_releases(transport, known.root)
+            if releases is not None:
+                return releases
+        with self.open(name, keep=False) as device:
+            return device.releases.state()
 
     def close(self) -> None:
         """Close the connections that wait, and remember the boards for the next command."""

@@ -74,12 +74,15 @@ class FleetMemory:
     """Last measurement by target."""
 
 
-def read_board_states(names: Sequence[str], connections: BoardConnections) -> list[BoardReport]:
+def read_board_states(
+    names: Sequence[str], connections: BoardConnections, at_once: int = AT_ONCE
+) -> list[BoardReport]:
     """Ask boards what they run.
 
     Args:
         names: Names of targets.
         connections: Connections to the boards.
+        at_once: Number of boards that are asked at the same time.
 
     Returns:
         Reports in the order of the names.
@@ -87,12 +90,11 @@ def read_board_states(names: Sequence[str], connections: BoardConnections) -> li
 
     def ask(name: str) -> BoardReport:
         try:
-            with connections.open(name, keep=False) as device:
-                return BoardReport(name, device.releases.state())
+            return BoardReport(name, connections.look(name))
         except (TargetError, IntegrityError, ConversionError, ToolkitError) as error:
             return BoardReport(name, None, str(error))
 
-    with ThreadPoolExecutor(AT_ONCE) as workers:
+    with ThreadPoolExecutor(at_once) as workers:
         return list(workers.map(ask, names))
 
 

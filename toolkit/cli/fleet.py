@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from toolkit.cli.fleet_journal import journal
 from toolkit.cli.fleet_rollout import plan_command, resume, rollback, rollout
 from toolkit.cli.fleet_status import history, pause, status, stop_command
 from toolkit.cli.groups import CommandGroup
@@ -29,5 +30,15 @@ def command() -> None:
     """
 
 
-for _command in (plan_command, rollout, status, pause, resume, stop_command, rollback, history):
+for _command in (
+    plan_command,
+    rollout,
+    status,
+    pause,
+    resume,
+    stop_command,
+    rollback,
+    history,
+    journal,
+):
     command.add_command(_command)

@@ -65,7 +65,8 @@ def read_policy(path: Path | None) -> Policy:
         plain = tomlkit.parse(text.decode("utf-8")).unwrap()
     except (UnicodeDecodeError, TOMLKitError, RecursionError) as error:
         raise PolicyError(
-            f"the policy {path} is not TOML: {error}", "Correct the file; docs/fleet.md shows one."
+            f"the policy {path} is not TOML: {error}",
+            "Correct the file; docs/fleet_policy.md shows one.",
         ) from error
     return parse_policy(plain, str(path))
 
@@ -215,7 +216,7 @@ class _Table:
         place = self._inner(name) if name else self.place or "the policy"
         return PolicyError(
             f"{self.source}: {place}: expected {expected}, found {value!r:.80}",
-            "Correct the value; docs/fleet.md describes each of them.",
+            "Correct the value; docs/fleet_policy.md describes each of them.",
         )
 
     def _inner(self, name: str) -> str:

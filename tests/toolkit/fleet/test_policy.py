@@ -89,7 +89,11 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         ("[gates]\nparity = 3", "gates.parity: expected 1 to 2", ""),
         ("[gates]\nmemory = true", "gates.memory: expected", ""),
         ("[gates]\naccuracy = nan", "gates.accuracy: expected 0 to 1", ""),
-        ("same_fingerprint = 0", "same_fingerprint: expected a whole number from 1", "fleet.md"),
+        (
+            "same_fingerprint = 0",
+            "same_fingerprint: expected a whole number from 1",
+            "fleet_policy.md",
+        ),
         ("same_fingerprint = 2.5", "same_fingerprint: expected a whole number", ""),
         ("same_fingerprint = true", "same_fingerprint: expected a whole number", ""),
         ("trial_deadline_s = 'soon'", "trial_deadline_s: expected a number, found 'soon'", ""),

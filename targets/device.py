@@ -162,7 +162,9 @@ class Device:
         state = self._client.call("has_tree", {"tree": tree}, UNPACK_TIMEOUT_S)
         if state.get("damaged") is True:
             on_progress("the runtime on the board was damaged and is sent anew", 0, 0)
-        if state.get("present") is not True:
+        with answers_of(self._client.name):
+            present = read_value(bool, state.get("present"), "present")
+        if not present:
             for file in files:
                 self.push(file.path, on_progress)
             on_progress("unpack the runtime", 0, 0)

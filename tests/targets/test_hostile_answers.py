@@ -12,6 +12,7 @@ import pytest
 from device_agent.contract.codes import IntegrityError
 from device_agent.contract.model_card import ModelCard
 from device_agent.job_fields import Job
+from targets import device as device_module
 from targets import provision
 from targets.agent_client import AgentClient, AgentError
 from targets.device import Device
@@ -23,6 +24,7 @@ from targets.sample_run import SampleRequest
 from tests.fake_board import FakeBoard, connect_to, simulated_job
 from tests.targets.loopback import let_boards_use_the_tests_python, with_own_runtime
 from tests.tiny_model import relu_model
+from tests.wheel_files import write_wheel
 
 KERNEL_CLASS = {"machine": "aarch64", "runtime": "ai-edge-litert", "version": "2.3.0"}
 VALUES = np.ones((3, 4), np.float32)
@@ -170,6 +172,23 @@ def test_so_is_an_answer_about_files(
         board.faults.answers = {op: odd}
         messages.append(refused(target, model))
     assert any(messages)
+
+
+@pytest.mark.parametrize("op", ["has_tree", "unpack"])
+def test_so_is_an_answer_about_a_runtime(
+    target: Target, board: FakeBoard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, op: str
+) -> None:
+    """Nothing is read of an object that `unpack` answers."""
+    wheel = write_wheel(tmp_path / "x-1.0-py3-none-any.whl", {"x/__init__.py": ""})
+    monkeypatch.setattr(device_module, "find_wheels", lambda *_: [wheel])
+    odds: list[Any] = [odd for odd in ODD if not isinstance(odd, dict)]
+    if op == "has_tree":
+        odds += [{}, {"damaged": "yes"}, *({"present": odd} for odd in ODD if odd is not True)]
+    for odd in odds:
+        board.faults.answers = {op: odd}
+        with pytest.raises(AgentError) as refused, open_device(target) as device:
+            device._bring_runtime(device.runtime_for("tflite"), None, lambda *_: None)
+        assert refused.value.hint
 
 
 @pytest.mark.parametrize("line", LINES)

@@ -61,6 +61,23 @@ def test_of_several_recipes_a_budget_sends_the_chosen_one(project: Path) -> None
     assert "load TensorFlow" not in both.err
 
 
+def test_several_boards_get_the_file_and_one_that_is_off_is_named_first(project: Path) -> None:
+    folder = project / "several"
+    folder.mkdir()
+    boards = [f'[targets.{name}]\naddress = "local"\nroot = "{folder}/{name}"' for name in "ab"]
+    off = f'[targets.off]\naddress = "me@127.0.0.1:1"\nhost_key = "SHA256:{"A" * 43}"'
+    (folder / "kedge.toml").write_text("\n".join([*boards, off]))
+    command = (RUN[0], "../digits.keras", "--data", "../digits.npz", "--quality", "quick")
+
+    assert_refused(kedge(*command, "--to", "a,off", cwd=folder), 6, "cannot connect to 127.0.0.1")
+    assert not (folder / "kedge-out").exists()
+    ran = kedge(*command, "--to", "b,a", "--json", cwd=folder)
+    assert ran.code in (0, 9), ran.err
+    assert [entry["name"] for entry in ran.json["targets"]] == ["b", "a"]
+    kept = kedge("results", "list", "--json", cwd=folder).json["results"]
+    assert {line["target"] for line in kept} == {"a", "b"}
+
+
 def test_a_file_over_budget_is_not_sent(project: Path) -> None:
     wild = (
         'schema = 1\n[[step]]\nkind = "tune"\nepochs = 1\nlearning_rate = 0.5\n'

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from targets.ssh.host_certificate import check_certificate
-from targets.ssh.known_hosts import keys_of_host
+from targets.ssh.known_hosts import keys_of_host, revoked_keys_of_host
 from targets.ssh.route import SshServer
 from targets.transport import HostKeyError
 
@@ -73,8 +73,8 @@ def refuse_revoked(server: SshServer, key: HostKey) -> None:
     Raises:
         HostKeyError: The key is revoked: nothing may be sent to the server.
     """
-    for entry in keys_of_host(server.known_hosts_name, server.known_hosts):
-        if entry.is_revoked and entry.fingerprint == key.fingerprint:
+    for entry in revoked_keys_of_host(server.known_hosts_name, server.known_hosts):
+        if entry.fingerprint == key.fingerprint:
             raise HostKeyError(
                 f"the host key of {server.name} is revoked ({entry.where}): {key.fingerprint} may "
                 "be in the hands of others",

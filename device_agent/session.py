@@ -44,6 +44,7 @@ OPERATIONS: Dict[str, str] = {
     "collect": "releases",
     "release_log": "releases",
     "trust": "releases",
+    "trust_root": "releases",
 }
 
 

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 from device_agent.contract.names import require_sha256
 from device_agent.contract.records import RecordError, read_count, read_record, read_value
 from device_agent.contract.release_state import AppState, BoardReleases
+from device_agent.contract.trust_root import TrustRoot, parse_root
 from device_agent.contract.wire import WireError
 from targets.agent_client import ANSWER_TIMEOUT_S, AgentClient, OnBytes, answers_of
 from targets.errors import TargetError
@@ -282,6 +283,17 @@ class Releases:
         answer = self._call("trust", args, SWITCH_TIMEOUT_S)
         with answers_of(self._client.name):
             return read_count(answer, "version", MOST_COUNTER)
+
+    def trust_root(self) -> TrustRoot | None:
+        """Return the trust root of the board; `None` where none is enrolled.
+
+        Raises:
+            AgentError: The answer has another form; nothing is known of the root.
+        """
+        answer = self._call("trust_root", {}, ANSWER_TIMEOUT_S)
+        with answers_of(self._client.name):
+            text = read_value(str, answer.get("root"), "root")
+            return parse_root(text.encode()) if text else None
 
     def _app_state(self, op: str, args: Mapping[str, Any]) -> AppState:
         answer = self._call(op, args, SWITCH_TIMEOUT_S)

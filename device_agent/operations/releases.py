@@ -9,6 +9,7 @@ from typing import Any, Dict, Iterator, Tuple
 from device_agent.contract.codes import BAD_REQUEST, HOOK_FAILED, NOT_FOUND, READ_ONLY, RefusalError
 from device_agent.contract.names import require_app
 from device_agent.contract.records import RecordError
+from device_agent.contract.trust_root import encode_root
 from device_agent.operations.call import AgentCall, Answer
 from device_agent.os_errors import named_os_errors
 from device_agent.releases.activation import activate_release, confirm_release, revert_release
@@ -139,6 +140,12 @@ def trust(call: AgentCall) -> Answer:
     store = ReleaseStore(call.board.store)
     with store.lock():
         return Answer({"version": store.roots.accept(text.encode("utf-8"), signatures)})
+
+
+def trust_root(call: AgentCall) -> Answer:
+    """Send the newest trust root; an empty text where none is enrolled."""
+    root = ReleaseStore(call.board.store).roots.newest()
+    return Answer({"root": encode_root(root).decode("ascii") if root else ""})
 
 
 @contextlib.contextmanager

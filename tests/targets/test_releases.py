@@ -12,6 +12,7 @@ import pytest
 
 from device_agent.contract.codes import IntegrityError
 from device_agent.contract.release_state import AppState, BoardReleases, TrialState
+from device_agent.contract.trust_root import TrustRoot, encode_root
 from targets.agent_client import WIRE_CODE, AgentClient, AgentError
 from targets.errors import TargetError
 from targets.releases import MOST_HOOK_OUTPUT, Releases
@@ -24,6 +25,9 @@ TRIAL = TrialState(A, B, C, 7, 12.5, activated=True)
 APP = AppState(B, A, "1.2", "cpu_int8", 1.5, C, 3, 4, 2, "activate", "", TRIAL)
 STATE = BoardReleases({"door": APP}, "farm", 2, 7, "OpenSSH_9.2", "", "cron", 1 << 30, "boot-1")
 
+ROOT = TrustRoot("farm", 2, 1, ["ann ssh-ed25519 AAAA"])
+ROOT_TEXT = encode_root(ROOT)
+
 ANSWERS: dict[str, dict[str, Any]] = {
     "releases": asdict(STATE),
     "missing": {"missing": [A], "bases": []},
@@ -35,6 +39,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "collect": {"removed": 3, "freed_bytes": 1 << 20},
     "release_log": {"entries": [{"event": "activate"}]},
     "trust": {"version": 2},
+    "trust_root": {"root": ROOT_TEXT.decode()},
 }
 
 CALLS: dict[str, Callable[[Releases], Any]] = {
@@ -48,6 +53,7 @@ CALLS: dict[str, Callable[[Releases], Any]] = {
     "collect": lambda releases: releases.collect(7, [A]),
     "release_log": lambda releases: releases.log(0),
     "trust": lambda releases: releases.trust(b"{}\n", []),
+    "trust_root": Releases.trust_root,
 }
 
 ODD = [
@@ -88,6 +94,7 @@ def test_answers_are_read_as_records(releases: Releases) -> None:
     assert CALLS["collect"](releases).freed_bytes == 1 << 20
     assert CALLS["release_log"](releases) == ({"event": "activate"},)
     assert CALLS["trust"](releases) == 2
+    assert CALLS["trust_root"](releases) == ROOT
     assert CALLS["confirm"](releases) == APP
     assert CALLS["revert"](releases) == APP
 

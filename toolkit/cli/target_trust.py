@@ -13,6 +13,7 @@ from toolkit.cli.security_keys import note_touch
 from toolkit.report.exit_code import gravest_exit_code
 
 if TYPE_CHECKING:
+    from device_agent.contract.trust_root import TrustRoot
     from toolkit.fleet.trust import BoardTrust
     from toolkit.fleet.trust_chain import SignedRoot
 
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     multiple=True,
     help="Key that signs a change of the signers; may be repeated.",
 )
+@click.option(
+    "--adopt", is_flag=True, help="Take over the root of a board, if this project has lost its own."
+)
 @as_json
 def trust(
     names: tuple[str, ...],
@@ -40,6 +44,7 @@ def trust(
     threshold: int | None,
     fleet: str | None,
     keys: tuple[Path, ...],
+    adopt: bool,
     as_json: bool,
 ) -> int:
     """Show whose signatures boards accept, or enrol who may sign releases and orders.
@@ -50,21 +55,29 @@ def trust(
 
     \b
     kedge target trust pi
+    kedge target trust pi --adopt
     kedge target trust pi lab1 --signers allowed_signers
     kedge target trust room=lab --signers allowed_signers --threshold 2
     kedge target trust room=lab --signers new_signers --sign ~/.ssh/id_ed25519 --sign backup_key
     """
-    from toolkit.fleet.trust import choose_chain, enroll_trust, next_root
+    from toolkit.fleet.trust import adopt_root, choose_chain, enroll_trust, next_root
     from toolkit.fleet.trust_chain import FOLDER as TRUST_FOLDER
     from toolkit.project import open_inventory, project_folder
 
     if signers is None and (threshold or keys):
         raise click.UsageError("--threshold and --sign belong to --signers FILE")
+    if adopt and (signers is not None or fleet is not None):
+        raise click.UsageError("--adopt goes without --signers and --fleet")
     inventory = open_inventory()
     targets = inventory.select(",".join(names))
     roots: tuple[SignedRoot, ...] = ()
+    folder = project_folder(inventory.path.parent, TRUST_FOLDER)
+    if adopt:
+        if len(targets) != 1:
+            raise click.UsageError(f"--adopt takes a single board, not {len(targets)}")
+        _show([adopt_root(folder, targets[0])], roots, as_json)
+        return 0
     if signers is not None:
-        folder = project_folder(inventory.path.parent, TRUST_FOLDER)
         fleet, chain = choose_chain(folder, fleet)
         note_touch(keys)
         next_root(chain, fleet, signers, threshold, keys)
@@ -76,11 +89,13 @@ def trust(
 
 
 def _show(boards: list[BoardTrust], roots: tuple[SignedRoot, ...], as_json: bool) -> None:
+    from device_agent.contract.trust_root import encode_root
+
     if as_json:
         output.print_json(
             {
                 "schema": 1,
-                "root": _plain_root(roots[-1]) if roots else None,
+                "root": _plain_root(roots[-1].root) if roots else None,
                 "targets": [_plain_board(board) for board in boards],
             }
         )
@@ -96,20 +111,19 @@ def _show(boards: list[BoardTrust], roots: tuple[SignedRoot, ...], as_json: bool
     for board in boards:
         if board.error is not None:
             output.warn(f"{board.error} {board.error.hint}".rstrip())
-    if roots:
-        _say_signers(roots[-1])
+    trust_roots = [roots[-1].root] if roots else []
+    trust_roots += [board.root for board in boards if board.root is not None]
+    for root in {encode_root(root): root for root in trust_roots}.values():
+        _say_signers(root)
 
 
-def _say_signers(entry: SignedRoot) -> None:
-    from toolkit.bundle.signers_file import parse_signers
-
-    root = entry.root
+def _say_signers(root: TrustRoot) -> None:
     output.say(
         f"root {root.version} of the fleet {root.fleet}: {root.threshold} of these "
         f"{len(root.signers)} must sign"
     )
-    for signer in parse_signers(root.signers, "the trust root"):
-        output.say(f"  {signer.principals} {signer.key_type} {signer.fingerprint}")
+    for signer in _plain_root(root)["signers"]:
+        output.say(f"  {signer['name']} {signer['type']} {signer['fingerprint']}")
 
 
 def _version(board: BoardTrust) -> str:
@@ -118,10 +132,9 @@ def _version(board: BoardTrust) -> str:
     return f"{board.version_before or 'none'} → {board.version}"
 
 
-def _plain_root(entry: SignedRoot) -> dict[str, Any]:
+def _plain_root(root: TrustRoot) -> dict[str, Any]:
     from toolkit.bundle.signers_file import parse_signers
 
-    root = entry.root
     return {
         "fleet": root.fleet,
         "version": root.version,
@@ -140,6 +153,7 @@ def _plain_board(board: BoardTrust) -> dict[str, Any]:
         "version_before": board.version_before,
         "version": board.version,
         "verifier": board.verifier or None,
+        "root": _plain_root(board.root) if board.root else None,
         "error": str(board.error) if board.error else None,
         "hint": board.error.hint if board.error else None,
         "exit_code": board.error.exit_code if board.error else 0,

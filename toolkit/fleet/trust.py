@@ -17,7 +17,7 @@ from targets.errors import TargetError
 from targets.inventory import Target
 from targets.provision import open_device
 from targets.releases import Releases
-from toolkit.bundle.signers_file import parse_signers, read_signers
+from toolkit.bundle.signers_file import SignersError, parse_signers, read_signers
 from toolkit.bundle.signing import sign
 from toolkit.fleet.trust_chain import (
     SignedRoot,
@@ -47,7 +47,9 @@ class BoardTrust:
     """Version of the trust root now; 0 for none."""
     verifier: str = ""
     """Version of the program that checks signatures there; empty where there is none."""
-    error: TargetError | IntegrityError | None = None
+    root: TrustRoot | None = None
+    """Trust root of the board; `None` for none, or where it could not be read."""
+    error: TargetError | IntegrityError | SignersError | None = None
     """Reason why nothing was enrolled, or the board could not be asked."""
 
 
@@ -127,6 +129,39 @@ def next_root(
     return entry
 
 
+def adopt_root(folder: Path, target: Target) -> BoardTrust:
+    """Take the trust root of a board into a project that has lost its own.
+
+    The root of a board comes without signatures. So boards that trust an older one cannot be
+    brought to it by this project.
+
+    Args:
+        folder: Folder of all chains of the project.
+        target: Board.
+
+    Returns:
+        Trust of the board.
+
+    Raises:
+        TrustError: The board trusts nobody, or the project has roots of its fleet.
+        TargetError: The board cannot be reached.
+        IntegrityError: Its root is damaged.
+    """
+    trust = _enroll(target, ())
+    if trust.error is not None:
+        raise trust.error
+    if trust.root is None:
+        raise TrustError(f"{target.name} trusts nobody yet", "Enrol signers: --signers FILE")
+    fleet, chain = choose_chain(folder, trust.root.fleet)
+    if chain.roots():
+        raise TrustError(
+            f"the project has roots of the fleet {fleet} already, in {chain.folder}",
+            "Keep them, or move the folder away first.",
+        )
+    chain.keep(trust.root, ())
+    return trust
+
+
 def enroll_trust(
     targets: Sequence[Target], roots: Sequence[SignedRoot], on_board: Callable[[BoardTrust], None]
 ) -> list[BoardTrust]:
@@ -157,13 +192,15 @@ def _enroll(target: Target, roots: Sequence[SignedRoot]) -> BoardTrust:
             state = device.releases.state()
             version = state.root_version
             trust = BoardTrust(target.name, state.fleet, version, version, state.verifier)
-            if not roots:
-                return trust
-            _require_enrollable(target.name, state, roots[-1].root)
+            if roots:
+                _require_enrollable(target.name, state, roots[-1].root)
             for entry in _roots_to_send(target.name, version, roots):
                 version = _send(device.releases, entry)
                 trust = replace(trust, fleet=entry.root.fleet, version=version)
-    except (TargetError, IntegrityError) as error:
+            root = device.releases.trust_root() if version else None
+            parse_signers(root.signers if root else (), f"the trust root of {target.name}")
+            trust = replace(trust, root=root)
+    except (TargetError, IntegrityError, SignersError) as error:
         return replace(trust, error=error)
     return trust
 
@@ -192,6 +229,8 @@ def _require_enrollable(name: str, state: BoardReleases, newest: TrustRoot) -> N
 
 def _roots_to_send(name: str, version: int, roots: Sequence[SignedRoot]) -> Sequence[SignedRoot]:
     """Return the roots that a board needs in turn; the newest also where it has it."""
+    if not roots:
+        return ()
     if version == 0 or version == roots[-1].root.version:
         return roots[-1:]
     if version + 1 < roots[0].root.version:

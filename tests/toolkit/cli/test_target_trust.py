@@ -1,5 +1,6 @@
 """`kedge target trust` on real boards: who may sign is enrolled, shown, changed, and refused."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -45,7 +46,7 @@ def signers(project: Path, *names: str) -> str:
 def entry_of(project: Path, board: BoardUnderTest, *arguments: str) -> dict[str, Any]:
     ran = kedge("target", "trust", board.name, *arguments, "--json", cwd=project)
     (entry,) = ran.json["targets"]
-    return {**entry, "root": ran.json["root"], "code": ran.code}
+    return {**entry, "own": entry["root"], "root": ran.json["root"], "code": ran.code}
 
 
 def test_signers_are_enrolled_shown_and_changed(project: Path, board: BoardUnderTest) -> None:
@@ -70,7 +71,9 @@ def test_signers_are_enrolled_shown_and_changed(project: Path, board: BoardUnder
     assert ran.code == 0, ran.err
     assert "1 → 2" in ran.out
     assert "bob@farm ssh-ed25519 SHA256:" in ran.out
-    assert entry_of(project, board)["version"] == 2
+    entry = entry_of(project, board)
+    assert entry["version"] == 2
+    assert [signer["name"] for signer in entry["own"]["signers"]] == ["ann@farm", "bob@farm"]
 
 
 def test_another_project_cannot_change_the_signers(
@@ -85,6 +88,28 @@ def test_another_project_cannot_change_the_signers(
     assert_refused(ran, 7, "another trust root 1")
     ran = kedge(*arguments, signers(other, "eve"), "--fleet", "barn", cwd=other)
     assert_refused(ran, 6, "belongs to the fleet default, not to barn")
+
+
+def test_a_project_that_lost_its_roots_takes_them_from_a_board(
+    project: Path, board: BoardUnderTest
+) -> None:
+    arguments = ("target", "trust", board.name)
+    refused = kedge(*arguments, "--adopt", cwd=project)
+    assert_refused(refused, 3, "trusts nobody yet")
+    signers(project, "ann")
+    assert kedge(*arguments, "--signers", "signers", "--fleet", "farm", cwd=project).code == 0
+    refused = kedge(*arguments, "--adopt", cwd=project)
+    assert_refused(refused, 3, "has roots of the fleet farm already")
+    shutil.rmtree(project / ".kedge" / "trust")
+    ran = kedge(*arguments, "--adopt", cwd=project)
+    assert ran.code == 0, ran.err
+    assert "ann@farm ssh-ed25519 SHA256:" in ran.out
+    signers(project, "bob")
+    change = ("--signers", "signers", "--sign", "ann", "--sign", "bob")
+    assert kedge(*arguments, *change, cwd=project).code == 0
+    entry = entry_of(project, board)
+    assert entry["version"] == 2
+    assert [signer["name"] for signer in entry["own"]["signers"]] == ["bob@farm"]
 
 
 def test_wrong_usage_is_named(project: Path, board: BoardUnderTest) -> None:

@@ -125,37 +125,34 @@ def rollout(
 
 @click.command("resume")
 @click.argument("number", type=int, required=False)
+@click.option("--without", metavar="A,B", default="", help="Boards to leave out from now on.")
 @wheelhouse
 @as_json
-def resume(number: int | None, wheelhouse: Path | None, as_json: bool) -> int:
+def resume(number: int | None, without: str, wheelhouse: Path | None, as_json: bool) -> int:
     """Go on with a rollout that paused, was interrupted, or whose controller died.
 
     The boards are asked first what they are. Without NUMBER it is the newest rollout that is not
-    over. Boards whose gates were inconclusive are measured again.
+    over. Boards whose gates were inconclusive are measured again, and boards that did not answer
+    are tried again; of a rollout that is done, where NUMBER names it.
 
     \b
     kedge fleet resume
-    kedge fleet resume 12
+    kedge fleet resume 12 --without camera7,camera9
     """
+    import time
+
     from targets.device import own_name
-    from toolkit.errors import ToolkitError
-    from toolkit.fleet.journal_reader import FINISHED, STOPPED
     from toolkit.fleet.project import open_fleet
+    from toolkit.fleet.resume import find_resumable, skip_boards
     from toolkit.fleet.rollout import join_late_boards
 
     fleet = open_fleet()
     with fleet.connections() as connections, fleet.journal() as journal:
         journal.take_lease(own_name())
-        lines = [line for line in journal.rollouts() if number in (None, line.number)]
-        line = next((line for line in lines if line.status not in (FINISHED, STOPPED)), None)
-        if line is None:
-            raise ToolkitError(
-                f"rollout {number} is over, or there is none"
-                if number
-                else "every rollout is over",
-                "kedge fleet status shows the rollouts; kedge fleet rollout begins one.",
-            )
+        line = find_resumable(journal, number)
         _outrun_other_controllers(fleet, journal, line.number, connections)
+        names = [name.strip() for name in without.split(",") if name.strip()]
+        skip_boards(journal, line.number, names, "the operator left it out", time.time())
         journal.wish(line.number, "resume", own_name())
         late = join_late_boards(fleet, journal, line.number, connections)
         if late:

@@ -29,8 +29,19 @@ from toolkit.fleet.acts import RESULTS, Act, ActOutcome
 from toolkit.fleet.decide import DONE, PAUSE, STOP
 from toolkit.fleet.engine import drive_rollout
 from toolkit.fleet.journal import open_journal
+from toolkit.fleet.journal_file import JournalError
 from toolkit.fleet.policy import DEFAULT_GATES, Allowance, Concurrency, Policy, WaveSize
-from toolkit.fleet.states import CONFIRMED, FAILED, FAILURES, PENDING, REVERTED, STATES, TRIAL
+from toolkit.fleet.resume import skip_boards
+from toolkit.fleet.states import (
+    CONFIRMED,
+    FAILED,
+    FAILURES,
+    PENDING,
+    REVERTED,
+    SKIPPED,
+    STATES,
+    TRIAL,
+)
 from toolkit.fleet.waves import plan_waves
 
 #: Failures without the commonest cause, so that budgets decide.
@@ -140,6 +151,15 @@ def test_an_inconclusive_gate_pauses(tmp_path: Path) -> None:
     assert decision.reasons == (f"a gate is inconclusive on {names(1)[0]}",)
     again = fleet_rollout.run()
     assert again == decision
+    with open_journal(fleet_rollout.path) as journal:
+        journal.take_lease("Grace")
+        skip_boards(journal, fleet_rollout.number, names(1), "it is too noisy", 1.0)
+        with pytest.raises(JournalError, match="is skipped already"):
+            skip_boards(journal, fleet_rollout.number, names(1), "", 1.0)
+        with pytest.raises(JournalError, match="x is not in rollout 1"):
+            skip_boards(journal, fleet_rollout.number, ["x"], "", 1.0)
+    assert fleet_rollout.run().kind == DONE
+    assert fleet_rollout.states() == {CONFIRMED: 19, SKIPPED: 1}
 
 
 def test_unreachable_boards_have_a_budget_and_a_deadline_of_their_own(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from toolkit.cli.fleet_journal import journal
-from toolkit.cli.fleet_rollout import plan_command, resume, rollback, rollout
+from toolkit.cli.fleet_plan import plan_command
+from toolkit.cli.fleet_rollout import resume, rollback, rollout
 from toolkit.cli.fleet_status import history, pause, status, stop_command
 from toolkit.cli.groups import CommandGroup
 

@@ -1,20 +1,27 @@
-"""`kedge fleet plan`, `rollout`, `resume` and `rollback`."""
+"""`kedge fleet rollout`, `resume` and `rollback`."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from toolkit.cli import interrupts, output
-from toolkit.cli.fleet_watch import watch_rollout, wave_rows
+from toolkit.cli.fleet_plan import (
+    accept,
+    bundle_file,
+    effective_policy,
+    make_plan,
+    policy_file,
+    selection,
+    show_plan,
+)
+from toolkit.cli.fleet_watch import watch_rollout
 from toolkit.cli.options import as_json, file_path, wheelhouse
 from toolkit.cli.security_keys import note_touch
-from toolkit.report import words
-from toolkit.report.exit_code import EXIT_INTERRUPTED, EXIT_NOT_TRUSTED, EXIT_REFUSED
+from toolkit.report.exit_code import EXIT_INTERRUPTED, EXIT_NOT_TRUSTED
 
 if TYPE_CHECKING:
     from toolkit.fleet.connections import BoardConnections
@@ -22,26 +29,6 @@ if TYPE_CHECKING:
     from toolkit.fleet.policy import Policy
     from toolkit.fleet.project import FleetProject
     from toolkit.fleet.rollout import RolloutPlan
-    from toolkit.fleet.survey import BoardSurvey
-
-bundle_file = click.argument("bundle", type=file_path())
-
-selection = click.option(
-    "--to",
-    "selection",
-    required=True,
-    help="Targets: NAME, A,B or LABEL=VALUE.",
-)
-
-policy_file = click.option(
-    "--policy", type=file_path(), help="TOML file of waves, budgets and gates; safe without one."
-)
-
-accept = click.option(
-    "--accept-no-reboot-revert",
-    is_flag=True,
-    help="Also take boards that go back after a reboot only when kedge connects again.",
-)
 
 sign_keys = click.option(
     "--sign",
@@ -51,40 +38,6 @@ sign_keys = click.option(
     required=True,
     help="Key that signs the order, or the .pub of a key in the SSH agent; may be repeated.",
 )
-
-
-@click.command("plan")
-@bundle_file
-@selection
-@policy_file
-@accept
-@as_json
-def plan_command(
-    bundle: Path, selection: str, policy: Path | None, accept_no_reboot_revert: bool, as_json: bool
-) -> int:
-    """Show what a rollout would do: waves, bytes, and which boards would be refused, and why.
-
-    Nothing is changed on any board. The exit code is 8 if a board would be refused, and 6 if one
-    does not answer.
-
-    \b
-    kedge fleet plan detector.bundle --to site=north
-    kedge fleet plan detector.bundle --to site=north --policy careful.toml --json
-    """
-    from toolkit.fleet.project import open_fleet
-
-    fleet = open_fleet()
-    with fleet.connections() as connections:
-        planned = _plan(
-            fleet, bundle, selection, _policy(policy, accept_no_reboot_revert), connections
-        )
-    if as_json:
-        output.print_json(_plain_plan(planned))
-    else:
-        _show_plan(planned)
-    if any(survey.refusals and survey.is_reachable for survey in planned.surveys):
-        return EXIT_REFUSED
-    return 0 if all(survey.is_reachable for survey in planned.surveys) else 6
 
 
 @click.command("rollout")
@@ -110,8 +63,9 @@ def rollout(
     activated on trial, checked and confirmed. A board that nobody confirms goes back by itself.
     Ctrl-C pauses; `kedge fleet resume` goes on, also after this computer was switched off.
 
-    The exit code is 0 if every board has the release, 8 if the rollout stopped or a board failed, 5
-    if something was damaged, 9 if it paused, and 6 if boards did not answer.
+    The exit code is 0 if every board has the release, 8 if the rollout stopped or a board failed or
+    was refused, 5 if something was damaged, 9 if it paused, and 6 if boards did not answer. Where
+    no board would take the release, nothing begins.
 
     \b
     kedge fleet rollout detector.bundle --to site=north --sign ~/.ssh/id_ed25519
@@ -119,7 +73,7 @@ def rollout(
     """
     from toolkit.fleet.project import open_fleet
 
-    fleet, rules = open_fleet(), _policy(policy, accept_no_reboot_revert)
+    fleet, rules = open_fleet(), effective_policy(policy, accept_no_reboot_revert)
     return _roll_out(fleet, bundle, selection, rules, keys, "release", wheelhouse, as_json)
 
 
@@ -185,8 +139,9 @@ def rollback(
     """Take boards back to an older release, by a new signed order.
 
     Without --release or --bundle it is the release before that of the newest rollout of APP. Unless
-    --policy says otherwise, all boards go at once, and only the health command is a gate. A release
-    below the security floor of a board is refused there.
+    --policy says otherwise, all boards go at once, and only the health command is a gate. Boards
+    without a revert after a reboot take part if that rollout accepted them. A release below the
+    security floor of a board is refused there.
 
     \b
     kedge fleet rollback --sign ~/.ssh/id_ed25519
@@ -194,15 +149,20 @@ def rollback(
     """
     from toolkit.fleet.policy_file import read_policy
     from toolkit.fleet.project import open_fleet
-    from toolkit.fleet.rollout import release_before, rollback_policy
+    from toolkit.fleet.rollout import newest_rollout, release_before, rollback_policy
 
     fleet = open_fleet()
+    if bundle is not None:
+        app = _app_of(bundle, app)
+    with fleet.journal() as journal:
+        lines = journal.rollouts()
+    newest = newest_rollout(lines, app)
     if bundle is None or selection is None:
-        with fleet.journal() as journal:
-            newest, release = release_before(journal.rollouts(), app, prefix)
+        newest, release = release_before(lines, app, prefix)
         bundle = bundle or fleet.releases.require(release).path
         selection = selection or str(newest.start.facts["selection"])
-    rules = rollback_policy(read_policy(policy) if policy else None, accept_no_reboot_revert)
+    named = read_policy(policy) if policy else None
+    rules = rollback_policy(named, accept_no_reboot_revert, newest)
     return _roll_out(fleet, bundle, selection, rules, keys, "rollback", wheelhouse, as_json)
 
 
@@ -218,17 +178,53 @@ def _roll_out(
 ) -> int:
     from targets.device import own_name
     from toolkit.fleet.rollout import begin_rollout, require_no_other
+    from toolkit.fleet.verdict import exit_code_of_refusals
 
     with fleet.connections() as connections, fleet.journal() as journal:
         journal.take_lease(own_name())
-        planned = _plan(fleet, bundle, selection, rules, connections, kind)
-        require_no_other(journal, planned.bundle.manifest.app)
+        plan = make_plan(fleet, bundle, selection, rules, connections, kind)
+        require_no_other(journal, plan.bundle.manifest.app)
         if not as_json:
-            _show_plan(planned)
+            show_plan(plan)
+        refused = exit_code_of_refusals(plan.surveys)
+        if refused:
+            return _end_refused(plan, refused, as_json)
         note_touch(keys)
-        number = begin_rollout(journal, planned, keys)
+        number = begin_rollout(journal, plan, keys)
         output.note(f"rollout {number} begins; Ctrl-C pauses it")
         return _drive(fleet, journal, number, connections, wheelhouse, as_json)
+
+
+def _app_of(bundle: Path, app: str | None) -> str:
+    """Return the application of a bundle.
+
+    Raises:
+        ToolkitError: The operator names another one.
+    """
+    from toolkit.bundle.bundle_file import read_bundle
+    from toolkit.errors import ToolkitError
+
+    own = read_bundle(bundle).manifest.app
+    if app not in (None, own):
+        raise ToolkitError(
+            f"{bundle} is a release of {own}, not of {app}", "Name the bundle or the application."
+        )
+    return own
+
+
+def _end_refused(plan: RolloutPlan, code: int, as_json: bool) -> int:
+    """Say that nothing began, since no board takes part; return the exit code."""
+    if as_json:
+        reasons = [
+            f"{survey.target.name}: {refusal}"
+            for survey in plan.surveys
+            for refusal in survey.refusals
+        ]
+        plain = {"schema": 1, "rollout": None, "status": "refused", "reasons": reasons}
+        output.say(json.dumps({**plain, "boards": {}, "exit_code": code}))
+        return code
+    output.say(f"no board takes the {plan.kind}: nothing began")
+    return code
 
 
 def _drive(
@@ -294,99 +290,3 @@ def _outrun_other_controllers(
     least = max((report.state.epoch for report in reports if report.state), default=0)
     if least >= journal.epoch:
         journal.take_lease(own_name(), least)
-
-
-def _policy(path: Path | None, accept_no_reboot_revert: bool) -> Policy:
-    from toolkit.fleet.policy_file import read_policy
-
-    rules = read_policy(path)
-    accepts = rules.accept_no_reboot_revert or accept_no_reboot_revert
-    return replace(rules, accept_no_reboot_revert=accepts)
-
-
-def _plan(
-    fleet: FleetProject,
-    path: Path,
-    selection: str,
-    rules: Policy,
-    connections: BoardConnections,
-    kind: str = "release",
-) -> RolloutPlan:
-    from toolkit.bundle.bundle_file import read_bundle
-    from toolkit.fleet.rollout import plan_rollout
-
-    bundle = read_bundle(path)
-    count = 0
-    with output.progress() as show:
-
-        def on_board(_: BoardSurvey) -> None:
-            nonlocal count
-            count += 1
-            show("look at the boards", count, 0)
-
-        return plan_rollout(fleet, bundle, selection, rules, connections, on_board, kind)
-
-
-def _show_plan(planned: RolloutPlan) -> None:
-    from toolkit.judge.rule_of_three import failure_rate_bound
-
-    manifest, surveys = planned.bundle.manifest, planned.surveys
-    output.say(
-        f"{manifest.app} {manifest.version} ({planned.bundle.digest[:12]}) to {len(surveys)} boards"
-    )
-    columns = ["wave", "boards", "stops at failures", "pauses at silent", "soak", "first"]
-    output.table("", columns, wave_rows(planned.waves), ("first",))
-    first = len(planned.waves[0].members) if planned.waves else 0
-    if first:
-        bound = failure_rate_bound(first)
-        output.say(
-            f"{first} boards of wave 1 without a failure prove only that fewer than "
-            f"{words.percent(bound)} of all boards fail (95 % confidence)"
-        )
-    sent = sum(survey.sent_bytes for survey in surveys)
-    full = sum(survey.full_bytes for survey in surveys)
-    output.say(f"to send: {words.size(sent)}, without deltas and compression {words.size(full)}")
-    for note in sorted({note for survey in surveys for note in survey.notes}):
-        output.say(note)
-    for survey in surveys:
-        for refusal in survey.refusals:
-            what = "would be refused" if survey.is_reachable else "does not answer"
-            output.say(f"{survey.target.name} {what}: {output.indent(refusal)}")
-
-
-def _plain_plan(planned: RolloutPlan) -> dict[str, Any]:
-    from toolkit.judge.rule_of_three import failure_rate_bound
-
-    waves = {member.name: wave.number for wave in planned.waves for member in wave.members}
-    first = len(planned.waves[0].members) if planned.waves else 0
-    return {
-        "schema": 1,
-        "app": planned.bundle.manifest.app,
-        "version": planned.bundle.manifest.version,
-        "release": planned.bundle.digest,
-        "fleet": planned.fleet,
-        "proven_failure_rate": failure_rate_bound(first),
-        "waves": [
-            {
-                "wave": wave.number,
-                "boards": len(wave.members),
-                "failure_budget": wave.budget,
-                "unreachable_budget": wave.unreachable,
-                "soak_s": wave.soak_s,
-            }
-            for wave in planned.waves
-        ],
-        "targets": [
-            {
-                "name": survey.target.name,
-                "wave": waves.get(survey.target.name, 0),
-                "variant": survey.member.variant,
-                "reachable": survey.is_reachable,
-                "refusals": list(survey.refusals),
-                "full_bytes": survey.full_bytes,
-                "sent_bytes": survey.sent_bytes,
-                "notes": list(survey.notes),
-            }
-            for survey in planned.surveys
-        ],
-    }

@@ -93,7 +93,9 @@ def plan_rollout(
     salt = secrets.token_hex(8)
     with fleet.journal() as journal:
         counter = _next_counter(surveys, journal.rollouts(), bundle.manifest.app)
-    waves = plan_waves([survey.member for survey in surveys], policy, salt)
+    sound = [survey.member for survey in surveys if not survey.refusals]
+    doubtful = [survey.member for survey in surveys if survey.refusals]
+    waves = plan_waves(sound, policy, salt, doubtful)
     return RolloutPlan(bundle, policy, kind, selection, tuple(surveys), waves, salt, name, counter)
 
 
@@ -231,13 +233,19 @@ def join_late_boards(
     return [survey.member.name for survey in surveys]
 
 
-def rollback_policy(policy: Policy | None, accept_no_reboot_revert: bool) -> Policy:
+def rollback_policy(
+    policy: Policy | None, accept_no_reboot_revert: bool, newest: RolloutLine | None
+) -> Policy:
     """Return the policy of a rollback: all boards in one wave, health alone, no early end.
 
     Args:
         policy: Policy that the operator names; `None` for the usual one of rollbacks.
         accept_no_reboot_revert: Whether boards take part on which nothing reverts after a reboot.
+        newest: Newest rollout of the application, which boards leave by the rollback: the boards
+            that it accepted are accepted again. `None` where the journal has none.
     """
+    if newest is not None and newest.start.policy.get("accept_no_reboot_revert"):
+        accept_no_reboot_revert = True
     if policy is None:
         everybody = Allowance(count=MOST_BOARDS, rate=1.0)
         policy = Policy(
@@ -251,6 +259,16 @@ def rollback_policy(policy: Policy | None, accept_no_reboot_revert: bool) -> Pol
     return replace(
         policy, accept_no_reboot_revert=policy.accept_no_reboot_revert or accept_no_reboot_revert
     )
+
+
+def newest_rollout(lines: Sequence[RolloutLine], app: str | None) -> RolloutLine | None:
+    """Return the newest rollout of an application; `None` where there is none.
+
+    Args:
+        lines: Rollouts of the journal, the newest first.
+        app: Name of the application; `None` for any.
+    """
+    return next((line for line in lines if app is None or line.start.app == app), None)
 
 
 def release_before(

@@ -37,6 +37,8 @@ class BoardSurvey:
     refusals: tuple[str, ...] = ()
     """Reasons why it would be left out, or fail."""
     is_reachable: bool = True
+    is_damaged: bool = False
+    """Whether something on the board differs from its digest."""
     full_bytes: int = 0
     """Size of the files that it lacks."""
     sent_bytes: int = 0
@@ -107,7 +109,11 @@ def _survey(target: Target, request: SurveyRequest, connections: BoardConnection
     except (UnreachableError, DeadlineError) as error:
         return replace(survey, is_reachable=False, refusals=(str(error),))
     except (TargetError, IntegrityError, ConversionError, ToolkitError) as error:
-        return replace(survey, refusals=(*survey.refusals, str(error)))
+        return replace(
+            survey,
+            refusals=(*survey.refusals, str(error)),
+            is_damaged=isinstance(error, IntegrityError),
+        )
 
 
 def _survey_release(

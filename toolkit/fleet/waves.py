@@ -54,19 +54,26 @@ class Wave:
     """Seconds before the next wave."""
 
 
-def plan_waves(members: Sequence[Member], policy: Policy, salt: str) -> tuple[Wave, ...]:
+def plan_waves(
+    members: Sequence[Member], policy: Policy, salt: str, doubtful: Sequence[Member] = ()
+) -> tuple[Wave, ...]:
     """Divide boards into waves; a wave without boards is left out.
 
     Args:
         members: Boards of different names.
         policy: Policy of the rollout.
         salt: Random text of the rollout.
+        doubtful: Boards that will probably not get the release. They join the last wave, since a
+            first wave of such boards would prove nothing about the others.
     """
     order = _stratified_order(members, salt)
     waves: list[Wave] = []
     first = 0
     for size in policy.waves:
         last = max(first, size.boards(len(order)))
+        if size is policy.waves[-1] and doubtful:
+            order += _stratified_order(doubtful, salt)
+            last = len(order)
         if last > first:
             waves.append(
                 Wave(

@@ -22,6 +22,11 @@ def percent(fraction: float) -> str:
     return f"{100 * fraction:.2f} %"
 
 
+def count_of(noun: str, count: int) -> str:
+    """Write a number of things, such as `1 board` and `1,000 boards`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def size(count: int) -> str:
     """Write a number of bytes."""
     if count < 10_000:

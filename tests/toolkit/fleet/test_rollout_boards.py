@@ -135,7 +135,7 @@ def test_a_good_rollout_and_the_way_back(five: LoopbackFleet) -> None:
     ran = five.rollout(second, "--policy", policy)
     status = five.run("fleet", "status", "--json")
     metrics = five.run("fleet", "status", "--metrics").out
-    back = five.run("fleet", "rollback", "--sign", "release_key", "--accept-no-reboot-revert")
+    back = five.run("fleet", "rollback", "--sign", "release_key")
 
     assert plan.code == 0, plan.err
     assert plan.json["proven_failure_rate"] == pytest.approx(0.95)
@@ -246,12 +246,18 @@ def test_a_board_that_trusts_nobody_is_left_out(fleet: LoopbackFleet) -> None:
     bundle = fleet.bundle("first")
     shutil.rmtree(fleet.root("ant") / "store")
     plan = fleet.run("fleet", "plan", bundle, "--to", "fleet=all")
+    nobody = fleet.run("fleet", "rollout", bundle, "--to", "ant", "--sign", "release_key")
+    begun = fleet.run("fleet", "history", "--json").json["rollouts"]
     ran = fleet.rollout(bundle, "--policy", fleet.policy(QUICK))
 
     assert plan.code == 8
+    assert nobody.code == 8, nobody.err
+    assert "ant would be refused: it trusts nobody" in nobody.out
+    assert "nothing began" in nobody.out
+    assert begun == []
     assert "ant would be refused: it trusts nobody who signs releases" in plan.out
     assert "bee would be refused: after a reboot during the trial" in plan.out
-    assert ran.code == 0, ran.err
+    assert ran.code == 8, ran.err
     states = fleet.states()
     assert states.pop("ant") == "skipped"
     assert set(states.values()) == {"confirmed"}

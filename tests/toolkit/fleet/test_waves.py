@@ -93,3 +93,13 @@ def test_a_late_board_gets_its_wave_by_its_name() -> None:
     assert wave_of("late1", "salt", sizes, 1) == wave_of("late1", "salt", sizes, 1)
     assert waves[3] > waves[2] > waves[1] > 0
     assert {wave_of(f"late{number}", "salt", sizes, 3) for number in range(100)} == {3}
+
+
+def test_doubtful_boards_come_last_since_they_prove_nothing() -> None:
+    sound = [Member(f"sound{number}") for number in range(4)]
+    doubtful = [Member(f"doubtful{number}") for number in range(4)]
+    policy = Policy(waves=(WaveSize(count=1), WaveSize(fraction=1.0)))
+    waves = plan_waves(sound, policy, "salt", doubtful)
+
+    assert [len(wave.members) for wave in waves] == [1, 7]
+    assert {member.name for member in waves[-1].members[-4:]} == {each.name for each in doubtful}

@@ -274,3 +274,20 @@ def test_only_a_trusted_key_gives_orders(fleet: LoopbackFleet) -> None:
     assert ran.code == 8, ran.err
     assert {fleet.current(name) for name in fleet.names} == {""}
     assert "failed" in ran.out
+
+
+def test_a_check_measures_again_and_says_no_to_a_changed_board(fleet: LoopbackFleet) -> None:
+    bundle = fleet.bundle("first", HEALTH)
+    assert fleet.rollout(bundle, "--policy", fleet.policy(QUICK)).code == 0
+    good = fleet.run("fleet", "check", "--json")
+    (fleet.root("bee") / "sick").touch()
+    bad = fleet.run("fleet", "check")
+    status = fleet.run("fleet", "status", "--offline", "--json").json
+
+    assert good.code == 0, good.err
+    assert {entry["name"] for entry in good.json["targets"]} == {*fleet.names}
+    assert bad.code == 8, bad.err
+    assert "bee: gate health: the health command ended with 1" in bad.out
+    measured = {entry["name"]: entry["last_measurement"] for entry in status["targets"]}
+    assert measured["bee"]["step"] == "check"
+    assert measured["bee"]["gates"][0]["verdict"] == "fail"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from toolkit.cli.fleet_check import check
+from toolkit.cli.fleet_check import check_command
 from toolkit.cli.fleet_journal import journal
 from toolkit.cli.fleet_plan import plan_command
 from toolkit.cli.fleet_rollout import resume, rollback, rollout
@@ -41,7 +41,7 @@ for _command in (
     stop_command,
     rollback,
     history,
-    check,
+    check_command,
     journal,
 ):
     command.add_command(_command)

@@ -15,7 +15,7 @@ from toolkit.report import words
 from toolkit.report.exit_code import EXIT_REFUSED
 
 if TYPE_CHECKING:
-    from toolkit.fleet.check import BoardCheck
+    from toolkit.fleet.check import ReleaseCheck
 
 #: Longest pause between two checks: a week.
 _LONGEST_S = 7 * 24 * 3600.0
@@ -35,7 +35,7 @@ _LONGEST_S = 7 * 24 * 3600.0
 @click.option("--every", "every_s", type=Duration(_LONGEST_S), help="Check again so often.")
 @wheelhouse
 @as_json
-def check(
+def check_command(
     selection: str | None,
     rate: float,
     every_s: float | None,
@@ -105,7 +105,7 @@ def _check_once(selection: str | None, rate: float, wheelhouse: Path | None, as_
     return exit_code_of_checks(checks)
 
 
-def _show(checks: list[BoardCheck], boards: int) -> None:
+def _show(checks: list[ReleaseCheck], boards: int) -> None:
     from toolkit.judge.rule_of_three import failure_rate_bound
 
     rows = []

@@ -58,7 +58,7 @@ SILENT = "unreachable"
 
 @dataclass(frozen=True)
 class CheckedRelease:
-    """What a board should run, by the journal."""
+    """Release that should be active on a board, by the journal."""
 
     target: str
     app: str
@@ -71,7 +71,7 @@ class CheckedRelease:
 
 
 @dataclass(frozen=True)
-class BoardCheck:
+class ReleaseCheck:
     """Result of one board."""
 
     target: str
@@ -126,7 +126,7 @@ def draw_sample(
     """Draw as many boards as bound the failure rate, by the rule of three; at most all.
 
     Args:
-        releases: What the boards should run.
+        releases: Releases that should be active on the boards.
         rate: Share of failing boards that is to be excluded, above 0 and below 1.
         seed: Seed of the draw; `None` for another draw each time.
     """
@@ -138,14 +138,14 @@ def check_fleet(
     fleet: FleetProject,
     sample: Sequence[CheckedRelease],
     connections: BoardConnections,
-    on_board: Callable[[BoardCheck], None],
+    on_board: Callable[[ReleaseCheck], None],
     wheelhouse: Path | None = None,
-) -> list[BoardCheck]:
+) -> list[ReleaseCheck]:
     """Measure boards of a sample.
 
     Args:
         fleet: Project.
-        sample: Boards, and what they should run.
+        sample: Boards with the releases that should be active there.
         connections: Connections to the boards.
         on_board: Called from several threads with each board when it is done.
         wheelhouse: Folder of wheels, where there is no network.
@@ -155,8 +155,8 @@ def check_fleet(
     """
     vectors = GoldenVectors()
 
-    def visit(entry: CheckedRelease) -> BoardCheck:
-        result = BoardCheck(entry.target, entry.app, entry.release, SILENT)
+    def visit(entry: CheckedRelease) -> ReleaseCheck:
+        result = ReleaseCheck(entry.target, entry.app, entry.release, SILENT)
         try:
             with connections.open(entry.target, keep=False) as device:
                 result = _check_board(fleet, entry, device, vectors, wheelhouse)
@@ -171,7 +171,7 @@ def check_fleet(
         return list(workers.map(visit, sample))
 
 
-def keep_checks(journal: Journal, checks: Sequence[BoardCheck]) -> None:
+def keep_checks(journal: Journal, checks: Sequence[ReleaseCheck]) -> None:
     """Write results to the journal.
 
     Raises:
@@ -183,7 +183,7 @@ def keep_checks(journal: Journal, checks: Sequence[BoardCheck]) -> None:
         journal.note("check", plain_check(check), check.target)
 
 
-def plain_check(check: BoardCheck) -> dict[str, Any]:
+def plain_check(check: ReleaseCheck) -> dict[str, Any]:
     """Return a result as plain values."""
     evidence: dict[str, Any] = {"gates": [asdict(result) for result in check.gates]}
     if check.now_us:
@@ -207,8 +207,8 @@ def _check_board(
     device: Device,
     vectors: GoldenVectors,
     wheelhouse: Path | None,
-) -> BoardCheck:
-    result = BoardCheck(entry.target, entry.app, entry.release, FAIL)
+) -> ReleaseCheck:
+    result = ReleaseCheck(entry.target, entry.app, entry.release, FAIL)
     app = device.releases.state().apps.get(entry.app)
     if app is None or app.current != entry.release:
         active = app.current[:12] if app is not None and app.current else "none"
@@ -291,7 +291,7 @@ def _reason(gates: Sequence[GateResult]) -> str:
     return "; ".join(f"gate {gate.name}: {gate.reason}: found {gate.found}" for gate in bad)
 
 
-def exit_code_of_checks(checks: Sequence[BoardCheck]) -> int:
+def exit_code_of_checks(checks: Sequence[ReleaseCheck]) -> int:
     """Return 8 where a gate says no, 9 where one is inconclusive, 6 for silent boards, else 0."""
     verdicts = {check.verdict for check in checks}
     order = ((FAIL, 8), (INCONCLUSIVE, 9), (SILENT, 6), (PASS, 0))

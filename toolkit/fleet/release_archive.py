@@ -41,9 +41,9 @@ class ReleaseArchive:
         """
         verify_bundle(bundle)
         path = self._path(bundle.digest)
-        kept = self.find(bundle.digest)
-        if kept is not None and kept.signatures == bundle.signatures:
-            return kept
+        copy = self.find(bundle.digest)
+        if copy is not None and copy.signatures == bundle.signatures:
+            return copy
         new = path.with_name(".new-" + path.name)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,10 +55,10 @@ class ReleaseArchive:
                 "Free some space, and make the project's folder writable for you.",
             ) from error
         self._bundles.pop(bundle.digest, None)
-        kept = self.find(bundle.digest)
-        if kept is None:
+        copy = self.find(bundle.digest)
+        if copy is None:
             raise IntegrityError(f"{path} was changed while it was written", "Try again.")
-        return kept
+        return copy
 
     def find(self, release: str) -> Bundle | None:
         """Return the bundle of a release; `None` where the project does not have it whole."""

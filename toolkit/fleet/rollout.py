@@ -52,7 +52,7 @@ class RolloutPlan:
 
 @dataclass(frozen=True)
 class RolloutRun:
-    """What a running controller needs beside the journal."""
+    """Watcher and settings of a running controller, beside the journal."""
 
     watch: Watch
     """Called with each event."""

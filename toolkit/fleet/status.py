@@ -23,7 +23,7 @@ AT_ONCE = 32
 
 @dataclass(frozen=True)
 class BoardReport:
-    """What one board reported just now."""
+    """Report of one board, taken just now."""
 
     name: str
     state: BoardReleases | None = None
@@ -64,7 +64,7 @@ class TargetStatus:
 
 @dataclass(frozen=True)
 class FleetMemory:
-    """What the journal knows of the targets."""
+    """Knowledge of the journal about the targets."""
 
     wanted: Mapping[tuple[str, str], str]
     """Release by target and application."""

@@ -49,7 +49,7 @@ class BoardSurvey:
 
 @dataclass(frozen=True)
 class SurveyRequest:
-    """What the boards are looked at for."""
+    """Release and policy for which boards are looked at."""
 
     bundle: Bundle
     policy: Policy

@@ -21,7 +21,7 @@ _LEAST_DELTA_BYTES = 4096
 
 @dataclass
 class Sending:
-    """What was sent to a board, or would be."""
+    """Amount that was sent to a board, or would be."""
 
     full_bytes: int = 0
     """Size of the files that the board did not have."""
@@ -82,7 +82,7 @@ class ReleaseFiles:
 
         Raises:
             TargetError: The board cannot be reached any more, or has no room.
-            IntegrityError: What arrived is not what was sent.
+            IntegrityError: Bytes arrived damaged.
         """
         sending = Sending()
         for sha256 in sorted(missing):

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,12 @@ os.environ["KEDGE_SSH_CONFIG"] = "none"
 
 # A shell's background jobs ignore Ctrl-C, and so would all that the tests start from there.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Ends a run whose tests load TensorFlow: other runtimes answer wrongly in its process."""
+    if "tensorflow" in sys.modules:
+        pytest.exit("a test file imports TensorFlow; let it run a program instead", returncode=4)
 
 
 @pytest.fixture(scope="session")

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import os
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+from pathlib import Path
 
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
-from converters.data.dataset import Samples
-from converters.progress import ignore
-from converters.quantize.calibrate import MINMAX, measure_ranges
-from converters.quantize.integer_file import int8_file
-from converters.quantize.lstm_states import add_states
+from tests.converters.conftest import run_child
 from tests.model_maker import ModelMaker
 
 STEPS, NUMBERS, UNITS, OUTPUTS = 12, 6, 16, 8
@@ -87,34 +81,34 @@ def outputs_of(content: bytes, samples: np.ndarray) -> np.ndarray:
     return np.array(answers)
 
 
-def int8_of(content: bytes, x: np.ndarray) -> bytes:
-    samples = Samples(x, np.zeros(len(x), np.int64))
-    with_states = add_states(content, samples, ignore)
-    return int8_file(
-        with_states, measure_ranges(with_states, samples, MINMAX, 99.9, ignore), "int8"
-    )
-
-
-def relative_error(content: bytes, x: np.ndarray) -> float:
-    right, answers = outputs_of(content, x), outputs_of(int8_of(content, x), x)
+def relative_error(content: bytes, x: np.ndarray, folder: Path) -> float:
+    floats, inputs, file = folder / "floats.tflite", folder / "inputs.npy", folder / "int8.tflite"
+    floats.write_bytes(content)
+    np.save(inputs, x)
+    run_child("-m", "tests.converters.programs.lstm_in_integers", floats, inputs, file)
+    right, answers = outputs_of(content, x), outputs_of(file.read_bytes(), x)
     return float(np.sqrt(((answers - right) ** 2).mean()) / right.std())
 
 
 @pytest.mark.parametrize(
     "kind", ["plain", "no input gate", "peepholes", "projection", "normalized"]
 )
-def test_each_kind_of_fused_lstm_answers_in_integers_as_in_floats(kind: str) -> None:
+def test_each_kind_of_fused_lstm_answers_in_integers_as_in_floats(
+    kind: str, tmp_path: Path
+) -> None:
     x = np.random.default_rng(1).normal(0, 1, (40, STEPS, NUMBERS)).astype(np.float32)
-    assert relative_error(lstm_model(kind), x) < 0.08
+    assert relative_error(lstm_model(kind), x, tmp_path) < 0.08
 
 
-def test_a_small_cell_has_a_range_for_which_the_kernel_has_a_tanh() -> None:
+def test_a_small_cell_has_a_range_for_which_the_kernel_has_a_tanh(tmp_path: Path) -> None:
     x = np.random.default_rng(1).normal(0, 0.02, (40, STEPS, NUMBERS)).astype(np.float32)
-    assert relative_error(lstm_model("plain", 0.1), x) < 0.1
+    assert relative_error(lstm_model("plain", 0.1), x, tmp_path) < 0.1
 
 
-def test_the_range_of_a_cell_is_that_of_its_largest_step_and_not_of_its_last() -> None:
+def test_the_range_of_a_cell_is_that_of_its_largest_step_and_not_of_its_last(
+    tmp_path: Path,
+) -> None:
     """A sequence that ends in zeros leaves a small cell behind."""
     x = np.random.default_rng(1).normal(0, 4, (40, STEPS, NUMBERS)).astype(np.float32)
     x[:, 5:] = 0
-    assert relative_error(lstm_model("plain"), x) < 0.08
+    assert relative_error(lstm_model("plain"), x, tmp_path) < 0.08

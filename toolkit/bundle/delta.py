@@ -6,6 +6,7 @@ Deltas are kept by the digests of both files, so that a fleet of a thousand boar
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,8 +27,12 @@ FULL = "full"
 #: Larger files are sent as they are: to compress them takes minutes.
 MOST_DELTA_BYTES = 256 << 20
 
-#: Thread that builds; the others wait for what it leaves in the cache.
+#: Held by the thread that builds; the others wait for what it leaves in the cache.
 _building = threading.Lock()
+
+#: Most bytes of deltas that stay in memory, so that each board of a rollout costs a look-up.
+_MOST_RECENT_BYTES = 64 << 20
+_MOST_RECENT = 100
 
 
 @dataclass(frozen=True)
@@ -74,16 +79,29 @@ def best_delta(base: Path | None, target: Path, cache: DeltaCache | None = None)
     Raises:
         ToolkitError: A file cannot be read.
     """
+    stamps = (None if base is None else _stamp(base), _stamp(target))
     with _building:
-        new = _read(target)
-        old = None if base is None else _read(base)
-        digests = ("" if old is None else _digest(old), _digest(new))
-        entry = cache.get(*digests) if cache is not None else None
-        if entry is None:
-            entry = min(_candidates(base, target, old, new), key=lambda entry: len(entry[1]))
-            entry = entry if len(entry[1]) < len(new) else (FULL, b"")
-            if cache is not None:
-                cache.put(*digests, entry)
+        delta = _recent.get(stamps)
+        if delta is None:
+            delta = _find_delta(base, target, cache)
+            _remember(stamps, delta)
+        return delta
+
+
+def _find_delta(base: Path | None, target: Path, cache: DeltaCache | None) -> Delta:
+    """Take a delta out of the cache, or build it."""
+    if _size(target) > MOST_DELTA_BYTES:
+        digest, size = _digest_file(target)
+        return Delta(FULL, b"", "", digest, size, has_choice=base is not None)
+    new = _read(target)
+    old = None if base is None or _size(base) > MOST_DELTA_BYTES else _read(base)
+    digests = ("" if old is None else _digest(old), _digest(new))
+    entry = cache.get(*digests) if cache is not None else None
+    if entry is None:
+        entry = min(_candidates(base, target, old, new), key=lambda entry: len(entry[1]))
+        entry = entry if len(entry[1]) < len(new) else (FULL, b"")
+        if cache is not None:
+            cache.put(*digests, entry)
     algorithm, content = entry
     has_base = algorithm not in (FULL, XZ)
     return Delta(
@@ -92,19 +110,44 @@ def best_delta(base: Path | None, target: Path, cache: DeltaCache | None = None)
         base=digests[0] if has_base else "",
         target=digests[1],
         target_size=len(new),
-        has_choice=old is not None,
+        has_choice=base is not None,
     )
+
+
+#: Deltas that were requested lately, by size, time of change and place of both files.
+_recent: dict[tuple[object, object], Delta] = {}
+
+
+def _remember(stamps: tuple[object, object], delta: Delta) -> None:
+    _recent[stamps] = delta
+    size = sum(len(entry.content) for entry in _recent.values())
+    if size > _MOST_RECENT_BYTES or len(_recent) > _MOST_RECENT:
+        _recent.clear()
+
+
+def _stamp(path: Path) -> tuple[object, ...]:
+    state = _state(path)
+    return (str(path.absolute()), state.st_ino, state.st_size, state.st_mtime_ns)
+
+
+def _size(path: Path) -> int:
+    return _state(path).st_size
+
+
+def _state(path: Path) -> os.stat_result:
+    try:
+        return path.stat()
+    except OSError as error:
+        raise _unreadable(path, error) from error
 
 
 def _candidates(
     base: Path | None, target: Path, old: bytes | None, new: bytes
 ) -> Iterator[tuple[str, bytes]]:
-    """Yield algorithm and content of each form but the file itself."""
+    """Yield algorithm and content of each form; of `FULL` the file itself."""
     yield FULL, new
-    if len(new) > MOST_DELTA_BYTES:
-        return
     yield XZ, encode_whole(new)
-    if base is None or old is None or len(old) > MOST_DELTA_BYTES:
+    if base is None or old is None:
         return
     for algorithm, parts in (
         (PATCH, match_bytes(old, new)),
@@ -131,9 +174,24 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ToolkitError(
-            f"{path}: cannot be read: {error.strerror or error}", "Check the path."
-        ) from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> ToolkitError:
+    return ToolkitError(f"{path}: cannot be read: {error.strerror or error}", "Check the path.")
+
+
+def _digest_file(path: Path) -> tuple[str, int]:
+    """Return digest and size of a file that is too large for the memory."""
+    digest, size = hashlib.sha256(), 0
+    try:
+        with path.open("rb") as file:
+            for chunk in iter(lambda: file.read(1 << 20), b""):
+                digest.update(chunk)
+                size += len(chunk)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return digest.hexdigest(), size
 
 
 def _digest(content: bytes) -> str:

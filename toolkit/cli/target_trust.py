@@ -83,7 +83,7 @@ def trust(
         next_root(chain, fleet, signers, threshold, keys)
         roots = chain.roots()
     with output.progress() as show:
-        boards = enroll_trust(targets, roots, lambda board: show(f"read {board.target}", 0, 0))
+        boards = enroll_trust(targets, roots, lambda board: show(f"{board.target} is done", 0, 0))
     _show(boards, roots, as_json)
     return gravest_exit_code(board.error.exit_code if board.error else 0 for board in boards)
 
@@ -110,7 +110,8 @@ def _show(boards: list[BoardTrust], roots: tuple[SignedRoot, ...], as_json: bool
     output.table("", ["name", "fleet", "trust root", "signatures checked by"], rows)
     for board in boards:
         if board.error is not None:
-            output.warn(f"{board.error} {board.error.hint}".rstrip())
+            hint = f"\n→ {board.error.hint}" if board.error.hint else ""
+            output.warn(f"{board.target}: {board.error}{hint}")
     trust_roots = [roots[-1].root] if roots else []
     trust_roots += [board.root for board in boards if board.root is not None]
     for root in {encode_root(root): root for root in trust_roots}.values():

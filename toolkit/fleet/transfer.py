@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from device_agent.contract.codes import IntegrityError
 from device_agent.contract.manifest import MODEL, Variant
 from targets.agent_client import AgentError
 from targets.device import Device
@@ -98,7 +99,7 @@ class ReleaseFiles:
         if form.algorithm != FULL:
             try:
                 return releases.send_delta(form.content, form.algorithm, form.base, target)
-            except AgentError:  # it lacks the base, or its Python cannot decode it
+            except (AgentError, IntegrityError):  # no base, a damaged one, or no decoder there
                 pass
         with self.path_of(form.target).open("rb") as file:
             return releases.send(file, *target)

@@ -26,6 +26,7 @@ from device_agent.contract.delta_format import (
 )
 from device_agent.store.delta import ALGORITHMS, add_numbers, apply_delta
 from tests.tiny_model import relu_model
+from toolkit.bundle import delta as delta_module
 from toolkit.bundle.delta import FULL, Delta, best_delta
 from toolkit.bundle.delta_cache import DeltaCache
 from toolkit.bundle.delta_content import encode_parts, encode_whole
@@ -252,6 +253,24 @@ class TestBestDelta:
         entry.write_bytes(content)
         assert first == _best(tmp_path, old, new, cache)
         assert entry.read_bytes() != content
+
+    def test_a_delta_for_the_next_board_is_a_look_up(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        paths = _file(tmp_path, "old", b"a" * 9000), _file(tmp_path, "new", b"a" * 9000 + b"b")
+        first = best_delta(*paths)
+        monkeypatch.setattr(delta_module, "_read", pytest.fail)
+        assert best_delta(*paths) == first
+
+    def test_a_file_that_is_too_large_is_sent_as_it_is(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(delta_module, "MOST_DELTA_BYTES", 1000)
+        monkeypatch.setattr(delta_module, "_read", pytest.fail)
+        big = _file(tmp_path, "big", b"a" * 1001)
+        digest = hashlib.sha256(b"a" * 1001).hexdigest()
+        form = best_delta(big, big)
+        assert (form.algorithm, form.target, form.size) == (FULL, digest, 1001)
 
     def test_the_cache_has_a_bound(self, tmp_path: Path) -> None:
         cache = DeltaCache(tmp_path / "deltas", limit_bytes=9000)

@@ -176,6 +176,17 @@ def test_a_board_that_reverted_while_the_controller_was_away_gets_another_chance
         assert step(tally, found) == state
 
 
+def test_a_board_that_gets_another_chance_keeps_its_place_in_the_budget() -> None:
+    orphan = FleetBoard(Member("a"), 1, TRIAL, is_exposed=True, is_uncertain=True, deadline=50.0)
+    orphan.is_orphan, orphan.attempts = True, 1
+    tally = FleetTally([orphan, FleetBoard(Member("b"), 1, STAGED)], [0.0], POLICY)
+    assert decision(tally).steps == (("a", OBSERVE),)
+
+    step(tally, ActOutcome("a", OBSERVE, SUCCEEDED, "deadline", "no confirmation", state=REVERTED))
+
+    assert decision(tally).steps == (("a", ACTIVATE),)
+
+
 def test_silence_after_the_activation_is_a_failure_at_the_deadline() -> None:
     tally = tally_of(STAGED, STAGED)
     step(tally, ActOutcome("a", ACTIVATE, SUCCEEDED, trial_s=30))

@@ -27,7 +27,7 @@ from tests.toolkit.fleet.simulated_boards import (
 )
 from toolkit.fleet.acts import RESULTS, Act, ActOutcome
 from toolkit.fleet.decide import DONE, PAUSE, STOP
-from toolkit.fleet.engine import drive_rollout
+from toolkit.fleet.engine import drive_rollout, load_tally
 from toolkit.fleet.journal import open_journal
 from toolkit.fleet.journal_file import JournalError
 from toolkit.fleet.policy import DEFAULT_GATES, Allowance, Concurrency, Policy, WaveSize
@@ -255,6 +255,22 @@ def test_the_limits_of_concurrency_hold(tmp_path: Path) -> None:
 
     assert fleet_rollout.run().kind == DONE
     assert fleet_rollout.boards.most_running == 12
+
+
+@pytest.mark.parametrize("kill", range(3, 24))
+def test_a_killed_controller_knows_which_boards_are_at_risk(tmp_path: Path, kill: int) -> None:
+    faults = dict(zip(names(5), (MUTE, CRASH, BRICK, HANG, GOOD), strict=True))
+    fleet_rollout = rollout(tmp_path, faults, policy(waves=(WaveSize(fraction=1.0),)))
+    run_until_killed(fleet_rollout, kill)
+    fleet_rollout.boards.now += 500  # boards on trial go back meanwhile
+    run_until_killed(fleet_rollout, 3)
+
+    with open_journal(fleet_rollout.path) as journal:
+        tally = load_tally(journal, 1, fleet_rollout.policy, fleet_rollout.boards.now)
+
+    for name, board in fleet_rollout.boards.boards.items():
+        if board.activations and not board.was_confirmed:
+            assert tally.boards[name].is_at_risk or tally.boards[name].state in FAILURES, name
 
 
 mixes = st.lists(st.sampled_from((GOOD, GOOD, GOOD, *FAULTS)), min_size=1, max_size=60)

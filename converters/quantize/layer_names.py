@@ -55,17 +55,45 @@ def describe_operator(model: UnpackedModel, operator: Any, keras_model: Any) -> 
         keras_model: Keras model that the file was made from, or None.
     """
     name = model.name(int(operator.outputs[0]))
+    layer = _layer_of(name, keras_model)
+    if layer is None:
+        return f"operator {model.op(operator)} {name!r}"
+    return f"layer {layer.name!r} ({type(layer).__name__})"
+
+
+def group_operators(model: UnpackedModel, keras_model: Any) -> dict[str, tuple[str, ...]]:
+    """Bring the operators of an unrolled recurrent layer together; all others stand alone.
+
+    Args:
+        model: Float .tflite.
+        keras_model: Keras model that the file was made from, or None.
+
+    Returns:
+        Name of each output tensor, or of each recurrent layer, to the names of its output tensors.
+    """
+    groups: dict[str, tuple[str, ...]] = {}
+    for operator in model.operators:
+        name = model.name(int(operator.outputs[0])) if len(operator.outputs) else ""
+        layer = _layer_of(name, keras_model)
+        is_recurrent = layer is not None and hasattr(layer, "state_size")
+        key = layer.name if is_recurrent else name
+        groups[key] = (*groups.get(key, ()), name)
+    return groups
+
+
+def _layer_of(name: str, keras_model: Any) -> Any:
+    """Return the Keras layer that computes a tensor of a name, or None."""
     scopes = {scope for part in name.split(";") for scope in part.split("/")}
     for layer in _layers(keras_model):
         # Keras 3 adds a number to the name of each traced layer: "norm" becomes "norm_1".
         numbered = any(scope.removeprefix(f"{layer.name}_").isdigit() for scope in scopes)
         is_keras_3 = type(layer).__module__.startswith("keras.")
         if numbered if is_keras_3 else layer.name in scopes:
-            return f"layer {layer.name!r} ({type(layer).__name__})"
+            return layer
     for layer in _layers(keras_model):
         if layer.name in scopes:
-            return f"layer {layer.name!r} ({type(layer).__name__})"
-    return f"operator {model.op(operator)} {name!r}"
+            return layer
+    return None
 
 
 def _layers(keras_model: Any) -> Iterable[Any]:

@@ -4,12 +4,13 @@ First each layer is quantized alone, so that the noise in the model's output com
 Then all layers are quantized, and layers return to floats, the noisiest first, until the accuracy
 on the validation samples is within the budget. Layers that the budget does not need in floats after
 all are quantized again. Each remaining layer gets 16-bit activations instead of floats if the
-budget allows it, which it does not where 8 bits are too few for the weights.
+budget allows it, which it does not where 8 bits are too few for the weights. The operators of an
+unrolled recurrent layer count as one layer, which stays in 8 bits or in floats.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from converters.draft.draft import MIXED, W8A8, Draft, Materials
@@ -18,7 +19,7 @@ from converters.progress import Progress, Report
 from converters.quantize.alternatives import measure_alternatives, name_alternatives
 from converters.quantize.edge_quantizer import add_int16_layers
 from converters.quantize.fidelity import Fidelity, Judge
-from converters.quantize.layer_names import float_layer_notes
+from converters.quantize.layer_names import float_layer_notes, group_operators
 from converters.quantize.ptq import CalibratedFile, add_calibration, make_judge, prepare
 from converters.quantize.recurrent import quantizable_file
 from converters.recipe.number_steps import MixedW8A8
@@ -26,6 +27,8 @@ from converters.tflite.unpacked import UnpackedModel
 
 #: Ops that only move numbers and add no noise of their own.
 _MOVES = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "SLICE", "STRIDED_SLICE", "PACK")
+#: Op of a layer that is several operators, and of an operator that only changes a state.
+RECURRENT, _NO_OUTPUT = "RECURRENT", ""
 #: Number of layers that a warning names; conversion.json has all of them.
 _NAMED = 3
 #: Largest difference of two accuracies that count as equal.
@@ -37,9 +40,9 @@ class Sensitivity:
     """Effect of 8 bits in one layer alone."""
 
     layer: str
-    """Name of the layer's output tensor."""
+    """Name of the layer's output tensor, or of a recurrent layer of several operators."""
     op: str
-    """Op of the layer, such as "CONV_2D"."""
+    """Op of the layer, such as "CONV_2D", or "RECURRENT"."""
     accuracy: float
     """Accuracy of the model with only this layer in 8 bits, 0-1."""
     sqnr_db: float
@@ -76,9 +79,11 @@ def quantize_mixed(draft: Draft, step: MixedW8A8, materials: Materials) -> Draft
     prepared = prepare(content, step, materials, judge, draft.keras_model)
 
     float_inputs: tuple[str, ...] = ()
+    groups = group_operators(UnpackedModel(prepared.content), draft.keras_model)
 
     def quantize(floats: Sequence[str]) -> bytes:
-        return prepared.quantize(step.io, floats, float_inputs)
+        names = [name for layer in floats for name in groups[layer]]
+        return prepared.quantize(step.io, names, float_inputs)
 
     eight_bits = quantize(())
     float_notes = float_layer_notes(eight_bits, draft.keras_model)
@@ -90,7 +95,7 @@ def quantize_mixed(draft: Draft, step: MixedW8A8, materials: Materials) -> Draft
     if not within(whole):
         if of_inputs > step.max_drop / 2:
             float_inputs = _float_input_names(prepared.content)
-        table = measure_sensitivities(prepared, quantize, judge, materials.report)
+        table = measure_sensitivities(prepared, groups, quantize, judge, materials.report)
         floats, reached = choose_float_layers(table, lambda floats: judge(quantize(floats)), within)
         mixture = Mixture(quantize(floats), floats, (), reached)
         mixture = try_int16(mixture, prepared, judge, step.max_drop, materials.report)
@@ -152,6 +157,7 @@ def try_int16(
 
 def measure_sensitivities(
     file: CalibratedFile,
+    groups: Mapping[str, Sequence[str]],
     quantize: Callable[[Sequence[str]], bytes],
     judge: Judge,
     report: Report,
@@ -160,22 +166,24 @@ def measure_sensitivities(
 
     Args:
         file: The float file and its ranges.
+        groups: Name of each layer to the names of its output tensors.
         quantize: Function that quantizes the file, except for the layers of the given names.
         judge: Judge of files on the validation samples.
         report: Function that receives the progress for each layer.
     """
     model = UnpackedModel(file.content)
-    names = [model.name(int(op.outputs[0])) for op in model.operators]
+    ops = {model.name(int(o)): model.op(op) for op in model.operators for o in op.outputs}
     rows = []
-    for position, operator in enumerate(model.operators):
-        report(Progress("measure layers", position + 1, len(names)))
-        if model.op(operator) in _MOVES or names[position] in file.floats:
+    for done, (layer, names) in enumerate(groups.items(), start=1):
+        report(Progress("measure layers", done, len(groups)))
+        kinds = {ops.get(name, _NO_OUTPUT) for name in names if name not in file.floats}
+        if kinds <= {*_MOVES, _NO_OUTPUT}:
             continue
-        fidelity = judge(quantize([name for name in names if name != names[position]]))
+        fidelity = judge(quantize([other for other in groups if other != layer]))
         rows.append(
             Sensitivity(
-                names[position],
-                model.op(operator),
+                layer,
+                kinds.pop() if len(names) == 1 else RECURRENT,
                 round(fidelity.accuracy, 4),
                 round(fidelity.sqnr_db, 2),
             )

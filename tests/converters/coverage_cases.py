@@ -110,6 +110,10 @@ def _attention(layers: Any, x: Any) -> Any:
     return layers.Add()([x, layers.MultiHeadAttention(2, 8)(x, x)])
 
 
+def _bidirectional(layers: Any, x: Any) -> Any:
+    return layers.Bidirectional(layers.LSTM(8))(x)
+
+
 def _softmax(layers: Any, x: Any) -> Any:
     return layers.Softmax()(layers.Dense(16, name="narrow")(x))
 
@@ -171,6 +175,11 @@ _PLACES: dict[Callable[..., Any], dict[str, Callable[..., Any]]] = {
         "LSTM": _layer("LSTM", 8),
         "LSTM, tf-keras": _layer("LSTM", 8),
         "GRU": _layer("GRU", 8),
+        "GRU, reset_after=False, tf-keras": _layer("GRU", 8, reset_after=False),
+        "Bidirectional": _bidirectional,
+        "SeparableConv1D": _layer("SeparableConv1D", 32, 3, name="inner"),
+        "EinsumDense": _layer("EinsumDense", "abc,cd->abd", (None, 32), name="inner"),
+        "GroupNormalization": _layer("GroupNormalization", 8),
         "MultiHeadAttention": _attention,
     },
     _flat: {

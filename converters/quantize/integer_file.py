@@ -16,13 +16,16 @@ from tensorflow.lite.python.optimize.calibrator import Calibrator
 
 from converters.errors import ConversionError
 from converters.quantize.calibrate import Ranges
+from converters.quantize.layer_names import COMPARISONS
 from converters.quantize.normalizations import find_normalizations
 from converters.tflite.input_output_types import set_types
 from converters.tflite.unpacked import UnpackedModel, with_shared_buffers
 
 #: Op that TensorFlow's quantizer for 16 bits does not know, and no network has.
 _UNKNOWN = "COMPLEX_ABS"
-_HINT = "Report the model; until then use the recipe ptq_dynamic, which needs no ranges."
+_HINT = "Report the model; until then use the recipe ptq_f16, which needs no ranges."
+#: Beginning of the message about a tensor of whole numbers, such as the ids of words.
+_NO_RANGE = "Max and min for dynamic tensors"
 
 
 def int8_file(
@@ -92,6 +95,14 @@ def int16_file(content: bytes, ranges: Ranges) -> bytes:
     hidden = (op for op in result.operators if result.op(op) == _UNKNOWN)
     for operator, original in zip(hidden, originals, strict=True):
         result.set_op(operator, *original)
+        dtypes = {result.spec(int(i)).dtype for i in operator.inputs}
+        if original[0] in COMPARISONS and len(dtypes) > 1:
+            name = result.name(int(operator.outputs[0]))
+            raise ConversionError(
+                f"operator {original[0]} {name!r} compares floats, and TensorFlow's quantizer for "
+                "16 bits gives it integers",
+                "Use the recipe ptq_w8a8, or ptq_f16.",
+            )
     result.set_least_versions()  # The quantizer alone writes the versions of int8.
     return result.pack()
 
@@ -120,7 +131,8 @@ def _with_integer_ends(content: bytes) -> bytes:
 def _hide(model: UnpackedModel) -> list[tuple[str, Any, int]]:
     """Make an op that the quantizer for 16 bits leaves in floats of what it would quantize wrongly.
 
-    It takes no names of operators that are to stay. It forgets the number of a PADV2.
+    It takes no names of operators that are to stay. It forgets the number of a PADV2, and rounds
+    only one of two numbers that are compared.
 
     Returns:
         Op, options and kind of the options of each of these operators, in their order.
@@ -128,7 +140,8 @@ def _hide(model: UnpackedModel) -> list[tuple[str, Any, int]]:
     originals = []
     normalizations = {n for chain in find_normalizations(model) for n in chain}
     for position, operator in enumerate(model.operators):
-        if position not in normalizations and model.op(operator) != "PADV2":
+        is_comparison = model.op(operator) in COMPARISONS and model.is_float(operator.inputs[0])
+        if position not in normalizations and not is_comparison and model.op(operator) != "PADV2":
             continue
         originals.append((model.op(operator), operator.builtinOptions, operator.builtinOptionsType))
         model.set_op(operator, _UNKNOWN)
@@ -137,4 +150,10 @@ def _hide(model: UnpackedModel) -> list[tuple[str, Any, int]]:
 
 def _refusal(error: Exception) -> ConversionError:
     first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    if first_line.startswith(_NO_RANGE):
+        return ConversionError(
+            "TensorFlow's quantizer for 16 bits takes no operator that compares whole numbers of "
+            "an input",
+            "Use the recipe ptq_w8a8, or ptq_f16.",
+        )
     return ConversionError(f"TensorFlow's quantizer refuses the model: {first_line}", _HINT)

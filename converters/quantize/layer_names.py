@@ -8,6 +8,8 @@ from typing import Any
 from converters.tflite.unpacked import UnpackedModel
 
 _CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
+#: Ops of numbers to truth values, such as those of a Masking layer.
+COMPARISONS = ("EQUAL", "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL", "NOT_EQUAL")
 #: Number of layers that a note names.
 _NAMED = 5
 
@@ -25,7 +27,10 @@ def float_layer_notes(content: bytes, keras_model: Any) -> tuple[str, ...]:
         describe_operator(model, op, keras_model)
         for op in model.operators
         if model.op(op) not in _CONVERSIONS
-        and any(model.is_float(int(i)) and int(i) not in casts for i in op.outputs)
+        and any(
+            i >= 0 and model.is_float(int(i)) and int(i) not in casts
+            for i in (op.inputs if model.op(op) in COMPARISONS else op.outputs)
+        )
     )
     return float_notes(list(layers)) if layers else ()
 

@@ -17,7 +17,7 @@ from targets.entry_checks import (
     check_ssh,
 )
 from targets.imports.row import TargetListError, TargetRow
-from targets.inventory import LOCAL, Target
+from targets.inventory import Target
 from targets.ssh.config import read_settings
 from targets.ssh.known_hosts import KnownHostIndex, KnownKey
 
@@ -56,7 +56,7 @@ class TargetRowsError(TargetListError):
     def __init__(self, path: Path, problems: Sequence[RowProblem], row_count: int) -> None:
         self.problems = tuple(sorted(problems, key=lambda problem: problem.line))
         lines = [
-            f"line {problem.line}: {problem.name + ': ' if problem.name else ''}{problem.reason}"
+            f"line {problem.line}: {_printable(problem.name)}{problem.reason}"
             for problem in self.problems[:_MOST_LISTED]
         ]
         more = len(self.problems) - len(lines)
@@ -66,6 +66,11 @@ class TargetRowsError(TargetListError):
             "\n".join([f"{path}: {count}; nothing was written", *lines]),
             "Correct these rows, and repeat the command.",
         )
+
+
+def _printable(name: str) -> str:
+    """Return a name and a colon; a name that could pass for another line is quoted."""
+    return f"{name if name.isprintable() else repr(name)}: " if name else ""
 
 
 @dataclass(frozen=True)
@@ -103,9 +108,11 @@ def make_targets(
     present: list[Target] = []
     for row in rows:
         try:
-            target = _target(path, row, keys, board)
-            _require_single(row, target, lines_of)
             known = known_targets.get(row.name)
+            target = _target(path, row, board)
+            if not (target.is_local or target.host_key or target.host_ca):
+                target = _with_key(target, keys, known)
+            _require_single(row, target, lines_of)
             if known is not None:
                 _require_same(row, target, known)
             (added if known is None else present).append(target)
@@ -116,7 +123,8 @@ def make_targets(
     return NewTargets(tuple(added), tuple(present))
 
 
-def _target(path: Path, row: TargetRow, keys: KnownHostIndex, board: str | None) -> Target:
+def _target(path: Path, row: TargetRow, board: str | None) -> Target:
+    """Return the target of a row, whose host key may be missing."""
     check_name(row.name)
     values = row.values
     for key, value in (("address", row.address), *values.items(), *row.labels.items()):
@@ -141,13 +149,10 @@ def _target(path: Path, row: TargetRow, keys: KnownHostIndex, board: str | None)
     check_jump("row", target.jump)
     if target.board is not None and target.board not in board_profiles():
         raise InventoryError(f"no kind of board is called {target.board!r}")
-    if target.address == LOCAL:
-        return target
-    if target.host_key is None and target.host_ca is None:
-        # A key of the right form lets the check look at the address, which the look-up needs.
-        check_ssh("row", target.address, f"SHA256:{'A' * 43}", None)
-        target = _with_known_key(target, keys)
-    check_ssh("row", target.address, target.host_key, target.host_key_type, target.host_ca)
+    if not target.is_local:
+        # Any key of the right form lets the check look at the address, which a look-up needs.
+        pin = target.host_key or (None if target.host_ca else f"SHA256:{'A' * 43}")
+        check_ssh("row", target.address, pin, target.host_key_type, target.host_ca)
     return target
 
 
@@ -175,12 +180,17 @@ def _require_same(row: TargetRow, target: Target, known: Target) -> None:
         )
 
 
-def _with_known_key(target: Target, keys: KnownHostIndex) -> Target:
+def _with_key(target: Target, keys: KnownHostIndex, known: Target | None) -> Target:
     """Pin the key that is known for a server, or else the authorities that vouch for it.
+
+    A board that the project has already keeps what is pinned there.
 
     Raises:
         InventoryError: None is known, or it is revoked.
     """
+    if known is not None and known.address == target.address:
+        pins = (known.host_key, known.host_key_type, known.host_ca)
+        return replace(target, host_key=pins[0], host_key_type=pins[1], host_ca=pins[2])
     names = _names_of(target)
     keys_by_name = {name: keys.keys_of(name) for name in names}
     for name, known_keys in keys_by_name.items():

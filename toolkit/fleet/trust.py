@@ -100,7 +100,7 @@ def next_root(
         IntegrityError: The roots of the project are damaged.
     """
     roots = chain.roots()
-    lines = [signer.line for signer in read_signers(signers)]
+    lines = sorted(signer.line for signer in read_signers(signers))  # their order means nothing
     newest = roots[-1].root if roots else None
     wanted = TrustRoot(
         fleet=fleet,

@@ -231,8 +231,17 @@ def test_a_second_import_adds_what_is_new_only(import_list: Import, tmp_path: Pa
     targets = import_list(text + "b,pi@b,y\n", "boards.csv", ["a", "b"])
     assert list(targets) == ["a", "b"]
     assert targets["a"].hooks
+    import_list(text, "boards.csv")  # what is pinned needs no known_hosts any more
     with pytest.raises(TargetRowsError, match="line 2: a: .*with another labels"):
         import_list(text.replace(",x", ",z"), "boards.csv", ["a"])
+
+
+def test_a_name_cannot_pass_for_another_line(import_list: Import) -> None:
+    text = 'name,address\n"a\n  line 7: fine",pi@a\n'
+    with pytest.raises(TargetRowsError) as refusal:
+        import_list(text, "boards.csv", ["a"])
+    assert "line 7: fine" not in str(refusal.value).splitlines()[-1].lstrip()[:12]
+    assert len(str(refusal.value).splitlines()) == 2
 
 
 def test_nothing_is_written_in_a_dry_run(import_list: Import, tmp_path: Path) -> None:

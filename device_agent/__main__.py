@@ -1,6 +1,7 @@
 """The agent's entry: JSON lines on stdio, or, called with `job`, one inference job.
 
 python3 -I AGENT.pyz serve ROOT     answer a host until it closes the connection
+python3 -I AGENT.pyz restricted ROOT    as `serve`, but the host brings no programs
 python3 -I AGENT.pyz job            do one job (what `serve` starts)
 python3 -I AGENT.pyz watch ROOT APP, or recover ROOT     see `device_agent.watch`
 """
@@ -36,6 +37,7 @@ from device_agent.store.durable import open_file
 from device_agent.store.leftovers import (
     remove_abandoned_uploads,
     remove_older_agents,
+    renew_agent_link,
 )
 from device_agent.store.receive import StreamLostError
 from device_agent.store.store import Store
@@ -50,18 +52,18 @@ def main(arguments: List[str]) -> int:
         from device_agent import job  # the agent itself never loads what a job needs
 
         return job.main()
-    if len(arguments) == 2 and arguments[0] == "serve":
-        return serve(os.path.expanduser(arguments[1]))
+    if len(arguments) == 2 and arguments[0] in ("serve", "restricted"):
+        return serve(os.path.expanduser(arguments[1]), arguments[0] == "serve")
     if (len(arguments), arguments[:1]) in ((3, ["watch"]), (2, ["recover"])):
         from device_agent import watch
 
         return watch.main(arguments)
-    usage = "usage: {} serve ROOT | job | watch ROOT APP | recover ROOT\n"
+    usage = "usage: {} serve ROOT | restricted ROOT | job | watch ROOT APP | recover ROOT\n"
     sys.stderr.write(usage.format(sys.argv[0]))
     return 2
 
 
-def serve(root: str) -> int:
+def serve(root: str, may_add_code: bool = True) -> int:
     """Answer the host on stdio until it is gone."""
     os.umask(0o077)
     host = _Host()
@@ -95,6 +97,7 @@ def serve(root: str) -> int:
     with contextlib.suppress(RefusalError):  # the first answer says it
         store.require_safe()
         code_cache.keep_compiled_code(archive)
+        renew_agent_link(archive)
         remove_older_agents(archive)
         remove_abandoned_uploads(os.path.join(root, "store", "partial"))
     _recover_releases(store)
@@ -108,6 +111,7 @@ def serve(root: str) -> int:
             board_conditions,
             _digest_of(archive),
             host.has_line,
+            may_add_code,
             lambda app: _watch_over(root, app),
         )
     )

@@ -15,8 +15,10 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 #: A job is started for each process of a measurement: it loads nothing of what answers the host.
 _ENTRY = """\
-import sys
+import os, sys
 
+if os.path.islink(sys.argv[0]):
+    sys.argv[0] = sys.path[0] = os.path.realpath(sys.argv[0])
 if sys.argv[1:] == ["job"]:
     from device_agent.job import main
 

@@ -11,6 +11,7 @@ from typing import Any
 from device_agent.contract.facts import Facts, facts_from_json
 from device_agent.contract.records import RecordError, parse_json
 from targets.errors import TargetError
+from targets.forced_command import require_commands
 from targets.login_words import advice_on
 from targets.probe_script import COMMAND, COMMAND_WORD, probe_script
 from targets.runtimes.fit import rank, unbeatable_pythons
@@ -177,11 +178,13 @@ def probe_board(
         all_pythons: Whether to ask every Python, also after one that no other can beat.
 
     Raises:
+        ForcedCommandError: The key of the target runs nothing but the agent on the board.
         TargetError: The login of the board has no POSIX shell; the user corrects the login.
     """
     enough: Collection[int] = () if all_pythons else unbeatable_pythons()
     script = probe_script(root, agent_sha256, enough, python)
     result = transport.run(COMMAND, script, PROBE_TIMEOUT_S)
+    require_commands(result.stdout)
     probe = read_probe(
         result.stdout.decode("utf-8", "replace"), result.stderr.decode("utf-8", "replace")
     )

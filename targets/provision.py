@@ -11,6 +11,7 @@ from targets.agent_archive import AgentArchive, agent_archive
 from targets.agent_client import AgentClient, AgentError, BoardDiskError
 from targets.device import Device
 from targets.errors import TargetError
+from targets.forced_command import ForcedCommandError, refuse_other_agent, require_commands
 from targets.inventory import Target
 from targets.known_boards import KnownBoard, KnownBoards, place_text
 from targets.local import LocalTransport
@@ -141,25 +142,44 @@ def reopen_device(target: Target, boards: KnownBoards) -> Iterator[Device]:
         if known is not None and known.agent_sha256 == agent_archive().sha256:
             device = _start_known(transport, known, target, stack)
         if device is None:
-            device, probe = _bring_agent(transport, target, stack)
-            boards.keep(target, _known(probe, target))
+            device, known = _bring_agent(transport, target, stack)
+            boards.keep(target, known)
         yield device
 
 
-def _bring_agent(transport: Transport, target: Target, stack: ExitStack) -> tuple[Device, Probe]:
+def _bring_agent(
+    transport: Transport, target: Target, stack: ExitStack
+) -> tuple[Device, KnownBoard]:
     """Probe a board, send the agent unless it is there, and start it."""
     archive = agent_archive()
-    probe = probe_board(transport, target.root, archive.sha256, target.execution.python)
+    try:
+        probe = probe_board(transport, target.root, archive.sha256, target.execution.python)
+    except ForcedCommandError:
+        return _start_forced(transport, target, stack)
     require_safe(probe, target)
     if not probe.has_agent:
         _upload(transport, probe, archive, target)
-    device = _start(transport, _known(probe, target), target, stack)
+    known = _known(probe, target)
+    device = _start(transport, known, target, stack)
     if device.facts.agent_sha256 != archive.sha256:
         raise IntegrityError(
             f"the agent on {target.name} is not what was sent",
             "Check the board's storage.",
         )
-    return device, probe
+    return device, known
+
+
+def _start_forced(
+    transport: Transport, target: Target, stack: ExitStack
+) -> tuple[Device, KnownBoard]:
+    """Start the agent where the key runs nothing else: the board does not look at the command."""
+    sha256 = agent_archive().sha256
+    known = KnownBoard(place_text(target), target.root, "python3", sha256)
+    device = _start(transport, known, target, stack)
+    found = device.agent_sha256()
+    if found != sha256:
+        raise refuse_other_agent(target.name, found, sha256)
+    return device, known
 
 
 def _known(probe: Probe, target: Target) -> KnownBoard:
@@ -215,6 +235,7 @@ def remove_from_board(target: Target, with_releases: bool = False) -> bool:
             with_releases="yes" if with_releases else "no",
         )
         result = transport.run(COMMAND, script.encode(), REMOVE_TIMEOUT_S)
+        require_commands(result.stdout)
     if result.exit_code != 0:
         message = result.stderr.decode("utf-8", "replace").strip()
         if result.exit_code == _IN_USE:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 #: The request is not understood: unknown operation, missing field, wrong type.
 BAD_REQUEST = "bad_request"
+#: The key of the host may not do this on the board.
+FORBIDDEN = "forbidden"
 #: The host speaks a wire version that this agent does not.
 WIRE_VERSION = "wire_version"
 #: The bytes that arrived are not the ones that were announced.

@@ -36,6 +36,8 @@ class BoardAccess(NamedTuple):
     """Digest of the agent's archive."""
     host_waits: Callable[[], bool] = lambda: False
     """Whether the host has sent another request while a job runs."""
+    may_add_code: bool = True
+    """Whether the host may bring programs and signers: not where its key runs nothing but this."""
     start_watcher: Callable[[str], None] = lambda _: None
     """Starts the process that reverts the trial of an application at its deadline."""
 

@@ -6,6 +6,7 @@ import os
 
 from device_agent.contract.codes import BAD_REQUEST, RefusalError
 from device_agent.operations.call import AgentCall, Answer
+from device_agent.operations.limits import require_code_allowed
 
 
 def offset(call: AgentCall) -> Answer:
@@ -72,8 +73,13 @@ def has_tree(call: AgentCall) -> Answer:
 
 
 def unpack(call: AgentCall) -> Answer:
-    """Unzip wheels into a runtime; remove the runtimes that are not to be kept."""
+    """Unzip wheels into a runtime; remove the runtimes that are not to be kept.
+
+    Raises:
+        RefusalError: The key of the host may not bring programs, or the store refuses the wheels.
+    """
     tree = call.args.text("tree")
+    require_code_allowed(call, "a runtime")
     call.board.store.trees.unpack(tree, call.args.texts("wheels"))
     if "keep" in call.args:
         call.board.store.trees.remove_others([tree, *call.args.texts("keep")])

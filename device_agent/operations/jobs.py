@@ -13,6 +13,7 @@ from device_agent.contract.state import RESET, WAYS
 from device_agent.job_fields import Job
 from device_agent.operations.arguments import Arguments
 from device_agent.operations.call import AgentCall, Answer
+from device_agent.operations.limits import require_own_delegate
 from device_agent.timing.stop_file import STOP
 from device_agent.timing.thinned import ThinnedList
 
@@ -204,6 +205,7 @@ def _adopt_outputs(call: AgentCall, result: Dict[str, Any]) -> None:
 def _runtime_job(call: AgentCall, kind: str) -> Job:
     tree = call.args.text("tree")
     runtime = call.args.with_defaults(_PLAIN_RUNTIME)
+    require_own_delegate(call, runtime.text("delegate"))
     return Job(
         kind=kind,
         runtime=runtime.text("runtime"),

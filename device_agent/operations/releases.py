@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import asdict
 from typing import Any, Dict, Iterator, Tuple
 
@@ -11,6 +12,7 @@ from device_agent.contract.names import require_app
 from device_agent.contract.records import RecordError
 from device_agent.contract.trust_root import encode_root
 from device_agent.operations.call import AgentCall, Answer
+from device_agent.operations.limits import require_code_allowed
 from device_agent.os_errors import named_os_errors
 from device_agent.releases.activation import activate_release, confirm_release, revert_release
 from device_agent.releases.board_state import read_app, read_releases
@@ -20,6 +22,7 @@ from device_agent.releases.recovery import recover
 from device_agent.releases.release_store import ReleaseStore
 from device_agent.releases.staging import find_missing, stage_release
 from device_agent.releases.trials import ReleaseTrials
+from device_agent.store.leftovers import link_agent
 
 #: Most entries of the log in one answer; a line of the wire holds them.
 MOST_ENTRIES = 500
@@ -139,6 +142,9 @@ def trust(call: AgentCall) -> Answer:
     text, signatures = call.args.text("root"), call.args.texts("signatures")
     store = ReleaseStore(call.board.store)
     with store.lock():
+        if store.roots.newest() is None:
+            require_code_allowed(call, "its first signers")
+        link_agent(os.path.join(store.folders.root, "agent"), call.board.agent_sha256)
         return Answer({"version": store.roots.accept(text.encode("utf-8"), signatures)})
 
 

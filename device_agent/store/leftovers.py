@@ -12,7 +12,7 @@ from typing import BinaryIO, List
 
 from device_agent.code_cache import SUFFIX
 from device_agent.contract.codes import RefusalError
-from device_agent.store.durable import open_file
+from device_agent.store.durable import link_durably, open_file
 
 #: An upload that nobody went on with for so long is given up.
 ABANDONED_AFTER_S = 86400.0
@@ -20,6 +20,9 @@ ABANDONED_AFTER_S = 86400.0
 #: How a .tflite begins, after the offset of its root table (flatbuffers' file identifier).
 _MODEL_MAGIC = b"TFL3"
 _ZIP_MAGIC = b"PK"
+
+#: Name by which a cron job, a unit or a forced command starts the agent, whatever its digest is.
+AGENT_LINK = "agent.pyz"
 
 _AGENT = re.compile(r"[0-9a-f]{64}\.pyz\Z")
 _CODE = re.compile(r"([0-9a-f]{64})\..*\.pyc\Z")
@@ -49,6 +52,26 @@ def remove_older_agents(archive: str) -> List[str]:
         if owner is not None and owner.group(1) + ".pyz" not in agents:
             gone.append(path)
     return [path for path in gone if _remove(path)]
+
+
+def link_agent(folder: str, sha256: str) -> None:
+    """Let `agent.pyz` lead to an agent: what starts agents on the board by itself names it so.
+
+    Args:
+        folder: Folder of the agents.
+        sha256: Digest of the agent; without its file in the folder, nothing is done.
+    """
+    archive = sha256 + ".pyz"
+    if os.path.isfile(os.path.join(folder, archive)):
+        link_durably(archive, os.path.join(folder, AGENT_LINK))
+
+
+def renew_agent_link(archive: str) -> None:
+    """Let `agent.pyz`, where it is, lead to the agent that runs."""
+    folder, name = os.path.split(archive)
+    with contextlib.suppress(OSError, RefusalError):
+        if os.readlink(os.path.join(folder, AGENT_LINK)) != name and _AGENT.match(name):
+            link_durably(name, os.path.join(folder, AGENT_LINK))
 
 
 def remove_abandoned_uploads(folder: str) -> List[str]:

@@ -41,15 +41,15 @@ def require_commands(output: bytes) -> None:
             )
 
 
-def refuse_other_agent(name: str, agent: str, expected: str) -> ForcedCommandError:
+def refuse_other_agent(name: str, agent: str, own_agent: str) -> ForcedCommandError:
     """Return the error for an agent of another kedge, which this key cannot exchange.
 
     Args:
         name: Name of the target.
         agent: Digest of the agent on the board.
-        expected: Digest of the agent of this kedge.
+        own_agent: Digest of the agent of this kedge.
     """
     return ForcedCommandError(
-        f"the key of {name} runs the agent {agent[:12]} of another kedge, expected {expected[:12]}",
+        f"the key of {name} runs the agent {agent[:12]} of another kedge, expected {own_agent[:12]}",
         f"Bring this agent there with a key that may run commands: kedge target check {name}",
     )

@@ -50,6 +50,7 @@ def refuse_other_agent(name: str, agent: str, own_agent: str) -> ForcedCommandEr
         own_agent: Digest of the agent of this kedge.
     """
     return ForcedCommandError(
-        f"the key of {name} runs the agent {agent[:12]} of another kedge, expected {own_agent[:12]}",
+        f"the key of {name} runs the agent {agent[:12]} of another kedge, "
+        f"expected {own_agent[:12]}",
         f"Bring this agent there with a key that may run commands: kedge target check {name}",
     )

@@ -50,7 +50,8 @@ def check_certificate(who: str, host: str, blob: bytes, authorities: Collection[
         raise HostKeyError(
             f"{who} shows a host certificate of the authority {authority}, expected "
             f"{' or '.join(sorted(authorities))}; this may be another machine",
-            "If the authority has changed, correct host_ca in kedge.toml.",
+            "If the authority has changed, correct host_ca in kedge.toml, or, for a jump host, the "
+            "line @cert-authority of known_hosts.",
         )
     problem = _problem_of(certificate, host.lower())
     if problem:

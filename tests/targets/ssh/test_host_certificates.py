@@ -1,6 +1,7 @@
 """A board whose host key an authority has certified is reached without a pin of its own."""
 
 import base64
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -53,7 +54,7 @@ def server(
     folder = tmp_path_factory.mktemp("sshd")
     make_key(folder / "host_key")
     authority.certify(folder / "host_key.pub")
-    config = [f"HostCertificate {folder}/host_key-cert.pub"]
+    config = [f"HostCertificate {folder}/host_key-cert.pub", "AllowTcpForwarding yes"]
     with start_sshd(folder, extra_config=config) as running:
         yield running
 
@@ -103,6 +104,26 @@ def test_known_hosts_names_the_authority_of_imported_boards(
     (tmp_path / "kedge.toml").unlink()
     with pytest.raises(Exception, match="no host key .* is known"):
         enroll_list(boards, known_hosts, start=tmp_path)
+
+
+def test_known_hosts_names_the_authority_of_a_jump_host(
+    server: LoopbackSshd, authority: Authority, home: Path, tmp_path: Path
+) -> None:
+    shutil.copy(server.identity, home / ".ssh" / "id_ed25519")
+    known_hosts = home / ".ssh" / "known_hosts"
+    target = replace(certified(server, authority), jump=server.address)
+    known_hosts.write_text("")
+    with pytest.raises(HostKeyError, match="jump host .* is not known"):
+        connect(target)
+    known_hosts.write_text(f"@cert-authority * {Authority(tmp_path).public_key}\n")
+    with pytest.raises(HostKeyError, match="jump host .* of the authority"):
+        connect(target)
+    known_hosts.write_text(f"@cert-authority [127.0.0.1]:* {authority.public_key}\n")
+    with connect(target) as transport:
+        assert transport.run("echo here", b"", 30).stdout == b"here\n"
+    known_hosts.write_text(known_hosts.read_text() + f"@revoked * {authority.public_key}\n")
+    with pytest.raises(HostKeyError):
+        connect(target)
 
 
 @pytest.fixture

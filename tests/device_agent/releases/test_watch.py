@@ -1,8 +1,11 @@
 """The watcher of a trial: real processes that revert without a controller."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +13,10 @@ from typing import Any
 
 import pytest
 
+from device_agent.contract.manifest import Hooks
 from device_agent.store.checked_file import write_checked
-from targets.agent_client import AgentClient
+from targets.agent_client import AgentClient, AgentError
+from targets.transport import UnreachableError
 from tests.device_agent.agents import open_agent, processes_with, put
 from tests.device_agent.releases.signed import APP, SampleRelease, trust_request
 
@@ -120,3 +125,78 @@ def test_the_recovery_after_a_reboot_reverts(root: Path) -> None:
 
     assert not (root / "store" / "apps" / APP / "current").is_symlink()
     assert not trial.exists()
+
+
+def test_the_board_reverts_when_the_agent_is_killed_in_mid_activation(
+    root: Path, tmp_path: Path
+) -> None:
+    hook = tmp_path / "reload"
+    hook.write_text(
+        f"#!/bin/sh\n[ -e {tmp_path}/again ] || {{ touch {tmp_path}/again; sleep 99; }}\n"
+    )
+    hook.chmod(0o755)
+    first = SampleRelease(1)
+    second = SampleRelease(2, hooks=Hooks(reload=[str(hook)]))
+    with open_agent(root) as client:
+        client.call("trust", trust_request("ann"))
+        release(client, first, 1)
+        client.call("confirm", first.confirm_request(1))
+        killer = threading.Thread(target=kill_agent, args=(root, mark))
+        killer.start()
+        with pytest.raises(UnreachableError):
+            release(client, second, 2, deadline_s=5, hooks=True)
+        killer.join()
+    assert current(root) == second.digest
+
+    wait_until(lambda: current(root) == first.digest)
+    with open_agent(root) as client:
+        state = client.call("releases", {})["apps"][APP]
+        entries = client.call("release_log", {"after": 0})["entries"]
+    assert state["last_event"] == "revert"
+    assert [entry["event"] for entry in entries][-2:] == ["activate", "revert"]
+
+
+def kill_agent(root: Path, after: Path) -> None:
+    wait_until(after.exists)
+    for pid in processes_with(str(root)):
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        if b"serve" in words:
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_two_controllers_race(root: Path) -> None:
+    """Whoever has the lower epoch is refused from the moment on that the board knows the other."""
+    samples = [SampleRelease(1), SampleRelease(2)]
+    refusals: list[str] = []
+
+    def lead(sample: SampleRelease, counter: int, epoch: int) -> None:
+        with open_agent(root) as client:
+            try:
+                client.call("stage", sample.stage_request(epoch))
+                client.call("activate", sample.activate_request(counter, epoch=epoch))
+                client.call("confirm", sample.confirm_request(counter, epoch=epoch))
+            except AgentError as error:
+                refusals.append(error.code)
+
+    with open_agent(root) as client:
+        client.call("trust", trust_request("ann"))
+        for sample in samples:
+            for content in sample.blobs.values():
+                put(client, content)
+    leaders = [
+        threading.Thread(target=lead, args=(sample, number, number))
+        for number, sample in enumerate(samples, 1)
+    ]
+    for leader in leaders:
+        leader.start()
+    for leader in leaders:
+        leader.join()
+
+    assert set(refusals) <= {"stale_epoch", "on_trial", "replayed"}
+    with open_agent(root) as client:
+        state = client.call("releases", {})
+        entries = client.call("release_log", {"after": 0})["entries"]
+    assert state["epoch"] == 2
+    activations = [entry for entry in entries if entry["event"] == "activate"]
+    assert len({(entry["order"], entry["epoch"]) for entry in activations}) == len(activations)
+    assert current(root) in {sample.digest for sample in samples}

@@ -48,6 +48,7 @@ CARDS = st.fixed_dictionaries(
         for side in ("inputs", "outputs")
     },
 )
+RECORDS = st.dictionaries(st.text(max_size=8), JSON, max_size=3).map(json.dumps) | JSON
 FIELDS = {
     "sha256": DIGESTS | st.lists(DIGESTS, max_size=3) | JSON,
     "tree": DIGESTS | JSON,
@@ -73,6 +74,24 @@ FIELDS = {
     "cores": st.lists(st.integers(-1, 1 << 70), max_size=3) | JSON,
     "keep": st.lists(DIGESTS, max_size=3) | JSON,
     "who": st.text(max_size=20) | JSON,
+    "sizes": st.lists(st.integers(-1, 4000), max_size=3) | JSON,
+    "manifest": RECORDS,
+    "order": RECORDS | DIGESTS,
+    "root": RECORDS,
+    "signatures": st.lists(st.text(max_size=20), max_size=3) | JSON,
+    "variant": st.text(max_size=20) | JSON,
+    "reason": st.text(max_size=20) | JSON,
+    "app": st.sampled_from(["sorter", "../x", "A"]) | JSON,
+    "release": DIGESTS | JSON,
+    "epoch": st.integers(-1, 3) | JSON,
+    "deadline_s": st.integers(-1, 90000) | JSON,
+    "hooks": st.booleans() | JSON,
+    "after": st.integers(-1, 3) | JSON,
+    "pinned": st.lists(DIGESTS, max_size=3) | JSON,
+    "target": DIGESTS | JSON,
+    "base": DIGESTS | JSON,
+    "delta": DIGESTS | JSON,
+    "algorithm": st.sampled_from(["xz", "patch-xz", "x"]) | JSON,
 }
 #: What is right where most of the above is wrong.
 GOOD: dict[str, st.SearchStrategy[Any]] = {
@@ -106,6 +125,17 @@ READS = {
     "stop": (),
     "infer": (*JOB, "model", "threads", "inputs"),
     "run": (*JOB, "model", "threads", "card", "samples", "keep_outputs"),
+    "patch": ("target", "size", "base", "delta", "algorithm"),
+    "releases": (),
+    "missing": ("sha256", "sizes"),
+    "stage": ("manifest", "signatures", "variant", "epoch"),
+    "activate": ("order", "signatures", "epoch", "deadline_s", "hooks"),
+    "health": ("app",),
+    "confirm": ("app", "release", "order", "epoch"),
+    "revert": ("app", "release", "reason", "epoch"),
+    "collect": ("epoch", "pinned"),
+    "release_log": ("after",),
+    "trust": ("root", "signatures"),
     "fly": ("who",),
 }
 
@@ -187,6 +217,8 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> tuple[AgentSession, Pat
 
 
 REFUSALS = {BAD_REQUEST, NOT_FOUND, "digest_mismatch", "no_space"}
+#: Refusals of a board that trusts nobody, of a replaced controller, and without a trial.
+REFUSALS |= {"untrusted", "stale_epoch", "on_trial"}
 
 
 @settings(max_examples=5500, deadline=None, suppress_health_check=list(HealthCheck))

@@ -131,9 +131,8 @@ def test_the_board_reverts_when_the_agent_is_killed_in_mid_activation(
     root: Path, tmp_path: Path
 ) -> None:
     hook = tmp_path / "reload"
-    hook.write_text(
-        f"#!/bin/sh\n[ -e {tmp_path}/again ] || {{ touch {tmp_path}/again; sleep 99; }}\n"
-    )
+    mark = tmp_path / "again"
+    hook.write_text(f"#!/bin/sh\n[ -e {mark} ] || {{ touch {mark}; sleep 99; }}\n")
     hook.chmod(0o755)
     first = SampleRelease(1)
     second = SampleRelease(2, hooks=Hooks(reload=[str(hook)]))

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from device_agent import signatures
 from device_agent.contract.codes import BAD_REQUEST, NOT_FOUND, WIRE_VERSION, RefusalError
 from device_agent.contract.conditions import Conditions
 from device_agent.contract.wire import (
@@ -22,6 +24,7 @@ from device_agent.contract.wire import (
 )
 from device_agent.job_fields import Job, job_to_json
 from device_agent.operations.call import Answer, BoardAccess
+from device_agent.releases import board_state
 from device_agent.session import OPERATIONS, AgentSession
 from device_agent.store.receive import StreamLostError
 from device_agent.store.store import Store
@@ -136,6 +139,7 @@ READS = {
     "collect": ("epoch", "pinned"),
     "release_log": ("after",),
     "trust": ("root", "signatures"),
+    "trust_root": (),
     "fly": ("who",),
 }
 
@@ -216,6 +220,15 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> tuple[AgentSession, Pat
     return AgentSession(BoardAccess(store, run, dict, Conditions, "")), root
 
 
+@pytest.fixture
+def quick_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thousands of requests need not search the computer each time, nor wait for its disk."""
+    verifier = signatures.find_verifier()
+    monkeypatch.setattr(board_state, "find_verifier", lambda: verifier)
+    monkeypatch.setattr(board_state, "find_recovery", lambda _: "")
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
 REFUSALS = {BAD_REQUEST, NOT_FOUND, "digest_mismatch", "no_space"}
 #: Refusals of a board that trusts nobody, of a replaced controller, and without a trial.
 REFUSALS |= {"untrusted", "stale_epoch", "on_trial"}
@@ -223,6 +236,7 @@ REFUSALS |= {"untrusted", "stale_epoch", "on_trial"}
 
 @settings(max_examples=5500, deadline=None, suppress_health_check=list(HealthCheck))
 @given(asked=requests(), stream=st.binary(max_size=100))
+@pytest.mark.usefixtures("quick_look")
 def test_every_request_is_answered_or_refused(
     session: tuple[AgentSession, Path], asked: dict[str, Any], stream: bytes
 ) -> None:

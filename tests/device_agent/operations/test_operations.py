@@ -85,6 +85,7 @@ RIGHT.update(
             "algorithm": "none",
         },
         "trust": {"root": "{}", "signatures": []},
+        "trust_root": {},
     }
 )
 TEXT = [None, 7, ["a"], {}]

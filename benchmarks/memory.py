@@ -121,7 +121,7 @@ def child_bytes(device: Device, model: Path) -> int:
 
     def look() -> None:
         time.sleep(_LOOK_AFTER_S)
-        archive = f"{device.probe.root}/agent/{agent_archive().sha256}.pyz"
+        archive = f"{device.root}/agent/{agent_archive().sha256}.pyz"
         seen.extend(private_bytes(pid) for pid in _processes_with(f"{archive}\0job"))
 
     watcher = threading.Thread(target=look)

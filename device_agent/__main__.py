@@ -219,10 +219,26 @@ class _Host:
 
 
 def _recover_releases(store: Store) -> None:
-    if os.path.isdir(store.folders.apps):
-        from device_agent.watch import recover_all  # most boards have no releases
+    if os.path.isdir(store.folders.apps) and _may_need_recovery(store):
+        from device_agent.watch import recover_all  # most sessions find nothing to recover
 
         recover_all(store.folders.root)
+
+
+def _may_need_recovery(store: Store) -> bool:
+    """Whether there is a trial, or the board has started since the releases were looked at."""
+    from device_agent.board.boot import boot_id
+
+    apps = store.folders.apps
+    try:
+        if any(
+            os.path.lexists(os.path.join(apps, name, "trial.json")) for name in os.listdir(apps)
+        ):
+            return True
+        with open(os.path.join(store.folders.store, "floor.json"), "rb") as file:
+            return '"checked_boot":"{}"'.format(boot_id()).encode() not in file.read()
+    except OSError:
+        return True
 
 
 def _watch_over(root: str, app: str) -> None:

@@ -37,6 +37,8 @@ class KnownBoard:
     """Digest of the agent that is there."""
     code_tag: str = ""
     """Tag by which this Python names its compiled code, such as `cpython-311`; empty for none."""
+    runtimes: dict[str, list[str]] = field(default_factory=dict)
+    """Distribution and version of the runtime by format of model files, as it was chosen last."""
     mount_options: list[str] = field(default_factory=list)
     """Mount options of the file system of `root`."""
 

@@ -8,7 +8,6 @@ from converters.model_file import ModelFile
 from device_agent.contract.runtimes import BOARD_PREFIX, distribution_of
 from targets.device import Device
 from targets.inventory import Target
-from targets.runtimes.release import RuntimeChoice
 
 #: Version of a runtime that reports none: only a trial shows what it loads.
 _UNKNOWN_VERSION = "unknown"
@@ -31,17 +30,31 @@ def admit(model: ModelFile, device: Device) -> None:
         NoRuntimeError: The board can load no runtime for the format of the model.
     """
     choice = device.runtime_for(model.format)
-    _admit_to_edgetpu(model, device.target)
-    if choice.version == _UNKNOWN_VERSION:
+    admit_to_runtime(model, device.target, choice.distribution, choice.version)
+
+
+def admit_to_runtime(model: ModelFile, target: Target, distribution: str, version: str) -> None:
+    """Check a model file against a runtime and the delegate of a target.
+
+    Args:
+        model: Model file.
+        target: Target.
+        distribution: Distribution of the runtime, as `RuntimeChoice` names it.
+        version: Version of the runtime.
+
+    Raises:
+        ModelRefusedError: The runtime cannot load it, or an Edge TPU would leave it to the CPU.
+    """
+    _admit_to_edgetpu(model, target)
+    if version == _UNKNOWN_VERSION:
         return
     operators = model.operators
-    if _may_know_more(choice, device.target):
+    if _may_know_more(distribution, target):
         operators = tuple(operator for operator in operators if not operator.custom)
-    runtime = distribution_of(choice.distribution)
-    reasons = FORMATS[model.format].refusals(operators, runtime, choice.version)
+    reasons = FORMATS[model.format].refusals(operators, distribution_of(distribution), version)
     if reasons:
         raise ModelRefusedError(
-            f"{device.target.name} cannot load {model.path}:"
+            f"{target.name} cannot load {model.path}:"
             + "".join(f"\n  {reason}" for reason in reasons),
             _WITHOUT_CUSTOM_OPS
             if any(operator.custom for operator in operators)
@@ -50,11 +63,11 @@ def admit(model: ModelFile, device: Device) -> None:
         )
 
 
-def _may_know_more(choice: RuntimeChoice, target: Target) -> bool:
+def _may_know_more(distribution: str, target: Target) -> bool:
     """Whether a vendor's build or a delegate may bring custom ops: then only a trial shows it."""
     execution = target.execution
     by_delegate = bool(execution.delegate) and not execution.drives_edgetpu
-    return by_delegate or choice.distribution.startswith(BOARD_PREFIX)
+    return by_delegate or distribution.startswith(BOARD_PREFIX)
 
 
 def admit_conversion(target: Target) -> None:

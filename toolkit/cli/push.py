@@ -8,34 +8,67 @@ from pathlib import Path
 import click
 
 from toolkit.cli import output
-from toolkit.cli.options import as_json, file_path, target
+from toolkit.cli.options import as_json, file_path, targets
 from toolkit.report import words
+from toolkit.report.exit_code import gravest_exit_code
 
 
 @click.command("push")
 @click.argument("file", type=file_path())
-@target
+@targets
 @as_json
-def command(file: Path, name: str | None, as_json: bool) -> None:
-    """Send a .tflite into the scratch area of a board.
+def command(file: Path, selection: str | None, as_json: bool) -> int:
+    """Send a .tflite into the scratch area of a board, or of many.
 
     A file that is already there is not sent again, and an interrupted transfer continues where it
     stopped. A model that the board's runtime cannot load is refused before anything is sent.
 
     \b
     kedge push out/model.tflite --to pi
+    kedge push out/model.tflite --to room=lab
     """
+    if selection is not None and ("," in selection or "=" in selection):
+        return _push_to_many(file, selection, as_json)
     from toolkit.deploy import push
     from toolkit.project import find_target
 
-    board = find_target(name)
+    board = find_target(selection)
     with output.progress() as show:
         staged = push(file, board, show)
     if as_json:
         output.print_json({"schema": 1, "target": board.name, **asdict(staged)})
     else:
         if staged.was_damaged:
-            output.warn(f"the copy of {file} on {name} was damaged, and was sent anew")
+            output.warn(f"the copy of {file} on {board.name} was damaged, and was sent anew")
         sent = words.size(staged.sent_bytes)
         output.say(f"{file} ({words.size(staged.size_bytes)}) is on {board.name}, {sent} were sent")
         output.say(f"there: {staged.path}")
+    return 0
+
+
+def _push_to_many(file: Path, selection: str, as_json: bool) -> int:
+    from toolkit.fleet.project import open_fleet
+    from toolkit.fleet.push import push_to_boards
+
+    fleet = open_fleet()
+    names = [target.name for target in fleet.inventory.select(selection)]
+    with output.progress() as show, fleet.connections() as connections:
+        results = push_to_boards(
+            file, names, connections, lambda result: show(f"{result.target}: done", 1, 1)
+        )
+    if as_json:
+        entries = [
+            {"name": result.target, **asdict(result.staged)}
+            if result.staged is not None
+            else {"name": result.target, "error": str(result.error)}
+            for result in results
+        ]
+        output.print_json({"schema": 1, "targets": entries})
+    else:
+        arrived = [result.staged for result in results if result.staged is not None]
+        sent = words.size(sum(staged.sent_bytes for staged in arrived))
+        output.say(f"{file} is on {len(arrived)} of {len(results)} boards, {sent} were sent")
+    for result in results:
+        if result.error is not None:
+            output.note(f"{result.target}: {output.indent(str(result.error))}")
+    return gravest_exit_code(result.error.exit_code if result.error else 0 for result in results)

@@ -5,16 +5,20 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
 
+from converters.model_file import ModelFile
 from device_agent.contract.release_state import BoardReleases
 from targets.device import Device
 from targets.inventory import Target
 from targets.known_boards import KnownBoards
 from targets.provision import connect, reopen_device
 from targets.quick_look import look_at_releases
+from targets.quick_push import MOST_BYTES, push_quickly
+from targets.staged_file import StagedFile
 from targets.transport import UnreachableError
+from toolkit.admission import ModelRefusedError, admit, admit_to_runtime
 
 #: Seconds for which a connection waits for the next step of its board.
 _IDLE_S = 30.0
@@ -81,6 +85,38 @@ class BoardConnections:
                 return releases
         with self.open(name, keep=False) as device:
             return device.releases.state()
+
+    def push(self, name: str, model: ModelFile, content: bytes) -> StagedFile:
+        """Send a model into the scratch area; without the agent where the board is known.
+
+        Args:
+            name: Name of the target.
+            model: Model file.
+            content: Content of the file.
+
+        Raises:
+            ConversionError: The board's runtime cannot load it.
+            TargetError: The board cannot be reached, or has no room.
+            IntegrityError: It arrived damaged.
+        """
+        target = self._targets[name]
+        known = self._boards.get(target)
+        runtime = known.runtimes.get(model.format) if known is not None else None
+        if known is not None and runtime is not None and len(content) <= MOST_BYTES:
+            with suppress(ModelRefusedError):  # the board may have another runtime by now
+                admit_to_runtime(model, target, *runtime)
+                with connect(target) as transport:
+                    staged = push_quickly(transport, known.root, content, model.sha256)
+                if staged is not None:
+                    return staged
+        with self.open(name, keep=False) as device:
+            admit(model, device)
+            choice = device.runtime_for(model.format)
+            known = self._boards.get(target)
+            if known is not None:
+                runtimes = {**known.runtimes, model.format: [choice.distribution, choice.version]}
+                self._boards.keep(target, replace(known, runtimes=runtimes))
+            return device.push(model.path)
 
     def close(self) -> None:
         """Close the connections that wait, and remember the boards for the next command."""

@@ -18,7 +18,7 @@ from toolkit.fleet.journal_records import RolloutLine
 from toolkit.fleet.states import CONFIRMED, FAILURES, SKIPPED
 
 #: Boards that are asked at the same time; the host only waits.
-AT_ONCE = 32
+AT_ONCE = 20
 
 
 @dataclass(frozen=True)

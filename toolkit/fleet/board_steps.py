@@ -9,7 +9,7 @@ from typing import Any
 
 from device_agent.contract.manifest import Manifest, Variant
 from device_agent.contract.release_state import AppState, BoardReleases
-from targets.agent_client import AgentError
+from targets.agent_client import AgentError, BoardDiskError
 from targets.device import Device
 from toolkit.bundle.bundle_file import Bundle
 from toolkit.bundle.delta_cache import DeltaCache
@@ -106,21 +106,33 @@ def _stage(device: Device, act: Act, work: RolloutWork) -> ActOutcome:
     choice = choose_for(work.manifest, device, None)
     if choice.variant is None:
         return ActOutcome(act.target, act.step, UNFIT, reason=choice.reason)
-    files = ReleaseFiles(work.store, work.deltas, work.bundle, choice.variant)
     app = _app(state, work)
+    try:
+        evidence = _bring(device, work, choice.variant, app)
+    except BoardDiskError:
+        if not device.releases.collect(work.epoch, [work.bundle.digest]).freed_bytes:
+            raise
+        evidence = _bring(device, work, choice.variant, app)
+    return ActOutcome(act.target, act.step, SUCCEEDED, evidence=evidence)
+
+
+def _bring(
+    device: Device, work: RolloutWork, variant: Variant, app: AppState | None
+) -> dict[str, Any]:
+    """Send what is missing, and stage the release; return the evidence."""
+    files = ReleaseFiles(work.store, work.deltas, work.bundle, variant)
     base = base_model(work.store, app.current, app.variant) if app is not None else None
     missing = device.releases.missing(files.sizes)
     sending = files.send(device, missing, base)
     device.releases.stage(
-        work.bundle.manifest_text, work.bundle.signatures, choice.variant.name, work.epoch
+        work.bundle.manifest_text, work.bundle.signatures, variant.name, work.epoch
     )
-    evidence = {
-        "variant": choice.variant.name,
+    return {
+        "variant": variant.name,
         "files": len(missing),
         "bytes": sending.full_bytes,
         "sent_bytes": sending.sent_bytes,
     }
-    return ActOutcome(act.target, act.step, SUCCEEDED, evidence=evidence)
 
 
 def _finished_state(state: BoardReleases, work: RolloutWork) -> ActOutcome | None:

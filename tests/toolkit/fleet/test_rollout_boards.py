@@ -16,7 +16,7 @@ from device_agent.contract.manifest import Hooks
 from tests.boards import require_board_parts
 from tests.kedge import assert_refused
 from tests.targets.loopback import cut_sessions
-from tests.toolkit.fleet.loopback_fleet import FAULTS, LoopbackFleet, loopback_fleet
+from tests.toolkit.fleet.loopback_fleet import FAULTS, LoopbackFleet, loopback_fleet, model_of
 from tests.toolkit.fleet.policies import CAREFUL, ONE_THEN_ALL, PATIENT, QUICK
 from toolkit.bundle.bundle_file import read_bundle
 
@@ -291,3 +291,23 @@ def test_a_check_measures_again_and_says_no_to_a_changed_board(fleet: LoopbackFl
     measured = {entry["name"]: entry["last_measurement"] for entry in status["targets"]}
     assert measured["bee"]["step"] == "check"
     assert measured["bee"]["gates"][0]["verdict"] == "fail"
+
+
+def test_a_file_is_pushed_to_many_boards(fleet: LoopbackFleet) -> None:
+    model = fleet.folder / "model.tflite"
+    sizes = []
+    for name in ("first", "second", "second"):
+        model.write_bytes(model_of(name))
+        ran = fleet.run("push", "model.tflite", "--to", "fleet=all", "--json")
+        assert ran.code == 0, ran.err
+        sizes.append([entry["sent_bytes"] for entry in ran.json["targets"]])
+        for entry in ran.json["targets"]:
+            assert Path(entry["path"]).read_bytes() == model.read_bytes()
+    (fleet.root("ant") / "store/scratch" / ran.json["targets"][0]["sha256"]).write_bytes(b"bad")
+    again = fleet.run("push", "model.tflite", "--to", "fleet=all", "--json")
+
+    assert all(size >= model.stat().st_size for size in [*sizes[0], *sizes[1]])
+    assert all(size < model.stat().st_size + 1000 for size in sizes[2])
+    assert again.json["targets"][0]["was_damaged"]
+    for name in fleet.names:
+        assert not [*(fleet.root(name) / "store/partial").iterdir()]

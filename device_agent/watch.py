@@ -12,11 +12,10 @@ import os
 import subprocess
 import sys
 import time
-from typing import Iterator, List, Optional
+from typing import Iterator, List
 
 from device_agent import code_cache
 from device_agent.contract.codes import LIMIT, RefusalError
-from device_agent.releases.app_folder import ReleaseTrial
 from device_agent.releases.recovery import recover
 from device_agent.releases.release_store import ReleaseStore
 from device_agent.releases.trials import ReleaseTrials
@@ -89,11 +88,11 @@ def watch(root: str, app: str) -> int:
         if not is_alone:
             return 0
         while True:
-            trial = _trial(store, app)
-            if trial is None:
+            if not store.app(app).has_trial():
                 return 0
-            if trial.remaining_s > 0:
-                time.sleep(min(POLL_S, trial.remaining_s))
+            remaining_s = _remaining_s(store, app)
+            if remaining_s > 0:
+                time.sleep(min(POLL_S, remaining_s))
                 continue
             with contextlib.suppress(OSError, RefusalError):
                 with store.lock():
@@ -143,11 +142,15 @@ def _take(handle: int) -> bool:
     return False
 
 
-def _trial(store: ReleaseStore, app: str) -> Optional[ReleaseTrial]:
+def _remaining_s(store: ReleaseStore, app: str) -> float:
+    """Return the seconds until the trial is over; 0 where nobody can read them any more."""
     try:
-        return store.app(app).trial()
-    except (DamagedFileError, OSError, RefusalError):
-        return None
+        trial = store.app(app).trial()
+    except DamagedFileError:
+        return 0.0
+    except OSError:
+        return POLL_S
+    return trial.remaining_s if trial is not None else 0.0
 
 
 def _keep_watching(_: str) -> None:

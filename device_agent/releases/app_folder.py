@@ -54,6 +54,12 @@ class ReleaseTrial(NamedTuple):
     """Newest time that the order or the manifest was signed at, in seconds since 1970."""
     hooks: bool
     """Whether the commands of the application may be run."""
+    reloads: int = 0
+    """Number of reloads of the application that were begun for the release on trial."""
+    is_reloaded: bool = False
+    """Whether the application has loaded the release on trial, as far as its command says."""
+    reloads_back: int = 0
+    """Number of reloads of the application that were begun for the release before."""
 
     @property
     def remaining_s(self) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, List
 
 from device_agent.board import boot
 from device_agent.contract.codes import HOOK_FAILED, RefusalError
@@ -18,6 +18,10 @@ from device_agent.releases.hooks import RELOAD_TIMEOUT_S, run_hook
 from device_agent.releases.release_store import ReleaseStore
 from device_agent.store.checked_file import DamagedFileError
 
+#: Number of times that a reload is begun. Without a limit, a command that ends the agent would end
+#: it in each later session, so that nobody could reach the board any more.
+_MOST_RELOADS = 2
+
 #: Starts the process that reverts the trial of an application at its deadline.
 StartWatcher = Callable[[str], None]
 
@@ -25,6 +29,7 @@ REBOOTED = "the board restarted before the release was confirmed"
 TOO_LATE = "the release was not confirmed before its deadline"
 _INTERRUPTED = "a revert was interrupted"
 _NOT_WRITTEN = "the disk of the board refused the record of the activation"
+_DEADLY_RELOAD = "each time while the application reloaded a release, the agent of the board ended"
 _DAMAGED_TRIAL = "the record of the trial was damaged on the board"
 
 
@@ -63,11 +68,11 @@ class ReleaseTrials:
             raise
         try:
             self._note_activation(name, trial)
+            failure = self._reload_on_trial(name, trial)
         except OSError:
             with contextlib.suppress(OSError, RefusalError):
                 self.revert(name, trial, _NOT_WRITTEN)
             raise
-        failure = self._reload(name, trial.release, trial.hooks)
         if failure:
             self.revert(name, trial, failure)
             raise RefusalError(
@@ -86,7 +91,11 @@ class ReleaseTrials:
         Raises:
             OSError: The disk refuses writing; the trial is what it was.
         """
-        self._store.app(name).write_trial(trial)
+        app = self._store.app(name)
+        old = app.trial()
+        if old is not None:
+            trial = trial._replace(reloads=old.reloads, is_reloaded=old.is_reloaded)
+        app.write_trial(trial)
         self._start_watcher(name)
         self._note_activation(name, trial)
 
@@ -172,6 +181,9 @@ class ReleaseTrials:
         else:
             self._note_activation(name, trial)
             self._start_watcher(name)
+            failure = self._reload_on_trial(name, trial)
+            if failure:
+                self.revert(name, trial, failure)
 
     def _spare(self, act: Callable[[], None]) -> None:
         """Do what may be repeated; where the disk is full, once more with the reserved space."""
@@ -209,7 +221,7 @@ class ReleaseTrials:
                 last_event=REVERT, last_reason=reason, since=boot.wall_clock_s()
             )
             self._store.write_floors(floors.with_app(name, reverted))
-        failure = self._reload(name, trial.previous or trial.release, trial.hooks)
+        failure = self._reload_back(name, trial)
         if failure:
             self._store.journal.append("hook", {"app": name, "reason": failure})
         app.remember(trial.older)
@@ -262,17 +274,52 @@ class ReleaseTrials:
         }
         self._store.journal.append(event, dict(fields, **more))
 
-    def _reload(self, name: str, digest: str, is_allowed: bool) -> str:
-        """Run the command that makes the application open `current` again.
+    def _reload_on_trial(self, name: str, trial: ReleaseTrial) -> str:
+        """Let the application load the release on trial, unless it has done so.
+
+        A session may have ended before the application had loaded it; then the next one goes on.
 
         Returns:
-            Reason why it failed; empty where it did not, or is not there or not allowed.
+            Reason why it failed; empty where it did not, or no command is there or allowed.
+
+        Raises:
+            OSError: The disk refuses the record of the reload.
         """
-        command = None
-        with contextlib.suppress(RefusalError):
-            command = self._store.releases.read(digest).manifest.hooks.reload
-        if not is_allowed or not command:
+        command = self._reload_command(trial.release, trial.hooks)
+        if not command or trial.is_reloaded:
             return ""
+        if trial.reloads >= _MOST_RELOADS:
+            return _DEADLY_RELOAD
+        app, trial = self._store.app(name), trial._replace(reloads=trial.reloads + 1)
+        app.write_trial(trial)
+        failure = self._reload(name, command)
+        if not failure:
+            app.write_trial(trial._replace(is_reloaded=True))
+        return failure
+
+    def _reload_back(self, name: str, trial: ReleaseTrial) -> str:
+        """Let the application load the release before; return why it failed, empty for success.
+
+        Raises:
+            OSError: The disk refuses the record of the reload.
+        """
+        command = self._reload_command(trial.previous or trial.release, trial.hooks)
+        if not command:
+            return ""
+        if trial.reloads_back >= _MOST_RELOADS:
+            return _DEADLY_RELOAD
+        self._store.app(name).write_trial(trial._replace(reloads_back=trial.reloads_back + 1))
+        return self._reload(name, command)
+
+    def _reload_command(self, digest: str, is_allowed: bool) -> List[str]:
+        """Return the command that makes the application open `current` again; empty for none."""
+        if not is_allowed:
+            return []
+        with contextlib.suppress(RefusalError):
+            return self._store.releases.read(digest).manifest.hooks.reload
+        return []
+
+    def _reload(self, name: str, command: List[str]) -> str:
         end = run_hook(command, RELOAD_TIMEOUT_S, self.variables(name))
         if end.exit_code == 0:
             return ""

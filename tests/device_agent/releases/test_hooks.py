@@ -164,3 +164,70 @@ def test_releases_in_use_stay(board: SampleBoard) -> None:
     assert not (cas / mapped.name).exists()
     board.ask("revert", releases[3].revert_request())
     assert board.current() == releases[2].files
+
+
+class AgentEndError(BaseException):
+    """A kill of the agent, which no code of it can handle."""
+
+
+def end_agent(*_: object) -> None:
+    raise AgentEndError
+
+
+def ask_and_end(board: SampleBoard) -> None:
+    with pytest.raises(AgentEndError):
+        board.ask("releases")
+
+
+def test_a_reload_that_ends_the_agent_does_so_twice_at_most(
+    board: SampleBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board.enrol()
+    first, second = SampleRelease(1), SampleRelease(2, hooks=Hooks(reload=["/bin/true"]))
+    board.release(first, 1)
+    board.stage(second)
+    monkeypatch.setattr(trials, "run_hook", end_agent)
+    with pytest.raises(AgentEndError):
+        board.activate(second, 2, hooks=True)
+    ask_and_end(board)
+
+    assert "agent of the board ended" in board.app()["last_reason"]
+    assert board.app()["trial"] is None
+    assert board.current() == first.files
+
+
+def test_a_way_back_whose_reload_ends_the_agent_is_completed(
+    board: SampleBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board.enrol()
+    first, second = SampleRelease(1, hooks=Hooks(reload=["/bin/true"])), SampleRelease(2)
+    board.stage(first)
+    board.activate(first, 1, hooks=True)
+    board.ask("confirm", first.confirm_request(1))
+    board.stage(second)
+    board.activate(second, 2, hooks=True)
+    monkeypatch.setattr(trials, "run_hook", end_agent)
+    with pytest.raises(AgentEndError):
+        board.ask("revert", second.revert_request())
+    ask_and_end(board)
+
+    assert board.app()["trial"] is None
+    assert board.current() == first.files
+
+
+def test_a_reload_that_was_interrupted_is_begun_again(
+    board: SampleBoard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "log"
+    reload = script(tmp_path / "reload", f"echo loads >> {log}\n")
+    release = SampleRelease(1, hooks=Hooks(reload=[reload]))
+    board.enrol()
+    board.stage(release)
+    with monkeypatch.context() as patch:
+        patch.setattr(trials, "run_hook", end_agent)
+        with pytest.raises(AgentEndError):
+            board.activate(release, 1, hooks=True)
+
+    assert board.app()["trial"] is not None
+    board.ask("confirm", release.confirm_request(1))
+    assert log.read_text() == "loads\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from toolkit.fleet.project import FleetProject
     from toolkit.fleet.rollout import RolloutPlan
     from toolkit.fleet.survey import BoardSurvey
+
+#: Number of names of boards in a line.
+_MOST_NAMES = 8
 
 bundle_file = click.argument("bundle", type=file_path())
 
@@ -135,7 +139,7 @@ def show_plan(plan: RolloutPlan) -> None:
     columns = ["wave", "boards", "stops at failures", "pauses at silent", "soak", "first"]
     output.table("", columns, wave_rows(plan.waves), ("first",))
     first = len(plan.waves[0].members) if plan.waves else 0
-    if first:
+    if first and any(not survey.refusals for survey in surveys):
         bound = failure_rate_bound(first)
         output.say(
             f"If {words.count_of('board', first)} of wave 1 {'work' if first > 1 else 'works'}, "
@@ -145,12 +149,27 @@ def show_plan(plan: RolloutPlan) -> None:
     sent = sum(survey.sent_bytes for survey in surveys)
     full = sum(survey.full_bytes for survey in surveys)
     output.say(f"to send: {words.size(sent)}, without deltas and compression {words.size(full)}")
-    for note in sorted({note for survey in surveys for note in survey.notes}):
-        output.say(note)
-    for survey in surveys:
-        for refusal in survey.refusals:
-            what = "would be refused" if survey.is_reachable else "does not answer"
-            output.say(f"{survey.target.name} {what}: {output.indent(refusal)}")
+    for survey_note, names in _boards_by_text((each.notes, each) for each in surveys):
+        output.say(f"{survey_note} ({names})")
+    for is_reachable, what in ((True, "would be refused"), (False, "did not answer")):
+        chosen = (each for each in surveys if each.is_reachable == is_reachable)
+        for refusal, names in _boards_by_text((each.refusals, each) for each in chosen):
+            output.say(f"{names} {what}: {output.indent(refusal)}")
+
+
+def _boards_by_text(
+    texts: Iterable[tuple[Sequence[str], BoardSurvey]],
+) -> list[tuple[str, str]]:
+    """Return each text once, with the boards that it concerns: the first names and a number."""
+    boards: dict[str, list[str]] = {}
+    for lines, survey in texts:
+        for line in lines:
+            boards.setdefault(line, []).append(survey.target.name)
+    groups = []
+    for line, names in boards.items():
+        more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+        groups.append((line, ", ".join(names[:_MOST_NAMES]) + more))
+    return groups
 
 
 def plain_plan(plan: RolloutPlan) -> dict[str, Any]:

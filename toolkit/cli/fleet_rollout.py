@@ -138,10 +138,10 @@ def rollback(
 ) -> int:
     """Take boards back to an older release, by a new signed order.
 
-    Without --release or --bundle it is the release before that of the newest rollout of APP. Unless
-    --policy says otherwise, all boards go at once, and only the health command is a gate. Boards
-    without a revert after a reboot take part if that rollout accepted them. A release below the
-    security floor of a board is refused there.
+    Without --release or --bundle it is the release before that of the newest rollout of APP; a
+    release whose rollout was stopped is passed over. Unless --policy says otherwise, all boards go
+    at once, and only the health command is a gate. Boards without a revert after a reboot take part
+    if that rollout accepted them. A release below the security floor of a board is refused there.
 
     \b
     kedge fleet rollback --sign ~/.ssh/id_ed25519
@@ -149,7 +149,12 @@ def rollback(
     """
     from toolkit.fleet.policy_file import read_policy
     from toolkit.fleet.project import open_fleet
-    from toolkit.fleet.rollout import newest_rollout, release_before, rollback_policy
+    from toolkit.fleet.rollback import (
+        newest_rollout,
+        release_before,
+        rollback_policy,
+        selection_of,
+    )
 
     fleet = open_fleet()
     if bundle is not None:
@@ -157,10 +162,11 @@ def rollback(
     with fleet.journal() as journal:
         lines = journal.rollouts()
     newest = newest_rollout(lines, app)
-    if bundle is None or selection is None:
+    if bundle is None:
         newest, release = release_before(lines, app, prefix)
-        bundle = bundle or fleet.releases.require(release).path
-        selection = selection or str(newest.start.facts["selection"])
+        bundle = fleet.releases.require(release).path
+    if selection is None:
+        selection = selection_of(newest)
     named = read_policy(policy) if policy else None
     rules = rollback_policy(named, accept_no_reboot_revert, newest)
     return _roll_out(fleet, bundle, selection, rules, keys, "rollback", wheelhouse, as_json)
@@ -247,6 +253,7 @@ def _drive(
 def _end(journal: Journal, number: int, was_interrupted: bool, as_json: bool) -> int:
     """Say how a rollout ended; return the exit code."""
     from toolkit.fleet.journal_reader import PAUSED, STOPPED
+    from toolkit.fleet.states import CONFIRMED
     from toolkit.fleet.verdict import exit_code_of_rollout
 
     line, boards = journal.rollout(number), [*journal.states(number)]
@@ -270,11 +277,11 @@ def _end(journal: Journal, number: int, was_interrupted: bool, as_json: bool) ->
         output.say(f"  {reason}")
     if line.status == PAUSED:
         output.note("  → Go on: kedge fleet resume. Or end it: kedge fleet stop.")
-    elif line.status == STOPPED:
-        output.note(
-            "  → See what each board says: kedge fleet history. Take the others back: kedge fleet "
-            "rollback."
-        )
+    elif code != 0:
+        hint = f"  → See what each board says: kedge fleet history {number}."
+        if line.status == STOPPED and line.boards.get(CONFIRMED):
+            hint += " Take the confirmed boards back: kedge fleet rollback --sign KEY."
+        output.note(hint)
     return EXIT_NOT_TRUSTED if line.status == PAUSED and code == 0 else code
 
 

@@ -198,7 +198,7 @@ def _wish(number: int | None, wish: str, reason: str) -> None:
         if number is None:
             lines = [each for each in journal.rollouts() if each.status not in (FINISHED, STOPPED)]
             if not lines:
-                raise ToolkitError("every rollout is over", "kedge fleet status shows them.")
+                raise ToolkitError("every rollout is over", "kedge fleet history shows them.")
             number = lines[0].number
         journal.wish(number, wish, own_name(), reason)
     done = {"pause": "will pause", "stop": "will stop"}[wish]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from device_agent.contract.order import RELEASE
@@ -21,7 +21,7 @@ from toolkit.fleet.engine import Watch, drive_rollout
 from toolkit.fleet.journal import Journal
 from toolkit.fleet.journal_reader import FINISHED, STOPPED
 from toolkit.fleet.journal_records import RolloutLine, RolloutStart
-from toolkit.fleet.policy import MOST_BOARDS, Allowance, Policy, WaveSize
+from toolkit.fleet.policy import Policy
 from toolkit.fleet.policy_file import parse_policy, plain_policy
 from toolkit.fleet.project import FleetProject
 from toolkit.fleet.survey import BoardSurvey, SurveyRequest, survey_boards
@@ -231,85 +231,6 @@ def join_late_boards(
         wave = wave_of(survey.member.name, line.start.salt, sizes, 1)
         journal.join_wave(number, wave, [survey.member], time.time())
     return [survey.member.name for survey in surveys]
-
-
-def rollback_policy(
-    policy: Policy | None, accept_no_reboot_revert: bool, newest: RolloutLine | None
-) -> Policy:
-    """Return the policy of a rollback: all boards in one wave, health alone, no early end.
-
-    Args:
-        policy: Policy that the operator names; `None` for the usual one of rollbacks.
-        accept_no_reboot_revert: Whether boards take part on which nothing reverts after a reboot.
-        newest: Newest rollout of the application, which boards leave by the rollback: the boards
-            that it accepted are accepted again. `None` where the journal has none.
-    """
-    if newest is not None and newest.start.policy.get("accept_no_reboot_revert"):
-        accept_no_reboot_revert = True
-    if policy is None:
-        everybody = Allowance(count=MOST_BOARDS, rate=1.0)
-        policy = Policy(
-            waves=(WaveSize(fraction=1.0),),
-            failure_budget=everybody,
-            unreachable=everybody,
-            unreachable_deadline_s=60.0,
-            same_fingerprint=MOST_BOARDS,
-            gates={"health": 1.0},
-        )
-    return replace(
-        policy, accept_no_reboot_revert=policy.accept_no_reboot_revert or accept_no_reboot_revert
-    )
-
-
-def newest_rollout(lines: Sequence[RolloutLine], app: str | None) -> RolloutLine | None:
-    """Return the newest rollout of an application; `None` where there is none.
-
-    Args:
-        lines: Rollouts of the journal, the newest first.
-        app: Name of the application; `None` for any.
-    """
-    return next((line for line in lines if app is None or line.start.app == app), None)
-
-
-def release_before(
-    lines: Sequence[RolloutLine], app: str | None, prefix: str | None
-) -> tuple[RolloutLine, str]:
-    """Choose the release of a rollback.
-
-    Args:
-        lines: Rollouts of the journal, the newest first.
-        app: Name of the application; `None` for that of the newest rollout.
-        prefix: Begin of the digest of the release; `None` for the one before the newest.
-
-    Returns:
-        Newest rollout of the application, and the digest of the release to go back to.
-
-    Raises:
-        ToolkitError: There is none, or several fit.
-    """
-    own = [line for line in lines if app is None or line.start.app == app]
-    own = [line for line in own if line.start.app == own[0].start.app]
-    if not own:
-        raise ToolkitError("the journal has no rollout", "kedge fleet rollout begins one.")
-    newest = own[0]
-    digests = list(dict.fromkeys(line.start.release for line in own))
-    if prefix is None:
-        others = [digest for digest in digests if digest != newest.start.release]
-        if not others:
-            raise ToolkitError(
-                f"the journal knows no release of {newest.start.app} before "
-                f"{newest.start.release[:12]}",
-                "Roll out the bundle to go back to: kedge fleet rollback --bundle FILE.",
-            )
-        return newest, others[0]
-    fitting = [digest for digest in digests if digest.startswith(prefix)]
-    if len(fitting) != 1:
-        names = ", ".join(digest[:12] for digest in digests)
-        raise ToolkitError(
-            f"{prefix!r} is not the begin of one release of {newest.start.app}; there are: {names}",
-            "kedge fleet history shows them.",
-        )
-    return newest, fitting[0]
 
 
 def order_of(line: RolloutLine) -> SignedOrder:

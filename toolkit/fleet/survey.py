@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from converters.errors import ConversionError
 from device_agent.contract.codes import IntegrityError
@@ -148,5 +148,16 @@ def _survey_release(
         survey,
         full_bytes=sending.full_bytes,
         sent_bytes=sending.sent_bytes,
-        notes=tuple(sending.notes),
+        notes=(*_hook_notes(survey.target, bundle), *sending.notes),
     )
+
+
+def _hook_notes(target: Target, bundle: Bundle) -> list[str]:
+    hooks = bundle.manifest.hooks
+    names = [name for name, command in asdict(hooks).items() if command]
+    if target.hooks or not names:
+        return []
+    return [
+        f"The release has commands ({', '.join(names)}) that do not run without `hooks = true`, "
+        "and no gate judges them: kedge target set NAME hooks=true allows them."
+    ]

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -243,7 +244,8 @@ def test_a_cut_link_is_tried_again(fleet: LoopbackFleet) -> None:
 
 
 def test_a_board_that_trusts_nobody_is_left_out(fleet: LoopbackFleet) -> None:
-    bundle = fleet.bundle("first")
+    bundle = fleet.bundle("first", HEALTH)
+    assert fleet.run("target", "set", "cow", "hooks=").code == 0
     shutil.rmtree(fleet.root("ant") / "store")
     plan = fleet.run("fleet", "plan", bundle, "--to", "fleet=all")
     nobody = fleet.run("fleet", "rollout", bundle, "--to", "ant", "--sign", "release_key")
@@ -256,7 +258,9 @@ def test_a_board_that_trusts_nobody_is_left_out(fleet: LoopbackFleet) -> None:
     assert "nothing began" in nobody.out
     assert begun == []
     assert "ant would be refused: it trusts nobody who signs releases" in plan.out
-    assert "bee would be refused: after a reboot during the trial" in plan.out
+    assert "ant, bee, cow would be refused: after a reboot during the trial" in plan.out
+    assert re.search(r"commands \(health\) that do not run without .*\(cow\)", plan.out)
+    assert "% of all boards fail" not in plan.out
     assert ran.code == 8, ran.err
     states = fleet.states()
     assert states.pop("ant") == "skipped"

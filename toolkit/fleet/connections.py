@@ -21,10 +21,10 @@ from targets.transport import UnreachableError
 from toolkit.admission import ModelRefusedError, admit, admit_to_runtime
 
 #: Seconds for which a connection waits for the next step of its board.
-_IDLE_S = 30.0
+_IDLE_S = 60.0
 
 #: Largest number of connections that wait; each holds a file descriptor and two threads.
-_MOST_IDLE = 128
+_MOST_IDLE = 256
 
 
 @dataclass

@@ -5,6 +5,7 @@ Whatever is not plain, such as a trial that may be over, is left to the agent.
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 from dataclasses import fields
 from typing import Any
@@ -17,12 +18,18 @@ from targets.transport import Transport
 
 _TIMEOUT_S = 30.0
 
-#: Prints a line for each application, then the file of counters, then a line that nothing was cut.
+#: Largest manifest that is read; whoever has a larger one is asked through the agent.
+_MOST_MANIFEST_BYTES = 65536
+
+#: Prints three lines for each application, then the file of counters, then a line that nothing was
+#: cut.
 _SCRIPT = (
     "cd {store} 2>/dev/null || exit 0; for app in apps/*/; do app=${{app%/}}; "
     '[ -d "$app" ] || continue; [ -e "$app/trial.json" ] && echo trial; '
     '[ -f "$app/current/manifest.json" ] || echo odd; '
-    'echo "app ${{app#apps/}} $(readlink "$app/current")"; done; '
+    'echo "app ${{app#apps/}} $(readlink "$app/current")"; '
+    'head -c {most} "$app/current/manifest.json"; '
+    'head -c 100 "$app/current/variant"; done; '
     "echo floor; cat floor.json; echo; echo end"
 )
 
@@ -40,7 +47,7 @@ def look_at_releases(transport: Transport, root: str) -> BoardReleases | None:
     Raises:
         TargetError: The link ended, or the board does not answer.
     """
-    script = _SCRIPT.format(store=shlex.quote(f"{root}/store"))
+    script = _SCRIPT.format(store=shlex.quote(f"{root}/store"), most=_MOST_MANIFEST_BYTES)
     result = transport.run("sh -c " + shlex.quote(script), b"", _TIMEOUT_S)
     try:
         return _read(result.stdout.decode("utf-8", "replace"))
@@ -56,12 +63,15 @@ def _read(text: str) -> BoardReleases | None:
         return None
     plain: dict[str, Any] = parse_json(counters.split("\n")[0].encode())
     apps = {}
-    for line in lines:
+    for line, manifest, variant in zip(*[iter(lines)] * 3, strict=True):
         word, name, link = line.split(" ")
         if word != "app" or not link.startswith("../../rel/"):
             return None
         current = require_sha256(link.removeprefix("../../rel/"), "current")
-        apps[require_app(name)] = _app(current, plain["apps"][name])
+        if hashlib.sha256(f"{manifest}\n".encode()).hexdigest() != current:
+            return None
+        release = {"version": parse_json(manifest.encode())["version"], "variant": variant}
+        apps[require_app(name)] = _app(current, {**plain["apps"][name], **release})
     return check_releases(BoardReleases(apps=apps, epoch=int(plain["epoch"])))
 
 

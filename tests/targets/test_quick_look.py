@@ -1,5 +1,6 @@
 """A look at the releases of a board without its agent: right, or nothing."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import pytest
 from targets.local import LocalTransport
 from targets.quick_look import look_at_releases
 
-RELEASE, ORDER = "a" * 64, "b" * 64
+MANIFEST = '{"version":"1.2"}\n'
+RELEASE, ORDER = hashlib.sha256(MANIFEST.encode()).hexdigest(), "b" * 64
 FLOOR = {
     "confirmed_order": ORDER,
     "order_counter": 3,
@@ -27,7 +29,8 @@ def root(tmp_path: Path) -> Path:
         (store / "apps" / app).mkdir(parents=True)
         (store / "apps" / app / "current").symlink_to(f"../../rel/{RELEASE}")
     (store / "rel" / RELEASE).mkdir(parents=True)
-    (store / "rel" / RELEASE / "manifest.json").write_text("{}")
+    (store / "rel" / RELEASE / "manifest.json").write_text(MANIFEST)
+    (store / "rel" / RELEASE / "variant").write_text("cpu_int8\n")
     write_floor(tmp_path / "its root", {"cats": FLOOR, "dogs": FLOOR})
     return tmp_path / "its root"
 
@@ -46,9 +49,12 @@ def test_it_says_what_runs(root: Path) -> None:
     assert releases.epoch == 7
     app = releases.apps["cats"]
     assert (app.current, app.order, app.since, app.security_floor) == (RELEASE, ORDER, 1.5, 2)
+    assert (app.version, app.variant) == ("1.2", "cpu_int8")
 
 
-@pytest.mark.parametrize("case", ["trial", "link", "dangling", "floor", "cut", "number", "empty"])
+@pytest.mark.parametrize(
+    "case", ["trial", "link", "dangling", "damaged", "floor", "cut", "number", "empty"]
+)
 def test_what_is_not_plain_is_left_to_the_agent(root: Path, case: str) -> None:
     app = root / "store/apps/cats"
     if case == "trial":
@@ -58,6 +64,8 @@ def test_what_is_not_plain_is_left_to_the_agent(root: Path, case: str) -> None:
         (app / "current").symlink_to("/etc")
     elif case == "dangling":
         (root / "store/rel" / RELEASE / "manifest.json").unlink()
+    elif case == "damaged":
+        (root / "store/rel" / RELEASE / "manifest.json").write_text(MANIFEST.replace("2", "3"))
     elif case == "floor":
         write_floor(root, {"dogs": FLOOR})
     elif case == "cut":

@@ -86,6 +86,12 @@ class JournalDiskError(JournalError):
     exit_code = 6
 
 
+class DamagedJournalError(JournalError):
+    """Rows of the journal are not what kedge writes: somebody or something changed them."""
+
+    exit_code = 5
+
+
 class LeaseError(JournalError):
     """Another controller runs, or took over: this one may not go on."""
 
@@ -164,6 +170,24 @@ def translate_journal_errors(path: Path) -> Iterator[None]:
         raise JournalError(
             f"cannot keep a journal in {path}: {error.strerror}",
             "Make the folder writable for you.",
+        ) from error
+
+
+@contextmanager
+def translate_row_errors(path: Path) -> Iterator[None]:
+    """Turn errors over the content of rows into those of a damaged journal.
+
+    Args:
+        path: File of the journal, for messages.
+
+    Raises:
+        DamagedJournalError: A row has another form than kedge gives it.
+    """
+    try:
+        yield
+    except (TypeError, ValueError, LookupError, AttributeError) as error:
+        raise DamagedJournalError(
+            f"the journal {path} was changed or damaged: a row cannot be read", _HELP[""]
         ) from error
 
 

@@ -12,7 +12,11 @@ from typing import Any
 from toolkit.fleet.board import FleetBoard
 from toolkit.fleet.chain import MOST_PROBLEMS, JournalRow, find_breaks
 from toolkit.fleet.decide import Wishes
-from toolkit.fleet.journal_file import JournalError, translate_journal_errors
+from toolkit.fleet.journal_file import (
+    JournalError,
+    translate_journal_errors,
+    translate_row_errors,
+)
 from toolkit.fleet.journal_records import BoardLine, RolloutLine, RolloutStart, read_board
 
 #: Statuses of a rollout. A rollout that is stopping lets boards on trial revert.
@@ -64,7 +68,7 @@ class JournalReader:
             "SELECT member, wave, state, since, step, attempts, deadline, reason, fingerprint, "
             "checked FROM board WHERE rollout = ? ORDER BY place"
         )
-        with translate_journal_errors(self.path):
+        with translate_journal_errors(self.path), translate_row_errors(self.path):
             return [read_board(row) for row in self.database.execute(query, (rollout,))]
 
     def states(self, rollout: int) -> Iterator[BoardLine]:
@@ -79,7 +83,8 @@ class JournalReader:
         )
         with translate_journal_errors(self.path):
             for row in self.database.execute(query, (rollout,)):
-                columns = (*row[:-1], str(json.loads(row[-1])[6]))
+                with translate_row_errors(self.path):
+                    columns = (*row[:-1], str(json.loads(row[-1])[6]))
                 yield BoardLine(*columns)
 
     def rollouts(self) -> tuple[RolloutLine, ...]:
@@ -98,18 +103,19 @@ class JournalReader:
                 "JOIN entry ON entry.number = rollout.entry ORDER BY rollout.number DESC"
             )
             rows = self.database.execute(query).fetchall()
-        return tuple(
-            RolloutLine(
-                number=number,
-                start=_start_of(json.loads(body)),
-                begun=begun,
-                status=status,
-                reasons=tuple(json.loads(reasons)),
-                status_since=since,
-                boards=dict(counts[number]),
+        with translate_row_errors(self.path):
+            return tuple(
+                RolloutLine(
+                    number=number,
+                    start=_start_of(json.loads(body)),
+                    begun=float(begun),
+                    status=status,
+                    reasons=tuple(json.loads(reasons)),
+                    status_since=float(since),
+                    boards=dict(counts[number]),
+                )
+                for number, status, since, reasons, begun, body in rows
             )
-            for number, status, since, reasons, begun, body in rows
-        )
 
     def rollout(self, number: int) -> RolloutLine:
         """Return one rollout.
@@ -151,7 +157,8 @@ class JournalReader:
         )
         with translate_journal_errors(self.path):
             for row in self.database.execute(query, (rollout, target)):
-                columns = (*row[:-1], _body_of(row[-1]))
+                with translate_row_errors(self.path):
+                    columns = (row[0], float(row[1]), *row[2:-1], _body_of(row[-1]))
                 yield JournalRow(*columns)
 
     def verify_chain(self) -> tuple[str, ...]:

@@ -55,11 +55,16 @@ def selection_of(newest: RolloutLine | None) -> str:
     """Return the targets of a rollout as its operator named them.
 
     Raises:
-        ToolkitError: The journal has no rollout; the operator names the targets.
+        ToolkitError: The journal has no rollout, or it was rebuilt from the boards; the operator
+            names the targets.
     """
-    if newest is None:
-        raise ToolkitError("the journal has no rollout", "Name the targets: --to SELECTOR.")
-    return str(newest.start.facts["selection"])
+    selection = newest.start.facts.get("selection") if newest is not None else None
+    if not selection:
+        raise ToolkitError(
+            "the journal does not know to which targets the release went",
+            "Name the targets: --to SELECTOR.",
+        )
+    return str(selection)
 
 
 def release_before(

@@ -87,7 +87,7 @@ def plan_rollout(
         IntegrityError: The bundle is damaged.
     """
     bundle = fleet.releases.keep(bundle)
-    request = SurveyRequest(bundle, policy, "", fleet.releases, fleet.deltas)
+    request = SurveyRequest(bundle, policy, "", fleet.releases, fleet.deltas, kind)
     surveys = survey_boards(fleet.inventory.select(selection), request, connections, on_board)
     name = _fleet_of(surveys)
     salt = secrets.token_hex(8)

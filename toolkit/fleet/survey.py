@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, replace
 
 from converters.errors import ConversionError
 from device_agent.contract.codes import IntegrityError
-from device_agent.contract.release_state import BoardReleases
+from device_agent.contract.order import RELEASE
+from device_agent.contract.release_state import AppState, BoardReleases
 from targets.agent_client import BoardDiskError
 from targets.device import Device
 from targets.errors import TargetError
@@ -57,6 +58,8 @@ class SurveyRequest:
     """Name of the fleet; empty for any."""
     store: ReleaseArchive
     deltas: DeltaCache
+    kind: str = RELEASE
+    """`release` or `rollback` of `device_agent.contract.order`."""
 
 
 def survey_boards(
@@ -137,6 +140,12 @@ def _survey_release(
     if app is not None and bundle.manifest.counter < app.security_floor:
         reason = f"release {bundle.manifest.counter} lies below its security floor"
         survey = replace(survey, refusals=(*survey.refusals, f"{reason} {app.security_floor}"))
+    elif app is not None and _goes_back(bundle, app, request.kind):
+        reason = (
+            f"it has confirmed release {app.release_counter}, this one is "
+            f"{bundle.manifest.counter}; kedge fleet rollback goes back"
+        )
+        survey = replace(survey, refusals=(*survey.refusals, reason))
     files = ReleaseFiles(request.store, request.deltas, bundle, choice.variant)
     base = base_model(request.store, app.current, app.variant) if app is not None else None
     try:
@@ -161,3 +170,9 @@ def _hook_notes(target: Target, bundle: Bundle) -> list[str]:
         f"The release has commands ({', '.join(names)}) that do not run without `hooks = true`, "
         "and no gate judges them: kedge target set NAME hooks=true allows them."
     ]
+
+
+def _goes_back(bundle: Bundle, app: AppState, kind: str) -> bool:
+    """Return whether a board would refuse a release as older than what it has confirmed."""
+    is_active = app.trial is None and app.current == bundle.digest
+    return kind == RELEASE and bundle.manifest.counter < app.release_counter and not is_active

@@ -13,7 +13,12 @@ from tests.toolkit.fleet.fleets import START, SimulatedRollout, members_of, name
 from tests.toolkit.fleet.simulated_boards import CRASH, GOOD
 from toolkit.fleet.chain import MOST_BODY_BYTES
 from toolkit.fleet.journal import open_journal
-from toolkit.fleet.journal_file import JournalDiskError, JournalError, LeaseError
+from toolkit.fleet.journal_file import (
+    DamagedJournalError,
+    JournalDiskError,
+    JournalError,
+    LeaseError,
+)
 from toolkit.fleet.journal_records import JournalNote, RolloutStart
 from toolkit.fleet.policy import Allowance, Policy, WaveSize
 from toolkit.fleet.waves import Member, plan_waves
@@ -128,6 +133,27 @@ def test_damage_in_the_file_is_one_sentence(finished: SimulatedRollout) -> None:
         problems(finished.path)
 
     assert "Restore a backup" in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE entry SET body = '{\"app\": 5}' WHERE kind = 'begin'",
+        "UPDATE entry SET body = '[' WHERE kind = 'begin'",
+        "UPDATE entry SET at = 'noon'",
+        "UPDATE board SET member = '[]'",
+        "UPDATE rollout SET reasons = '5'",
+    ],
+)
+def test_rows_of_another_form_are_damage(finished: SimulatedRollout, statement: str) -> None:
+    change(finished.path, statement)
+    with open_journal(finished.path) as journal, pytest.raises(DamagedJournalError) as damage:
+        journal.rollouts()
+        list(journal.states(1))
+        list(journal.history())
+
+    assert damage.value.exit_code == 5
+    assert "rebuild" in damage.value.hint
 
 
 def test_a_wish_needs_no_lease_and_is_in_the_chain(tmp_path: Path) -> None:

@@ -26,9 +26,16 @@ def test_a_lost_journal_comes_back_from_a_backup_or_from_the_boards(tmp_path: Pa
         assert rebuilt.out.endswith("first: 2 boards\n")
         twice = fleet.run("fleet", "journal", "rebuild")
         assert_refused(twice, 3, "has 1 rollouts, so it is not lost")
+        nowhere = fleet.run("fleet", "rollback", "--bundle", first, "--sign", "release_key")
+        assert_refused(nowhere, 3, "does not know to which targets", "--to")
         # Counters and epochs go on where the boards are: nothing is refused as a replay.
         ran = fleet.rollout(second, "--policy", policy)
         assert ran.code == 0, ran.err
+
+        old = fleet.run("fleet", "plan", first, "--to", "fleet=all", "--json")
+        assert old.code == 8
+        for board in old.json["targets"]:
+            assert any("has confirmed release 2, this one is 1" in r for r in board["refusals"])
 
         restored = fleet.run("fleet", "journal", "restore", "backup.db")
         assert restored.code == 0, restored.err

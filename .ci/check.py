@@ -26,6 +26,7 @@ STAGE_WITHIN_SECONDS = 40 * 60
 TEST_STAGES = {
     "boards": ("tests/test_boards.py", "tests/conformance"),
     "converters": ("tests/converters",),
+    "fleet": ("tests/toolkit/bundle", "tests/toolkit/fleet", "tests/device_agent/releases"),
     "faults and fuzz": ("tests/faults", "tests/fuzz"),
     "docs": ("tests/docs",),
 }
@@ -73,6 +74,7 @@ def plan() -> list[list[Stage]]:
         ],
         [Stage("unit", unit)],
         [tests["converters"]],
+        [tests["fleet"]],
         [tests["boards"], tests["faults and fuzz"]],
         [tests["docs"]],
     ]

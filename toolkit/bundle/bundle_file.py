@@ -75,6 +75,10 @@ def read_bundle(path: Path) -> Bundle:
         BundleError: It cannot be read, or a newer kedge wrote it.
     """
     try:
+        if path.is_fifo():  # it would block until somebody writes into it
+            raise BundleError(
+                f"{path}: it is a pipe, not a file", "Name a file of `kedge bundle build`."
+            )
         with path.open("rb") as file:
             return _read(path, file)
     except LayoutError as error:

@@ -1,6 +1,7 @@
 """A bundle is the one that was written, or it is refused: every bit, every length, every entry."""
 
 import hashlib
+import os
 import random
 import stat
 import warnings
@@ -303,3 +304,9 @@ def test_a_full_disk_is_named_and_leaves_the_old_bundle(
     assert refusal.value.exit_code == 6  # type: ignore[attr-defined]
     assert path.read_bytes() == before
     assert [entry.name for entry in path.parent.glob(".*")] == []
+
+
+def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(BundleError, match="it is a pipe"):
+        read_bundle(tmp_path / "pipe")

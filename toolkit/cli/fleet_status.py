@@ -70,6 +70,7 @@ def status(
                 if watch and sys.stdout.isatty():
                     click.clear()
                 _show_status(statuses, rollouts)
+                _show_interrupted(fleet, rollouts)
             if not watch:
                 break
             time.sleep(_WATCH_S)
@@ -255,6 +256,17 @@ def _show_status(statuses: list[TargetStatus], rollouts: tuple[RolloutLine, ...]
     open_lines = [line for line in rollouts if line.status not in ("done", "stopped")]
     if open_lines:
         _show_rollouts(tuple(open_lines))
+
+
+def _show_interrupted(fleet: FleetProject, rollouts: tuple[RolloutLine, ...]) -> None:
+    from toolkit.fleet.journal_reader import RUNNING, STOPPING
+    from toolkit.fleet.lease import is_lease_free
+
+    open_lines = [line for line in rollouts if line.status in (RUNNING, STOPPING)]
+    if open_lines and is_lease_free(fleet.journal_path):
+        for line in open_lines:
+            output.note(f"rollout {line.number}: interrupted, no controller runs here")
+        output.note("  → Go on: kedge fleet resume. Or end it: kedge fleet stop.")
 
 
 def _measurement_cell(each: TargetStatus) -> str:

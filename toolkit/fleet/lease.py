@@ -54,3 +54,26 @@ def hold_lease(journal: Path, who: str) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def is_lease_free(journal: Path) -> bool:
+    """Whether no process of this computer holds the lock of the controller, by /proc/locks.
+
+    The lock is not tried: a controller that begins at this moment would be refused.
+
+    Args:
+        journal: File of the journal; the lock lies beside it.
+
+    Returns:
+        False also where the system does not say it.
+    """
+    try:
+        inode = journal.with_name(f"{journal.name}-lease").stat().st_ino
+        locks = Path("/proc/locks").read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError):
+        return False
+    return not any(
+        fields[1] == "FLOCK" and fields[5].endswith(f":{inode}")
+        for fields in map(str.split, locks.splitlines())
+        if len(fields) > 5
+    )

@@ -142,7 +142,7 @@ def trust(call: AgentCall) -> Answer:
     text, signatures = call.args.text("root"), call.args.texts("signatures")
     store = ReleaseStore(call.board.store)
     with store.lock():
-        if store.roots.newest() is None:
+        if store.roots.is_empty:  # also a damaged root is one
             require_code_allowed(call, "its first signers")
         link_agent(os.path.join(store.folders.root, "agent"), call.board.agent_sha256)
         return Answer({"version": store.roots.accept(text.encode("utf-8"), signatures)})

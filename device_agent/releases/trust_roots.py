@@ -40,6 +40,11 @@ class TrustRoots:
         self._folder = folder
         self._journal = journal
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no root was ever enrolled."""
+        return not self._newest_version()
+
     def newest(self) -> Optional[TrustRoot]:
         """Read the newest root; `None` where none is enrolled.
 

@@ -52,7 +52,7 @@ def test_without_a_good_release_the_operator_names_one() -> None:
 
 
 def test_without_rollouts_the_operator_names_the_targets() -> None:
-    with pytest.raises(ToolkitError, match="no rollout"):
+    with pytest.raises(ToolkitError, match="does not know to which targets"):
         selection_of(None)
     with pytest.raises(ToolkitError, match="no rollout"):
         release_before([], None, None)

@@ -142,6 +142,8 @@ def tighten(root: str) -> None:
         if not _is_own_folder(path, os.geteuid()):
             continue
         mode = stat.S_IMODE(os.lstat(path).st_mode)
+        if mode & stat.S_ISVTX:  # as /tmp, named as the root or behind a link: it is for everybody
+            continue
         less = mode & (~0o022 if path == os.path.realpath(root) else ~0o077)
         if less != mode:
             with contextlib.suppress(OSError):  # what can then still be written is refused

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+from pathlib import Path
 
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
-from converters.quantize.integer_file import int8_file
-from converters.quantize.layer_names import float_layer_notes
+from tests.converters.conftest import run_child
 from tests.model_maker import ModelMaker
 
 
@@ -26,11 +23,12 @@ def masked_model() -> bytes:
     return model.pack([([x], [y])])
 
 
-def test_a_comparison_with_a_float_is_named_and_runs() -> None:
-    ranges = {0: (-1.0, 1.0), 3: (0.0, 1.0), 4: (-1.0, 1.0)}
-    content = int8_file(masked_model(), ranges, "int8")
-    (note,) = float_layer_notes(content, None)
+def test_a_comparison_with_a_float_is_named_and_runs(tmp_path: Path) -> None:
+    floats, file = tmp_path / "floats.tflite", tmp_path / "int8.tflite"
+    floats.write_bytes(masked_model())
+    said = run_child("-m", "tests.converters.programs.comparison_in_integers", floats, file)
+    (note,) = said.strip().splitlines()
     assert "NOT_EQUAL 'is_kept'" in note
-    interpreter = Interpreter(model_content=content)
+    interpreter = Interpreter(model_content=file.read_bytes())
     interpreter.allocate_tensors()
     interpreter.invoke()

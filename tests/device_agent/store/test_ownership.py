@@ -92,6 +92,20 @@ def test_what_kedge_owns_is_tightened(tmp_path: Path) -> None:
     assert {path.stat().st_mode & 0o777 for path in root.rglob("*")} == {0o700}
 
 
+@pytest.mark.parametrize("name", ["", "store"])
+def test_a_folder_for_everybody_stays_one(tmp_path: Path, name: str) -> None:
+    shared, root = tmp_path / "shared", tmp_path / "root"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    if name:
+        root.mkdir()
+    (root / name).symlink_to(shared)
+
+    Store(str(root)).require_safe()
+
+    assert shared.stat().st_mode & 0o7777 == 0o1777
+
+
 @needs_root
 @pytest.mark.parametrize("name", ["", "store", "store/scratch", "store/lock", "agent"])
 def test_what_another_user_planted_is_refused(tmp_path: Path, name: str) -> None:

@@ -15,6 +15,7 @@ from device_agent.contract.codes import (
     DIGEST_MISMATCH,
     NO_SPACE,
     NOT_FOUND,
+    STORAGE,
     RefusalError,
 )
 from device_agent.store import receive as receive_module
@@ -142,9 +143,10 @@ def test_a_failing_disk_keeps_the_wire_in_step(
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(os, "fsync", broken)
-    with pytest.raises(OSError, match="Input/output error"):
+    with pytest.raises(RefusalError, match="Input/output error") as refused:
         store.uploads.receive(SHA256, len(CONTENT), 0, stream.read)
 
+    assert refused.value.code == STORAGE
     assert stream.read() == b"the next line"
 
 

@@ -1,6 +1,7 @@
 """Rollouts over lines that fall silent, pass a byte a second, or never stop sending."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -26,8 +27,7 @@ from toolkit.bundle.bundle_file import read_bundle
 IMPATIENT = """
 import sys
 from targets import agent_client
-from targets.ssh import connection, dial
-dial.LOGIN_TIMEOUT_S = 5.0
+from targets.ssh import connection
 connection.SILENCE_S, connection.KEEPALIVE_S = 3.0, 0.3
 agent_client.ANSWER_TIMEOUT_S = 5.0
 from toolkit.cli.main import main
@@ -53,9 +53,12 @@ def fleet(tmp_path: Path) -> Iterator[tuple[LoopbackFleet, WeakLine]]:
 def start_impatient(boards: LoopbackFleet, bundle: str) -> "subprocess.Popen[str]":
     usual = ("--to", "fleet=all", "--sign", "release_key", "--accept-no-reboot-revert")
     command = ("fleet", "rollout", bundle, *usual, "--policy", boards.policy(POLICY), "--json")
+    config = boards.folder / "ssh_config"
+    config.write_text("Host *\n    ConnectTimeout 5\n")
     return subprocess.Popen(
         [sys.executable, "-c", IMPATIENT, *command],
         cwd=boards.folder,
+        env={**os.environ, "KEDGE_SSH_CONFIG": str(config)},
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

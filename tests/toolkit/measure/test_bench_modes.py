@@ -18,6 +18,7 @@ import pytest
 from targets.inventory import Target
 from tests.faults.afterwards import jobs
 from tests.kedge import assert_refused, kedge
+from tests.targets.loopback import listening
 from tests.tiny_model import relu_model
 from tests.toolkit.measurements import measurement
 from toolkit.judge.row import row_of
@@ -109,24 +110,27 @@ def test_ctrl_c_ends_a_soak_with_what_was_seen_so_far(project: Path) -> None:
     assert "kept as result" in log
 
 
-def test_ctrl_c_keeps_the_boards_that_are_measured(project: Path) -> None:
-    dead = f'[targets.dead]\naddress = "pi@192.0.2.1"\nhost_key = "SHA256:{"A" * 43}"\n'
-    inventory = project / "kedge.toml"
+def test_ctrl_c_keeps_the_boards_that_are_measured(project: Path, tmp_path: Path) -> None:
+    inventory, config = project / "kedge.toml", tmp_path / "ssh_config"
+    config.write_text("Host 127.0.0.1\n    ConnectTimeout 900\n")
     before = inventory.read_text()
-    inventory.write_text(before + dead)  # an address that answers nobody
     command = [sys.executable, "-m", "toolkit.cli", "bench", "model.tflite", "--on", "here,dead"]
-    process = subprocess.Popen(
-        [*command, "--quality", "quick", "--duration", "200ms", "--json"],
-        cwd=project,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    while "here: done" not in process.stderr.readline():
-        assert process.poll() is None
-    process.send_signal(signal.SIGINT)
-    said, log = process.communicate(timeout=120)
+    with listening(lambda _: None) as port:  # it accepts connections and says nothing
+        dead = f'[targets.dead]\naddress = "pi@127.0.0.1:{port}"\nhost_key = "SHA256:{"A" * 43}"\n'
+        inventory.write_text(before + dead)
+        process = subprocess.Popen(
+            [*command, "--quality", "quick", "--duration", "200ms", "--json"],
+            cwd=project,
+            env={**os.environ, "KEDGE_SSH_CONFIG": str(config)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stderr is not None
+        while "here: done" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        said, log = process.communicate(timeout=120)
     inventory.write_text(before)
 
     entries = {entry["name"]: entry for entry in json.loads(said)["targets"]}

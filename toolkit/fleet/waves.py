@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from toolkit.fleet.policy import Policy
 
@@ -85,6 +85,8 @@ def plan_waves(
                 )
             )
         first = last
+    if waves:  # a small fleet fills fewer waves: nobody comes after its last one
+        waves[-1] = replace(waves[-1], soak_s=policy.waves[-1].soak_s)
     return tuple(waves)
 
 

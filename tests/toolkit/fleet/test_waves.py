@@ -103,3 +103,12 @@ def test_doubtful_boards_come_last_since_they_prove_nothing() -> None:
 
     assert [len(wave.members) for wave in waves] == [1, 7]
     assert {member.name for member in waves[-1].members[-4:]} == {each.name for each in doubtful}
+
+
+def test_nobody_waits_after_the_last_wave_of_a_small_fleet() -> None:
+    (only,) = plan_waves([Member("pi")], Policy(), "salt")
+    long = Policy(waves=(WaveSize(fraction=0.5, soak_s=600), WaveSize(fraction=1, soak_s=60)))
+    first, last = plan_waves([Member("pi"), Member("coral")], long, "salt")
+
+    assert only.soak_s == 0
+    assert (first.soak_s, last.soak_s) == (600, 60)

@@ -15,7 +15,7 @@ from toolkit.fleet.connections import BoardConnections
 from toolkit.fleet.journal import NAME, Journal, open_journal
 from toolkit.fleet.release_archive import FOLDER as RELEASES_FOLDER
 from toolkit.fleet.release_archive import ReleaseArchive
-from toolkit.project import FOLDER, open_inventory
+from toolkit.project import open_inventory, project_folder
 
 _BOARDS_NAME = "boards.json"
 _DELTAS_FOLDER = "deltas"
@@ -30,7 +30,7 @@ class FleetProject:
     @property
     def folder(self) -> Path:
         """Folder of the project's own files, beside kedge.toml."""
-        return self.inventory.path.parent / FOLDER
+        return project_folder(self.inventory.path.parent)
 
     @cached_property
     def targets(self) -> Mapping[str, Target]:
@@ -45,12 +45,12 @@ class FleetProject:
     @cached_property
     def releases(self) -> ReleaseArchive:
         """Releases that were rolled out."""
-        return ReleaseArchive(self.folder / RELEASES_FOLDER)
+        return ReleaseArchive(project_folder(self.inventory.path.parent, RELEASES_FOLDER))
 
     @cached_property
     def deltas(self) -> DeltaCache:
         """Deltas that were built."""
-        return DeltaCache(self.folder / _DELTAS_FOLDER)
+        return DeltaCache(project_folder(self.inventory.path.parent, _DELTAS_FOLDER))
 
     @contextmanager
     def connections(self) -> Iterator[BoardConnections]:

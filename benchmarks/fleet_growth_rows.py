@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import targets.provision
+import toolkit.fleet.connections
 from device_agent.__main__ import board_facts
 from targets.inventory import Inventory
 from tests.fake_board import FakeBoard, connect_to
@@ -163,7 +164,8 @@ def measure_fake_boards(folder: Path, count: int) -> dict[str, Any]:
     (folder / "kedge.toml").write_text("\n".join(lines), encoding="utf-8")
     facts = board_facts()
     boards = {name: FakeBoard(folder / "boards" / name, facts=facts) for name in all_names}
-    targets.provision.connect = connect_to(boards)  # type: ignore[assignment]
+    for module in (targets.provision, toolkit.fleet.connections):
+        module.connect = connect_to(boards)  # type: ignore[attr-defined]
     bundle = write_small(folder / "cats.bundle")
     watch = Stopwatch()
     with watch.measure("inventory"):

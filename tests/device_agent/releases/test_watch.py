@@ -65,6 +65,7 @@ def test_the_board_reverts_alone_at_the_deadline(root: Path) -> None:
         release(client, second, 2, deadline_s=2)
     wait_until(lambda: current(root) == first.digest)
     wait_until(lambda: not watchers(root))
+    assert current(root) == first.digest
     with open_agent(root) as client:
         state = client.call("releases", {})["apps"][APP]
     assert state["last_event"] == "revert"
@@ -212,3 +213,4 @@ def test_a_trial_whose_record_is_damaged_is_not_forgotten(root: Path) -> None:
 
     wait_until(lambda: current(root) == first.digest)
     wait_until(lambda: not watchers(root))
+    assert current(root) == first.digest

@@ -88,14 +88,14 @@ def test_a_flipped_bit_anywhere_is_seen(path: Path) -> None:
         changed = bytearray(content)
         changed[position] ^= 1 << flip.randrange(8)
         path.write_bytes(changed)
-        refuse(path)
+        assert refuse(path)
 
 
 def test_a_file_that_is_cut_off_is_seen_wherever(path: Path) -> None:
     content = path.read_bytes()
     for length in range(0, len(content), 3):
         path.write_bytes(content[:length])
-        refuse(path)
+        assert refuse(path)
 
 
 @pytest.mark.parametrize("more", [b"\0", b"PK\5\6" + bytes(18), b"x" * 100_000])
@@ -150,13 +150,13 @@ def test_an_entry_too_many_is_refused(
 
 def test_a_bundle_that_another_program_packed_is_refused(path: Path) -> None:
     write_zip(path, [(zipfile.ZipInfo(info.filename), text) for info, text in entries_of(path)])
-    refuse(path)
+    assert refuse(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"TFL3", b"PK", b"PK\3\4" + bytes(200)])
 def test_another_file_is_no_bundle(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "odd").write_bytes(content)
-    refuse(tmp_path / "odd")
+    assert refuse(tmp_path / "odd")
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.toolkit.fleet.fleets import START, SimulatedRollout, members_of, names
+from tests.toolkit.fleet.lying_boards import LyingBoards
 from tests.toolkit.fleet.simulated_boards import (
     AWAY,
     BRICK,
@@ -25,7 +26,7 @@ from tests.toolkit.fleet.simulated_boards import (
     SLOW,
     WRONG,
 )
-from toolkit.fleet.acts import RESULTS, Act, ActOutcome
+from toolkit.fleet.acts import Act
 from toolkit.fleet.decide import DONE, PAUSE, STOP
 from toolkit.fleet.engine import drive_rollout, load_tally
 from toolkit.fleet.journal import open_journal
@@ -39,7 +40,6 @@ from toolkit.fleet.states import (
     PENDING,
     REVERTED,
     SKIPPED,
-    STATES,
     TRIAL,
 )
 from toolkit.fleet.waves import plan_waves
@@ -352,36 +352,6 @@ def run_until_killed(fleet_rollout: SimulatedRollout, kill: int) -> None:
         fleet_rollout.boards.forget()
     finally:
         fleet_rollout.boards.collect = collect  # type: ignore[method-assign]
-
-
-class LyingBoards:
-    """Boards that answer anything at all, in any state."""
-
-    def __init__(self, seed: int) -> None:
-        self.now = 0.0
-        self._random = random.Random(seed)
-        self._acts: list[Act] = []
-
-    def start(self, act: Act) -> None:
-        self._acts.append(act)
-
-    def collect(self, timeout_s: float) -> list[ActOutcome]:
-        self.now += timeout_s
-        choose = self._random.choice
-        outcomes = [
-            ActOutcome(
-                act.target,
-                act.step,
-                choice := choose(RESULTS),
-                fingerprint=choose(("", "a", "b", act.target)),
-                reason=choice,
-                state=choose(("", "", "", *STATES)),
-                trial_s=choose((None, 0.0, 5.0, -7.0, 1e9)),
-            )
-            for act in self._acts
-        ]
-        self._acts.clear()
-        return outcomes
 
 
 @settings(max_examples=40, deadline=None)

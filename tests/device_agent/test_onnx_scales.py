@@ -6,12 +6,12 @@ from device_agent.contract.onnx_scales import IntegerScale, scales_from_text, sc
 from device_agent.contract.records import RecordError
 
 
-def test_scales_survive_writing_and_reading():
+def test_scales_survive_writing_and_reading() -> None:
     scales = {"input": IntegerScale(1 / 127, -3), "output:0": IntegerScale(0.00390625, 128)}
     assert scales_from_text(scales_to_text(scales)) == scales
 
 
-def test_a_file_without_the_entry_has_no_scales():
+def test_a_file_without_the_entry_has_no_scales() -> None:
     assert scales_from_text("") == {}
 
 
@@ -31,6 +31,6 @@ def test_a_file_without_the_entry_has_no_scales():
         "x" * (1 << 21),
     ],
 )
-def test_a_damaged_entry_is_named(text):
+def test_a_damaged_entry_is_named(text: str) -> None:
     with pytest.raises(RecordError):
         scales_from_text(text)

@@ -36,15 +36,15 @@ class Draft:
     """A model between two steps of a recipe, and the numbers that its .tflite is to have.
 
     The model itself is the immutable `graph`, and a Keras model is built of it only where something
-    trains or is written. The one exception: `graph` is None in a recipe that does not train. The
-    draft is then the source as it was loaded, which may have layers that the graph does not
-    represent, such as recurrent ones, or be a SavedModel or a .tflite.
+    trains or is written. The one exception: `graph` is None in a recipe that does not train, where
+    the source has a function or the content of a .tflite. The draft is then the source as it was
+    loaded, which may have layers that the graph does not represent.
     """
 
     source: LoadedModel
     """Model that the conversion began with."""
     graph: Graph | None = None
-    """Model as the last step left it; None where nothing trains."""
+    """Model as the last step left it; None where nothing trains and the source needs no graph."""
     numbers: str = FLOAT32
     """Numbers that the file computes with, or stores its weights in: `FLOAT32`, `F16`, `DYNAMIC`,
     `WEIGHT_ONLY`, `W8A8`, `W8A16` or `MIXED`."""

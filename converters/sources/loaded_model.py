@@ -63,8 +63,8 @@ class LoadedModel:
     """Function of a batch (n, *shape) to float32 answers (n, *shape); of several inputs or outputs
     arrays with a field for each. It keeps the model and its variables alive."""
     function: Any
-    """Concrete function of a batch of one, with the names of `inputs` and `outputs`; None for a
-    .tflite."""
+    """Concrete function of a batch of one, with the names of `inputs` and `outputs`; None where
+    there is `content`, or only a graph."""
     inputs: tuple[ModelTensor, ...]
     """Inputs in the order in which the Keras model takes a list of them."""
     outputs: tuple[ModelTensor, ...]
@@ -77,6 +77,9 @@ class LoadedModel:
     """Size of the file or folder."""
     content: bytes | None = None
     """Content of a .tflite, changed to a batch of one; None for the other kinds."""
+    graph_reader: Callable[[], Graph] | None = None
+    """Function that reads a source without Keras layers as a folded graph, and compares the two;
+    None where the graph is read from the Keras model."""
     unused: tuple[str, ...] = ()
     """Names of the inputs that no output depends on."""
 
@@ -109,10 +112,17 @@ class LoadedModel:
         """The model as kedge's graph, folded. Read once, when it is first needed.
 
         Raises:
-            ConversionError: It has no Keras layers, or a layer cannot be represented; the message
-                names the layer.
+            ConversionError: A layer cannot be represented, or the graph gives other answers than
+                the model; the message names the layer.
         """
+        if self.graph_reader is not None:
+            return self.graph_reader()
         return read_graph(self.keras_model, str(self.path))
+
+    @property
+    def has_graph(self) -> bool:
+        """Whether the model can be read as a graph, as far as its kind tells."""
+        return self.graph_reader is not None or self.keras_model is not None
 
     def function_of(self, call: Callable[[Any], Any]) -> Any:
         """Make a concrete function, of a batch of one, of a model of the same tensors."""

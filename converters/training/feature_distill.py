@@ -157,15 +157,15 @@ def pair_features(kind: str, weight: float, student: Any, teacher: LoadedModel) 
         kind: `ATTENTION` or `REGRESSOR`.
         weight: Factor of the loss of the layers (`Features.weight`).
         student: tf-keras model; its layers may be wrapped.
-        teacher: Keras model to learn from.
+        teacher: Model to learn from.
 
     Raises:
-        ConversionError: The teacher is no Keras model, or no two layers have activations of the
-            same height and width.
+        ConversionError: The layers of the teacher cannot be read, or no two layers have activations
+            of the same height and width.
     """
-    if teacher.keras_model is None:
+    if not teacher.has_graph:
         raise ConversionError(
-            f"{teacher.path}: is not a Keras model, so its layers cannot teach",
+            f"{teacher.path}: is a SavedModel without Keras layers, so no layer of it can teach",
             'Leave `features` out, or write `features = "none"`',
         )
     model = build_model(teacher.graph)

@@ -6,6 +6,7 @@ import resource
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from converters.data.dataset import CALIBRATION, JUDGED_TRAIN, TEST, TRAIN, VALIDATION, Dataset
 from converters.data.task import TaskWish
 from converters.errors import ConversionError
+from converters.graph.cost import parameters
 from converters.progress import Progress, Report
 from converters.recipe.fits_model import check_inputs_outputs
 from converters.recipe.recipe import Recipe, check_pairing, load_recipe
@@ -158,12 +160,9 @@ def _seconds_a_sample(source: LoadedModel) -> float:
 
 
 def _training_bytes(step: Step, source: LoadedModel) -> int:
-    if not step.trains or source.keras_model is None:
+    if not step.trains or not source.has_graph:
         return 0
-    outputs = 0
-    for layer in source.keras_model.layers:
-        shape = getattr(getattr(layer, "output", None), "shape", ())
-        outputs += int(np.prod([axis for axis in shape if axis]))
+    outputs = sum(prod(node.shape) for node in source.graph.nodes)
     batch = getattr(step, "batch_size", _BATCH)
-    weights = sum(int(np.prod(weight.shape)) for weight in source.keras_model.weights)
+    weights = parameters(source.graph)
     return _FLOAT_BYTES * (_ACTIVATIONS * batch * outputs + _WEIGHTS * weights)

@@ -154,7 +154,7 @@ class Maker:
             if self._cache:
                 self._cache.remove(_epochs_key(key))
         emit(draft, self._path, self._materials.report)
-        trained_model = None if draft.graph is None else draft.keras_model
+        trained_model = draft.keras_model if _trains(recipe) else None
         return RecipeResult(
             recipe,
             self._path.read_bytes(),
@@ -188,17 +188,15 @@ class Maker:
         return records
 
     def _first_draft(self, recipe: Recipe) -> Draft:
-        """Return the original model, as a graph if a step trains it."""
+        """Return the original model, as a graph if a step trains it or nothing else is there."""
         materials, source = self._materials, self._materials.source
-        draft = Draft(source, content=source.content)
-        if not any(step.trains for step in recipe.steps):
-            return draft
+        if not _trains(recipe):
+            is_graph = source.content is None and source.function is None
+            return Draft(source, source.graph if is_graph else None, content=source.content)
         from converters.training.trainable import trainable_graph
 
         materials.report(Progress("prepare for training", 0, 0))
-        return replace(
-            draft, graph=trainable_graph(source.graph, materials.samples[TRAIN], materials)
-        )
+        return Draft(source, trainable_graph(source.graph, materials.samples[TRAIN], materials))
 
     def _try_numbers(self, recipe: Recipe, draft: Draft) -> None:
         """Refuse, before anything is trained, a model that the last step cannot quantize.
@@ -285,6 +283,10 @@ def technique_at(place: str) -> Technique:
     module, _, name = place.partition(":")
     technique: Technique = getattr(import_module(module), name)
     return technique
+
+
+def _trains(recipe: Recipe) -> bool:
+    return any(step.trains for step in recipe.steps)
 
 
 def _epochs_key(key: str) -> str:

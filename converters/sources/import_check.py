@@ -1,0 +1,128 @@
+"""Compares a graph with the model that it was read from: an importer may be wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from converters.data.fields import from_keras_outputs, join_fields, to_keras_inputs
+from converters.errors import ConversionError
+from converters.graph.node import Graph
+from converters.sources.inputs_outputs import ModelTensor, field_names, noise_for
+
+Array = npt.NDArray[Any]
+
+#: Largest accepted difference, as a share of the largest number of the same output.
+TOLERANCE = 1e-4
+#: Lowest and highest number of each random sample. Some activations bend far from 0.
+_RANGES = ((0.0, 1.0), (-1.0, 1.0), (-4.0, 4.0))
+_HINT = (
+    "Report the model with this message: kedge reads it wrongly. A Keras model, a SavedModel or a "
+    ".tflite can still go through ptq_w8a8, which does not need the graph."
+)
+
+
+def check_import(
+    path: Path,
+    graph: Graph,
+    inputs: Sequence[ModelTensor],
+    outputs: Sequence[ModelTensor],
+    answers: Callable[[Array], Array],
+    inner: Callable[[Array], Mapping[str, Array]] | None = None,
+) -> float:
+    """Run random samples through a graph and through the model that it was read from.
+
+    The graph gets all samples as one batch, so that a graph that mixes samples is found, too.
+
+    Args:
+        path: Model that the graph was read from, for messages.
+        graph: Folded graph.
+        inputs: Inputs of the model, in the order of the graph's.
+        outputs: Outputs of the model, in the order of the graph's.
+        answers: Function of a batch (n, *shape) to the model's own answers (n, *shape), one sample
+            after another; of several inputs or outputs arrays with a field for each.
+        inner: Function of a batch, as for `answers`, to values inside of the model: name of a node
+            of the graph to its output, float32, shape (n, *shape of the node). Nodes may be
+            missing. None where nothing inside is known.
+
+    Returns:
+        Largest difference of an output, as a share of the largest number of that output.
+
+    Raises:
+        ConversionError: The difference is larger than `TOLERANCE`; the message names the first node
+            that differs, as far as `inner` knows it.
+    """
+    batch = random_samples(inputs)
+    own, reference = _run_graph(graph, batch, field_names(outputs)), answers(batch)
+    names = field_names(outputs) or ("",)
+    worst = max(difference(own[n] if n else own, reference[n] if n else reference) for n in names)
+    if worst <= TOLERANCE:
+        return worst
+    place = "" if inner is None else _first_difference(graph, batch, inner(batch))
+    raise ConversionError(
+        f"{path}: the graph that kedge read from it gives other answers than the model: the "
+        f"difference is {worst:.2g} of the largest answer, more than {TOLERANCE:g}{place}",
+        _HINT,
+    )
+
+
+def random_samples(inputs: Sequence[ModelTensor]) -> Array:
+    """Make random samples of several ranges, always the same ones.
+
+    Args:
+        inputs: Inputs of the model.
+
+    Returns:
+        The type of the input, shape (n, *shape of the input); of several inputs a field for each.
+    """
+    count = len(_RANGES)
+    rows = [noise_for(inputs, count, low, high) for low, high in _RANGES]
+    return np.concatenate([row[place : place + 1] for place, row in enumerate(rows)])
+
+
+def difference(own: Array, reference: Array) -> float:
+    """Largest difference of two arrays, as a share of the largest number of the second.
+
+    Args:
+        own: Numbers of any real type.
+        reference: Numbers of any real type, in the shape of `own`. Numbers that are not finite must
+            be so in both.
+
+    Returns:
+        Difference; infinity where the shapes differ, or one is finite where the other is not.
+    """
+    if own.shape != reference.shape:
+        return float("inf")
+    finite = np.isfinite(reference)
+    if not np.array_equal(finite, np.isfinite(own)):
+        return float("inf")
+    first, second = own[finite].astype(np.float64), reference[finite].astype(np.float64)
+    if not second.size:
+        return 0.0
+    return float(np.abs(first - second).max() / max(np.abs(second).max(), 1e-30))
+
+
+def _run_graph(graph: Graph, batch: Array, names: Sequence[str]) -> Array:
+    """Answers of the graph to a batch: (n, ...), with a field for each of several names."""
+    from converters.graph.build import build_model
+
+    return from_keras_outputs(build_model(graph)(to_keras_inputs(batch), training=False), names)
+
+
+def _first_difference(graph: Graph, batch: Array, values: Mapping[str, Array]) -> str:
+    """Words about the first node whose output differs from the model's own; "" for none."""
+    nodes = [node for node in graph.nodes if node.name in values and node.inputs]
+    names = tuple(node.name for node in nodes)
+    if not names:
+        return ""
+    own = _run_graph(replace(graph, outputs=names), batch, names if len(names) > 1 else ())
+    arrays = own if len(names) > 1 else join_fields({names[0]: own})
+    for node in nodes:
+        if difference(arrays[node.name], values[node.name]) > TOLERANCE:
+            return f"; the first node that differs is {node.name!r} ({node.words})"
+    return ""

@@ -30,6 +30,17 @@ class ModelTensor:
     """Shape without the batch axis."""
     dtype: str = "float32"
     """Type of the numbers: "float32", or the type of an input of whole numbers."""
+    source_axes: tuple[int, ...] = ()
+    """Axes of the source's own tensor, without the batch axis, in the order of `shape`: (1, 2, 0)
+    for channels first in the source. Empty where both have one order."""
+
+    @property
+    def source_shape(self) -> tuple[int, ...]:
+        """Shape of the source's own tensor, without the batch axis: that of the user's data."""
+        if not self.source_axes:
+            return self.shape
+        places = sorted(range(len(self.shape)), key=self.source_axes.__getitem__)
+        return tuple(self.shape[place] for place in places)
 
     @property
     def is_whole(self) -> bool:

@@ -9,7 +9,6 @@ pictures are (channels, height, width), normalization is a step of the data.
 from __future__ import annotations
 
 import io
-import os
 import sys
 import tarfile
 import time
@@ -199,7 +198,7 @@ def _decode() -> dict[str, npt.NDArray[np.generic]]:
 def _save(state: dict[str, object], path: Path) -> None:
     temporary = path.with_suffix(".tmp")
     torch.save(state, temporary)
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def _say(line: str) -> None:

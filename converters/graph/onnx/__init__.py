@@ -1,0 +1,1 @@
+"""Reads an ONNX model as a graph."""

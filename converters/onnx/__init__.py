@@ -1,0 +1,1 @@
+"""Reads, checks, runs and writes an .onnx, without TensorFlow."""

@@ -41,8 +41,7 @@ packages:
 
 # The newest versions that setup.cfg allows, for every Python that kedge supports, by their hashes.
 lock: env
-	.venv/bin/uv pip compile setup.cfg --extra dev --universal --python-version 3.10 --upgrade \
-		--generate-hashes --quiet --output-file .ci/constraints.txt
+	.venv/bin/python .ci/lock.py --upgrade
 
 # The index publishes them; docs/decisions.md says what they are for.
 digests: env

@@ -38,7 +38,12 @@ if [ ! -x .venv/bin/python ] || ! suited .venv/bin/python || ! .venv/bin/python 
 fi
 
 echo "installing kedge into .venv (the first time takes minutes: TensorFlow is large)"
-.venv/bin/python -m pip install --quiet --require-hashes --requirement .ci/constraints.txt
+# The file names every package that another one needs, except CUDA.
+.venv/bin/python -m pip install --quiet --no-deps --require-hashes --requirement .ci/constraints.txt
+# PyPI's torch for Linux loads CUDA. A build without it may be at hand: PIP_FIND_LINKS names folders.
+if ! .venv/bin/python -c 'import torch' 2>/dev/null; then
+    .venv/bin/python -m pip install --quiet --no-deps --require-hashes --requirement .ci/cuda.txt
+fi
 # kedge itself is no file with a hash; what builds it is in constraints.txt.
 .venv/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 touch .venv/.installed # make compares it with setup.cfg and constraints.txt

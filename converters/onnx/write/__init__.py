@@ -1,0 +1,1 @@
+"""Writes a finished .tflite as ONNX, op by op."""

@@ -36,7 +36,7 @@ env: .venv/.installed
 packages:
 	@.ci/system_packages.sh
 
-.venv/.installed: .ci/constraints.txt .ci/env.sh setup.cfg pyproject.toml
+.venv/.installed: .ci/constraints.txt .ci/torch.txt .ci/torch_cpu.txt .ci/env.sh setup.cfg pyproject.toml
 	.ci/env.sh
 
 # The newest versions that setup.cfg allows, for every Python that kedge supports, by their hashes.

@@ -38,12 +38,14 @@ if [ ! -x .venv/bin/python ] || ! suited .venv/bin/python || ! .venv/bin/python 
 fi
 
 echo "installing kedge into .venv (the first time takes minutes: TensorFlow is large)"
-# The file names every package that another one needs, except CUDA.
-.venv/bin/python -m pip install --quiet --no-deps --require-hashes --requirement .ci/constraints.txt
-# PyPI's torch for Linux loads CUDA. A build without it may be at hand: PIP_FIND_LINKS names folders.
-if ! .venv/bin/python -c 'import torch' 2>/dev/null; then
-    .venv/bin/python -m pip install --quiet --no-deps --require-hashes --requirement .ci/cuda.txt
+# --no-deps: the files name every package that another one needs.
+install=".venv/bin/python -m pip install --quiet --no-deps"
+$install --require-hashes --requirement .ci/constraints.txt
+# PyPI's torch for Linux comes with CUDA, which is not needed. PIP_FIND_LINKS may name a folder with
+# another build of it.
+if ! $install --require-hashes --requirement .ci/torch_cpu.txt 2>/dev/null; then
+    $install --require-hashes --requirement .ci/torch.txt
 fi
 # kedge itself is no file with a hash; what builds it is in constraints.txt.
-.venv/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+$install --no-build-isolation --editable .
 touch .venv/.installed # make compares it with setup.cfg and constraints.txt

@@ -47,9 +47,11 @@ def lines_of(text: str) -> Iterator[tuple[str, str]]:
 
 
 REQUIREMENTS = [Requirement(line) for lines in sections().values() for _, line in lines]
+PIN_FILES = [ROOT / ".ci" / name for name in ("constraints.txt", "torch.txt", "torch_cpu.txt")]
 PINS = {
     (canonicalize_name(name), version)
-    for name, version, *_ in _PIN.findall((ROOT / ".ci/constraints.txt").read_text())
+    for path in PIN_FILES
+    for name, version, *_ in _PIN.findall(path.read_text())
 }
 
 
@@ -59,12 +61,12 @@ def test_a_requirement_has_a_bound_and_is_pinned_within_it(requirement: Requirem
     assert operators & {">=", "==", "<"}, f"{requirement} has no bound"
     versions = [version for name, version in PINS if name == canonicalize_name(requirement.name)]
     assert any(map(requirement.specifier.contains, versions)), (
-        f"{requirement}, and constraints.txt has {versions}: run make lock"
+        f"{requirement}, and the files of .ci have {versions}: run make lock"
     )
 
 
 def test_every_pin_has_hashes() -> None:
-    text = (ROOT / ".ci/constraints.txt").read_text()
+    text = "".join(path.read_text() for path in PIN_FILES)
     pins = re.findall(r"^\S+==", text, re.M)
     assert len(pins) == len(_PIN.findall(text)) > 50
 

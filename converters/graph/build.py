@@ -23,11 +23,13 @@ from converters.graph.node import (
     EPSILON,
     INPUT,
     NORM,
+    RECURRENT,
     Graph,
     Node,
     Weights,
     with_weights,
 )
+from converters.graph.recurrent_layers import recurrent_layer
 from converters.graph.sample_norm import SampleNorm
 from converters.graph.tensor_functions import TENSOR_FUNCTIONS
 
@@ -161,7 +163,7 @@ def _variables(layer: Any, op: str, arrays: Weights) -> dict[str, Any]:
 def variable_names(op: str, arrays: Iterable[str]) -> dict[str, str]:
     """Name of each array of a node to that of the layer's variable."""
     kernel = "depthwise_kernel" if op == DEPTHWISE else "kernel"
-    by_array = {"kernel": kernel, "table": "embeddings"}
+    by_array = {"kernel": kernel, "table": "embeddings", "recurrent": "recurrent_kernel"}
     return {name: by_array.get(name, name) for name in arrays}
 
 
@@ -274,6 +276,7 @@ LAYERS: dict[str, Factory] = {
         momentum=_MOMENTUM, epsilon=EPSILON, name=node.name
     ),
     EMBEDDING: _embedding,
+    **dict.fromkeys(RECURRENT, recurrent_layer),
     CAST: lambda node, _: layers.Activation(to_floats, name=node.name),
     "layer_norm": _layer_norm,
     "group_norm": _group_norm,

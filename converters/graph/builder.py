@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from converters.errors import ConversionError
-from converters.graph.node import ACTIVATION, AFFINE, CAST, INPUT, Graph, Node, Weights
+from converters.graph.node import (
+    ACTIVATION,
+    AFFINE,
+    CAST,
+    GRU,
+    INPUT,
+    LSTM,
+    RNN,
+    Graph,
+    Node,
+    Weights,
+)
+from converters.graph.recurrent import Recurrence, recurrent_shape
 from converters.graph.whole_numbers import whole_dtype
 
 #: Size from which on an added number masks scores.
@@ -174,6 +186,82 @@ class GraphBuilder:
         }
         weights = self.add_weights(layer, scale=arrays["scale"], offset=arrays["offset"])
         return self.add(layer.name, AFFINE, (source,), source.shape, weights=weights)
+
+    def lstm(
+        self, layer: SourceLayer, source: Ref, arrays: Mapping[str, Any], recurrence: Recurrence
+    ) -> Ref:
+        """Add an LSTM whose states begin at zero.
+
+        Args:
+            layer: Layer that has the weights.
+            source: Sequence, shape (steps, inputs).
+            arrays: `kernel` (inputs, 4 * units), `recurrent` (units, 4 * units) and `bias`
+                (4 * units,); the gates are input, forget, cell, output.
+            recurrence: Settings of the layer.
+
+        Raises:
+            ConversionError: The graph does not have the activations of the layer.
+        """
+        return self._recurrent(layer, LSTM, source, arrays, recurrence)
+
+    def gru(
+        self,
+        layer: SourceLayer,
+        source: Ref,
+        arrays: Mapping[str, Any],
+        recurrence: Recurrence,
+        *,
+        reset_after: bool,
+    ) -> Ref:
+        """Add a GRU whose state begins at zero.
+
+        Args:
+            layer: Layer that has the weights.
+            source: Sequence, shape (steps, inputs).
+            arrays: `kernel` (inputs, 3 * units), `recurrent` (units, 3 * units) and `bias`
+                (3 * units,), with `reset_after` (2, 3 * units); the gates are update, reset,
+                candidate. The new state is update * old + (1 - update) * candidate.
+            recurrence: Settings of the layer.
+            reset_after: Whether the reset gate multiplies behind the recurrent kernel, as in
+                PyTorch (`linear_before_reset` of ONNX).
+
+        Raises:
+            ConversionError: The graph does not have the activations of the layer.
+        """
+        return self._recurrent(layer, GRU, source, arrays, recurrence, reset_after=reset_after)
+
+    def rnn(
+        self, layer: SourceLayer, source: Ref, arrays: Mapping[str, Any], recurrence: Recurrence
+    ) -> Ref:
+        """Add a layer whose new state is cell_function(kernel * input + recurrent * state + bias).
+
+        Args:
+            layer: Layer that has the weights.
+            source: Sequence, shape (steps, inputs).
+            arrays: `kernel` (inputs, units), `recurrent` (units, units) and `bias` (units,).
+            recurrence: Settings of the layer; `gate_function` is not used.
+
+        Raises:
+            ConversionError: The graph does not have the activation of the layer.
+        """
+        return self._recurrent(layer, RNN, source, arrays, recurrence)
+
+    def _recurrent(
+        self,
+        layer: SourceLayer,
+        op: str,
+        source: Ref,
+        arrays: Mapping[str, Any],
+        recurrence: Recurrence,
+        **attributes: Any,
+    ) -> Ref:
+        if recurrence.unknown_functions:
+            names = " and ".join(recurrence.unknown_functions)
+            raise self.refusal(layer, f"with the activation {names}")
+        shape = recurrent_shape(source.shape, np.shape(arrays["recurrent"])[0], recurrence)
+        weights = self.add_weights(layer, **arrays)
+        plain = {**asdict(recurrence), **attributes}
+        return self.add(layer.name, op, (source,), shape, plain, weights)
 
     def _by_channel(self, layer: SourceLayer, value: Any, channels: int) -> npt.NDArray[np.float32]:
         array = np.asarray(value, np.float32)

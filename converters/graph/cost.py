@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
-from converters.graph.node import CONV_TRANSPOSE, DENSE, WEIGHTED, Graph, Node
+from converters.graph.node import CONV_TRANSPOSE, DENSE, RECURRENT, WEIGHTED, Graph, Node, Weights
 
 
 def macs(graph: Graph) -> int:
@@ -16,10 +16,14 @@ def macs_by_node(graph: Graph) -> dict[str, int]:
     """Multiplications with a weight of each node that has a kernel, by name, for one sample."""
     nodes = graph.by_name()
     return {
-        node.name: positions(node, nodes) * int(graph.weights[node.weights]["kernel"].size)
+        node.name: positions(node, nodes) * _kernel_size(graph.weights[node.weights])
         for node in graph.nodes
-        if node.op in WEIGHTED
+        if node.op in (*WEIGHTED, *RECURRENT)
     }
+
+
+def _kernel_size(weights: Weights) -> int:
+    return sum(int(weights[name].size) for name in ("kernel", "recurrent") if name in weights)
 
 
 def parameters(graph: Graph) -> int:
@@ -29,6 +33,8 @@ def parameters(graph: Graph) -> int:
 
 def positions(node: Node, nodes: dict[str, Node]) -> int:
     """How often the whole kernel is applied."""
+    if node.op in RECURRENT:
+        return nodes[node.inputs[0]].shape[0]
     if node.op == DENSE:
         return prod(node.shape[:-1])
     if node.op == CONV_TRANSPOSE:  # once at each place of the input

@@ -22,6 +22,7 @@ from converters.graph.node import (
     DEPTHWISE,
     EPSILON,
     NORM,
+    RECURRENT,
     WEIGHTED,
     Graph,
     Node,
@@ -131,7 +132,7 @@ def _into_the_one_behind(graph: Graph, affine: Node) -> Graph | None:
             break
     unpadded = node.attributes.get("padding", "valid") == "valid"
     grouped = node.attributes.get("groups", 1) != 1
-    fits = node.op in (CONV, DENSE, DEPTHWISE) and unpadded and not grouped
+    fits = node.op in (CONV, DENSE, DEPTHWISE, *RECURRENT) and unpadded and not grouped
     if not fits or not _owned(graph, node):
         return None
     old = graph.weights[node.weights]
@@ -142,6 +143,8 @@ def _into_the_one_behind(graph: Graph, affine: Node) -> Graph | None:
     added = kernel * offset[:, None]
     if node.op == DEPTHWISE:
         bias = bias + added.sum(axis=(0, 1)).reshape(-1)
+    elif bias.ndim == 2:  # of a GRU: first the bias of the inputs, then that of the state
+        bias = bias + np.stack([added.sum(axis=0), np.zeros(kernel.shape[-1])])
     else:
         bias = bias + added.reshape(-1, kernel.shape[-1]).sum(axis=0)
     return _changed(graph, affine, node, kernel * scale[:, None], bias)
@@ -158,7 +161,8 @@ def _of(graph: Graph, affine: Node) -> tuple[Doubles, Doubles]:
 
 
 def _changed(graph: Graph, affine: Node, node: Node, kernel: Doubles, bias: Doubles) -> Graph:
-    new: Weights = {"kernel": kernel.astype(np.float32), "bias": bias.astype(np.float32)}
+    new = {"kernel": kernel.astype(np.float32), "bias": bias.astype(np.float32)}
+    new = {**graph.weights[node.weights], **new}
     changed = with_weights(graph, {**graph.weights, node.weights: new})
     return without(changed, affine.name)
 

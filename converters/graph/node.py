@@ -41,6 +41,16 @@ into the kernel before or behind it, or makes a depthwise convolution of it: a f
 neither `affine` nor `norm`. `converters.graph.unfold` puts a `norm` behind convolutions again, for
 training.
 
+Recurrent ops read a sequence (steps, inputs) from a state of zeros: `lstm`, `gru` and `rnn`. They
+have a kernel (inputs, gates * units), a recurrent kernel `recurrent` (units, gates * units) and a
+bias (gates * units,). The gates of an `lstm` are input, forget, cell, output; those of a `gru`
+update, reset, candidate; an `rnn` has one. A `gru` with `reset_after` multiplies by the reset gate
+behind the recurrent kernel, and its bias is (2, gates * units): of the inputs, of the state. They
+give every state (steps, units) with `sequences`, else the last one (units,). With `backward` they
+begin at the last step; `sequences` stay in the order of the input. `cell_function` (of candidate
+and output) and `gate_function` are names of activations in `RECURRENT_FUNCTIONS`.
+`converters.graph.unroll` makes plain ops of them.
+
 Ops without weights: `activation` (attribute `function`, and its parameters); `add`, `subtract`,
 `multiply`, `maximum` and `minimum` of two inputs; `concat` (`axis`); `max_pool` and `average_pool`
 (`pool`, `strides`, `padding`; an average leaves padding out of the count); `global_average_pool`
@@ -92,6 +102,9 @@ EPSILON = 1e-3
 EMBEDDING = "embedding"
 #: Whole numbers as floats.
 CAST = "cast"
+LSTM = "lstm"
+GRU = "gru"
+RNN = "rnn"
 ADD = "add"
 CONCAT = "concat"
 
@@ -101,11 +114,19 @@ _WORDS = {
     "hard_sigmoid": "hard_sigmoid of Keras 3",
     "hard_sigmoid_5": "hard_sigmoid of Keras 2",
     AFFINE: "scale and offset",
+    LSTM: "LSTM",
+    GRU: "GRU",
+    RNN: "simple recurrent layer",
     NORM: "BatchNormalization",
 }
 
 #: Ops with a `kernel` and a `bias`; a BatchNormalization behind them can go into both.
 WEIGHTED = (CONV, CONV_TRANSPOSE, DEPTHWISE, DENSE)
+#: Ops that go over a sequence, and the number of gates of each.
+RECURRENT = {LSTM: 4, GRU: 3, RNN: 1}
+#: Activations of recurrent ops. `hard_sigmoid` is relu6(x + 3) / 6, `hard_sigmoid_5` is x / 5 + 1/2
+#: limited to 0..1.
+RECURRENT_FUNCTIONS = ("tanh", "sigmoid", "relu", "linear", "hard_sigmoid", "hard_sigmoid_5")
 #: Ops of several inputs that work element by element.
 ELEMENTWISE = (ADD, "subtract", "multiply", "maximum", "minimum")
 
@@ -147,7 +168,8 @@ class Graph:
     """Names of the nodes whose outputs are the model's."""
     weights: Mapping[str, Weights]
     """Arrays of each set by name, float32, in the shapes that the docstring of this module lists:
-    `kernel` and `bias`; `table`; `scale` and `offset`; `alpha`; or the four of a `norm`."""
+    `kernel` and `bias`, of recurrent ops `recurrent` too; `table`; `scale` and `offset`; `alpha`;
+    or the four of a `norm`."""
 
     @property
     def inputs(self) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from converters.graph.node import (
     DEPTHWISE,
     ELEMENTWISE,
     INPUT,
+    RECURRENT,
     Graph,
     Node,
 )
@@ -147,6 +148,13 @@ def _depthwise(table: _SymbolTable, node: Node) -> Symbols:
     return repeated
 
 
+def _recur(table: _SymbolTable, node: Node) -> Symbols:
+    # The states stay; fewer channels of the sequence are fewer rows of the kernel.
+    states = table.new(node.shape[-1])
+    table.freeze(states)
+    return states
+
+
 def _activation(table: _SymbolTable, node: Node) -> Symbols:
     # A softmax computes with all channels at once.
     return (_keep if node.attributes["function"] == "softmax" else _pass_on)(table, node)
@@ -212,6 +220,7 @@ _RULES: dict[str, Callable[[_SymbolTable, Node], Symbols]] = {
     INPUT: _keep,
     **dict.fromkeys(PRODUCERS, _produce),
     DEPTHWISE: _depthwise,
+    **dict.fromkeys(RECURRENT, _recur),
     ACTIVATION: _activation,
     **dict.fromkeys(_CHANNELWISE, _pass_on),
     **dict.fromkeys(ELEMENTWISE, _tie_inputs),

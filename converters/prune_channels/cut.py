@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from converters.graph.node import CONV_TRANSPOSE, DEPTHWISE, Graph, Node, Weights
+from converters.graph.node import CONV_TRANSPOSE, DEPTHWISE, RECURRENT, Graph, Node, Weights
 from converters.prune_channels.channels import Channels
 
 Rows = npt.NDArray[np.intp]
@@ -40,6 +40,8 @@ def _cut(node: Node, weights: Weights, input_rows: Rows, output_rows: Rows) -> W
     if "kernel" not in weights:  # a normalization over a sample, whose channels all stay
         return weights
     kernel = weights["kernel"]
+    if node.op in RECURRENT:
+        return {**weights, "kernel": kernel[input_rows]}
     if node.op == DEPTHWISE:
         # The channels of the output are those of the input, each `multiplier` times.
         return {"kernel": kernel[:, :, input_rows], "bias": weights["bias"][output_rows]}

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import numpy.typing as npt
@@ -186,7 +187,10 @@ def _reshape(table: _SymbolTable, node: Node) -> Symbols:
     symbols = table.input_symbols(node)
     if node.shape[-1] == len(symbols):
         return symbols
-    return _flatten(table, node) if len(node.shape) == 1 else _keep(table, node)
+    source = table.graph.by_name()[node.inputs[0]].shape
+    # Axes that are joined with the last one repeat the channels, as in Flatten.
+    joins_last = any(prod(source[axis:]) == node.shape[-1] for axis in range(len(source)))
+    return _flatten(table, node) if joins_last else _keep(table, node)
 
 
 def _permute(table: _SymbolTable, node: Node) -> Symbols:

@@ -20,6 +20,7 @@ from converters.draft.node_statistics import measure_node_ranges
 from converters.errors import ConversionError
 from converters.graph.build import build_model, weights_of
 from converters.graph.node import Graph, with_weights
+from converters.graph.unroll import unroll_graph
 from converters.progress import Progress
 from converters.quantize.divergence import (
     check_faithful,
@@ -114,7 +115,7 @@ def _prepare(
     draft: Draft, materials: Materials
 ) -> tuple[Graph, Rounding, Mapping[str, tuple[float, float]]]:
     """Graph to train, places where it is rounded, and the first range of each."""
-    graph = folded_graph(draft)
+    graph = unroll_graph(folded_graph(draft))
     rounding = decide_rounding(graph, str(materials.source.path))
     ranges = measure_node_ranges(
         graph, rounding.learned_nodes, materials.samples[TRAIN], materials.seed, materials.report

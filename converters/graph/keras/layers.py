@@ -19,6 +19,7 @@ from converters.graph.keras.attention import (
 )
 from converters.graph.keras.calls import Call
 from converters.graph.keras.one_dimension import read_in_one_dimension, read_repeat_vector
+from converters.graph.keras.recurrent import read_bidirectional, read_recurrent
 from converters.graph.node import CONCAT, CONV, CONV_TRANSPOSE, DENSE, DEPTHWISE, EMBEDDING
 
 LayerReader = Callable[[GraphBuilder, Call], Ref]
@@ -313,6 +314,8 @@ LAYER_READERS: dict[str, LayerReader] = {
     "SeparableConv2D": _separable,
     "Dense": _dense,
     "Embedding": _embedding,
+    **dict.fromkeys(("LSTM", "GRU", "SimpleRNN", "RNN"), read_recurrent),
+    "Bidirectional": read_bidirectional,
     "BatchNormalization": _batch_norm,
     "LayerNormalization": read_layer_norm,
     "GroupNormalization": read_group_norm,

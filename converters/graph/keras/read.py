@@ -11,6 +11,7 @@ from converters.graph.keras.calls import Add, Call, dtype_of, hand_over_calls, i
 from converters.graph.keras.functions import FUNCTION_READERS
 from converters.graph.keras.layers import LAYER_READERS
 from converters.graph.keras.own_layers import is_own, trace_call
+from converters.graph.keras.recurrent import read_each_step
 from converters.graph.node import Graph
 
 #: Layers and functions that take whole numbers as they are; all others compute with floats.
@@ -43,6 +44,8 @@ def read_graph(model: Any, origin: str = "the model") -> Graph:
     ]
 
     def add(call: Call) -> Ref:
+        if call.kind == "TimeDistributed" and len(call.sources) == 1:
+            return read_each_step(builder, call, add)
         readers = FUNCTION_READERS if call.is_function else LAYER_READERS
         if call.kind not in readers and not call.is_function and is_own(call.layer):
             return _inside(builder, call, add)

@@ -208,7 +208,26 @@ def _prelu(node: Node, weights: Weights) -> Any:
     return layers.PReLU(shared_axes=axes or None, name=node.name)
 
 
-_BY_NAME: dict[str, Any] = {"hard_swish": hard_swish}
+def _named(name: str, function: Callable[[Any], Any]) -> Any:
+    """A function of TensorFlow under a name by which a saved model finds it again."""
+
+    def compute(x: Any) -> Any:
+        return function(x)
+
+    compute.__name__ = name
+    return tf_keras.utils.register_keras_serializable("kedge", name)(compute)
+
+
+#: Name of an activation to its function, where tf-keras does not know it by this name.
+_BY_NAME: dict[str, Any] = {
+    "hard_swish": hard_swish,
+    "reciprocal": _named("reciprocal", tf.math.reciprocal),
+    "log_softmax": _named("log_softmax", tf.nn.log_softmax),
+    **{
+        name: _named(name, getattr(tf.math, name))
+        for name in ("square", "sqrt", "rsqrt", "abs", "log")
+    },
+}
 
 
 def _activation(node: Node, _: Weights) -> Any:

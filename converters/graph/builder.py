@@ -93,7 +93,7 @@ class GraphBuilder:
             attributes: Settings of the op, as listed in `converters.graph.node`.
             weights: Key of its weights, from `add_weights`; "" where it has none.
         """
-        name = self._free(name)
+        name = self._free(name, weights)
         names = tuple(ref.name for ref in inputs)
         self._nodes[name] = Node(name, op, names, shape, dict(attributes or {}), weights)
         return Ref(name, shape)
@@ -128,7 +128,7 @@ class GraphBuilder:
         owner = (layer.owner, part)
         if owner not in self._keys:
             key = layer.name + (f"_{part}" if part else "")
-            while key in self._weights:
+            while key in self._weights or key in self._nodes:
                 key += "_x"
             self._keys[owner] = key
             self._weights[key] = {
@@ -298,8 +298,9 @@ class GraphBuilder:
             name, tuple(self._nodes.values()), tuple(ref.name for ref in outputs), self._weights
         )
 
-    def _free(self, name: str) -> str:
+    def _free(self, name: str, weights: str) -> str:
+        """A name that no other node has, and no weights but the node's own."""
         free, number = name, 1
-        while free in self._nodes:
+        while free in self._nodes or free in self._weights and free != weights:
             free, number = f"{name}_{number}", number + 1
         return free

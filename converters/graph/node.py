@@ -71,7 +71,8 @@ of the last axis.
 
 Activations: `relu`, `relu6`, `relu_of` (`max_value`, `slope`, `threshold`), `leaky_relu` (`slope`),
 `elu` (`alpha`), `selu`, `sigmoid`, `tanh`, `softmax` (`axis`), `swish`, `gelu` (`approximate`: by
-tanh), `softplus`, `softsign`, `exponential` and `hard_swish` (x * relu6(x + 3) / 6). Readers make
+tanh), `softplus`, `softsign`, `exponential`, `hard_swish` (x * relu6(x + 3) / 6), `log_softmax` (of
+the last axis), `square`, `sqrt`, `rsqrt` (1 / sqrt(x)), `reciprocal`, `abs` and `log`. Readers make
 `relu6` between two `affine` of what is limited to other numbers, such as a hard sigmoid.
 """
 

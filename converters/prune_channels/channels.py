@@ -158,7 +158,8 @@ def _recur(table: _SymbolTable, node: Node) -> Symbols:
 
 def _activation(table: _SymbolTable, node: Node) -> Symbols:
     # A softmax computes with all channels at once.
-    return (_keep if node.attributes["function"] == "softmax" else _pass_on)(table, node)
+    is_softmax = node.attributes["function"] in ("softmax", "log_softmax")
+    return (_keep if is_softmax else _pass_on)(table, node)
 
 
 def _tie_inputs(table: _SymbolTable, node: Node) -> Symbols:

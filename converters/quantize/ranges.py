@@ -76,7 +76,10 @@ _LEARNED_OPS = (
 #: Ops, and functions, whose input and output are rounded, and which compute in floats in between:
 #: no integer kernel is there, or none that is exact enough.
 _FLOAT_OPS = ("layer_norm", "group_norm")
-_FLOAT_FUNCTIONS = ("elu", "selu", "softplus", "softsign", "exponential", "relu_of")
+_FLOAT_FUNCTIONS = (
+    *("elu", "selu", "softplus", "softsign", "exponential", "relu_of", "log_softmax"),
+    *("square", "sqrt", "rsqrt", "reciprocal", "abs", "log"),
+)
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from converters.graph.builder import GraphBuilder, Ref, SourceLayer
+from converters.graph.builder import GraphBuilder, Ref
 from converters.graph.keras.calls import Call
+from converters.graph.limits import add_clip
 
 #: Name of a function of either Keras to its name here and its parameters.
 _FUNCTIONS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -52,7 +53,9 @@ def add_activation(builder: GraphBuilder, call: Call, source: Ref, activation: A
     if name == "hard_sigmoid":
         # Keras 2 means clip(0.2 x + 0.5), Keras 3 relu6(x + 3) / 6.
         is_keras_3 = type(call.layer).__module__.startswith("keras.")
-        return add_clip(builder, call, source, 0.0, 1.0, 1 / 6 if is_keras_3 else 0.2, 0.5)
+        return add_clip(
+            builder, call.source_layer, source, 0.0, 1.0, 1 / 6 if is_keras_3 else 0.2, 0.5
+        )
     if name not in _FUNCTIONS:
         raise builder.refusal(call.source_layer, f"with the activation {name}")
     function, attributes = _FUNCTIONS[name]
@@ -80,54 +83,11 @@ def add_relu(
     if slope == threshold == 0 and most in (None, 6):
         return _add(builder, call, source, "relu" if most is None else "relu6")
     if slope == threshold == 0:
-        return add_clip(builder, call, source, 0.0, float(most or 0.0))
+        return add_clip(builder, call.source_layer, source, 0.0, float(most or 0.0))
     if threshold == 0 and most is None:
         return _add(builder, call, source, "leaky_relu", slope=slope)
     plain = {"max_value": most, "slope": slope, "threshold": threshold}
     return _add(builder, call, source, "relu_of", **plain)
-
-
-def add_clip(
-    builder: GraphBuilder,
-    call: Call,
-    source: Ref,
-    low: float,
-    high: float,
-    scale: float = 1.0,
-    offset: float = 0.0,
-) -> Ref:
-    """Add scale * x + offset, limited to low..high, as a ReLU6 between two multiplications."""
-    span = (high - low) / 6
-    before = (scale / span, (offset - low) / span)
-    return scaled_activation(builder, call, source, "relu6", before, (span, low))
-
-
-def scaled_activation(
-    builder: GraphBuilder,
-    call: Call,
-    source: Ref,
-    function: str,
-    before: tuple[float, float],
-    behind: tuple[float, float],
-) -> Ref:
-    """Add an activation between two multiplications and additions, by a number each.
-
-    Args:
-        builder: The graph so far.
-        call: Call that has the activation.
-        source: Numbers that it is applied to.
-        function: Name of the activation.
-        before: Scale and offset of what the activation takes.
-        behind: Scale and offset of what it gives.
-    """
-    layer = call.source_layer
-    parts = [
-        SourceLayer(f"{layer.name}_{part}", layer.kind, object()) for part in ("scaled", "back")
-    ]
-    if before != (1.0, 0.0):
-        source = builder.affine(parts[0], source, *before)
-    answer = builder.activation(f"{call.name}_{function}", source, function)
-    return builder.affine(parts[1], answer, *behind) if behind != (1.0, 0.0) else answer
 
 
 def _from_layer(builder: GraphBuilder, call: Call, source: Ref, layer: Any) -> Ref:

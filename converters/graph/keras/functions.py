@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from converters.graph.builder import GraphBuilder, Ref
-from converters.graph.keras.activations import add_activation, add_clip, scaled_activation
+from converters.graph.keras.activations import add_activation
 from converters.graph.keras.calls import Call
 from converters.graph.keras.one_dimension import add_pad
+from converters.graph.limits import add_clip, add_limit
 from converters.graph.node import CONCAT
 
 FunctionReader = Callable[[GraphBuilder, Call], Ref]
@@ -70,15 +71,11 @@ def _is_by_channel(value: Any, channels: int) -> bool:
 
 
 def _limit(builder: GraphBuilder, call: Call, op: str, source: Ref, value: Any) -> Ref:
-    """Read the maximum or minimum of a tensor and a number: a ReLU between two shifts."""
+    """Read the maximum or minimum of a tensor and a number."""
     if np.size(value) != 1:
         raise builder.refusal(call.source_layer, "with a constant of several numbers")
-    sign = 1.0 if op == "maximum" else -1.0
     limit = float(np.reshape(np.asarray(value, np.float64), ()))
-    # max(x, c) = relu(x - c) + c, and min(x, c) = c - relu(c - x).
-    if limit == 0 and sign == 1:
-        return builder.activation(call.name, source, "relu")
-    return scaled_activation(builder, call, source, "relu", (sign, -sign * limit), (sign, limit))
+    return add_limit(builder, call.source_layer, op, source, limit)
 
 
 def _constant(
@@ -110,7 +107,7 @@ def _activation(name: str) -> FunctionReader:
             approximate = bool(_argument(call, 1, "approximate", default=False))
             return builder.activation(call.name, source, "gelu", approximate=approximate)
         if name == "hard_sigmoid":
-            return add_clip(builder, call, source, 0.0, 1.0, 1 / 6, 0.5)
+            return add_clip(builder, call.source_layer, source, 0.0, 1.0, 1 / 6, 0.5)
         return add_activation(builder, call, source, name)
 
     return read
@@ -120,7 +117,7 @@ def _clip(builder: GraphBuilder, call: Call) -> Ref:
     low = float(_argument(call, 1, "clip_value_min", "x_min"))
     high = float(_argument(call, 2, "clip_value_max", "x_max"))
     (source,) = call.sources
-    return add_clip(builder, call, source, low, high)
+    return add_clip(builder, call.source_layer, source, low, high)
 
 
 def _concat(builder: GraphBuilder, call: Call) -> Ref:

@@ -1,0 +1,1 @@
+"""Reads float .tflite files, whoever made them, into the graph."""

@@ -15,6 +15,7 @@ tcsh           tcsh               other_login_shells
 fish           fish               other_login_shells
 g++            g++                the_C++_lines_for_applications
 bwrap          bubblewrap         the_sandbox_of_a_conversion
+chromium       chromium           the_page_of_a_report
 '
 PATH=$PATH:/usr/sbin:/sbin
 

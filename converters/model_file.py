@@ -120,6 +120,20 @@ class StoredTensor:
     """Number of bytes."""
 
 
+@dataclass(frozen=True)
+class KernelFigures:
+    """One stored kernel of a file."""
+
+    name: str
+    """Name of its tensor in the file; may be empty."""
+    bits: int
+    """Bits of each stored value."""
+    size: int
+    """Number of values."""
+    zero_share: float
+    """Share of zeros, 0-1."""
+
+
 class RunOnHost(Protocol):
     """Runs a model file on this host."""
 
@@ -178,3 +192,5 @@ class Format:
     stored_tensors: Callable[[Path], tuple[StoredTensor, ...]]
     """Constant tensors of a file, in the order of their places in it. Raises ConversionError where
     it is no whole file of this format."""
+    kernel_figures: Callable[[Path], tuple[KernelFigures, ...]]
+    """Stored kernels of a file that was read, each once, in the order of their use."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from converters.model_file import Format
 from converters.tflite.contract import foreign_ops, lowest_runtimes, minimum_runtime, refusals
 from converters.tflite.isolated import run_isolated
+from converters.tflite.kernel_figures import kernel_figures
 from converters.tflite.layers import operator_works
 from converters.tflite.reader import read_model
 from converters.tflite.stored_tensors import stored_tensors
@@ -26,4 +27,5 @@ TFLITE = Format(
     operator_works=operator_works,
     host_runtime=_host_runtime,
     stored_tensors=stored_tensors,
+    kernel_figures=kernel_figures,
 )

@@ -92,6 +92,17 @@ class Subgraph:
             return (self.size(tensor) * _PACKED[kind] + 7) // 8
         return self.size(tensor) * _DTYPES[kind].itemsize if kind in _DTYPES else 0
 
+    def bits(self, tensor: int) -> int:
+        """Return the bits of each stored value; 0 where the type has no fixed size."""
+        kind = self._tensors[tensor].type
+        return (
+            _PACKED[kind]
+            if kind in _PACKED
+            else 8 * _DTYPES[kind].itemsize
+            if kind in _DTYPES
+            else 0
+        )
+
     def is_integer(self, tensor: int) -> bool:
         """Whether a tensor holds integers that are no quantized numbers, such as a counter."""
         return self._tensors[tensor].type in (_TYPE.INT32, _TYPE.INT64)
@@ -143,6 +154,17 @@ class Subgraph:
             Number of the buffer, values in the kernel's shape and type (of a sparse one shape (n,),
             the stored values first, then the zeros), and channel axis.
         """
+        for tensor, values, axis in self.named_kernels():
+            if values.ndim > axis:
+                yield self.buffer(tensor), values, axis
+
+    def named_kernels(self) -> Iterator[tuple[int, Array, int]]:
+        """Yield the stored kernels with the position of their tensors.
+
+        Yields:
+            Position of the tensor, values in the kernel's shape and type (of a sparse one shape
+            (n,), the stored values first, then the zeros), and channel axis.
+        """
         origin = {
             int(op.outputs[0]): int(op.inputs[0])
             for name, op in self.operators
@@ -161,9 +183,9 @@ class Subgraph:
             missing = self.size(tensor) - values.size
             values = values - values.dtype.type(self._zero_point(tensor))
             if missing > 0:  # the zeros of a sparse kernel; where they are is not needed
-                yield self.buffer(tensor), np.append(values, np.zeros(missing, values.dtype)), 0
-            elif values.ndim > axis:
-                yield self.buffer(tensor), values, axis
+                yield tensor, np.append(values, np.zeros(missing, values.dtype)), 0
+            else:
+                yield tensor, values, axis
 
     def _zero_point(self, tensor: int) -> int:
         """Integer that stands for 0.0 in a kernel; not 0 in old uint8 files only."""

@@ -37,6 +37,10 @@ COMMANDS = {
         "Bring a release to many boards in waves, watch it, take it back.",
     ),
     "results": ("toolkit.cli.results", "List, show and export stored measurements."),
+    "report": (
+        "toolkit.cli.report",
+        "Write one page about conversions, measurements and rollouts.",
+    ),
     "bundle": ("toolkit.cli.bundle", "Build, sign, show and verify releases for boards."),
     "convert-and-push": (
         "toolkit.cli.convert_and_push",

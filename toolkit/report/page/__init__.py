@@ -1,0 +1,1 @@
+"""The report as one page: what was converted and measured, in words, tables and plots."""

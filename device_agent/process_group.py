@@ -22,6 +22,9 @@ _PR_SET_CHILD_SUBREAPER = 36
 _SWEEP_S = 2.0
 _SWEEP_POLL_S = 0.005
 
+#: More than `/proc/PID/stat` has: 52 numbers and a name.
+_STAT_BYTES = 4096
+
 #: Positions in `/proc/PID/stat` behind the name.
 _STATE, _PARENT, _SESSION = 0, 1, 3
 
@@ -73,8 +76,9 @@ def _running() -> Dict[int, Tuple[int, int]]:
     processes = {}
     for name in filter(str.isdigit, _names("/proc")):
         try:
-            with open("/proc/{}/stat".format(name), "rb") as file:
-                fields = file.read().rpartition(b")")[2].split()
+            # Unbuffered: a buffer asks three more questions about each of hundreds of files.
+            with open("/proc/{}/stat".format(name), "rb", buffering=0) as file:
+                fields = (file.read(_STAT_BYTES) or b"").rpartition(b")")[2].split()
         except OSError:  # it has just ended
             continue
         if fields[_STATE] != b"Z" or int(fields[_PARENT]) == os.getpid():

@@ -118,6 +118,9 @@ def _edgetpu_usb_mbps(root: str) -> Optional[int]:
 
 def _throttled() -> Optional[int]:
     """Ask a Raspberry Pi's firmware; every other board has no such program."""
+    folders = os.get_exec_path()
+    if not any(os.access(os.path.join(folder, "vcgencmd"), os.X_OK) for folder in folders):
+        return None  # a process to learn that takes longer
     answer = _THROTTLED.match(_first_line(["vcgencmd", "get_throttled"]))
     return int(answer.group(1), 16) if answer else None
 

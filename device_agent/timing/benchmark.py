@@ -15,7 +15,8 @@ from device_agent.contract.measurement import LEAST_RUNS
 _WINDOW_S = 0.04
 
 #: Windows in a row that must be equally fast, and how much the slowest may differ from the fastest:
-#: by then the clock of the CPU has risen and the caches are filled.
+#: by then the clock of the CPU has risen and the caches are filled. The fastest call of a window
+#: counts, which an interruption by another program does not change.
 _EQUAL_WINDOWS = 3
 _EQUAL = 1.02
 
@@ -104,18 +105,21 @@ def warm_up(call: Call, warmup_s: float) -> Tuple[int, int]:
     clock = time.perf_counter_ns
     runs, started = 0, clock()
     end, now = started + int(warmup_s * 1e9), started
-    speeds: List[float] = []  # nanoseconds of a call, the mean of each window
+    speeds: List[int] = []  # nanoseconds of the fastest call of each window
     while not runs or (now < end and not _is_steady(speeds)):
-        first, began = runs, now
+        first, began, fastest = runs, now, 0
         while runs == first or (now < end and now < began + _WINDOW_S * 1e9):
+            before = now
             call()
             runs += 1
             now = clock()
-        speeds.append((now - began) / (runs - first))
+            if not fastest or now - before < fastest:
+                fastest = now - before
+        speeds.append(fastest)
     return runs, now - started
 
 
-def _is_steady(speeds: List[float]) -> bool:
+def _is_steady(speeds: List[int]) -> bool:
     last = speeds[-_EQUAL_WINDOWS:]
     return len(last) == _EQUAL_WINDOWS and max(last) <= _EQUAL * min(last)
 

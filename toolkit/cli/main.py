@@ -7,13 +7,11 @@ import os
 import sys
 import traceback
 from importlib import import_module
-from importlib.metadata import version
 from typing import Protocol, runtime_checkable
 
 import click
 
 from toolkit.cli import output
-from toolkit.cli.debug import start_debugging
 from toolkit.cli.groups import CommandGroup
 from toolkit.cli.interrupts import INTERRUPTED, is_effect_of_interrupt
 from toolkit.report.exit_code import EXIT_INTERRUPTED
@@ -85,7 +83,7 @@ class Commands(CommandGroup):
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(version("kedge"), "-V", "--version", prog_name="kedge")
+@click.version_option(None, "-V", "--version", package_name="kedge", prog_name="kedge")
 @click.option(
     "--debug",
     is_flag=True,
@@ -127,6 +125,8 @@ def run_command_line(arguments: list[str]) -> int:
     """Run the command line; return the exit code."""
     debug = "--debug" in arguments
     if debug:
+        from toolkit.cli.debug import start_debugging
+
         start_debugging()
     if "--wide" in arguments:
         output.show_all_columns.set()

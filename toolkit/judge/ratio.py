@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from math import ceil
 from statistics import median
 
+import numpy as np
+import numpy.typing as npt
+
 from toolkit.judge.statistics import PROCESSES
 
 IMPROVED = "IMPROVED"
@@ -66,18 +69,19 @@ def compare_medians(
 
 
 def _bootstrap(first_us: Sequence[float], second_us: Sequence[float]) -> tuple[float, float]:
-    import numpy as np
-    from scipy import stats  # over a second to import: only who compares needs it
+    """Enclose the ratio of the medians; NumPy alone, as SciPy takes half a second to import."""
+    random = np.random.default_rng(0)  # the same samples, the same interval
+    first, second = (_resample_medians(random, medians) for medians in (first_us, second_us))
+    low, high = np.quantile(second / first, ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2))
+    return float(low), float(high)
 
-    bounds = stats.bootstrap(
-        (np.asarray(first_us), np.asarray(second_us)),
-        lambda first, second, axis: np.median(second, axis=axis) / np.median(first, axis=axis),
-        n_resamples=RESAMPLES,
-        confidence_level=CONFIDENCE,
-        method="percentile",
-        rng=np.random.default_rng(0),  # the same samples, the same interval
-    ).confidence_interval
-    return float(bounds.low), float(bounds.high)
+
+def _resample_medians(
+    random: np.random.Generator, medians_us: Sequence[float]
+) -> npt.NDArray[np.float64]:
+    """Return the medians of `RESAMPLES` draws with replacement, shape (`RESAMPLES`,)."""
+    draws = random.integers(0, len(medians_us), (RESAMPLES, len(medians_us)))
+    return np.asarray(np.median(np.asarray(medians_us, np.float64)[draws], axis=1))
 
 
 def _verdict(interval: tuple[float, float], max_regression: float) -> str:

@@ -72,7 +72,10 @@ def latency(processes_ns: Sequence[Sequence[int] | npt.NDArray[np.uint64]]) -> L
     processes = [np.sort(np.asarray(samples, np.float64)) / 1e3 for samples in processes_ns]
     medians = [_middle(samples) for samples in processes]
     low, high, confidence = median_interval(medians)
-    pooled = np.sort(np.concatenate(processes))
+    # "stable" merges what is in order already: several times as fast as sorting it again.
+    pooled = np.sort(np.concatenate(processes), kind="stable")
+    middle = _middle(pooled)
+    deviations = np.sort(np.abs(pooled - middle), kind="stable")
     return Latency(
         median_us=median(medians),
         interval_us=(low, high),
@@ -87,7 +90,7 @@ def latency(processes_ns: Sequence[Sequence[int] | npt.NDArray[np.uint64]]) -> L
         },
         mean_us=float(pooled.mean()),
         sd_us=float(pooled.std(ddof=1)) if len(pooled) > 1 else 0.0,
-        mad_us=float(np.median(np.abs(pooled - _middle(pooled)))),
+        mad_us=_middle(deviations),
         outliers=count_outliers(processes),
     )
 

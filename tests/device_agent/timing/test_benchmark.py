@@ -107,6 +107,13 @@ def test_warm_up_ends_once_the_calls_are_equally_fast(clock: Clock) -> None:
     assert lasted_ns == 120_000_000
 
 
+def test_warm_up_does_not_go_on_for_the_interruptions_of_others(clock: Clock) -> None:
+    calls = iter(range(10**6))
+    _, lasted_ns = warm_up(lambda: clock.work(1_000_000 + 5_000_000 * (next(calls) % 7 == 3)), 10.0)
+
+    assert lasted_ns < 200_000_000
+
+
 def test_warm_up_goes_on_while_the_calls_still_get_faster(clock: Clock) -> None:
     lengths = iter([20_000_000 - 100_000 * run for run in range(100)])
     runs, _ = warm_up(lambda: clock.work(next(lengths, 10_000_000)), 10.0)

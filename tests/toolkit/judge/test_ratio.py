@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from toolkit.judge.ratio import (
     IMPROVED,
     INCONCLUSIVE,
     LEAST_PROCESSES,
     REGRESSED,
+    RESAMPLES,
     UNCHANGED,
     compare_medians,
 )
@@ -36,6 +38,23 @@ def test_the_whole_interval_decides(factor: float, max_regression: float, verdic
     assert found.value == pytest.approx(factor)
     assert found.interval[0] <= found.value <= found.interval[1]
     assert found.processes_needed is None
+
+
+@pytest.mark.parametrize("counts", [(9, 9), (6, 13), (40, 7)])
+def test_the_interval_is_that_of_scipy(counts: tuple[int, int]) -> None:
+    random = np.random.default_rng(sum(counts))
+    first, second = (random.normal(100, 9, count) for count in counts)
+    bounds = stats.bootstrap(
+        (first, second),
+        lambda first, second, axis: np.median(second, axis=axis) / np.median(first, axis=axis),
+        n_resamples=RESAMPLES,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+
+    found = compare_medians(list(first), list(second), 0.02)
+
+    assert found.interval == pytest.approx((bounds.low, bounds.high), rel=1e-12)
 
 
 def test_a_noisy_board_settles_nothing_and_says_how_many_would() -> None:

@@ -12,7 +12,7 @@ from typing import Callable, Iterator, List, Tuple
 from device_agent.contract.measurement import LEAST_RUNS
 
 #: Warm-up is watched in windows of this length, or of one run where that takes longer.
-_WINDOW_S = 0.04
+_WINDOW_S = 0.03
 
 #: Windows in a row that must be equally fast, and how much the slowest may differ from the fastest:
 #: by then the clock of the CPU has risen and the caches are filled. The fastest call of a window

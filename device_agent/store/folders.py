@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
-from typing import Iterator
+from typing import Iterator, Tuple
 
 from device_agent.contract.codes import (
     BAD_REQUEST,
@@ -103,28 +104,67 @@ class Folders:
         """Lend a folder for one job, on the file system of the store; remove it afterwards."""
         import shutil  # with lzma and bz2, which take long on a slow board
 
-        folder = os.path.join(self.store, "work-{}".format(os.getpid()))
         with named_os_errors():
             self.make()
             self._remove_abandoned()
-            os.mkdir(folder)
+            folder, lock = self._make_workspace()
         try:
             with named_os_errors():
                 yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+            os.close(lock)
+
+    def _make_workspace(self) -> Tuple[str, int]:
+        """Make a folder and lock it; return its path and the lock, which ends with the process."""
+        folder = os.path.join(self.store, "work-{}".format(os.getpid()))
+        while True:
+            os.mkdir(folder)
+            with contextlib.suppress(BlockingIOError, FileNotFoundError):
+                return folder, _lock_workspace(folder, os.O_CREAT | os.O_EXCL)
+            # Another agent has removed it before it was locked.
 
     def _remove_abandoned(self) -> None:
-        """Remove the workspaces of agents that were killed."""
+        """Remove the workspaces of agents that were killed: nobody holds their locks.
+
+        The number of a process would not show it: another process may have it by now.
+        """
         import shutil
 
         for name in os.listdir(self.store):
-            kind, _, pid = name.partition("-")
-            if kind == "work" and (pid == str(os.getpid()) or not os.path.exists("/proc/" + pid)):
-                path = os.path.join(self.store, name)
-                shutil.rmtree(path, ignore_errors=True)
-                with contextlib.suppress(OSError):  # a link or a file, which is no workspace
-                    os.unlink(path)
+            if not name.startswith("work-"):
+                continue
+            path = os.path.join(self.store, name)
+            try:
+                lock = _lock_workspace(path)
+            except BlockingIOError:
+                continue
+            except OSError:  # its agent was killed before it was locked, or it is no workspace
+                lock = None
+            shutil.rmtree(path, ignore_errors=True)
+            with contextlib.suppress(OSError):  # a link or a file
+                os.unlink(path)
+            if lock is not None:
+                os.close(lock)
+
+
+def _lock_workspace(folder: str, flags: int = 0) -> int:
+    """Lock a workspace; return the lock.
+
+    Raises:
+        BlockingIOError: An agent works in it.
+        FileNotFoundError: It is gone.
+    """
+    path = os.path.join(folder, ".lock")
+    lock = os.open(path, os.O_RDWR | os.O_NOFOLLOW | flags, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.path.samestat(os.fstat(lock), os.stat(path)):
+            raise FileNotFoundError(path)
+    except BaseException:
+        os.close(lock)
+        raise
+    return lock
 
 
 def name_in(folder: str, digest: str) -> str:

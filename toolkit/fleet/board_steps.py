@@ -200,10 +200,18 @@ def _activate(device: Device, act: Act, work: RolloutWork) -> ActOutcome:
 
 
 def _health(device: Device, act: Act, work: RolloutWork) -> ActOutcome:
-    outcome = _observe(device, act, work)
-    if outcome.state != TRIAL:
-        return outcome
-    return _judge_health(device, act, work)
+    before = _observe(device, act, work)
+    if before.state != TRIAL:
+        return before
+    try:
+        outcome = _judge_health(device, act, work)
+    except AgentError:
+        after = _observe(device, act, work)
+        if after.state == TRIAL:
+            raise
+        return after
+    after = _observe(device, act, work)  # the trial may have ended while the command ran
+    return outcome if after.state == TRIAL else after
 
 
 def _check(device: Device, act: Act, work: RolloutWork) -> ActOutcome:

@@ -70,7 +70,7 @@ def settle(board: FleetBoard, outcome: ActOutcome, policy: Policy, now: float) -
 def _settle(board: FleetBoard, outcome: ActOutcome, policy: Policy, now: float) -> None:
     if board.state in FINAL and not board.is_uncertain and outcome.step != CHECK:
         if board.state == FAILED and outcome.state == REVERTED:
-            board.state = REVERTED
+            board.state, board.reason = REVERTED, outcome.reason or board.reason
         return  # it was given up meanwhile: the answer is in the journal, and changes nothing
     if outcome.result == NO_ANSWER or (outcome.step == OBSERVE and not outcome.state):
         _wait_for(board, outcome, policy, now)

@@ -1,7 +1,10 @@
 """Files on the board: whole or absent, whatever happens meanwhile."""
 
+import fcntl
 import io
 import os
+import subprocess
+import sys
 import threading
 import zipfile
 from collections.abc import Callable
@@ -264,14 +267,22 @@ def test_a_result_is_moved_in_and_the_disk_is_not_waited_for(
 
 
 def test_what_a_killed_agent_left_is_removed(store: Store, root: Path) -> None:
-    ended, running = root / "store" / "work-999999999", root / "store" / "work-1"
-    for folder in (ended, running):
+    killed = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    killed.kill()  # nobody has waited for it yet: the system still knows its number
+    ended, other = root / "store" / f"work-{killed.pid}", root / "store" / "work-1"
+    for folder in (ended, other):
         folder.mkdir(parents=True)
         (folder / "half").write_bytes(CONTENT)
+    running = os.open(other / ".lock", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(running, fcntl.LOCK_EX)
 
     with store.workspace():
         assert not ended.exists()
-        assert running.exists()  # process 1 is always there
+        assert other.exists()
+    os.close(running)
+    killed.communicate()
+    with store.workspace():
+        assert not other.exists()
 
 
 def test_wheels_become_one_folder_and_go(store: Store, root: Path) -> None:

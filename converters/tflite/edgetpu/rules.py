@@ -194,8 +194,7 @@ _RESIZE = (
     ),
 )
 
-#: Conditions on every operator.
-GENERAL_RULES = (
+_BASIC_RULES = (
     Rule(
         "Every computed tensor is int8, uint8 or int16, also at QUANTIZE.",
         _dtypes,
@@ -206,12 +205,14 @@ GENERAL_RULES = (
         _fixed,
         "Build the model again with inputs of fixed sizes.",
     ),
-    Rule(
-        "No more than the three innermost axes are larger than 1.",
-        _axes,
-        "Convert for a batch of one.",
-    ),
 )
+_AXES_RULE = Rule(
+    "No more than the three innermost axes are larger than 1.",
+    _axes,
+    "Convert for a batch of one.",
+)
+#: Conditions on every operator.
+GENERAL_RULES = (*_BASIC_RULES, _AXES_RULE)
 
 _NONE: tuple[Rule, ...] = ()
 _CONV = (
@@ -322,7 +323,7 @@ def reason_for_cpu(operator: EdgetpuOperator) -> tuple[str, str, str]:
     if operator.op not in OP_RULES:
         fix = REPLACEMENTS.get(operator.op, OTHER_REPLACEMENT)
         return "the compiler does not know this op", fix, ""
-    for rule in (*GENERAL_RULES, *OP_RULES[operator.op]):
+    for rule in (*_BASIC_RULES, *OP_RULES[operator.op], _AXES_RULE):
         reason = rule.check(operator)
         if reason:
             return reason, rule.fix, rule.learnt_from

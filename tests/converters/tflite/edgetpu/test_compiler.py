@@ -1,0 +1,95 @@
+"""The compiler of the Edge TPU, as a stand-in that writes what the real one writes."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from converters.errors import ConversionError
+from converters.tflite.edgetpu.compiler import (
+    MAPPED,
+    OperatorStatus,
+    compile_model,
+    is_installed,
+    parse_report,
+)
+
+LOG = """Edge TPU Compiler version 16.0.384591198
+Started a compilation timeout timer of 180 seconds.
+
+Model compiled successfully in 1034 ms.
+
+Input model: m.tflite
+Input size: 743.07KiB
+Output model: m_edgetpu.tflite
+Output size: 1.06MiB
+On-chip memory used for caching model parameters: 600.25KiB
+On-chip memory remaining for caching model parameters: 6.74MiB
+Off-chip memory used for streaming uncached model parameters: 0.00B
+Number of Edge TPU subgraphs: 1
+Total number of operations: 72
+Operation log: m_edgetpu.log
+
+Model successfully compiled but not all operations are supported by the Edge TPU. A percentage of the model will instead run on the CPU, which is slower.
+Number of operations that will run on Edge TPU: 70
+Number of operations that will run on CPU: 2
+
+Operator                       Count      Status
+
+ARG_MAX                        1          Operation is otherwise supported, but not mapped due to some unspecified limitation
+CONV_2D                        69         Mapped to Edge TPU
+CONV_2D                        1          More than one subgraph is not supported
+L2_NORMALIZATION               1          Mapped to Edge TPU
+Compilation child process completed within timeout period.
+Compilation succeeded!
+"""  # noqa: E501
+
+
+def install(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    program = folder / "bin" / "edgetpu_compiler"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+
+
+def test_the_words_of_the_compiler_are_read() -> None:
+    report = parse_report(LOG)
+    assert (report.total, report.mapped, report.subgraphs) == (72, 70, 1)
+    assert (report.cached_bytes, report.streamed_bytes) == (round(600.25 * 1024), 0)
+    assert OperatorStatus("CONV_2D", 69, MAPPED) in report.operators
+    assert OperatorStatus("CONV_2D", 1, "More than one subgraph is not supported") in (
+        report.operators
+    )
+    assert sum(each.count for each in report.operators) == 72
+
+
+def test_an_abort_is_tried_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "log").write_text(LOG)
+    script = f"""cd {tmp_path}; echo call >> calls
+if [ $(wc -l < calls) = 1 ]; then echo "Internal compiler error. Aborting!"; exit 1; fi
+cp "$4" "$3/m_edgetpu.tflite"; cat log"""
+    install(tmp_path, monkeypatch, script)
+    model = tmp_path / "m.tflite"
+    model.write_bytes(b"model")
+    compiled, report = compile_model(model, tmp_path)
+    assert compiled.read_bytes() == b"model"
+    assert report.mapped == 70
+
+
+def test_a_refusal_has_the_compilers_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path, monkeypatch, "echo 'Invalid model: m.tflite'; exit 1")
+    with pytest.raises(ConversionError, match="Invalid model: m.tflite") as refused:
+        compile_model(tmp_path / "m.tflite", tmp_path)
+    assert "kedge inspect" in refused.value.hint
+
+
+def test_without_a_compiler_the_way_out_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert not is_installed()
+    with pytest.raises(ConversionError, match="edgetpu_compiler is not installed") as refused:
+        compile_model(tmp_path / "m.tflite", tmp_path)
+    assert "predicts" in refused.value.hint

@@ -105,7 +105,7 @@ def _predicted(
         reason = fix = learnt_from = ""
     elif not reason and after:
         reason = "it stands behind an operator that runs on the CPU"
-        fix = "Mend that operator first."
+        fix = "Change that operator first."
     return PredictedOperator(
         number=operator.number,
         op=operator.op,

@@ -51,7 +51,7 @@ class EdgetpuPlacement:
     """Size of the constants of the operators on the Edge TPU."""
 
     @property
-    def mapped(self) -> int:
+    def mapped_count(self) -> int:
         """Number of operators on the Edge TPU."""
         return sum(operator.executor == EDGETPU for operator in self.operators)
 
@@ -62,7 +62,7 @@ class EdgetpuPlacement:
         for operator in self.operators:
             if operator.executor == EDGETPU:
                 is_inside = True
-            elif is_inside or not self.mapped:
+            elif is_inside or not self.mapped_count:
                 return operator
         return None
 
@@ -71,7 +71,7 @@ class EdgetpuPlacement:
         """Share of the multiply-accumulates that stay on the CPU, 0-1."""
         total = sum(operator.macs for operator in self.operators)
         left = sum(operator.macs for operator in self.operators if operator.executor == CPU)
-        return left / total if total else float(self.mapped < len(self.operators))
+        return left / total if total else float(self.mapped_count < len(self.operators))
 
     @property
     def exceeds_cache(self) -> bool:

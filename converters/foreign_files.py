@@ -144,6 +144,12 @@ def _is_safetensors(head: bytes) -> bool:
     return head[_SAFETENSORS_LENGTH:][:2] == b'{"' and 2 <= length < 2**32
 
 
+def is_onnx(path: Path) -> bool:
+    """Whether a file that can be read begins as an .onnx."""
+    with path.open("rb") as file:
+        return _is_onnx(file.read(_HEAD_BYTES))
+
+
 def _is_onnx(head: bytes) -> bool:
     """Whether it begins as ONNX's ModelProto: its version, then the name of its producer."""
     return head[:1] == b"\x08" and head[2:3] in (b"\x12", b":", b"\x1a", b"B") and len(head) > 8

@@ -134,8 +134,36 @@ class KernelFigures:
     """Share of zeros, 0-1."""
 
 
+@dataclass(frozen=True)
+class Cost:
+    """The cost of a model file."""
+
+    parameters: int
+    """Numbers that were learned: kernels, biases and other operands that are stored."""
+    macs: int
+    """Multiply-accumulates of one inference, in convolutions and products of matrices; the body of
+    a loop counts as often as it runs."""
+    uncounted: tuple[str, ...]
+    """Ops that may multiply too and are not in `macs`: those of others, a WHILE whose number of
+    trips is not constant (its body counts once), and an IF (its costlier branch counts)."""
+    peak_tensor_bytes: int
+    """The most bytes of activations that are held at one time, when each is freed after its last
+    use, and inputs and outputs are kept as the runtime keeps them; without alignment and without
+    what kernels take for themselves. Variables, which are kept from one inference to the next, are
+    part of it."""
+    compressed_bytes: int
+    """Size of the file compressed by zlib at level 9: the cost of an update over the air."""
+    sparsity: float
+    """Share of zeros in the kernels of convolutions and Dense layers, 0-1."""
+    distinct_weights: int
+    """Distinct values in the kernel that has the most."""
+    distinct_per_channel: int
+    """Distinct values in a single channel of the kernel that has the most; each channel has its own
+    scale."""
+
+
 class RunOnHost(Protocol):
-    """Runs a model file on this host."""
+    """Function that runs a model file on this host."""
 
     def __call__(
         self,
@@ -145,7 +173,7 @@ class RunOnHost(Protocol):
         most_s: float | None = None,
         reset: str = RESET,
     ) -> dict[str, Array]:
-        """Run it one sample at a time, in a process of its own: a runtime may crash on a file.
+        """Run it one sample at a time.
 
         Args:
             path: The file.
@@ -170,6 +198,8 @@ class RunOnHost(Protocol):
 class Format:
     """Functions for the files of one format on this host."""
 
+    title: str
+    """Name of its runtimes for a person."""
     read: Callable[[Path], ModelFile]
     """Reads a file, which nobody has to trust. Raises ConversionError where it is no whole file
     of this format."""
@@ -179,14 +209,18 @@ class Format:
     """Lowest version of each runtime, by name, that knows every op of a file; custom ops do not
     count."""
     refusals: Callable[[Sequence[Operator], str, str], tuple[str, ...]]
-    """Reasons why a runtime (name, version) cannot load the operators of a file: one sentence for
-    each op, none if it can. Raises ConversionError where the runtime is unknown."""
+    """Reasons why a runtime (name, version) cannot load the operators of a file: one sentence each,
+    none if it can. Raises ConversionError where the runtime is unknown."""
     foreign_ops: Callable[[ModelFile], tuple[str, ...]]
     """Names of the custom ops of a file that no runtime package brings."""
     run: RunOnHost
-    """Runs a file on this host."""
+    """Runs a file on this host in a process of its own, because a runtime may crash on a file."""
+    run_here: RunOnHost
+    """Runs a file that kedge wrote in this process."""
     operator_works: Callable[[Path], tuple[OperatorWork, ...]]
     """Operators of a file that was read, in the order in which they run."""
+    cost: Callable[[Path], Cost]
+    """Cost of a file that kedge wrote."""
     host_runtime: Callable[[], tuple[str, str]]
     """Name and version of the runtime that `run` uses."""
     stored_tensors: Callable[[Path], tuple[StoredTensor, ...]]

@@ -17,9 +17,9 @@ from converters.judge.budget import Attempt, Budget
 from converters.judge.metric import MetricFigures, MetricScore
 from converters.judge.paired import Drop
 from converters.judge.score import Accuracy, Score
+from converters.model_file import Cost
 from converters.out_folder import read_together
 from converters.tensor_spec import TensorSpec
-from converters.tflite.cost import Cost
 from device_agent.contract.codes import IntegrityError
 
 SCHEMA = 1

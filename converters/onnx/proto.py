@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from converters.errors import ConversionError, MissingConvertExtraError
+
 
 def read_proto(path: Path) -> Any:
     """Parse an .onnx, its external data included. Nothing is executed.
@@ -38,4 +40,15 @@ def parse_proto(content: bytes, origin: Path) -> Any:
         ConversionError: It is no ONNX model, is damaged, or its external data is missing or lies
             outside of its folder.
     """
-    raise NotImplementedError(f"{origin}: {len(content)} bytes")
+    try:
+        import onnx
+    except ImportError as error:
+        raise MissingConvertExtraError(
+            "onnx, which reads .onnx files, is not installed", "Run: pip install 'kedge[onnx]'"
+        ) from error
+    try:
+        return onnx.ModelProto.FromString(content)
+    except Exception as error:  # of Protocol Buffers, whose error classes are many
+        raise ConversionError(
+            f"{origin}: is a damaged or cut-off .onnx of {len(content)} bytes", "Copy it again."
+        ) from error

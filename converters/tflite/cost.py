@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from converters.model_file import Cost
 from converters.tflite.loops import count_trips
 from converters.tflite.subgraph import RECURRENT, Subgraph, present
 
@@ -36,34 +37,6 @@ _UNCOUNTED = {"CUSTOM", "CALL", "STABLEHLO_CUSTOM_CALL", "DELEGATE"}
 _LEVEL = 9
 #: Deepest nesting of subgraphs that is counted: a damaged file may name itself.
 _DEEPEST = 8
-
-
-@dataclass(frozen=True)
-class Cost:
-    """The cost of a .tflite."""
-
-    parameters: int
-    """Numbers that were learned: kernels, biases and other operands that are stored."""
-    macs: int
-    """Multiply-accumulates of one inference, in convolutions and products of matrices; the body of
-    a loop counts as often as it runs."""
-    uncounted: tuple[str, ...]
-    """Ops that may multiply too and are not in `macs`: those of others, a WHILE whose number of
-    trips is not constant (its body counts once), and an IF (its costlier branch counts)."""
-    peak_tensor_bytes: int
-    """The most bytes of activations that are held at one time, when each is freed after its last
-    use, and inputs and outputs are kept as TFLite's arena keeps them; without alignment and without
-    what kernels take for themselves. Variables, which are kept from one inference to the next, are
-    part of it."""
-    compressed_bytes: int
-    """Size of the file compressed by zlib at level 9: the cost of an update over the air."""
-    sparsity: float
-    """Share of zeros in the kernels of convolutions and Dense layers, 0-1."""
-    distinct_weights: int
-    """Distinct values in the kernel that has the most."""
-    distinct_per_channel: int
-    """Distinct values in a single channel of the kernel that has the most; each channel has its own
-    scale."""
 
 
 def cost_of(path: Path) -> Cost:

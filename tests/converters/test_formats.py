@@ -10,24 +10,32 @@ import pytest
 
 from converters.errors import ConversionError
 from converters.formats import FORMATS, read_model_file
+from tests.converters.onnx import onnx_maker
 from tests.converters.tflite.tflite_maker import model_object, op_model, packed
 
 #: Name of a format to a file of it that holds one RELU: input "x", output "y", float32, shape (1,).
 RELU: dict[str, Callable[[], bytes]] = {
     "tflite": lambda: packed(model_object("RELU", use=True)),
+    "onnx": onnx_maker.op_model,
 }
 #: Name of a format to a file of it that holds a custom op "my_op".
 CUSTOM: dict[str, Callable[[], bytes]] = {
     "tflite": lambda: packed(model_object("CUSTOM", 1, "my_op", use=True)),
+    "onnx": lambda: onnx_maker.op_model("my_op", domain="mine"),
 }
+#: Name of a format to the name of that op.
+CUSTOM_NAME = {"tflite": "my_op", "onnx": "mine.my_op"}
 #: Name of a format to a file of it that a runtime of this name and version cannot load, and why.
-NEWER = {"tflite": (lambda: packed(model_object("RELU", 9, use=True)), "tflite-runtime", "2.14.0")}
+NEWER = {
+    "tflite": (lambda: packed(model_object("RELU", 9, use=True)), "tflite-runtime", "2.14.0"),
+    "onnx": (lambda: onnx_maker.op_model(opset=22), "onnxruntime", "1.20.1"),
+}
 
 all_formats = pytest.mark.parametrize("name", FORMATS)
 
 
 def test_every_format_is_tested_here() -> None:
-    assert set(RELU) == set(CUSTOM) == set(NEWER) == set(FORMATS)
+    assert set(RELU) == set(CUSTOM) == set(NEWER) == set(CUSTOM_NAME) == set(FORMATS)
 
 
 @all_formats
@@ -57,7 +65,7 @@ def test_a_custom_op_is_foreign_and_refused(name: str, tmp_path: Path) -> None:
     path = tmp_path / f"model.{name}"
     path.write_bytes(CUSTOM[name]())
     model = read_model_file(path)
-    assert FORMATS[name].foreign_ops(model) == ("my_op",)
+    assert FORMATS[name].foreign_ops(model) == (CUSTOM_NAME[name],)
     (reason,) = FORMATS[name].refusals(model.operators, *FORMATS[name].host_runtime())
     assert "my_op" in reason
     with pytest.raises(ConversionError):
@@ -72,7 +80,7 @@ def test_a_runtime_that_is_too_old_is_refused(name: str, tmp_path: Path) -> None
     model = read_model_file(path)
     (reason,) = FORMATS[name].refusals(model.operators, runtime, version)
     assert version in reason
-    assert FORMATS[name].minimum_runtime(model).operator == "RELU"
+    assert FORMATS[name].minimum_runtime(model).operator.upper() == "RELU"
 
 
 @all_formats

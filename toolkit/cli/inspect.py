@@ -27,10 +27,11 @@ _SHOWN_NAME = 50
 @click.argument("file", type=file_path())
 @as_json
 def command(file: Path, as_json: bool) -> None:
-    """Show what is inside a .tflite, and the oldest runtime that can load it.
+    """Show what is inside a .tflite or an .onnx, and the oldest runtime that can load it.
 
     \b
     kedge inspect model.tflite
+    kedge inspect model.onnx
     kedge inspect model.tflite --json | jq .minimum_runtime
     """
     from converters.formats import FORMATS, read_model_file
@@ -49,11 +50,11 @@ def command(file: Path, as_json: bool) -> None:
         return
     output.say(f"{file}: {words.size(model.size_bytes)}, sha256 {model.sha256}")
     if reason:
-        output.say(f"needs a TFLite runtime of {version} or newer, because of {reason}")
+        output.say(f"needs {model_format.title} {version} or newer, because of {reason}")
     if foreign:
         output.say(
-            f"needs a delegate or a runtime that brings {', '.join(foreign)}: no TFLite runtime "
-            "wheel contains it"
+            f"needs a delegate or a runtime that brings {', '.join(foreign)}: no wheel of "
+            f"{model_format.title} contains it"
         )
     for line in _parts(asdict(model)):
         output.say(line)
@@ -66,6 +67,8 @@ def _parts(plain: dict[str, Any]) -> list[str]:
              if not plain[side]]  # fmt: skip
     if plain.get("subgraphs", 1) > 1:
         lines.append(f"subgraphs: {plain['subgraphs']}; kedge runs the first, and those it runs")
+    if plain.get("producer"):
+        lines.append(f"written by {plain['producer']}")
     for what in ("signatures", "metadata"):
         if plain.get(what):
             lines.append(f"{what}: {', '.join(_end_of(name) for name in plain[what])}")

@@ -24,11 +24,14 @@ COMMANDS = {
         "Convert a Keras model to a .tflite and prove its accuracy.",
     ),
     "recipes": ("toolkit.cli.recipes", "List the built-in recipes, or show one."),
-    "inspect": ("toolkit.cli.inspect", "Show what is inside a .tflite and which runtime it needs."),
+    "inspect": (
+        "toolkit.cli.inspect",
+        "Show what is inside a model file, and its runtime.",
+    ),
     "target": ("toolkit.cli.target", "Add, list, check and remove boards."),
-    "push": ("toolkit.cli.push", "Send a .tflite to a board."),
+    "push": ("toolkit.cli.push", "Send a model file to a board."),
     "run": ("toolkit.cli.run", "Run a model on a board with pictures or arrays."),
-    "bench": ("toolkit.cli.bench", "Measure a .tflite on a board, and check its outputs there."),
+    "bench": ("toolkit.cli.bench", "Measure a model file on a board, and check its outputs there."),
     "compare": ("toolkit.cli.compare", "Compare the latency of two models on one board."),
     "fleet": (
         "toolkit.cli.fleet",

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from converters import isolated_run
 from converters.errors import ConversionError
 from converters.evidence.conversion import Conversion
 from converters.evidence.golden import read_golden
-from converters.tflite import isolated
 from converters.tflite.isolated import run_isolated
 from converters.tflite.reader import read_model
 from converters.tflite.run import host_runtime, run_model
@@ -83,7 +83,7 @@ def test_a_process_that_answers_nothing_is_ended(
 ) -> None:
     path = tmp_path / "model.tflite"
     path.write_bytes(pictures_model([[3, 2]]))
-    monkeypatch.setattr(isolated, "LONGEST_SAMPLE_S", 0.0)
+    monkeypatch.setattr(isolated_run, "LONGEST_SAMPLE_S", 0.0)
     for most_s in (0, None):  # golden inputs are run without a limit for all of them
         with pytest.raises(ConversionError, match="did not answer one sample within 0 s"):
             run_isolated(path, {"image0": np.zeros((5, 3, 2), np.float32)}, most_s=most_s)
@@ -103,8 +103,8 @@ def test_the_limit_is_that_of_a_sample_and_not_of_all(
     def start_slow(_: object, **more: Any) -> Any:
         return start([sys.executable, "-c", slow], **more)
 
-    monkeypatch.setattr(isolated.subprocess, "Popen", start_slow)
-    monkeypatch.setattr(isolated, "LONGEST_SAMPLE_S", 2.0)
+    monkeypatch.setattr(isolated_run.subprocess, "Popen", start_slow)
+    monkeypatch.setattr(isolated_run, "LONGEST_SAMPLE_S", 2.0)
     with pytest.raises(ConversionError, match="slow, and it ends"):
         run_isolated(path, {"image0": np.zeros((5, 3, 2), np.float32)})
 

@@ -1,0 +1,32 @@
+"""The format .onnx, as `converters.formats.FORMATS` lists it."""
+
+from __future__ import annotations
+
+from converters.model_file import Format
+from converters.onnx.contract import (
+    foreign_onnx_ops,
+    lowest_onnxruntimes,
+    minimum_onnxruntime,
+    onnx_refusals,
+)
+from converters.onnx.isolated import run_onnx_isolated
+from converters.onnx.reader import read_onnx
+from converters.onnx.run import onnxruntime_version, run_onnx_model
+from converters.onnx.stored_tensors import stored_onnx_tensors
+from converters.onnx.work import cost_of_onnx, count_onnx_works, onnx_kernel_figures
+
+ONNX = Format(
+    title="ONNX Runtime",
+    read=read_onnx,
+    minimum_runtime=minimum_onnxruntime,
+    lowest_runtimes=lowest_onnxruntimes,
+    refusals=onnx_refusals,
+    foreign_ops=foreign_onnx_ops,
+    run=run_onnx_isolated,
+    run_here=run_onnx_model,
+    operator_works=count_onnx_works,
+    cost=cost_of_onnx,
+    host_runtime=onnxruntime_version,
+    stored_tensors=stored_onnx_tensors,
+    kernel_figures=onnx_kernel_figures,
+)

@@ -1,0 +1,28 @@
+"""Runs an .onnx on this host in a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from converters.isolated_run import run_in_process
+from converters.onnx.run import onnxruntime_version
+from device_agent.contract.state import RESET
+
+Array = npt.NDArray[Any]
+
+
+def run_onnx_isolated(
+    path: Path,
+    inputs: Mapping[str, Array],
+    on_progress: Callable[[int, int], None] | None = None,
+    most_s: float | None = None,
+    reset: str = RESET,
+) -> dict[str, Array]:
+    """Run an .onnx; see `converters.isolated_run.run_in_process`."""
+    onnxruntime_version()  # refuses where it is not installed, before a process is started
+    place = "converters.onnx.run:run_onnx_model"
+    return run_in_process(place, path, inputs, on_progress, most_s, reset)

@@ -184,7 +184,7 @@ class _Graph:
         return name
 
     def kernels(self) -> Iterator[tuple[str, npt.NDArray[Any], int]]:
-        """Yield name, values and channel axis of the stored weights of convolutions and products."""
+        """Yield name, values and channel axis of the kernels of convolutions and products."""
         from onnx.numpy_helper import to_array
 
         seen = set()

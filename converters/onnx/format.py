@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+from converters.isolated_run import run_in_process
 from converters.model_file import Format
 from converters.onnx.contract import (
     foreign_onnx_ops,
@@ -9,7 +12,6 @@ from converters.onnx.contract import (
     minimum_onnxruntime,
     onnx_refusals,
 )
-from converters.onnx.isolated import run_onnx_isolated
 from converters.onnx.reader import read_onnx
 from converters.onnx.run import onnxruntime_version, run_onnx_model
 from converters.onnx.stored_tensors import stored_onnx_tensors
@@ -22,7 +24,7 @@ ONNX = Format(
     lowest_runtimes=lowest_onnxruntimes,
     refusals=onnx_refusals,
     foreign_ops=foreign_onnx_ops,
-    run=run_onnx_isolated,
+    run=partial(run_in_process, "converters.onnx.run:run_onnx_model"),
     run_here=run_onnx_model,
     operator_works=count_onnx_works,
     cost=cost_of_onnx,

@@ -17,7 +17,7 @@ from converters.errors import ConversionError
 from converters.foreign_files import describe_file
 from converters.model_file import ModelFile, Operator, Tensor
 from converters.onnx.proto import parse_proto
-from converters.onnx.tensor_types import DTYPES, bytes_of
+from converters.onnx.tensor_types import DTYPES, tensor_bytes
 from converters.tensor_spec import TensorSpec
 from device_agent.contract.onnx_scales import SCALES_KEY, IntegerScale, scales_from_text
 from device_agent.contract.records import RecordError
@@ -181,7 +181,7 @@ def _tensors(graphs: list[Any], main: Any) -> Iterator[Tensor]:
     for entry in (*main.input, *main.value_info, *main.output):
         if entry.name not in stored and entry.type.HasField("tensor_type"):
             shape, dtype = _shape_and_type(entry)
-            size = bytes_of(shape, dtype)
+            size = tensor_bytes(shape, dtype)
             yield Tensor(entry.name, shape, dtype, 0, None, None, False, size)
 
 
@@ -191,7 +191,7 @@ def _stored_tensor(tensor: Any) -> Tensor:
     if not dtype or any(axis < 0 for axis in shape):
         raise ValueError(f"its tensor {tensor.name[:80]!r} has the type {tensor.data_type} and "
                          f"the shape {list(shape)}")  # fmt: skip
-    size = bytes_of(shape, dtype)
+    size = tensor_bytes(shape, dtype)
     if len(tensor.raw_data) not in (0, size) and dtype != "string":
         raise ValueError(f"its tensor {tensor.name[:80]!r} has {len(tensor.raw_data)} bytes, "
                          f"expected {size}")  # fmt: skip

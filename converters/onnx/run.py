@@ -43,7 +43,7 @@ def missing_package(package: str, use: str) -> MissingConvertExtraError:
 
     Args:
         package: Name of the package.
-        use: What it does for kedge, as the rest of a sentence.
+        use: Use of it for kedge, as the rest of a sentence.
     """
     return MissingConvertExtraError(
         f"{package}, which {use}, is not installed", "Run: pip install 'kedge[onnx]'"
@@ -92,16 +92,11 @@ def run_onnx_model(
             sample = values.reshape(sample_shape(values.shape))
             if name not in results:
                 results[name] = np.empty((total, *sample.shape), sample.dtype)
-            stored = results[name]
-            if stored.shape[1:] != sample.shape:
+            if results[name].shape[1:] != sample.shape:
                 if most_s is not None:
                     return {key: of_all[:done] for key, of_all in results.items()}
-                raise ConversionError(
-                    f"{path}: output {name!r} changes its shape from one sample to the next: "
-                    f"{list(stored.shape[1:])}, then {list(sample.shape)}",
-                    "Use a model whose outputs have fixed shapes.",
-                )
-            stored[row] = sample
+                raise _changed_shape(path, name, results[name].shape[1:], sample.shape)
+            results[name][row] = sample
         done, now = row + 1, time.monotonic()
         if on_progress is not None and (
             done % _REPORT_EVERY == 0 or now - reported > _REPORT_EVERY_S
@@ -111,6 +106,16 @@ def run_onnx_model(
         if most_s is not None and now - began > most_s:
             break
     return {name: values[:done] for name, values in results.items()}
+
+
+def _changed_shape(
+    path: Path, name: str, first: tuple[int, ...], other: tuple[int, ...]
+) -> ConversionError:
+    return ConversionError(
+        f"{path}: output {name!r} changes its shape from one sample to the next: {list(first)}, "
+        f"then {list(other)}",
+        "Use a model whose outputs have fixed shapes.",
+    )
 
 
 def _open(path: Path) -> Any:

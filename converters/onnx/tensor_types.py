@@ -46,7 +46,7 @@ def bits_of(dtype: str) -> int:
     return int(digits or 0)
 
 
-def bytes_of(shape: tuple[int, ...], dtype: str) -> int:
+def tensor_bytes(shape: tuple[int, ...], dtype: str) -> int:
     """Return the size of a tensor's values; 0 where an axis is dynamic."""
     count = 1
     for axis in shape:

@@ -22,7 +22,7 @@ from converters.errors import ConversionError
 from converters.model_file import Cost, KernelFigures, OperatorWork
 from converters.onnx.proto import read_proto
 from converters.onnx.reader import every_graph
-from converters.onnx.tensor_types import DTYPES, bits_of, bytes_of
+from converters.onnx.tensor_types import DTYPES, bits_of, tensor_bytes
 
 #: Position of the weights among the inputs of an op, and the axis of their channels.
 KERNELS = {
@@ -224,7 +224,7 @@ class _Graph:
             if self._origin(node.output[0]) not in self.stored:
                 born |= {name: position for name in node.output if name}
         for name, begin in born.items():
-            size = bytes_of(self.shapes.get(name, ()), self.dtypes.get(name, "float32"))
+            size = tensor_bytes(self.shapes.get(name, ()), self.dtypes.get(name, "float32"))
             change[begin] += size
             change[last.get(name, begin) + 1] -= size
         return int(np.cumsum(change).max())

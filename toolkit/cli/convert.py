@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from toolkit.cli import output
+from toolkit.cli.completion import complete_targets
 from toolkit.cli.options import as_json, converting, file_path, max_drop
 from toolkit.report import words
 from toolkit.report.conversion import describe_budget, describe_conversion
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 @click.option(
     "--latency-on",
     metavar="NAME",
+    shell_complete=complete_targets,
     help="Target that measures latency where a recipe needs it, instead of this computer.",
 )
 @click.option("--keep-keras", is_flag=True, help="Also write the trained Keras model.")

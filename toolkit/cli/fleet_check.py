@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from toolkit.cli import output
+from toolkit.cli.completion import complete_targets
 from toolkit.cli.options import Duration, ShareRange, as_json, wheelhouse
 from toolkit.report import words
 from toolkit.report.exit_code import EXIT_REFUSED
@@ -23,7 +24,11 @@ _LONGEST_S = 7 * 24 * 3600.0
 
 @click.command("check")
 @click.option(
-    "--on", "--to", "selection", help="Targets: NAME, A,B or LABEL=VALUE; all if not given."
+    "--on",
+    "--to",
+    "selection",
+    shell_complete=complete_targets,
+    help="Targets: NAME, A,B or LABEL=VALUE; all if not given.",
 )
 @click.option(
     "--rate",

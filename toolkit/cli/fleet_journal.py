@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from toolkit.cli import output
+from toolkit.cli.completion import complete_targets
 from toolkit.cli.groups import CommandGroup
 
 
@@ -62,7 +63,12 @@ def restore(file: Path) -> None:
 
 
 @journal.command("rebuild")
-@click.option("--on", "selection", help="Targets: NAME, A,B or LABEL=VALUE; all if not given.")
+@click.option(
+    "--on",
+    "selection",
+    shell_complete=complete_targets,
+    help="Targets: NAME, A,B or LABEL=VALUE; all if not given.",
+)
 def rebuild(selection: str | None) -> int:
     """Make a lost journal again from what the boards report.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from toolkit.cli import output
+from toolkit.cli.completion import complete_targets
 from toolkit.cli.fleet_watch import wave_rows
 from toolkit.cli.options import as_json, file_path
 from toolkit.report import words
@@ -31,6 +32,7 @@ selection = click.option(
     "--to",
     "selection",
     required=True,
+    shell_complete=complete_targets,
     help="Targets: NAME, A,B or LABEL=VALUE.",
 )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from toolkit.cli import interrupts, output
+from toolkit.cli.completion import complete_targets
 from toolkit.cli.fleet_plan import (
     accept,
     bundle_file,
@@ -117,7 +118,12 @@ def resume(number: int | None, without: str, wheelhouse: Path | None, as_json: b
 
 @click.command("rollback")
 @click.argument("app", required=False)
-@click.option("--to", "selection", help="Targets; those of the newest rollout if not given.")
+@click.option(
+    "--to",
+    "selection",
+    shell_complete=complete_targets,
+    help="Targets; those of the newest rollout if not given.",
+)
 @click.option("--release", "prefix", metavar="DIGEST", help="Begin of the digest to go back to.")
 @click.option("--bundle", type=file_path(), help="Bundle to go back to, if the project has it not.")
 @policy_file

@@ -12,6 +12,7 @@ import click
 
 from device_agent.contract.signed_text import time_text
 from toolkit.cli import output
+from toolkit.cli.completion import complete_targets
 from toolkit.cli.options import as_json
 from toolkit.report.exit_code import EXIT_REFUSED
 
@@ -31,7 +32,11 @@ _LATEST = 5
 
 @click.command("status")
 @click.option(
-    "--on", "--to", "selection", help="Targets: NAME, A,B or LABEL=VALUE; all if not given."
+    "--on",
+    "--to",
+    "selection",
+    shell_complete=complete_targets,
+    help="Targets: NAME, A,B or LABEL=VALUE; all if not given.",
 )
 @click.option("--app", help="Only this application.")
 @click.option("--offline", is_flag=True, help="Ask no board: show what the journal knows.")
@@ -81,7 +86,9 @@ def status(
 
 @click.command("history")
 @click.argument("number", type=int, required=False)
-@click.option("--on", "target", help="Only what concerns this target.")
+@click.option(
+    "--on", "target", shell_complete=complete_targets, help="Only what concerns this target."
+)
 @as_json
 def history(number: int | None, target: str | None, as_json: bool) -> int:
     """Show who did what, when and on what evidence, and check that nothing was changed since.

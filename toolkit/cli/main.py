@@ -50,6 +50,9 @@ COMMANDS = {
     "demo": ("toolkit.cli.demo", "Show every step on a small model that it trains."),
 }
 
+#: Options of the main command that may stand anywhere before `--`.
+ANYWHERE = frozenset({"--debug", "-v", "--quiet", "-q", "--wide"})
+
 EXIT_BUG = 1
 
 
@@ -89,9 +92,17 @@ class Commands(CommandGroup):
 @click.version_option(None, "-V", "--version", package_name="kedge", prog_name="kedge")
 @click.option(
     "--debug",
+    "-v",
     is_flag=True,
     expose_value=False,
     help="Show tracebacks, versions and the SSH protocol; may stand anywhere in the line.",
+)
+@click.option(
+    "--quiet",
+    "-q",
+    is_flag=True,
+    expose_value=False,
+    help="Show no progress; may stand anywhere in the line.",
 )
 @click.option(
     "--wide",
@@ -126,14 +137,7 @@ def main() -> None:
 
 def run_command_line(arguments: list[str]) -> int:
     """Run the command line; return the exit code."""
-    debug = "--debug" in arguments
-    if debug:
-        from toolkit.cli.debug import start_debugging
-
-        start_debugging()
-    if "--wide" in arguments:
-        output.show_all_columns.set()
-    arguments = [argument for argument in arguments if argument not in ("--debug", "--wide")]
+    arguments, debug = _take_options(arguments)
     try:
         answer = kedge.main(arguments, prog_name="kedge", standalone_mode=False)
     except click.exceptions.Exit as leaving:
@@ -157,6 +161,22 @@ def run_command_line(arguments: list[str]) -> int:
             return EXIT_INTERRUPTED
         return _explain(error)
     return answer if isinstance(answer, int) else 0
+
+
+def _take_options(arguments: list[str]) -> tuple[list[str], bool]:
+    """Obey the options of the main command; return the other arguments, and whether to debug."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    options = ANYWHERE & set(arguments[:end])
+    debug = not options.isdisjoint({"--debug", "-v"})
+    if debug:
+        from toolkit.cli.debug import start_debugging
+
+        start_debugging()
+    if not options.isdisjoint({"--quiet", "-q"}):
+        output.hide_progress.set()
+    if "--wide" in options:
+        output.show_all_columns.set()
+    return [word for word in arguments[:end] if word not in ANYWHERE] + arguments[end:], debug
 
 
 def _explain(error: Exception) -> int:

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
+from toolkit.cli.completion import complete_recipes, complete_targets
+
 _UNITS_S = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|)\Z")
 
@@ -135,6 +137,7 @@ target = click.option(
     "--on",
     "--to",
     "name",
+    shell_complete=complete_targets,
     help="The target; not needed if kedge.toml has a single one.",
 )
 
@@ -142,6 +145,7 @@ targets = click.option(
     "--on",
     "--to",
     "selection",
+    shell_complete=complete_targets,
     help="Targets: NAME, A,B or LABEL=VALUE; not needed if kedge.toml has a single one.",
 )
 
@@ -200,6 +204,7 @@ def converting(command: Command) -> Command:
         ),
         click.option(
             "--recipe",
+            shell_complete=complete_recipes,
             default="ptq_w8a8",
             show_default=True,
             help="ptq_w8a8, ptq_w8a16, ptq_f16, ptq_dynamic, ptq_weight_only, mixed_w8a8, "

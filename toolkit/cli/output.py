@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from targets.progress import no_progress
 from toolkit.cli.escapes import escape_controls, mark_styles
 from toolkit.cli.verdict_colors import verdict_at_start
 from toolkit.errors import ToolkitError
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 #: Whether tables show all columns, however narrow the terminal is (`--wide`).
 show_all_columns = threading.Event()
 
+#: Whether nothing is shown of how far the work is (`--quiet`).
+hide_progress = threading.Event()
+
 
 class OutputError(ToolkitError):
     """Standard output takes nothing more: the disk that it goes to is full."""
@@ -37,7 +41,10 @@ class OutputError(ToolkitError):
 
 @contextmanager
 def progress() -> Iterator[OnProgress]:
-    """Show progress while the block runs."""
+    """Show progress while the block runs, unless a person wants none."""
+    if hide_progress.is_set():
+        yield no_progress
+        return
     if not sys.stderr.isatty():
         yield _Lines()
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from toolkit.cli import output
+from toolkit.cli.completion import complete_recipes
 from toolkit.cli.groups import CommandGroup
 from toolkit.cli.options import as_json
 
@@ -42,7 +43,7 @@ def command(context: click.Context, as_json: bool) -> None:
 
 
 @command.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_recipes)
 @as_json
 def show_recipe(name: str, as_json: bool) -> None:
     """Show a recipe as TOML: a built-in one by its name, or your own by its path.

@@ -12,6 +12,7 @@ import click
 from click.core import ParameterSource
 
 from toolkit.cli import output
+from toolkit.cli.completion import complete_targets
 from toolkit.cli.groups import CommandGroup
 from toolkit.cli.options import as_json, file_path
 from toolkit.report import words
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from toolkit.results.store import ResultList, ResultStore
 
 
-_on = click.option("--on", "name", help="Show only results of this target.")
+_on = click.option(
+    "--on", "name", shell_complete=complete_targets, help="Show only results of this target."
+)
 _last = click.option(
     "--last",
     type=click.IntRange(1, 100_000),

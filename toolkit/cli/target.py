@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from toolkit.cli import output
+from toolkit.cli.completion import complete_targets
 from toolkit.cli.groups import CommandGroup
 from toolkit.cli.host_key import accept_host_key
 from toolkit.cli.options import as_json, file_path, read_label
@@ -169,7 +170,7 @@ def _labels(target: Target) -> str:
 
 
 @command.command("remove")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_targets)
 @click.option("--forget", is_flag=True, help="Do not touch the board, which may be gone.")
 @click.option(
     "--with-releases",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from toolkit.cli import output
+from toolkit.cli.completion import complete_targets
 from toolkit.cli.options import as_json, file_path
 from toolkit.report import words
 
@@ -22,7 +23,7 @@ EXIT_NOT_READY = 6
 
 
 @click.command("check")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_targets)
 @click.option(
     "--wheelhouse",
     type=file_path(),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import click
 
 from toolkit.cli import output
+from toolkit.cli.completion import complete_targets
 from toolkit.cli.options import read_label
 from toolkit.report import words
 
@@ -17,7 +18,7 @@ _TRUTHS = {"true": True, "false": None, "": None}
 
 
 @click.command("rename")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_targets)
 @click.argument("new_name")
 def rename(name: str, new_name: str) -> None:
     """Give a board of this project another name.
@@ -35,7 +36,7 @@ def rename(name: str, new_name: str) -> None:
 
 
 @click.command("set")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_targets)
 @click.argument("values", nargs=-1, required=True, metavar="KEY=VALUE…")
 def set_values(name: str, values: tuple[str, ...]) -> None:
     """Change what kedge.toml says of a board; an empty value removes the key.

@@ -5,11 +5,12 @@ from __future__ import annotations
 import click
 
 from toolkit.cli import output
+from toolkit.cli.completion import complete_targets
 from toolkit.cli.host_key import accept_host_key
 
 
 @click.command("rekey")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_targets)
 @click.option(
     "--fingerprint",
     metavar="SHA256:…",

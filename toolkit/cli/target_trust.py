@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from toolkit.cli import output
+from toolkit.cli.completion import complete_targets
 from toolkit.cli.options import as_json, file_path
 from toolkit.cli.security_keys import note_touch
 from toolkit.report.exit_code import gravest_exit_code
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command("trust")
-@click.argument("names", nargs=-1, required=True, metavar="NAME…")
+@click.argument("names", nargs=-1, required=True, metavar="NAME…", shell_complete=complete_targets)
 @click.option("--signers", type=file_path(), help="File of allowed signers; see ssh-keygen(1).")
 @click.option(
     "--threshold",

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from toolkit.cli import output
+from toolkit.cli.completion import complete_targets
 from toolkit.cli.options import Duration, as_json, file_path, wheelhouse
 from toolkit.report import words
 from toolkit.report.exit_code import EXIT_NOT_TRUSTED
@@ -14,7 +15,7 @@ from toolkit.report.tuning import describe_tuning, plain_tuning
 
 
 @click.command("tune")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_targets)
 @click.option(
     "--model", required=True, type=file_path(), help="The .tflite for which the settings are tuned."
 )

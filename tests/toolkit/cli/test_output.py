@@ -88,3 +88,24 @@ def test_no_color_is_honoured(tmp_path: Path) -> None:
 
     assert "\x1b[31m" in shell(line, tmp_path).stdout
     assert "\x1b[" not in shell(line, tmp_path, NO_COLOR="1").stdout
+
+
+@pytest.mark.parametrize("option", ["-q", "--quiet"])
+def test_quiet_shows_no_progress_wherever_it_stands(option: str, project: Path) -> None:
+    loud = shell(BENCH, project)
+    quiet = shell(f"{BENCH} {option}", project)
+    early = shell(BENCH.replace("bench", f"{option} bench", 1), project)
+
+    assert "· measure with 1 thread" in loud.stderr
+    for done in (quiet, early):
+        assert "·" not in done.stderr
+        assert "kept as result" in done.stderr
+        assert done.stdout
+
+
+def test_v_is_debug_and_nothing_behind_two_dashes_is_an_option(project: Path) -> None:
+    assert "paramiko" in shell(f"{KEDGE} target list -v", project).stderr
+    behind = shell(f"{KEDGE} inspect -- -v", project)
+    assert behind.returncode == 4
+    assert "paramiko" not in behind.stderr
+    assert "-v" in behind.stderr

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import json
+import pickletools
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 _KERAS = "Convert it with `kedge convert`, which writes a .tflite."
 _NEEDS_WEIGHTS = (
     "Save the whole model with `model.save('model.keras')`: layers and weights in one file."
 )
-_PYTORCH = (
-    "kedge takes Keras models, SavedModels and float .tflite files; convert it with litert-torch "
-    "(`litert_torch.convert(model, samples).export('model.tflite')`) and give that file."
+#: Lines by which a user makes the file of PyTorch that kedge takes.
+PT2_LINES = (
+    "\n    import torch"
+    "\n    program = torch.export.export(model.eval(), (example,))"
+    '\n    torch.export.save(program, "model.pt2")'
+)
+_PT2 = (
+    "Make a .pt2 of it, which holds the layers and no code; example is an input of one sample:"
+    f"{PT2_LINES}"
+)
+_PYTORCH = f"A pickle runs Python code when it is read, so kedge reads none. {_PT2}"
+_STATE_DICT = (
+    "kedge cannot guess the class of the model. Make the model in Python, "
+    f"`model.load_state_dict(torch.load(file))`. {_PT2}"
 )
 _ONNX = (
     "kedge takes Keras models, SavedModels and float .tflite files; convert it with onnx2tf, which "
@@ -54,6 +67,8 @@ _HEADS: tuple[tuple[bytes, str, str], ...] = (
     (b"\x80\x04", "a Python pickle, such as a PyTorch or scikit-learn model", _PYTORCH),
     (b"\x80\x05", "a Python pickle, such as a PyTorch or scikit-learn model", _PYTORCH),
 )
+#: Modules of what weights are pickled as; those of layers are of other ones.
+_WEIGHT_CLASSES = frozenset(("collections", "torch._utils", "torch", "numpy"))
 _HEAD_BYTES = 512
 #: Most bytes of a text that is looked at to find out what it is.
 _MOST_TEXT = 2**22
@@ -115,14 +130,30 @@ def _describe_zip(path: Path) -> tuple[str, str]:
         return "a zip file that is cut off or damaged", "Copy it again."
     if {"config.json", "metadata.json"} <= set(names):
         return "a Keras model (.keras)", _KERAS
-    if any(name.endswith(("data.pkl", "constants.pkl")) for name in names):
-        return "a PyTorch file", _PYTORCH
+    pickle = next((name for name in names if name.endswith("/data.pkl")), None)
+    if pickle is not None:
+        return _describe_pytorch(path, pickle, names)
     if names and all(name.endswith(".npy") for name in names):
         return "an .npz of arrays", "Give arrays with --data, and a model as MODEL."
     if any(name.endswith("saved_model.pb") for name in names):
         return "a zip file of a SavedModel", "Unpack it and give the folder of saved_model.pb."
     first_names = ", ".join(names[:3]) or "nothing"
     return f"a zip file with {first_names}", _UNPACK
+
+
+def _describe_pytorch(path: Path, pickle: str, names: Sequence[str]) -> tuple[str, str]:
+    """Tell weights, a whole module and TorchScript apart by what a pickle names; it is not run."""
+    if any("/code/" in name for name in names):
+        return "a TorchScript file of PyTorch", _PYTORCH
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(pickle) as file:
+            ops = list(pickletools.genops(file.read(_MOST_TEXT)))
+    except (OSError, zipfile.BadZipFile, ValueError, RuntimeError, NotImplementedError):
+        return "a PyTorch file that is damaged", _PYTORCH
+    classes = {str(value).split()[0] for op, value, _ in ops if op.name == "GLOBAL"}
+    if classes <= _WEIGHT_CLASSES:
+        return "a PyTorch file of weights without layers (a state dict)", _STATE_DICT
+    return "a PyTorch file of a whole module, which is a Python pickle", _PYTORCH
 
 
 def _describe_json(path: Path) -> tuple[str, str]:

@@ -259,7 +259,8 @@ def _sandbox(request: ConversionRequest, recipe: Recipe, work: Path) -> Sandbox:
 
     What the user named as `module:function` may do whatever the user may.
     """
-    if recipe.wish.functions() or user_function_at(request.data) is not None:
+    by_function = any(map(user_function_at, (request.model, request.data)))
+    if recipe.wish.functions() or by_function:
         return Sandbox("none: the conversion runs functions that the user named")
     if worker_of(os.environ) is not None:
         return Sandbox("none: several machines train together")

@@ -66,7 +66,7 @@ def check_inputs(request: ConversionRequest) -> None:
         ConversionError: A file is missing, or a value is impossible.
     """
     for name, path in (("model", request.model), ("data", request.data)):
-        if name == "model" or user_function_at(path) is None:
+        if user_function_at(path) is None:
             _check_readable(name, path)
     if request.data.suffix in MODEL_SUFFIXES:
         raise ConversionError(

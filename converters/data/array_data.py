@@ -14,6 +14,7 @@ from converters.data.array_file import ARRAY_DAMAGE, array_of, check_array_sizes
 from converters.data.dataset import TEST, TRAIN, Dataset, InputForm, Samples, Selection
 from converters.data.fields import join_fields
 from converters.data.label_forms import classes_of_one_hot, number_names, soft_labels
+from converters.data.layout import arrange_arrays, check_input_shape
 from converters.data.pixel_labels import mask_targets
 from converters.data.several_data import (
     NAMES,
@@ -67,7 +68,8 @@ def dataset_from_arrays(path: Path, arrays: Mapping[str, Array], form: InputForm
 
     Args:
         path: Origin of the arrays, for messages.
-        arrays: Inputs: any real numbers, shape (n, *form.shape); the model gets them unchanged.
+        arrays: Inputs: any real numbers, shape (n, *form.shape), or that of the source where
+            `form.axes` has one; the model gets them unchanged.
             Labels: class numbers of shape (n,) or (n, 1), 0 to classes - 1, or one-hot of shape
             (n, classes); for a regression numbers of shape (n, *form.outputs). An autoencoder needs
             no labels. If y_train is missing, or both y_train and y_test, the model's own answers
@@ -79,6 +81,7 @@ def dataset_from_arrays(path: Path, arrays: Mapping[str, Array], form: InputForm
         ConversionError: An array is missing or has another shape, NaN, or labels out of range. The
             message names the array.
     """
+    arrays = arrange_arrays(path, arrays, form)
     arrays, class_names = _numbered(path, arrays, form)
     unlabelled = splits_without_labels(arrays, form)
     if form.inputs or form.answers:
@@ -329,32 +332,6 @@ def _inputs(
     if whole_numbers:
         check_whole_numbers(path, name, array, whole_numbers)
     return array
-
-
-def check_input_shape(
-    path: Path, name: str, array_shape: tuple[int, ...], shape: tuple[int, ...]
-) -> None:
-    """Refuse samples of another shape than the model takes.
-
-    Args:
-        path: Origin of the arrays, for messages.
-        name: Name of the array.
-        array_shape: Its shape, the samples first.
-        shape: Shape of one sample that the model takes.
-
-    Raises:
-        ConversionError: The shapes differ.
-    """
-    if array_shape[1:] == shape and array_shape:
-        return
-    hint = "Shape the samples as the model takes them."
-    if (*array_shape[1:], 1) == shape:
-        hint = f"Add the channel axis: {name}[..., np.newaxis]"
-    raise ConversionError(
-        f"{path}: {name} has the shape {array_shape}, the model takes (n, "
-        f"{', '.join(map(str, shape))})",
-        hint,
-    )
 
 
 def _check_numbers(path: Path, name: str, array: Array) -> None:

@@ -55,6 +55,12 @@ class InputForm:
     dtypes: Mapping[str, str] = field(default_factory=dict)
     """Name of each input of whole numbers, "" for a single input, to its type, such as "int32"; the
     other inputs take real numbers."""
+    axes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Name of each input, "" for a single one, to the axes of its arrays without the batch axis, in
+    the order of the model's input; inputs whose arrays have the order of the model are missing."""
+    answer_axes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Name of each output, "" for a single one, to the axes of its right answers without the batch
+    axis, in the order of the model's output; outputs of the same order are missing."""
     picture: ImageInput | None = None
     """Declaration of pictures that the user wrote into a model.toml; None where there is none."""
     probabilities: bool | Mapping[str, bool] | None = None

@@ -12,16 +12,12 @@ from typing import Any
 
 import numpy.lib.format
 
-from converters.data.array_data import (
-    check_input_shape,
-    check_names_present,
-    check_present,
-    open_arrays,
-)
+from converters.data.array_data import check_names_present, check_present, open_arrays
 from converters.data.data_source import ARRAYS, FOLDER, kind_of_data
 from converters.data.dataset import TEST, TRAIN, InputForm
 from converters.data.image_data import open_images
 from converters.data.image_files import list_folder
+from converters.data.layout import check_input_shape
 from converters.data.target_data import splits_without_labels
 from converters.data.user_function import UserFunction, user_function_at
 from converters.errors import ConversionError

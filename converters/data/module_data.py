@@ -15,6 +15,7 @@ from converters.data.array_data import dataset_from_arrays
 from converters.data.dataset import TEST, TRAIN, Dataset, InputForm
 from converters.data.label_forms import are_names
 from converters.data.several_data import is_data_array
+from converters.data.torch_data import is_torch_data, torch_arrays
 from converters.data.user_function import UserFunction
 from converters.errors import ConversionError
 
@@ -22,8 +23,9 @@ Array = npt.NDArray[Any]
 
 _EXPECTED = (
     "Return {'x_train': …, 'y_train': …, 'x_test': …, 'y_test': …} of arrays, {'train': …, "
-    "'test': …} of tf.data datasets or (x, y) pairs, or ((x_train, y_train), (x_test, y_test)); of "
-    "several inputs or outputs x or y is a dict by their names; without labels x stands alone."
+    "'test': …} of datasets of PyTorch or tf.data or (x, y) pairs, or ((x_train, y_train), "
+    "(x_test, y_test)); of several inputs or outputs x or y is a dict by their names; without "
+    "labels x stands alone."
 )
 #: Source: tf.data.INFINITE_CARDINALITY.
 _ENDLESS = -1
@@ -60,20 +62,24 @@ def _arrays(function: UserFunction, returned: Any, form: InputForm) -> dict[str,
         returned = dict(zip((TRAIN, TEST), returned, strict=True))
     if not isinstance(returned, Mapping) or set(returned) != {TRAIN, TEST}:
         raise _refusal(function, _describe(returned))
-    arrays: dict[str, Array] = {}
-    for split, value in returned.items():
-        if hasattr(value, "element_spec"):
-            arrays |= _dataset_arrays(function, split, value, form)
-        elif isinstance(value, (tuple, list)) and len(value) == 2:
-            x, y = value
-            arrays |= _name_arrays(function, f"x_{split}", x)
-            if y is not None:
-                arrays |= _name_arrays(function, f"y_{split}", y)
-        elif isinstance(value, (np.ndarray, Mapping)):
-            arrays |= _name_arrays(function, f"x_{split}", value)
-        else:
-            raise _refusal(function, f"as {split} {_describe(value)}")
-    return arrays
+    parts = (_split_arrays(function, split, value, form) for split, value in returned.items())
+    return _merge(parts)
+
+
+def _split_arrays(
+    function: UserFunction, split: str, value: Any, form: InputForm
+) -> dict[str, Array]:
+    if hasattr(value, "element_spec"):
+        return _dataset_arrays(function, split, value, form)
+    if is_torch_data(value):
+        return torch_arrays(function, split, value)
+    if isinstance(value, (tuple, list)) and len(value) == 2:
+        x, y = value
+        answers = {} if y is None else _name_arrays(function, f"y_{split}", y)
+        return {**_name_arrays(function, f"x_{split}", x), **answers}
+    if isinstance(value, (np.ndarray, Mapping)):
+        return _name_arrays(function, f"x_{split}", value)
+    raise _refusal(function, f"as {split} {_describe(value)}")
 
 
 def _dataset_arrays(
@@ -131,7 +137,7 @@ def _merge(parts: Iterable[dict[str, Array]]) -> dict[str, Array]:
 
 def _array(function: UserFunction, name: str, value: Any) -> Array:
     try:
-        array = np.asarray(value)
+        array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
     except Exception as error:  # An object's own conversion to an array may raise anything.
         raise _refusal(function, f"as {name} {_describe(value)}") from error
     if are_names(array):

@@ -143,6 +143,9 @@ class Conversion:
     input_rounding: Drop | None = None
     """Loss of the original model on test samples that are rounded as the inputs of the file round
     them; None where the rounding changes none of these samples."""
+    data_axes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Name of each input, "" for a single one, to the axes of the user's arrays without the batch
+    axis, in the order of the file's input; inputs of one order are missing."""
     schema: int = field(default=SCHEMA)
     """Version of conversion.json."""
 
@@ -293,6 +296,7 @@ def _from_plain(plain: dict[str, Any], folder: Path) -> Conversion:
         "attempts": tuple(_attempt(a) for a in plain.get("attempts", ())),
         "metric": _metric(plain.get("metric")),
         "output_figures": tuple(_figures(one) for one in plain.get("output_figures", ())),
+        "data_axes": {name: tuple(axes) for name, axes in plain.get("data_axes", {}).items()},
     }
     return Conversion(**fields)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import prod
+from types import MappingProxyType
 
 from converters.data.fields import select_field
 from converters.data.task import CLASSIFIER, Task
@@ -51,6 +53,11 @@ def check_card(card: ModelCard, model: ModelFile) -> None:
     for name, entry in card.inputs.items():
         if isinstance(entry, ImageInput):
             _check_image(("inputs", name), entry, inputs[name])
+        elif entry.axes is not None and len(entry.axes) != len(inputs[name].shape) - 1:
+            raise CardError(
+                ("inputs", name, "axes"),
+                f"has {len(entry.axes)} axes, the file takes {list(inputs[name].shape)}",
+            )
     for name, output in card.outputs.items():
         _check_output(("outputs", name), output, outputs[name])
 
@@ -102,6 +109,7 @@ def card_of_conversion(
     image_range: str | None,
     probabilities: Probabilities,
     task: Task = CLASSIFIER,
+    axes: Mapping[str, Sequence[int]] = MappingProxyType({}),
 ) -> ModelCard:
     """Make the card for the data of a conversion.
 
@@ -112,11 +120,17 @@ def card_of_conversion(
             input takes; None for arrays, which the model was fed as they were.
         probabilities: Whether the scores of a classifier are probabilities rather than logits.
         task: Task of the model.
+        axes: Name of each input, "" for a single one, to the axes of the user's arrays in the order
+            of the file's input, where they differ.
 
     Returns:
         The card.
     """
-    inputs: dict[str, Input] = {spec.name: ArrayInput() for spec in model.inputs}
+    several = len(model.inputs) > 1
+    inputs: dict[str, Input] = {}
+    for spec in model.inputs:
+        order = axes.get(spec.name if several else "")
+        inputs[spec.name] = ArrayInput(axes=list(order) if order else None)
     if image_range is not None:
         (spec,), (scale, offset) = model.inputs, IMAGE_RANGES[image_range]
         inputs = {spec.name: _picture(spec, scale, offset)}

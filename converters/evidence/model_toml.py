@@ -218,7 +218,14 @@ def _table(side: str, name: str) -> str:
 def _input_lines(entry: Input) -> list[str]:
     kind = f'kind = "{kind_of(entry)}"'
     if not isinstance(entry, ImageInput):
-        return [kind + "  # real numbers, fed as they are"]
+        if entry.axes is None:
+            return [kind + "  # real numbers, fed as they are"]
+        axes = ", ".join(str(axis + 1) for axis in entry.axes)
+        return [
+            kind + "  # real numbers; the file takes the channels last",
+            f"# of the arrays of the training, an application feeds x.transpose(0, {axes})",
+            f"axes = {entry.axes}",
+        ]
     pairs: Mapping[str, Any] = {"scale": entry.scale, "offset": entry.offset}
     formula = "real value = pixel * scale + offset"
     if entry.mean is not None:

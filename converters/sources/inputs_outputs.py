@@ -59,6 +59,12 @@ def input_dtypes(inputs: Sequence[ModelTensor]) -> dict[str, str]:
     return {tensor.name if several else "": tensor.dtype for tensor in inputs if tensor.is_whole}
 
 
+def source_axes(tensors: Sequence[ModelTensor]) -> dict[str, tuple[int, ...]]:
+    """Name of each tensor whose source has another order of axes, "" for a single one, to them."""
+    several = len(tensors) > 1
+    return {t.name if several else "": t.source_axes for t in tensors if t.source_axes}
+
+
 def noise_for(
     inputs: Sequence[ModelTensor], count: int, low: float = 0.0, high: float = 1.0
 ) -> Array:

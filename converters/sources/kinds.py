@@ -13,7 +13,15 @@ from typing import Any
 
 from converters.errors import ConversionError
 from converters.foreign_files import describe_file
-from converters.sources.source_file import KERAS_3, SAVED_MODEL, TF_KERAS, TFLITE, SourceFile
+from converters.sources.source_file import (
+    KERAS_3,
+    PT2,
+    SAVED_MODEL,
+    TF_KERAS,
+    TFLITE,
+    TORCH_FUNCTION,
+    SourceFile,
+)
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,18 @@ _KERAS = Source(
 
 #: Kind of model to what is known about it; the first that recognises a path decides.
 SOURCES: dict[str, Source] = {
+    # First: it is the only kind that is no file.
+    TORCH_FUNCTION: Source(
+        "converters.sources.torch_model:recognise_torch_function",
+        "converters.sources.torch_model:load_torch_function",
+        "a module:function that returns a torch module",
+    ),
+    PT2: Source(
+        "converters.sources.torch_model:recognise_pt2",
+        "converters.sources.torch_model:load_pt2",
+        "a .pt2 of torch.export",
+        (".pt2",),
+    ),
     TF_KERAS: _KERAS,
     KERAS_3: _KERAS,
     SAVED_MODEL: Source(

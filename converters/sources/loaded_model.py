@@ -26,6 +26,7 @@ from converters.sources.inputs_outputs import (
     Probabilities,
     gives_probabilities,
     input_dtypes,
+    source_axes,
     sure_probabilities,
 )
 from converters.sources.load_limits import refuse_without_memory
@@ -104,6 +105,8 @@ class LoadedModel:
             inputs=inputs,
             answers=answers,
             dtypes=input_dtypes(self.inputs),
+            axes=source_axes(self.inputs),
+            answer_axes=source_axes(self.outputs),
             probabilities=sure_probabilities(self.probabilities, self.outputs, self.keras_model),
         )
 

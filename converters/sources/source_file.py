@@ -13,6 +13,8 @@ TF_KERAS = "tf_keras"
 KERAS_3 = "keras3"
 SAVED_MODEL = "saved_model"
 TFLITE = "tflite"
+PT2 = "pt2"
+TORCH_FUNCTION = "torch_function"
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,7 @@ from converters.recipe.recipe import Recipe, check_pairing, load_recipe
 from converters.request import ConversionRequest
 from converters.sandbox import SANDBOX_VARIABLE
 from converters.sources.custom_objects import custom_objects
+from converters.sources.inputs_outputs import source_axes
 from converters.sources.kinds import identify
 from converters.sources.load import load_model
 from converters.sources.loaded_model import LoadedModel
@@ -133,8 +134,9 @@ def _convert(
     if request.keep_keras and result.keras is not None:
         durable.write(work / KERAS_NAME, result.keras)
     image_range = request.image_range if dataset.pictures else None
+    axes = {} if dataset.pictures else source_axes(source.inputs)
     card = card_of_conversion(
-        model, dataset.class_names, image_range, source.probabilities, dataset.task
+        model, dataset.class_names, image_range, source.probabilities, dataset.task, axes
     )
     exif = not samples[TEST].ignores_exif
     card = card_as_declared(card, declared_picture(request.picture_folders), exif)
@@ -155,6 +157,7 @@ def _convert(
         attempts=attempts,
         input_rounding=rounding,
         files=_file_digests(work),
+        data_axes=axes,
     )
     write_conversion(conversion, request_digest(request, recipe))
     return conversion

@@ -33,7 +33,7 @@ class InputDigests:
     """Digests of what a user gives; read once for several recipes."""
 
     model: str
-    """Digest of the model."""
+    """Digest of the model; "" where a function of the user's gives it."""
     data: str
     """Digest of the data; "" where a function of the user's gives it."""
 
@@ -44,8 +44,8 @@ def digest_inputs(request: ConversionRequest) -> InputDigests:
     Args:
         request: Request with absolute paths, whose files exist.
     """
-    by_function = user_function_at(request.data) is not None
-    return InputDigests(sha256_of(request.model), "" if by_function else sha256_of(request.data))
+    paths = (request.model, request.data)
+    return InputDigests(*("" if user_function_at(path) else sha256_of(path) for path in paths))
 
 
 def request_digest(
@@ -61,7 +61,7 @@ def request_digest(
     Returns:
         64 hex digits; "" where it cannot be known, as code of the user's own has a part in it.
     """
-    if recipe.wish.functions() or user_function_at(request.data) is not None:
+    if recipe.wish.functions() or any(map(user_function_at, (request.model, request.data))):
         return ""
     inputs = inputs or digest_inputs(request)
     teachers = [path for step in recipe.steps for path in getattr(step, "teachers", ())]

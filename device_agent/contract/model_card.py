@@ -32,6 +32,9 @@ ACTIVATIONS = ("none", "softmax", "sigmoid")
 MOST_SIDE = 1 << 14
 MOST_TOP_K = 1000
 
+#: Axes of an array without the batch.
+MOST_AXES = 8
+
 #: A regression answers with each of its values; more of them are an array to save (`raw`).
 MOST_VALUES = 256
 
@@ -76,6 +79,11 @@ class ImageInput:
 @dataclass(frozen=True)
 class ArrayInput:
     """An input that takes real numbers as they are."""
+
+    axes: Optional[List[int]] = None
+    """Axes of the arrays that the model was trained with, without the batch, in the order of the
+    input: [1, 2, 0] where they have channels first, and the input has them last. None: one order.
+    """
 
 
 @dataclass(frozen=True)
@@ -150,8 +158,9 @@ def card_from_plain(plain: Any) -> ModelCard:
 def _input(fields: _Fields) -> Input:
     kind = fields.choice("kind", (IMAGE, ARRAY))
     if kind == ARRAY:
+        array = ArrayInput(axes=fields.order("axes"))
         fields.end()
-        return ArrayInput()
+        return array
     values = ImageInput(
         height=fields.whole("height", 1, MOST_SIDE),
         width=fields.whole("width", 1, MOST_SIDE),
@@ -263,6 +272,20 @@ class _Fields:
         if not isinstance(values, list) or not all(_is_number(value) for value in values):
             self._refuse(name, "a list of numbers", values)
         return [float(value) for value in values]
+
+    def order(self, name: str) -> Optional[List[int]]:
+        values = self._take(name, None, optional=True)
+        if values is None:
+            return None
+        is_order = (
+            isinstance(values, list)
+            and 0 < len(values) <= MOST_AXES
+            and all(isinstance(value, int) and not isinstance(value, bool) for value in values)
+            and sorted(values) == list(range(len(values)))
+        )
+        if not is_order:
+            self._refuse(name, "a list of each axis once, from 0, such as [1, 2, 0]", values)
+        return list(values)
 
     def truth(self, name: str, default: bool) -> bool:
         value = self._take(name, default)

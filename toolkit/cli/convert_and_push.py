@@ -87,7 +87,7 @@ def command(
     inventory = open_inventory()
     boards = inventory.select(selection)
     names = recipe_names(recipe)
-    folder = out or FOLDER / model.stem
+    folder = out or FOLDER / model.stem.replace(":", "_")
     if out is None:
         check_folder(folder, model)
     request = ConversionRequest(

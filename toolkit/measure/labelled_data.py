@@ -18,7 +18,7 @@ from converters.evidence.model_toml import card_beside
 from converters.model_file import ModelFile
 from converters.request import UNSCALED
 from converters.tensor_spec import TensorSpec
-from device_agent.contract.model_card import ImageInput, Input, ModelCard
+from device_agent.contract.model_card import ArrayInput, ImageInput, Input, ModelCard
 from targets.progress import OnProgress
 
 
@@ -70,6 +70,7 @@ def open_labelled(model: ModelFile, data: Path) -> LabelledData:
         )
     (output,) = model.outputs
     shapes = {spec.name: _shape_of(spec, card) for spec in model.inputs}
+    entries = {spec.name: card.input(spec.name) for spec in model.inputs}
     outputs = prod(_without_batch(output))
     smallest = min(size for shape in (*shapes.values(), (outputs,)) for size in shape)
     if smallest < 1:
@@ -88,6 +89,11 @@ def open_labelled(model: ModelFile, data: Path) -> LabelledData:
         wish=_wish_beside(model),
         trains=False,
         inputs=shapes if several else {},
+        axes={
+            name if several else "": tuple(entry.axes)
+            for name, entry in entries.items()
+            if isinstance(entry, ArrayInput) and entry.axes
+        },
         picture=None if several else _picture(card.input(model.inputs[0].name)),
     )
     dataset = _open(data.absolute(), form, _seed_beside(model))

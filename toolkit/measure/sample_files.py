@@ -16,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 
 from converters.data.array_file import ARRAY_DAMAGE, array_of, check_array_sizes
 from converters.data.image_files import PICTURE_DAMAGE, PICTURE_FORMATS
+from converters.data.layout import from_source_layout, shape_in_source
 from converters.data.picture import DEEP_MODES, is_turned, picture_pixels
 from converters.errors import ConversionError
 from converters.tensor_spec import TensorSpec
@@ -206,18 +207,24 @@ def _rows(path: Path, spec: TensorSpec, values: Array, card: ModelCard) -> Array
             f"{path}: the array for {spec.name} is of the type {values.dtype}, expected numbers",
             "Save plain numbers.",
         )
-    if isinstance(card.input(spec.name), ImageInput):
+    entry = card.input(spec.name)
+    if isinstance(entry, ImageInput):
         return _picture_rows(path, spec, values)
     inner = spec.shape[1:] if spec.shape[:1] in ((1,), (-1,)) else spec.shape
+    axes = entry.axes or ()
+    inner = shape_in_source(inner, axes)
     if values.shape == inner:
         values = values[None]
     if values.shape[1:] != inner or values.ndim < 1:
         raise SampleError(
             f"{path}: the array for {spec.name} has the shape {list(values.shape)}, expected "
             f"{list(inner)}, or [samples, …] of it",
-            "Shape it as the model takes it.",
+            "Shape it as the model takes it: the axes of the model before the conversion, which "
+            "axes in model.toml names."
+            if axes
+            else "Shape it as the model takes it.",
         )
-    return _numbers(path, spec, values)
+    return _numbers(path, spec, np.ascontiguousarray(from_source_layout(values, axes)))
 
 
 def _picture_rows(path: Path, spec: TensorSpec, values: Array) -> Array:

@@ -50,7 +50,21 @@ def describe_conversion(conversion: Conversion) -> list[Block]:
             ["peak of tensors", "", words.size(cost.peak_tensor_bytes)],
         ]
     title = f"{words.path(conversion.model)} by {conversion.recipe_label}"
-    return [Table(title, ["", "given", "the file"], rows)]
+    return [Table(title, ["", "given", "the file"], rows), *_describe_axes(conversion)]
+
+
+def _describe_axes(conversion: Conversion) -> list[Block]:
+    """Say how arrays of the user come to the layout of the file."""
+    blocks = list[Block]()
+    for name, axes in conversion.data_axes.items():
+        spec = next(spec for spec in conversion.inputs if name in ("", spec.name))
+        order = ", ".join(str(axis + 1) for axis in axes)
+        whose = f" for {name}" if name else ""
+        blocks.append(
+            f"the file takes {list(spec.shape)}, channels last: kedge fed x.transpose(0, {order}) "
+            f"of your arrays{whose}, and so must an application; model.toml says it as axes"
+        )
+    return blocks
 
 
 def _given_size(conversion: Conversion) -> str:

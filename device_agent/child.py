@@ -69,6 +69,12 @@ _LAST_WORDS = (
         "the transfer to the Edge TPU over USB broke off",
         "Plug it into a port of its own with enough current (900 mA), without a hub.",
     ),
+    (
+        "failed to parse both lists of possible and present processors",  # cpuinfo, in onnxruntime
+        "ONNX Runtime up to 1.24 reads the CPU from /sys, which is not mounted there",
+        "Mount /sys on the board, or use a Python of 3.11 or newer there, which gets a release "
+        "that needs no /sys.",
+    ),
 )
 
 _IMPORT_HINT = (

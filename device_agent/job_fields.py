@@ -21,7 +21,8 @@ class Job(NamedTuple):
     tree: str = ""
     """Folder of the runtime's wheels; empty for a runtime that the board's own Python has."""
     delegate: str = ""
-    """Key of `device_agent.runtimes.delegate.LIBRARIES`, or path of a library; empty for none."""
+    """Key of `device_agent.runtimes.delegate.LIBRARIES`, path of a library, or name of an execution
+    provider of ONNX Runtime; empty for none."""
     allow_cpu: bool = False
     """Whether a model that was not compiled for the Edge TPU may run without the delegate."""
     cores: Sequence[int] = ()
@@ -43,7 +44,7 @@ class Job(NamedTuple):
     soak: bool = False
     """Whether a `benchmark` is one long run, which a file named `STOP` in its folder ends early."""
     folder: str = ""
-    """Folder into which a `benchmark` writes its samples and series."""
+    """Folder into which a `benchmark` writes its samples and series, and a `profile` its files."""
     inputs: Sequence[Dict[str, Any]] = ()
     """Inputs of `infer`: `name`, `dtype` and `path` of the file of each."""
     integers: Sequence[int] = ()

@@ -8,6 +8,7 @@ from device_agent.contract.facts import Facts
 from device_agent.contract.runtimes import distribution_of
 from targets.board_profile import BoardProfile, caveats_of, recognise
 from targets.probe import NoPythonError, Probe, Python
+from targets.runtimes.all import FORMAT_TITLES
 from targets.runtimes.choice import choose_runtime
 from targets.runtimes.fit import judge_runtimes
 from targets.runtimes.no_runtime import (
@@ -94,6 +95,19 @@ class FirstUse:
 
 
 @dataclass(frozen=True)
+class FormatFit:
+    """Whether a board runs the files of one format."""
+
+    format: str
+    choice: RuntimeChoice | None
+    """Runtime that the board gets for them; `None` where none loads."""
+    cause: str = ""
+    """Reason why none loads; empty where one does."""
+    fix: str = ""
+    """Next step where none loads."""
+
+
+@dataclass(frozen=True)
 class Diagnosis:
     """All that kedge says of a board."""
 
@@ -102,9 +116,11 @@ class Diagnosis:
     """Facts about the board, with the Python that was chosen."""
     python: Python | None
     runtimes: tuple[RuntimeVerdict, ...]
-    """Verdicts on every runtime with that Python; empty without a Python."""
+    """Verdicts on every release of all formats with that Python; empty without a Python."""
     choice: RuntimeChoice | None
     profile: BoardProfile | None
+    formats: tuple[FormatFit, ...] = ()
+    """Fit of each format of model files; empty without a Python."""
 
     @property
     def verdict(self) -> str:
@@ -124,13 +140,15 @@ def diagnose(probe: Probe, model_format: str, runtime: str | None = None) -> Dia
     python, findings = _python_of(probe)
     facts = probe.facts_with(python) if python else probe.facts
     runtimes: tuple[RuntimeVerdict, ...] = ()
+    formats: tuple[FormatFit, ...] = ()
     choice = None
     if python is not None:
-        runtimes = judge_runtimes(facts, model_format)
         choice, runtime_findings = _runtime_of(facts, model_format, runtime)
         findings += runtime_findings
         if choice is not None:
-            findings += _about_the_library_path(facts, runtimes)
+            findings += _about_the_library_path(facts, judge_runtimes(facts, model_format))
+        runtimes = tuple(each for name in FORMAT_TITLES for each in judge_runtimes(facts, name))
+        formats = tuple(_fit_of(facts, name, runtime) for name in FORMAT_TITLES)
     profile = recognise(facts)
     findings += (
         _about_the_root(probe) + _about_the_system(facts, choice) + _about_accelerators(facts)
@@ -140,7 +158,7 @@ def diagnose(probe: Probe, model_format: str, runtime: str | None = None) -> Dia
             Finding(WARNS, caveat.cause, caveat.fix, caveat.source)
             for caveat in caveats_of(profile, facts)
         ]
-    return Diagnosis(tuple(findings), facts, python, runtimes, choice, profile)
+    return Diagnosis(tuple(findings), facts, python, runtimes, choice, profile, formats)
 
 
 def require_space(free_bytes: int | None, first_use: FirstUse) -> list[Finding]:
@@ -202,6 +220,15 @@ def _runtime_of(
         cause = f"{cause}; the board's own {own} will be used"
         return choice, [Finding(WARNS, cause, fix)]
     return choice, []
+
+
+def _fit_of(facts: Facts, model_format: str, runtime: str | None) -> FormatFit:
+    try:
+        return FormatFit(model_format, choose_runtime(facts, model_format, runtime))
+    except NoRuntimeError as error:
+        if runtime is None:
+            return FormatFit(model_format, None, *why_none(facts, model_format))
+        return FormatFit(model_format, None, str(error).splitlines()[0], error.hint)
 
 
 def _about_the_library_path(facts: Facts, runtimes: tuple[RuntimeVerdict, ...]) -> list[Finding]:

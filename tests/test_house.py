@@ -28,6 +28,7 @@ TENSORFLOW = {"tensorflow", "tf_keras", "keras", "tensorflow_model_optimization"
 
 # One public name, one meaning, but for parts that do the same in different places.
 SAME_BY_DESIGN = {
+    "Driver",  # the driver of each format in device_agent/runtimes
     "command",  # the command of each verb in toolkit/cli
     "main",  # the entry of each program
     "trust",  # the command, and the operation of the board that it calls

@@ -1,13 +1,18 @@
-"""The TFLite runtimes that the board's own Python has: of a vendor's image, of apt or of pip."""
+"""The runtimes that the board's own Python has: of a vendor's image, of apt or of pip."""
 
 from __future__ import annotations
 
 import glob
 import importlib.util
 import os
+import re
 from typing import Any, Dict, List, Optional
 
 from device_agent.contract.runtimes import RUNTIME_MODULES
+
+#: Such as `__version__ = "1.18.0"` of onnxruntime, whose build for GPUs is called onnxruntime-gpu.
+_STATED_VERSION = re.compile(r"""^__version__ = ["']([\w.+-]{1,40})["']""", re.MULTILINE)
+_MOST_CHARACTERS = 1 << 16
 
 
 def board_runtimes() -> List[Dict[str, Any]]:
@@ -26,12 +31,22 @@ def board_runtimes() -> List[Dict[str, Any]]:
 
 
 def package_version(package: str, folder: str) -> str:
-    """The version that the metadata beside a package says, else `unknown`."""
+    """The version by the metadata beside a package or by its code, else `unknown`."""
     for suffix in (".dist-info", ".egg-info"):
         for info in glob.glob(os.path.join(folder, package + "-*" + suffix)):
             # `numpy-1.24.2.egg-info`, and also `numpy-1.17.4-py3.8.egg-info`
             return os.path.basename(info)[len(package) + 1 : -len(suffix)].split("-")[0]
-    return "unknown"
+    return _version_in_code(os.path.join(folder, package, "__init__.py"))
+
+
+def _version_in_code(path: str) -> str:
+    """The `__version__` that a package states; a build of another name has other metadata."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            stated = _STATED_VERSION.search(file.read(_MOST_CHARACTERS))
+    except OSError:
+        return "unknown"
+    return stated.group(1) if stated else "unknown"
 
 
 def _package_folder(package: str) -> Optional[str]:

@@ -27,9 +27,9 @@ UNSAFE_ROOT = "unsafe_root"
 LIMIT = "limit"
 #: Another host is writing the same blob now.
 BUSY = "busy"
-#: The TFLite runtime could not be imported.
+#: The runtime could not be imported.
 RUNTIME_IMPORT = "runtime_import"
-#: A delegate, such as libedgetpu, could not be loaded into the runtime.
+#: A delegate or an execution provider could not be loaded into the runtime.
 DELEGATE = "delegate"
 #: The runtime refused the model.
 MODEL_REFUSED = "model_refused"

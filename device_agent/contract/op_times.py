@@ -15,7 +15,7 @@ class OpTime:
     op: str
     """Name that the executor gives it; XNNPACK names its kernels, not the model's operators."""
     executor: str
-    """`builtin`, or `XNNPACK`."""
+    """`builtin`, `XNNPACK`, or the name of an execution provider of ONNX Runtime."""
     median_us: float
     """Median over the runs. The runtime cuts each time to whole microseconds: shorter steps are
     0."""

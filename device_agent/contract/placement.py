@@ -1,4 +1,7 @@
-"""Where the operators of a model ran: on the runtime's own kernels, or on a delegate."""
+"""Where the operators of a model ran: on the runtime's own kernels, or on a delegate.
+
+ONNX Runtime calls what computes an execution provider: its own kernels are those of `CPU`.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, List
 
 from device_agent.contract.records import read_record
+from device_agent.contract.runtimes import PROVIDER_SUFFIX
 
 #: The runtime's own kernels.
 BUILTIN = "builtin"
@@ -13,13 +17,22 @@ BUILTIN = "builtin"
 #: The delegate for CPUs that the runtimes bring and apply by themselves.
 XNNPACK = "XNNPACK"
 
+#: The execution provider of ONNX Runtime's own kernels.
+CPU = "CPU"
+
+
+def provider_name(provider: str) -> str:
+    """Return the short name of an execution provider, such as `CPU` or `CUDA`."""
+    return provider[: -len(PROVIDER_SUFFIX)] if provider.endswith(PROVIDER_SUFFIX) else provider
+
 
 @dataclass(frozen=True)
 class Placement:
     """Which executor computes which operators of a model's main graph."""
 
     ops: Dict[str, Dict[str, int]]
-    """By executor (`builtin`, `XNNPACK` or a delegate's name), then by operator: how many."""
+    """By executor (`builtin`, `XNNPACK`, `CPU` or the name of a delegate or provider), then by
+    operator: how many."""
     delegate: str = ""
     """The delegate that was asked for and loaded; empty without one."""
 
@@ -40,11 +53,11 @@ class Placement:
     def __str__(self) -> str:
         """Such as `XNNPACK 15 of 16 ops; builtin 1: SOFTMAX`."""
         parts: List[str] = []
-        for executor in sorted(self.ops, key=lambda name: (name == BUILTIN, name)):
+        for executor in sorted(self.ops, key=lambda name: (name in (BUILTIN, CPU), name)):
             text = "{} {}".format(executor, self.count(executor))
             if not parts:
                 text += " of {} op{}".format(self.total, "" if self.total == 1 else "s")
-            if executor == BUILTIN and len(self.ops) > 1:
+            if executor in (BUILTIN, CPU) and len(self.ops) > 1:
                 names = sorted(self.ops[executor].items())
                 told = [name if n == 1 else "{} {}".format(n, name) for name, n in names]
                 text += ": " + ", ".join(told)

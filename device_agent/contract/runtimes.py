@@ -1,20 +1,30 @@
-"""The TFLite runtimes that an agent can drive, by name."""
+"""The runtimes that an agent can drive, by name."""
 
 from __future__ import annotations
 
-#: The runtimes an agent can drive: distribution name to the module that holds `Interpreter`.
+#: Distribution name of each runtime to the module that holds its interpreter or session.
 RUNTIME_MODULES = {
     "ai-edge-litert": "ai_edge_litert.interpreter",
     "tflite-runtime": "tflite_runtime.interpreter",
     "tensorflow": "tensorflow.lite.python.interpreter",
+    "onnxruntime": "onnxruntime.capi.onnxruntime_inference_collection",
 }
 
 #: Format of the model files that each runtime runs.
-RUNTIME_FORMATS = {name: "tflite" for name in RUNTIME_MODULES}
+RUNTIME_FORMATS = {
+    "ai-edge-litert": "tflite",
+    "tflite-runtime": "tflite",
+    "tensorflow": "tflite",
+    "onnxruntime": "onnx",
+}
 
 #: In front of the name of a runtime that the board's own Python has: a vendor may have built it
 #: otherwise than the wheel of the same name and version.
 BOARD_PREFIX = "board:"
+
+#: End of the name of an execution provider of ONNX Runtime, such as `CUDAExecutionProvider`: a
+#: `delegate` that ends so is no library.
+PROVIDER_SUFFIX = "ExecutionProvider"
 
 
 def distribution_of(runtime: str) -> str:

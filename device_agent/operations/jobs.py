@@ -45,8 +45,11 @@ def describe(call: AgentCall) -> Answer:
 def profile(call: AgentCall) -> Answer:
     """Measure how long each operator takes."""
     model = call.board.store.file_path(call.args.text("model"))
-    job = _runtime_job(call, "profile")
-    return Answer(_run(call, job._replace(model=model, duration_s=call.args.seconds("duration_s"))))
+    job = _runtime_job(call, "profile")._replace(
+        model=model, duration_s=call.args.seconds("duration_s")
+    )
+    with call.board.store.workspace() as folder:
+        return Answer(_run(call, job._replace(folder=folder)))
 
 
 def benchmark(call: AgentCall) -> Answer:

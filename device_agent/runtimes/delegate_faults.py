@@ -20,28 +20,6 @@ _PAIRS = (
     "builds name their TFLite. Choose the board's own runtime with `runtime` in kedge.toml."
 )
 
-#: Complaints of a runtime about a model of the Edge TPU, what they mean, and what to do. The
-#: texts come from libedgetpu and TFLite.
-_MODEL_FAULTS = (
-    (
-        re.compile(r"Package requires runtime version \((\d+)\).*?runtime version \((\d+)\)", re.S),
-        "the model was compiled for Edge TPU runtime {0}, the board has runtime {1}",
-        "Compile it with --min_runtime_version {1}, or update libedgetpu on the board.",
-    ),
-    (
-        re.compile(r"unresolved custom op: edgetpu-custom-op"),
-        "the model was compiled for the Edge TPU, and no delegate takes its operator",
-        'Write delegate = "edgetpu" for this target in kedge.toml, or use the model that it was '
-        "compiled from.",
-    ),
-    (
-        re.compile(r"unresolved custom op: ([^\s]+?)\.?(?:\s|$)"),
-        "the runtime has no operator {0}, and no delegate takes it",
-        "Which library of the board has it? Name it as `delegate` of this target in kedge.toml, "
-        "or a `runtime` that has it, or build the model of TensorFlow Lite's own operators.",
-    ),
-)
-
 Explained = Tuple[str, str]
 """Fault, and what to do."""
 
@@ -77,15 +55,6 @@ def explain(failure: DelegateFailure) -> Explained:
         said = failure.said.strip() or "it gave no reason"
         found = ("it created no delegate: " + said, "Does its device work on this board?")
     return "the delegate {} does not load: {}".format(failure.library, found[0]), found[1]
-
-
-def explain_model(text: str) -> Explained:
-    """Say what a runtime's complaint about a model means; both empty where it speaks for itself."""
-    for pattern, what, hint in _MODEL_FAULTS:
-        match = pattern.search(text)
-        if match:
-            return what.format(*match.groups()), hint.format(*match.groups())
-    return "", ""
 
 
 def _library_fault(failure: DelegateFailure) -> Any:

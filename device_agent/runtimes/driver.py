@@ -16,10 +16,16 @@ from device_agent.contract.codes import BAD_REQUEST, MODEL_REFUSED, RefusalError
 from device_agent.contract.placement import Placement
 from device_agent.contract.runtimes import RUNTIME_FORMATS, RUNTIME_MODULES, distribution_of
 from device_agent.job_fields import Job
-from device_agent.runtimes.delegate_faults import explain_model
+from device_agent.runtimes.model_faults import explain_model
 
 #: Module of the driver of each format.
-DRIVERS = {"tflite": "device_agent.runtimes.tflite"}
+DRIVERS = {
+    "tflite": "device_agent.runtimes.tflite",
+    "onnx": "device_agent.runtimes.onnx",
+}
+
+#: Characters of a runtime's complaint that are passed on; it may repeat text of the model.
+_MOST_SAID = 2000
 
 #: A numpy array; numpy itself comes from the driver, because only a job may import it.
 Array = Any
@@ -146,6 +152,21 @@ class ModelDriver(abc.ABC):
             RefusalError: The runtime refuses the model, or the delegate does not load.
         """
 
+    @abc.abstractmethod
+    def profile(self, job: Job) -> Dict[str, Any]:
+        """Measure how long each step of an inference with one thread takes.
+
+        Args:
+            job: The job, with `model`, `duration_s` and a `folder` for files.
+
+        Returns:
+            The fields of `device_agent.contract.op_times.OpTimes`; `reason` says why there are no
+            times.
+
+        Raises:
+            RefusalError: The runtime refuses the model.
+        """
+
 
 def import_driver(job: Job, say: Optional[Say] = None) -> ModelDriver:
     """Import the runtime that a job names, behind the driver of its format.
@@ -185,11 +206,14 @@ def is_fault_of_runtime(error: Exception) -> bool:
     while place is not None:
         modules.append(str(place.tb_frame.f_globals.get("__name__", "")))
         place = place.tb_next
-    packages = {module.split(".")[0] for module in RUNTIME_MODULES.values()}
-    if any(module.split(".")[0] in packages for module in modules):
+    if any(_is_of_runtime(module) for module in modules):
         return True
     own = [module for module in modules if module.startswith("device_agent.")]
     return bool(own) and own[-1].startswith("device_agent.runtimes.")
+
+
+def _is_of_runtime(module: str) -> bool:
+    return module.split(".")[0] in {name.split(".")[0] for name in RUNTIME_MODULES.values()}
 
 
 @contextlib.contextmanager
@@ -203,8 +227,12 @@ def name_runtime_errors(
     """
     try:
         yield
-    except (RuntimeError, ValueError) as error:
-        said = str(error).strip()
+    except Exception as error:
+        if not isinstance(error, (RuntimeError, ValueError)) and not _is_of_runtime(
+            type(error).__module__
+        ):
+            raise
+        said = str(error).strip()[:_MOST_SAID]
         meaning, hint = explain_model(said)
         message = "{}: {}".format(what, "{} ({})".format(meaning, said) if meaning else said)
         raise RefusalError(MODEL_REFUSED, message, hint) from error

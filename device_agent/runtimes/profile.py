@@ -1,127 +1,121 @@
-"""Asks ai-edge-litert how long each step of an inference takes.
-
-Its Python interpreter has no profiler; the C library beside it has one (`litert_profiler.h`), which
-also looks into XNNPACK. Its events are structs that changed between releases, so its summary is
-read instead, a text; each run is summarized alone, so that a median can be had.
-"""
+"""The job `profile`: how long each step of an inference takes, whatever the runtime."""
 
 from __future__ import annotations
 
-import ctypes
 import math
-import os
-import re
 import resource
 import time
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Sequence, Tuple
 
-from device_agent.contract.codes import MODEL_REFUSED, RefusalError
-from device_agent.contract.placement import BUILTIN, XNNPACK
 from device_agent.job_fields import Job
 from device_agent.runtimes.driver import Say, import_driver
-
-#: The releases whose C functions take the arguments used here; others may crash on them.
-_KNOWN = ("ai-edge-litert", "2.3.")
-
-_LIBRARY = "libLiteRt.so"
-_CPU = 1  # kLiteRtHwAcceleratorCpu
-_WRITE = 1  # kLiteRtTensorBufferLockModeWrite
-_SHAPE_BYTES = 1024  # more than a LiteRtRankedTensorType takes
 
 _WARMUP_RUNS = 3
 _LEAST_RUNS, _MOST_RUNS = 5, 100
 
-#: `node type, start, first, avg ms, %, cdf %, mem KB, times called, name` of a summary.
-_ROW = re.compile(
-    r"\s*(\S.*?)\s+[\d.]+\s+[\d.]+\s+([\d.]+)\s+[\d.]+%\s+[\d.]+%\s+[\d.]+\s+\d+\s+(\S.*?)\s*\Z"
-)
-_DELEGATED = "Delegate/"
+
+class TimedStep(NamedTuple):
+    """One step of one run."""
+
+    op: str
+    """Name that its executor gives it."""
+    executor: str
+    us: float
+    """Duration in microseconds."""
+    layer: str = ""
+    """Name of the model's layer, where the runtime reports it."""
 
 
-#: Functions that fail on files which the runtime itself may well run, and what that means.
-_FAILURES = {
-    "LiteRtCreateModelFromFile": "does not read this file: it takes no LSTM and no variables",
-    "LiteRtCreateCompiledModel": "does not prepare this file: it takes no custom operators",
-    "LiteRtCreateManagedTensorBufferFromRequirements": (
-        "has no room for its inputs or outputs: their sizes are open, or a custom operator sets "
-        "them"
-    ),
-    "LiteRtCompiledModelResizeInputTensor": "cannot set the open sizes of an input to 1",
-}
+class Runs(NamedTuple):
+    """Figures of the runs of a profile, the profiled ones and those between them."""
 
-Step = Tuple[str, str, float]
-"""Operator, executor, microseconds."""
+    kept: List[int]
+    """Positions of the profiled runs that count."""
+    whole_us: List[float]
+    """Duration of each whole run without the profiler, in microseconds."""
+    interrupted: int
+    """Number of runs in which the kernel gave the core to another process."""
 
 
 def profile_model(job: Job, say: Say) -> Dict[str, Any]:
-    """Do the job: run a model for a while, and tell the median of each step.
+    """Do the job: run a model for a while, and report the median of each step.
 
     Returns:
         The fields of `OpTimes`.
     """
-    driver = import_driver(job, say)
-    kernel_class = driver.kernel_class
-    if driver.needs_delegate(job.model):
-        return _none("its delegate reports no times of single operators")
-    if kernel_class["runtime"] != _KNOWN[0] or not kernel_class["version"].startswith(_KNOWN[1]):
-        name = "{} {}".format(kernel_class["runtime"], kernel_class["version"])
-        return _none("{} does not report them; ai-edge-litert 2.3 does".format(name))
-    path = os.path.join(driver.folder, _LIBRARY)
-    if not os.path.exists(path):
-        return _none("this build of the runtime has no {}".format(_LIBRARY))
-    say({"event": {"phase": "profile"}})
-    model = _ProfiledModel(ctypes.CDLL(path), job.model)
-    runs: List[List[Step]] = []
-    whole_us: List[float] = []
-    interrupted = 0
-    end = time.monotonic() + job.duration_s
-    while len(runs) < _LEAST_RUNS or (time.monotonic() < end and len(runs) < _MOST_RUNS):
-        for _ in range(_WARMUP_RUNS):  # reading a summary cools the caches
-            model.run()
-        began, before = time.perf_counter_ns(), _interruptions()
-        model.run()
-        whole_ns, between = time.perf_counter_ns() - began, _interruptions()
-        summary = model.summary_of_one_run()
-        if model.was_interrupted or between != before:
+    return import_driver(job, say).profile(job)
+
+
+def no_profile(reason: str) -> Dict[str, Any]:
+    """Return the fields of `OpTimes` where there are no times.
+
+    Args:
+        reason: Why there are none.
+    """
+    return {"steps": [], "runs": 0, "reason": reason}
+
+
+def sample_runs(
+    run: Callable[[], object], run_profiled: Callable[[], bool], duration_s: float
+) -> Runs:
+    """Run a model with and without its profiler, in turn.
+
+    Args:
+        run: Runs the model without the profiler.
+        run_profiled: Runs it with the profiler, and returns whether that run was interrupted.
+        duration_s: Seconds after which no further run begins; there are at least five.
+    """
+    runs = Runs([], [], 0)
+    position, interrupted = -1, 0
+    end = time.monotonic() + duration_s
+    while len(runs.kept) < _LEAST_RUNS or (time.monotonic() < end and len(runs.kept) < _MOST_RUNS):
+        for _ in range(_WARMUP_RUNS):  # reading what the profiler wrote cools the caches
+            run()
+        began, before = time.perf_counter_ns(), interruptions()
+        run()
+        whole_ns, between = time.perf_counter_ns() - began, interruptions()
+        position += 1
+        if run_profiled() or between != before:
             interrupted += 1
             if interrupted <= _MOST_RUNS and time.monotonic() < end:
                 continue
-        whole_us.append(whole_ns / 1e3)
-        runs.append(read_summary(summary))
-    low, median, high = median_with_ends(whole_us)
-    whole = {"whole_us": median, "whole_low_us": low, "whole_high_us": high}
-    counts = {"runs": len(runs), "interrupted": interrupted}
-    return {"steps": medians(runs), "reason": "", **counts, **whole}
+        runs.whole_us.append(whole_ns / 1e3)
+        runs.kept.append(position)
+    return runs._replace(interrupted=interrupted)
 
 
-def _interruptions() -> int:
+def summarize(runs: Runs, steps: Sequence[Sequence[TimedStep]]) -> Dict[str, Any]:
+    """Return the fields of `OpTimes`.
+
+    Args:
+        runs: Figures of the runs.
+        steps: Steps of each profiled run, also of those that do not count.
+    """
+    low, median, high = median_with_ends(runs.whole_us)
+    return {
+        "steps": medians([steps[position] for position in runs.kept]),
+        "reason": "",
+        "runs": len(runs.kept),
+        "interrupted": runs.interrupted,
+        "whole_us": median,
+        "whole_low_us": low,
+        "whole_high_us": high,
+    }
+
+
+def interruptions() -> int:
     """Number of times that the kernel has given this process's core to another one."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
 
 
-def read_summary(text: str) -> List[Step]:
-    """Read the steps of a summary, in the order in which they ran."""
-    _, _, table = text.partition("Run Order")
-    steps = []
-    for line in table.partition("Top by Computation Time")[0].splitlines():
-        found = _ROW.match(line)
-        if found:
-            op, milliseconds = found.group(1), float(found.group(2))
-            executor = BUILTIN
-            if op.startswith(_DELEGATED):
-                op, executor = op[len(_DELEGATED) :], XNNPACK
-            steps.append((op, executor, round(milliseconds * 1000, 3)))
-    return steps
-
-
-def medians(runs: List[List[Step]]) -> List[Dict[str, Any]]:
+def medians(runs: Sequence[Sequence[TimedStep]]) -> List[Dict[str, Any]]:
     """The median of each step over the runs that have the steps of most of them."""
-    shapes = [[(op, executor) for op, executor, _ in run] for run in runs]
+    shapes = [[(step.op, step.executor) for step in run] for run in runs]
     usual = max(shapes, key=shapes.count)
     alike = [run for run, shape in zip(runs, shapes) if shape == usual]
     steps = []
     for position, (op, executor) in enumerate(usual):
-        low, median, high = median_with_ends([run[position][2] for run in alike])
+        low, median, high = median_with_ends([run[position].us for run in alike])
         steps.append(
             {
                 "op": op,
@@ -129,6 +123,7 @@ def medians(runs: List[List[Step]]) -> List[Dict[str, Any]]:
                 "median_us": median,
                 "low_us": low,
                 "high_us": high,
+                "layer": alike[0][position].layer,
             }
         )
     return steps
@@ -147,135 +142,3 @@ def median_with_ends(values: Sequence[float]) -> Tuple[float, float, float]:
     low = ordered[max(0, math.floor((count - 1) / 2 - reach))]
     high = ordered[min(count - 1, math.ceil((count - 1) / 2 + reach))]
     return low, (ordered[(count - 1) // 2] + ordered[count // 2]) / 2, high
-
-
-def _none(reason: str) -> Dict[str, Any]:
-    return {"steps": [], "runs": 0, "reason": reason}
-
-
-class _ProfiledModel:
-    """A model in the C library, with its profiler on; the process ends before it is freed."""
-
-    def __init__(self, library: ctypes.CDLL, model: str) -> None:
-        self._library = library
-        self._environment = self._create("LiteRtCreateEnvironment", ctypes.c_int(0), None)
-        path = ctypes.c_char_p(os.fsencode(model))
-        self._model = self._create("LiteRtCreateModelFromFile", self._environment, path)
-        options = self._create("LiteRtCreateOptions")
-        self._call("LiteRtSetOptionsHardwareAccelerators", options, ctypes.c_int(_CPU))
-        self._call("LiteRtAddOpaqueOptions", options, self._profiling_option())
-        self._compiled = self._create(
-            "LiteRtCreateCompiledModel", self._environment, self._model, options
-        )
-        self._signature = self._create("LiteRtGetModelSignature", self._model, ctypes.c_size_t(0))
-        self._inputs, self._outputs = self._buffers("Input"), self._buffers("Output")
-        self._profiler = self._create("LiteRtCompiledModelGetProfiler", self._compiled)
-        self.was_interrupted = False
-
-    def run(self) -> None:
-        """Run the model once."""
-        self._call(
-            "LiteRtRunCompiledModel",
-            self._compiled,
-            ctypes.c_size_t(0),
-            ctypes.c_size_t(len(self._inputs)),
-            self._inputs,
-            ctypes.c_size_t(len(self._outputs)),
-            self._outputs,
-        )
-
-    def summary_of_one_run(self) -> str:
-        """Run the model once, and note whether it was interrupted; return the profiler's text."""
-        self._call("LiteRtResetProfiler", self._profiler)
-        self.run()
-        self._call("LiteRtStartProfiler", self._profiler)
-        before = _interruptions()
-        self.run()
-        self.was_interrupted = _interruptions() != before
-        self._call("LiteRtStopProfiler", self._profiler)
-        text = self._create("LiteRtGetProfileSummary", self._profiler, self._compiled)
-        summary = ctypes.cast(text, ctypes.c_char_p).value or b""
-        free = ctypes.CDLL(None).free
-        free.argtypes = [ctypes.c_void_p]
-        free(text)
-        return summary.decode("utf-8", "replace")
-
-    def _profiling_option(self) -> ctypes.c_void_p:
-        self._payload = ctypes.create_string_buffer(b"enable_profiling = true\n")
-        self._keep = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _: None)
-        return self._create(
-            "LiteRtCreateOpaqueOptions",
-            ctypes.c_char_p(b"runtime_options_string"),
-            ctypes.cast(self._payload, ctypes.c_void_p),
-            self._keep,
-        )
-
-    def _buffers(self, kind: str) -> Any:
-        """A buffer of zeros for each input or output."""
-        count = ctypes.c_size_t()
-        self._call("LiteRtGetNumSignature{}s".format(kind), self._signature, ctypes.byref(count))
-        buffers = (ctypes.c_void_p * count.value)()
-        for index in range(count.value):
-            number = ctypes.c_size_t(index)
-            tensor = self._create(
-                "LiteRtGetSignature{}TensorByIndex".format(kind), self._signature, number
-            )
-            shape = ctypes.create_string_buffer(_SHAPE_BYTES)
-            self._call("LiteRtGetRankedTensorType", tensor, shape)
-            sizes = _close_axes(shape)
-            if sizes is not None and kind == "Input":
-                self._call(
-                    "LiteRtCompiledModelResizeInputTensor",
-                    self._compiled,
-                    ctypes.c_size_t(0),
-                    number,
-                    sizes,
-                    ctypes.c_size_t(len(sizes)),
-                )
-            needs = self._create(
-                "LiteRtGetCompiledModel{}BufferRequirements".format(kind),
-                self._compiled,
-                ctypes.c_size_t(0),
-                number,
-            )
-            buffer = self._create(
-                "LiteRtCreateManagedTensorBufferFromRequirements", self._environment, shape, needs
-            )
-            self._zero(buffer)
-            buffers[index] = buffer
-        return buffers
-
-    def _zero(self, buffer: ctypes.c_void_p) -> None:
-        size, address = ctypes.c_size_t(), ctypes.c_void_p()
-        self._call("LiteRtGetTensorBufferSize", buffer, ctypes.byref(size))
-        self._call("LiteRtLockTensorBuffer", buffer, ctypes.byref(address), ctypes.c_int(_WRITE))
-        ctypes.memset(address, 0, size.value)
-        self._call("LiteRtUnlockTensorBuffer", buffer)
-
-    def _create(self, function: str, *arguments: Any) -> ctypes.c_void_p:
-        """Call a function that hands out a pointer through its last argument."""
-        pointer = ctypes.c_void_p()
-        self._call(function, *arguments, ctypes.byref(pointer))
-        return pointer
-
-    def _call(self, function: str, *arguments: Any) -> None:
-        status = getattr(self._library, function)(*arguments)
-        if status != 0:
-            message = "the profiler of ai-edge-litert {} ({} failed with {})"
-            what = _FAILURES.get(function, "cannot run this file")
-            raise RefusalError(MODEL_REFUSED, message.format(what, function, status))
-
-
-def _close_axes(shape: Any) -> Any:
-    """Set the open axes of a LiteRtRankedTensorType to 1; return its sizes if there were any.
-
-    The struct has the element type, the rank in 7 bits, and then the sizes, each in 32 bits.
-    """
-    words = ctypes.cast(shape, ctypes.POINTER(ctypes.c_int32))
-    rank = words[1] & 0x7F
-    sizes = [words[2 + axis] for axis in range(rank)]
-    if not any(size < 0 for size in sizes):
-        return None
-    for axis, size in enumerate(sizes):
-        words[2 + axis] = 1 if size < 0 else size
-    return (ctypes.c_int32 * rank)(*(max(1, size) for size in sizes))

@@ -5,35 +5,27 @@ Only an inference process imports this module, late: a runtime may abort, crash 
 
 from __future__ import annotations
 
-import importlib
 import os
-import sys
-import time
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional
 
-from device_agent.board.board_runtimes import package_version
-from device_agent.board.facts import userland
-from device_agent.board.pseudo_files import text_of
-from device_agent.contract.codes import BAD_REQUEST, RUNTIME_IMPORT, RefusalError
-from device_agent.contract.cpu_features import cpu_features
+from device_agent.contract.codes import RUNTIME_IMPORT, RefusalError
 from device_agent.contract.placement import Placement
-from device_agent.contract.runtimes import RUNTIME_MODULES, distribution_of
 from device_agent.contract.state import RELOAD, RESET
 from device_agent.contract.tensors import unique_names
-from device_agent.job_fields import IMPORT_PHASE, Job
+from device_agent.job_fields import Job
 from device_agent.runtimes.delegate import EDGETPU, is_compiled_for_edgetpu, load_delegate
 from device_agent.runtimes.driver import (
     Array,
     BoardModel,
-    ModelDriver,
     Say,
     TensorInfo,
     name_runtime_errors,
 )
+from device_agent.runtimes.imported import ImportedRuntime
 from device_agent.runtimes.placement import Node, place
 
 
-class Driver(ModelDriver):
+class Driver(ImportedRuntime):
     """An imported TFLite runtime, and the delegate that goes with it."""
 
     def __init__(self, job: Job, say: Say) -> None:
@@ -42,55 +34,15 @@ class Driver(ModelDriver):
         Raises:
             RefusalError: The runtime does not load on this board.
         """
-        self._say = say
-        self._name = job.runtime
         self._wanted_delegate = job.delegate
-        self._delegate_name = os.path.basename(self._wanted_delegate)
         self._allow_cpu = job.allow_cpu
         self._delegate: Any = None
-        _keep_to(job.cores)
-        self._module = RUNTIME_MODULES[distribution_of(self._name)]
-        if job.tree:
-            sys.path.insert(0, job.tree)
-        say({"event": {"phase": IMPORT_PHASE}})
-        started = time.perf_counter_ns()
-        try:
-            self.numpy = importlib.import_module("numpy")
-            module = importlib.import_module(self._module)
-            self._interpreter = module.Interpreter
-            self._load_delegate = getattr(module, "load_delegate", None)
-        except Exception as error:  # a lying wheel may raise anything while it is imported
-            message = "{} does not load here: {}: {}".format(
-                self._name, type(error).__name__, _reason(error)
-            )
-            raise RefusalError(RUNTIME_IMPORT, message, _import_hint(error)) from error
-        self.import_ns = time.perf_counter_ns() - started
+        super().__init__(job, say)
 
-    @property
-    def kernel_class(self) -> Dict[str, str]:
-        """The fields of `device_agent.contract.measurement.KernelClass`."""
-        machine = userland(os.uname().machine, 64 if sys.maxsize > 2**32 else 32)
-        return {
-            "machine": machine,
-            "runtime": self._name,
-            "version": self._version(),
-            "delegate": self._delegate_name if self._delegate is not None else "",
-            "cpu_features": " ".join(cpu_features(text_of("/", "proc/cpuinfo"))),
-        }
-
-    @property
-    def folder(self) -> str:
-        """Folder of the runtime's package."""
-        package = sys.modules[self._module.split(".")[0]]
-        return os.path.dirname(getattr(package, "__file__", None) or "")
-
-    def _version(self) -> str:
-        package = sys.modules[self._module.split(".")[0]]
-        version = getattr(package, "__version__", "")
-        if version:
-            return str(version)
-        folder = os.path.dirname(os.path.dirname(getattr(package, "__file__", None) or ""))
-        return package_version(package.__name__, folder) if folder else "unknown"
+    def take_module(self, module: Any) -> None:
+        """Keep the names of the imported module that the driver calls."""
+        self._interpreter = module.Interpreter
+        self._load_delegate = getattr(module, "load_delegate", None)
 
     def prepare_delegate(self) -> None:
         """Load the delegate that the job names, if it names one.
@@ -101,11 +53,13 @@ class Driver(ModelDriver):
         if not self._wanted_delegate or self._delegate is not None:
             return
         if self._load_delegate is None:
-            message = "{} has no function that loads a delegate".format(self._name)
+            message = "{} has no function that loads a delegate".format(self.name)
             raise RefusalError(RUNTIME_IMPORT, message, "Choose another `runtime` in kedge.toml.")
-        self._say({"event": {"phase": "load the delegate " + self._delegate_name}})
-        name = "{} {}".format(self._name, self._version())
+        delegate = os.path.basename(self._wanted_delegate)
+        self.say({"event": {"phase": "load the delegate " + delegate}})
+        name = "{} {}".format(self.name, self.version)
         self._delegate = load_delegate(self._load_delegate, self._wanted_delegate, name)
+        self.accelerator = delegate
 
     def open(self, model: str, threads: int) -> BoardModel:
         """Build an interpreter, which reads and verifies the model; on the delegate, if any.
@@ -115,19 +69,24 @@ class Driver(ModelDriver):
         """
         if self.needs_delegate(model):
             self.prepare_delegate()
-        self._say({"event": {"phase": "load the model"}})
+        self.say({"event": {"phase": "load the model"}})
         more = {} if self._delegate is None else {"experimental_delegates": [self._delegate]}
 
         def build() -> Any:
             return self._interpreter(model_path=model, num_threads=threads, **more)
 
-        delegate = self._delegate_name if self._delegate is not None else ""
-        return _Model(self.numpy, build, delegate)
+        return _Model(self.numpy, build, self.accelerator)
 
     def needs_delegate(self, model: str) -> bool:
         """Whether a model runs on the delegate that the job names, or may run without it."""
         on_cpu = self._allow_cpu and self._wanted_delegate == EDGETPU
         return bool(self._wanted_delegate) and not (on_cpu and not is_compiled_for_edgetpu(model))
+
+    def profile(self, job: Job) -> Dict[str, Any]:
+        """Measure how long each step of an inference with one thread takes."""
+        from device_agent.runtimes.litert_profile import profile_litert  # compiled only for this
+
+        return profile_litert(self, job)
 
 
 class _Model(BoardModel):
@@ -227,33 +186,3 @@ def _nodes_of(interpreter: Any) -> Optional[List[Node]]:
         ]
     except AttributeError:
         return None
-
-
-def _keep_to(cores: Sequence[int]) -> None:
-    """Keep this process, and all threads that it will start, to some cores."""
-    if not cores:
-        return
-    try:
-        os.sched_setaffinity(0, cores)
-    except OSError as error:
-        there = sorted(os.sched_getaffinity(0))
-        message = "the board cannot run on the cores {}, it has {}".format(list(cores), there)
-        raise RefusalError(BAD_REQUEST, message, "Correct `cores` in kedge.toml.") from error
-
-
-def _reason(error: Exception) -> str:
-    """The line of an import error that says what is wrong; numpy's is an essay around it."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    told = [line for line in lines if line.startswith("Original error was")]
-    return (told or lines or [""])[0]
-
-
-def _import_hint(error: Exception) -> str:
-    """The next step; a shared object that the kernel does not map is no fault of the wheel."""
-    refusals = ("failed to map segment", "Permission denied", "not permitted")
-    if any(refusal in str(error) for refusal in refusals):
-        return (
-            "Is the folder mounted noexec, or does SELinux or AppArmor forbid its shared objects? "
-            "Name another folder as `root` of this target in kedge.toml."
-        )
-    return "Run `kedge target check` for what this board can load."

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from device_agent.contract.facts import Facts
+from device_agent.contract.facts import BoardRuntime, Facts
 from device_agent.contract.runtimes import BOARD_PREFIX, RUNTIME_FORMATS, distribution_of
 from targets.runtimes.all import FORMAT_TITLES
 from targets.runtimes.fit import choice_of, judge_runtimes
 from targets.runtimes.no_runtime import NoRuntimeError, why_none
 from targets.runtimes.numpy_wheels import needs_numpy_1
+from targets.runtimes.onnxruntime import fatal_flaw
 from targets.runtimes.release import RuntimeChoice
 
 
@@ -36,13 +37,14 @@ def choose_runtime(facts: Facts, model_format: str, runtime: str | None = None) 
     Args:
         facts: Facts about the board, as its agent reports them.
         model_format: Name of the format of the model files to run.
-        runtime: Runtime that the user names: `NAME`, `NAME VERSION` or `board:NAME`.
+        runtime: Runtime that the user names: `NAME`, `NAME VERSION` or `board:NAME`. One of another
+            format says nothing about this format.
 
     Raises:
         NoRuntimeError: No runtime loads there, or not the one that the user names; the message
             says why, the hint what to do.
     """
-    if runtime is None:
+    if runtime is None or _format_of(runtime) != model_format:
         return _best(facts, model_format)
     if runtime.startswith(BOARD_PREFIX):
         return _own_runtime(runtime, facts, model_format)
@@ -61,6 +63,10 @@ def choose_runtime(facts: Facts, model_format: str, runtime: str | None = None) 
         + (reasons or ": kedge knows no such release"),
         f"Choose another, or leave out `runtime`. {_usable(facts, model_format)}",
     )
+
+
+def _format_of(runtime: str) -> str | None:
+    return RUNTIME_FORMATS.get(distribution_of(runtime.partition(" ")[0]))
 
 
 def _best(facts: Facts, model_format: str) -> RuntimeChoice:
@@ -87,8 +93,12 @@ def _own_runtimes(facts: Facts, model_format: str) -> list[RuntimeChoice]:
     return [
         RuntimeChoice(model_format, BOARD_PREFIX + own.name, own.version, ())
         for own in facts.board_runtimes
-        if RUNTIME_FORMATS.get(own.name) == model_format
+        if RUNTIME_FORMATS.get(own.name) == model_format and not _flaw(own, facts)
     ]
+
+
+def _flaw(own: BoardRuntime, facts: Facts) -> str | None:
+    return fatal_flaw(own.version, facts) if own.name == "onnxruntime" else None
 
 
 def _own_runtime(runtime: str, facts: Facts, model_format: str) -> RuntimeChoice:
@@ -103,6 +113,13 @@ def _own_runtime(runtime: str, facts: Facts, model_format: str) -> RuntimeChoice
                 f"On the board: {facts.python_executable or 'python3'} -m pip install 'numpy<2'",
             )
         return choice
+    for own in facts.board_runtimes:
+        flaw = _flaw(own, facts)
+        if BOARD_PREFIX + own.name == runtime and flaw:
+            raise NoRuntimeError(
+                f"the board's own {own.name} {flaw}",
+                f"Leave out `runtime` in kedge.toml. {_usable(facts, model_format)}",
+            )
     raise NoRuntimeError(
         f"the Python of this board ({facts.python_executable}) has no "
         f"{distribution_of(runtime)} of its own",

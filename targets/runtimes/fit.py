@@ -63,11 +63,11 @@ def rank(facts: Facts) -> int:
 def unbeatable_pythons() -> frozenset[int]:
     """Return the minor versions of Python 3 that no other can beat, on any 64-bit board.
 
-    The newest release of every distribution has a wheel for them; what else decides (glibc,
-    libstdc++) is equal for all Pythons of a board.
+    The newest release of every distribution of the preferred format has a wheel for them; what else
+    decides (glibc, libstdc++) is equal for all Pythons of a board.
     """
     newest: dict[str, RuntimeRelease] = {}
-    for release in RUNTIMES:
+    for release in releases_for(RUNTIMES[0].format):
         newest.setdefault(release.distribution, release)
     minors = [set(range(first, last + 1)) for first, last in (r.pythons for r in newest.values())]
     return frozenset(set.intersection(*minors))

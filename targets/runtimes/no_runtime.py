@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from device_agent.contract.facts import Facts
 from targets.errors import TargetError
-from targets.runtimes.all import releases_for
+from targets.runtimes.all import RUNTIMES, releases_for
 from targets.runtimes.fit import missing_features, odd_build
 from targets.runtimes.numpy_wheels import own_numpy_major, uses_own_numpy
 
@@ -31,7 +31,7 @@ def why_none(facts: Facts, model_format: str) -> tuple[str, str]:
     machine, python = facts.machine, facts.python
     releases = [release for release in releases_for(model_format) if machine in release.machines]
     if not releases:
-        return f"{machine}: no runtime is built for it", _other_machine(facts)
+        return f"{machine}: no runtime is built for it", _without_build(facts, model_format)
     if not facts.libc.startswith("glibc"):
         cause = f"its C library is {facts.libc or 'unknown'}, the runtimes need glibc"
         return cause, "Use a Debian, Ubuntu or Yocto image with glibc, not musl."
@@ -84,6 +84,15 @@ def is_64_bit_cpu(facts: Facts) -> bool:
     return facts.kernel_machine in ("aarch64", "armv8l") or any(
         kind.part.startswith("0xd") for kind in facts.core_classes
     )
+
+
+def _without_build(facts: Facts, model_format: str) -> str:
+    """Next step where no release of the format is built for the architecture of a board."""
+    other = _other_machine(facts)
+    others = {release.format for release in RUNTIMES if facts.machine in release.machines}
+    if not others - {model_format}:
+        return other
+    return f"{other} Or use a file of the other format, which runs there: .{min(others)}."
 
 
 def _other_machine(facts: Facts) -> str:

@@ -14,7 +14,7 @@ from toolkit.report import words
 
 if TYPE_CHECKING:
     from device_agent.contract.facts import Accelerator, Facts
-    from targets.doctor import Diagnosis, Finding, FirstUse
+    from targets.doctor import Diagnosis, Finding, FirstUse, FormatFit
     from targets.probe import Probe
     from toolkit.check import BoardCheck
 
@@ -64,12 +64,20 @@ def _print(title: str, checked: BoardCheck) -> None:
             for entry in diagnosis.runtimes
         ]
         output.table("", [f"runtime with Python {diagnosis.facts.python}", ""], rows)
+    for line in map(_format_line, diagnosis.formats):
+        output.say(line)
     if diagnosis.choice is not None:
         output.say(_first_use_line(checked.first_use))
     output.say(diagnosis.verdict)
     for finding in diagnosis.findings:
         output.say(f"  {_mark(finding)} {finding.cause}")
         output.say(f"    → {finding.fix}")
+
+
+def _format_line(fit: FormatFit) -> str:
+    if fit.choice is None:
+        return f"a .{fit.format} does not run there: {fit.cause}\n    → {fit.fix}"
+    return f"a .{fit.format} runs on {fit.choice.distribution} {fit.choice.version}"
 
 
 def _mark(finding: Finding) -> str:
@@ -181,15 +189,7 @@ def _plain(checked: BoardCheck) -> dict[str, Any]:
         "runtime": {"distribution": choice.distribution, "version": choice.version}
         if choice
         else None,
-        "runtimes": [
-            {
-                "distribution": entry.runtime.distribution,
-                "version": entry.runtime.version,
-                "loads": entry.refusal is None,
-                "reason": entry.refusal,
-            }
-            for entry in diagnosis.runtimes
-        ],
+        **_plain_runtimes(diagnosis),
         "root": board.root,
         "writable": board.writable,
         "mount_options": list(board.mount_options),
@@ -204,4 +204,30 @@ def _plain(checked: BoardCheck) -> dict[str, Any]:
                 for wheel in first_use.wheels
             ],
         },
+    }
+
+
+def _plain_runtimes(diagnosis: Diagnosis) -> dict[str, Any]:
+    return {
+        "runtimes": [
+            {
+                "format": entry.runtime.format,
+                "distribution": entry.runtime.distribution,
+                "version": entry.runtime.version,
+                "loads": entry.refusal is None,
+                "reason": entry.refusal,
+            }
+            for entry in diagnosis.runtimes
+        ],
+        "formats": [
+            {
+                "format": fit.format,
+                "runtime": {"distribution": fit.choice.distribution, "version": fit.choice.version}
+                if fit.choice
+                else None,
+                "reason": fit.cause or None,
+                "fix": fit.fix or None,
+            }
+            for fit in diagnosis.formats
+        ],
     }

@@ -8,7 +8,8 @@ import pytest
 from device_agent.contract.codes import DELEGATE, RefusalError
 from device_agent.runtimes import delegate
 from device_agent.runtimes.delegate import load_delegate
-from device_agent.runtimes.delegate_faults import DelegateFailure, explain, explain_model
+from device_agent.runtimes.delegate_faults import DelegateFailure, explain
+from device_agent.runtimes.model_faults import explain_model
 from tests.device_agent.board_trees import make_tree
 
 STICK = "sys/bus/usb/devices/1-1/"

@@ -7,7 +7,8 @@ import pytest
 
 from device_agent.contract.codes import MODEL_REFUSED
 from device_agent.contract.op_times import OpTimes, op_times_from_json
-from device_agent.runtimes.profile import median_with_ends, medians, read_summary
+from device_agent.runtimes.litert_profile import read_summary
+from device_agent.runtimes.profile import TimedStep, median_with_ends, medians
 from targets.agent_client import AgentClient, AgentError
 from tests.dense_model import dense_model
 from tests.device_agent.agents import open_agent, put
@@ -71,8 +72,8 @@ def test_what_is_no_model_is_refused(client: AgentClient) -> None:
 
 def test_a_summary_is_read_in_the_order_of_the_run() -> None:
     assert read_summary(SUMMARY) == [
-        ("Convolution (NHWC, QC8) IGEMM", "XNNPACK", 427.0),
-        ("SOFTMAX", "builtin", 1.0),
+        TimedStep("Convolution (NHWC, QC8) IGEMM", "XNNPACK", 427.0),
+        TimedStep("SOFTMAX", "builtin", 1.0),
     ]
 
 
@@ -81,13 +82,21 @@ def test_a_summary_in_another_form_gives_nothing() -> None:
 
 
 def test_the_median_of_a_step_is_of_the_runs_that_had_all_steps() -> None:
-    whole = [[("A", "builtin", time), ("B", "XNNPACK", 1.0)] for time in (3.0, 900.0, 5.0)]
-    cut = [("B", "XNNPACK", 7.0)]
+    whole = [
+        [TimedStep("A", "builtin", time, "conv"), TimedStep("B", "XNNPACK", 1.0)]
+        for time in (3.0, 900.0, 5.0)
+    ]
+    cut = [TimedStep("B", "XNNPACK", 7.0)]
 
     a, b = medians([*whole, cut])
     assert a == {
-        "op": "A", "executor": "builtin", "median_us": 5.0, "low_us": 3.0, "high_us": 900.0
-    }  # fmt: skip
+        "op": "A",
+        "executor": "builtin",
+        "median_us": 5.0,
+        "low_us": 3.0,
+        "high_us": 900.0,
+        "layer": "conv",
+    }
     assert (b["op"], b["median_us"], b["low_us"], b["high_us"]) == ("B", 1.0, 1.0, 1.0)
 
 

@@ -97,3 +97,16 @@ def test_what_cannot_be_used_is_told_with_what_can(
 
     assert said in str(refused.value)
     assert hint in refused.value.hint
+
+
+def test_an_own_release_that_would_die_there_is_refused() -> None:
+    """onnxruntime 1.21.0 dies of SIGILL on a Cortex-A72 (onnxruntime issues 23957 and 24112)."""
+    old = with_own(BOOKWORM, "onnxruntime", "1.21.0", "1.24.2")
+    pi4 = facts_from_json({**old.plain, "cpu_features": ["fp", "asimd"]})
+    pi5 = facts_from_json({**old.plain, "cpu_features": ["fp", "asimd", "asimddp"]})
+
+    with pytest.raises(NoRuntimeError, match="would die of SIGILL") as refused:
+        choose_runtime(pi4, "onnx", "board:onnxruntime")
+    assert "onnxruntime 1.32.0" in refused.value.hint
+    assert names(usable_runtimes(pi4, "onnx")) == ["onnxruntime 1.32.0"]
+    assert choose_runtime(pi5, "onnx", "board:onnxruntime").version == "1.21.0"

@@ -112,3 +112,61 @@ def test_the_true_needs_decide_not_the_tags(
     choice = choose_runtime(board("x86_64", "3.10.12", glibc, glibcxx), "tflite")
 
     assert (choice.distribution, choice.version) == expected
+
+
+ONNX_SYSTEMS = [
+    # (name, Python, glibc, GLIBCXX, onnxruntime on aarch64 and x86_64)
+    ("mendel-day-buster", "3.7.3", "2.28", "3.4.25", "1.14.1"),
+    ("centos7-python38", "3.8.0", "2.17", "3.4.19", "1.16.3"),
+    ("ubuntu20-jetpack5", "3.8.10", "2.31", "3.4.28", "1.19.2"),
+    ("bullseye", "3.9.2", "2.31", "3.4.28", "1.19.2"),
+    ("ubuntu22-jetpack6", "3.10.12", "2.35", "3.4.30", "1.23.2"),
+    ("ubuntu18-python311", "3.11.2", "2.27", "3.4.25", "1.28.0"),
+    ("bookworm", "3.11.2", "2.36", "3.4.30", "1.32.0"),
+    ("ubuntu24", "3.12.3", "2.39", "3.4.33", "1.32.0"),
+    ("trixie", "3.13.5", "2.41", "3.4.33", "1.32.0"),
+    ("ubuntu26", "3.14.0", "2.42", "3.4.34", "1.32.0"),
+]
+
+
+@pytest.mark.parametrize("machine", ["aarch64", "x86_64"])
+@pytest.mark.parametrize(("name", "python", "glibc", "glibcxx", "version"), ONNX_SYSTEMS)
+def test_a_system_for_onnx(
+    machine: str, name: str, python: str, glibc: str, glibcxx: str, version: str
+) -> None:
+    choice = choose_runtime(board(machine, python, glibc, glibcxx), "onnx")
+    tag = "".join(python.split(".")[:2])
+    numpy = NUMPY.get(python.rpartition(".")[0], "1.26.4")
+
+    assert (choice.format, choice.distribution, choice.version) == ("onnx", "onnxruntime", version)
+    assert choice.wheels == (
+        Wheel("onnxruntime", version, tag, machine),
+        Wheel("numpy", numpy, tag, machine),
+    )
+
+
+def test_a_32_bit_board_has_no_onnx_runtime_and_is_told_what_to_do() -> None:
+    with pytest.raises(NoRuntimeError, match="no ONNX runtime loads") as refused:
+        choose_runtime(board("armv7l", "3.11.2", "2.36", "3.4.30", "1.24.4"), "onnx")
+
+    assert "no build for armv7l" in str(refused.value)
+    assert "64-bit" in refused.value.hint
+    assert ".tflite" in refused.value.hint
+    assert refused.value.exit_code == 6
+
+
+@pytest.mark.parametrize(
+    ("runtime", "model_format", "expected"),
+    [
+        ("tflite-runtime", "onnx", "onnxruntime 1.32.0"),
+        ("onnxruntime 1.28.0", "onnx", "onnxruntime 1.28.0"),
+        ("onnxruntime 1.28.0", "tflite", "ai-edge-litert 2.3.0"),
+        ("board:onnxruntime", "tflite", "ai-edge-litert 2.3.0"),
+    ],
+)
+def test_a_runtime_that_is_named_counts_for_its_own_format(
+    runtime: str, model_format: str, expected: str
+) -> None:
+    facts = board("aarch64", "3.11.2", "2.36", "3.4.30")
+    choice = choose_runtime(facts, model_format, runtime)
+    assert f"{choice.distribution} {choice.version}" == expected

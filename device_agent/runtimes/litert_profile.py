@@ -21,7 +21,7 @@ from device_agent.runtimes.profile import (
     interruptions,
     no_profile,
     sample_runs,
-    summarize,
+    summarize_runs,
 )
 
 #: The releases whose C functions take the arguments used here; others may crash on them.
@@ -71,7 +71,7 @@ def profile_litert(driver: ImportedRuntime, job: Job) -> Dict[str, Any]:
     driver.say({"event": {"phase": "profile"}})
     model = _ProfiledModel(ctypes.CDLL(path), job.model)
     runs = sample_runs(model.run, model.run_profiled, job.duration_s)
-    return summarize(runs, [read_summary(text) for text in model.summaries])
+    return summarize_runs(runs, [read_summary(text) for text in model.summaries])
 
 
 def read_summary(text: str) -> List[TimedStep]:

@@ -12,7 +12,7 @@ from device_agent.runtimes.profile import (
     interruptions,
     no_profile,
     sample_runs,
-    summarize,
+    summarize_runs,
 )
 
 #: End of the name of the event of a step, and the event that ends a run.
@@ -53,7 +53,7 @@ def profile_session(
     steps = read_profile(end())
     if steps is None or len(steps) <= 2 * runs.kept[-1] + 1:
         return no_profile(_UNREADABLE)
-    return summarize(runs, steps[1::2])
+    return summarize_runs(runs, steps[1::2])
 
 
 def place_steps(path: str) -> Optional[Dict[str, Dict[str, int]]]:

@@ -84,7 +84,7 @@ def sample_runs(
     return runs._replace(interrupted=interrupted)
 
 
-def summarize(runs: Runs, steps: Sequence[Sequence[TimedStep]]) -> Dict[str, Any]:
+def summarize_runs(runs: Runs, steps: Sequence[Sequence[TimedStep]]) -> Dict[str, Any]:
     """Return the fields of `OpTimes`.
 
     Args:

@@ -19,6 +19,7 @@ from toolkit.report.exit_code import EXIT_INTERRUPTED
 #: Command name to the module that holds it (as `command`) and its line in `kedge --help`. Modules
 #: are imported when their command runs: help must be instant, TensorFlow and paramiko are not.
 COMMANDS = {
+    "init": ("toolkit.cli.init", "Begin a project: write kedge.toml, add boards."),
     "convert": (
         "toolkit.cli.convert",
         "Convert a Keras model to a .tflite and prove its accuracy.",
@@ -47,6 +48,7 @@ COMMANDS = {
         "toolkit.cli.convert_and_push",
         "Convert, push, check and measure in one command.",
     ),
+    "doctor": ("toolkit.cli.doctor", "Check this computer; `target check` checks a board."),
     "demo": ("toolkit.cli.demo", "Show every step on a small model that it trains."),
 }
 

@@ -1,0 +1,1 @@
+"""Whether this computer has what kedge needs: facts, and what they mean."""

@@ -17,11 +17,9 @@ PT2_LINES = (
     "\n    import torch"
     "\n    program = torch.export.export(model.eval(), (example,))"
     '\n    torch.export.save(program, "model.pt2")'
+    "\nHere example is an input of the model, a batch of one sample."
 )
-_PT2 = (
-    "Make a .pt2 of it, which holds the layers and no code; example is an input of one sample:"
-    f"{PT2_LINES}"
-)
+_PT2 = f"Make a .pt2 of it, which holds the layers and no code:{PT2_LINES}"
 _PYTORCH = f"A pickle runs Python code when it is read, so kedge reads none. {_PT2}"
 _STATE_DICT = (
     "kedge cannot guess the class of the model. Make the model in Python, "

@@ -117,6 +117,8 @@ def identify(path: Path) -> SourceFile:
     if path.is_dir():
         raise ConversionError(f"{path}: is a folder without saved_model.pb", GIVE_A_MODEL)
     what, hint = describe_file(path)
+    if path.suffix == ".py":
+        hint = f"Name a function in it that returns a torch module and an input: {path.stem}:make."
     raise ConversionError(f"{path}: is not a model: it is {what}", hint or GIVE_A_MODEL)
 
 

@@ -104,7 +104,7 @@ def _members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]
     if {_OLD_PROGRAM, _OLD_VERSION} <= {info.filename for info in infos}:
         raise ConversionError(
             f"{path}: was saved by PyTorch 2.8 or older, whose .pt2 holds pickles",
-            f"Save it again with PyTorch 2.9 or newer: {PT2_LINES}",
+            f"Save it again with PyTorch 2.9 or newer:{PT2_LINES}",
         )
     if len(infos) > _MOST_MEMBERS or len({info.filename for info in infos}) != len(infos):
         raise damage(path, f"it has {len(infos)} members, or two of one name")
@@ -125,7 +125,7 @@ def _check_name(path: Path, name: str) -> None:
     if name.startswith(_COMPILED):
         raise ConversionError(
             f"{path}: holds compiled code of a program (AOTInductor), which kedge does not run",
-            f"Give the file of torch.export.save: {PT2_LINES}",
+            f"Give the file of torch.export.save:{PT2_LINES}",
         )
     rest = next((name[len(start) :] for start in _RAW if name.startswith(start)), "-")
     known = (*_CONFIGS, _PROGRAM, _SAMPLES)
@@ -134,7 +134,7 @@ def _check_name(path: Path, name: str) -> None:
     raise ConversionError(
         f"{path}: has the member {name[:80]!r}, expected raw weights and one program; Python code "
         "may be pickled in it, and kedge runs no code of a model file",
-        f"Save plain tensors with PyTorch 2.9 or newer, and no extra files: {PT2_LINES}",
+        f"Save plain tensors with PyTorch 2.9 or newer, and no extra files:{PT2_LINES}",
     )
 
 

@@ -100,7 +100,7 @@ def damage(path: Path, what: str) -> ConversionError:
     """
     return ConversionError(
         f"{path}: is a .pt2 that is damaged or was not written by torch.export.save: {what}",
-        f"Save it again: {PT2_LINES}",
+        f"Save it again:{PT2_LINES}",
     )
 
 
@@ -145,7 +145,7 @@ def _check_node(path: Path, node: Mapping[str, Any]) -> None:
             f"{path}: node {str(node.get('name') or '')!r} calls {target}, which is no computation "
             "of PyTorch's own ops with tensors",
             "Write the model without branches on its data, loops, torch.no_grad() and custom ops, "
-            f"and export it again: {PT2_LINES}",
+            f"and export it again:{PT2_LINES}",
         )
     op = target.split(".")[3] if target.startswith("torch.ops.") else ""
     flag = _TRAINING.get(op)
@@ -153,7 +153,7 @@ def _check_node(path: Path, node: Mapping[str, Any]) -> None:
         raise ConversionError(
             f"{path}: was exported in training mode (its {op} would use the statistics of each "
             "batch, or drop numbers)",
-            f"Call model.eval() before the export: {PT2_LINES}",
+            f"Call model.eval() before the export:{PT2_LINES}",
         )
 
 

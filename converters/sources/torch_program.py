@@ -114,7 +114,7 @@ def load_program(copy: Path, path: Path) -> TorchProgram:
 
     hint = (
         f"Save it again with the PyTorch that is installed beside kedge, {torch.__version__}, or "
-        f"install the one that it was saved with: {PT2_LINES}"
+        f"install the one that it was saved with:{PT2_LINES}"
     )
     with _quiet(), _translate(path, f"PyTorch {torch.__version__} cannot read it", hint):
         program = torch.export.load(str(copy))

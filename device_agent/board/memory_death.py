@@ -8,14 +8,19 @@ from device_agent.contract.codes import RefusalError
 from device_agent.contract.conditions import Conditions
 
 
-def with_memory_figures(death: RefusalError, conditions: List[Conditions]) -> RefusalError:
+def with_memory_figures(
+    death: RefusalError, conditions: List[Conditions], limit_bytes: int = 0
+) -> RefusalError:
     """Add to a death how much memory the board had, and whether the kernel killed for lack of it.
 
     Args:
         death: Refusal that says that the process died.
         conditions: Conditions before, during and after the run, in order.
+        limit_bytes: Memory that the control group of the agent may use; 0 for no limit.
     """
     figures = []
+    if limit_bytes:
+        figures.append("the control group may use {}".format(_mib(limit_bytes)))
     available = [entry.memory_available_bytes for entry in conditions]
     counts = [count for count in available if count is not None]
     if counts:
@@ -26,7 +31,7 @@ def with_memory_figures(death: RefusalError, conditions: List[Conditions]) -> Re
         )
     kills = [entry.oom_kills for entry in conditions if entry.oom_kills is not None]
     if kills and kills[-1] > kills[0]:
-        figures.append("the kernel killed for want of memory meanwhile")
+        figures.append("the kernel killed a process for want of memory meanwhile")
     if not figures:
         return death
     lines = str(death).split("\n")

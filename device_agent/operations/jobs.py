@@ -6,6 +6,7 @@ import json
 import os
 from typing import Any, Callable, Dict, List, Tuple
 
+from device_agent.board.cgroup import read_limits
 from device_agent.board.memory_death import with_memory_figures
 from device_agent.contract.codes import BAD_REQUEST, CHILD_DIED, RefusalError
 from device_agent.contract.conditions import Conditions
@@ -115,7 +116,8 @@ def _run_watched(call: AgentCall, job: Job) -> Tuple[Dict[str, Any], List[Condit
         if refusal.code != CHILD_DIED:
             raise
         conditions.add_last(_conditions(call, "after"))
-        raise with_memory_figures(refusal, conditions.entries) from refusal
+        limit_bytes = int(read_limits()["memory_limit_bytes"])
+        raise with_memory_figures(refusal, conditions.entries, limit_bytes) from refusal
     conditions.add_last(_conditions(call, "after"))
     return result, conditions.entries
 

@@ -26,7 +26,7 @@ from toolkit.report import words
 from toolkit.report.accuracy import describe_accuracy
 from toolkit.report.exit_code import exit_code_of_measurement, gravest_exit_code
 from toolkit.report.measurement import plain_measurement
-from toolkit.report.measurement_text import describe_measurement
+from toolkit.report.measurement_text import describe_failure, describe_measurement
 
 if TYPE_CHECKING:
     from toolkit.measure.bench_many import BoardFailure, Outcome
@@ -230,6 +230,9 @@ def _say_reasons(outcome: Outcome) -> None:
     if outcome.measurement is not None:
         for reason in outcome.measurement.best.verdict.reasons:
             output.say(f"{outcome.target}: {reason}")
+        failure = outcome.measurement.failure
+        if failure is not None:
+            output.say(f"{outcome.target}: {describe_failure(failure)}")
     if outcome.error is not None:
         output.say(f"{outcome.target}: {_first_line(outcome.error)}")
         if outcome.error.hint:

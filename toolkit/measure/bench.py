@@ -13,6 +13,7 @@ from device_agent.contract.facts import Facts
 from device_agent.contract.measurement import KernelClass
 from device_agent.contract.op_times import OpTimes
 from targets.device import Device
+from targets.errors import TargetError
 from targets.execution import Execution
 from targets.inventory import Target
 from targets.jobs import ProcessSettings
@@ -97,6 +98,8 @@ class Measurement:
     """Accuracy over the labelled data set, or the metric of another task; `None` without data."""
     op_times: OpTimes | None = None
     """Time of each operator; `None` where it was not measured."""
+    failure: TargetError | None = None
+    """Error that ended the measurement once there were rows; `None` where all was measured."""
     state: str = NO_STATE
     """State of the model before each compared sample: `NO_STATE`, `FRESH` or `STREAM`."""
 
@@ -137,7 +140,7 @@ def bench(
         ConversionError: The file is no whole .tflite, the board's runtime cannot load it, or the
             data does not fit it.
         TargetError: The board cannot be reached, or has no place.
-        AgentError: The board cannot load or run the model.
+        AgentError: The board cannot load or run the model, and there is no row yet.
         IntegrityError: Something arrived damaged.
     """
     contents, settings = read_model_file(model), settings or BenchSettings()
@@ -149,7 +152,10 @@ def bench(
             measurement = bench_on(contents, device, settings, on_progress, data)
         except UnreachableError as lost:
             raise explain_loss(target, device.facts.boot_id, lost, on_progress) from lost
-    return replace(measurement, connect_s=connect_s)
+        failure = measurement.failure
+        if isinstance(failure, UnreachableError):
+            failure = explain_loss(target, device.facts.boot_id, failure, on_progress)
+    return replace(measurement, connect_s=connect_s, failure=failure)
 
 
 def bench_on(
@@ -189,8 +195,10 @@ def bench_on(
         for count in threads
         for streams in settings.streams or (1,)
     ]
-    rows = _rows(device, staged, settings, processes, on_progress)
-    interrupted = rows[-1].interrupted
+    rows, failure = _rows(device, staged, settings, processes, on_progress)
+    op_times = None
+    if settings.profile and not rows[-1].interrupted and failure is None:
+        op_times, failure = _op_times(device, staged, contents, on_progress)
     return Measurement(
         target=device.target.name,
         place=place_of(device.target),
@@ -204,20 +212,20 @@ def bench_on(
         rows=rows,
         push_s=board.push_s,
         accuracy=accuracy,
-        op_times=(
-            _op_times(device, staged, contents, on_progress)
-            if settings.profile and not interrupted
-            else None
-        ),
+        op_times=op_times,
+        failure=failure,
         state=state_of(contents, card_of_comparison(contents)),
     )
 
 
 def _op_times(
     device: Device, staged: StagedFile, contents: ModelFile, on_progress: OnProgress
-) -> OpTimes:
+) -> tuple[OpTimes | None, TargetError | None]:
     on_progress("time each operator", 0, 0)
-    return ask_op_times(device, staged, contents)
+    try:
+        return ask_op_times(device, staged, contents), None
+    except TargetError as error:
+        return None, error
 
 
 def threads_for(
@@ -241,8 +249,13 @@ def _rows(
     settings: BenchSettings,
     processes: Sequence[tuple[ProcessSettings, int]],
     on_progress: OnProgress,
-) -> tuple[Row, ...]:
-    """Measure a row for each setting and number of processes; if interrupted, what is whole."""
+) -> tuple[tuple[Row, ...], TargetError | None]:
+    """Measure a row for each setting and number of processes.
+
+    Returns:
+        Rows, if a person interrupts or the board fails those that are whole, and the error of the
+        board.
+    """
     rows: list[Row] = []
     for one, streams in processes:
         try:
@@ -251,9 +264,13 @@ def _rows(
             if not rows:
                 raise
             rows[-1] = replace(rows[-1], interrupted=True)
+        except TargetError as error:  # such as more processes than its memory has room for
+            if not rows:
+                raise
+            return tuple(rows), error
         if rows[-1].interrupted:
             break
-    return tuple(rows)
+    return tuple(rows), None
 
 
 def _row(

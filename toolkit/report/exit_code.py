@@ -31,6 +31,8 @@ def exit_code_of_measurement(measurement: Measurement) -> int:
     """Return what a measurement means for a script."""
     if measurement.interrupted:
         return EXIT_INTERRUPTED
+    if measurement.failure is not None:
+        return measurement.failure.exit_code
     if measurement.parity.verdict == "DIFFERS":
         return EXIT_REFUSED
     if measurement.accuracy is not None and measurement.accuracy.board_is_worse:

@@ -38,6 +38,7 @@ def plain_measurement(measurement: Measurement) -> dict[str, Any]:
         "accuracy": plain_accuracy(measurement.accuracy),
         "op_times": plain_op_times(measurement.op_times),
         "interrupted": measurement.interrupted,
+        "failure": None if measurement.failure is None else str(measurement.failure).split("\n")[0],
         "rows": [plain_row(row) for row in measurement.rows],
     }
 

@@ -13,6 +13,7 @@ from toolkit.report.tables import Block, Note, Table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from targets.errors import TargetError
     from toolkit.judge.energy import Energy
     from toolkit.judge.pace import Pace
     from toolkit.judge.parity import Parity
@@ -57,6 +58,8 @@ def describe_measurement(measurement: Measurement) -> list[Block]:
         blocks.append(f"the soak was ended early: {requested} were asked for")
     if measurement.interrupted:
         blocks.append(Note("interrupted: these are the processes that had ended by then"))
+    if measurement.failure is not None:
+        blocks.append(Note(describe_failure(measurement.failure)))
     if measurement.settings.streams and len(rows) > 1:
         blocks.append(f"the board is saturated by {_streams(best)}")
     elif len(rows) > 1:
@@ -69,6 +72,12 @@ def describe_measurement(measurement: Measurement) -> list[Block]:
     if measurement.accuracy is not None:
         blocks += describe_accuracy(measurement.accuracy)
     return blocks
+
+
+def describe_failure(failure: TargetError) -> str:
+    """Say why the rest of a measurement is missing."""
+    hint = f"\n→ {failure.hint}" if failure.hint else ""
+    return f"the rest was not measured: {failure}{hint}"
 
 
 def describe_verdict(row: Row) -> list[Block]:

@@ -22,7 +22,7 @@ def test_the_figures_stand_in_the_first_line() -> None:
 def test_a_kill_by_the_kernel_is_said_when_it_counted_one() -> None:
     before, after = Conditions(oom_kills=4), Conditions(oom_kills=5)
 
-    assert "the kernel killed for want of memory" in str(
+    assert "the kernel killed a process for want of memory" in str(
         with_memory_figures(DEATH, [before, after])
     )
     assert str(with_memory_figures(DEATH, [before, before])) == str(DEATH)
@@ -30,3 +30,11 @@ def test_a_kill_by_the_kernel_is_said_when_it_counted_one() -> None:
 
 def test_a_board_that_tells_nothing_adds_nothing() -> None:
     assert with_memory_figures(DEATH, [Conditions(), Conditions()]) is DEATH
+
+
+def test_the_limit_of_a_control_group_stands_before_the_memory_of_the_board() -> None:
+    message = str(
+        with_memory_figures(DEATH, [Conditions(memory_available_bytes=9000 * MIB)], 400 * MIB)
+    )
+
+    assert "(the control group may use 400 MiB; available memory: 9000 MiB before" in message

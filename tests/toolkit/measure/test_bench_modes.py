@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
+from targets.agent_client import AgentError
 from targets.inventory import Target
+from targets.jobs import Jobs
 from tests.faults.afterwards import jobs
 from tests.kedge import assert_refused, kedge
 from tests.targets.loopback import listening
@@ -23,7 +25,10 @@ from tests.tiny_model import relu_model
 from tests.toolkit.measurements import measurement
 from toolkit.judge.row import row_of
 from toolkit.measure.bench import BenchSettings
+from toolkit.measure.bench import bench as run_bench
+from toolkit.report.exit_code import exit_code_of_measurement
 from toolkit.report.measurement import plain_measurement
+from toolkit.report.measurement_text import describe_measurement
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "bench.md"
 
@@ -271,3 +276,35 @@ def test_a_soak_asks_the_board_for_one_long_process() -> None:
 
     assert (one.soak, one.duration_s, one.threads, one.period_ns) == (True, 600.0, 2, 0)
     assert one.timeout_s > 600
+
+
+def test_rows_are_kept_when_the_board_fails_at_a_later_one(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_out_of_memory(*_: Any) -> NoReturn:
+        raise AgentError("child_died", "here: one of the inference processes died", "Free memory.")
+
+    monkeypatch.setattr(Jobs, "benchmark_streams", run_out_of_memory)
+    target = Target("here", "local", root=str(project / "root"))
+    settings = BenchSettings(duration_s=0.1, processes=2, quality="quick", streams=(1, 2))
+
+    taken = run_bench(project / "model.tflite", target, settings)
+
+    assert [row.streams for row in taken.rows] == [1]
+    text = "\n".join(str(block) for block in describe_measurement(taken))
+    assert "with 1 thread" in text
+    assert "the rest was not measured: here: one of the inference processes died" in text
+    assert exit_code_of_measurement(taken) == 7
+    assert plain_measurement(taken)["failure"] == "here: one of the inference processes died"
+
+
+def test_an_error_at_the_first_row_is_that_of_the_measurement(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: Any) -> NoReturn:
+        raise AgentError("child_died", "here: the inference process died")
+
+    monkeypatch.setattr(Jobs, "benchmark", die)
+
+    with pytest.raises(AgentError, match="died"):
+        run_bench(project / "model.tflite", Target("here", "local", root=str(project / "root")))

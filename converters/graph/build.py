@@ -208,7 +208,7 @@ def _prelu(node: Node, weights: Weights) -> Any:
     return layers.PReLU(shared_axes=axes or None, name=node.name)
 
 
-def _named(name: str, function: Callable[[Any], Any]) -> Any:
+def _register(name: str, function: Callable[[Any], Any]) -> Any:
     """A function of TensorFlow under a name by which a saved model finds it again."""
 
     def compute(x: Any) -> Any:
@@ -221,10 +221,10 @@ def _named(name: str, function: Callable[[Any], Any]) -> Any:
 #: Name of an activation to its function, where tf-keras does not know it by this name.
 _BY_NAME: dict[str, Any] = {
     "hard_swish": hard_swish,
-    "reciprocal": _named("reciprocal", tf.math.reciprocal),
-    "log_softmax": _named("log_softmax", tf.nn.log_softmax),
+    "reciprocal": _register("reciprocal", tf.math.reciprocal),
+    "log_softmax": _register("log_softmax", tf.nn.log_softmax),
     **{
-        name: _named(name, getattr(tf.math, name))
+        name: _register(name, getattr(tf.math, name))
         for name in ("square", "sqrt", "rsqrt", "abs", "log")
     },
 }

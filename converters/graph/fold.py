@@ -9,6 +9,7 @@ convolution of 1x1, which every technique knows.
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 import numpy.typing as npt
@@ -58,6 +59,17 @@ def fold_graph(graph: Graph) -> Graph:
         # Of two that follow each other, the first is a depthwise convolution by now.
         graph = _into_the_one_before(graph, node) or _as_depthwise(graph, node)
     return replace_extreme_pads(_join_activations(graph))
+
+
+def spread_affines(graph: Graph) -> Graph:
+    """Make a depthwise convolution of every AFFINE; all other nodes keep their answers.
+
+    Args:
+        graph: Graph that was not folded, without any NORM.
+    """
+    for name in [node.name for node in graph.nodes if node.op == AFFINE]:
+        graph = _as_depthwise(graph, graph.by_name()[name])
+    return graph
 
 
 def _join_activations(graph: Graph) -> Graph:
@@ -178,7 +190,7 @@ def _as_depthwise(graph: Graph, affine: Node) -> Graph:
     depthwise = replace(affine, op=DEPTHWISE, attributes=plain)
     if len(affine.shape) == 3:
         return replace_node(graph, affine.name, [depthwise])
-    image = (*affine.shape[:-1], *(1,) * (3 - len(affine.shape)), affine.shape[-1])
+    image = (prod(affine.shape[:-1]), 1, affine.shape[-1])
     before = Node(f"{affine.name}_as_image", "reshape", affine.inputs, image)
     depthwise = replace(depthwise, inputs=(before.name,), shape=image)
     after = Node(f"{affine.name}_back", "reshape", (depthwise.name,), affine.shape)

@@ -49,7 +49,7 @@ def _goes_to_windows(graph: Graph, node: Node) -> bool:
                 2 * width <= size
                 for width, size in zip(widest, pool.attributes["pool"], strict=False)
             )
-            if not fits or taker.name in graph.outputs:
+            if not fits or pool is not taker and taker.name in graph.outputs:
                 return False
     return True
 

@@ -142,14 +142,14 @@ def check_pairing(recipe: Recipe, path: Path, kind: str) -> None:
         kind: Kind of the model, a key of `SOURCES`.
 
     Raises:
-        ConversionError: The recipe trains, and the model is not a Keras model.
+        ConversionError: The recipe trains, and models of this kind cannot be trained.
     """
     training = next((step for step in recipe.steps if step.trains), None)
     if training is not None and not SOURCES[kind].may_train:
         raise ConversionError(
-            f"{path}: is {SOURCES[kind].untrainable}; the step {training.kind} trains, and takes "
-            "Keras models only",
-            f"Give the model as a .keras or .h5 file, or use --recipe {SAFE_NAME}",
+            f"{path}: is {SOURCES[kind].untrainable}; the step {training.kind} trains",
+            "Give the model as a .keras or .h5 file, or the .tflite that --recipe float32 writes, "
+            f"or use --recipe {SAFE_NAME}",
         )
 
 

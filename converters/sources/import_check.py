@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from converters.data.fields import from_keras_outputs, join_fields, to_keras_inputs
+from converters.data.fields import (
+    from_keras_outputs,
+    join_fields,
+    select_field,
+    to_keras_inputs,
+)
 from converters.errors import ConversionError
+from converters.graph.fold import spread_affines
 from converters.graph.node import Graph
+from converters.graph.whole_numbers import unrounded_nodes
 from converters.sources.inputs_outputs import ModelTensor, field_names, noise_for
 
 Array = npt.NDArray[Any]
@@ -27,13 +34,24 @@ _HINT = (
 )
 
 
+@dataclass(frozen=True)
+class Inner:
+    """Values inside of a model, to find out where a graph begins to differ from it."""
+
+    graph: Graph
+    """The graph before it was folded: folding changes what the values inside mean."""
+    values: Callable[[Array], Mapping[str, Array]]
+    """Function of a batch (n, *shape), as for the model's own answers, to the outputs of nodes by
+    their names in `graph`: float32, shape (n, *shape of the node). Nodes may be missing."""
+
+
 def check_import(
     path: Path,
     graph: Graph,
     inputs: Sequence[ModelTensor],
     outputs: Sequence[ModelTensor],
     answers: Callable[[Array], Array],
-    inner: Callable[[Array], Mapping[str, Array]] | None = None,
+    inner: Inner | None = None,
 ) -> float:
     """Run random samples through a graph and through the model that it was read from.
 
@@ -46,9 +64,7 @@ def check_import(
         outputs: Outputs of the model, in the order of the graph's.
         answers: Function of a batch (n, *shape) to the model's own answers (n, *shape), one sample
             after another; of several inputs or outputs arrays with a field for each.
-        inner: Function of a batch, as for `answers`, to values inside of the model: name of a node
-            of the graph to its output, float32, shape (n, *shape of the node). Nodes may be
-            missing. None where nothing inside is known.
+        inner: Values inside of the model; None where none are known.
 
     Returns:
         Largest difference of an output, as a share of the largest number of that output.
@@ -57,13 +73,21 @@ def check_import(
         ConversionError: The difference is larger than `TOLERANCE`; the message names the first node
             that differs, as far as `inner` knows it.
     """
-    batch = random_samples(inputs)
+    unrounded = unrounded_nodes(graph)
+    batch = random_samples(
+        inputs,
+        [
+            tensor.name
+            for name, tensor in zip(graph.inputs, inputs, strict=True)
+            if name in unrounded
+        ],
+    )
     own, reference = _run_graph(graph, batch, field_names(outputs)), answers(batch)
     names = field_names(outputs) or ("",)
     worst = max(difference(own[n] if n else own, reference[n] if n else reference) for n in names)
     if worst <= TOLERANCE:
         return worst
-    place = "" if inner is None else _first_difference(graph, batch, inner(batch))
+    place = "" if inner is None else _first_difference(inner, batch)
     raise ConversionError(
         f"{path}: the graph that kedge read from it gives other answers than the model: the "
         f"difference is {worst:.2g} of the largest answer, more than {TOLERANCE:g}{place}",
@@ -71,18 +95,24 @@ def check_import(
     )
 
 
-def random_samples(inputs: Sequence[ModelTensor]) -> Array:
+def random_samples(inputs: Sequence[ModelTensor], choosing: Collection[str] = ()) -> Array:
     """Make random samples of several ranges, always the same ones.
 
     Args:
         inputs: Inputs of the model.
+        choosing: Names of the inputs that choose rows of a table; these get 0 and 1.
 
     Returns:
         The type of the input, shape (n, *shape of the input); of several inputs a field for each.
     """
-    count = len(_RANGES)
-    rows = [noise_for(inputs, count, low, high) for low, high in _RANGES]
-    return np.concatenate([row[place : place + 1] for place, row in enumerate(rows)])
+    rows = []
+    for place, (low, high) in enumerate(_RANGES):
+        noise = noise_for(inputs, len(_RANGES), low, high)
+        for field in set(choosing) & set(noise.dtype.names or choosing):
+            numbers = select_field(noise, field if noise.dtype.names else "")
+            numbers[...] = numbers > (low + high) / 2
+        rows.append(noise[place : place + 1])
+    return np.concatenate(rows)
 
 
 def difference(own: Array, reference: Array) -> float:
@@ -114,13 +144,15 @@ def _run_graph(graph: Graph, batch: Array, names: Sequence[str]) -> Array:
     return from_keras_outputs(build_model(graph)(to_keras_inputs(batch), training=False), names)
 
 
-def _first_difference(graph: Graph, batch: Array, values: Mapping[str, Array]) -> str:
+def _first_difference(inner: Inner, batch: Array) -> str:
     """Words about the first node whose output differs from the model's own; "" for none."""
+    graph, values = inner.graph, inner.values(batch)
     nodes = [node for node in graph.nodes if node.name in values and node.inputs]
     names = tuple(node.name for node in nodes)
     if not names:
         return ""
-    own = _run_graph(replace(graph, outputs=names), batch, names if len(names) > 1 else ())
+    spread = spread_affines(replace(graph, outputs=names))
+    own = _run_graph(spread, batch, names if len(names) > 1 else ())
     arrays = own if len(names) > 1 else join_fields({names[0]: own})
     for node in nodes:
         if difference(arrays[node.name], values[node.name]) > TOLERANCE:

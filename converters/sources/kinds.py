@@ -91,7 +91,6 @@ SOURCES: dict[str, Source] = {
         "converters.sources.tflite:load_tflite",
         "a float .tflite",
         (".tflite",),
-        "a .tflite, whose weights can be rounded but not trained",
     ),
 }
 

@@ -1,4 +1,4 @@
-"""A float .tflite as a source: its weights can be rounded, not trained."""
+"""A float .tflite as a source: its bytes are rounded, and its graph is trained."""
 
 from __future__ import annotations
 
@@ -75,6 +75,7 @@ def load_tflite(source: SourceFile, own: Mapping[str, Any]) -> LoadedModel:  # n
     Raises:
         ConversionError: It has several subgraphs, or inputs or outputs that kedge does not take.
     """
+    from converters.sources.tflite_graph import read_checked_graph
     from converters.tflite.run import run_model
 
     path = source.path
@@ -84,15 +85,9 @@ def load_tflite(source: SourceFile, own: Mapping[str, Any]) -> LoadedModel:  # n
             f"{path}: has {model.subgraphs} subgraphs, expected one", "Give a model without them."
         )
     inputs, outputs = _inputs_and_outputs(model)
-    zeros = {
-        spec.name: np.zeros((1, *tensor.shape), tensor.dtype)
-        for spec, tensor in zip(model.inputs, inputs, strict=True)
-    }
-    run_isolated(path, zeros)
-    fields_by_name = {
-        spec.name: tensor.name if len(inputs) > 1 else ""
-        for spec, tensor in zip(model.inputs, inputs, strict=True)
-    }
+    pairs = list(zip(model.inputs, inputs, strict=True))
+    run_isolated(path, {s.name: np.zeros((1, *t.shape), t.dtype) for s, t in pairs})
+    fields_by_name = {s.name: t.name if len(inputs) > 1 else "" for s, t in pairs}
 
     dtypes = input_dtypes(inputs)
 
@@ -108,6 +103,7 @@ def load_tflite(source: SourceFile, own: Mapping[str, Any]) -> LoadedModel:  # n
     unpacked = UnpackedModel(path.read_bytes())
     unpacked.fix_batch()
     content = unpacked.pack()
+
     is_single = len(inputs) == len(outputs) == 1  # an application may know them by their names
     return LoadedModel(
         path=path,
@@ -121,6 +117,7 @@ def load_tflite(source: SourceFile, own: Mapping[str, Any]) -> LoadedModel:  # n
         sha256=sha256_of(path),
         size_bytes=bytes_of(path),
         content=content if is_single else rename_inputs_outputs(content),
+        graph_reader=lambda: read_checked_graph(path, content, (inputs, outputs), predict),
         unused=find_unused_of_tflite(unpacked, inputs),
     )
 

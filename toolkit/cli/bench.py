@@ -21,6 +21,7 @@ from toolkit.cli.options import (
     threads,
     wheelhouse,
 )
+from toolkit.cli.report_files import report_files, write_reports
 from toolkit.cli.results import keep
 from toolkit.report import words
 from toolkit.report.accuracy import describe_accuracy
@@ -70,6 +71,7 @@ LONGEST_SOAK_S = 12 * 3600.0
 @profile
 @threads
 @wheelhouse
+@report_files
 @as_json
 def command(
     file: Path,
@@ -83,6 +85,7 @@ def command(
     profile: bool,
     threads: tuple[int, ...] | None,
     wheelhouse: Path | None,
+    reports: tuple[Path, ...],
     as_json: bool,
 ) -> int:
     """Measure a .tflite on a board, or on many, and compare its outputs with this host's.
@@ -98,7 +101,7 @@ def command(
     kedge bench out/model.tflite --on pi --rate 30
     kedge bench out/model.tflite --on pi --soak 10m --profile
     kedge bench out/model.tflite --on pi --streams 1,2,4,8
-    kedge bench out/model.tflite --on pi --data cifar10.tar.gz
+    kedge bench out/model.tflite --on pi --data cifar10.tar.gz --report bench.html
     """
     from toolkit.measure.bench import BenchSettings
     from toolkit.measure.bench_many import bench_many
@@ -126,11 +129,26 @@ def command(
         pass
     with output.progress() as show:
         outcomes = bench_many(file, boards, settings, show)
+    _show_and_keep(outcomes, project, reports, as_json)
+    return gravest_exit_code(exit_code_of_outcome(outcome) for outcome in outcomes)
+
+
+def _show_and_keep(
+    outcomes: list[Outcome], project: Path, reports: Sequence[Path], as_json: bool
+) -> None:
+    from toolkit.report.cases import cases_of_outcomes
+    from toolkit.report.page.build import page_of_results
+
     try:
         _show(outcomes, as_json)
     finally:
-        keep(project, records_of_outcomes(outcomes))
-    return gravest_exit_code(exit_code_of_outcome(outcome) for outcome in outcomes)
+        numbers = keep(project, records_of_outcomes(outcomes))
+        write_reports(
+            reports,
+            "kedge bench",
+            lambda: cases_of_outcomes(outcomes),
+            lambda: page_of_results(project, numbers),
+        )
 
 
 def _refuse_misfits(

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from toolkit.cli import output
 from toolkit.cli.options import Duration, ShareRange, as_json, wheelhouse
 from toolkit.cli.options import target as target_option
+from toolkit.cli.report_files import report_files, write_reports
 from toolkit.cli.results import keep
 from toolkit.report.comparison import MOST_PROCESSES, describe_comparison, plain_latency_comparison
 from toolkit.report.exit_code import exit_code_of_comparison
+
+if TYPE_CHECKING:
+    from targets.inventory import Inventory
+    from toolkit.judge.earlier import EarlierResult
+    from toolkit.measure.compare import CompareSettings, LatencyComparison
 
 
 @click.command("compare")
@@ -47,6 +55,7 @@ from toolkit.report.exit_code import exit_code_of_comparison
     help="Share by which B may be slower, such as 0.05 or 5%.",
 )
 @wheelhouse
+@report_files
 @as_json
 def command(
     first: str,
@@ -57,6 +66,7 @@ def command(
     processes: int,
     max_regression: float,
     wheelhouse: Path | None,
+    reports: tuple[Path, ...],
     as_json: bool,
 ) -> int:
     """Compare the latency of B with that of A, in turn on one board.
@@ -68,16 +78,13 @@ def command(
 
     \b
     kedge compare old.tflite new.tflite --on pi
-    kedge compare 12 new.tflite --on pi --max-regression 5%
+    kedge compare 12 new.tflite --on pi --max-regression 5% --junit compare.xml
     kedge compare 12 15
     """
-    from toolkit.measure.compare import (
-        CompareSettings,
-        compare_models,
-        compare_results,
-        compare_with_result,
-    )
+    from toolkit.measure.compare import CompareSettings
     from toolkit.project import open_inventory
+    from toolkit.report.cases import case_of_comparison
+    from toolkit.report.page.build import page_of_results
     from toolkit.report.record import records_of_comparison
     from toolkit.results.store import open_results
 
@@ -88,23 +95,41 @@ def command(
     numbers = [int(side) for side in (first, second) if _is_number(side)]
     with open_results(inventory.path.parent) as store:
         earlier = [store.load(number).figures for number in numbers]
-    if len(earlier) == 2:
-        comparison = compare_results(earlier[0], earlier[1], max_regression)
-    else:
-        target = inventory.only() if name is None else inventory.get(name)
-        with output.progress() as show:
-            if earlier:
-                comparison = compare_with_result(earlier[0], Path(second), target, settings, show)
-            else:
-                comparison = compare_models(Path(first), Path(second), target, settings, show)
+    comparison = _compare(first, second, earlier, inventory, name, settings)
     try:
         if as_json:
             output.print_json({"schema": 1, **plain_latency_comparison(comparison)})
         else:
             output.print_blocks(describe_comparison(comparison))
     finally:
-        keep(inventory.path.parent, records_of_comparison(comparison))
+        kept = keep(inventory.path.parent, records_of_comparison(comparison))
+    write_reports(
+        reports,
+        "kedge compare",
+        lambda: [case_of_comparison(comparison)],
+        lambda: page_of_results(inventory.path.parent, [*numbers, *kept]),
+    )
     return exit_code_of_comparison(comparison)
+
+
+def _compare(
+    first: str,
+    second: str,
+    earlier: Sequence[EarlierResult],
+    inventory: Inventory,
+    name: str | None,
+    settings: CompareSettings,
+) -> LatencyComparison:
+    """Measure what is no earlier result, and compare."""
+    from toolkit.measure.compare import compare_models, compare_results, compare_with_result
+
+    if len(earlier) == 2:
+        return compare_results(earlier[0], earlier[1], settings.max_regression)
+    target = inventory.only() if name is None else inventory.get(name)
+    with output.progress() as show:
+        if earlier:
+            return compare_with_result(earlier[0], Path(second), target, settings, show)
+        return compare_models(Path(first), Path(second), target, settings, show)
 
 
 def _is_number(text: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import click
 from toolkit.cli import output
 from toolkit.cli.completion import complete_targets
 from toolkit.cli.options import as_json, converting, file_path, max_drop
+from toolkit.cli.report_files import report_files, write_reports
 from toolkit.report import words
 from toolkit.report.conversion import describe_budget, describe_conversion
 from toolkit.report.exit_code import EXIT_REFUSED
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     "--logs", type=file_path(), help="Folder for the figures of each epoch, for TensorBoard."
 )
 @click.option("--dry-run", is_flag=True, help="Show the steps and an estimate; write nothing.")
+@report_files
 @as_json
 def command(
     model: Path,
@@ -51,6 +54,7 @@ def command(
     keep_keras: bool,
     logs: Path | None,
     dry_run: bool,
+    reports: tuple[Path, ...],
     as_json: bool,
 ) -> int:
     """Convert a Keras model to a .tflite, and prove its accuracy on the file that ships.
@@ -70,6 +74,7 @@ def command(
     kedge convert model.keras --data data.npz --recipe qat_w8a8 --max-drop 0.01 --out out
     kedge convert model.keras --data data.npz --recipe qat_w8a8 --keep-keras --logs logs --out out
     kedge convert model.keras --data data.npz --recipe all --latency-on pi --out out
+    kedge convert model.keras --data data.npz --recipe all --out out --report report.html
     """
     from converters.recipe.recipe import recipe_names
     from converters.request import ConversionRequest
@@ -88,7 +93,26 @@ def command(
     names = recipe_names(recipe)
     if dry_run:
         return _plan(request, names, as_json)
-    return _do(request, names, latency_on, as_json)
+    code = _do(request, names, latency_on, as_json)
+    _report(reports, out)
+    return code
+
+
+def _report(reports: Sequence[Path], out: Path) -> None:
+    """Write the report of all that lies in a folder now."""
+    from toolkit.report.cases import case_of_conversion
+    from toolkit.report.page.build import build_page
+    from toolkit.report.selection import read_conversions
+
+    if not reports:
+        return
+    conversions = read_conversions(out)
+    write_reports(
+        reports,
+        "kedge convert",
+        lambda: [case_of_conversion(conversion) for conversion in conversions],
+        lambda: build_page(conversions, ()),
+    )
 
 
 def _do(

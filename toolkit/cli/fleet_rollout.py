@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from toolkit.cli.fleet_plan import (
 )
 from toolkit.cli.fleet_watch import watch_rollout
 from toolkit.cli.options import as_json, file_path, wheelhouse
+from toolkit.cli.report_files import report_files, write_reports
 from toolkit.cli.security_keys import note_touch
 from toolkit.report.exit_code import EXIT_INTERRUPTED, EXIT_NOT_TRUSTED
 
@@ -48,6 +50,7 @@ sign_keys = click.option(
 @sign_keys
 @accept
 @wheelhouse
+@report_files
 @as_json
 def rollout(
     bundle: Path,
@@ -56,6 +59,7 @@ def rollout(
     keys: tuple[Path, ...],
     accept_no_reboot_revert: bool,
     wheelhouse: Path | None,
+    reports: tuple[Path, ...],
     as_json: bool,
 ) -> int:
     """Bring a release to boards in waves; stop by itself when the policy says so.
@@ -71,11 +75,33 @@ def rollout(
     \b
     kedge fleet rollout detector.bundle --to site=north --sign ~/.ssh/id_ed25519
     kedge fleet rollout detector.bundle --to site=north --policy careful.toml --sign key --json
+    kedge fleet rollout detector.bundle --to site=north --sign key --report rollout.html
     """
     from toolkit.fleet.project import open_fleet
 
     fleet, rules = open_fleet(), effective_policy(policy, accept_no_reboot_revert)
-    return _roll_out(fleet, bundle, selection, rules, keys, "release", wheelhouse, as_json)
+    code = _roll_out(fleet, bundle, selection, rules, keys, "release", wheelhouse, as_json)
+    _report_newest(fleet, reports)
+    return code
+
+
+def _report_newest(fleet: FleetProject, reports: Sequence[Path]) -> None:
+    """Write the report of the newest rollout; none if nothing ever began."""
+    from toolkit.report.cases import cases_of_rollout
+    from toolkit.report.page.build import build_page
+    from toolkit.report.rollouts import read_rollouts
+
+    if not reports:
+        return
+    with fleet.journal() as journal:
+        numbers = [line.number for line in journal.rollouts()[:1]]
+    rollouts = read_rollouts(fleet.inventory.path.parent, numbers)
+    write_reports(
+        reports,
+        "kedge fleet rollout",
+        lambda: [case for rollout in rollouts for case in cases_of_rollout(rollout)],
+        lambda: build_page((), (), rollouts),
+    )
 
 
 @click.command("resume")

@@ -196,8 +196,8 @@ def _confirm(question: str) -> None:
         raise click.Abort
 
 
-def keep(project: Path, records: Sequence[ResultRecord]) -> None:
-    """Keep results in the project's store, and say their numbers.
+def keep(project: Path, records: Sequence[ResultRecord]) -> list[int]:
+    """Keep results in the project's store, say their numbers and return them.
 
     Raises:
         ResultStoreError: The store cannot be written; nothing was kept.
@@ -208,6 +208,7 @@ def keep(project: Path, records: Sequence[ResultRecord]) -> None:
         numbers = store.save(records)
     if numbers:
         output.note("kept as result " + ", ".join(map(str, numbers)))
+    return numbers
 
 
 def _raise_damage(listing: ResultList) -> None:

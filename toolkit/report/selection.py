@@ -48,7 +48,7 @@ def select(store: ResultStore, names: Sequence[str], everything: bool = False) -
     """
     numbers = [int(name) for name in names if name.isdecimal()]
     folders = [Path(name) for name in names if not name.isdecimal()]
-    conversions = [conversion for folder in folders for conversion in _conversions(folder)]
+    conversions = [conversion for folder in folders for conversion in read_conversions(folder)]
     digests = {conversion.model_sha256 for conversion in conversions}
     listing = store.list_results(limit=None)
     numbers += [
@@ -64,7 +64,13 @@ def select(store: ResultStore, names: Sequence[str], everything: bool = False) -
     return ReportSelection(tuple(conversions), tuple(results))
 
 
-def _conversions(folder: Path) -> list[Conversion]:
+def read_conversions(folder: Path) -> list[Conversion]:
+    """Read the conversions of one folder of `kedge convert --out`, of one recipe or several.
+
+    Raises:
+        SelectionError: The folder has none.
+        ConversionError: One is damaged.
+    """
     if (folder / CONVERSION_NAME).is_file():
         return [read_conversion(folder)]
     if (folder / COMPARISON_NAME).is_file():

@@ -16,12 +16,29 @@ from toolkit.report.page.reported_file import collect_files
 from toolkit.report.page.rollout import describe_rollout, plain_rollout, section_of_rollouts
 from toolkit.report.page.sections import section_of_files, section_over_time, sections_of_boards
 from toolkit.report.page.sentences import summarize
+from toolkit.report.selection import select
 from toolkit.report.stored_result import plain_result
+from toolkit.results.store import open_results
 
 if TYPE_CHECKING:
     from converters.evidence.conversion import Conversion
     from toolkit.report.page.rollout import Rollout
     from toolkit.results.store import StoredResult
+
+
+def page_of_results(project: Path, numbers: Sequence[int]) -> Page:
+    """Return the report of stored results, with the conversions that lie beside their files.
+
+    Args:
+        project: Folder of `kedge.toml`.
+        numbers: Numbers of the results; at least one.
+
+    Raises:
+        ResultStoreError: There is no result of a number, or it is damaged.
+    """
+    with open_results(project) as store:
+        selection = select(store, [str(number) for number in numbers])
+    return build_page(selection.conversions, selection.results)
 
 
 def build_page(
@@ -74,7 +91,7 @@ def _title(
     sources = dict.fromkeys(Path(c.source).name for c in conversions)
     names = [*sources] or [*dict.fromkeys(Path(r.line.model).name for r in results)]
     targets = [*dict.fromkeys(result.line.target for result in results)]
-    title = _listed(names) if names else _listed([rollout.app for rollout in rollouts])
+    title = _listed(names or [rollout.app for rollout in rollouts]) or "Nothing was measured"
     return f"{title} on {_listed(targets)}" if targets else title
 
 

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import tempfile
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,9 +37,7 @@ from converters.sources.kinds import identify
 from converters.work.plan import Plan
 from converters.work.reuse import earlier_conversion
 from converters.workers import WorkerDoneError, worker_of
-
-#: Beginning of the name of a conversion's own folder, and age of one that nobody uses any more.
-_WORK_PREFIX, _STALE_S = ".kedge-", 60.0
+from converters.workspace import make_workspace
 
 
 def convert(
@@ -207,7 +203,7 @@ class Converter:
     def _begin(self, request: ConversionRequest, recipe: Recipe) -> tuple[Child, Path]:
         """Return a child, and an empty folder for the files of one conversion."""
         if self._workspace is None:
-            self._workspace = self._open.enter_context(_make_workspace(self._out))
+            self._workspace = self._open.enter_context(make_workspace(self._out))
         is_free = bool(recipe.wish.functions())
         if is_free not in self._children:
             sandbox = _sandbox(request, recipe, self._workspace)
@@ -227,31 +223,6 @@ def _publish(work: Path, out: Path) -> None:
         if KERAS_NAME not in extras:  # of an earlier conversion: it is not of this file
             (out / KERAS_NAME).unlink(missing_ok=True)
         durable.publish(work, out, (*extras, GOLDEN_NAME, MODEL_NAME, CONVERSION_NAME))
-
-
-@contextlib.contextmanager
-def _make_workspace(out: Path) -> Iterator[Path]:
-    """A hidden folder inside `out`; gone at the end, and `out` too if we made it for nothing."""
-    is_new = not os.path.exists(out)  # noqa: PTH110 - unlike Path.exists(), it never raises
-    with durable.translate_errors(out):
-        out.mkdir(parents=True, exist_ok=True)
-        _remove_remains(out)
-        work = Path(tempfile.mkdtemp(prefix=_WORK_PREFIX, dir=out))
-    try:
-        yield work
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-        if is_new:
-            with contextlib.suppress(OSError):
-                out.rmdir()
-
-
-def _remove_remains(out: Path) -> None:
-    """Remove empty folders of conversions that were killed; a sandbox cannot remove its own."""
-    for folder in out.glob(_WORK_PREFIX + "*"):
-        with contextlib.suppress(OSError):
-            if time.time() - folder.stat().st_mtime > _STALE_S:
-                folder.rmdir()
 
 
 def _sandbox(request: ConversionRequest, recipe: Recipe, work: Path) -> Sandbox:

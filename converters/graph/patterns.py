@@ -23,6 +23,8 @@ Floats = npt.NDArray[np.float64]
 _LONGEST, _EQUAL = 40, 1e-5
 #: Rows of numbers on which a chain is computed.
 _ROWS = 64
+#: Most channels of a chain that is looked at.
+_WIDEST = 1 << 14
 
 _NUMBER_OPS: dict[str, Callable[..., Any]] = {
     "add": np.add,
@@ -119,7 +121,7 @@ def recognize_functions(graph: Graph) -> Graph:
     order = {name: place for place, name in enumerate(nodes)}
     replaced: set[str] = set()
     for node in reversed(graph.nodes):
-        if node.name in replaced or not _is_simple(node):
+        if node.name in replaced or not _is_simple(node) or (node.shape or (0,))[-1] > _WIDEST:
             continue
         for chain in reversed(list(_chains(graph, node, order))):
             function = _recognize(chain)

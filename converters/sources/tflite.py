@@ -27,7 +27,7 @@ from converters.sources.unused_inputs import find_unused_of_tflite
 from converters.tflite.inputs_outputs import file_names, rename_inputs_outputs
 from converters.tflite.isolated import run_isolated
 from converters.tflite.reader import read_model
-from converters.tflite.unpacked import UnpackedModel
+from converters.tflite.unpacked import unpack_file
 
 Array = npt.NDArray[Any]
 
@@ -100,7 +100,7 @@ def load_tflite(source: SourceFile, own: Mapping[str, Any]) -> LoadedModel:  # n
         answers = [by_name[spec.name] for spec in model.outputs]
         return from_keras_outputs(answers if len(answers) > 1 else answers[0], field_names(outputs))
 
-    unpacked = UnpackedModel(path.read_bytes())
+    unpacked = unpack_file(path)
     unpacked.fix_batch()
     content = unpacked.pack()
 
@@ -125,7 +125,7 @@ def load_tflite(source: SourceFile, own: Mapping[str, Any]) -> LoadedModel:  # n
 def _inputs_and_outputs(model: ModelFile) -> tuple[tuple[ModelTensor, ...], ...]:
     """Inputs and outputs, by the names that the signature of the file gives them."""
     path = model.path
-    names_in_file = file_names(UnpackedModel(path.read_bytes()))
+    names_in_file = file_names(unpack_file(path))
     input_specs = [
         (name, _batch_shape(spec.shape), spec.dtype)
         for name, spec in zip(names_in_file.inputs, model.inputs, strict=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import struct
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import flatbuffers
@@ -11,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
+from converters.errors import ConversionError
 from converters.tensor_spec import TensorSpec
 from converters.tflite.kernel_needs import Operand, least_version
 
@@ -333,6 +336,21 @@ class UnpackedModel:
         scales = None if quantization is None else quantization.scale
         dtype = _DTYPES.get(self.tensors[tensor].type, "")
         return Operand(dtype, 0 if scales is None else len(scales))
+
+
+def unpack_file(path: Path) -> UnpackedModel:
+    """Take apart a file that went through `converters.tflite.reader.read_model`.
+
+    Raises:
+        ConversionError: It is damaged in a table that describes no tensor and no operator.
+    """
+    try:
+        return UnpackedModel(path.read_bytes())
+    except (struct.error, TypeError, ValueError, IndexError, OverflowError, MemoryError) as error:
+        raise ConversionError(
+            f"{path}: is a damaged .tflite (a table inside points beyond its end)",
+            "Copy or convert it again.",
+        ) from error
 
 
 def with_shared_buffers(content: bytes) -> bytes:

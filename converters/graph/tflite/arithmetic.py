@@ -8,7 +8,7 @@ import numpy as np
 
 from converters.graph.builder import Ref
 from converters.graph.limits import add_limit
-from converters.graph.tflite.operator import Array, FileOperator, Rule, integers
+from converters.graph.tflite.operator import MOST_ADDED, Array, FileOperator, Rule, integers
 from converters.graph.tflite.value import Shape, Value, broadcast_shape, graph_shape, is_batched
 
 #: Numbers beyond this stand for infinity.
@@ -91,6 +91,8 @@ def _scaled_or_moved(operator: FileOperator, op: str, ref: Ref, numbers: Array) 
         return operator.builder.affine(operator.layer(), ref, scale, offset)
     if op == "multiply":
         raise operator.refusal(f"it multiplies by a constant of the shape {numbers.shape}")
+    if numbers.size > MOST_ADDED:
+        raise operator.refusal(f"it adds a constant of the shape {numbers.shape}")
     return operator.builder.add_constant(operator.name, ref, numbers)
 
 

@@ -98,7 +98,10 @@ def fold_constants(op: str, options: Any, arrays: Sequence[Array]) -> Array | No
         ValueError, IndexError, TypeError: The constants do not fit the op.
     """
     compute = _FOLDS.get(op)
-    return None if compute is None else np.asarray(compute(options, *arrays))
+    if compute is None:
+        return None
+    with np.errstate(all="ignore"):
+        return np.asarray(compute(options, *arrays))
 
 
 def _strided_slice(options: Any, x: Array, *arrays: Array) -> Array:
@@ -135,8 +138,7 @@ def _cast(options: Any, x: Array) -> Array:
 
 
 def _divide(_: Any, x: Array, y: Array) -> Array:
-    with np.errstate(all="ignore"):
-        return x // y if x.dtype.kind == "i" else x / y
+    return x // y if x.dtype.kind == "i" else x / y
 
 
 def _two(function: Callable[[Array, Array], Any]) -> Callable[..., Any]:

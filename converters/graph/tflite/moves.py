@@ -10,7 +10,7 @@ import numpy as np
 from converters.graph.builder import Ref
 from converters.graph.node import CONCAT, EMBEDDING
 from converters.graph.tflite.constants import slices_of
-from converters.graph.tflite.operator import Array, FileOperator, Rule, integers
+from converters.graph.tflite.operator import MOST_ADDED, Array, FileOperator, Rule, integers
 from converters.graph.tflite.value import Shape, Value, graph_shape
 
 #: Most pieces that a tensor is cut into, or copies that are made of it.
@@ -105,6 +105,8 @@ def _beside_constants(operator: FileOperator, axis: int, shape: Shape) -> Ref:
     values = [value for value in operator.inputs if isinstance(value, Value)]
     if len(values) != 1:
         raise operator.refusal("it has constants beside several tensors")
+    if prod(shape) > MOST_ADDED:
+        raise operator.refusal(f"its constants have the shape {shape}")
     numbers, begin, before = np.zeros(shape, np.float32), 0, 0
     for part in _present(operator):
         size = part.shape[axis]

@@ -23,6 +23,8 @@ _HINT = (
     "ptq_dynamic take the file as it is. Or build the model without this operator; "
     "docs/coverage.md lists what kedge represents."
 )
+#: Most numbers of a constant that is added place by place.
+MOST_ADDED = 1 << 22
 #: Longest name of a tensor in a message.
 _LONGEST = 100
 #: Number of an activation that is part of an operator to its name in the graph.

@@ -49,6 +49,8 @@ _PLAIN_ENDS = re.compile(
     r"AvgPool|MaxPool|Mean|Softmax|Sigmoid|Identity|Reshape|Conv1D|convolution)_?\d*$"
 )
 _LONGEST_NAME = 32
+#: Most numbers of a tensor; a damaged file may claim any number.
+_MOST_NUMBERS = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -74,16 +76,24 @@ def read_tflite_graph(model: UnpackedModel, origin: str, input_names: Sequence[s
     Raises:
         ConversionError: An operator cannot be represented; the message names it and its tensor.
     """
-    model.keep_rows_positive()
     reader = _Reader(model, origin)
-    reader.add_inputs(input_names)
-    for number, operator in enumerate(model.operators):
-        reader.read(number, operator)
-    unfolded = join_reshapes(recognize_functions(reader.graph()))
-    reader.refuse_leftovers(unfolded)
+    try:
+        model.keep_rows_positive()
+        reader.add_inputs(input_names)
+        for number, operator in enumerate(model.operators):
+            reader.read(number, operator)
+        unfolded = join_reshapes(recognize_functions(reader.graph()))
+        reader.refuse_leftovers(unfolded)
+        folded = fold_graph(unfolded)
+    except _MISFITS as error:
+        raise ConversionError(
+            f"{origin}: its operators do not fit together ({_first_line(error)})",
+            "The file is damaged, or uses its tensors in a way that kedge does not know. Convert "
+            "it again, or report it.",
+        ) from error
     names = {node.name for node in unfolded.nodes}
     tensors = {name: tensor for name, tensor in reader.tensors.items() if name in names}
-    return FileGraph(fold_graph(unfolded), unfolded, tensors)
+    return FileGraph(folded, unfolded, tensors)
 
 
 class _Reader:
@@ -102,6 +112,11 @@ class _Reader:
         for name, tensor in zip(names, self._model.inputs, strict=True):
             shape = self._model.shape(tensor)
             dtype = self._model.spec(tensor).dtype
+            if not 0 < prod(shape) <= _MOST_NUMBERS or min(shape) < 1:
+                raise ConversionError(
+                    f"{self._origin}: the input {name!r} has the shape {shape}",
+                    "Build the model again with an input of a fixed size.",
+                )
             ref = self._builder.input(_valid_name(name), graph_shape(shape), dtype)
             self._inputs[tensor] = Value(ref, shape)
 
@@ -132,8 +147,9 @@ class _Reader:
                 raise operator.refusal()
             answer = RULES[kind](operator)
         except _MISFITS as error:
-            detail = str(error).partition("\n")[0] or type(error).__name__
-            raise operator.refusal(f"its tensors do not fit together ({detail})") from error
+            raise operator.refusal(
+                f"its tensors do not fit together ({_first_line(error)})"
+            ) from error
         self._keep(operator, answer, outputs)
 
     def _unique(self, name: str) -> str:
@@ -176,6 +192,8 @@ class _Reader:
         if len(answers) != len(outputs):
             raise operator.refusal(f"it has {len(outputs)} outputs, expected {len(answers)}")
         for value, tensor in zip(answers, outputs, strict=True):
+            if prod(value.shape) > _MOST_NUMBERS:
+                raise operator.refusal(f"its output has the shape {value.shape}")
             if prod(value.shape) != prod(value.ref.shape):
                 raise operator.refusal(f"{value.ref.shape} are not the numbers of {value.shape}")
             self._inputs[tensor] = value
@@ -208,6 +226,10 @@ class _Reader:
         for node in graph.nodes:
             if node.op == ACTIVATION and node.attributes["function"] in _NO_KERNEL:
                 raise self._operators[node.name].refusal("it is part of no function that is known")
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__
 
 
 def _short_name(name: str, kind: str) -> str:

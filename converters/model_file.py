@@ -211,6 +211,9 @@ class Format:
     refusals: Callable[[Sequence[Operator], str, str], tuple[str, ...]]
     """Reasons why a runtime (name, version) cannot load the operators of a file: one sentence each,
     none if it can. Raises ConversionError where the runtime is unknown."""
+    faults: Callable[[ModelFile, str, str], tuple[str, ...]]
+    """Sentences about what a release of the runtime (architecture of the board, version) is known
+    to compute wrongly of a file; none where nothing is known."""
     foreign_ops: Callable[[ModelFile], tuple[str, ...]]
     """Names of the custom ops of a file that no runtime package brings."""
     run: RunOnHost

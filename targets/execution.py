@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from device_agent.contract.runtimes import RUNTIME_MODULES, distribution_of
+from device_agent.contract.runtimes import PROVIDER_SUFFIX, RUNTIME_MODULES, distribution_of
 from targets.errors import TargetError
 
 #: The Edge TPU's delegate; every other is named by the path of its library on the board.
@@ -16,6 +16,7 @@ EDGETPU = "edgetpu"
 #: More threads, or cores, than any board has.
 _MOST = 1024
 
+_PROVIDER = re.compile(rf"[A-Za-z0-9]{{1,40}}{PROVIDER_SUFFIX}\Z")
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 
 
@@ -34,9 +35,11 @@ class Execution:
     python: str | None = None
     """Path of the board's Python that runs the agent, such as that of a virtual environment."""
     delegate: str = ""
-    """`edgetpu`, or the path of a delegate's library on the board; empty for none."""
+    """`edgetpu`, the path of a delegate's library on the board, or the name of an execution
+    provider of ONNX Runtime; empty for none."""
     allow_cpu: bool = False
-    """Whether a model that is not compiled for the Edge TPU may run on the CPU instead."""
+    """Whether a model that the delegate does not take may run on the CPU instead: one that is not
+    compiled for the Edge TPU, or of the format of the other runtimes."""
     threads: int | None = None
     """Threads of the runtime where a command does not say."""
     cores: tuple[int, ...] = ()
@@ -44,14 +47,19 @@ class Execution:
     wheels: tuple[str, ...] = ()
     """SHA-256 of each wheel that may be brought to the board though it is not a published one."""
 
-    def uses_delegate(self, is_compiled: bool) -> bool:
+    def uses_delegate(self, model_format: str, is_compiled: bool) -> bool:
         """Whether a model runs on the delegate.
 
         Args:
+            model_format: Name of the format of the model file.
             is_compiled: Whether the model was compiled for the Edge TPU.
         """
-        on_cpu = self.drives_edgetpu and self.allow_cpu and not is_compiled
-        return bool(self.delegate) and not on_cpu
+        takes = self.takes_format(model_format) and (is_compiled or not self.drives_edgetpu)
+        return bool(self.delegate) and (takes or not self.allow_cpu)
+
+    def takes_format(self, model_format: str) -> bool:
+        """Whether the delegate is for files of a format: a provider of ONNX Runtime for .onnx."""
+        return self.delegate.endswith(PROVIDER_SUFFIX) == (model_format == "onnx")
 
     @property
     def drives_edgetpu(self) -> bool:
@@ -89,10 +97,10 @@ def read_execution(where: str, entry: Mapping[str, Any]) -> Execution:
     if runtime is not None:
         _check_runtime(where, runtime)
     delegate = _text(where, entry, "delegate") or ""
-    if delegate and delegate != EDGETPU and not delegate.startswith("/"):
+    if delegate and not _is_delegate(delegate):
         raise ExecutionError(
-            f"{where}: delegate must be {EDGETPU!r} or the absolute path of a library on the "
-            f"board, found {delegate!r}"
+            f"{where}: delegate must be {EDGETPU!r}, the absolute path of a library on the board, "
+            f"or a provider of ONNX Runtime such as CUDAExecutionProvider, found {delegate!r}"
         )
     python = _text(where, entry, "python")
     if python is not None and not python.startswith("/"):
@@ -136,6 +144,10 @@ def _check_runtime(where: str, runtime: str) -> None:
             f"{where}: there is no runtime {runtime!r}; known are {names}",
             'Write runtime = "NAME", "NAME VERSION", or "board:NAME" for one that the board has.',
         )
+
+
+def _is_delegate(text: str) -> bool:
+    return text == EDGETPU or text.startswith("/") or _PROVIDER.match(text) is not None
 
 
 def _is_count(value: object, least: int) -> bool:

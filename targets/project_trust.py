@@ -11,7 +11,7 @@ import pwd
 from pathlib import Path
 
 from targets.entry_checks import InventoryError
-from targets.execution import EDGETPU, Execution
+from targets.execution import Execution
 
 #: Folders whose paths lead elsewhere in another process, or at another time.
 _SHIFTING = (Path("/proc"), Path("/dev/fd"))
@@ -67,7 +67,7 @@ def refuse_project_programs(where: str, root: str, execution: Execution, file: P
             f"{where}: root {root!r} lies in {shifting}, which is another folder for each process",
             "Name the folder itself, or leave out `root`.",
         )
-    delegate = "" if execution.delegate == EDGETPU else execution.delegate
+    delegate = execution.delegate if execution.delegate.startswith("/") else ""
     for key, program in (("python", execution.python), ("delegate", delegate)):
         if not program:
             continue

@@ -12,28 +12,51 @@ from targets.inventory import Target
 #: Version of a runtime that reports none: only a trial shows what it loads.
 _UNKNOWN_VERSION = "unknown"
 
-_WITHOUT_CUSTOM_OPS = (
-    "Build the model of TensorFlow Lite's own ops, and convert it again. Has the board a runtime "
-    "or a delegate with these ops? Name it as `runtime` or `delegate` of this target in kedge.toml."
-)
+#: Next step by format, where a runtime lacks custom operators.
+_WITHOUT_CUSTOM_OPS = {
+    "tflite": "Build the model of TensorFlow Lite's own ops, and convert it again. Has the board a "
+    "runtime or a delegate with these ops? Name it as `runtime` or `delegate` of this target in "
+    "kedge.toml.",
+    "onnx": "Export the model with the operators of ONNX only. Has the board an onnxruntime with "
+    'these ops? Write runtime = "board:onnxruntime" for this target in kedge.toml.',
+}
+
+#: Next step by format, where a runtime is too old.
+_WITH_OLDER_OPS = {
+    "tflite": "Convert it with a recipe of full int8 (ptq_w8a8, qat_w8a8), or use a board with "
+    "Python 3.10 or newer and glibc 2.34 or newer.",
+    "onnx": "Export the model with an older opset, let kedge write it (kedge convert --format "
+    "onnx), or use a board with Python 3.11 or newer and glibc 2.28 or newer.",
+}
+
+#: Architecture that is assumed of a board whose facts are not at hand: the one with known faults.
+_ANY_MACHINE = "aarch64"
 
 
 class ModelRefusedError(ConversionError):
-    """The runtime or the Edge TPU of a board cannot load this model."""
+    """The runtime or the delegate of a board cannot run this model."""
 
 
 def admit(model: ModelFile, device: Device) -> None:
     """Check a model file against the runtime and the delegate that the board will use.
 
     Raises:
-        ModelRefusedError: The board cannot load it, or an Edge TPU would leave it to the CPU.
+        ModelRefusedError: The board cannot load it or computes it wrongly, or a delegate would
+            leave it to the CPU.
         NoRuntimeError: The board can load no runtime for the format of the model.
     """
     choice = device.runtime_for(model.format)
-    admit_to_runtime(model, device.target, choice.distribution, choice.version)
+    machine = device.facts.machine
+    admit_to_runtime(model, device.target, choice.distribution, choice.version, machine)
 
 
-def admit_to_runtime(model: ModelFile, target: Target, distribution: str, version: str) -> None:
+def admit_to_runtime(
+    model: ModelFile,
+    target: Target,
+    distribution: str,
+    version: str,
+    machine: str = _ANY_MACHINE,
+) -> None:
     """Check a model file against a runtime and the delegate of a target.
 
     Args:
@@ -41,11 +64,13 @@ def admit_to_runtime(model: ModelFile, target: Target, distribution: str, versio
         target: Target.
         distribution: Distribution of the runtime, as `RuntimeChoice` names it.
         version: Version of the runtime.
+        machine: Architecture of the board.
 
     Raises:
-        ModelRefusedError: The runtime cannot load it, or an Edge TPU would leave it to the CPU.
+        ModelRefusedError: The runtime cannot load it or computes it wrongly, or a delegate would
+            leave it to the CPU.
     """
-    _admit_to_edgetpu(model, target)
+    _admit_to_delegate(model, target)
     if version == _UNKNOWN_VERSION:
         return
     operators = model.operators
@@ -56,10 +81,16 @@ def admit_to_runtime(model: ModelFile, target: Target, distribution: str, versio
         raise ModelRefusedError(
             f"{target.name} cannot load {model.path}:"
             + "".join(f"\n  {reason}" for reason in reasons),
-            _WITHOUT_CUSTOM_OPS
+            _WITHOUT_CUSTOM_OPS[model.format]
             if any(operator.custom for operator in operators)
-            else "Convert it with a recipe of full int8 (ptq_w8a8, qat_w8a8), or use a board with "
-            "Python 3.10 or newer and glibc 2.34 or newer.",
+            else _WITH_OLDER_OPS[model.format],
+        )
+    faults = FORMATS[model.format].faults(model, machine, version)
+    if faults:
+        raise ModelRefusedError(
+            f"{target.name} would compute {model.path} wrongly: {faults[0]}",
+            "Let kedge write the file (kedge convert --format onnx writes uint8), or use a board "
+            "with Python 3.11 or newer and glibc 2.28 or newer.",
         )
 
 
@@ -87,8 +118,15 @@ def admit_conversion(target: Target) -> None:
 _ON_CPU = "allow_cpu = true for this target in kedge.toml."
 
 
-def _admit_to_edgetpu(model: ModelFile, target: Target) -> None:
+def _admit_to_delegate(model: ModelFile, target: Target) -> None:
     execution = target.execution
+    if execution.uses_delegate(model.format, model.edgetpu) and not execution.takes_format(
+        model.format
+    ):
+        raise ModelRefusedError(
+            f"{target.name} runs models on {execution.delegate}, which takes no .{model.format}",
+            f"Leave out `delegate` of this target, or to run such files on the CPU: {_ON_CPU}",
+        )
     if model.edgetpu and not execution.drives_edgetpu:
         raise ModelRefusedError(
             f"{model.path} was compiled for the Edge TPU, which {target.name} does not drive",

@@ -103,7 +103,7 @@ def foreign_onnx_ops(model: ModelFile) -> tuple[str, ...]:
     return tuple(sorted(name for name in custom if not name.startswith(BUNDLED_DOMAIN + ".")))
 
 
-def known_faults(model: OnnxFile, machine: str, version: str) -> tuple[str, ...]:
+def known_faults(model: ModelFile, machine: str, version: str) -> tuple[str, ...]:
     """Return what a release of ONNX Runtime is known to compute wrongly of a model.
 
     Args:
@@ -115,6 +115,8 @@ def known_faults(model: OnnxFile, machine: str, version: str) -> tuple[str, ...]
         One sentence for each fault.
     """
     number = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+    if not isinstance(model, OnnxFile):
+        return ()
     if model.softmax_to_int8 and machine == "aarch64" and number < _SOFTMAX_IS_RIGHT:
         return (
             f"{model.path.name} rounds the results of a Softmax to int8, and ONNX Runtime {version}"

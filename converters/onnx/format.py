@@ -8,6 +8,7 @@ from converters.isolated_run import run_in_process
 from converters.model_file import Format
 from converters.onnx.contract import (
     foreign_onnx_ops,
+    known_faults,
     lowest_onnxruntimes,
     minimum_onnxruntime,
     onnx_refusals,
@@ -23,6 +24,7 @@ ONNX = Format(
     minimum_runtime=minimum_onnxruntime,
     lowest_runtimes=lowest_onnxruntimes,
     refusals=onnx_refusals,
+    faults=known_faults,
     foreign_ops=foreign_onnx_ops,
     run=partial(run_in_process, "converters.onnx.run:run_onnx_model"),
     run_here=run_onnx_model,

@@ -120,6 +120,12 @@ def refusals(operators: Sequence[Operator], runtime: str, runtime_version: str) 
     return tuple(reason for reason in reasons if reason)
 
 
+def tflite_faults(model: ModelFile, machine: str, version: str) -> tuple[str, ...]:
+    """Return what a release is known to compute wrongly of a .tflite: nothing is known."""
+    del model, machine, version
+    return ()
+
+
 def foreign_ops(model: ModelFile) -> tuple[str, ...]:
     """Return the custom ops of a model that no runtime wheel brings, by name.
 

@@ -9,7 +9,13 @@ from typing import Any
 import numpy.typing as npt
 
 from converters.model_file import Format
-from converters.tflite.contract import foreign_ops, lowest_runtimes, minimum_runtime, refusals
+from converters.tflite.contract import (
+    foreign_ops,
+    lowest_runtimes,
+    minimum_runtime,
+    refusals,
+    tflite_faults,
+)
 from converters.tflite.cost import cost_of
 from converters.tflite.isolated import run_isolated
 from converters.tflite.kernel_figures import kernel_figures
@@ -45,6 +51,7 @@ TFLITE = Format(
     minimum_runtime=minimum_runtime,
     lowest_runtimes=lowest_runtimes,
     refusals=refusals,
+    faults=tflite_faults,
     foreign_ops=foreign_ops,
     run=run_isolated,
     run_here=_run_here,

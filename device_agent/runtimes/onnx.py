@@ -17,7 +17,6 @@ from device_agent.contract.runtimes import PROVIDER_SUFFIX
 from device_agent.contract.state import RELOAD
 from device_agent.contract.tensors import unique_names
 from device_agent.job_fields import Job
-from device_agent.runtimes.delegate import EDGETPU
 from device_agent.runtimes.driver import Array, BoardModel, Say, TensorInfo, name_runtime_errors
 from device_agent.runtimes.imported import ImportedRuntime
 
@@ -102,7 +101,7 @@ class Driver(ImportedRuntime):
 
     @property
     def _runs_on_cpu(self) -> bool:
-        return self._wanted == EDGETPU and self._allow_cpu
+        return self._allow_cpu and not self._wanted.endswith(PROVIDER_SUFFIX)
 
     def open(self, model: str, threads: int) -> BoardModel:
         """Build a session, which reads and verifies the model; on the provider, if any.

@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 from typing import Any, Callable, Dict, List, Optional
 
-from device_agent.contract.codes import RUNTIME_IMPORT, RefusalError
+from device_agent.contract.codes import DELEGATE, RUNTIME_IMPORT, RefusalError
 from device_agent.contract.placement import Placement
+from device_agent.contract.runtimes import PROVIDER_SUFFIX
 from device_agent.contract.state import RELOAD, RESET
 from device_agent.contract.tensors import unique_names
 from device_agent.job_fields import Job
@@ -52,6 +53,9 @@ class Driver(ImportedRuntime):
         """
         if not self._wanted_delegate or self._delegate is not None:
             return
+        if self._wanted_delegate.endswith(PROVIDER_SUFFIX):
+            message = "{} is of ONNX Runtime, and takes no .tflite".format(self._wanted_delegate)
+            raise RefusalError(DELEGATE, message, "Leave out `delegate` in kedge.toml.")
         if self._load_delegate is None:
             message = "{} has no function that loads a delegate".format(self.name)
             raise RefusalError(RUNTIME_IMPORT, message, "Choose another `runtime` in kedge.toml.")
@@ -79,8 +83,11 @@ class Driver(ImportedRuntime):
 
     def needs_delegate(self, model: str) -> bool:
         """Whether a model runs on the delegate that the job names, or may run without it."""
-        on_cpu = self._allow_cpu and self._wanted_delegate == EDGETPU
-        return bool(self._wanted_delegate) and not (on_cpu and not is_compiled_for_edgetpu(model))
+        wanted = self._wanted_delegate
+        if self._allow_cpu and wanted.endswith(PROVIDER_SUFFIX):
+            return False
+        on_cpu = self._allow_cpu and wanted == EDGETPU
+        return bool(wanted) and not (on_cpu and not is_compiled_for_edgetpu(model))
 
     def profile(self, job: Job) -> Dict[str, Any]:
         """Measure how long each step of an inference with one thread takes."""

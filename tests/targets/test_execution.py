@@ -50,7 +50,7 @@ def test_an_entry_that_says_nothing_leaves_all_to_kedge(tmp_path: Path) -> None:
         ('runtime = "onnx"', "there is no runtime 'onnx'"),
         ('runtime = "board:tflite-runtime 2.5"', "there is no runtime 'board:tflite-runtime 2.5'"),
         ("runtime = 2", "runtime must be a string"),
-        ('delegate = "coral"', "delegate must be 'edgetpu' or the absolute path"),
+        ('delegate = "coral"', "delegate must be 'edgetpu', the absolute path"),
         ('python = "python3"', "python must be an absolute path"),
         ('allow_cpu = "yes"', "allow_cpu must be true or false"),
         ("threads = 0", "threads must be 1 to 1024"),

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from converters.model_file import OperatorWork
 from device_agent.contract.op_times import OpTime, OpTimes
+from device_agent.contract.placement import XNNPACK
 from toolkit.judge.soak import TOO_SHORT
 from toolkit.judge.verdict import UNSTABLE, VALID
 
@@ -67,28 +68,40 @@ def judge_op_times(times: OpTimes) -> tuple[str, str]:
 
 
 def label_steps(times: OpTimes, operators: Sequence[OperatorWork]) -> OpTimes:
-    """Name the layer and the work of each step, where its kind has as many steps as operators.
+    """Name the layer and the work of each step.
+
+    A step whose runtime names the layer is that layer of the model. Of the others each kind is
+    named that has as many steps as operators.
 
     Args:
         times: Times of the steps, in the order in which they ran.
         operators: Operators of the model, in that order.
     """
-    steps = [replace(step, layer="", macs=None) for step in times.steps]
+    layers = {work.layer: work for work in operators if work.layer}
+    steps = [_with_work(step, layers.get(step.layer)) for step in times.steps]
+    named = {step.layer for step in steps if step.layer}
     kinds = {_ops_of(step) for step in steps}
     for ops in kinds:
-        places = [place for place, step in enumerate(steps) if _ops_of(step) == ops]
-        works = [work for work in operators if work.op in ops]
+        places = [
+            place for place, step in enumerate(steps) if _ops_of(step) == ops and not step.layer
+        ]
+        works = [work for work in operators if work.op in ops and work.layer not in named]
         if len(places) != len(works):  # an operator may be fused, or split into several steps
             continue
         for place, work in zip(places, works, strict=True):
-            macs = work.macs or None
-            steps[place] = replace(steps[place], layer=work.layer, macs=macs)
+            steps[place] = _with_work(steps[place], work)
     return replace(times, steps=steps)
+
+
+def _with_work(step: OpTime, work: OperatorWork | None) -> OpTime:
+    if work is None:
+        return replace(step, layer="", macs=None)
+    return replace(step, layer=work.layer, macs=work.macs or None)
 
 
 def _ops_of(step: OpTime) -> tuple[str, ...]:
     """Ops of the model that a step may be."""
     for begin, ops in _KERNELS.items():
-        if step.op.startswith(begin):
+        if step.executor == XNNPACK and step.op.startswith(begin):
             return ops
     return (step.op,)

@@ -64,7 +64,7 @@ def prepare_for(
     for model in models:
         admit(model, device)
     uses_delegate = device.target.execution.uses_delegate
-    with_delegate = any(uses_delegate(model.edgetpu) for model in models)
+    with_delegate = any(uses_delegate(model.format, model.edgetpu) for model in models)
     return device.prepare_runtime(models[0].format, wheelhouse, on_progress, with_delegate)
 
 

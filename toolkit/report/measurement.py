@@ -6,6 +6,7 @@ from dataclasses import asdict
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from device_agent.contract.runtimes import RUNTIME_FORMATS, distribution_of
 from toolkit.report.accuracy import plain_accuracy
 from toolkit.report.op_times import plain_op_times
 
@@ -27,6 +28,7 @@ def plain_measurement(measurement: Measurement) -> dict[str, Any]:
         "model": str(measurement.model),
         "model_sha256": measurement.model_sha256,
         **plain_row(best),
+        "format": RUNTIME_FORMATS.get(distribution_of(measurement.kernel_class.runtime), ""),
         "runtime": str(measurement.kernel_class),
         **_identity(measurement),
         "quality": measurement.settings.quality,

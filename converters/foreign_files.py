@@ -25,10 +25,7 @@ _STATE_DICT = (
     "kedge cannot guess the class of the model. Make the model in Python, "
     f"`model.load_state_dict(torch.load(file))`. {_PT2}"
 )
-_ONNX = (
-    "kedge takes Keras models, SavedModels and float .tflite files; convert it with onnx2tf, which "
-    "writes a SavedModel and a float .tflite."
-)
+_ONNX = "Convert it with `kedge convert MODEL`, or measure it with `kedge bench`."
 _UNPACK = "Unpack it and give what is inside."
 
 #: First bytes of a file to what the file is and the next step; the first that fits counts.

@@ -103,6 +103,10 @@ class GraphBuilder:
         is_float = dtype.endswith(("float16", "float32", "float64"))
         return self.add(name, INPUT, (), shape, {} if is_float else {"dtype": dtype})
 
+    def node(self, source: Ref) -> Node:
+        """The node that gives an output."""
+        return self._nodes[source.name]
+
     def is_whole(self, source: Ref) -> bool:
         """Whether a node gives whole numbers."""
         return whole_dtype(self._nodes[source.name], self._nodes) != ""

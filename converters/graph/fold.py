@@ -106,6 +106,8 @@ def _into_the_one_before(graph: Graph, affine: Node) -> Graph | None:
             return None
     if source.op not in WEIGHTED or not _owned(graph, source):
         return None
+    if source.shape[-1] != affine.shape[-1]:  # a reshape in between made channels of places
+        return None
     scale, offset = _of(graph, affine)
     old = graph.weights[source.weights]
     kernel, bias = old["kernel"].astype(np.float64), old["bias"].astype(np.float64)

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from converters.errors import ConversionError, MissingConvertExtraError
+
+#: Largest message that protobuf takes.
+_MOST_BYTES = 2**31 - 1
+_TOO_LARGE = "Give a smaller model: boards that kedge knows do not hold one of 2 GB."
+#: Deepest subgraphs that are looked into; real models have one or two.
+_MOST_DEPTH = 20
 
 
 def read_proto(path: Path) -> Any:
@@ -22,6 +31,9 @@ def read_proto(path: Path) -> Any:
         ConversionError: It is no ONNX model, is damaged, or its external data is missing or lies
             outside of its folder.
     """
+    size = path.stat().st_size
+    if size > _MOST_BYTES:
+        raise ConversionError(f"{path}: has {size} bytes, more than 2 GB", _TOO_LARGE)
     return parse_proto(path.read_bytes(), path)
 
 
@@ -42,13 +54,106 @@ def parse_proto(content: bytes, origin: Path) -> Any:
     """
     try:
         import onnx
+        from google.protobuf.message import DecodeError
     except ImportError as error:
         raise MissingConvertExtraError(
-            "onnx, which reads .onnx files, is not installed", "Run: pip install 'kedge[onnx]'"
+            "onnx, which reads .onnx files, is not installed",
+            "Run: pip install 'kedge[onnx]'",
         ) from error
+    model = onnx.ModelProto()
     try:
-        return onnx.ModelProto.FromString(content)
-    except Exception as error:  # of Protocol Buffers, whose error classes are many
+        model.ParseFromString(content)
+    except (DecodeError, ValueError) as error:
+        raise damaged(origin) from error
+    if not model.ir_version or not model.opset_import or not model.graph.node:
+        raise damaged(origin)
+    total = len(content)
+    for tensor in _tensors(model.graph, origin):
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            total += _load_external(tensor, origin, _MOST_BYTES - total)
+    return model
+
+
+def damaged(origin: Path) -> ConversionError:
+    """The error to raise about a file that is no whole ONNX model."""
+    return ConversionError(
+        f"{origin}: is no ONNX model, or is cut off or damaged",
+        "Copy it again, or export it again.",
+    )
+
+
+def graphs_in(graph: Any, depth: int = 0) -> Iterator[Any]:
+    """A graph and all graphs inside of its nodes, such as the ways of an If."""
+    yield graph
+    if depth >= _MOST_DEPTH:
+        return
+    for node in graph.node:
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                if inner.node:
+                    yield from graphs_in(inner, depth + 1)
+
+
+def _tensors(graph: Any, origin: Path) -> Iterator[Any]:
+    """All tensors that have values in the file."""
+    for inner in graphs_in(graph):
+        yield from inner.initializer
+        if inner.sparse_initializer:
+            raise ConversionError(
+                f"{origin}: has sparse tensors", "Export the model with dense tensors."
+            )
+        for node in inner.node:
+            for attribute in node.attribute:
+                yield attribute.t
+                yield from attribute.tensors
+
+
+def _load_external(tensor: Any, origin: Path, most: int) -> int:
+    """Put the values of a tensor into it; return their number of bytes."""
+    facts = {entry.key: entry.value for entry in tensor.external_data}
+    location = facts.get("location", "")
+    what = f"{origin}: the values of tensor {tensor.name!r} are in {location!r}"
+    path = _inside(origin.parent, location, what)
+    try:
+        offset, length = (int(facts.get(name) or 0) for name in ("offset", "length"))
+    except ValueError as error:
+        raise damaged(origin) from error
+    size = path.stat().st_size
+    length = length or size - offset
+    if min(offset, length) < 0 or offset + length > size:
         raise ConversionError(
-            f"{origin}: is a damaged or cut-off .onnx of {len(content)} bytes", "Copy it again."
-        ) from error
+            f"{what}, which has {size} bytes, too few: it is cut off or of another model",
+            "Copy it again together with the .onnx.",
+        )
+    if length > most:
+        raise ConversionError(f"{origin}: has more than 2 GB of values", _TOO_LARGE)
+    with path.open("rb") as file:
+        file.seek(offset)
+        tensor.raw_data = file.read(length)
+    del tensor.external_data[:]
+    tensor.data_location = 0
+    return length
+
+
+def _inside(folder: Path, location: str, what: str) -> Path:
+    """The file of external data, which must lie in the folder of the model.
+
+    Raises:
+        ConversionError: It lies elsewhere, is a link, is missing or may not be read.
+    """
+    parts = Path(location).parts
+    hint = "Keep the files that the exporter wrote together in one folder."
+    if not location or "\0" in location or Path(location).is_absolute() or ".." in parts:
+        raise ConversionError(f"{what}, which is no path inside of the model's folder", hint)
+    path = folder
+    for part in parts:
+        path = path / part
+        if path.is_symlink():
+            raise ConversionError(f"{what}, which is a link", "Give the file itself. " + hint)
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise ConversionError(f"{what}, which is missing", hint) from error
+    if not stat.S_ISREG(mode) or not os.access(path, os.R_OK):
+        raise ConversionError(f"{what}, which is no file that may be read", hint)
+    return path

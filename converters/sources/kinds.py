@@ -15,6 +15,7 @@ from converters.errors import ConversionError
 from converters.foreign_files import describe_file
 from converters.sources.source_file import (
     KERAS_3,
+    ONNX,
     PT2,
     SAVED_MODEL,
     TF_KERAS,
@@ -91,6 +92,12 @@ SOURCES: dict[str, Source] = {
         "converters.sources.tflite:load_tflite",
         "a float .tflite",
         (".tflite",),
+    ),
+    ONNX: Source(
+        "converters.sources.onnx:recognise_onnx",
+        "converters.sources.onnx:load_onnx",
+        "a float .onnx",
+        (".onnx",),
     ),
 }
 

@@ -2,15 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from converters.sources.loaded_model import LoadedModel
-from converters.sources.source_file import SourceFile
+import numpy as np
+import numpy.typing as npt
 
-#: Name of an input to its whole shape, batch axis included, in the layout of the source.
-InputShapes = Mapping[str, tuple[int, ...]]
+from converters.data.fields import from_keras_outputs, select_field
+from converters.data.names import OUTPUT_NAME, plain_names
+from converters.digest import bytes_of, sha256_of
+from converters.errors import ConversionError
+from converters.graph.node import Graph
+from converters.graph.onnx.read import OnnxGraph, Place, read_onnx_graph
+from converters.onnx.prepare import prepare_onnx
+from converters.onnx.refusals import InputShapes
+from converters.sources.import_check import check_import
+from converters.sources.inputs_outputs import (
+    ModelTensor,
+    field_names,
+    gives_probabilities,
+)
+from converters.sources.loaded_model import LoadedModel, model_inputs
+from converters.sources.source_file import ONNX, SourceFile
+from converters.sources.wire import WireFormatError, message_fields
+
+Array = npt.NDArray[Any]
+
+#: Numbers of the fields of ONNX's ModelProto that kedge knows it by.
+_IR_VERSION, _GRAPH, _OPSETS = 1, 7, 8
+_KNOWN_FIELDS = frozenset((1, 2, 3, 4, 5, 6, 7, 8, 14, 20, 25, 26))
+#: Bytes at the beginning of a file that must look like a ModelProto.
+_HEAD_BYTES = 4096
+
+
+def recognise_onnx(path: Path) -> SourceFile | None:
+    """Look whether a path holds an .onnx, by its first fields.
+
+    Raises:
+        ConversionError: It is called .onnx and is damaged.
+    """
+    if path.is_dir():
+        return None
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    if _is_onnx(head, path.stat().st_size):
+        return SourceFile(path, ONNX)
+    if path.suffix == ".onnx":
+        raise ConversionError(
+            f"{path}: is no ONNX model, or is cut off or damaged",
+            "Copy it again, or export it again.",
+        )
+    return None
+
+
+def _is_onnx(head: bytes, size: int) -> bool:
+    """Whether a file begins with the fields of a ModelProto: IR version, then up to the graph."""
+    fields: set[int] = set()
+    if head[:1] != b"\x08":
+        return False
+    try:
+        for number, value in message_fields(memoryview(head)):
+            if number not in _KNOWN_FIELDS:
+                return False
+            if number == _IR_VERSION and not (isinstance(value, int) and 0 < value < 1000):
+                return False
+            fields.add(number)
+    except WireFormatError:
+        # The graph is longer than the head.
+        return _IR_VERSION in fields and size > len(head)
+    return {_IR_VERSION, _GRAPH, _OPSETS} <= fields
 
 
 def load_onnx(source: SourceFile, own: Mapping[str, Any]) -> LoadedModel:  # noqa: ARG001
@@ -21,13 +83,14 @@ def load_onnx(source: SourceFile, own: Mapping[str, Any]) -> LoadedModel:  # noq
         own: Not used: an .onnx has no layers of the user.
 
     Raises:
+        MissingConvertExtraError: Package `onnx` or `onnxruntime` is not installed.
         ConversionError: It cannot be read, or brought to the graph; the message names what.
     """
-    return load_onnx_bytes(source.path.read_bytes(), source.path, source.kind)
+    return load_onnx_bytes(None, source.path, source.kind, source.input_shapes)
 
 
 def load_onnx_bytes(
-    content: bytes, origin: Path, kind: str, shapes: InputShapes | None = None
+    content: bytes | None, origin: Path, kind: str, shapes: InputShapes | None = None
 ) -> LoadedModel:
     """Load the content of a float .onnx, such as an exporter gave it.
 
@@ -35,13 +98,153 @@ def load_onnx_bytes(
     gives them so, whatever the layout of the file.
 
     Args:
-        content: Content of the .onnx, with its tensors inside.
+        content: Content of the .onnx, with its tensors inside; None for that of the file `origin`.
         origin: File or folder that the user named; it stands in messages, its digest is the
             model's.
         kind: Kind of the source, a key of `SOURCES`.
         shapes: Shapes of inputs that the file leaves open; None for none.
 
     Raises:
+        MissingConvertExtraError: Package `onnx` or `onnxruntime` is not installed.
         ConversionError: It cannot be read, or brought to the graph; the message names what.
     """
-    raise NotImplementedError(f"{origin} ({kind}): {len(content)} bytes, {shapes}")
+    model = prepare_onnx(content, origin, shapes or {})
+    onnx_graph = read_onnx_graph(model, origin)
+    inputs, outputs = _inputs_and_outputs(origin, onnx_graph)
+    prepared = model.SerializeToString()
+    del model
+    predict = _predictor(prepared, onnx_graph.inputs, onnx_graph.outputs, inputs, outputs)
+
+    def inner(batch: Array) -> Mapping[str, Array]:
+        return _values_inside(prepared, onnx_graph, inputs, batch)
+
+    graph = _with_names(onnx_graph.graph, inputs)
+    check_import(origin, graph, inputs, outputs, predict, inner)
+    return LoadedModel(
+        path=origin,
+        kind=kind,
+        keras_model=None,
+        predict=predict,
+        function=None,
+        inputs=inputs,
+        outputs=outputs,
+        probabilities=gives_probabilities(predict, inputs, outputs, None),
+        sha256=sha256_of(origin),
+        size_bytes=bytes_of(origin),
+        graph_reader=lambda: graph,
+        unused=_unused(graph, inputs),
+    )
+
+
+def _inputs_and_outputs(
+    origin: Path, onnx_graph: OnnxGraph
+) -> tuple[tuple[ModelTensor, ...], tuple[ModelTensor, ...]]:
+    nodes = onnx_graph.graph.by_name()
+    specs = []
+    for name, place in zip(onnx_graph.graph.inputs, onnx_graph.inputs, strict=True):
+        dtype = str(nodes[name].attributes.get("dtype", "float32"))
+        specs.append((place.tensor, (None, *place.shape), dtype))
+    inputs = tuple(
+        replace(tensor, source_axes=place.source_axes)
+        for tensor, place in zip(model_inputs(origin, specs), onnx_graph.inputs, strict=True)
+    )
+    names = plain_names([place.tensor for place in onnx_graph.outputs], OUTPUT_NAME)
+    outputs = tuple(
+        ModelTensor(name, place.shape, source_axes=place.source_axes)
+        for name, place in zip(names, onnx_graph.outputs, strict=True)
+    )
+    return inputs, outputs
+
+
+def _with_names(graph: Graph, inputs: Sequence[ModelTensor]) -> Graph:
+    """The graph, whose inputs are called what the inputs of the model are called."""
+    taken = set(graph.by_name())
+    names = {
+        old: tensor.name
+        for old, tensor in zip(graph.inputs, inputs, strict=True)
+        if tensor.name not in taken
+    }
+    nodes = tuple(
+        replace(
+            node,
+            name=names.get(node.name, node.name),
+            inputs=tuple(names.get(name, name) for name in node.inputs),
+        )
+        for node in graph.nodes
+    )
+    return replace(graph, nodes=nodes)
+
+
+def _session(content: bytes) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+def _feeds(places: Sequence[Place], inputs: Sequence[ModelTensor], row: Array) -> dict[str, Array]:
+    """Inputs of one sample in the layout of the file."""
+    fields = field_names(inputs) or ("",)
+    return {
+        place.tensor: place.restore(select_field(row, field).astype(tensor.dtype))
+        for place, tensor, field in zip(places, inputs, fields, strict=True)
+    }
+
+
+def _predictor(
+    content: bytes,
+    places: Sequence[Place],
+    output_places: Sequence[Place],
+    inputs: Sequence[ModelTensor],
+    outputs: Sequence[ModelTensor],
+) -> Callable[[Array], Array]:
+    session = _session(content)
+    names = [place.tensor for place in output_places]
+
+    def predict(batch: Array) -> Array:
+        rows: list[list[Array]] = [[] for _ in names]
+        for row in batch:
+            answers = session.run(names, _feeds(places, inputs, row))
+            for own, place, answer in zip(rows, output_places, answers, strict=True):
+                own.append(place.bring(answer).astype(np.float32))
+        arrays = [
+            np.stack(own) if own else np.zeros((0, *place.shape), np.float32)
+            for own, place in zip(rows, output_places, strict=True)
+        ]
+        return from_keras_outputs(arrays if len(arrays) > 1 else arrays[0], field_names(outputs))
+
+    return predict
+
+
+def _values_inside(
+    content: bytes, onnx_graph: OnnxGraph, inputs: Sequence[ModelTensor], batch: Array
+) -> dict[str, Array]:
+    """Values of the tensors between inputs and outputs, by the names of the graph's nodes."""
+    from converters.onnx.proto import parse_proto
+
+    model = parse_proto(content, Path("model.onnx"))
+    known = {tensor.name for tensor in model.graph.output}
+    by_tensor = {place.tensor: (name, place) for name, place in onnx_graph.inner.items()}
+    for value in model.graph.value_info:
+        if value.name in by_tensor and value.name not in known:
+            model.graph.output.append(value)
+    session = _session(model.SerializeToString())
+    wanted = [tensor.name for tensor in session.get_outputs() if tensor.name in by_tensor]
+    rows = [session.run(wanted, _feeds(onnx_graph.inputs, inputs, row)) for row in batch]
+    values = {}
+    for number, tensor in enumerate(wanted):
+        name, place = by_tensor[tensor]
+        values[name] = np.stack([place.bring(row[number]) for row in rows]).astype(np.float32)
+    return values
+
+
+def _unused(graph: Graph, inputs: Sequence[ModelTensor]) -> tuple[str, ...]:
+    """Names of the inputs that no output depends on."""
+    used = set(graph.outputs)
+    for node in reversed(graph.nodes):
+        if node.name in used:
+            used |= set(node.inputs)
+    return tuple(
+        tensor.name for name, tensor in zip(graph.inputs, inputs, strict=True) if name not in used
+    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from converters.sources.architecture import StoredLayer
@@ -15,6 +16,7 @@ SAVED_MODEL = "saved_model"
 TFLITE = "tflite"
 PT2 = "pt2"
 TORCH_FUNCTION = "torch_function"
+ONNX = "onnx"
 
 
 @dataclass(frozen=True)
@@ -29,3 +31,5 @@ class SourceFile:
     """Layers that the file says it has; empty for a graph."""
     shapes: DeclaredShapes = DeclaredShapes()  # noqa: RUF009 - frozen
     """Shapes of inputs and outputs, as far as the file declares them."""
+    input_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Whole shapes of inputs that the file leaves open, by the names of the file."""

@@ -37,7 +37,7 @@ def test_every_kind_has_its_two_functions_and_the_hint_names_them_all() -> None:
         assert callable(function_at(source.recogniser))
         assert callable(function_at(source.loader))
         assert source.words in GIVE_A_MODEL
-    assert MODEL_SUFFIXES == (".pt2", ".h5", ".keras", ".tflite")
+    assert MODEL_SUFFIXES == (".pt2", ".h5", ".keras", ".tflite", ".onnx")
 
 
 def refused(path: Path) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 from converters.errors import ConversionError, MissingConvertExtraError
 from converters.onnx.float32 import convert_floats
-from converters.onnx.proto import damaged, parse_proto, read_proto
+from converters.onnx.proto import damage_of, load_external_data, parse_proto, read_proto
 from converters.onnx.refusals import InputShapes, check_float_model, fix_shapes
 
 #: The process's exit codes for a refusal, and for a missing package; standard error holds why.
@@ -100,6 +100,7 @@ def _main(folder: Path) -> int:
     try:
         if order["inside"]:
             model = parse_proto((folder / "given.onnx").read_bytes(), origin)
+            load_external_data(model, origin)
         else:
             model = read_proto(origin)
         shapes = {name: tuple(shape) for name, shape in order["shapes"].items()}
@@ -149,7 +150,7 @@ def prepare_in_process(model: Any, origin: Path, shapes: InputShapes, folder: Pa
             model = inliner.inline_local_functions(model)
         convert_floats(model)
     except (ValueError, TypeError, RuntimeError) as error:
-        raise damaged(origin) from error
+        raise damage_of(origin) from error
     fix_shapes(model, origin, shapes)
     folded = _fold(model, origin, folder / "optimized.onnx")
     if any(name.startswith(_INLINED) for node in folded.graph.node for name in node.output):

@@ -34,7 +34,9 @@ def read_proto(path: Path) -> Any:
     size = path.stat().st_size
     if size > _MOST_BYTES:
         raise ConversionError(f"{path}: has {size} bytes, more than 2 GB", _TOO_LARGE)
-    return parse_proto(path.read_bytes(), path)
+    model = parse_proto(path.read_bytes(), path)
+    load_external_data(model, path)
+    return model
 
 
 def parse_proto(content: bytes, origin: Path) -> Any:
@@ -42,15 +44,14 @@ def parse_proto(content: bytes, origin: Path) -> Any:
 
     Args:
         content: Content of the file.
-        origin: File that it is from: its name stands in messages, external data lies beside it.
+        origin: File that it is from, for messages.
 
     Returns:
-        The `onnx.ModelProto`, with every tensor inside.
+        The `onnx.ModelProto`. Values that it keeps in other files are not loaded.
 
     Raises:
         MissingConvertExtraError: Package `onnx` is not installed.
-        ConversionError: It is no ONNX model, is damaged, or its external data is missing or lies
-            outside of its folder.
+        ConversionError: It is no ONNX model, or is damaged.
     """
     try:
         import onnx
@@ -64,17 +65,30 @@ def parse_proto(content: bytes, origin: Path) -> Any:
     try:
         model.ParseFromString(content)
     except (DecodeError, ValueError) as error:
-        raise damaged(origin) from error
+        raise damage_of(origin) from error
     if not model.ir_version or not model.opset_import or not model.graph.node:
-        raise damaged(origin)
-    total = len(content)
-    for tensor in _tensors(model.graph, origin):
-        if tensor.data_location == onnx.TensorProto.EXTERNAL:
-            total += _load_external(tensor, origin, _MOST_BYTES - total)
+        raise damage_of(origin)
     return model
 
 
-def damaged(origin: Path) -> ConversionError:
+def load_external_data(model: Any, origin: Path) -> None:
+    """Put values that a model keeps in other files into it.
+
+    Args:
+        model: `onnx.ModelProto`.
+        origin: File that it is from. Its external data lies in the same folder.
+
+    Raises:
+        ConversionError: A file is missing, too short, or lies outside of the folder, or there are
+            more than 2 GB.
+    """
+    total = model.ByteSize()
+    for tensor in _tensors(model.graph, origin):
+        if tensor.data_location == tensor.EXTERNAL:
+            total += _load_external(tensor, origin, _MOST_BYTES - total)
+
+
+def damage_of(origin: Path) -> ConversionError:
     """The error to raise about a file that is no whole ONNX model."""
     return ConversionError(
         f"{origin}: is no ONNX model, or is cut off or damaged",
@@ -117,7 +131,7 @@ def _load_external(tensor: Any, origin: Path, most: int) -> int:
     try:
         offset, length = (int(facts.get(name) or 0) for name in ("offset", "length"))
     except ValueError as error:
-        raise damaged(origin) from error
+        raise damage_of(origin) from error
     size = path.stat().st_size
     length = length or size - offset
     if min(offset, length) < 0 or offset + length > size:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from converters.graph.node import Graph
 from converters.graph.onnx.read import OnnxGraph, Place, read_onnx_graph
 from converters.onnx.prepare import prepare_onnx
 from converters.onnx.refusals import InputShapes
-from converters.sources.import_check import check_import
+from converters.sources.import_check import Inner, check_import
 from converters.sources.inputs_outputs import (
     ModelTensor,
     field_names,
@@ -99,8 +100,7 @@ def load_onnx_bytes(
 
     Args:
         content: Content of the .onnx, with its tensors inside; None for that of the file `origin`.
-        origin: File or folder that the user named; it stands in messages, its digest is the
-            model's.
+        origin: Model that the user named; it stands in messages.
         kind: Kind of the source, a key of `SOURCES`.
         shapes: Shapes of inputs that the file leaves open; None for none.
 
@@ -118,8 +118,10 @@ def load_onnx_bytes(
     def inner(batch: Array) -> Mapping[str, Array]:
         return _values_inside(prepared, onnx_graph, inputs, batch)
 
-    graph = _with_names(onnx_graph.graph, inputs)
-    check_import(origin, graph, inputs, outputs, predict, inner)
+    graph, unfolded = (
+        _with_names(each, inputs) for each in (onnx_graph.graph, onnx_graph.unfolded)
+    )
+    check_import(origin, graph, inputs, outputs, predict, Inner(unfolded, inner))
     return LoadedModel(
         path=origin,
         kind=kind,
@@ -129,8 +131,8 @@ def load_onnx_bytes(
         inputs=inputs,
         outputs=outputs,
         probabilities=gives_probabilities(predict, inputs, outputs, None),
-        sha256=sha256_of(origin),
-        size_bytes=bytes_of(origin),
+        sha256=sha256_of(origin) if content is None else hashlib.sha256(content).hexdigest(),
+        size_bytes=bytes_of(origin) if content is None else len(content),
         graph_reader=lambda: graph,
         unused=_unused(graph, inputs),
     )

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from converters.graph.limits import add_clip, add_limit
-from converters.graph.onnx.axes import Value, flatten, groups_with_last
+from converters.graph.onnx.axes import OnnxValue, flatten, groups_with_last
 from converters.graph.onnx.broadcast import constant_in_groups
 from converters.graph.onnx.elementwise import combine, read_arithmetic, scale_and_shift
 from converters.graph.onnx.onnx_node import OnnxNode
 from converters.graph.onnx.reader import OnnxReader
 
-Reader = Callable[[OnnxReader, OnnxNode], Value]
+Reader = Callable[[OnnxReader, OnnxNode], OnnxValue]
 
 #: Number from which on a limit is none.
 _UNLIMITED = 1e30
@@ -24,7 +24,7 @@ _UNLIMITED = 1e30
 def _plain(function: str, **attributes: Any) -> Reader:
     """Reader of an activation whose parameters are fixed."""
 
-    def read(reader: OnnxReader, node: OnnxNode) -> Value:
+    def read(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
         value = reader.floats(node, 0)
         ref = reader.builder.activation(node.name, value.ref, function, **attributes)
         return replace(value, ref=ref)
@@ -35,14 +35,14 @@ def _plain(function: str, **attributes: Any) -> Reader:
 def _with_number(function: str, parameter: str, default: float) -> Reader:
     """Reader of an activation with the parameter `alpha`."""
 
-    def read(reader: OnnxReader, node: OnnxNode) -> Value:
+    def read(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
         attributes = {parameter: node.number("alpha", default)}
         return _plain(function, **attributes)(reader, node)
 
     return read
 
 
-def _hard_sigmoid(reader: OnnxReader, node: OnnxNode) -> Value:
+def _hard_sigmoid(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     slope, offset = node.number("alpha", 0.2), node.number("beta", 0.5)
     value = reader.floats(node, 0)
     layer = reader.layer(node)
@@ -50,14 +50,14 @@ def _hard_sigmoid(reader: OnnxReader, node: OnnxNode) -> Value:
     return replace(value, ref=ref)
 
 
-def _celu(reader: OnnxReader, node: OnnxNode) -> Value:
+def _celu(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     alpha, value = node.number("alpha", 1.0), reader.floats(node, 0)
     value = scale_and_shift(reader, node, "scaled", value, 1 / alpha, 0.0)
     ref = reader.builder.activation(f"{node.name}_elu", value.ref, "elu", alpha=1.0)
     return scale_and_shift(reader, node, "", replace(value, ref=ref), alpha, 0.0)
 
 
-def _selu(reader: OnnxReader, node: OnnxNode) -> Value:
+def _selu(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     alpha = node.number("alpha", 1.6732632423543772)
     gamma = node.number("gamma", 1.0507009873554805)
     value = reader.floats(node, 0)
@@ -65,12 +65,12 @@ def _selu(reader: OnnxReader, node: OnnxNode) -> Value:
     return scale_and_shift(reader, node, "", replace(value, ref=ref), gamma, 0.0)
 
 
-def _thresholded(reader: OnnxReader, node: OnnxNode) -> Value:
+def _thresholded(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     plain = {"max_value": None, "slope": 0.0, "threshold": node.number("alpha", 1.0)}
     return _plain("relu_of", **plain)(reader, node)
 
 
-def _gelu(reader: OnnxReader, node: OnnxNode) -> Value:
+def _gelu(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     approximate = node.text("approximate", "none") == "tanh"
     return _plain("gelu", approximate=approximate)(reader, node)
 
@@ -78,7 +78,7 @@ def _gelu(reader: OnnxReader, node: OnnxNode) -> Value:
 def _product(function: Reader, kind: str) -> Reader:
     """Reader of an activation that is the input times another activation of it."""
 
-    def read(reader: OnnxReader, node: OnnxNode) -> Value:
+    def read(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
         value = reader.floats(node, 0)
         factor = function(reader, replace(node, name=f"{node.name}_{kind}"))
         return combine(reader, replace(node, kind="Mul"), value, factor)
@@ -86,14 +86,14 @@ def _product(function: Reader, kind: str) -> Reader:
     return read
 
 
-def _mish(reader: OnnxReader, node: OnnxNode) -> Value:
+def _mish(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     value = reader.floats(node, 0)
     soft = reader.builder.activation(f"{node.name}_softplus", value.ref, "softplus")
     factor = reader.builder.activation(f"{node.name}_tanh", soft, "tanh")
     return combine(reader, replace(node, kind="Mul"), value, replace(value, ref=factor))
 
 
-def _clip(reader: OnnxReader, node: OnnxNode) -> Value:
+def _clip(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     if node.opset < 11:
         low, high = node.number("min", -np.inf), node.number("max", np.inf)
     else:
@@ -118,15 +118,15 @@ def _clip(reader: OnnxReader, node: OnnxNode) -> Value:
     return replace(value, ref=ref)
 
 
-def _softmax(reader: OnnxReader, node: OnnxNode) -> Value:
+def _softmax(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     return _over_axis(reader, node, "softmax", axis=-1)
 
 
-def _log_softmax(reader: OnnxReader, node: OnnxNode) -> Value:
+def _log_softmax(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     return _over_axis(reader, node, "log_softmax")
 
 
-def _over_axis(reader: OnnxReader, node: OnnxNode, function: str, **attributes: Any) -> Value:
+def _over_axis(reader: OnnxReader, node: OnnxNode, function: str, **attributes: Any) -> OnnxValue:
     value = reader.floats(node, 0)
     axis = node.whole("axis", -1 if node.opset >= 13 else 1) % len(value.axes)
     # Before opset 13 it went over all axes from this one on.
@@ -134,10 +134,10 @@ def _over_axis(reader: OnnxReader, node: OnnxNode, function: str, **attributes: 
     groups = groups_with_last(value, parts)
     ref = reader.arrange(value, groups, f"{node.name}_in")
     ref = reader.builder.activation(node.name, ref, function, **attributes)
-    return Value(ref, flatten(groups), value.axes)
+    return OnnxValue(ref, flatten(groups), value.axes)
 
 
-def _prelu(reader: OnnxReader, node: OnnxNode) -> Value:
+def _prelu(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     value, slope = reader.floats(node, 0), reader.constant(node, 1)
     if slope is None or slope.ndim > len(value.axes):
         raise reader.refusal(node, "without slopes")
@@ -151,14 +151,14 @@ def _prelu(reader: OnnxReader, node: OnnxNode) -> Value:
     layer = reader.layer(node, "", "prelu", node.input(1))
     weights = reader.builder.add_weights(layer, alpha=alpha)
     ref = reader.builder.add(node.name, "prelu", (ref,), ref.shape, weights=weights)
-    return Value(ref, flatten(groups), value.axes)
+    return OnnxValue(ref, flatten(groups), value.axes)
 
 
-def _negative(reader: OnnxReader, node: OnnxNode) -> Value:
+def _negative(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     return scale_and_shift(reader, node, "", reader.floats(node, 0), -1.0, 0.0)
 
 
-def _mean(reader: OnnxReader, node: OnnxNode) -> Value:
+def _mean(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     total = read_arithmetic(reader, replace(node, kind="Sum", name=f"{node.name}_sum"))
     return scale_and_shift(reader, node, "", total, 1 / len(node.inputs), 0.0)
 

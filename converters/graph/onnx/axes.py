@@ -18,20 +18,20 @@ from converters.graph.builder import Ref
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class AxisPart:
     """A piece of an axis that is moved as a whole; equal only to itself."""
 
     size: int
     """Number of places, 2 or more."""
 
 
-Axis = tuple[Part, ...]
+Axis = tuple[AxisPart, ...]
 #: Parts of a tensor's output in groups; each group is an axis of the output.
 Groups = tuple[Axis, ...]
 
 
 @dataclass(frozen=True)
-class Value:
+class OnnxValue:
     """A tensor of ONNX that a node gives."""
 
     ref: Ref
@@ -46,7 +46,7 @@ class Value:
         """Shape of the ONNX tensor, for one sample."""
         return tuple(size_of(axis) for axis in self.axes)
 
-    def with_axes(self, axes: Sequence[Axis]) -> Value:
+    def with_axes(self, axes: Sequence[Axis]) -> OnnxValue:
         """The same output, described by other axes of the same parts."""
         return replace(self, axes=tuple(axes))
 
@@ -72,14 +72,14 @@ class Value:
         return tuple(groups)
 
 
-def size_of(axis: Sequence[Part]) -> int:
+def size_of(axis: Sequence[AxisPart]) -> int:
     """Number of places along an axis."""
     return prod(part.size for part in axis)
 
 
 def new_axis(size: int) -> Axis:
     """An axis of one new part; of none where the size is 1."""
-    return (Part(size),) if size > 1 else ()
+    return (AxisPart(size),) if size > 1 else ()
 
 
 def flatten(axes: Sequence[Axis]) -> Axis:
@@ -87,28 +87,28 @@ def flatten(axes: Sequence[Axis]) -> Axis:
     return tuple(part for axis in axes for part in axis)
 
 
-def exchange_parts(value: Value, parts: Mapping[Part, Axis]) -> Value:
+def exchange_parts(value: OnnxValue, parts: Mapping[AxisPart, Axis]) -> OnnxValue:
     """Name parts by others: one by one that takes its place, or by several that divide it."""
-    return Value(
+    return OnnxValue(
         value.ref,
         flatten([parts.get(part, (part,)) for part in value.stored]),
         tuple(flatten([parts.get(part, (part,)) for part in axis]) for axis in value.axes),
     )
 
 
-def with_new_parts(value: Value) -> Value:
+def with_new_parts(value: OnnxValue) -> OnnxValue:
     """The value, described by parts that no other value has."""
-    return exchange_parts(value, {part: (Part(part.size),) for part in value.stored})
+    return exchange_parts(value, {part: (AxisPart(part.size),) for part in value.stored})
 
 
-def split_axes(value: Value, shape: Sequence[int]) -> Value | None:
+def split_axes(value: OnnxValue, shape: Sequence[int]) -> OnnxValue | None:
     """Describe a value by axes of another shape, as Reshape does.
 
     Returns:
         The value; None where its parts would have to be joined in the order of ONNX first.
     """
     left, axes = list(flatten(value.axes)), []
-    divided: dict[Part, Axis] = {}
+    divided: dict[AxisPart, Axis] = {}
     for size in shape:
         axis: Axis = ()
         while size_of(axis) < size:
@@ -118,7 +118,7 @@ def split_axes(value: Value, shape: Sequence[int]) -> Value | None:
             if part.size > needed:
                 if part.size % needed:
                     return None
-                pieces = (Part(needed), Part(part.size // needed))
+                pieces = (AxisPart(needed), AxisPart(part.size // needed))
                 divided = {
                     old: flatten([pieces if p is part else (p,) for p in parts])
                     for old, parts in divided.items()
@@ -134,7 +134,7 @@ def split_axes(value: Value, shape: Sequence[int]) -> Value | None:
     if left:
         return None
     stored = flatten([divided.get(part, (part,)) for part in value.stored])
-    return Value(value.ref, stored, tuple(axes))
+    return OnnxValue(value.ref, stored, tuple(axes))
 
 
 def common_sizes(axes: Sequence[Axis]) -> tuple[int, ...] | None:
@@ -156,19 +156,19 @@ def common_sizes(axes: Sequence[Axis]) -> tuple[int, ...] | None:
     return tuple(reversed(sizes))
 
 
-def divide_axis(value: Value, axis: Axis, sizes: Sequence[int]) -> Value:
+def divide_axis(value: OnnxValue, axis: Axis, sizes: Sequence[int]) -> OnnxValue:
     """Divide the parts of an axis so that they have given sizes, which fit."""
     left, divided = list(sizes), {}
     for part in axis:
         pieces: Axis = ()
         while size_of(pieces) < part.size:
-            pieces += (Part(left.pop(0)),)
+            pieces += (AxisPart(left.pop(0)),)
         if len(pieces) > 1:
             divided[part] = pieces
     return exchange_parts(value, divided)
 
 
-def groups_with_last(value: Value, parts: Axis) -> Groups:
+def groups_with_last(value: OnnxValue, parts: Axis) -> Groups:
     """Groups of parts of which the last one has certain parts, in the order that moves least.
 
     Args:

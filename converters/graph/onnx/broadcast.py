@@ -12,7 +12,7 @@ from converters.graph.builder import Ref
 from converters.graph.onnx.axes import (
     Axis,
     Groups,
-    Value,
+    OnnxValue,
     common_sizes,
     divide_axis,
     exchange_parts,
@@ -25,7 +25,9 @@ from converters.graph.onnx.reader import OnnxReader
 Array = npt.NDArray[Any]
 
 
-def align_values(reader: OnnxReader, node: OnnxNode, values: Sequence[Value]) -> list[Value]:
+def align_values(
+    reader: OnnxReader, node: OnnxNode, values: Sequence[OnnxValue]
+) -> list[OnnxValue]:
     """Give tensors the same parts, axis by axis, so that they can be taken element by element.
 
     Args:
@@ -62,7 +64,7 @@ def align_values(reader: OnnxReader, node: OnnxNode, values: Sequence[Value]) ->
     return [_with_parts(value, common) for value in aligned]
 
 
-def _with_parts(value: Value, axes: Sequence[Axis]) -> Value:
+def _with_parts(value: OnnxValue, axes: Sequence[Axis]) -> OnnxValue:
     pairs = {
         old: (new,)
         for own, other in zip(value.axes, axes, strict=True)
@@ -72,14 +74,14 @@ def _with_parts(value: Value, axes: Sequence[Axis]) -> Value:
     return exchange_parts(value, pairs)
 
 
-def common_axes(values: Sequence[Value]) -> tuple[Axis, ...]:
+def common_axes(values: Sequence[OnnxValue]) -> tuple[Axis, ...]:
     """Axes of the result of an op element by element, of tensors from `align_values`."""
     return tuple(
         max((value.axes[axis] for value in values), key=len) for axis in range(len(values[0].axes))
     )
 
 
-def common_groups(values: Sequence[Value]) -> Groups:
+def common_groups(values: Sequence[OnnxValue]) -> Groups:
     """Groups of parts, in order, in which aligned tensors can be taken element by element."""
     axes = common_axes(values)
     every = flatten(axes)
@@ -93,7 +95,7 @@ def common_groups(values: Sequence[Value]) -> Groups:
     return groups
 
 
-def arrange_for(reader: OnnxReader, value: Value, groups: Groups, name: str) -> Ref:
+def arrange_for(reader: OnnxReader, value: OnnxValue, groups: Groups, name: str) -> Ref:
     """Give an aligned tensor in groups of parts; 1 where it is repeated along a group."""
     own = [group if group and group[0] in value.stored else () for group in groups]
     return reader.arrange(value, own, name)

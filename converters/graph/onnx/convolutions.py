@@ -12,23 +12,23 @@ import numpy.typing as npt
 
 from converters.graph.builder import Ref
 from converters.graph.node import CONV, CONV_TRANSPOSE, DEPTHWISE
-from converters.graph.onnx.axes import Value, rows_in_order
+from converters.graph.onnx.axes import OnnxValue, rows_in_order
 from converters.graph.onnx.onnx_node import OnnxNode
 from converters.graph.onnx.reader import OnnxReader
-from converters.graph.onnx.windows import Pads, Window, is_same, window_of
+from converters.graph.onnx.windows import OnnxWindow, Pads, is_same, window_of_node
 
 Array = npt.NDArray[Any]
-Reader = Callable[[OnnxReader, OnnxNode], Value]
+Reader = Callable[[OnnxReader, OnnxNode], OnnxValue]
 
 
 @dataclass(frozen=True)
 class _Convolution:
     """A convolution with its kernel, as ONNX has it."""
 
-    value: Value
+    value: OnnxValue
     kernel: Array
     """Kernel in the order of ONNX, with a height."""
-    window: Window
+    window: OnnxWindow
     groups: int
     order: tuple[int, ...] = ()
     """Order in which the parts of the channels are stored."""
@@ -44,11 +44,11 @@ def _convolution_of(reader: OnnxReader, node: OnnxNode) -> _Convolution:
         raise reader.refusal(node, f"that takes {count} images of one sample at a time")
     if kernel.ndim == 3:
         kernel = kernel[:, :, None]
-    window = window_of(node, value.shape[2:], kernel.shape[2:])
+    window = window_of_node(node, value.shape[2:], kernel.shape[2:])
     return _Convolution(value, kernel, window, node.whole("group", 1))
 
 
-def _read_conv(reader: OnnxReader, node: OnnxNode) -> Value:
+def _read_conv(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     conv = _convolution_of(reader, node)
     value, groups = conv.value, conv.groups
     outputs, inputs = conv.kernel.shape[:2]
@@ -133,7 +133,7 @@ def _spread_kernel(kernel: Array, dilation: tuple[int, int]) -> Array:
     return spread
 
 
-def _read_conv_transpose(reader: OnnxReader, node: OnnxNode) -> Value:
+def _read_conv_transpose(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     conv = _convolution_of(reader, node)
     value, groups = conv.value, conv.groups
     inputs, by_group = conv.kernel.shape[:2]
@@ -189,7 +189,7 @@ def _read_conv_transpose(reader: OnnxReader, node: OnnxNode) -> Value:
 
 def _pads_before(
     node: OnnxNode,
-    window: Window,
+    window: OnnxWindow,
     image: tuple[int, ...],
     kernel: tuple[int, ...],
     answer: list[int],

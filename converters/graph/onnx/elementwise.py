@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from converters.graph.builder import SourceLayer
 from converters.graph.limits import add_limit
-from converters.graph.onnx.axes import Axis, Value, flatten, new_axis, size_of
+from converters.graph.onnx.axes import Axis, OnnxValue, flatten, new_axis, size_of
 from converters.graph.onnx.broadcast import (
     align_values,
     arrange_for,
@@ -23,7 +23,7 @@ from converters.graph.onnx.onnx_node import OnnxNode
 from converters.graph.onnx.reader import OnnxReader
 
 Array = npt.NDArray[Any]
-Reader = Callable[[OnnxReader, OnnxNode], Value]
+Reader = Callable[[OnnxReader, OnnxNode], OnnxValue]
 
 #: Number in the place of minus infinity, which masks a score as well.
 MASKED = -1e9
@@ -31,7 +31,7 @@ _OPS = {"Add": "add", "Sub": "subtract", "Mul": "multiply", "Max": "maximum", "M
 _OPS |= {"Sum": "add"}
 
 
-def read_arithmetic(reader: OnnxReader, node: OnnxNode) -> Value:
+def read_arithmetic(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     """Read an op of numbers element by element.
 
     Raises:
@@ -57,7 +57,7 @@ def read_arithmetic(reader: OnnxReader, node: OnnxNode) -> Value:
     return value
 
 
-def combine(reader: OnnxReader, node: OnnxNode, first: Value, second: Value) -> Value:
+def combine(reader: OnnxReader, node: OnnxNode, first: OnnxValue, second: OnnxValue) -> OnnxValue:
     """Add the op of two tensors element by element.
 
     Raises:
@@ -70,16 +70,16 @@ def combine(reader: OnnxReader, node: OnnxNode, first: Value, second: Value) -> 
     refs = tuple(arrange_for(reader, value, groups, f"{node.name}_in") for value in values)
     shape = tuple(size_of(group) for group in groups) or (1,)
     ref = reader.builder.add(node.name, _OPS[node.kind], refs, shape)
-    return Value(ref, flatten(groups), common_axes(values))
+    return OnnxValue(ref, flatten(groups), common_axes(values))
 
 
-def _quotient(reader: OnnxReader, node: OnnxNode, first: Value, second: Value) -> Value:
+def _quotient(reader: OnnxReader, node: OnnxNode, first: OnnxValue, second: OnnxValue) -> OnnxValue:
     name = f"{node.name}_reciprocal"
     inverse = replace(second, ref=reader.builder.activation(name, second.ref, "reciprocal"))
     return combine(reader, replace(node, kind="Mul"), first, inverse)
 
 
-def _of_reversed(reader: OnnxReader, node: OnnxNode) -> Value:
+def _of_reversed(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     """Read a constant minus a tensor, or divided by it."""
     value, array = reader.floats(node, 1), np.asarray(reader.constants[node.input(0)], np.float64)
     if node.kind == "Div":
@@ -92,11 +92,11 @@ def _of_reversed(reader: OnnxReader, node: OnnxNode) -> Value:
     return _with_constant(reader, replace(node, kind="Add"), negative, array)
 
 
-def _with_constant(reader: OnnxReader, node: OnnxNode, value: Value, array: Array) -> Value:
+def _with_constant(reader: OnnxReader, node: OnnxNode, value: OnnxValue, array: Array) -> OnnxValue:
     if node.kind in ("Add", "Sum"):
-        return add_numbers(reader, node, value, array)
+        return add_constant_numbers(reader, node, value, array)
     if node.kind == "Sub":
-        return add_numbers(reader, node, value, -array)
+        return add_constant_numbers(reader, node, value, -array)
     if node.kind == "Mul":
         return multiply(reader, node, value, array)
     if node.kind == "Div" and array.all():
@@ -110,7 +110,7 @@ def _with_constant(reader: OnnxReader, node: OnnxNode, value: Value, array: Arra
     raise reader.refusal(node, f"with a constant of the shape {list(array.shape)}")
 
 
-def _power(reader: OnnxReader, node: OnnxNode, value: Value, exponent: float) -> Value:
+def _power(reader: OnnxReader, node: OnnxNode, value: OnnxValue, exponent: float) -> OnnxValue:
     functions = {2.0: "square", 0.5: "sqrt", -0.5: "rsqrt", -1.0: "reciprocal"}
     if exponent in functions:
         ref = reader.builder.activation(node.name, value.ref, functions[exponent])
@@ -122,14 +122,16 @@ def _power(reader: OnnxReader, node: OnnxNode, value: Value, exponent: float) ->
 
 
 def scale_and_shift(
-    reader: OnnxReader, node: OnnxNode, part: str, value: Value, scale: float, offset: float
-) -> Value:
+    reader: OnnxReader, node: OnnxNode, part: str, value: OnnxValue, scale: float, offset: float
+) -> OnnxValue:
     """Add value * scale + offset of two numbers."""
     layer = reader.layer(node, part, object())
     return replace(value, ref=reader.builder.affine(layer, value.ref, scale, offset))
 
 
-def add_numbers(reader: OnnxReader, node: OnnxNode, value: Value, array: Array) -> Value:
+def add_constant_numbers(
+    reader: OnnxReader, node: OnnxNode, value: OnnxValue, array: Array
+) -> OnnxValue:
     """Add constant numbers, of a shape that broadcasts."""
     if not array.any():
         return _wider(reader, node, value, array)
@@ -137,7 +139,7 @@ def add_numbers(reader: OnnxReader, node: OnnxNode, value: Value, array: Array) 
     return _by_constant(reader, node, layer, value, array, is_factor=False)
 
 
-def multiply(reader: OnnxReader, node: OnnxNode, value: Value, array: Array) -> Value:
+def multiply(reader: OnnxReader, node: OnnxNode, value: OnnxValue, array: Array) -> OnnxValue:
     """Multiply by constant numbers, of a shape that broadcasts."""
     if (array == 1).all():
         return _wider(reader, node, value, array)
@@ -145,7 +147,7 @@ def multiply(reader: OnnxReader, node: OnnxNode, value: Value, array: Array) -> 
     return _by_constant(reader, node, layer, value, array, is_factor=True)
 
 
-def _wider(reader: OnnxReader, node: OnnxNode, value: Value, array: Array) -> Value:
+def _wider(reader: OnnxReader, node: OnnxNode, value: OnnxValue, array: Array) -> OnnxValue:
     """The tensor itself, with the axes that a constant of no effect adds in front."""
     shape = np.broadcast_shapes(value.shape, array.shape)
     if int(np.prod(shape)) != size_of(value.stored):
@@ -157,11 +159,11 @@ def _by_constant(
     reader: OnnxReader,
     node: OnnxNode,
     layer: SourceLayer,
-    value: Value,
+    value: OnnxValue,
     array: Array,
     *,
     is_factor: bool,
-) -> Value:
+) -> OnnxValue:
     value = _wider(reader, node, value, array)
     groups = value.groups()
     numbers = constant_in_groups(array, value.axes, groups)
@@ -180,17 +182,21 @@ def _by_constant(
         flat = np.maximum(flat, MASKED)
     scale, offset = (flat, 0.0) if is_factor else (1.0, flat)
     ref = reader.builder.affine(layer, ref, scale, offset)
-    return Value(ref, flatten(groups), value.axes)
+    return OnnxValue(ref, flatten(groups), value.axes)
 
 
-def _add_constant(reader: OnnxReader, node: OnnxNode, value: Value, numbers: Array) -> Value:
+def _add_constant(
+    reader: OnnxReader, node: OnnxNode, value: OnnxValue, numbers: Array
+) -> OnnxValue:
     groups = value.groups()
     ref = reader.arrange(value, groups, f"{node.name}_in")
     ref = reader.builder.add_constant(node.name, ref, numbers.astype(np.float32))
-    return Value(ref, flatten(groups), value.axes)
+    return OnnxValue(ref, flatten(groups), value.axes)
 
 
-def repeat(reader: OnnxReader, node: OnnxNode, value: Value, shape: tuple[int, ...]) -> Value:
+def repeat(
+    reader: OnnxReader, node: OnnxNode, value: OnnxValue, shape: tuple[int, ...]
+) -> OnnxValue:
     """Repeat a tensor along axes of size 1, as Expand does.
 
     Args:
@@ -211,7 +217,7 @@ def repeat(reader: OnnxReader, node: OnnxNode, value: Value, shape: tuple[int, .
     plain = {"size": (size, 1), "interpolation": "nearest"}
     ref = reader.builder.add(node.name, "upsample", (before,), (size, 1, channels), plain)
     axes = [own or new for own, new in zip(value.axes, wider, strict=True)]
-    return Value(ref, (*added, *value.stored), tuple(axes))
+    return OnnxValue(ref, (*added, *value.stored), tuple(axes))
 
 
 ARITHMETIC: dict[str, Reader] = dict.fromkeys((*_OPS, "Div", "Pow"), read_arithmetic)

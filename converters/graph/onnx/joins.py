@@ -10,24 +10,24 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.graph.node import ACTIVATION, CONCAT
-from converters.graph.onnx.axes import Axis, Value, flatten, new_axis
+from converters.graph.onnx.axes import Axis, OnnxValue, flatten, new_axis
 from converters.graph.onnx.broadcast import align_values
-from converters.graph.onnx.elementwise import MASKED, add_numbers, combine, multiply
+from converters.graph.onnx.elementwise import MASKED, add_constant_numbers, combine, multiply
 from converters.graph.onnx.onnx_node import OnnxNode
 from converters.graph.onnx.pads import pad_axes
 from converters.graph.onnx.reader import OnnxReader
 
 Array = npt.NDArray[Any]
-Reader = Callable[[OnnxReader, OnnxNode], Value]
+Reader = Callable[[OnnxReader, OnnxNode], OnnxValue]
 
 
-def _concat(reader: OnnxReader, node: OnnxNode) -> Value:
+def _concat(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     constants = [reader.constants.get(name) for name in node.inputs]
     if all(array is not None for array in constants):
         raise reader.refusal(node, "of constants only")
     rank = max(len(reader.value(node, i).axes) for i, a in enumerate(constants) if a is None)
     axis = node.whole("axis", 0) % rank
-    values: list[Value] = []
+    values: list[OnnxValue] = []
     before = 0
     place, numbers = 0, dict[int, Array]()
     for number, array in enumerate(constants):
@@ -54,7 +54,7 @@ def _concat(reader: OnnxReader, node: OnnxNode) -> Value:
         part = [slice(None)] * rank
         part[axis] = slice(start, start + array.shape[axis])
         whole[tuple(part)] = array
-    return add_numbers(reader, replace(node, name=f"{node.name}_constant"), joined, whole)
+    return add_constant_numbers(reader, replace(node, name=f"{node.name}_constant"), joined, whole)
 
 
 def _without_axis(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
@@ -62,8 +62,8 @@ def _without_axis(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
 
 
 def _padded(
-    reader: OnnxReader, node: OnnxNode, value: Value, axis: int, sides: tuple[int, int]
-) -> Value:
+    reader: OnnxReader, node: OnnxNode, value: OnnxValue, axis: int, sides: tuple[int, int]
+) -> OnnxValue:
     """A tensor with zeros in the place of a constant."""
     if not any(sides):
         return value
@@ -71,7 +71,7 @@ def _padded(
     return pad_axes(reader, part, value, {axis: sides})
 
 
-def _join(reader: OnnxReader, node: OnnxNode, values: list[Value], axis: int) -> Value:
+def _join(reader: OnnxReader, node: OnnxNode, values: list[OnnxValue], axis: int) -> OnnxValue:
     values = [reader.join_axis(value, axis, f"{node.name}_in") for value in values]
     own = [value.axes[axis] for value in values]
     others = align_values(reader, node, [_replace_axis(value, axis, ()) for value in values])
@@ -98,14 +98,14 @@ def _join(reader: OnnxReader, node: OnnxNode, values: list[Value], axis: int) ->
     ref = reader.builder.add(node.name, CONCAT, tuple(refs), shape, plain)
     new = new_axis(length)
     stored = (*order[:place], *new, *order[place:])
-    return _replace_axis(Value(ref, stored, model.axes), axis, new)
+    return _replace_axis(OnnxValue(ref, stored, model.axes), axis, new)
 
 
-def _replace_axis(value: Value, axis: int, parts: Axis) -> Value:
+def _replace_axis(value: OnnxValue, axis: int, parts: Axis) -> OnnxValue:
     return value.with_axes([parts if i == axis else own for i, own in enumerate(value.axes)])
 
 
-def _where(reader: OnnxReader, node: OnnxNode) -> Value:
+def _where(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     """Read the choice between two tensors by a constant condition: a mask."""
     if not reader.is_constant(node.input(0)):
         guarded = _guarded(reader, node)
@@ -129,11 +129,11 @@ def _where(reader: OnnxReader, node: OnnxNode) -> Value:
     masked = array[chosen]
     if masked.size and masked.max() <= MASKED / 1e5:  # a score that softmax makes 0
         value = reader.floats(node, 3 - place)
-        return add_numbers(reader, node, value, np.where(chosen, MASKED, 0.0))
-    return add_numbers(reader, node, parts[0], np.where(chosen, array, 0.0))
+        return add_constant_numbers(reader, node, value, np.where(chosen, MASKED, 0.0))
+    return add_constant_numbers(reader, node, parts[0], np.where(chosen, array, 0.0))
 
 
-def _guarded(reader: OnnxReader, node: OnnxNode) -> Value | None:
+def _guarded(reader: OnnxReader, node: OnnxNode) -> OnnxValue | None:
     """The softmax behind which an exporter replaces what is no number; None for anything else."""
     value = reader.values.get(node.input(2))
     condition = reader.not_a_number.get(node.input(0))
@@ -142,7 +142,7 @@ def _guarded(reader: OnnxReader, node: OnnxNode) -> Value | None:
     return value
 
 
-def _is_nan(reader: OnnxReader, node: OnnxNode) -> Value:
+def _is_nan(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     """Remember the question whether a softmax is no number; it always is one."""
     value = reader.floats(node, 0)
     if not reader.gives(value.ref, ACTIVATION, "softmax"):

@@ -8,15 +8,15 @@ from math import prod
 
 import numpy as np
 
-from converters.graph.onnx.axes import Value, new_axis
+from converters.graph.onnx.axes import OnnxValue, new_axis
 from converters.graph.onnx.elementwise import repeat
 from converters.graph.onnx.onnx_node import OnnxNode
 from converters.graph.onnx.reader import OnnxReader
 
-Reader = Callable[[OnnxReader, OnnxNode], Value | tuple[Value, ...]]
+Reader = Callable[[OnnxReader, OnnxNode], OnnxValue | tuple[OnnxValue, ...]]
 
 
-def _identity(reader: OnnxReader, node: OnnxNode) -> Value:
+def _identity(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     return reader.value(node, 0)
 
 
@@ -28,7 +28,7 @@ def _wholes(reader: OnnxReader, node: OnnxNode, place: int, name: str) -> tuple[
     return node.wholes(name)
 
 
-def _reshape(reader: OnnxReader, node: OnnxNode) -> Value:
+def _reshape(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     value = reader.value(node, 0)
     wanted = list(_wholes(reader, node, 1, "shape") or ())
     total = prod(value.shape)
@@ -49,7 +49,7 @@ def _reshape(reader: OnnxReader, node: OnnxNode) -> Value:
     return reader.reshape(value, wanted, node.name)
 
 
-def _flatten(reader: OnnxReader, node: OnnxNode) -> Value:
+def _flatten(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     value = reader.value(node, 0)
     axis = node.whole("axis", 1)
     axis = axis + len(value.axes) if axis < 0 else axis
@@ -57,7 +57,7 @@ def _flatten(reader: OnnxReader, node: OnnxNode) -> Value:
     return reader.reshape(value, sizes, node.name)
 
 
-def _squeeze(reader: OnnxReader, node: OnnxNode) -> Value:
+def _squeeze(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     value = reader.value(node, 0)
     rank, axes = len(value.axes), _wholes(reader, node, 1, "axes")
     gone = (
@@ -68,7 +68,7 @@ def _squeeze(reader: OnnxReader, node: OnnxNode) -> Value:
     return value.with_axes([axis for i, axis in enumerate(value.axes) if i not in gone])
 
 
-def _unsqueeze(reader: OnnxReader, node: OnnxNode) -> Value:
+def _unsqueeze(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     value, new = reader.value(node, 0), _wholes(reader, node, 1, "axes") or ()
     rank = len(value.axes) + len(new)
     places = {axis % rank for axis in new}
@@ -76,18 +76,18 @@ def _unsqueeze(reader: OnnxReader, node: OnnxNode) -> Value:
     return value.with_axes([() if i in places else next(own) for i in range(rank)])
 
 
-def _transpose(reader: OnnxReader, node: OnnxNode) -> Value:
+def _transpose(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     value = reader.value(node, 0)
     order = node.wholes("perm") or tuple(reversed(range(len(value.axes))))
     return value.with_axes([value.axes[axis] for axis in order])
 
 
-def _expand(reader: OnnxReader, node: OnnxNode) -> Value:
+def _expand(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     value, shape = reader.value(node, 0), _wholes(reader, node, 1, "shape") or ()
     return repeat(reader, node, value, np.broadcast_shapes(value.shape, shape))
 
 
-def _tile(reader: OnnxReader, node: OnnxNode) -> Value:
+def _tile(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     value, times = reader.value(node, 0), _wholes(reader, node, 1, "repeats") or ()
     if any(count > 1 and axis for count, axis in zip(times, value.axes, strict=False)):
         raise reader.refusal(node, "of an axis of several places")
@@ -95,7 +95,7 @@ def _tile(reader: OnnxReader, node: OnnxNode) -> Value:
     return repeat(reader, node, value, shape)
 
 
-def _depth_to_space(reader: OnnxReader, node: OnnxNode) -> Value:
+def _depth_to_space(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     value, block = reader.value(node, 0), node.whole("blocksize", 1)
     batch, channels, height, width = value.shape
     fewer = channels // (block * block)
@@ -107,7 +107,7 @@ def _depth_to_space(reader: OnnxReader, node: OnnxNode) -> Value:
     return reader.reshape(value, (batch, fewer, height * block, width * block), node.name)
 
 
-def _space_to_depth(reader: OnnxReader, node: OnnxNode) -> Value:
+def _space_to_depth(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     value, block = reader.value(node, 0), node.whole("blocksize", 1)
     batch, channels, height, width = value.shape
     small = (height // block, width // block)
@@ -118,8 +118,8 @@ def _space_to_depth(reader: OnnxReader, node: OnnxNode) -> Value:
 
 
 def take(
-    reader: OnnxReader, name: str, value: Value, axis: int, part: tuple[int, int | None, int]
-) -> Value:
+    reader: OnnxReader, name: str, value: OnnxValue, axis: int, part: tuple[int, int | None, int]
+) -> OnnxValue:
     """Take the places start:stop:step of an axis.
 
     Args:
@@ -147,10 +147,10 @@ def take(
     new = new_axis(count)
     stored = tuple(p for group in groups for p in (new if group == (own,) else group))
     axes = [new if i == axis else old for i, old in enumerate(value.axes)]
-    return Value(ref, stored, tuple(axes))
+    return OnnxValue(ref, stored, tuple(axes))
 
 
-def _slice(reader: OnnxReader, node: OnnxNode) -> Value:
+def _slice(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     value = reader.value(node, 0)
     starts, ends = _wholes(reader, node, 1, "starts"), _wholes(reader, node, 2, "ends")
     if starts is None or ends is None:
@@ -170,7 +170,7 @@ def _slice(reader: OnnxReader, node: OnnxNode) -> Value:
     return value
 
 
-def _split(reader: OnnxReader, node: OnnxNode) -> tuple[Value, ...]:
+def _split(reader: OnnxReader, node: OnnxNode) -> tuple[OnnxValue, ...]:
     value = reader.value(node, 0)
     axis, sizes = node.whole("axis", 0) % len(value.axes), _wholes(reader, node, 1, "split")
     if sizes is None:
@@ -187,7 +187,7 @@ def _split(reader: OnnxReader, node: OnnxNode) -> tuple[Value, ...]:
     )
 
 
-def _gather(reader: OnnxReader, node: OnnxNode) -> Value:
+def _gather(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     if reader.is_constant(node.input(0)):
         return _embedding(reader, node)
     value, places = reader.value(node, 0), reader.constant(node, 1)
@@ -209,7 +209,7 @@ def _gather(reader: OnnxReader, node: OnnxNode) -> Value:
     return taken.with_axes([own for i, own in enumerate(taken.axes) if i != axis])
 
 
-def _embedding(reader: OnnxReader, node: OnnxNode) -> Value:
+def _embedding(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     """Read the choice of rows of a constant table by computed whole numbers."""
     table, value = reader.constants[node.input(0)], reader.value(node, 1)
     if table.ndim != 2 or node.whole("axis", 0) % table.ndim:
@@ -218,10 +218,10 @@ def _embedding(reader: OnnxReader, node: OnnxNode) -> Value:
     shape = (*value.ref.shape, table.shape[1])
     ref = reader.builder.add(node.name, "embedding", (value.ref,), shape, weights=weights)
     new = new_axis(table.shape[1])
-    return Value(ref, (*value.stored, *new), (*value.axes, new))
+    return OnnxValue(ref, (*value.stored, *new), (*value.axes, new))
 
 
-def _cast(reader: OnnxReader, node: OnnxNode) -> Value:
+def _cast(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     value = reader.value(node, 0)
     is_float = node.whole("to", 1) in (1, 10, 11, 16)
     if is_float:

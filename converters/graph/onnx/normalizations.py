@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from converters.graph.onnx.axes import (
     Axis,
-    Value,
+    OnnxValue,
     flatten,
     groups_with_last,
     rows_in_order,
@@ -20,7 +20,7 @@ from converters.graph.onnx.onnx_node import OnnxNode
 from converters.graph.onnx.reader import OnnxReader
 
 Array = npt.NDArray[Any]
-Reader = Callable[[OnnxReader, OnnxNode], Value]
+Reader = Callable[[OnnxReader, OnnxNode], OnnxValue]
 
 
 def _in_order(array: Array | float, axis: Axis, order: Axis) -> Array:
@@ -30,7 +30,7 @@ def _in_order(array: Array | float, axis: Axis, order: Axis) -> Array:
     return stored
 
 
-def _batch_norm(reader: OnnxReader, node: OnnxNode) -> Value:
+def _batch_norm(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     if node.whole("training_mode", 0) or node.output(1):
         raise reader.refusal(
             node, "in training", "Export the model for inference: call model.eval() first."
@@ -46,18 +46,18 @@ def _batch_norm(reader: OnnxReader, node: OnnxNode) -> Value:
     ref = reader.arrange(value, groups, f"{node.name}_in")
     by_place = [_in_order(a, axis, groups[-1]) for a in (scale, beta - mean * scale)]
     ref = reader.builder.affine(reader.layer(node, "", *node.inputs[1:]), ref, *by_place)
-    return Value(ref, flatten(groups), value.axes)
+    return OnnxValue(ref, flatten(groups), value.axes)
 
 
 def _add_norm(
     reader: OnnxReader,
     node: OnnxNode,
-    value: Value,
+    value: OnnxValue,
     axis: Axis,
     op: str,
     arrays: tuple[Array | float, Array | float],
     **attributes: Any,
-) -> Value:
+) -> OnnxValue:
     """Add a normalization with gamma and beta for each place of some parts."""
     groups = groups_with_last(value, axis)
     ref = reader.arrange(value, groups, f"{node.name}_in")
@@ -66,7 +66,7 @@ def _add_norm(
         reader.layer(node, "", op, *node.inputs[1:]), gamma=gamma, beta=beta
     )
     ref = reader.builder.add(node.name, op, (ref,), ref.shape, attributes, weights)
-    return Value(ref, flatten(groups), value.axes)
+    return OnnxValue(ref, flatten(groups), value.axes)
 
 
 def _gamma_and_beta(reader: OnnxReader, node: OnnxNode) -> tuple[Array | float, Array | float]:
@@ -74,7 +74,7 @@ def _gamma_and_beta(reader: OnnxReader, node: OnnxNode) -> tuple[Array | float, 
     return 1.0 if gamma is None else gamma, 0.0 if beta is None else beta
 
 
-def _layer_norm(reader: OnnxReader, node: OnnxNode) -> Value:
+def _layer_norm(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     value = reader.floats(node, 0)
     axis = node.whole("axis", -1) % len(value.axes)
     parts = flatten(value.axes[axis:])
@@ -83,7 +83,7 @@ def _layer_norm(reader: OnnxReader, node: OnnxNode) -> Value:
     return _add_norm(reader, node, value, parts, "layer_norm", arrays, epsilon=epsilon)
 
 
-def _rms_norm(reader: OnnxReader, node: OnnxNode) -> Value:
+def _rms_norm(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     """Read RMSNormalization: the unit length times the root of the number of places."""
     value = reader.floats(node, 0)
     parts = flatten(value.axes[node.whole("axis", -1) % len(value.axes) :])
@@ -93,10 +93,10 @@ def _rms_norm(reader: OnnxReader, node: OnnxNode) -> Value:
     by_place = _in_order(scale, parts, unit.in_stored_order(parts))
     layer = reader.layer(node, "", *node.inputs[1:])
     ref = reader.builder.affine(layer, unit.ref, by_place, 0.0)
-    return Value(ref, unit.stored, unit.axes)
+    return OnnxValue(ref, unit.stored, unit.axes)
 
 
-def _unit_norm(reader: OnnxReader, node: OnnxNode) -> Value:
+def _unit_norm(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     value = reader.floats(node, 0)
     if node.whole("p", 2) != 2:
         raise reader.refusal(node, "by the sum of sizes")
@@ -105,15 +105,15 @@ def _unit_norm(reader: OnnxReader, node: OnnxNode) -> Value:
 
 
 def _add_unit_norm(
-    reader: OnnxReader, node: OnnxNode, value: Value, parts: Axis, name: str
-) -> Value:
+    reader: OnnxReader, node: OnnxNode, value: OnnxValue, parts: Axis, name: str
+) -> OnnxValue:
     groups = groups_with_last(value, parts)
     ref = reader.arrange(value, groups, f"{node.name}_in")
     ref = reader.builder.add(name, "unit_norm", (ref,), ref.shape)
-    return Value(ref, flatten(groups), value.axes)
+    return OnnxValue(ref, flatten(groups), value.axes)
 
 
-def _instance_norm(reader: OnnxReader, node: OnnxNode) -> Value:
+def _instance_norm(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     """Read a normalization of each place of axis 1 over all that lies behind it.
 
     Exporters write GroupNorm so, of channels that were divided by a Reshape before.
@@ -134,7 +134,7 @@ def _instance_norm(reader: OnnxReader, node: OnnxNode) -> Value:
     return _add_norm(reader, node, value, parts, "group_norm", (arrays[0], arrays[1]), **plain)
 
 
-def _group_norm(reader: OnnxReader, node: OnnxNode) -> Value:
+def _group_norm(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     value = reader.floats(node, 0)
     if value.axes[0]:
         raise reader.refusal(node, "that takes several images of one sample at a time")

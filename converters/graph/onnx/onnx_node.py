@@ -60,19 +60,19 @@ class OnnxNode:
         return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-def plain_name(name: str, taken: set[str]) -> str:
+def plain_name(name: str, names: set[str]) -> str:
     """Make a short name of plain letters of a name of ONNX, and remember it.
 
     Args:
         name: Name of a node or tensor in the file; may be a path.
-        taken: Names that are taken; the new one is added.
+        names: Names that others have; the new one is added.
     """
     plain = _NOT_IN_NAMES.sub("_", _EXPORTER_WORDS.sub("", name)).strip("_") or "node"
     plain = plain[-_MOST_CHARACTERS:].strip("_")
     if plain[0].isdigit():
         plain = f"n{plain}"
     free, number = plain, 1
-    while free in taken:
+    while free in names:
         free, number = f"{plain}_{number}", number + 1
-    taken.add(free)
+    names.add(free)
     return free

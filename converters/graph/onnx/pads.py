@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from converters.graph.onnx.axes import Axis, Value, flatten, new_axis
+from converters.graph.onnx.axes import Axis, OnnxValue, flatten, new_axis
 from converters.graph.onnx.moves import take
 from converters.graph.onnx.onnx_node import OnnxNode
 from converters.graph.onnx.reader import OnnxReader
 
-Reader = Callable[[OnnxReader, OnnxNode], Value]
+Reader = Callable[[OnnxReader, OnnxNode], OnnxValue]
 
 _HALF_PIXEL = ("half_pixel", "pytorch_half_pixel", "half_pixel_symmetric")
 
 
-def _pad(reader: OnnxReader, node: OnnxNode) -> Value:
+def _pad(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     value = reader.floats(node, 0)
     rank, mode = len(value.axes), node.text("mode", "constant")
     if node.opset < 11:
@@ -42,11 +42,11 @@ def _pad(reader: OnnxReader, node: OnnxNode) -> Value:
 def pad_axes(
     reader: OnnxReader,
     node: OnnxNode,
-    value: Value,
+    value: OnnxValue,
     sides: Mapping[int, tuple[int, int]],
     mode: str = "constant",
     number: float = 0.0,
-) -> Value:
+) -> OnnxValue:
     """Pad some axes of a tensor.
 
     Args:
@@ -56,6 +56,9 @@ def pad_axes(
         sides: Axis of the ONNX tensor to the numbers of places before and behind it.
         mode: "constant", "reflect" or "edge".
         number: Number in the padded places, of the mode "constant".
+
+    Raises:
+        ConversionError: The graph has no such mode; the message names the node.
     """
     if mode == "constant":
         op = "constant_pad" if number else "zero_pad"
@@ -81,12 +84,12 @@ def pad_axes(
 def _add_pad(
     reader: OnnxReader,
     node: OnnxNode,
-    value: Value,
+    value: OnnxValue,
     axes: list[int],
     widths: list[tuple[int, int]],
     op: str,
     plain: Mapping[str, Any],
-) -> Value:
+) -> OnnxValue:
     """Pad the first two parts, or one part as the middle axis of three."""
     parts = flatten([value.axes[axis] for axis in axes])
     if len(axes) == 2:
@@ -105,10 +108,10 @@ def _add_pad(
     sizes = shape[:2] if len(axes) == 2 else shape[1:2]
     new = {axis: new_axis(size) for axis, size in zip(axes, sizes, strict=True)}
     stored = (*before, *flatten(list(new.values())), *rest)
-    return Value(ref, stored, tuple(new.get(i, old) for i, old in enumerate(value.axes)))
+    return OnnxValue(ref, stored, tuple(new.get(i, old) for i, old in enumerate(value.axes)))
 
 
-def _resize(reader: OnnxReader, node: OnnxNode) -> Value:
+def _resize(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     value, answer = reader.floats(node, 0), reader.output_shape(node)
     rank = len(value.axes)
     if rank not in (3, 4) or answer[:2] != value.shape[:2]:
@@ -149,10 +152,10 @@ def _resize(reader: OnnxReader, node: OnnxNode) -> Value:
 def _nearest(
     reader: OnnxReader,
     node: OnnxNode,
-    value: Value,
+    value: OnnxValue,
     pairs: list[tuple[int, int]],
     rule: tuple[str, str],
-) -> Value | None:
+) -> OnnxValue | None:
     """Repeat or leave out pixels, where the size changes by a whole factor; None elsewhere."""
     where, rounding = rule
     if all(new % old == 0 for old, new in pairs):
@@ -169,8 +172,8 @@ def _nearest(
 
 
 def _repeat_pixels(
-    reader: OnnxReader, node: OnnxNode, value: Value, factors: tuple[int, ...]
-) -> Value:
+    reader: OnnxReader, node: OnnxNode, value: OnnxValue, factors: tuple[int, ...]
+) -> OnnxValue:
     image = reader.channels_last(value, f"{node.name}_in", 2)
     size = (1, *factors)[-2:]
     shape = tuple(int(n) for n in np.multiply(image.shape, (*size, 1)))

@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 
 from converters.graph.builder import Ref
-from converters.graph.onnx.axes import Value
+from converters.graph.onnx.axes import OnnxValue
 from converters.graph.onnx.convolutions import add_zero_pad
 from converters.graph.onnx.elementwise import multiply
 from converters.graph.onnx.onnx_node import OnnxNode
 from converters.graph.onnx.reader import OnnxReader
-from converters.graph.onnx.windows import Pads, Window, is_same, window_of
+from converters.graph.onnx.windows import OnnxWindow, Pads, is_same, window_of_node
 
-Reader = Callable[[OnnxReader, OnnxNode], Value]
+Reader = Callable[[OnnxReader, OnnxNode], OnnxValue]
 
 _LOWEST = float(np.finfo(np.float32).min)
 
 
-def _window(reader: OnnxReader, node: OnnxNode, value: Value) -> Window:
+def _window(reader: OnnxReader, node: OnnxNode, value: OnnxValue) -> OnnxWindow:
     """The window with the pads that its places really reach, ceil_mode included."""
     size = node.wholes("kernel_shape") or ()
     if len(value.axes) not in (3, 4) or len(size) != len(value.axes) - 2:
@@ -29,7 +29,7 @@ def _window(reader: OnnxReader, node: OnnxNode, value: Value) -> Window:
     if value.axes[0]:
         count = value.shape[0]
         raise reader.refusal(node, f"that takes {count} images of one sample at a time")
-    window = window_of(node, value.shape[2:], size)
+    window = window_of_node(node, value.shape[2:], size)
     if max(window.dilation) > 1:
         raise reader.refusal(node, "with dilation")
     image = (1, *value.shape[2:])[-2:]
@@ -44,7 +44,7 @@ def _window(reader: OnnxReader, node: OnnxNode, value: Value) -> Window:
 
 
 def _add_pool(
-    reader: OnnxReader, node: OnnxNode, op: str, image: Ref, window: Window, padding: str
+    reader: OnnxReader, node: OnnxNode, op: str, image: Ref, window: OnnxWindow, padding: str
 ) -> Ref:
     places = [
         -(-length // stride) if padding == "same" else (length - size) // stride + 1
@@ -54,7 +54,7 @@ def _add_pool(
     return reader.builder.add(node.name, op, (image,), (*places, image.shape[-1]), plain)
 
 
-def _read_max_pool(reader: OnnxReader, node: OnnxNode) -> Value:
+def _read_max_pool(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     if node.output(1):
         raise reader.refusal(node, "whose places are used, not the numbers alone")
     value = reader.floats(node, 0)
@@ -74,9 +74,9 @@ def _read_max_pool(reader: OnnxReader, node: OnnxNode) -> Value:
     return reader.image_value(ref, len(value.axes))
 
 
-def _read_average_pool(reader: OnnxReader, node: OnnxNode) -> Value:
+def _read_average_pool(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     value = reader.floats(node, 0)
-    declared = window_of(node, value.shape[2:], node.wholes("kernel_shape") or ())
+    declared = window_of_node(node, value.shape[2:], node.wholes("kernel_shape") or ())
     window = _window(reader, node, value)
     image = reader.channels_last(value, f"{node.name}_in", 2)
     lengths = image.shape[:2]
@@ -97,7 +97,7 @@ def _read_average_pool(reader: OnnxReader, node: OnnxNode) -> Value:
     return multiply(reader, node, pooled, factors)
 
 
-def _shares(window: Window, counted: Pads, lengths: tuple[int, ...]) -> Any:
+def _shares(window: OnnxWindow, counted: Pads, lengths: tuple[int, ...]) -> Any:
     """Share of each place's window that is counted, shape (height, width)."""
     by_axis = []
     for axis in range(2):
@@ -111,7 +111,7 @@ def _shares(window: Window, counted: Pads, lengths: tuple[int, ...]) -> Any:
 
 
 def _read_global(op: str) -> Reader:
-    def read(reader: OnnxReader, node: OnnxNode) -> Value:
+    def read(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
         value = reader.floats(node, 0)
         if len(value.axes) < 3 or value.axes[0]:
             raise reader.refusal(node, f"of a tensor of the shape {list(value.shape)}")
@@ -127,7 +127,7 @@ def _read_global(op: str) -> Reader:
         image = reader.arrange(value, [*groups, kept], f"{node.name}_in")
         plain = {"rank": len(groups), "keepdims": False}
         ref = reader.builder.add(node.name, op, (image,), (image.shape[-1],), plain)
-        return Value(ref, kept, axes)
+        return OnnxValue(ref, kept, axes)
 
     return read
 

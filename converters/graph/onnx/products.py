@@ -12,7 +12,7 @@ import numpy.typing as npt
 from converters.graph.node import DENSE
 from converters.graph.onnx.axes import (
     Axis,
-    Value,
+    OnnxValue,
     flatten,
     groups_with_last,
     new_axis,
@@ -21,22 +21,22 @@ from converters.graph.onnx.axes import (
     with_new_parts,
 )
 from converters.graph.onnx.broadcast import align_values
-from converters.graph.onnx.elementwise import add_numbers, combine, scale_and_shift
+from converters.graph.onnx.elementwise import add_constant_numbers, combine, scale_and_shift
 from converters.graph.onnx.onnx_node import OnnxNode
 from converters.graph.onnx.reader import OnnxReader
 
 Array = npt.NDArray[Any]
-Reader = Callable[[OnnxReader, OnnxNode], Value]
+Reader = Callable[[OnnxReader, OnnxNode], OnnxValue]
 
 
 def _dense(
     reader: OnnxReader,
     node: OnnxNode,
-    value: Value,
+    value: OnnxValue,
     axis: Axis,
     arrays: tuple[Array, Array | None],
     *owner: Any,
-) -> tuple[Value, Axis]:
+) -> tuple[OnnxValue, Axis]:
     """Multiply along some parts of a tensor by a kernel (inputs, outputs).
 
     Returns:
@@ -56,7 +56,7 @@ def _dense(
     shape = (*source.shape[:-1], outputs)
     ref = reader.builder.add(node.name, DENSE, (source,), shape, weights=weights)
     new = new_axis(outputs)
-    return Value(ref, (*flatten(groups[:-1]), *new), value.axes), new
+    return OnnxValue(ref, (*flatten(groups[:-1]), *new), value.axes), new
 
 
 def _matrix(reader: OnnxReader, node: OnnxNode, array: Array) -> Array:
@@ -68,7 +68,7 @@ def _matrix(reader: OnnxReader, node: OnnxNode, array: Array) -> Array:
     return array
 
 
-def _read_matmul(reader: OnnxReader, node: OnnxNode) -> Value:
+def _read_matmul(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     first, second = (reader.is_constant(node.input(place)) for place in (0, 1))
     if second:
         value = reader.floats(node, 0)
@@ -91,7 +91,7 @@ def _read_matmul(reader: OnnxReader, node: OnnxNode) -> Value:
     return _matmul(reader, node, reader.floats(node, 0), reader.floats(node, 1))
 
 
-def _matmul(reader: OnnxReader, node: OnnxNode, first: Value, second: Value) -> Value:
+def _matmul(reader: OnnxReader, node: OnnxNode, first: OnnxValue, second: OnnxValue) -> OnnxValue:
     """Multiply two computed tensors."""
     if min(len(first.axes), len(second.axes)) < 2:
         raise reader.refusal(node, "of a vector")
@@ -122,10 +122,10 @@ def _matmul(reader: OnnxReader, node: OnnxNode, first: Value, second: Value) -> 
     sizes = [size_of(order)] if all(full) and order else [p.size for p in order]
     shape = (*sizes, size_of(rows), size_of(columns))
     ref = reader.builder.add(node.name, "matmul", (a, b), shape, {"transpose_b": turned})
-    return Value(ref, (*order, *rows, *columns), (*batch, rows, columns))
+    return OnnxValue(ref, (*order, *rows, *columns), (*batch, rows, columns))
 
 
-def _read_gemm(reader: OnnxReader, node: OnnxNode) -> Value:
+def _read_gemm(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     alpha, beta = node.number("alpha", 1.0), node.number("beta", 1.0)
     turns = node.whole("transA", 0), node.whole("transB", 0)
     added = node.input(2)
@@ -150,17 +150,17 @@ def _read_gemm(reader: OnnxReader, node: OnnxNode) -> Value:
     return answer if is_folded else _with_added(reader, node, answer, beta)
 
 
-def _with_added(reader: OnnxReader, node: OnnxNode, value: Value, beta: float) -> Value:
+def _with_added(reader: OnnxReader, node: OnnxNode, value: OnnxValue, beta: float) -> OnnxValue:
     """Add the third input of Gemm."""
     if reader.is_constant(node.input(2)):
-        return add_numbers(reader, node, value, beta * reader.constants[node.input(2)])
+        return add_constant_numbers(reader, node, value, beta * reader.constants[node.input(2)])
     added = reader.floats(node, 2)
     if beta != 1:
         added = scale_and_shift(reader, node, "beta", added, beta, 0.0)
     return combine(reader, replace(node, kind="Add"), value, added)
 
 
-def _gemm_of_two(reader: OnnxReader, node: OnnxNode, alpha: float, beta: float) -> Value:
+def _gemm_of_two(reader: OnnxReader, node: OnnxNode, alpha: float, beta: float) -> OnnxValue:
     values = []
     for place, name in enumerate(("transA", "transB")):
         value = reader.floats(node, place)

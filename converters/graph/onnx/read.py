@@ -13,9 +13,9 @@ from onnx import helper, numpy_helper
 
 from converters.errors import ConversionError
 from converters.graph.fold import fold_graph
-from converters.graph.node import ACTIVATION, AFFINE, INPUT, Graph
+from converters.graph.node import ACTIVATION, INPUT, Graph
 from converters.graph.onnx.activations import ACTIVATIONS
-from converters.graph.onnx.axes import Axis, Value, flatten, new_axis
+from converters.graph.onnx.axes import Axis, OnnxValue, flatten, new_axis
 from converters.graph.onnx.convolutions import CONVOLUTIONS
 from converters.graph.onnx.elementwise import ARITHMETIC
 from converters.graph.onnx.input_layout import channels_axis
@@ -73,11 +73,11 @@ class Place:
     shape: tuple[int, ...]
     """Shape of the output, without the batch axis."""
     source_axes: tuple[int, ...] = ()
-    """Of an input or output of the model: axes of the tensor without the batch axis, in the order
-    of the node's output. Empty where both have one order."""
+    """Axes of the tensor without the batch axis, in the order of the node's output, for an input or
+    output of the model. Empty where both have one order."""
 
     @classmethod
-    def of(cls, tensor: str, value: Value, last: int | None = None) -> Place:
+    def of(cls, tensor: str, value: OnnxValue, last: int | None = None) -> Place:
         """The place of a tensor that was read.
 
         Args:
@@ -122,7 +122,9 @@ class OnnxGraph:
     outputs: tuple[Place, ...]
     """Outputs of the file, in the order of those of the graph."""
     inner: Mapping[str, Place]
-    """Name of a node of the graph to the tensor that it gives; not all nodes are here."""
+    """Name of a node of the unfolded graph to the tensor that it gives; not all nodes are here."""
+    unfolded: Graph
+    """The graph before it was folded."""
 
 
 def read_onnx_graph(model: Any, origin: Path) -> OnnxGraph:
@@ -166,11 +168,16 @@ def read_onnx_graph(model: Any, origin: Path) -> OnnxGraph:
             Place.of(tensor.name, value, last)
             for tensor, (value, last) in zip(graph.output, outputs, strict=True)
         ),
-        {name: place for name, place in places.items() if name in _unchanged(whole)},
+        {
+            node.name: places[node.name]
+            for node in whole.nodes
+            if node.name in places and not node.attributes.get("masks")
+        },
+        whole,
     )
 
 
-def _read(reader: OnnxReader, node: OnnxNode) -> Sequence[Value | None]:
+def _read(reader: OnnxReader, node: OnnxNode) -> Sequence[OnnxValue | None]:
     if node.kind not in READERS:
         raise reader.refusal(node, hint=_HINTS.get(node.kind, ""))
     try:
@@ -266,12 +273,12 @@ def _add_inputs(reader: OnnxReader, graph: Any, nodes: Sequence[OnnxNode]) -> di
         own = tuple(shape[axis] for axis in order)
         ref = reader.builder.input(plain_name(tensor.name, taken), own, dtype)
         stored = flatten([axes[axis] for axis in order])
-        reader.values[tensor.name] = Value(ref, stored, axes)
+        reader.values[tensor.name] = OnnxValue(ref, stored, axes)
         names[tensor.name] = last
     return names
 
 
-def _output(reader: OnnxReader, name: str) -> tuple[Value, int | None]:
+def _output(reader: OnnxReader, name: str) -> tuple[OnnxValue, int | None]:
     """An output of the model with an axis for each of ONNX, its channels last where they are.
 
     Returns:
@@ -297,21 +304,8 @@ def _output(reader: OnnxReader, name: str) -> tuple[Value, int | None]:
     ref = reader.arrange(value, groups, plain_name(name, set()))
     if ref.name in [input_value.ref.name for input_value in _input_values(reader)]:
         ref = reader.builder.add(f"{ref.name}_as_output", "reshape", (ref,), ref.shape)
-    return Value(ref, flatten(groups), value.axes), 1 if is_turned else None
+    return OnnxValue(ref, flatten(groups), value.axes), 1 if is_turned else None
 
 
-def _input_values(reader: OnnxReader) -> list[Value]:
+def _input_values(reader: OnnxReader) -> list[OnnxValue]:
     return [v for v in reader.values.values() if reader.gives(v.ref, INPUT)]
-
-
-def _unchanged(graph: Graph) -> set[str]:
-    """Names of the nodes whose outputs folding does not change."""
-    consumers = graph.consumers()
-    changed: set[str] = set()
-    for node in reversed(graph.nodes):
-        behind = consumers[node.name]
-        if node.op == AFFINE or any(other.name in changed for other in behind):
-            changed.add(node.name)
-            if node.op == ACTIVATION:
-                changed.discard(node.name)
-    return {node.name for node in graph.nodes} - changed

@@ -13,8 +13,8 @@ from converters.errors import ConversionError
 from converters.graph.builder import GraphBuilder, Ref, SourceLayer
 from converters.graph.onnx.axes import (
     Axis,
-    Part,
-    Value,
+    AxisPart,
+    OnnxValue,
     flatten,
     new_axis,
     size_of,
@@ -46,9 +46,9 @@ class OnnxReader:
         self.builder = GraphBuilder(str(origin))
         self.constants = constants
         self.shapes = shapes
-        self.values: dict[str, Value] = {}
+        self.values: dict[str, OnnxValue] = {}
         #: Name of the answer of an IsNaN to what it looks at.
-        self.not_a_number: dict[str, Value] = {}
+        self.not_a_number: dict[str, OnnxValue] = {}
         self._arranged: dict[tuple[str, tuple[int, ...], tuple[int, ...]], Ref] = {}
 
     def refusal(self, node: OnnxNode, why: str = "", hint: str = "") -> ConversionError:
@@ -87,7 +87,7 @@ class OnnxReader:
         return name in self.constants
 
     def constant(self, node: OnnxNode, place: int) -> Array | None:
-        """Numbers of a constant input of a node; None where it is absent.
+        """Numbers of a constant input of a node, any shape and dtype; None where it is absent.
 
         Raises:
             ConversionError: The input is not constant.
@@ -99,7 +99,7 @@ class OnnxReader:
             raise self.refusal(node, f"whose input {name!r} is computed, not constant")
         return self.constants[name]
 
-    def value(self, node: OnnxNode, place: int) -> Value:
+    def value(self, node: OnnxNode, place: int) -> OnnxValue:
         """A computed input of a node.
 
         Raises:
@@ -112,7 +112,7 @@ class OnnxReader:
             raise self.refusal(node, f"whose input {name!r} nothing gives")
         return self.values[name]
 
-    def floats(self, node: OnnxNode, place: int) -> Value:
+    def floats(self, node: OnnxNode, place: int) -> OnnxValue:
         """A computed input of a node, as floats."""
         value = self.value(node, place)
         return replace(value, ref=self.builder.floats_of(value.ref))
@@ -132,7 +132,7 @@ class OnnxReader:
             )
         return shape
 
-    def arrange(self, value: Value, groups: Sequence[Axis], name: str) -> Ref:
+    def arrange(self, value: OnnxValue, groups: Sequence[Axis], name: str) -> Ref:
         """Give an output whose axes are groups of parts, in their order.
 
         Nothing is added where the output is like that already.
@@ -151,7 +151,7 @@ class OnnxReader:
             self._arranged[key] = self._permute(value, order, shape, name)
         return self._arranged[key]
 
-    def _permute(self, value: Value, order: Axis, shape: tuple[int, ...], name: str) -> Ref:
+    def _permute(self, value: OnnxValue, order: Axis, shape: tuple[int, ...], name: str) -> Ref:
         """Move parts that stay together as one axis."""
         places = [value.stored.index(part) for part in order]
         runs: list[list[int]] = []
@@ -176,7 +176,7 @@ class OnnxReader:
             self._arranged[key] = self.builder.add(f"{name}_shaped", "reshape", (ref,), shape)
         return self._arranged[key]
 
-    def join_axis(self, value: Value, axis: int, name: str) -> Value:
+    def join_axis(self, value: OnnxValue, axis: int, name: str) -> OnnxValue:
         """Make one part of an axis, in the order of ONNX.
 
         Args:
@@ -193,12 +193,12 @@ class OnnxReader:
         groups = [(part,) for part in others[:before]] + [parts]
         groups += [(part,) for part in others[before:]]
         ref = self.arrange(value, groups, name)
-        joined = Part(size_of(parts))
+        joined = AxisPart(size_of(parts))
         stored = (*others[:before], joined, *others[before:])
         axes = [(joined,) if i == axis else old for i, old in enumerate(value.axes)]
-        return Value(ref, stored, tuple(axes))
+        return OnnxValue(ref, stored, tuple(axes))
 
-    def reshape(self, value: Value, shape: Sequence[int], name: str) -> Value:
+    def reshape(self, value: OnnxValue, shape: Sequence[int], name: str) -> OnnxValue:
         """Give the tensor another shape, as Reshape does.
 
         Args:
@@ -211,11 +211,11 @@ class OnnxReader:
             return new
         ref = self.arrange(value, [flatten(value.axes)], name)
         whole = new_axis(size_of(value.stored))
-        flat = split_axes(Value(ref, whole, (whole,)), shape)
+        flat = split_axes(OnnxValue(ref, whole, (whole,)), shape)
         assert flat is not None
         return flat
 
-    def channels_last(self, value: Value, name: str, ndim: int) -> Ref:
+    def channels_last(self, value: OnnxValue, name: str, ndim: int) -> Ref:
         """Give an image or sequence of ONNX, (batch, channels, …), with its channels last.
 
         Args:
@@ -227,7 +227,7 @@ class OnnxReader:
         spatial = [()] * (ndim - len(spatial)) + spatial
         return self.arrange(value, [*spatial, value.axes[1]], name)
 
-    def image_value(self, ref: Ref, rank: int) -> Value:
+    def image_value(self, ref: Ref, rank: int) -> OnnxValue:
         """The tensor of ONNX, (batch, channels, …), of an output that has its channels last.
 
         Args:
@@ -236,4 +236,4 @@ class OnnxReader:
         """
         *spatial, channels = (new_axis(size) for size in ref.shape)
         axes = ((), channels, *spatial[len(spatial) - (rank - 2) :])
-        return Value(ref, flatten([*spatial, channels]), axes)
+        return OnnxValue(ref, flatten([*spatial, channels]), axes)

@@ -10,13 +10,13 @@ import numpy.typing as npt
 
 from converters.graph.builder import Ref
 from converters.graph.node import CONCAT
-from converters.graph.onnx.axes import Axis, Value, new_axis
+from converters.graph.onnx.axes import Axis, OnnxValue, new_axis
 from converters.graph.onnx.onnx_node import OnnxNode
 from converters.graph.onnx.reader import OnnxReader
 from converters.graph.recurrent import Recurrence
 
 Array = npt.NDArray[Any]
-Reader = Callable[[OnnxReader, OnnxNode], tuple[Value | None, ...]]
+Reader = Callable[[OnnxReader, OnnxNode], tuple[OnnxValue | None, ...]]
 
 #: Order of the gates of ONNX (input, output, forget, cell; update, reset, candidate) as places of
 #: the graph's (input, forget, cell, output; update, reset, candidate).
@@ -98,7 +98,7 @@ def _add_direction(
     return reader.builder.rnn(layer, source, arrays, recurrence)
 
 
-def _read(reader: OnnxReader, node: OnnxNode) -> tuple[Value | None, ...]:
+def _read(reader: OnnxReader, node: OnnxNode) -> tuple[OnnxValue | None, ...]:
     value = reader.floats(node, 0)
     steps, batch, inputs = value.axes
     if batch:
@@ -109,7 +109,7 @@ def _read(reader: OnnxReader, node: OnnxNode) -> tuple[Value | None, ...]:
     source = reader.arrange(value, [steps, inputs], f"{node.name}_in")
     direction = node.text("direction", "forward")
     ways = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}[direction]
-    answers: list[Value | None] = []
+    answers: list[OnnxValue | None] = []
     for sequences in (True, False):
         if not node.output(0 if sequences else 1):
             answers.append(None)
@@ -122,7 +122,7 @@ def _read(reader: OnnxReader, node: OnnxNode) -> tuple[Value | None, ...]:
     return tuple(answers)
 
 
-def _joined(reader: OnnxReader, node: OnnxNode, refs: list[Ref], steps: Axis | None) -> Value:
+def _joined(reader: OnnxReader, node: OnnxNode, refs: list[Ref], steps: Axis | None) -> OnnxValue:
     """Directions side by side: (steps, directions, batch, units) without or with the steps."""
     units, ref = new_axis(refs[0].shape[-1]), refs[0]
     directions = new_axis(len(refs))
@@ -131,8 +131,8 @@ def _joined(reader: OnnxReader, node: OnnxNode, refs: list[Ref], steps: Axis | N
         shape = (*ref.shape[:-1], 2 * ref.shape[-1])
         ref = reader.builder.add(name, CONCAT, tuple(refs), shape, {"axis": len(shape)})
     if steps is None:
-        return Value(ref, (*directions, *units), (directions, (), units))
-    return Value(ref, (*steps, *directions, *units), (steps, directions, (), units))
+        return OnnxValue(ref, (*directions, *units), (directions, (), units))
+    return OnnxValue(ref, (*steps, *directions, *units), (steps, directions, (), units))
 
 
 #: Op to its reader.

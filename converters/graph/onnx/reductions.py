@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from converters.graph.onnx.axes import Value, flatten, size_of
+from converters.graph.onnx.axes import OnnxValue, flatten, size_of
 from converters.graph.onnx.elementwise import scale_and_shift
 from converters.graph.onnx.onnx_node import OnnxNode
 from converters.graph.onnx.reader import OnnxReader
 
-Reader = Callable[[OnnxReader, OnnxNode], Value]
+Reader = Callable[[OnnxReader, OnnxNode], OnnxValue]
 
 
 def reduced_axes(reader: OnnxReader, node: OnnxNode, rank: int) -> tuple[int, ...]:
@@ -29,7 +29,7 @@ def reduced_axes(reader: OnnxReader, node: OnnxNode, rank: int) -> tuple[int, ..
     return tuple(sorted(axis % rank for axis in axes))
 
 
-def _reduce(reader: OnnxReader, node: OnnxNode, value: Value, op: str) -> Value:
+def _reduce(reader: OnnxReader, node: OnnxNode, value: OnnxValue, op: str) -> OnnxValue:
     """Add the mean ("average") or the largest ("max") over some axes."""
     gone = reduced_axes(reader, node, len(value.axes))
     parts = flatten([value.axes[axis] for axis in gone])
@@ -49,31 +49,31 @@ def _reduce(reader: OnnxReader, node: OnnxNode, value: Value, op: str) -> Value:
         shape = tuple(1 if i in places else n for i, n in enumerate(source.shape, 1))
         plain: dict[str, Any] = {"axes": places, "keepdims": True}
         ref = reader.builder.add(node.name, "mean", (source,), shape, plain)
-        return Value(ref, kept, tuple(axes))
+        return OnnxValue(ref, kept, tuple(axes))
     if not is_image:
         groups = (value.in_stored_order(parts), kept)
     source = reader.arrange(value, groups, f"{node.name}_in")
     plain = {"rank": len(groups) - 1, "keepdims": False}
     name = f"global_{op}_pool"
     ref = reader.builder.add(node.name, name, (source,), (source.shape[-1],), plain)
-    return Value(ref, kept, tuple(axes))
+    return OnnxValue(ref, kept, tuple(axes))
 
 
-def _mean(reader: OnnxReader, node: OnnxNode) -> Value:
+def _mean(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     return _reduce(reader, node, reader.floats(node, 0), "average")
 
 
-def _max(reader: OnnxReader, node: OnnxNode) -> Value:
+def _max(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     return _reduce(reader, node, reader.floats(node, 0), "max")
 
 
-def _min(reader: OnnxReader, node: OnnxNode) -> Value:
+def _min(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     value = scale_and_shift(reader, node, "negative", reader.floats(node, 0), -1.0, 0.0)
     largest = _reduce(reader, replace(node, name=f"{node.name}_max"), value, "max")
     return scale_and_shift(reader, node, "", largest, -1.0, 0.0)
 
 
-def _sum(reader: OnnxReader, node: OnnxNode) -> Value:
+def _sum(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
     value = reader.floats(node, 0)
     mean = _reduce(reader, replace(node, name=f"{node.name}_mean"), value, "average")
     count = size_of(value.stored) // size_of(mean.stored)

@@ -11,7 +11,7 @@ Pads = tuple[tuple[int, int], tuple[int, int]]
 
 
 @dataclass(frozen=True)
-class Window:
+class OnnxWindow:
     """A window over an image; over a sequence, the height is 1."""
 
     size: tuple[int, int]
@@ -30,7 +30,7 @@ class Window:
         return (h - 1) * a + 1, (w - 1) * b + 1
 
 
-def window_of(node: OnnxNode, image: tuple[int, ...], size: tuple[int, ...]) -> Window:
+def window_of_node(node: OnnxNode, image: tuple[int, ...], size: tuple[int, ...]) -> OnnxWindow:
     """The window of a convolution or pool.
 
     Args:
@@ -54,7 +54,7 @@ def window_of(node: OnnxNode, image: tuple[int, ...], size: tuple[int, ...]) -> 
         ]
     ones, none = (1,) * (2 - rank), [(0, 0)] * (2 - rank)
     height, width = none + sides
-    return Window(
+    return OnnxWindow(
         _pair(ones + size), _pair(ones + strides), _pair(ones + dilation), (height, width)
     )
 
@@ -73,7 +73,7 @@ def _same_sides(
     return (small, total - small) if upper else (total - small, small)
 
 
-def is_same(window: Window, image: tuple[int, ...]) -> bool:
+def is_same(window: OnnxWindow, image: tuple[int, ...]) -> bool:
     """Whether the pads are those of TensorFlow's padding "same".
 
     Args:

@@ -1,318 +1,44 @@
-"""Tiny ONNX models, one for each way in which an op is read; each ends with its output."""
+"""Tiny ONNX models, one for each way in which an op is read, and their opsets."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import numpy as np
-from onnx import TensorProto
-
-from tests.converters.programs.onnx_maker import OnnxMaker
-
-Case = Callable[[OnnxMaker], None]
-
-
-def _conv(
-    channels: int = 3, outputs: int = 4, size: tuple[int, ...] = (3, 3), **attributes: object
-) -> Case:
-    def make(m: OnnxMaker) -> None:
-        group = int(str(attributes.get("group", 1)))
-        x = m.input(channels, *(9, 8)[: len(size)])
-        kernel = m.random(outputs, channels // group, *size)
-        m.output(m.op("Conv", x, kernel, m.random(outputs), **attributes))
-
-    return make
-
-
-def _transposed(
-    size: tuple[int, ...] = (3, 3), channels: int = 3, outputs: int = 4, **attributes: object
-) -> Case:
-    def make(m: OnnxMaker) -> None:
-        group = int(str(attributes.get("group", 1)))
-        x = m.input(channels, *(5, 4)[: len(size)])
-        kernel = m.random(channels, outputs // group, *size)
-        m.output(m.op("ConvTranspose", x, kernel, m.random(outputs), **attributes))
-
-    return make
-
-
-def _pool(kind: str, shape: tuple[int, ...] = (3, 9, 8), **attributes: object) -> Case:
-    def make(m: OnnxMaker) -> None:
-        m.output(m.op(kind, m.op("Neg", m.input(*shape)), **attributes))
-
-    return make
-
-
-def _unary(kind: str, **attributes: object) -> Case:
-    def make(m: OnnxMaker) -> None:
-        x = m.op("Conv", m.input(3, 5, 4), m.random(4, 3, 1, 1, scale=2.0))
-        m.output(m.op(kind, x, **attributes))
-
-    return make
-
-
-def _with_constant(kind: str, shape: tuple[int, ...], first: bool = False) -> Case:
-    def make(m: OnnxMaker) -> None:
-        x = m.op("Conv", m.input(3, 5, 4), m.random(4, 3, 1, 1))
-        inputs = (x, m.positive(*shape))
-        y = m.op(kind, *(inputs[::-1] if first else inputs))
-        m.output(m.op("Conv", y, m.random(2, 4, 3, 3)))
-
-    return make
-
-
-def _power(exponent: float) -> Case:
-    def make(m: OnnxMaker) -> None:
-        m.output(m.op("Pow", m.input(5, 4), m.constant(np.float32(exponent))))
-
-    return make
-
-
-def _of_two(kind: str, first: tuple[int, ...], second: tuple[int, ...]) -> Case:
-    def make(m: OnnxMaker) -> None:
-        m.output(m.op(kind, m.input(*first), m.input(*second)))
-
-    return make
-
-
-def _reduced(kind: str, axes: tuple[int, ...], keepdims: int) -> Case:
-    def make(m: OnnxMaker) -> None:
-        x = m.op("Conv", m.input(3, 5, 4), m.random(4, 3, 1, 1))
-        if m.opset >= 18 or kind == "ReduceSum" and m.opset >= 13:
-            y = m.op(kind, x, m.wholes(*axes), keepdims=keepdims)
-        else:
-            y = m.op(kind, x, axes=list(axes), keepdims=keepdims)
-        m.output(y)
-
-    return make
-
-
-def _flat_dense(m: OnnxMaker) -> None:
-    x = m.op("Relu", m.op("Conv", m.input(3, 6, 5), m.random(4, 3, 3, 3)))
-    flat = m.op("Flatten", m.op("MaxPool", x, kernel_shape=[2, 2], strides=[2, 1]))
-    flat = m.op(
-        "BatchNormalization", flat, m.positive(16), m.random(16), m.random(16), m.positive(16)
-    )
-    m.output(m.op("Gemm", flat, m.random(5, 16), m.random(5), transB=1))
-
-
-def _reshaped_dense(m: OnnxMaker) -> None:
-    x = m.op("Conv", m.input(3, 4, 4), m.random(4, 3, 3, 3))
-    flat = m.op("Reshape", x, m.wholes(0, -1))
-    m.output(m.op("Add", m.op("MatMul", flat, m.random(16, 5)), m.random(5)))
-
-
-def _channels_last(m: OnnxMaker) -> None:
-    """Write as tf2onnx does: an input that has its channels last."""
-    x = m.op("Transpose", m.input(6, 5, 3), perm=[0, 3, 1, 2])
-    x = m.op("Relu", m.op("Conv", x, m.random(4, 3, 3, 3), strides=[2, 2], auto_pad="SAME_UPPER"))
-    x = m.op("Transpose", x, perm=[0, 2, 3, 1])
-    flat = m.op("Reshape", x, m.wholes(-1, 36))
-    m.output(m.op("Softmax", m.op("MatMul", flat, m.random(36, 3)), axis=1))
-
-
-def _mlp(m: OnnxMaker) -> None:
-    """Write as skl2onnx does: normalized columns, MatMul and Add."""
-    x = m.op("Div", m.op("Sub", m.input(7), m.random(7)), m.positive(7))
-    x = m.op("Relu", m.op("Add", m.op("MatMul", x, m.random(7, 9)), m.random(1, 9)))
-    m.output(m.op("Softmax", m.op("Add", m.op("MatMul", x, m.random(9, 3)), m.random(1, 3))))
-
-
-def _residual(m: OnnxMaker) -> None:
-    x = m.op("Relu", m.op("Conv", m.input(3, 8, 8), m.random(8, 3, 3, 3), pads=[1] * 4))
-    y = m.op("Conv", x, m.random(8, 8, 3, 3), pads=[1] * 4)
-    y = m.op("BatchNormalization", y, m.positive(8), m.random(8), m.random(8), m.positive(8))
-    x = m.op("Relu", m.op("Add", x, y))
-    short = m.op("Conv", x, m.random(4, 8, 1, 1), strides=[2, 2])
-    y = m.op("Conv", x, m.random(4, 8, 3, 3), strides=[2, 2], pads=[1] * 4)
-    x = m.op("GlobalAveragePool", m.op("Add", short, y))
-    m.output(m.op("Gemm", m.op("Flatten", x), m.random(4, 3), m.random(3)))
-
-
-def _squeeze_excite(m: OnnxMaker) -> None:
-    x = m.op("Conv", m.input(3, 6, 6), m.random(8, 3, 3, 3))
-    s = m.op("GlobalAveragePool", x)
-    s = m.op("Relu", m.op("Conv", s, m.random(2, 8, 1, 1)))
-    s = m.op("HardSigmoid", m.op("Conv", s, m.random(8, 2, 1, 1)), alpha=1 / 6)
-    m.output(m.op("Mul", x, s))
-
-
-def _shuffle(m: OnnxMaker) -> None:
-    x = m.op("Conv", m.input(3, 4, 4), m.random(6, 3, 1, 1))
-    x = m.op("Reshape", x, m.wholes(1, 2, 3, 4, 4))
-    x = m.op("Reshape", m.op("Transpose", x, perm=[0, 2, 1, 3, 4]), m.wholes(1, 6, 4, 4))
-    m.output(m.op("Conv", x, m.random(6, 3, 1, 1), group=2))
-
-
-def _attention(m: OnnxMaker) -> None:
-    length, heads, size = 6, 2, 4
-    x = m.input(length, heads * size)
-    parts = []
-    for turn in ([0, 2, 1, 3], [0, 2, 3, 1], [0, 2, 1, 3]):
-        y = m.op("Add", m.op("MatMul", x, m.random(8, 8)), m.random(8))
-        y = m.op("Reshape", y, m.wholes(0, length, heads, size))
-        parts.append(m.op("Transpose", y, perm=turn))
-    scores = m.op("Div", m.op("MatMul", parts[0], parts[1]), m.constant(np.float32(2.0)))
-    mask = m.constant(np.tri(length, dtype=bool)[None, None])
-    scores = m.op("Where", mask, scores, m.constant(np.float32(-np.inf)))
-    y = m.op("MatMul", m.op("Softmax", scores, axis=-1), parts[2])
-    y = m.op("Reshape", m.op("Transpose", y, perm=[0, 2, 1, 3]), m.wholes(0, length, 8))
-    m.output(m.op("Add", x, m.op("MatMul", y, m.random(8, 8))))
-
-
-def _layer_norm_chain(m: OnnxMaker) -> None:
-    x = m.op("MatMul", m.input(5, 6), m.random(6, 8))
-    axes = (m.wholes(-1),) if m.opset >= 18 else ()
-    plain = {} if axes else {"axes": [-1]}
-    centred = m.op("Sub", x, m.op("ReduceMean", x, *axes, **plain))
-    power = m.op("Pow", centred, m.constant(np.float32(2)))
-    variance = m.op("ReduceMean", power, *axes, **plain)
-    root = m.op("Sqrt", m.op("Add", variance, m.constant(np.float32(1e-5))))
-    y = m.op("Mul", m.op("Div", centred, root), m.positive(8))
-    m.output(m.op("Add", y, m.random(8)))
-
-
-def _gelu_chain(m: OnnxMaker) -> None:
-    x = m.op("MatMul", m.input(5), m.random(5, 8, scale=2.0))
-    y = m.op("Erf", m.op("Div", x, m.constant(np.float32(np.sqrt(2)))))
-    y = m.op("Mul", x, m.op("Add", y, m.constant(np.float32(1))))
-    m.output(m.op("Mul", y, m.constant(np.float32(0.5))))
-
-
-def _group_norm_chain(m: OnnxMaker) -> None:
-    """Write as the exporters of PyTorch do."""
-    x = m.op("Conv", m.input(3, 5, 4), m.random(6, 3, 1, 1))
-    y = m.op("Reshape", x, m.wholes(0, 2, -1))
-    ones, zeros = m.constant(np.ones(2, np.float32)), m.constant(np.zeros(2, np.float32))
-    y = m.op("InstanceNormalization", y, ones, zeros)
-    y = m.op("Reshape", y, m.wholes(1, 6, 5, 4))
-    m.output(m.op("Add", m.op("Mul", y, m.positive(6, 1, 1)), m.random(6, 1, 1)))
-
-
-def _normed(kind: str, *shapes: tuple[int, ...], **attributes: object) -> Case:
-    def make(m: OnnxMaker) -> None:
-        x = m.op("Conv", m.input(3, 5, 4), m.random(6, 3, 1, 1))
-        m.output(m.op(kind, x, *(m.positive(*shape) for shape in shapes), **attributes))
-
-    return make
-
-
-def _class_token(m: OnnxMaker) -> None:
-    x = m.op("Conv", m.input(3, 8, 8), m.random(6, 3, 4, 4), strides=[4, 4])
-    x = m.op("Transpose", m.op("Reshape", x, m.wholes(0, 6, -1)), perm=[0, 2, 1])
-    x = m.op("Concat", m.random(1, 1, 6), x, axis=1)
-    x = m.op("Add", x, m.random(1, 5, 6))
-    m.output(m.op("Gather", x, m.constant(0, np.int64), axis=1))
-
-
-def _recurrent(kind: str, *, last: bool, bias: bool = True, **attributes: object) -> Case:
-    def make(m: OnnxMaker) -> None:
-        gates = {"LSTM": 4, "GRU": 3, "RNN": 1}[kind]
-        ways = 2 if attributes.get("direction") == "bidirectional" else 1
-        x = m.op("Transpose", m.input(5, 3), perm=[1, 0, 2])
-        arrays = [m.random(ways, gates * 4, 3), m.random(ways, gates * 4, 4)]
-        if bias:
-            arrays.append(m.random(ways, 2 * gates * 4))
-        y, state = m.op(kind, x, *arrays, outputs=2, hidden_size=4, **attributes)
-        if last:
-            state = m.op("Transpose", state, perm=[1, 0, 2])
-            m.output(m.op("Reshape", state, m.wholes(0, -1)))
-        else:
-            y = m.op("Transpose", y, perm=[2, 0, 1, 3])
-            m.output(m.op("Reshape", y, m.wholes(0, 5, -1)))
-
-    return make
-
-
-def _embedding(m: OnnxMaker) -> None:
-    ids = m.input(5, dtype=TensorProto.INT64)
-    x = m.op("Gather", m.random(2, 6), ids)
-    y = m.op("Add", x, m.random(1, 5, 6))
-    m.output(m.op("ReduceMean", y, axes=[1], keepdims=0))
-
-
-def _splits(m: OnnxMaker) -> None:
-    x = m.op("Conv", m.input(3, 5, 4), m.random(6, 3, 1, 1))
-    if m.opset >= 13:
-        a, b = m.op("Split", x, m.wholes(2, 4), outputs=2, axis=1)
-    else:
-        a, b = m.op("Split", x, outputs=2, axis=1, split=[2, 4])
-    c = m.op("Slice", b, m.wholes(1, 0), m.wholes(3, 4), m.wholes(1, 3), m.wholes(1, 2))
-    a = m.op("Slice", a, m.wholes(-1), m.wholes(-(10**9)), m.wholes(3), m.wholes(-2))
-    m.output(m.op("Concat", a, c, axis=1))
-
-
-def _padded(shape: tuple[int, ...], *pads: int, mode: str = "constant", value: float = 0) -> Case:
-    def make(m: OnnxMaker) -> None:
-        x = m.op("Relu", m.input(*shape))
-        number = (m.constant(np.float32(value)),) if value else ()
-        m.output(m.op("Pad", x, m.wholes(*pads), *number, mode=mode))
-
-    return make
-
-
-def _resized(sizes: tuple[int, ...], **attributes: object) -> Case:
-    def make(m: OnnxMaker) -> None:
-        x = m.op("Conv", m.input(3, 6, 4), m.random(2, 3, 1, 1))
-        m.output(m.op("Resize", x, "", "", m.wholes(1, 2, *sizes), **attributes))
-
-    return make
-
-
-def _conv_1d_net(m: OnnxMaker) -> None:
-    x = m.op("Relu", m.op("Conv", m.input(3, 12), m.random(6, 3, 3), m.random(6), pads=[1, 1]))
-    x = m.op("Conv", x, m.random(6, 1, 3), group=6, strides=[2], pads=[1, 1])
-    x = m.op("BatchNormalization", x, m.positive(6), m.random(6), m.random(6), m.positive(6))
-    x = m.op("MaxPool", x, kernel_shape=[2], strides=[2])
-    m.output(m.op("Gemm", m.op("Flatten", x), m.random(18, 4)))
-
-
-def _two_outputs(m: OnnxMaker) -> None:
-    x = m.op("Conv", m.input(3, 5, 4, name="left"), m.random(4, 3, 1, 1))
-    y = m.op("MatMul", m.input(6, name="right"), m.random(6, 4))
-    z = m.op("Add", x, m.op("Unsqueeze", y, m.wholes(2, 3)))
-    m.output(z, m.op("Relu", y))
-
-
-def _prelu(m: OnnxMaker) -> None:
-    x = m.op("Conv", m.input(3, 5, 4), m.random(4, 3, 1, 1))
-    m.output(m.op("PRelu", x, m.random(4, 1, 1)))
-
-
-def _depth_to_space(mode: str) -> Case:
-    def make(m: OnnxMaker) -> None:
-        x = m.op("Conv", m.input(3, 4, 3), m.random(8, 3, 1, 1))
-        x = m.op("DepthToSpace", x, blocksize=2, mode=mode)
-        m.output(m.op("Conv", x, m.random(3, 2, 3, 3)))
-
-    return make
-
-
-def _space_to_depth(m: OnnxMaker) -> None:
-    x = m.op("SpaceToDepth", m.input(3, 4, 6), blocksize=2)
-    m.output(m.op("Conv", x, m.random(3, 12, 1, 1)))
-
-
-def _matmul_constant_first(m: OnnxMaker) -> None:
-    m.output(m.op("MatMul", m.random(3, 5), m.input(5, 4)))
-
-
-def _shape_arithmetic(m: OnnxMaker) -> None:
-    """Write as older exporters of PyTorch do: the shape of a Reshape is computed."""
-    x = m.op("Conv", m.input(3, 5, 5), m.random(4, 3, 3, 3))
-    batch = m.op("Gather", m.op("Shape", x), m.constant(0, np.int64))
-    shape = m.op("Concat", m.op("Unsqueeze", batch, m.wholes(0)), m.wholes(-1), axis=0)
-    m.output(m.op("MatMul", m.op("Reshape", x, shape), m.random(36, 3)))
-
-
-def _clip(low: float | None, high: float | None) -> Case:
-    def make(m: OnnxMaker) -> None:
-        x = m.op("Conv", m.input(3, 5, 4), m.random(4, 3, 1, 1, scale=3.0))
-        limits = ["" if n is None else m.constant(np.float32(n)) for n in (low, high)]
-        m.output(m.op("Clip", x, *limits))
-
-    return make
-
+from tests.converters.programs.onnx_case_makers import (
+    Case,
+    make_attention,
+    make_channels_last,
+    make_class_token,
+    make_clip,
+    make_conv,
+    make_conv_1d_net,
+    make_depth_to_space,
+    make_embedding,
+    make_flat_dense,
+    make_gelu_chain,
+    make_group_norm_chain,
+    make_layer_norm_chain,
+    make_matmul_constant_first,
+    make_mlp,
+    make_normed,
+    make_of_two,
+    make_padded,
+    make_pool,
+    make_power,
+    make_prelu,
+    make_recurrent,
+    make_reduced,
+    make_reshaped_dense,
+    make_residual,
+    make_resized,
+    make_shape_arithmetic,
+    make_shuffle,
+    make_space_to_depth,
+    make_splits,
+    make_squeeze_excite,
+    make_transposed,
+    make_two_outputs,
+    make_unary,
+    make_with_constant,
+)
 
 #: Name of each case to what makes it, and the opsets in which it is made.
 CASES: dict[str, tuple[Case, tuple[int, ...]]] = {}
@@ -327,93 +53,95 @@ _EVERY = (11, 13, 17, 20)
 _NEWEST = (22,)
 _add(
     _EVERY,
-    conv=_conv(),
-    residual=_residual,
-    mlp=_mlp,
-    channels_last=_channels_last,
-    clip=_clip(-1.0, 2.5),
+    conv=make_conv(),
+    residual=make_residual,
+    mlp=make_mlp,
+    channels_last=make_channels_last,
+    clip=make_clip(-1.0, 2.5),
 )
 _add(
     (17,),
-    conv_same=_conv(auto_pad="SAME_UPPER", strides=[2, 2]),
-    conv_same_lower=_conv(auto_pad="SAME_LOWER", strides=[2, 2]),
-    conv_padded=_conv(pads=[1, 1, 1, 1]),
-    conv_strided=_conv(pads=[1, 1, 1, 1], strides=[2, 2]),
-    conv_uneven=_conv(pads=[2, 0, 1, 3], strides=[1, 2]),
-    conv_dilated=_conv(dilations=[2, 1]),
-    conv_dilated_strided=_conv(dilations=[2, 2], strides=[2, 1], pads=[2, 2, 2, 2]),
-    conv_grouped=_conv(6, 4, group=2),
-    depthwise=_conv(4, 4, group=4, pads=[1] * 4),
-    depthwise_wide=_conv(4, 8, group=4, strides=[2, 2]),
-    depthwise_uneven=_conv(4, 4, group=4, strides=[2, 1], pads=[1] * 4),
-    depthwise_dilated=_conv(4, 4, group=4, dilations=[2, 2], strides=[2, 2]),
-    conv_1d=_conv(size=(3,), pads=[1, 1], strides=[2]),
-    conv_1d_dilated=_conv(size=(3,), dilations=[2]),
-    depthwise_1d=_conv(4, 4, (3,), group=4, strides=[2]),
-    transposed=_transposed(strides=[2, 2]),
-    transposed_same=_transposed((4, 4), strides=[2, 2], pads=[1] * 4),
-    transposed_more=_transposed(strides=[2, 2], pads=[1] * 4, output_padding=[1, 1]),
-    transposed_beyond=_transposed((2, 2), strides=[3, 3], output_padding=[1, 2]),
-    transposed_narrow=_transposed((2, 2), strides=[3, 3]),
-    transposed_grouped=_transposed(channels=4, outputs=6, group=2),
-    transposed_dilated=_transposed(dilations=[2, 2]),
-    transposed_1d=_transposed((3,), strides=[2], pads=[1, 1]),
-    transposed_auto=_transposed(strides=[2, 2], auto_pad="SAME_UPPER"),
-    max_pool=_pool("MaxPool", kernel_shape=[2, 2], strides=[2, 2]),
-    max_pool_padded=_pool("MaxPool", kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4),
-    max_pool_ceil=_pool("MaxPool", kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1),
-    max_pool_1d=_pool("MaxPool", (3, 9), kernel_shape=[3], strides=[2], pads=[1, 1]),
-    average_pool=_pool("AveragePool", kernel_shape=[3, 2], strides=[1, 2]),
-    average_pool_same=_pool("AveragePool", kernel_shape=[3, 3], pads=[1] * 4),
-    average_pool_counted=_pool(
+    conv_same=make_conv(auto_pad="SAME_UPPER", strides=[2, 2]),
+    conv_same_lower=make_conv(auto_pad="SAME_LOWER", strides=[2, 2]),
+    conv_padded=make_conv(pads=[1, 1, 1, 1]),
+    conv_strided=make_conv(pads=[1, 1, 1, 1], strides=[2, 2]),
+    conv_uneven=make_conv(pads=[2, 0, 1, 3], strides=[1, 2]),
+    conv_dilated=make_conv(dilations=[2, 1]),
+    conv_dilated_strided=make_conv(dilations=[2, 2], strides=[2, 1], pads=[2, 2, 2, 2]),
+    conv_grouped=make_conv(6, 4, group=2),
+    depthwise=make_conv(4, 4, group=4, pads=[1] * 4),
+    depthwise_wide=make_conv(4, 8, group=4, strides=[2, 2]),
+    depthwise_uneven=make_conv(4, 4, group=4, strides=[2, 1], pads=[1] * 4),
+    depthwise_dilated=make_conv(4, 4, group=4, dilations=[2, 2], strides=[2, 2]),
+    conv_1d=make_conv(size=(3,), pads=[1, 1], strides=[2]),
+    conv_1d_dilated=make_conv(size=(3,), dilations=[2]),
+    depthwise_1d=make_conv(4, 4, (3,), group=4, strides=[2]),
+    transposed=make_transposed(strides=[2, 2]),
+    transposed_same=make_transposed((4, 4), strides=[2, 2], pads=[1] * 4),
+    transposed_more=make_transposed(strides=[2, 2], pads=[1] * 4, output_padding=[1, 1]),
+    transposed_beyond=make_transposed((2, 2), strides=[3, 3], output_padding=[1, 2]),
+    transposed_narrow=make_transposed((2, 2), strides=[3, 3]),
+    transposed_grouped=make_transposed(channels=4, outputs=6, group=2),
+    transposed_dilated=make_transposed(dilations=[2, 2]),
+    transposed_1d=make_transposed((3,), strides=[2], pads=[1, 1]),
+    transposed_auto=make_transposed(strides=[2, 2], auto_pad="SAME_UPPER"),
+    max_pool=make_pool("MaxPool", kernel_shape=[2, 2], strides=[2, 2]),
+    max_pool_padded=make_pool("MaxPool", kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4),
+    max_pool_ceil=make_pool("MaxPool", kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1),
+    max_pool_1d=make_pool("MaxPool", (3, 9), kernel_shape=[3], strides=[2], pads=[1, 1]),
+    average_pool=make_pool("AveragePool", kernel_shape=[3, 2], strides=[1, 2]),
+    average_pool_same=make_pool("AveragePool", kernel_shape=[3, 3], pads=[1] * 4),
+    average_pool_counted=make_pool(
         "AveragePool", kernel_shape=[3, 3], pads=[1] * 4, count_include_pad=1
     ),
-    average_pool_strided=_pool("AveragePool", kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4),
-    global_max=_pool("GlobalMaxPool"),
-    global_average_1d=_pool("GlobalAveragePool", (3, 7)),
-    flat_dense=_flat_dense,
-    reshaped_dense=_reshaped_dense,
-    squeeze_excite=_squeeze_excite,
-    shuffle=_shuffle,
-    attention=_attention,
-    layer_norm_chain=_layer_norm_chain,
-    gelu_chain=_gelu_chain,
-    group_norm_chain=_group_norm_chain,
-    instance_norm=_normed("InstanceNormalization", (6,), (6,)),
-    layer_norm=_normed("LayerNormalization", (4,), (4,)),
-    layer_norm_deep=_normed("LayerNormalization", (6, 5, 4), axis=1),
-    unit_norm=_normed("LpNormalization", axis=1),
-    class_token=_class_token,
-    embedding=_embedding,
-    splits=_splits,
-    conv_1d_net=_conv_1d_net,
-    two_outputs=_two_outputs,
-    prelu=_prelu,
-    depth_to_space=_depth_to_space("DCR"),
-    depth_to_space_crd=_depth_to_space("CRD"),
-    space_to_depth=_space_to_depth,
-    matmul_constant_first=_matmul_constant_first,
-    shape_arithmetic=_shape_arithmetic,
-    clip_below=_clip(-1.0, None),
-    clip_above=_clip(None, 1.5),
-    relu6=_clip(0.0, 6.0),
-    pad=_padded((3, 5, 4), 0, 0, 1, 2, 0, 0, 0, 1),
-    pad_value=_padded((3, 5, 4), 0, 0, 1, 2, 0, 0, 0, 1, value=1.5),
-    pad_reflect=_padded((3, 5, 4), 0, 0, 2, 1, 0, 0, 1, 2, mode="reflect"),
-    pad_edge=_padded((3, 5, 4), 0, 0, 1, 1, 0, 0, 1, 0, mode="edge"),
-    pad_channels=_padded((3, 5, 4), 0, 1, 0, 0, 0, 2, 0, 0),
-    pad_negative=_padded((3, 5, 4), 0, 0, -1, 1, 0, 0, 1, -1),
-    pad_sequence=_padded((5, 4), 0, 2, 0, 0, 1, 0),
-    resize_nearest=_resized((12, 12), mode="nearest"),
-    resize_asymmetric=_resized(
+    average_pool_strided=make_pool(
+        "AveragePool", kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4
+    ),
+    global_max=make_pool("GlobalMaxPool"),
+    global_average_1d=make_pool("GlobalAveragePool", (3, 7)),
+    flat_dense=make_flat_dense,
+    reshaped_dense=make_reshaped_dense,
+    squeeze_excite=make_squeeze_excite,
+    shuffle=make_shuffle,
+    attention=make_attention,
+    layer_norm_chain=make_layer_norm_chain,
+    gelu_chain=make_gelu_chain,
+    group_norm_chain=make_group_norm_chain,
+    instance_norm=make_normed("InstanceNormalization", (6,), (6,)),
+    layer_norm=make_normed("LayerNormalization", (4,), (4,)),
+    layer_norm_deep=make_normed("LayerNormalization", (6, 5, 4), axis=1),
+    unit_norm=make_normed("LpNormalization", axis=1),
+    class_token=make_class_token,
+    embedding=make_embedding,
+    splits=make_splits,
+    conv_1d_net=make_conv_1d_net,
+    two_outputs=make_two_outputs,
+    prelu=make_prelu,
+    depth_to_space=make_depth_to_space("DCR"),
+    depth_to_space_crd=make_depth_to_space("CRD"),
+    space_to_depth=make_space_to_depth,
+    matmul_constant_first=make_matmul_constant_first,
+    shape_arithmetic=make_shape_arithmetic,
+    clip_below=make_clip(-1.0, None),
+    clip_above=make_clip(None, 1.5),
+    relu6=make_clip(0.0, 6.0),
+    pad=make_padded((3, 5, 4), 0, 0, 1, 2, 0, 0, 0, 1),
+    pad_value=make_padded((3, 5, 4), 0, 0, 1, 2, 0, 0, 0, 1, value=1.5),
+    pad_reflect=make_padded((3, 5, 4), 0, 0, 2, 1, 0, 0, 1, 2, mode="reflect"),
+    pad_edge=make_padded((3, 5, 4), 0, 0, 1, 1, 0, 0, 1, 0, mode="edge"),
+    pad_channels=make_padded((3, 5, 4), 0, 1, 0, 0, 0, 2, 0, 0),
+    pad_negative=make_padded((3, 5, 4), 0, 0, -1, 1, 0, 0, 1, -1),
+    pad_sequence=make_padded((5, 4), 0, 2, 0, 0, 1, 0),
+    resize_nearest=make_resized((12, 12), mode="nearest"),
+    resize_asymmetric=make_resized(
         (12, 8), mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"
     ),
-    resize_smaller=_resized(
+    resize_smaller=make_resized(
         (3, 2), mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"
     ),
-    resize_linear=_resized((9, 7), mode="linear"),
+    resize_linear=make_resized((9, 7), mode="linear"),
     **{
-        f"unary_{kind.lower()}": _unary(kind)
+        f"unary_{kind.lower()}": make_unary(kind)
         for kind in (
             "Relu",
             "Sigmoid",
@@ -432,51 +160,51 @@ _add(
             "Exp",
         )
     },  # fmt: skip
-    softmax_channels=_unary("Softmax", axis=1),
-    softmax_width=_unary("Softmax", axis=-1),
-    log_softmax=_unary("LogSoftmax", axis=1),
+    softmax_channels=make_unary("Softmax", axis=1),
+    softmax_width=make_unary("Softmax", axis=-1),
+    log_softmax=make_unary("LogSoftmax", axis=1),
     **{
-        f"{kind.lower()}_{'x'.join(map(str, shape)) or 'number'}": _with_constant(kind, shape)
+        f"{kind.lower()}_{'x'.join(map(str, shape)) or 'number'}": make_with_constant(kind, shape)
         for kind in ("Add", "Sub", "Mul", "Div")
         for shape in ((), (4, 1, 1), (1, 5, 1), (5, 4), (1, 4, 5, 4))
     },
-    sub_from=_with_constant("Sub", (4, 1, 1), first=True),
-    max_number=_with_constant("Max", ()),
-    min_number=_with_constant("Min", ()),
-    square=_power(2.0),
-    cube=_power(3.0),
-    add_images=_of_two("Add", (3, 5, 4), (3, 5, 4)),
-    mul_broadcast=_of_two("Mul", (3, 5, 4), (3, 1, 1)),
-    sub_broadcast=_of_two("Sub", (5, 1), (1, 4)),
-    max_images=_of_two("Max", (5, 4), (5, 4)),
-    mean_of_two=_of_two("Mean", (5, 4), (5, 4)),
-    matmul=_of_two("MatMul", (2, 5, 4), (2, 4, 3)),
-    matmul_broadcast=_of_two("MatMul", (2, 5, 4), (1, 4, 3)),
-    lstm=_recurrent("LSTM", last=False),
-    lstm_last=_recurrent("LSTM", last=True, bias=False),
-    lstm_both=_recurrent("LSTM", last=False, direction="bidirectional"),
-    lstm_both_last=_recurrent("LSTM", last=True, direction="bidirectional"),
-    lstm_reverse=_recurrent("LSTM", last=False, direction="reverse"),
-    gru=_recurrent("GRU", last=False),
-    gru_after=_recurrent("GRU", last=False, linear_before_reset=1),
-    gru_both=_recurrent("GRU", last=True, direction="bidirectional", linear_before_reset=1),
-    rnn=_recurrent("RNN", last=False),
+    sub_from=make_with_constant("Sub", (4, 1, 1), first=True),
+    max_number=make_with_constant("Max", ()),
+    min_number=make_with_constant("Min", ()),
+    square=make_power(2.0),
+    cube=make_power(3.0),
+    add_images=make_of_two("Add", (3, 5, 4), (3, 5, 4)),
+    mul_broadcast=make_of_two("Mul", (3, 5, 4), (3, 1, 1)),
+    sub_broadcast=make_of_two("Sub", (5, 1), (1, 4)),
+    max_images=make_of_two("Max", (5, 4), (5, 4)),
+    mean_of_two=make_of_two("Mean", (5, 4), (5, 4)),
+    matmul=make_of_two("MatMul", (2, 5, 4), (2, 4, 3)),
+    matmul_broadcast=make_of_two("MatMul", (2, 5, 4), (1, 4, 3)),
+    lstm=make_recurrent("LSTM", last=False),
+    lstm_last=make_recurrent("LSTM", last=True, bias=False),
+    lstm_both=make_recurrent("LSTM", last=False, direction="bidirectional"),
+    lstm_both_last=make_recurrent("LSTM", last=True, direction="bidirectional"),
+    lstm_reverse=make_recurrent("LSTM", last=False, direction="reverse"),
+    gru=make_recurrent("GRU", last=False),
+    gru_after=make_recurrent("GRU", last=False, linear_before_reset=1),
+    gru_both=make_recurrent("GRU", last=True, direction="bidirectional", linear_before_reset=1),
+    rnn=make_recurrent("RNN", last=False),
 )
 _add(
     (13, 18),
-    mean_image=_reduced("ReduceMean", (2, 3), 0),
-    mean_kept=_reduced("ReduceMean", (-1, -2), 1),
-    mean_channels=_reduced("ReduceMean", (1,), 1),
-    mean_width=_reduced("ReduceMean", (3,), 0),
-    mean_odd=_reduced("ReduceMean", (1, 3), 0),
-    sum_image=_reduced("ReduceSum", (2, 3), 0),
-    max_image=_reduced("ReduceMax", (2, 3), 0),
-    max_channels=_reduced("ReduceMax", (1,), 0),
-    min_width=_reduced("ReduceMin", (3,), 1),
+    mean_image=make_reduced("ReduceMean", (2, 3), 0),
+    mean_kept=make_reduced("ReduceMean", (-1, -2), 1),
+    mean_channels=make_reduced("ReduceMean", (1,), 1),
+    mean_width=make_reduced("ReduceMean", (3,), 0),
+    mean_odd=make_reduced("ReduceMean", (1, 3), 0),
+    sum_image=make_reduced("ReduceSum", (2, 3), 0),
+    max_image=make_reduced("ReduceMax", (2, 3), 0),
+    max_channels=make_reduced("ReduceMax", (1,), 0),
+    min_width=make_reduced("ReduceMin", (3,), 1),
 )
-_add((18,), mish=_unary("Mish"))
-_add((20,), gelu=_unary("Gelu"), gelu_tanh=_unary("Gelu", approximate="tanh"))
-_add((21,), group_norm=_normed("GroupNormalization", (6,), (6,), num_groups=2))
-_add((18,), group_norm_by_group=_normed("GroupNormalization", (2,), (2,), num_groups=2))
-_add((23,), rms_norm=_normed("RMSNormalization", (4,), epsilon=1e-9))
-_add(_NEWEST, conv_newest=_conv(), residual_newest=_residual)
+_add((18,), mish=make_unary("Mish"))
+_add((20,), gelu=make_unary("Gelu"), gelu_tanh=make_unary("Gelu", approximate="tanh"))
+_add((21,), group_norm=make_normed("GroupNormalization", (6,), (6,), num_groups=2))
+_add((18,), group_norm_by_group=make_normed("GroupNormalization", (2,), (2,), num_groups=2))
+_add((23,), rms_norm=make_normed("RMSNormalization", (4,), epsilon=1e-9))
+_add(_NEWEST, conv_newest=make_conv(), residual_newest=make_residual)

@@ -46,7 +46,6 @@ def test_no_axes_are_moved_where_none_must_be(onnx_report: dict[str, Any], name:
     [
         ("layer_norm_chain 17", "layer_norm"),
         ("group_norm_chain 17", "group_norm"),
-        ("group_norm 21", "group_norm"),
         ("class_token 17", "add_constant"),
         ("embedding 17", "embedding"),
         ("lstm_both 17", "lstm"),

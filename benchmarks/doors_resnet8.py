@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data" / "cifar10.tar.gz"
 WORK = ROOT / ".cache" / "doors"
 WEIGHTS = WORK / "resnet8.weights.pt"
-EPOCHS = 30
+EPOCHS = 22
 BATCH = 128
 #: Mean and standard deviation of the training pixels, 0-1, per channel.
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
@@ -117,7 +117,8 @@ def train() -> None:
         begin = state["epoch"] + 1
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
-        schedule.load_state_dict(state["schedule"])
+        for _ in range(begin * steps):
+            schedule.step()
     for epoch in range(begin, EPOCHS):
         started = time.monotonic()
         loss = _train_epoch(model, (x, y), optimizer, schedule, epoch)
@@ -128,7 +129,6 @@ def train() -> None:
             "epoch": epoch,
             "model": model.state_dict(),
             "optimizer": optimizer.state_dict(),
-            "schedule": schedule.state_dict(),
         }
         _save(state, checkpoint)
     _save({name: v.contiguous() for name, v in model.state_dict().items()}, WEIGHTS)

@@ -20,6 +20,7 @@ from converters.data.fields import from_keras_outputs, select_field
 from converters.data.first_look import check_function
 from converters.data.layout import from_source_layout, to_source_layout
 from converters.data.user_function import user_function_at
+from converters.digest import bytes_of, sha256_of
 from converters.errors import MissingConvertExtraError
 from converters.graph.node import Graph
 from converters.sources.declared_shapes import DeclaredShapes
@@ -134,7 +135,8 @@ def _load(program: Any, source: SourceFile) -> LoadedModel:
         model,
         predict=predict,
         graph_reader=read_graph,
-        sha256=hashlib.sha256(content).hexdigest() if is_function else model.sha256,
+        sha256=hashlib.sha256(content).hexdigest() if is_function else sha256_of(path),
+        size_bytes=len(content) if is_function else bytes_of(path),
     )
 
 

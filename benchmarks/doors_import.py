@@ -1,0 +1,70 @@
+"""How one model comes in: python -m benchmarks.doors_import FILE [NAME=SHAPE]; prints JSON.
+
+It is the program that benchmarks/doors.py starts for each file, with nothing else in its process.
+The libraries are imported first, so that seconds and memory are those of the model.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+
+def main(path: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:
+    """Load a model and read its graph; return what it took and what the graph allows."""
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+    began = time.monotonic()
+    import onnx  # noqa: F401
+    import onnxruntime  # noqa: F401
+    import tensorflow  # noqa: F401
+    import tf_keras  # noqa: F401
+
+    if path.suffix == ".pt2":
+        import onnxscript  # noqa: F401
+        import torch  # noqa: F401
+
+    from converters.prune_blocks.blocks import optional_blocks
+    from converters.prune_channels.channels import channels_of
+    from converters.sources.import_check import check_import
+    from converters.sources.kinds import identify
+    from converters.sources.load import load_model
+
+    startup = time.monotonic() - began
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # forgets the peak
+    before = _memory("VmRSS")
+    began = time.monotonic()
+    source = identify(path)
+    source = replace(source, input_shapes=shapes) if shapes else source
+    model = load_model(source)
+    graph = model.graph
+    seconds, peak = time.monotonic() - began, _memory("VmHWM")
+    worst = check_import(path, graph, model.inputs, model.outputs, model.predict)
+    channels = channels_of(graph)
+    return {
+        "file_bytes": path.stat().st_size,
+        "startup_seconds": startup,
+        "seconds": seconds,
+        "peak_bytes": peak - before,
+        "difference": worst,
+        "nodes": len(graph.nodes),
+        "channel_groups": len(channels.groups),
+        "blocks": len(optional_blocks(graph)),
+    }
+
+
+def _memory(name: str) -> int:
+    """A figure of /proc/self/status, bytes."""
+    text = Path("/proc/self/status").read_text(encoding="ascii")
+    line = next(line for line in text.splitlines() if line.startswith(name + ":"))
+    return int(line.split()[1]) * 1024
+
+
+if __name__ == "__main__":
+    given = (text.partition("=") for text in sys.argv[2:])
+    sizes = {name: tuple(map(int, shape.split(","))) for name, _, shape in given}
+    sys.stdout.write(json.dumps(main(Path(sys.argv[1]), sizes)) + "\n")

@@ -28,7 +28,8 @@ def tried() -> dict[str, Any]:
 
 
 def rows() -> dict[str, list[str]]:
-    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in PAGE.splitlines()]
+    techniques = PAGE.partition("## Which source")[0]
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in techniques.splitlines()]
     return {row[0]: row[1:] for row in cells if row and row[0] in CASES}
 
 

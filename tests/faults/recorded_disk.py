@@ -237,4 +237,5 @@ def _data(node: Node, loss: str, chance: random.Random) -> bytes:
     if loss == "torn":
         kept = len(synced) + (len(data) - len(synced)) // 2
         return data[:kept] if data.startswith(synced) else synced
-    return chance.choice([data, synced, data[: chance.randint(0, len(data))]])
+    least = len(synced) if data.startswith(synced) else 0  # what was synced stays
+    return chance.choice([data, synced, data[: chance.randint(least, len(data))]])

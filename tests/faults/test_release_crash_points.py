@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 
 from device_agent.contract.codes import RefusalError
+from device_agent.releases.release_store import ReleaseStore
+from device_agent.store.checked_file import DamagedFileError, read_checked
+from device_agent.store.store import Store
 from tests.device_agent.releases.session import SampleBoard, SampleClock
 from tests.device_agent.releases.signed import APP, SampleRelease
 from tests.faults.recorded_disk import LOSSES, SampleDisk, record_calls, write_tree
@@ -69,6 +72,7 @@ def check_crash(
     assert active_release(board.root) in (scenario.before, scenario.after), where
     log = events_of(board.root)
     assert log == whole[: len(log)], where
+    check_records(board.root, where)
 
     if loss != "nothing":
         clock.reboot()
@@ -79,6 +83,7 @@ def check_crash(
         possible.add(OLD.digest if scenario.name != "first activation" else "")
     assert current in possible, where
     assert no_lower(floors, floors_of(board.root)), where
+    check_confirmation(board.root, where)
     if is_done and scenario.op == "confirm":
         assert current == NEW.digest, where  # what was answered stays
     if is_done and scenario.op == "trust":
@@ -90,6 +95,25 @@ def check_crash(
     activations = [e for e in events_of(board.root) if e[0] == "activate"]
     assert len(set(activations)) == len(activations), where
     go_on(scenario, board, where)
+
+
+def check_records(root: Path, where: str) -> None:
+    """Each small record is old or new, and never damaged: recovery need not guess."""
+    for name in ("trial.json", "floor.json"):
+        for path in (root / "store").rglob(name):
+            try:
+                read_checked(str(path))
+            except DamagedFileError:
+                pytest.fail(f"{name} is damaged {where}")
+
+
+def check_confirmation(root: Path, where: str) -> None:
+    """A confirmation that counts is in the log, and its release is the active one."""
+    floor = ReleaseStore(Store(str(root))).floors().app(APP)
+    confirmed = [order for event, order, _, _ in events_of(root) if event == "confirm"]
+    assert not floor.confirmed_order or floor.confirmed_order in confirmed, where
+    if floor.release_counter == NEW.manifest.counter:
+        assert active_release(root) == NEW.digest, where
 
 
 def repeat(scenario: Scenario, board: SampleBoard, where: str) -> None:

@@ -15,8 +15,10 @@ import os
 import re
 import struct
 import subprocess
+import time
 from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
+from device_agent.board import boot
 from device_agent.contract.codes import DIGEST_MISMATCH, NO_VERIFIER, UNTRUSTED, RefusalError
 from device_agent.contract.trust_root import MOST_SIGNERS
 
@@ -36,6 +38,11 @@ _BEGIN, _END = "-----BEGIN SSH SIGNATURE-----", "-----END SSH SIGNATURE-----"
 _KEY_KIND = re.compile(r"(ssh|ecdsa|sk-ssh|sk-ecdsa)-[a-z0-9@.-]+\Z")
 #: Fields of a line of an allowed_signers file; a space within quotes belongs to its field.
 _FIELD = re.compile(r'(?:"[^"]*"|[^\s"])+')
+
+_CLOCK_HINT = (
+    "Compare `date` on the board: set its clock where it is wrong (a board without a battery needs "
+    "NTP); where it is right, sign with a key that is valid now."
+)
 
 #: Name by which the check calls the signer; the line's own name may be a pattern.
 _PRINCIPAL = "signer"
@@ -99,13 +106,19 @@ def read_trusted_signers(lines: Sequence[str]) -> List[TrustedSigner]:
 
 
 def require_signatures(
-    text: bytes, signatures: Sequence[str], namespace: str, signers: Sequence[str], threshold: int
+    what: str,
+    text: bytes,
+    signatures: Sequence[str],
+    namespace: str,
+    signers: Sequence[str],
+    threshold: int,
 ) -> None:
     """Refuse a text unless enough different trusted keys have signed it.
 
     Integrity comes before trust: a signature that does not fit is refused whoever made it.
 
     Args:
+        what: Name of the text for messages, such as `the order`.
         text: Bytes that were signed.
         signatures: SSH signatures in their armored form.
         namespace: Purpose for which they must have been made.
@@ -122,7 +135,7 @@ def require_signatures(
         raise RefusalError(NO_VERIFIER, verifier.absence, hint)
     by_key = _by_key(read_trusted_signers(signers))
     trusted: Set[bytes] = set()
-    strangers = []
+    strangers, hint = [], "Sign with more of the keys that the trust root of the board lists."
     for number, armored in enumerate(signatures[:MOST_SIGNERS], 1):
         signature = _parse_signature(armored, number)
         if any(
@@ -136,13 +149,23 @@ def require_signatures(
         elif not _fits(verifier.path, text, armored, namespace):
             raise _damaged(number, "it does not fit the bytes that it came with")
         elif signature.key in by_key:
-            strangers.append("the trust root does not let {} sign now".format(_print(signature)))
+            limits = [one.options for one in by_key[signature.key] if "valid-" in one.options]
+            strangers.append(_not_now(signature, limits))
+            hint = _CLOCK_HINT if limits else hint
         else:
             strangers.append("{} is not among the signers".format(_print(signature)))
     if len(trusted) < threshold:
-        message = "{} of {} needed keys have signed".format(len(trusted), threshold)
-        hint = "Sign with more of the keys that the trust root of the board lists."
+        message = "{}: {} of {} needed keys have signed".format(what, len(trusted), threshold)
         raise RefusalError(UNTRUSTED, "; ".join([message, *strangers[:10]]), hint)
+
+
+def _not_now(signature: _Signature, limits: List[str]) -> str:
+    """Say that a signer may not sign now; with the board's clock where a time is the limit."""
+    text = "the trust root does not let {} sign now".format(_print(signature))
+    if not limits:
+        return text
+    clock = time.strftime("%Y-%m-%d %H:%M", time.gmtime(boot.wall_clock_s()))
+    return "{}: {}, and the clock of the board says {} UTC".format(text, limits[0][:100], clock)
 
 
 def _by_key(signers: Iterable[TrustedSigner]) -> Dict[bytes, List[TrustedSigner]]:

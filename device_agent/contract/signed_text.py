@@ -6,9 +6,15 @@ import calendar
 import json
 import re
 import time
+from dataclasses import asdict
 from typing import Any, Dict
 
-from device_agent.contract.records import RecordError, parse_json
+from device_agent.contract.records import (
+    NewerRecordError,
+    RecordError,
+    parse_json,
+    read_record,
+)
 
 #: Largest signed record.
 MOST_BYTES = 1 << 20
@@ -42,6 +48,29 @@ def parse_canonical(text: bytes, what: str) -> Dict[str, Any]:
     if not isinstance(plain, dict) or canonical(plain) != text:
         raise RecordError("{} is not written in the canonical form".format(what))
     return plain
+
+
+def parse_signed(kind: Any, text: bytes, what: str, schema: int) -> Any:
+    """Read a signed record; every field of it is known to this kedge.
+
+    Args:
+        kind: Dataclass of the record, with a field `schema`.
+        text: Bytes that were signed.
+        what: Name of the record in messages.
+        schema: Version that this kedge reads.
+
+    Raises:
+        RecordError: It is damaged, or a field has another type.
+        NewerRecordError: A newer kedge wrote it.
+    """
+    plain = parse_canonical(text, what)
+    if plain.get("schema") != schema:
+        message = "{} has schema {!r}, this kedge reads {}: update kedge"
+        raise NewerRecordError(message.format(what, plain.get("schema"), schema))
+    record = read_record(kind, plain)
+    if canonical(asdict(record)) != text:
+        raise NewerRecordError("{} has fields unknown to this kedge: update kedge".format(what))
+    return record
 
 
 def time_text(seconds: float) -> str:

@@ -50,7 +50,7 @@ def activate_release(
         OSError: The disk refuses writing.
     """
     root = store.roots.require()
-    require_signatures(text, signatures, ORDER_NAMESPACE, root.signers, root.threshold)
+    require_signatures("the order", text, signatures, ORDER_NAMESPACE, root.signers, root.threshold)
     order, digest = _parse(text), order_digest(text)
     floor = store.floors().app(order.app)
     require_order(order, digest, epoch, root, floor)
@@ -162,7 +162,12 @@ def _require_acceptable(store: ReleaseStore, order: RolloutOrder) -> float:
     root, floors = store.roots.require(), store.floors()
     release = store.releases.read(order.manifest)
     require_signatures(
-        release.text, release.signatures, RELEASE_NAMESPACE, root.signers, root.threshold
+        "the release",
+        release.text,
+        release.signatures,
+        RELEASE_NAMESPACE,
+        root.signers,
+        root.threshold,
     )
     machine = os.uname().machine
     require_release(order, release.manifest, release.variant, machine, floors.app(order.app))

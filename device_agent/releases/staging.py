@@ -63,7 +63,9 @@ def stage_release(store: ReleaseStore, text: bytes, signatures: List[str], varia
     _take(store, manifest, files)
     require_blobs(store.blobs, files)
     root = store.roots.require()
-    require_signatures(text, signatures, RELEASE_NAMESPACE, root.signers, root.threshold)
+    require_signatures(
+        "the release", text, signatures, RELEASE_NAMESPACE, root.signers, root.threshold
+    )
     digest = manifest_digest(text)
     _make_room(store, digest, variant)
     release = StagedRelease(digest, manifest, text, signatures, variant)

@@ -95,7 +95,9 @@ class TrustRoots:
             message = "the board has trust root {}, this one is {}"
             raise RefusalError(REPLAYED, message.format(version, root.version))
         for each in (old, root):
-            require_signatures(text, signatures, ROOT_NAMESPACE, each.signers, each.threshold)
+            require_signatures(
+                "the trust root", text, signatures, ROOT_NAMESPACE, each.signers, each.threshold
+            )
         if root.version != version + 1:
             message = "the board has trust root {}, expected {} next, found {}"
             hint = "Enrol the roots in between first, one after the other."

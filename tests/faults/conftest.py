@@ -4,6 +4,7 @@ import functools
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,8 +63,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A signature is checked once; a disk that is written out need not be synced."""
     check = functools.cache(signatures.require_signatures)
 
-    def require(text: bytes, given: list[str], space: str, signers: list[str], count: int) -> None:
-        check(text, tuple(given), space, tuple(signers), count)
+    def require(what: str, text: bytes, given: list[str], *rest: Any) -> None:
+        space, signers, count = rest
+        check(what, text, tuple(given), space, tuple(signers), count)
 
     verifier = signatures.find_verifier()
     monkeypatch.setattr(board_state, "find_verifier", lambda: verifier)

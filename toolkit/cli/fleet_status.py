@@ -74,14 +74,14 @@ def status(
             else:
                 if watch and sys.stdout.isatty():
                     click.clear()
-                _show_status(statuses, rollouts)
+                _show_status(statuses, rollouts, offline)
                 _show_interrupted(fleet, rollouts)
             if not watch:
                 break
             time.sleep(_WATCH_S)
     if any(each.drifts for each in statuses):
         return EXIT_REFUSED
-    return 0 if offline or all(each.is_reachable for each in statuses) else 6
+    return 0 if offline or all(each.is_known for each in statuses) else 6
 
 
 @click.command("history")
@@ -227,7 +227,7 @@ def _look(
         *fleet.targets
     ]  # fmt: skip
     if offline:
-        reports = [BoardReport(name, None, "not asked") for name in names]
+        reports = [BoardReport(name, answered=False) for name in names]
     else:
         with output.progress() as show:
             show(f"ask {len(names)} boards", 0, 0)
@@ -235,14 +235,14 @@ def _look(
     return statuses_of(reports, remember(journal), app), journal.rollouts()
 
 
-def _show_status(statuses: list[TargetStatus], rollouts: tuple[RolloutLine, ...]) -> None:
+def _show_status(
+    statuses: list[TargetStatus], rollouts: tuple[RolloutLine, ...], offline: bool
+) -> None:
     rows = []
     for each in statuses:
-        current = each.current[:12] or ("–" if each.is_reachable else "?")
+        current = each.current[:12] or ("–" if each.is_known else "?")
         wanted = each.wanted[:12] or "–"
         since = time_text(each.since)[:16].replace("T", " ") if each.since else "–"
-        notes = "does not answer" if not each.is_reachable else "on trial" if each.on_trial else ""
-        notes = notes or ("drifts" if each.drifts else "")
         rows.append(
             [
                 each.name,
@@ -252,17 +252,29 @@ def _show_status(statuses: list[TargetStatus], rollouts: tuple[RolloutLine, ...]
                 since,
                 _measurement_cell(each),
                 each.rollout_state or "–",
-                notes,
+                _note_on(each, offline),
             ]
         )
     columns = ["name", "app", "current", "wanted", "since", "last measurement", "rollout", ""]
     output.table("", columns, rows, ("last measurement", "since"))
     for each in statuses:
-        if each.reason and (not each.is_reachable or each.drifts):
+        if each.reason and (not each.is_known or each.drifts):
             output.note(f"{each.name}: {output.indent(each.reason)}")
     open_lines = [line for line in rollouts if line.status not in ("done", "stopped")]
     if open_lines:
         _show_rollouts(tuple(open_lines))
+
+
+def _note_on(status: TargetStatus, offline: bool) -> str:
+    if offline:
+        return "not asked"
+    if not status.is_reachable:
+        return "does not answer"
+    if not status.is_known:
+        return "cannot be read"
+    if status.on_trial:
+        return "on trial"
+    return "drifts" if status.drifts else ""
 
 
 def _show_interrupted(fleet: FleetProject, rollouts: tuple[RolloutLine, ...]) -> None:
@@ -343,6 +355,7 @@ def _plain_status(
         plain = {**asdict(each), "drifts": each.drifts}
         plain["since"] = time_text(each.since) if each.since else None
         plain["reachable"] = plain.pop("is_reachable")
+        plain["known"] = plain.pop("is_known")
         if plain["last_measurement"]:
             plain["last_measurement"] = {
                 **plain["last_measurement"],

@@ -128,19 +128,23 @@ class RolloutLines:
 
 
 def wave_rows(waves: tuple[Wave, ...]) -> list[list[str]]:
-    """Return the rows of a table of planned waves."""
+    """Return the rows of a table of planned waves; a wave that goes to its end has no number."""
     return [
         [
             str(wave.number),
             str(len(wave.members)),
-            str(wave.budget),
-            str(wave.unreachable),
+            _limit(wave.budget, wave),
+            _limit(wave.unreachable, wave),
             words.duration(1e6 * wave.soak_s) if wave.soak_s else "–",
             ", ".join(member.name for member in wave.members[:4])
             + (" …" if len(wave.members) > 4 else ""),
         ]
         for wave in waves
     ]
+
+
+def _limit(boards: int, wave: Wave) -> str:
+    return str(boards) if boards < max(2, len(wave.members)) else "–"
 
 
 def _print_event(event: RolloutEvent) -> None:

@@ -25,7 +25,7 @@ def prometheus_text(statuses: Sequence[TargetStatus], rollouts: Iterable[Rollout
         "Whether the target answered, 1 or 0.",
         [({"target": each.name}, int(each.is_reachable)) for each in _first_of_each(statuses)],
     )
-    with_app = [each for each in statuses if each.app and each.is_reachable]
+    with_app = [each for each in statuses if each.app and each.is_known]
     _metric(
         lines,
         "kedge_target_release_info",

@@ -8,10 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from device_agent.contract.order import RELEASE
+from device_agent.contract.manifest import RELEASE_NAMESPACE
+from device_agent.contract.order import ORDER_NAMESPACE, RELEASE
 from targets.device import own_name
 from toolkit.bundle.bundle_file import Bundle
 from toolkit.bundle.order_file import SignedOrder, new_order, read_signed_order, sign_order
+from toolkit.bundle.release_signers import UntrustedError
 from toolkit.errors import ToolkitError
 from toolkit.fleet.board_steps import RolloutWork
 from toolkit.fleet.connections import BoardConnections
@@ -25,6 +27,7 @@ from toolkit.fleet.policy import Policy
 from toolkit.fleet.policy_file import parse_policy, plain_policy
 from toolkit.fleet.project import FleetProject
 from toolkit.fleet.survey import BoardSurvey, SurveyRequest, survey_boards
+from toolkit.fleet.trusted_keys import SignatureJudge
 from toolkit.fleet.waves import Wave, plan_waves, wave_of
 
 #: Seconds in which boards may begin to activate; a rollout that pauses for longer is begun anew.
@@ -87,7 +90,7 @@ def plan_rollout(
         IntegrityError: The bundle is damaged.
     """
     bundle = fleet.releases.keep(bundle)
-    request = SurveyRequest(bundle, policy, "", fleet.releases, fleet.deltas, kind)
+    request = _survey_request(fleet, bundle, policy, kind)
     surveys = survey_boards(fleet.inventory.select(selection), request, connections, on_board)
     name = _fleet_of(surveys)
     salt = secrets.token_hex(8)
@@ -110,6 +113,7 @@ def begin_rollout(journal: Journal, plan: RolloutPlan, keys: tuple[Path, ...]) -
     Raises:
         ToolkitError: No board is enrolled, or another rollout of the application is not over.
         SigningError: A key cannot sign.
+        UntrustedError: Every board would refuse the order; more signers must sign it.
     """
     app = plan.bundle.manifest.app
     require_no_other(journal, app)
@@ -130,6 +134,7 @@ def begin_rollout(journal: Journal, plan: RolloutPlan, keys: tuple[Path, ...]) -
         plan.kind,
     )
     signed = sign_order(order, keys)
+    _require_signatures(signed, plan.surveys)
     start = RolloutStart(
         app=app,
         release=plan.bundle.digest,
@@ -222,7 +227,7 @@ def join_late_boards(
         return []
     policy = parse_policy(line.start.policy, "the journal")
     bundle = fleet.releases.require(line.start.release)
-    request = SurveyRequest(bundle, policy, "", fleet.releases, fleet.deltas)
+    request = _survey_request(fleet, bundle, policy)
     surveys = survey_boards(late, request, connections, lambda _: None)
     sizes = [
         sum(wave == other for other in known.values()) for wave in range(1, max(known.values()) + 1)
@@ -242,6 +247,23 @@ def order_of(line: RolloutLine) -> SignedOrder:
     facts = line.start.facts
     signatures = tuple(str(text).encode() for text in facts.get("signatures", ()))
     return read_signed_order(str(facts.get("order", "")).encode(), signatures)
+
+
+def _survey_request(
+    fleet: FleetProject, bundle: Bundle, policy: Policy, kind: str = RELEASE
+) -> SurveyRequest:
+    text, signatures = bundle.manifest_text, bundle.signatures
+    judge = SignatureJudge("the release", text, signatures, RELEASE_NAMESPACE)
+    return SurveyRequest(bundle, policy, "", fleet.releases, fleet.deltas, judge, kind)
+
+
+def _require_signatures(signed: SignedOrder, surveys: Sequence[BoardSurvey]) -> None:
+    """Refuse an order that no board would accept; boards that may not be judged are passed over."""
+    judge = SignatureJudge("the order", signed.text, signed.signatures, ORDER_NAMESPACE)
+    refusals = [judge.refusal(survey.root) for survey in surveys if survey.root is not None]
+    if refusals and all(refusals):
+        hint = "Name the keys of more signers: --sign KEY, which may be repeated."
+        raise UntrustedError(f"nothing began: {refusals[0]}", hint)
 
 
 def _work_of(

@@ -10,6 +10,7 @@ from typing import Any
 from converters.errors import ConversionError
 from device_agent.contract.codes import IntegrityError
 from device_agent.contract.release_state import BoardReleases
+from targets.agent_client import AgentError, BoardDiskError
 from targets.errors import TargetError
 from toolkit.errors import ToolkitError
 from toolkit.fleet.connections import BoardConnections
@@ -30,6 +31,8 @@ class BoardReport:
     """Releases as the board reports them; `None` where it did not answer."""
     error: str = ""
     """Reason in words why there is no report."""
+    answered: bool = True
+    """Whether the board answered, be it with a refusal."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,9 @@ class TargetStatus:
     """Seconds since 1970 of the last switch, by the board's clock; 0 where it is not known."""
     on_trial: bool = False
     is_reachable: bool = True
+    """Whether the board answered, be it with a refusal."""
+    is_known: bool = True
+    """Whether the board reported what it runs."""
     rollout: int = 0
     """Number of the newest rollout that concerns the target; 0 for none."""
     rollout_state: str = ""
@@ -59,7 +65,7 @@ class TargetStatus:
     @property
     def drifts(self) -> bool:
         """Whether another release is active than the one that should be."""
-        return bool(self.wanted) and self.is_reachable and self.current != self.wanted
+        return bool(self.wanted) and self.is_known and self.current != self.wanted
 
 
 @dataclass(frozen=True)
@@ -91,8 +97,10 @@ def read_board_states(
     def ask(name: str) -> BoardReport:
         try:
             return BoardReport(name, connections.look(name))
-        except (TargetError, IntegrityError, ConversionError, ToolkitError) as error:
+        except (AgentError, BoardDiskError, IntegrityError) as error:
             return BoardReport(name, None, str(error))
+        except (TargetError, ConversionError, ToolkitError) as error:
+            return BoardReport(name, None, str(error), answered=False)
 
     with ThreadPoolExecutor(at_once) as workers:
         return list(workers.map(ask, names))
@@ -153,7 +161,8 @@ def _status(report: BoardReport, app: str, memory: FleetMemory) -> TargetStatus:
         wanted=memory.wanted.get(key, ""),
         since=own.since if own else 0.0,
         on_trial=own is not None and own.trial is not None,
-        is_reachable=report.state is not None,
+        is_reachable=report.answered,
+        is_known=report.state is not None,
         rollout=number,
         rollout_state=state,
         last_measurement=memory.measurements.get(report.name),

@@ -10,6 +10,7 @@ from converters.errors import ConversionError
 from device_agent.contract.codes import IntegrityError
 from device_agent.contract.order import RELEASE
 from device_agent.contract.release_state import AppState, BoardReleases
+from device_agent.contract.trust_root import TrustRoot
 from targets.agent_client import BoardDiskError
 from targets.device import Device
 from targets.errors import TargetError
@@ -23,6 +24,7 @@ from toolkit.fleet.connections import BoardConnections
 from toolkit.fleet.policy import Policy
 from toolkit.fleet.release_archive import ReleaseArchive
 from toolkit.fleet.transfer import ReleaseFiles, base_model
+from toolkit.fleet.trusted_keys import SignatureJudge
 from toolkit.fleet.waves import Member
 from toolkit.fleet.windows import windows_of
 
@@ -46,6 +48,8 @@ class BoardSurvey:
     """Number of bytes in which they would be sent."""
     notes: tuple[str, ...] = ()
     """Sentences for people, such as that a delta gains nothing."""
+    root: TrustRoot | None = None
+    """Trust root of the board; `None` for none, or where it did not answer."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,8 @@ class SurveyRequest:
     """Name of the fleet; empty for any."""
     store: ReleaseArchive
     deltas: DeltaCache
+    signatures: SignatureJudge
+    """Judge of the signatures of the release."""
     kind: str = RELEASE
     """`release` or `rollback` of `device_agent.contract.order`."""
 
@@ -107,7 +113,9 @@ def _survey(target: Target, request: SurveyRequest, connections: BoardConnection
             state = device.releases.state()
             survey = replace(survey, state=state)
             refusals = enrolment_refusals(state, request.fleet, request.policy)
-            survey = replace(survey, refusals=refusals)
+            root = device.releases.trust_root() if state.root_version else None
+            lack = request.signatures.refusal(root) if root is not None else ""
+            survey = replace(survey, root=root, refusals=(*refusals, *filter(None, [lack])))
             return _survey_release(survey, device, state, request)
     except (UnreachableError, DeadlineError) as error:
         return replace(survey, is_reachable=False, refusals=(str(error),))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +16,8 @@ from device_agent.contract.codes import IntegrityError
 from device_agent.contract.records import RecordError
 from device_agent.contract.trust_root import ROOT_NAMESPACE, TrustRoot, encode_root, parse_root
 from targets.file_edit import replace_file
-from toolkit.bundle.signing import check_signature, find_signer
 from toolkit.errors import ToolkitError
+from toolkit.fleet.trusted_keys import trusted_keys
 
 #: Folder of the project's roots, below `.kedge`.
 FOLDER = "trust"
@@ -117,31 +116,6 @@ def find_chains(folder: Path) -> dict[str, TrustChain]:
     return {path.name: TrustChain(path) for path in sorted(folder.iterdir()) if path.is_dir()}
 
 
-def signers_of(entry: SignedRoot, judge: TrustRoot) -> dict[str, str]:
-    """Return who of the signers of a root has signed another root, or the root itself.
-
-    Args:
-        entry: Root with the signatures over it.
-        judge: Root whose signers count.
-
-    Returns:
-        Name of each signer by the fingerprint of the key.
-
-    Raises:
-        IntegrityError: A signature does not fit its root.
-    """
-    names: dict[str, str] = {}
-    with tempfile.TemporaryDirectory(prefix="kedge-") as folder:
-        path = Path(folder) / "signers"
-        path.write_text("\n".join(judge.signers) + "\n", encoding="ascii")
-        for signature in entry.signatures:
-            key = check_signature(entry.text, signature, ROOT_NAMESPACE).fingerprint
-            name = find_signer(entry.text, signature, ROOT_NAMESPACE, path)
-            if name is not None:
-                names[key] = name
-    return names
-
-
 def lacking_signatures(entry: SignedRoot, before: TrustRoot | None) -> list[str]:
     """Say which signatures a root still needs before boards accept it.
 
@@ -159,7 +133,7 @@ def lacking_signatures(entry: SignedRoot, before: TrustRoot | None) -> list[str]
         return []
     lacking = []
     for judge in (before, entry.root):
-        names = signers_of(entry, judge)
+        names = trusted_keys(entry.text, entry.signatures, ROOT_NAMESPACE, judge)
         if len(names) < judge.threshold:
             present = f" ({', '.join(sorted(names.values()))})" if names else ""
             lacking.append(

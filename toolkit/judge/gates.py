@@ -185,25 +185,28 @@ def _judge_latency(evidence: Evidence, limit: float) -> GateResult:
 
 
 def _judge_memory(evidence: Evidence, limit: float) -> GateResult:
-    limits = f"at most {limit / _MIB:g} MiB"
     peak = evidence.peak_memory_bytes
+    limits = f"at most {limit / _MIB:g} MiB"
     if peak is None:
         return _absent("memory", limits, "no peak memory was measured")
-    found = f"{peak / _MIB:.1f} MiB"
-    if peak <= limit:
-        return GateResult("memory", PASS, found, limits, "the peak memory is below the limit")
-    return GateResult("memory", FAIL, found, limits, "the process needs more memory")
+    reasons = ("the peak memory is below the limit", "the process needs more memory")
+    return _highest("memory", peak <= limit, f"{peak / _MIB:.1f} MiB", limits, reasons)
 
 
 def _judge_temperature(evidence: Evidence, limit: float) -> GateResult:
-    limits = f"at most {limit:g} °C"
     highest = evidence.highest_celsius
+    limits = f"at most {limit:g} °C"
     if highest is None:
         return _absent("temperature", limits, "the board reports no temperature")
-    found = f"{highest:.1f} °C"
-    if highest <= limit:
-        return GateResult("temperature", PASS, found, limits, "the board stays below the limit")
-    return GateResult("temperature", FAIL, found, limits, "the board is too hot")
+    reasons = ("the board stays below the limit", "the board is too hot")
+    return _highest("temperature", highest <= limit, f"{highest:.1f} °C", limits, reasons)
+
+
+def _highest(
+    name: str, is_kept: bool, found: str, limits: str, reasons: tuple[str, str]
+) -> GateResult:
+    """Return the result of a gate with a largest value; one reason for each answer."""
+    return GateResult(name, PASS if is_kept else FAIL, found, limits, reasons[not is_kept])
 
 
 def _judge_accuracy(evidence: Evidence, limit: float) -> GateResult:

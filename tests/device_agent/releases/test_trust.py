@@ -36,7 +36,7 @@ def line(name: str, options: str = "") -> str:
 def check(signers: list[str], threshold: int, *signatures: str) -> str:
     """Code of the refusal; empty where the text is accepted."""
     try:
-        require_signatures(TEXT, signatures, RELEASE_NAMESPACE, signers, threshold)
+        require_signatures("the release", TEXT, signatures, RELEASE_NAMESPACE, signers, threshold)
     except RefusalError as refusal:
         return refusal.code
     return ""
@@ -85,6 +85,19 @@ def test_options_of_a_signer_are_kept() -> None:
     assert check([expired], 1, by("ann")) == UNTRUSTED
     assert check([orders_only], 1, by("ann")) == UNTRUSTED
     assert check([line("ann", f'namespaces="{RELEASE_NAMESPACE}"')], 1, by("ann")) == ""
+
+
+def test_a_signer_that_the_clock_forbids_is_refused_with_the_clock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("device_agent.board.boot.wall_clock_s", lambda: 60.0)
+    later = line("ann", 'valid-after="20900101"')
+    with pytest.raises(RefusalError, match="does not let SHA256") as refused:
+        require_signatures("the release", TEXT, [by("ann")], RELEASE_NAMESPACE, [later], 1)
+
+    assert "the clock of the board says 1970-01-01 00:01 UTC" in str(refused.value)
+    assert 'valid-after="20900101"' in str(refused.value)
+    assert "set its clock" in refused.value.hint
 
 
 def test_a_board_without_a_verifier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from device_agent.contract.manifest import Hooks
 from tests.boards import require_board_parts
 from tests.kedge import assert_refused
 from tests.targets.loopback import cut_sessions
+from tests.toolkit.bundle.small_bundle import make_key
 from tests.toolkit.fleet.loopback_fleet import FAULTS, LoopbackFleet, loopback_fleet, model_of
 from tests.toolkit.fleet.policies import CAREFUL, ONE_THEN_ALL, PATIENT, QUICK
 from toolkit.bundle.bundle_file import read_bundle
@@ -267,17 +268,52 @@ def test_a_board_that_trusts_nobody_is_left_out(fleet: LoopbackFleet) -> None:
     assert set(states.values()) == {"confirmed"}
 
 
-def test_only_a_trusted_key_gives_orders(fleet: LoopbackFleet) -> None:
-    from tests.toolkit.bundle.small_bundle import make_key
-
+def test_only_trusted_keys_give_orders_and_the_plan_counts_those_of_a_release(
+    fleet: LoopbackFleet,
+) -> None:
     bundle = fleet.bundle("first")
     make_key(fleet.folder / "foreign_key")
     usual = ("--to", "fleet=all", "--accept-no-reboot-revert", "--policy", fleet.policy(QUICK))
     ran = fleet.run("fleet", "rollout", bundle, *usual, "--sign", "foreign_key")
+    begun = fleet.run("fleet", "history", "--json").json["rollouts"]
+    public = (fleet.folder / "foreign_key.pub").read_text()
+    signers = fleet.folder / "signers"
+    signers.write_text(f"{signers.read_text()}other@example.org {public}")
+    two = ("--signers", "signers", "--threshold", "2", "--sign", "release_key")
+    enrolled = fleet.run("target", "trust", *fleet.names, *two, "--sign", "foreign_key")
+    plan = fleet.run("fleet", "plan", bundle, "--to", "fleet=all", "--accept-no-reboot-revert")
 
-    assert ran.code == 8, ran.err
+    assert_refused(ran, 8, "nothing began: the order lacks signatures: 1 of the 1", "--sign KEY")
+    assert begun == []
     assert {fleet.current(name) for name in fleet.names} == {""}
-    assert "failed" in ran.out
+    assert enrolled.code == 0, enrolled.err
+    assert plan.code == 8, plan.err
+    lack = "the release lacks signatures: 2 of the 2 signers of trust root 2 must sign, 1 did"
+    assert f"ant, bee, cow would be refused: {lack} (release@example.org)" in plan.out
+
+
+def test_a_status_tells_a_board_that_is_not_asked_from_one_that_does_not_answer(
+    fleet: LoopbackFleet,
+) -> None:
+    assert fleet.rollout(fleet.bundle("first"), "--policy", fleet.policy(QUICK)).code == 0
+    link = fleet.root("bee") / "store/apps/detector/current"
+    link.unlink()
+    link.symlink_to("/etc")
+    status = fleet.run("fleet", "status")
+    plain = fleet.run("fleet", "status", "--json").json["targets"]
+    offline = fleet.run("fleet", "status", "--offline")
+
+    assert status.code == 6, status.err
+    assert "cannot be read" in status.out
+    assert "does not answer" not in status.out + offline.out
+    assert "current is not a link to a release" in status.err
+    assert [(one["reachable"], one["known"]) for one in plain] == [
+        (True, True),
+        (True, False),
+        (True, True),
+    ]
+    assert offline.code == 0
+    assert offline.out.count("not asked") == 3
 
 
 def test_a_check_measures_again_and_says_no_to_a_changed_board(fleet: LoopbackFleet) -> None:

@@ -11,12 +11,15 @@ from collections.abc import Iterator
 from tests.targets.loopback import listening
 
 CLEAR = "clear"
+#: The connection ends, and every new one, too.
+CUT = "cut"
 #: Nothing passes, and the connection stays open.
 SILENT = "silent"
 #: One byte a second comes from the board.
 SLOW = "slow"
 #: What comes from the board never ends.
 ENDLESS = "endless"
+FAILURES = (CUT, SILENT, SLOW, ENDLESS)
 
 
 class WeakLine:
@@ -36,6 +39,8 @@ class WeakLine:
 
     def _carry_some(self, near: socket.socket, far: socket.socket) -> bool:
         """Relay what there is; return whether both ends are still open."""
+        if self.state == CUT:
+            return False
         if self.state == ENDLESS:
             near.sendall(os.urandom(1 << 16))
             return True

@@ -141,9 +141,13 @@ def statuses_of(
         app: Name of the only application; `None` for all.
     """
     statuses = []
+    apps_by_target: dict[str, set[str]] = {}
+    for target, name in memory.places:
+        apps_by_target.setdefault(target, set()).add(name)
     for report in reports:
-        apps = {name for target, name in memory.places if target == report.name}
-        apps |= set(report.state.apps) if report.state else set()
+        apps = apps_by_target.get(report.name, set()) | set(
+            report.state.apps if report.state else ()
+        )
         names = sorted(name for name in apps if app in (None, name))
         statuses += [_status(report, name, memory) for name in names or [app or ""]]
     return statuses

@@ -27,8 +27,8 @@ BEFORE, ON_TRIAL = ("survey", "stage", "probe"), ("activate", "health", "confirm
 TABLE = [f"{kind}-{step}" for step in (*BEFORE, *ON_TRIAL) for kind in FAILURES]
 
 #: The command line, whose patience with a line is shorter than a person's. A step at which a line
-#: fails says so in the folder `wanted`, and begins when the line has failed. Only boards whose line
-#: fails at the probe are measured: it takes long.
+#: fails says so in the folder `requests`, and begins when the line has failed. Only boards whose
+#: line fails at the probe are measured: it takes long.
 IMPATIENT = """
 import sys, time
 from pathlib import Path
@@ -41,7 +41,7 @@ def call_briefly(self, op, args, timeout_s=8.0, on_event=None):
     return call(self, op, args, min(timeout_s, 8.0), on_event)
 def do_over_weak_line(device, act, work, reason):
     if act.target.endswith("-" + act.step):
-        Path("wanted", act.target).touch()
+        Path("requests", act.target).touch()
         while not Path("failed", act.target).exists():
             time.sleep(0.01)
     elif act.step == acts.PROBE:
@@ -102,8 +102,8 @@ def weak_fleet(
 @contextmanager
 def failing_lines(folder: Path, lines: Mapping[str, WeakLine]) -> Iterator[None]:
     """Let each line fail when its step is about to begin; all are well again afterwards."""
-    wanted, failed, end = folder / "wanted", folder / "failed", threading.Event()
-    for place in (wanted, failed):
+    requests, failed, end = folder / "requests", folder / "failed", threading.Event()
+    for place in (requests, failed):
         place.mkdir(exist_ok=True)
         for path in place.iterdir():
             path.unlink()
@@ -113,7 +113,7 @@ def failing_lines(folder: Path, lines: Mapping[str, WeakLine]) -> Iterator[None]
 
     def watch() -> None:
         while not end.wait(0.01):
-            for path in wanted.iterdir():
+            for path in requests.iterdir():
                 lines[path.name].state = kind_of(path.name)
                 (failed / path.name).touch()
 

@@ -17,7 +17,7 @@ CUT = "cut"
 SILENT = "silent"
 #: One byte a second comes from the board.
 SLOW = "slow"
-#: What comes from the board never ends.
+#: Data from the board never ends.
 ENDLESS = "endless"
 FAILURES = (CUT, SILENT, SLOW, ENDLESS)
 

@@ -18,7 +18,6 @@ import subprocess
 import time
 from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
-from device_agent.board import boot
 from device_agent.contract.codes import DIGEST_MISMATCH, NO_VERIFIER, UNTRUSTED, RefusalError
 from device_agent.contract.trust_root import MOST_SIGNERS
 
@@ -164,7 +163,7 @@ def _not_now(signature: _Signature, limits: List[str]) -> str:
     text = "the trust root does not let {} sign now".format(_print(signature))
     if not limits:
         return text
-    clock = time.strftime("%Y-%m-%d %H:%M", time.gmtime(boot.wall_clock_s()))
+    clock = time.strftime("%Y-%m-%d %H:%M", time.gmtime())
     return "{}: {}, and the clock of the board says {} UTC".format(text, limits[0][:100], clock)
 
 

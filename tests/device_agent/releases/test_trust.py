@@ -1,6 +1,7 @@
 """Who may sign: trust roots, thresholds, rotation, and signatures that do not count."""
 
 from pathlib import Path
+from time import gmtime
 from typing import Any
 
 import pytest
@@ -90,7 +91,7 @@ def test_options_of_a_signer_are_kept() -> None:
 def test_a_signer_that_the_clock_forbids_is_refused_with_the_clock(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("device_agent.board.boot.wall_clock_s", lambda: 60.0)
+    monkeypatch.setattr("device_agent.signatures.time.gmtime", lambda: gmtime(60.0))
     later = line("ann", 'valid-after="20900101"')
     with pytest.raises(RefusalError, match="does not let SHA256") as refused:
         require_signatures("the release", TEXT, [by("ann")], RELEASE_NAMESPACE, [later], 1)

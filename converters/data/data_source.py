@@ -68,6 +68,8 @@ def kind_of_data(path: Path, image_range: str) -> str:
     """
     if path.is_dir():
         return FOLDER
+    if path.exists() and not path.is_file():  # a pipe would be waited for without end
+        raise ConversionError(f"{path}: is no regular file", _EXPECTED)
     with path.open("rb") as file:
         head = file.read(512)
     if head.startswith(b"PK"):

@@ -62,6 +62,8 @@ def is_picture(path: Path) -> bool:
             f"{path}: is a folder, expected a picture, .npy or .npz",
             "Name each file in it: --input may be given several times.",
         )
+    if path.exists() and not path.is_file():  # a pipe would be waited for without end
+        raise SampleError(f"{path}: is no regular file", _KINDS)
     try:
         with path.open("rb") as file:
             head = file.read(8)

@@ -128,9 +128,9 @@ def _show(checks: list[ReleaseCheck], boards: int) -> None:
             output.say(f"{each.target}: {output.indent(each.reason)}")
     if all(each.verdict == "pass" for each in checks):
         bound = failure_rate_bound(len(checks))
-        what = f"{len(checks)} of {boards} boards without a failure"
         output.say(
-            f"{what}: none of all fails"
+            f"all boards were checked, and none fails: {boards}"
             if len(checks) == boards
-            else f"{what} prove that fewer than {words.percent(bound)} of all fail (95 %)"
+            else f"{len(checks)} of {boards} boards without a failure prove that fewer than "
+            f"{words.percent(bound)} of all fail (95 %)"
         )

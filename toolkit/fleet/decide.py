@@ -69,7 +69,7 @@ def decide(tally: FleetTally, wishes: Wishes, now: float) -> Decision:
         return Decision(RUN, steps)
     until = min(openings.times(), default=None)
     times = [at for at in (until, tally.next_time()) if at is not None]
-    return Decision(WAIT, (), _wait_reasons(tally, until, now), min(times, default=None))
+    return Decision(WAIT, (), _wait_reasons(tally, until), min(times, default=None))
 
 
 def stop_reasons(tally: FleetTally, wishes: Wishes) -> tuple[str, ...]:
@@ -163,11 +163,11 @@ def _planned_steps(
             yield board.name, ACTIVATE
 
 
-def _wait_reasons(tally: FleetTally, opening: float | None, now: float) -> tuple[str, ...]:
+def _wait_reasons(tally: FleetTally, opening: float | None) -> tuple[str, ...]:
     wave, reasons = tally.wave, []
     if wave is not None and wave.is_done and not wave.is_checking:
-        left_s = max(0.0, wave.last_confirmed + wave.soak_s - now)
-        reasons.append(f"wave {wave.number} soaks for {left_s:.0f} s more")
+        end = time_text(wave.last_confirmed + wave.soak_s)
+        reasons.append(f"wave {wave.number} soaks until {end}")
     if opening is not None:
         reasons.append(f"the next maintenance window opens at {time_text(opening)}")
     return tuple(reasons)

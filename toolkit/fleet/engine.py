@@ -144,6 +144,7 @@ class _Loop:
         self._tally: FleetTally
         self._status = RUNNING
         self._stop_reasons: tuple[str, ...] = ()
+        self._wait_reasons: tuple[str, ...] = ()
 
     def resume(self, now: float) -> None:
         """Read the journal, and note that the rollout goes on."""
@@ -170,6 +171,11 @@ class _Loop:
             notes.append(JournalNote("status", {"status": STOPPING, "reasons": decision.reasons}))
             events.append(
                 RolloutEvent(now, "status", state=STOPPING, reason="; ".join(decision.reasons))
+            )
+        if decision.kind == WAIT and decision.reasons not in ((), self._wait_reasons):
+            self._wait_reasons = decision.reasons
+            events.append(
+                RolloutEvent(now, "status", state="waiting", reason="; ".join(decision.reasons))
             )
         first = len(notes)
         for target, step in decision.steps:

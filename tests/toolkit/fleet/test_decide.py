@@ -265,7 +265,7 @@ def test_the_next_wave_waits_for_the_soak_and_its_checks() -> None:
 
     soaks = decision(tally)
     assert (soaks.kind, soaks.until) == (WAIT, 601.0)
-    assert soaks.reasons == ("wave 1 soaks for 600 s more",)
+    assert soaks.reasons == ("wave 1 soaks until 1970-01-01T00:10:01Z",)
     tally.advance(601.0)
     assert decision(tally, 601.0).steps == (("a", "check"),)
     step(tally, ActOutcome("a", "check", SUCCEEDED), 602.0)

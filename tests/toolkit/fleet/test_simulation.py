@@ -90,6 +90,9 @@ def test_a_good_release_reaches_every_board_in_waves(tmp_path: Path) -> None:
     activated = [event.at for event in fleet_rollout.events if event.step == "activate"]
     staged = [event.at for event in fleet_rollout.events if event.step == "stage"]
     assert max(staged) <= min(activated)
+    waits = [event.reason for event in fleet_rollout.events if event.state == "waiting"]
+    assert any(reason.startswith("wave 1 soaks until") for reason in waits)
+    assert len(waits) == len(set(waits))
 
 
 @pytest.mark.parametrize("fault", [SLOW, WRONG])

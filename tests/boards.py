@@ -203,7 +203,7 @@ def _arm64(folder: Path, with_sftp: bool, extra: Sequence[str]) -> Iterator[Boar
         text = config_text(inside, port, "root", with_sftp=with_sftp, extra=extra)
         (folder / "sshd" / "sshd_config").write_text(text)
         server = ["/usr/sbin/sshd", "-D", "-e", "-f", str(inside / "sshd_config")]
-        return start_kept(_in_chroot(system, folder, server), log)
+        return start_kept(in_chroot(system, folder, server), log)
 
     keeper, port = start_listening(start, log, None, _ARM64_UP_WITHIN_SECONDS)
     try:
@@ -223,7 +223,7 @@ def _arm64(folder: Path, with_sftp: bool, extra: Sequence[str]) -> Iterator[Boar
         end_kept(keeper)
 
 
-def _in_chroot(system: Path, folder: Path, command: Sequence[str]) -> list[str]:
+def in_chroot(system: Path, folder: Path, command: Sequence[str]) -> list[str]:
     """The command line that runs a command on the emulated board."""
     unshare = arm64_root.find_program("unshare") or "unshare"
     own = [unshare, "--mount", "--pid", "--fork", "--kill-child=KILL"]

@@ -26,6 +26,7 @@ from converters.evidence.conversion import (
     read_conversion,
 )
 from converters.evidence.model_toml import MODEL_TOML, NEW_MODEL_TOML
+from converters.evidence.other_file import OTHER_NAMES
 from converters.measure import Measure
 from converters.out_folder import hold_folder, replace_together
 from converters.progress import Progress, Report, ignore
@@ -217,12 +218,13 @@ class Converter:
 
 
 def _publish(work: Path, out: Path) -> None:
-    optional = (KERAS_NAME, MODEL_TOML, NEW_MODEL_TOML)
-    extras = [name for name in optional if (work / name).is_file()]
+    models = (*OTHER_NAMES, MODEL_NAME)
+    optional = (KERAS_NAME, MODEL_TOML, NEW_MODEL_TOML, *models)
+    names = [name for name in optional if (work / name).is_file()]
     with durable.translate_errors(out), replace_together(out):
-        if KERAS_NAME not in extras:  # of an earlier conversion: it is not of this file
-            (out / KERAS_NAME).unlink(missing_ok=True)
-        durable.publish(work, out, (*extras, GOLDEN_NAME, MODEL_NAME, CONVERSION_NAME))
+        for name in {KERAS_NAME, *models}.difference(names):
+            (out / name).unlink(missing_ok=True)  # of an earlier conversion: it is not of this one
+        durable.publish(work, out, (*names, GOLDEN_NAME, CONVERSION_NAME))
 
 
 def _sandbox(request: ConversionRequest, recipe: Recipe, work: Path) -> Sandbox:

@@ -28,7 +28,7 @@ class ConversionRequest:
     recipe: str
     """Name of a built-in recipe, or the path of a TOML file."""
     out: Path
-    """Folder for model.tflite, conversion.json and golden.npz; made if absent."""
+    """Folder for the model file, conversion.json and golden.npz; made if absent."""
     seed: int = 0
     """Decides every random choice; 0 or more."""
     image_range: str = "0..255"
@@ -48,6 +48,9 @@ class ConversionRequest:
     """Folder for the figures of each epoch, for TensorBoard; None for none."""
     keep_keras: bool = False
     """Whether the trained Keras model is put beside the .tflite."""
+
+    format: str = "tflite"
+    """Formats of the file: "tflite", "onnx" or "both"."""
 
     @property
     def picture_folders(self) -> tuple[Path, Path]:

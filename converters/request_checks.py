@@ -12,6 +12,7 @@ from converters.data.names import INPUT_NAME, plain_names
 from converters.data.task import TaskWish
 from converters.data.user_function import user_function_at
 from converters.errors import ConversionError, MissingConvertExtraError
+from converters.evidence.other_file import OUTPUT_FORMATS, TFLITE_FORMAT
 from converters.recipe.recipe import Recipe, check_pairing, load_recipe
 from converters.request import IMAGE_RANGES, ConversionRequest
 from converters.sources.kinds import MODEL_SUFFIXES, identify
@@ -26,6 +27,8 @@ _EXTRA_MODULES = (
     "ai_edge_quantizer",
     "PIL",
 )
+#: Modules of the extra `onnx`, which is part of the extra `convert`.
+_ONNX_MODULES = ("onnx", "onnxruntime")
 
 
 def check_request(request: ConversionRequest) -> Recipe:
@@ -83,17 +86,7 @@ def check_inputs(request: ConversionRequest) -> None:
         raise ConversionError(f"seed is {request.seed}", "Use 0 or more.")
     if os.path.exists(request.out) and not request.out.is_dir():  # noqa: PTH110 - never raises
         raise ConversionError(f"{request.out}: is a file, not a folder", "Choose another --out.")
-    missing = [name for name in _EXTRA_MODULES if importlib.util.find_spec(name) is None]
-    if missing:
-        raise MissingConvertExtraError(
-            f"a conversion needs {', '.join(missing)}, which is not installed",
-            "In a clone of kedge: pip install '.[convert]'",
-        )
-    if request.logs is not None and importlib.util.find_spec("tensorboard") is None:
-        raise MissingConvertExtraError(
-            "figures for TensorBoard need tensorboard, which is not installed",
-            "In a clone of kedge: pip install '.[tensorboard]'",
-        )
+    _check_packages(request)
 
 
 def check_data_of(request: ConversionRequest, wish: TaskWish, source: SourceFile) -> None:
@@ -139,3 +132,22 @@ def _check_readable(name: str, path: Path) -> None:
         raise ConversionError(f"{name} {path}: may not be read", "Check its rights.")
     if not (path.is_file() or path.is_dir()):  # a pipe would be waited for without end
         raise ConversionError(f"{name} {path}: is neither a file nor a folder", "Check the path.")
+
+
+def _check_packages(request: ConversionRequest) -> None:
+    if request.format not in OUTPUT_FORMATS:
+        raise ConversionError(
+            f"format is {request.format!r}", f"Use one of {', '.join(OUTPUT_FORMATS)}."
+        )
+    modules = _EXTRA_MODULES if request.format == TFLITE_FORMAT else _EXTRA_MODULES + _ONNX_MODULES
+    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    if missing:
+        raise MissingConvertExtraError(
+            f"a conversion needs {', '.join(missing)}, which is not installed",
+            "In a clone of kedge: pip install '.[convert]'",
+        )
+    if request.logs is not None and importlib.util.find_spec("tensorboard") is None:
+        raise MissingConvertExtraError(
+            "figures for TensorBoard need tensorboard, which is not installed",
+            "In a clone of kedge: pip install '.[tensorboard]'",
+        )

@@ -11,7 +11,8 @@ from converters.comparison.compare import compare_recipes
 from converters.comparison.comparison import RecipeComparison
 from converters.comparison.comparison_file import COMPARISON_NAME, write_comparison
 from converters.evidence.conversion import CONVERSION_NAME, MODEL_NAME, Conversion
-from converters.formats import read_model_file
+from converters.evidence.other_file import BOTH_FORMATS, ONNX_NAME
+from converters.formats import FORMATS, read_model_file
 from converters.process import convert
 from converters.request import ConversionRequest
 from targets.inventory import Target
@@ -74,7 +75,7 @@ def deploy(
         AgentError: The board cannot load or run the model.
         IntegrityError: Something arrived damaged.
     """
-    try_board(target, on_progress)
+    try_board(target, on_progress, request.format)
     request = replace(request, measured_on=place_of(target))
     conversion = convert(request, forward(on_progress), measure_on(target, on_progress))
     with open_board(target, on_progress) as device:
@@ -84,19 +85,23 @@ def deploy(
     return Deployment(conversion, measurement)
 
 
-def try_board(target: Target, on_progress: OnProgress = no_progress) -> None:
+def try_board(
+    target: Target, on_progress: OnProgress = no_progress, file_format: str = CONVERTED_FORMAT
+) -> None:
     """Refuse a board that cannot run a file of a conversion, before the work begins.
 
     Args:
         target: The board.
         on_progress: Called as it goes on.
+        file_format: Format of the file, or "both".
 
     Raises:
         ConversionError: The board takes no such file.
         TargetError: The board cannot be reached, has no place, or loads no runtime.
     """
     with open_board(target, on_progress) as device:
-        _ = device.runtime_for(CONVERTED_FORMAT)
+        for each in FORMATS if file_format == BOTH_FORMATS else (file_format,):
+            _ = device.runtime_for(each)
         admit_conversion(target)
 
 
@@ -155,8 +160,9 @@ def check_folder(out: Path, model: Path) -> None:
                 sources.add(str(json.loads((out / name).read_text(encoding="utf-8"))[key]))
             except (OSError, ValueError, LookupError, TypeError):
                 sources.add(f"unknown: {name} cannot be read")
-    if not sources and (out / MODEL_NAME).exists():
-        sources.add(f"unknown: there is no {CONVERSION_NAME} beside its {MODEL_NAME}")
+    for name in (MODEL_NAME, ONNX_NAME):
+        if not sources and (out / name).exists():
+            sources.add(f"unknown: there is no {CONVERSION_NAME} beside its {name}")
     others = sorted(sources - {str(model.absolute())})
     if others:
         raise OccupiedFolderError(
@@ -166,10 +172,10 @@ def check_folder(out: Path, model: Path) -> None:
 
 
 def push(path: Path, target: Target, on_progress: OnProgress = no_progress) -> StagedFile:
-    """Send a .tflite into the scratch area of a target; what is there is not sent again.
+    """Send a model file into the scratch area of a target; what is there is not sent again.
 
     Raises:
-        ConversionError: The file is no whole .tflite, or the board's runtime cannot load it.
+        ConversionError: The file is no whole model file, or the board's runtime cannot load it.
         TargetError: The board cannot be reached, or has no place.
         IntegrityError: It arrived damaged.
     """

@@ -1,4 +1,4 @@
-"""A conversion: a .tflite and the evidence about it, in memory and as conversion.json."""
+"""A conversion: a model file and the evidence about it, in memory and as conversion.json."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from converters import durable
 from converters.digest import sha256_of
 from converters.errors import ConversionError
 from converters.evidence.field_types import check_field_types
+from converters.evidence.other_file import ONNX_NAME, FormatParity, OtherFile
 from converters.judge.budget import Attempt, Budget
 from converters.judge.metric import MetricFigures, MetricScore
 from converters.judge.paired import Drop
@@ -65,12 +66,12 @@ class StepRecord:
 
 @dataclass(frozen=True)
 class Conversion:
-    """A .tflite that was written, and everything that is known about it."""
+    """A model file that was written, and everything that is known about it."""
 
     model: Path
-    """The .tflite; beside it conversion.json."""
+    """The model file; beside it conversion.json."""
     model_sha256: str
-    """Digest of the .tflite."""
+    """Digest of the model file."""
     model_bytes: int
     """Its size."""
     recipe: str
@@ -146,8 +147,18 @@ class Conversion:
     data_axes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """Name of each input, "" for a single one, to the axes of the user's arrays without the batch
     axis, in the order of the file's input; inputs of one order are missing."""
+    other_files: tuple[OtherFile, ...] = ()
+    """The .onnx beside a .tflite, where both formats were requested."""
+    format_parity: FormatParity | None = None
+    """Differences between the answers of the .onnx and of the .tflite; None where no .onnx was
+    written."""
     schema: int = field(default=SCHEMA)
     """Version of conversion.json."""
+
+    @property
+    def model_files(self) -> tuple[Path, ...]:
+        """The files of all formats, the one that the evidence is about first."""
+        return (self.model, *(self.model.with_name(other.name) for other in self.other_files))
 
     @property
     def recipe_label(self) -> str:
@@ -175,6 +186,12 @@ def write_conversion(conversion: Conversion, request_sha256: str = "") -> Path:
     return path
 
 
+def models_in(folder: Path) -> list[Path]:
+    """Return the model files of the folder of a conversion; that of the .tflite where none is."""
+    paths = [folder / name for name in (MODEL_NAME, ONNX_NAME)]
+    return [path for path in paths if path.is_file()] or paths[:1]
+
+
 def recipe_of_file(model: Path, sha256: str) -> str:
     """Return the recipe by which a file was converted, for a person.
 
@@ -189,7 +206,14 @@ def recipe_of_file(model: Path, sha256: str) -> str:
         plain = _read_object(model.parent / CONVERSION_NAME)
     except ConversionError:
         return ""
-    if plain.get("model_sha256") != sha256 or not isinstance(plain.get("recipe"), str):
+    digests = [plain.get("model_sha256")]
+    others = plain.get("other_files")
+    digests += (
+        [each.get("sha256") for each in others if isinstance(each, dict)]
+        if isinstance(others, list)
+        else []
+    )
+    if sha256 not in digests or not isinstance(plain.get("recipe"), str):
         return ""
     own, steps = plain.get("recipe_file"), str(plain["recipe"])
     return f"{own} ({steps})" if own else steps
@@ -298,6 +322,8 @@ def _from_plain(plain: dict[str, Any], folder: Path) -> Conversion:
         "attempts": tuple(_attempt(a) for a in plain.get("attempts", ())),
         "metric": _metric(plain.get("metric")),
         "output_figures": tuple(_figures(one) for one in plain.get("output_figures", ())),
+        "other_files": tuple(map(_other_file, plain.get("other_files", ()))),
+        "format_parity": plain.get("format_parity") and FormatParity(**plain["format_parity"]),
         "data_axes": {name: tuple(axes) for name, axes in plain.get("data_axes", {}).items()},
     }
     return Conversion(**fields)
@@ -309,6 +335,16 @@ def _spec(plain: dict[str, Any]) -> TensorSpec:
 
 def _accuracy(plain: dict[str, Any] | None) -> Accuracy | None:
     return None if plain is None else Accuracy(**plain)
+
+
+def _other_file(plain: dict[str, Any]) -> OtherFile:
+    fields = {
+        "name": Path(plain["name"]).name,
+        "accuracy": _accuracy(plain["accuracy"]),
+        "metric": _metric(plain["metric"]),
+        "drops": tuple(_with_pair(Drop, drop) for drop in plain["drops"]),
+    }
+    return OtherFile(**{**plain, **fields})
 
 
 def _metric(plain: dict[str, Any] | None) -> MetricFigures | None:

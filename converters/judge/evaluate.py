@@ -16,6 +16,7 @@ from converters.data.fields import are_finite, numbers_per_row, select_field
 from converters.data.split import Labels
 from converters.data.task import AUC, R2, SEGMENTATION, Task
 from converters.errors import ConversionError
+from converters.formats import FORMATS
 from converters.judge.metric import MetricFigures, MetricScore, ScoredAnswers, drop_of, score_of
 from converters.judge.paired import Drop, drop_between, worst
 from converters.judge.score import FILE, ORIGINAL, Accuracy, Score, score
@@ -24,7 +25,6 @@ from converters.progress import Progress, Report
 from converters.sources.inputs_outputs import Probabilities
 from converters.sources.loaded_model import LoadedModel
 from converters.tflite.quantization import dequantize_outputs, quantize_inputs
-from converters.tflite.run import run_model
 
 Array = npt.NDArray[Any]
 
@@ -111,7 +111,7 @@ def answers_of_source(source: LoadedModel, samples: Samples, report: Report) -> 
 
 
 def answers_of_file(model: ModelFile, samples: Samples, report: Report) -> Array:
-    """Run a file on samples, by this host's TFLite runtime.
+    """Run a file on samples, by this host's runtime for its format.
 
     Args:
         model: The file.
@@ -130,7 +130,7 @@ def answers_of_file(model: ModelFile, samples: Samples, report: Report) -> Array
     answers: list[Array] = []
     before = 0
     for batch, _ in samples.batches(rows):
-        outputs = run_model(
+        outputs = FORMATS[model.format].run_here(
             model.path,
             quantize_inputs(model.inputs, batch),
             on_progress=_after(before, len(samples), report),

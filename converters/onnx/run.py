@@ -46,7 +46,7 @@ def missing_package(package: str, use: str) -> MissingConvertExtraError:
         use: Use of it for kedge, as the rest of a sentence.
     """
     return MissingConvertExtraError(
-        f"{package}, which {use}, is not installed", "Run: pip install 'kedge[onnx]'"
+        f"{package}, which {use}, is not installed", "In a clone of kedge: pip install '.[onnx]'"
     )
 
 

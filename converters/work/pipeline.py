@@ -38,19 +38,19 @@ from converters.evidence.conversion import (
     write_conversion,
 )
 from converters.evidence.declared_picture import declared_picture
-from converters.evidence.golden import write_golden
-from converters.evidence.golden_inputs import LEAST_COMPARED, golden_inputs
+from converters.evidence.golden_inputs import LEAST_COMPARED
 from converters.evidence.model_card import card_as_declared, card_of_conversion
 from converters.evidence.model_toml import write_model_toml
+from converters.evidence.other_file import OTHER_NAMES
+from converters.formats import FORMATS
 from converters.judge.budget import judge_budget
-from converters.judge.evaluate import Judgement, judge_file, warnings_of
+from converters.judge.evaluate import warnings_of
 from converters.judge.input_range import range_warnings
 from converters.judge.input_rounding import input_rounding_drop, input_rounding_warnings
 from converters.judge.own_answers import with_own_answers
 from converters.judge.paired import worst
 from converters.judge.score import FILE, ORIGINAL
 from converters.measure import Measure
-from converters.model_file import ModelFile
 from converters.progress import Progress, Report
 from converters.recipe.fits_model import check_inputs_outputs, unused_warnings
 from converters.recipe.milder import may_be_tried
@@ -62,13 +62,13 @@ from converters.sources.inputs_outputs import source_axes
 from converters.sources.kinds import identify
 from converters.sources.load import load_model
 from converters.sources.loaded_model import LoadedModel
-from converters.tflite.cost import cost_of
 from converters.training.several_machines import WorkerGroup, join_workers
 from converters.versions import installed_versions
 from converters.work.budget_loop import make_within_budget
 from converters.work.maker import Maker, RecipeResult
 from converters.work.reuse import request_digest
 from converters.work.step_keys import StepKeys, row_digests
+from converters.work.written_formats import GoldenSource, WrittenFiles, write_formats
 
 #: Use of the samples of each split, in words.
 _USES = {
@@ -126,11 +126,10 @@ def _convert(
     result, attempts = make_within_budget(maker, recipe, request.max_drop, report)
     if not workers.leads:
         return None
-    model = maker.model_file()
-    judgement = judge_file(source, model, samples, report)
+    chosen = GoldenSource(samples, compared, TEST in dataset.unlabelled)
+    written = write_formats(request, source, maker.model_file(), chosen, report)
+    model, judgement = written.model, written.judgement
     rounding = input_rounding_drop(source, model, samples[TEST])
-    golden = golden_inputs(source, model, samples[TEST], compared, request.seed)
-    write_golden(work / GOLDEN_NAME, replace(golden, own_labels=TEST in dataset.unlabelled))
     if request.keep_keras and result.keras is not None:
         durable.write(work / KERAS_NAME, result.keras)
     image_range = request.image_range if dataset.pictures else None
@@ -141,7 +140,7 @@ def _convert(
     exif = not samples[TEST].ignores_exif
     card = card_as_declared(card, declared_picture(request.picture_folders), exif)
     conversion = replace(
-        _evidence(request, result, source, model, judgement),
+        _evidence(request, result, source, written),
         data_sha256=data_sha256,
         splits=_splits(dataset, samples),
         warnings=(
@@ -164,7 +163,7 @@ def _convert(
 
 
 def _file_digests(work: Path) -> dict[str, str]:
-    paths = [work / name for name in (GOLDEN_NAME, KERAS_NAME)]
+    paths = [work / name for name in (GOLDEN_NAME, KERAS_NAME, *OTHER_NAMES)]
     return {path.name: sha256_of(path) for path in paths if path.is_file()}
 
 
@@ -203,7 +202,7 @@ def _plain_task(wish: TaskWish) -> dict[str, Any]:
 def _warnings(request: ConversionRequest, result: RecipeResult) -> tuple[str, ...]:
     if request.logs is not None and any(record.cached for record in result.records):
         return ("steps that were done before leave no figures in --logs",)
-    options = {"--keep-keras": request.keep_keras, "--logs": request.logs is not None}
+    options = {"--format keras": request.keep_keras, "--logs": request.logs is not None}
     return tuple(
         f"nothing was trained, so there is nothing for {option}"
         for option, is_on in options.items()
@@ -303,13 +302,10 @@ def _weight_bytes(source: LoadedModel) -> int | None:
 
 
 def _evidence(
-    request: ConversionRequest,
-    result: RecipeResult,
-    source: LoadedModel,
-    model: ModelFile,
-    judgement: Judgement,
+    request: ConversionRequest, result: RecipeResult, source: LoadedModel, written: WrittenFiles
 ) -> Conversion:
-    of_test = worst(judgement.drops, TEST)
+    model, judgement = written.model, written.judgement
+    of_test = worst(written.drops, TEST)
     return Conversion(
         model=model.path,
         model_sha256=model.sha256,
@@ -333,7 +329,9 @@ def _evidence(
         image_range=request.image_range,
         scores=judgement.scores,
         drops=judgement.drops,
-        cost=cost_of(model.path),
+        cost=FORMATS[model.format].cost(model.path),
+        other_files=written.others,
+        format_parity=written.parity,
         step_records=result.records,
         budget=None if request.max_drop is None else judge_budget(of_test, request.max_drop),
         task=result.recipe.wish.plain(),

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from converters.evidence.conversion import MODEL_NAME
+from converters.evidence.conversion import models_in
 from converters.formats import FORMATS, read_model_file
 from converters.model_file import ModelFile
 from device_agent.contract.manifest import (
@@ -170,7 +170,7 @@ def _refuse_own_input(out: Path, files: Sequence[ReleaseFile]) -> None:
 
 def _read_files(paths: Sequence[Path]) -> tuple[list[ModelFile], list[ReleaseFile]]:
     """Read the models, and describe the other files."""
-    paths = [path / MODEL_NAME if path.is_dir() else path for path in paths]
+    paths = [each for path in paths for each in (models_in(path) if path.is_dir() else [path])]
     models = [read_model_file(path) for path in paths if path.suffix[1:] in FORMATS]
     if not models:
         raise BundleError(

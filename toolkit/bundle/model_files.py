@@ -153,7 +153,7 @@ def _reference_of(model: ModelFile, others: Sequence[ModelFile]) -> ModelFile | 
 
 def _conversion_of(model: ModelFile) -> Conversion | None:
     folder = model.path.parent
-    if not (folder / CONVERSION_NAME).is_file() or not (folder / MODEL_NAME).is_file():
+    if not (folder / CONVERSION_NAME).is_file():
         return None
     conversion = read_conversion(folder)
     return conversion if conversion.model_sha256 == model.sha256 else None

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     shell_complete=complete_targets,
     help="Target that measures latency where a recipe needs it, instead of this computer.",
 )
-@click.option("--keep-keras", is_flag=True, help="Also write the trained Keras model.")
 @click.option(
     "--logs", type=file_path(), help="Folder for the figures of each epoch, for TensorBoard."
 )
@@ -48,10 +47,10 @@ def command(
     recipe: str,
     seed: int,
     image_range: str,
+    formats: tuple[str, bool],
     out: Path,
     max_drop: float | None,
     latency_on: str | None,
-    keep_keras: bool,
     logs: Path | None,
     dry_run: bool,
     reports: tuple[Path, ...],
@@ -63,7 +62,8 @@ def command(
     OUT/model.tflite, OUT/conversion.json (the evidence), OUT/golden.npz (inputs for the comparison
     with a board) and OUT/model.toml (what goes in and comes out; an edited file is kept). It
     compares several recipes, separated by commas, or `all`: each has its own folder in OUT, and
-    OUT/comparison.json has the table.
+    OUT/comparison.json has the table. With --format onnx the file is OUT/model.onnx; with both it
+    is beside OUT/model.tflite. Each is judged by its own runtime.
 
     Finished steps are kept in the project's .kedge folder, or in ~/.cache/kedge. After an
     interruption the same command continues, and does not repeat finished training. With --max-drop
@@ -72,9 +72,10 @@ def command(
     \b
     kedge convert resnet8.h5 --data cifar10.tar.gz --out out
     kedge convert model.keras --data data.npz --recipe qat_w8a8 --max-drop 0.01 --out out
-    kedge convert model.keras --data data.npz --recipe qat_w8a8 --keep-keras --logs logs --out out
+    kedge convert model.keras --data data.npz --recipe qat_w8a8 --format tflite,keras --out out
     kedge convert model.keras --data data.npz --recipe all --latency-on pi --out out
     kedge convert model.keras --data data.npz --recipe all --out out --report report.html
+    kedge convert model.keras --data data.npz --format both --out out
     """
     from converters.recipe.recipe import recipe_names
     from converters.request import ConversionRequest
@@ -88,7 +89,8 @@ def command(
         image_range,
         max_drop,
         logs=logs,
-        keep_keras=keep_keras,
+        format=formats[0],
+        keep_keras=formats[1],
     )
     names = recipe_names(recipe)
     if dry_run:

@@ -23,7 +23,6 @@ from toolkit.cli.options import (
     quality,
     targets,
     threads,
-    wheelhouse,
 )
 from toolkit.cli.results import keep
 from toolkit.report.conversion import describe_budget, describe_conversion, plain_judgement
@@ -49,7 +48,6 @@ FOLDER = Path("kedge-out")
 @quality
 @profile
 @threads
-@wheelhouse
 @as_json
 def command(
     model: Path,
@@ -57,13 +55,13 @@ def command(
     recipe: str,
     seed: int,
     image_range: str,
+    formats: tuple[str, bool],
     max_drop: float | None,
     selection: str | None,
     out: Path | None,
     quality: str,
     profile: bool,
     threads: tuple[int, ...] | None,
-    wheelhouse: Path | None,
     as_json: bool,
 ) -> int:
     """Convert a model, send it to boards, check its outputs there and measure it.
@@ -91,19 +89,27 @@ def command(
     if out is None:
         check_folder(folder, model)
     request = ConversionRequest(
-        model, data, names[0], folder, seed, image_range, max_drop, cache=conversion_cache()
+        model,
+        data,
+        names[0],
+        folder,
+        seed,
+        image_range,
+        max_drop,
+        cache=conversion_cache(),
+        format=file_format,
     )
     settings = BenchSettings(
         threads,
         QUALITIES[quality].duration_s,
-        wheelhouse,
+        None,
         processes=QUALITIES[quality].processes,
         quality=quality,
         profile=profile,
     )
     with output.progress() as show:
         for board in boards:
-            try_board(board, show)
+            try_board(board, show, request.format)
         files = convert_recipes(request, names, boards[0], show)
     _warn(files)
     if not as_json:
@@ -129,14 +135,25 @@ def _measure(files: ConvertedRecipes, boards: list[Any], settings: Any) -> list[
     """Send each file to each board and measure it there."""
     from toolkit.measure.bench_many import bench_many
 
-    outcomes = []
-    for number, conversion in enumerate(files.conversions, start=1):
-        what = f"file {number} of {len(files.conversions)}, {conversion.recipe_label}"
+    outcomes, pairs = [], _files_of(files)
+    for number, (conversion, path) in enumerate(pairs, start=1):
+        what = f"file {number} of {len(pairs)}, {_label(conversion, path)}"
         with output.progress() as show:
-            if len(files.conversions) > 1:
+            if len(pairs) > 1:
                 output.note(f"· {what}")
-            outcomes.append(bench_many(conversion.model, boards, settings, show))
+            outcomes.append(bench_many(path, boards, settings, show))
     return outcomes
+
+
+def _files_of(files: ConvertedRecipes) -> list[tuple[Conversion, Path]]:
+    """Each file that goes to the boards, with its conversion."""
+    return [(each, path) for each in files.conversions for path in each.model_files]
+
+
+def _label(conversion: Conversion, path: Path) -> str:
+    """Name of a file: its recipe, and its format where there are two."""
+    several = len(conversion.model_files) > 1
+    return conversion.recipe_label + (f", {path.suffix[1:]}" if several else "")
 
 
 def _exit_code(outcome: Outcome) -> int:
@@ -179,10 +196,11 @@ def _print_files(files: ConvertedRecipes, folder: Path) -> None:
 def _print_outcomes(files: ConvertedRecipes, outcomes: list[list[Outcome]], as_json: bool) -> None:
     if as_json:
         output.print_json(_plain(files, outcomes))
-    for conversion, of_file in zip(files.conversions, outcomes, strict=True):
+    pairs = _files_of(files)
+    for (conversion, path), of_file in zip(pairs, outcomes, strict=True):
         if not as_json:
-            if len(files.conversions) > 1:
-                output.say(f"{conversion.recipe_label}:")
+            if len(pairs) > 1:
+                output.say(f"{_label(conversion, path)}:")
             print_outcomes(of_file)
     errors = [outcome.error for of_file in outcomes for outcome in of_file if outcome.error]
     if len(errors) == 1 == len(outcomes[0]):
@@ -199,8 +217,8 @@ def _plain(files: ConvertedRecipes, outcomes: list[list[Outcome]]) -> dict[str, 
     if len(conversions) == 1:
         plain["conversion"] = _plain_conversion(conversions[0])
     plain["targets"] = [
-        {**plain_outcome(outcome), "recipe": conversion.recipe_label}
-        for conversion, of_file in zip(files.conversions, outcomes, strict=True)
+        {**plain_outcome(outcome), "recipe": conversion.recipe_label, "format": path.suffix[1:]}
+        for (conversion, path), of_file in zip(_files_of(files), outcomes, strict=True)
         for outcome in of_file
     ]
     return plain

@@ -185,9 +185,36 @@ profile = click.option(
 )
 
 
+class Formats(click.ParamType[tuple[str, bool]]):
+    """Formats of a conversion: that of the file, and whether the Keras model is written, too."""
+
+    name = "formats"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, bool]:
+        """Read names that are separated by commas."""
+        if isinstance(value, tuple):
+            return value
+        names = {name.strip() for name in str(value).split(",")}
+        files = names & {"tflite", "onnx", "both"}
+        if names - files - {"keras"}:
+            self.fail(f"{value!r}: use tflite, onnx or both, and keras besides", param, ctx)
+        file_format = "both" if len(files) > 1 else next(iter(files), "tflite")
+        return file_format, "keras" in names
+
+
 def converting(command: Command) -> Command:
     """Add the options of a conversion."""
     for option in (
+        click.option(
+            "--format",
+            "formats",
+            type=Formats(),
+            default="tflite",
+            show_default=True,
+            help="tflite, onnx (for ONNX Runtime) or both; with `,keras` also the trained model.",
+        ),
         click.option(
             "--image-range",
             type=click.Choice(["0..255", "0..1", "-1..1"]),

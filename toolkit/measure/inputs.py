@@ -10,6 +10,7 @@ import numpy as np
 from converters.errors import ConversionError
 from converters.evidence.conversion import GOLDEN_NAME
 from converters.evidence.golden import Golden, read_golden
+from converters.evidence.other_file import ONNX_GOLDEN_NAME
 from converters.model_file import ModelFile
 from converters.out_folder import read_together
 from converters.tensor_spec import TensorSpec
@@ -27,12 +28,14 @@ _KINDS = "fiub"
 
 def golden_beside(model: ModelFile) -> Golden | None:
     """Return the held-out inputs beside a file; `None` where there are none that belong to it."""
-    path = model.path.parent / GOLDEN_NAME
-    if not path.is_file():
-        return None
-    with read_together(path.parent):
-        golden = read_golden(path)
-    return golden if golden.model_sha256 == model.sha256 else None
+    folder = model.path.parent
+    for path in (folder / GOLDEN_NAME, folder / ONNX_GOLDEN_NAME):
+        if path.is_file():
+            with read_together(folder):
+                golden = read_golden(path)
+            if golden.model_sha256 == model.sha256:
+                return golden
+    return None
 
 
 def refuse_odd_tensors(model: ModelFile) -> None:

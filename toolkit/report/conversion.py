@@ -50,7 +50,36 @@ def describe_conversion(conversion: Conversion) -> list[Block]:
             ["peak of tensors", "", words.size(cost.peak_tensor_bytes)],
         ]
     title = f"{words.path(conversion.model)} by {conversion.recipe_label}"
-    return [Table(title, ["", "given", "the file"], rows), *_describe_axes(conversion)]
+    table = Table(title, ["", "given", "the file"], rows)
+    return [table, *_describe_formats(conversion), *_describe_axes(conversion)]
+
+
+def _describe_formats(conversion: Conversion) -> list[Block]:
+    """Say how the .onnx does, and how far its answers are from those of the .tflite."""
+    blocks = list[Block]()
+    for other in conversion.other_files:
+        figure = ""
+        if other.accuracy is not None:
+            figure = f", accuracy {words.percent(other.accuracy.fraction)} by ONNX Runtime"
+        elif other.metric is not None:
+            figure = f", {other.metric.name} {other.metric.file:.4g} by ONNX Runtime"
+        blocks.append(f"{other.name}: {words.size(other.size_bytes)}{figure}")
+    parity = conversion.format_parity
+    if parity is not None:
+        far = f"{parity.largest:.2g} of the range of the output"
+        if parity.share_above_one is not None:
+            share = words.percent(parity.share_above_one)
+            far = f"{parity.largest:.0f} LSB, {share} of the values above 1 LSB"
+        same = (
+            ""
+            if parity.same_class is None
+            else (f", the same class for {words.percent(parity.same_class)}")
+        )
+        blocks.append(
+            f"ONNX Runtime and TFLite differ by at most {far}{same}, on {parity.samples} held-out "
+            "inputs"
+        )
+    return blocks
 
 
 def _describe_axes(conversion: Conversion) -> list[Block]:

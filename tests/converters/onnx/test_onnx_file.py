@@ -205,4 +205,7 @@ def test_a_missing_package_is_named_with_its_pip_line(monkeypatch: pytest.Monkey
     monkeypatch.setattr(run_module, "version", absent)
     with pytest.raises(MissingConvertExtraError) as caught:
         ONNX.host_runtime()
-    assert (caught.value.exit_code, caught.value.hint) == (3, "Run: pip install 'kedge[onnx]'")
+    assert (caught.value.exit_code, caught.value.hint) == (
+        3,
+        "In a clone of kedge: pip install '.[onnx]'",
+    )

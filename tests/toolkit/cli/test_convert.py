@@ -39,10 +39,10 @@ def test_a_conversion_within_its_budget_ends_well(project: Path) -> None:
     assert "good holds this conversion already" in repeated.err
     assert "load TensorFlow" not in repeated.err
     assert repeated.out == ran.out
-    again = kedge("convert", *DATA, "--out", "good", "--keep-keras", cwd=project)
+    again = kedge("convert", *DATA, "--out", "good", "--format", "tflite,keras", cwd=project)
     assert again.code == 0, again.err
     assert "good holds a conversion by ptq_w8a8, which will be replaced" in again.err
-    assert "nothing was trained, so there is nothing for --keep-keras" in again.err
+    assert "nothing was trained, so there is nothing for --format keras" in again.err
 
 
 def test_without_labels_a_board_says_whose_answers_it_keeps(project: Path) -> None:

@@ -126,8 +126,8 @@ def _convert(
     result, attempts = make_within_budget(maker, recipe, request.max_drop, report)
     if not workers.leads:
         return None
-    chosen = GoldenSource(samples, compared, TEST in dataset.unlabelled)
-    written = write_formats(request, source, maker.model_file(), chosen, report)
+    golden_source = GoldenSource(samples, compared, TEST in dataset.unlabelled)
+    written = write_formats(request, source, maker.model_file(), golden_source, report)
     model, judgement = written.model, written.judgement
     rounding = input_rounding_drop(source, model, samples[TEST])
     if request.keep_keras and result.keras is not None:

@@ -71,7 +71,7 @@ def write_formats(
     request: ConversionRequest,
     source: LoadedModel,
     model: ModelFile,
-    chosen: GoldenSource,
+    golden_source: GoldenSource,
     report: Report,
 ) -> WrittenFiles:
     """Write the formats that a request names, judge each, and write golden inputs for each.
@@ -80,21 +80,21 @@ def write_formats(
         request: The request.
         source: The original model.
         model: The finished .tflite. It is removed where only an .onnx was requested.
-        chosen: Samples.
+        golden_source: Samples.
         report: Called now and then.
 
     Raises:
         MissingConvertExtraError: A package for .onnx files is not installed.
         ConversionError: An op cannot be written as ONNX, or a runtime cannot run the file.
     """
-    folder, samples = model.path.parent, chosen.samples
-    golden = _golden(source, model, chosen, request.seed)
+    folder, samples = model.path.parent, golden_source.samples
+    golden = _golden(source, model, golden_source, request.seed)
     if request.format == TFLITE_FORMAT:
         write_golden(folder / GOLDEN_NAME, golden)
         return WrittenFiles(model, judge_file(source, model, samples, report))
     report(Progress("write ONNX", 0, 0))
     onnx = _write_onnx(model, folder / ONNX_NAME)
-    onnx_golden = _golden(source, onnx, chosen, request.seed)
+    onnx_golden = _golden(source, onnx, golden_source, request.seed)
     parity = compare_formats((model, golden), (onnx, onnx_golden))
     onnx_judgement = judge_file(source, onnx, samples, report)
     if request.format == ONNX_FORMAT:
@@ -122,9 +122,11 @@ def _write_onnx(model: ModelFile, path: Path) -> ModelFile:
     return FORMATS["onnx"].read(path)
 
 
-def _golden(source: LoadedModel, model: ModelFile, chosen: GoldenSource, seed: int) -> Golden:
-    golden = golden_inputs(source, model, chosen.samples[TEST], chosen.compared, seed)
-    return replace(golden, own_labels=chosen.own_labels)
+def _golden(
+    source: LoadedModel, model: ModelFile, golden_source: GoldenSource, seed: int
+) -> Golden:
+    golden = golden_inputs(source, model, golden_source.samples[TEST], golden_source.compared, seed)
+    return replace(golden, own_labels=golden_source.own_labels)
 
 
 def compare_formats(

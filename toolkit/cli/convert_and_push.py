@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,20 +90,12 @@ def command(
     if out is None:
         check_folder(folder, model)
     request = ConversionRequest(
-        model,
-        data,
-        names[0],
-        folder,
-        seed,
-        image_range,
-        max_drop,
-        cache=conversion_cache(),
-        format=file_format,
+        model, data, names[0], folder, seed, image_range, max_drop, format=file_format
     )
+    request = replace(request, cache=conversion_cache())
     settings = BenchSettings(
         threads,
         QUALITIES[quality].duration_s,
-        None,
         processes=QUALITIES[quality].processes,
         quality=quality,
         profile=profile,

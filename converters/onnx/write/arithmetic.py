@@ -61,7 +61,7 @@ _CAST_TYPES = {
 }
 
 
-def order_of(values: Values, *tensors: int) -> str:
+def axes_order(values: Values, *tensors: int) -> str:
     """Return the order of axes in which an op on these tensors needs no transposition.
 
     All have the order of the convolutions where one is there in that order, and each other one is a
@@ -93,7 +93,7 @@ def operand(values: Values, tensor: int, order: str) -> str:
 
 def _write_binary(onnx_op: str, values: Values, op: Any) -> None:
     tensors, result = [int(i) for i in op.inputs], int(op.outputs[0])
-    order = order_of(values, *tensors) if len(values.shape(result)) == 4 else LAST
+    order = axes_order(values, *tensors) if len(values.shape(result)) == 4 else LAST
     inputs = [operand(values, tensor, order) for tensor in tensors]
     real = values.builder.add(onnx_op, inputs, values.model.name(result) + "_" + onnx_op.lower())
     activation = getattr(op.builtinOptions, "fusedActivationFunction", 0)
@@ -102,7 +102,7 @@ def _write_binary(onnx_op: str, values: Values, op: Any) -> None:
 
 def _write_unary(compute: _Compute, values: Values, op: Any) -> None:
     source, result = int(op.inputs[0]), int(op.outputs[0])
-    order = order_of(values, source)
+    order = axes_order(values, source)
     values.give(result, compute(values, values.real(source, order), op), order)
 
 
@@ -154,7 +154,7 @@ def _gelu(values: Values, name: str, op: Any) -> str:
 
 def _write_squared_difference(values: Values, op: Any) -> None:
     tensors, result = [int(i) for i in op.inputs], int(op.outputs[0])
-    order = order_of(values, *tensors)
+    order = axes_order(values, *tensors)
     real = values.builder.add("Sub", [operand(values, tensor, order) for tensor in tensors])
     values.give(result, values.builder.add("Mul", [real, real]), order)
 
@@ -169,7 +169,7 @@ def _write_floor_division(values: Values, op: Any) -> None:
 
 def _write_prelu(values: Values, op: Any) -> None:
     source, slope, result = int(op.inputs[0]), int(op.inputs[1]), int(op.outputs[0])
-    order = order_of(values, source, slope)
+    order = axes_order(values, source, slope)
     inputs = [values.real(source, order), operand(values, slope, order)]
     if order == FIRST and len(values.shape(slope)) == 3:
         first = np.array([values.shape(slope)[axis] for axis in (2, 0, 1)], np.int64)
@@ -185,7 +185,7 @@ def _write_select(values: Values, op: Any) -> None:
 
 def _write_cast(values: Values, op: Any) -> None:
     source, result = int(op.inputs[0]), int(op.outputs[0])
-    order = order_of(values, source)
+    order = axes_order(values, source)
     number = _CAST_TYPES[values.dtype(result)]
     name = values.builder.add("Cast", [values.real(source, order)], to=number)
     values.give(result, name, order)
@@ -194,7 +194,7 @@ def _write_cast(values: Values, op: Any) -> None:
 def _write_quantize(values: Values, op: Any) -> None:
     """Write QUANTIZE and DEQUANTIZE; one that only writes the same numbers in another type goes."""
     source, result = int(op.inputs[0]), int(op.outputs[0])
-    order = order_of(values, source)
+    order = axes_order(values, source)
     if values.dtype(source) == "float16":
         name = values.builder.add("Cast", [values.get(source, order)], to=_CAST_TYPES["float32"])
         values.give(result, name, order)

@@ -12,7 +12,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from converters.errors import ConversionError
-from converters.onnx.write.arithmetic import order_of
+from converters.onnx.write.arithmetic import axes_order
 from converters.onnx.write.values import FIRST, LAST, TO_FIRST, Values
 
 
@@ -38,12 +38,12 @@ def move(
         values.give(result, add([values.real(source, order) for source in sources]), order)
 
 
-def integers(values: Values, numbers: Sequence[int]) -> str:
+def store_integers(values: Values, numbers: Sequence[int]) -> str:
     """Store whole numbers, such as a shape, and return their name."""
     return values.builder.store(np.array(list(numbers), np.int64), "integers")
 
 
-def place(axis: int, order: str) -> int:
+def axis_place(axis: int, order: str) -> int:
     """Return the place of an axis of a picture in an order of axes."""
     return TO_FIRST.index(axis) if order == FIRST else axis
 
@@ -55,7 +55,7 @@ def write_reshape(values: Values, op: Any) -> None:
     # Of one place or one channel both orders are one.
     is_flat = len(of_source) == 4 and (of_source[1:3] == (1, 1) or of_source[3] == 1)
     order = FIRST if is_flat and values.is_first(source) else LAST
-    wanted = integers(values, shape)
+    wanted = store_integers(values, shape)
 
     def add(names: list[str]) -> str:
         return values.builder.add("Reshape", [names[0], wanted], values.model.name(result))
@@ -81,8 +81,8 @@ def write_concat(values: Values, op: Any) -> None:
     """Write CONCATENATION as Concat."""
     sources, result = [int(i) for i in op.inputs], int(op.outputs[0])
     rank = len(values.shape(result))
-    order = order_of(values, *sources) if rank == 4 else LAST
-    axis = place(int(op.builtinOptions.axis) % rank, order)
+    order = axes_order(values, *sources) if rank == 4 else LAST
+    axis = axis_place(int(op.builtinOptions.axis) % rank, order)
     activation = op.builtinOptions.fusedActivationFunction
     if activation:
         real = values.builder.add("Concat", [values.real(s, order) for s in sources], axis=axis)
@@ -93,13 +93,17 @@ def write_concat(values: Values, op: Any) -> None:
 
 
 def write_pad(values: Values, op: Any) -> None:
-    """Write PAD and PADV2 as Pad."""
+    """Write PAD and PADV2 as Pad.
+
+    Raises:
+        ConversionError: What it fills with is computed.
+    """
     source, result = int(op.inputs[0]), int(op.outputs[0])
-    order = order_of(values, source)
+    order = axes_order(values, source)
     pairs = np.array(values.numbers(int(op.inputs[1]))).reshape(-1, 2)
     if order == FIRST:
         pairs = pairs[list(TO_FIRST)]
-    pads = integers(values, [*pairs[:, 0], *pairs[:, 1]])
+    pads = store_integers(values, [*pairs[:, 0], *pairs[:, 1]])
     fill = 0.0
     quantization = values.quantization(source)
     if len(op.inputs) > 2:
@@ -127,7 +131,7 @@ def write_pad(values: Values, op: Any) -> None:
 def write_mirror_pad(values: Values, op: Any) -> None:
     """Write MIRROR_PAD: rows and columns are taken again, which serves both of its modes."""
     source, result = int(op.inputs[0]), int(op.outputs[0])
-    order = order_of(values, source)
+    order = axes_order(values, source)
     pairs = np.array(values.numbers(int(op.inputs[1]))).reshape(-1, 2)
     mode = "symmetric" if op.builtinOptions.mode == schema.MirrorPadMode.SYMMETRIC else "reflect"
 
@@ -136,15 +140,19 @@ def write_mirror_pad(values: Values, op: Any) -> None:
         for axis, (before, behind) in enumerate(pairs):
             if before or behind:
                 positions = np.arange(values.shape(source)[axis])
-                rows = integers(values, np.pad(positions, (before, behind), mode=mode))  # type: ignore[call-overload]
-                name = values.builder.add("Gather", [name, rows], axis=place(axis, order))
+                rows = store_integers(values, np.pad(positions, (before, behind), mode=mode))  # type: ignore[call-overload]
+                name = values.builder.add("Gather", [name, rows], axis=axis_place(axis, order))
         return name
 
     move(values, result, [source], order, add)
 
 
 def write_strided_slice(values: Values, op: Any) -> None:
-    """Write STRIDED_SLICE as Slice, and Reshape where it drops axes."""
+    """Write STRIDED_SLICE as Slice, and Reshape where it drops axes.
+
+    Raises:
+        ConversionError: It adds axes.
+    """
     source, result, options = int(op.inputs[0]), int(op.outputs[0]), op.builtinOptions
     if options.ellipsisMask or options.newAxisMask:
         raise ConversionError(
@@ -179,7 +187,7 @@ def write_reverse(values: Values, op: Any) -> None:
     source, result = int(op.inputs[0]), int(op.outputs[0])
     rank = len(values.shape(source))
     axes = [axis % rank for axis in values.numbers(int(op.inputs[1]))]
-    tables = [integers(values, table) for table in
+    tables = [store_integers(values, table) for table in
               ([-1] * len(axes), [-(2**31)] * len(axes), axes, [-1] * len(axes))]  # fmt: skip
     move(values, result, [source], LAST, lambda names: values.builder.add(
         "Slice", [names[0], *tables]))  # fmt: skip
@@ -189,15 +197,15 @@ def _write_slice(
     values: Values, source: int, result: int, parts: tuple[list[int], list[int], list[int]]
 ) -> None:
     rank, kept = len(values.shape(source)), len(values.shape(result))
-    order = order_of(values, source) if rank == kept else LAST
-    axes = [place(axis, order) for axis in range(len(parts[0]))]
+    order = axes_order(values, source) if rank == kept else LAST
+    axes = [axis_place(axis, order) for axis in range(len(parts[0]))]
     starts, ends, steps = parts
-    tables = [integers(values, table) for table in (starts, ends, axes, steps)]
+    tables = [store_integers(values, table) for table in (starts, ends, axes, steps)]
 
     def add(names: list[str]) -> str:
         name = values.builder.add("Slice", [names[0], *tables])
         if rank != kept:
-            shape = integers(values, values.shape(result))
+            shape = store_integers(values, values.shape(result))
             name = values.builder.add("Reshape", [name, shape])
         return name
 
@@ -227,7 +235,7 @@ def write_pack(values: Values, op: Any) -> None:
     """Write PACK as Unsqueeze and Concat."""
     sources, result = [int(i) for i in op.inputs], int(op.outputs[0])
     axis = int(op.builtinOptions.axis) % len(values.shape(result))
-    axes = integers(values, [axis])
+    axes = store_integers(values, [axis])
 
     def add(names: list[str]) -> str:
         parts = [values.builder.add("Unsqueeze", [name, axes]) for name in names]
@@ -237,7 +245,11 @@ def write_pack(values: Values, op: Any) -> None:
 
 
 def write_gather(values: Values, op: Any) -> None:
-    """Write GATHER and EMBEDDING_LOOKUP as Gather."""
+    """Write GATHER and EMBEDDING_LOOKUP as Gather.
+
+    Raises:
+        ConversionError: It has batch axes.
+    """
     table, rows = int(op.inputs[0]), int(op.inputs[1])
     options = op.builtinOptions
     if values.model.op(op) == "EMBEDDING_LOOKUP":
@@ -256,7 +268,7 @@ def write_tile(values: Values, op: Any) -> None:
     source, result = int(op.inputs[0]), int(op.outputs[0])
     is_tile = values.model.op(op) == "TILE"
     numbers = values.numbers(int(op.inputs[1])) if is_tile else values.shape(result)
-    table = integers(values, numbers)
+    table = store_integers(values, numbers)
     move(values, result, [source], LAST, lambda names: values.builder.add(
         "Tile" if is_tile else "Expand", [names[0], table]))  # fmt: skip
 

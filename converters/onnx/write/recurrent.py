@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.errors import ConversionError
-from converters.onnx.write.movements import integers
+from converters.onnx.write.movements import store_integers
 from converters.onnx.write.values import Values
 
 Array = npt.NDArray[Any]
@@ -22,7 +22,11 @@ _ABSENT = (9, 10, 11, 16, 17, 20, 21, 22, 23)
 
 
 def write_lstm(values: Values, op: Any) -> None:
-    """Write UNIDIRECTIONAL_SEQUENCE_LSTM as LSTM, which computes with real numbers."""
+    """Write UNIDIRECTIONAL_SEQUENCE_LSTM as LSTM, which computes with real numbers.
+
+    Raises:
+        ConversionError: It is another LSTM than that of Keras.
+    """
     tensors = [int(i) for i in op.inputs] + [-1] * 24
     if any(tensors[position] >= 0 for position in _ABSENT) or tensors[1] < 0:
         raise ConversionError(
@@ -45,7 +49,7 @@ def write_lstm(values: Values, op: Any) -> None:
         for array, wish in ((kernels, "kernels"), (fed_back, "fed_back"), (biases, "biases"))
     ]
     name = values.builder.add("LSTM", [name, *stored], hidden_size=int(units))
-    name = values.builder.add("Squeeze", [name, integers(values, [1])])
+    name = values.builder.add("Squeeze", [name, store_integers(values, [1])])
     if not options.timeMajor:
         name = values.builder.add("Transpose", [name], perm=[1, 0, 2])
     values.give(result, name)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from converters.errors import ConversionError
-from converters.onnx.write.arithmetic import order_of
+from converters.onnx.write.arithmetic import axes_order
 from converters.onnx.write.convolutions import window_pads
-from converters.onnx.write.movements import integers, move, place
+from converters.onnx.write.movements import axis_place, move, store_integers
 from converters.onnx.write.values import FIRST, LAST, Values
 
 _REDUCTIONS = {
@@ -40,7 +40,34 @@ def _write_pool(onnx_op: str, values: Values, op: Any) -> None:
     if onnx_op == "MaxPool" and not activation:
         move(values, result, [source], FIRST, add)
     else:
-        values.give(result, add([values.real(source, FIRST)]), FIRST, activation)
+        real = add([values.real(source, FIRST)])
+        if onnx_op == "AveragePool":
+            real = _push_ties(values, source, real, kernel[0] * kernel[1])
+        values.give(result, real, FIRST, activation)
+
+
+def _push_ties(values: Values, tensor: int, real: str, count: int) -> str:
+    """Let means halfway between two integers be rounded as TFLite does: away from its integer 0.
+
+    ONNX rounds them to the even integer. Means of 64 integers are halfway 1 time in 64.
+
+    Args:
+        values: Tensors.
+        tensor: Tensor of which the means are.
+        real: Name of the means.
+        count: Number of integers in a mean, with which it changes by less than half of what lies
+            between two means.
+    """
+    quantization = values.quantization(tensor)
+    if quantization is None or values.symmetric:
+        return real
+    zero = -float(quantization.points[0]) * float(quantization.scales[0])
+    push = 1.0 / (512 * count)
+    factor, shift = (
+        values.builder.store(np.array(number, np.float32), "push")
+        for number in (1.0 + push, -zero * push)
+    )
+    return values.builder.add("Add", [values.builder.add("Mul", [real, factor]), shift])
 
 
 def _write_reduction(values: Values, op: Any) -> None:
@@ -50,18 +77,20 @@ def _write_reduction(values: Values, op: Any) -> None:
     keeps = bool(op.builtinOptions.keepDims)
     # Without height and width, or with all axes kept, both orders end in one that is known.
     fits = rank == 4 and (keeps or axes == [1, 2])
-    order = order_of(values, source) if fits else LAST
+    order = axes_order(values, source) if fits else LAST
     if name == "MEAN" and axes == [1, 2] and rank == 4:
         real = values.builder.add("GlobalAveragePool", [values.real(source, FIRST)])
         values.give(result, real, FIRST)
         if not keeps:
-            shape = integers(values, values.shape(result))
+            shape = store_integers(values, values.shape(result))
             values.set(result, values.builder.add("Reshape", [values.get(result, FIRST), shape]))
         return
-    places = sorted(place(axis, order) for axis in axes)
+    places = sorted(axis_place(axis, order) for axis in axes)
     real = values.real(source, order)
     if name == "SUM":  # of opset 13 the only one whose axes are an input
-        real = values.builder.add("ReduceSum", [real, integers(values, places)], keepdims=keeps)
+        real = values.builder.add(
+            "ReduceSum", [real, store_integers(values, places)], keepdims=keeps
+        )
     else:
         real = values.builder.add(_REDUCTIONS[name], [real], axes=places, keepdims=int(keeps))
     values.give(result, real, order if keeps else LAST)
@@ -69,7 +98,7 @@ def _write_reduction(values: Values, op: Any) -> None:
 
 def _write_softmax(onnx_op: str, values: Values, op: Any) -> None:
     source, result = int(op.inputs[0]), int(op.outputs[0])
-    order = order_of(values, source)
+    order = axes_order(values, source)
     real = values.real(source, order)
     beta = float(getattr(op.builtinOptions, "beta", 1.0))
     if beta not in (0.0, 1.0):
@@ -84,7 +113,7 @@ def _write_resize(mode: str, values: Values, op: Any) -> None:
     source, result, options = int(op.inputs[0]), int(op.outputs[0]), op.builtinOptions
     height, width = values.shape(result)[1:3]
     channels = values.shape(result)[3]
-    sizes = integers(values, [values.shape(result)[0], channels, height, width])
+    sizes = store_integers(values, [values.shape(result)[0], channels, height, width])
     way = "asymmetric"
     if options.alignCorners:
         way = "align_corners"

@@ -116,7 +116,11 @@ class Values:
         return Quantization(scales, points, int(of_tensor.quantizedDimension or 0))
 
     def constant(self, tensor: int) -> Array | None:
-        """Return the stored values of a tensor, in its shape; None where the file stores none."""
+        """Return the stored values of a tensor, in its shape; None where the file stores none.
+
+        Raises:
+            ConversionError: They are stored in sparse form.
+        """
         if tensor < 0 or not self.model.is_stored(tensor):
             return None
         if self.model.tensors[tensor].sparsity is not None:
@@ -219,6 +223,9 @@ class Values:
             real: Name of its real numbers in the .onnx.
             order: Their order of axes.
             activation: Number of the activation that the op of TFLite contains.
+
+        Raises:
+            ConversionError: The activation is none that kedge writes.
         """
         name = _NAMES.get(activation, "NONE")
         if name == "TANH":

@@ -90,9 +90,9 @@ def command(
     if out is None:
         check_folder(folder, model)
     request = ConversionRequest(
-        model, data, names[0], folder, seed, image_range, max_drop, format=file_format
+        model, data, names[0], folder, seed, image_range, max_drop, format=formats[0]
     )
-    request = replace(request, cache=conversion_cache())
+    request = replace(request, cache=conversion_cache(), keep_keras=formats[1])
     settings = BenchSettings(
         threads,
         QUALITIES[quality].duration_s,

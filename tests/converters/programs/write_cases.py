@@ -73,9 +73,7 @@ CASES: dict[str, Callable[[], Any]] = {
     "maximum": lambda: two_ways(lambda a, b: tf.maximum(a, b)),
     "minimum": lambda: two_ways(lambda a, b: tf.minimum(a, b)),
     "concat": lambda: two_ways(lambda a, b: tf.concat([a, b], -1)),
-    "squeeze_excite": lambda: two_ways(
-        lambda a, b: a * tf.reduce_mean(b, (1, 2), keepdims=True)
-    ),
+    "squeeze_excite": lambda: two_ways(lambda a, b: a * tf.reduce_mean(b, (1, 2), keepdims=True)),
     "scaled": lambda: function_case(lambda x: x * np.array([1, 2, 3, 4], np.float32) + 0.5),
     "max_pool": lambda: keras_case(PICTURE, layers.MaxPooling2D(3, 2, "same")),
     "average_pool": lambda: keras_case(PICTURE, layers.AveragePooling2D(3, 2, "same")),

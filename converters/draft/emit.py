@@ -20,7 +20,7 @@ from converters.model_file import ModelFile
 from converters.progress import Progress, Report
 from converters.sources.loaded_model import WHOLE_NUMBERS
 from converters.tflite.input_output_types import set_types
-from converters.tflite.inputs_outputs import rename_inputs_outputs
+from converters.tflite.inputs_outputs import copy_names, rename_inputs_outputs
 from converters.tflite.reader import read_model
 from converters.tflite.unpacked import UnpackedModel
 
@@ -63,6 +63,8 @@ def emit(draft: Draft, path: Path, report: Report) -> ModelFile:
         content = convert_function(
             draft.function, report, draft.numbers, draft.io, draft.calibration
         )
+    if draft.source.content is not None:  # an application may know its input by the name
+        content = copy_names(content, draft.source.content)
     durable.write(path, content)
     model = read_model(path)
     if draft.numbers in _INTEGER:

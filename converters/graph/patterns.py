@@ -15,7 +15,16 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import erf, expit
 
-from converters.graph.node import ACTIVATION, AFFINE, INPUT, Graph, Node, Weights, with_weights
+from converters.graph.node import (
+    ACTIVATION,
+    AFFINE,
+    DENSE,
+    INPUT,
+    Graph,
+    Node,
+    Weights,
+    with_weights,
+)
 
 Floats = npt.NDArray[np.float64]
 
@@ -121,7 +130,7 @@ def recognize_functions(graph: Graph) -> Graph:
     order = {name: place for place, name in enumerate(nodes)}
     replaced: set[str] = set()
     for node in reversed(graph.nodes):
-        if node.name in replaced or not _is_simple(node) or (node.shape or (0,))[-1] > _WIDEST:
+        if node.name in replaced or not _is_simple(node, graph.weights):
             continue
         for chain in reversed(list(_chains(graph, node, order))):
             function = _recognize(chain)
@@ -132,7 +141,9 @@ def recognize_functions(graph: Graph) -> Graph:
     return _without_unused(graph)
 
 
-def _is_simple(node: Node) -> bool:
+def _is_simple(node: Node, weights: Mapping[str, Weights]) -> bool:
+    if node.shape[-1:] > (_WIDEST,):
+        return False
     if node.op == ACTIVATION:
         return node.attributes["function"] in _FUNCTIONS
     if node.op == "mean":
@@ -140,6 +151,8 @@ def _is_simple(node: Node) -> bool:
     if node.op == "add_constant":
         shape = node.attributes["shape"]
         return not node.attributes.get("masks") and np.prod(shape) == (shape or (1,))[-1]
+    if node.op == DENSE:
+        return len(weights[node.weights]["kernel"]) == 1
     return node.op in (AFFINE, *_NUMBER_OPS)
 
 
@@ -151,6 +164,9 @@ def _compute(node: Node, weights: Mapping[str, Weights], arguments: list[Floats]
         return mean
     if node.op == "add_constant":
         return arguments[0] + np.asarray(node.attributes["values"], np.float64)
+    if node.op == DENSE:
+        wide: Floats = arguments[0] @ weights[node.weights]["kernel"].astype(np.float64)
+        return wide + weights[node.weights]["bias"]
     if node.op == AFFINE:
         own = weights[node.weights]
         return arguments[0] * own["scale"].astype(np.float64) + own["offset"]
@@ -167,7 +183,7 @@ def _chains(graph: Graph, last: Node, order: Mapping[str, int]) -> Iterator[_Cha
         pending.remove(node.name)
         if len(inside) > 1 and not pending and node.shape == last.shape:
             yield _Chain(node, tuple(reversed(inside)), graph.weights)
-        if not _is_simple(node):
+        if not _is_simple(node, graph.weights):
             return
         inside.append(node)
         pending |= set(node.inputs)

@@ -34,6 +34,8 @@ Array = npt.NDArray[Any]
 #: Types of a quantized tensor, and of weights that are stored in fewer bits without a scale.
 _QUANTIZED_DTYPES = ("int4", "int8", "uint8", "int16")
 _STORED_DTYPES = ("float16", "bfloat16")
+#: Operators that run other subgraphs.
+_CONTROL_FLOW = ("WHILE", "IF", "CALL", "CALL_ONCE", "STABLEHLO_COMPOSITE")
 
 
 def recognise_tflite(path: Path) -> SourceFile | None:
@@ -81,8 +83,12 @@ def load_tflite(source: SourceFile, own: Mapping[str, Any]) -> LoadedModel:  # n
     path = source.path
     model = read_model(path)
     if model.subgraphs != 1:
+        names = sorted({op.name for op in model.operators} & set(_CONTROL_FLOW))
+        what = f" (it has {', '.join(names)})" if names else ""
         raise ConversionError(
-            f"{path}: has {model.subgraphs} subgraphs, expected one", "Give a model without them."
+            f"{path}: has {model.subgraphs} subgraphs, expected one{what}",
+            "Give the model that the file was made from: kedge reads recurrent layers of Keras, "
+            "ONNX and PyTorch, which a .tflite keeps as loops.",
         )
     inputs, outputs = _inputs_and_outputs(model)
     pairs = list(zip(model.inputs, inputs, strict=True))

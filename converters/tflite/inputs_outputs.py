@@ -57,6 +57,27 @@ def rename_inputs_outputs(content: bytes) -> bytes:
     return model.pack()
 
 
+def copy_names(content: bytes, original: bytes) -> bytes:
+    """Call the input and the output of a file what those of another file are called.
+
+    Args:
+        content: A .tflite.
+        original: The .tflite that it was made from. Names of several inputs or outputs are plain in
+            both, so that they stay.
+
+    Returns:
+        The .tflite with these names.
+    """
+    model, other = UnpackedModel(content), UnpackedModel(original)
+    tensors = [*model.inputs, *model.outputs]
+    others = [*other.inputs, *other.outputs]
+    if len(tensors) != 2 or list(map(model.name, tensors)) == list(map(other.name, others)):
+        return content
+    for tensor, place in zip(tensors, others, strict=True):
+        model.tensors[tensor].name = other.tensors[place].name
+    return model.pack()
+
+
 def _by_tensor(entries: Any) -> dict[int, str]:
     return {
         int(entry.tensorIndex): entry.name.decode() if isinstance(entry.name, bytes) else entry.name

@@ -8,6 +8,7 @@ import numpy as np
 
 from converters.graph.builder import Ref
 from converters.graph.limits import add_limit
+from converters.graph.node import DENSE
 from converters.graph.tflite.operator import MOST_ADDED, Array, FileOperator, Rule, integers
 from converters.graph.tflite.value import Shape, Value, broadcast_shape, graph_shape, is_batched
 
@@ -48,11 +49,7 @@ def _with_constant(
 ) -> Value:
     numbers = np.clip(constant.astype(np.float64), -_INFINITE, _INFINITE)
     shape = broadcast_shape([value.shape, numbers.shape])
-    if prod(shape) != prod(value.shape):
-        raise operator.refusal(
-            f"its constant of the shape {numbers.shape} is larger than the tensor {value.shape}"
-        )
-    ref = _aligned(operator, value, shape)
+    ref = _widened(operator, _aligned(operator, value, shape), graph_shape(shape))
     if op in ("maximum", "minimum"):
         return operator.finish(_limited(operator, op, ref, numbers), shape)
     rank = len(ref.shape)
@@ -74,6 +71,17 @@ def _with_constant(
     return operator.finish(_scaled_or_moved(operator, op, ref, aligned), shape)
 
 
+def _widened(operator: FileOperator, ref: Ref, shape: Shape) -> Ref:
+    """A tensor of one channel as many equal channels, where a constant has more."""
+    if prod(shape) == prod(ref.shape):
+        return ref
+    if ref.shape != (*shape[:-1], 1):
+        raise operator.refusal(f"its constant is larger than the tensor, {shape} and {ref.shape}")
+    ones, zeros = np.ones((1, shape[-1])), np.zeros(shape[-1])
+    weights = operator.builder.add_weights(operator.layer("wide"), kernel=ones, bias=zeros)
+    return operator.builder.add(f"{operator.name}_wide", DENSE, (ref,), shape, weights=weights)
+
+
 def _limited(operator: FileOperator, op: str, ref: Ref, numbers: Array) -> Ref:
     if numbers.size != 1:
         raise operator.refusal("its limit is not one number")
@@ -89,10 +97,14 @@ def _scaled_or_moved(operator: FileOperator, op: str, ref: Ref, numbers: Array) 
     if is_by_channel:
         scale, offset = (numbers, 0.0) if op == "multiply" else (1.0, numbers)
         return operator.builder.affine(operator.layer(), ref, scale, offset)
-    if op == "multiply":
-        raise operator.refusal(f"it multiplies by a constant of the shape {numbers.shape}")
     if numbers.size > MOST_ADDED:
-        raise operator.refusal(f"it adds a constant of the shape {numbers.shape}")
+        raise operator.refusal(f"its constant has the shape {numbers.shape}")
+    if op == "multiply":  # the axes along which the numbers differ become the channels
+        first = next(axis for axis, size in enumerate(numbers.shape) if size != 1)
+        factors = np.broadcast_to(numbers, (*numbers.shape[:first], *ref.shape[first:]))
+        flat = operator.reshape(ref, (*ref.shape[:first], factors.size))
+        scaled = operator.builder.affine(operator.layer(), flat, factors.reshape(-1), 0.0)
+        return operator.reshape(scaled, ref.shape)
     return operator.builder.add_constant(operator.name, ref, numbers)
 
 

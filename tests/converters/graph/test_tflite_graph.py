@@ -26,6 +26,7 @@ OPS = {
     "swish": ["input", "swish"],
     "softplus": ["input", "softplus"],
     "layer norm": ["input", "layer_norm"],
+    "layer norm, one product": ["input", "layer_norm"],
     "unit norm": ["input", "unit_norm"],
     "gelu by tanh": ["input", "gelu"],
 }

@@ -94,6 +94,17 @@ def layer_norm(x: Any) -> Any:
     return (x - mean) * tf.math.rsqrt(variance + 1e-5) * weights(x.shape[-1]) + weights(x.shape[-1])
 
 
+def keras_layer_norm(x: Any) -> Any:
+    """The scale times the root first, as Keras 3 computes it."""
+    mean, variance = tf.nn.moments(x, -1, keepdims=True)
+    scale = tf.math.rsqrt(variance + 1e-3) * weights(1, 1, x.shape[-1])
+    return x * scale + (weights(1, 1, x.shape[-1]) - mean * scale)
+
+
+def wide_constant(x: Any) -> Any:
+    return tf.reduce_mean(x, -1, keepdims=True) * weights(1, 10, 5) + weights(5)
+
+
 def group_norm(x: Any) -> Any:
     apart = tf.reshape(x, (-1, x.shape[1] * x.shape[2], 2, x.shape[3] // 2))
     mean, variance = tf.nn.moments(apart, (1, 3), keepdims=True)
@@ -255,11 +266,20 @@ CASES: dict[str, Case] = {
     "logarithm": (IMAGE, lambda x: tf.math.log(x * x + 1.0)),
     "unit norm": (SEQUENCE, lambda x: tf.math.l2_normalize(x, -1)),
     "layer norm": (SEQUENCE, layer_norm),
+    "layer norm, one product": (SEQUENCE, keras_layer_norm),
+    "factor of each place": (SEQUENCE, lambda x: x * weights(1, 10, 6)),
+    "constant of more channels": (SEQUENCE, wide_constant),
     "group norm": (IMAGE, group_norm),
     "attention": (SEQUENCE, attention),
     "attention, mask chosen": (SEQUENCE, masked_attention),
     "lstm": (SEQUENCE, make_lstm()),
 }  # fmt: skip
+
+
+#: Models with an operator that no rule reads.
+UNREAD: dict[str, Case] = {
+    "cumulative sum": (SEQUENCE, lambda x: dense(tf.cumsum(dense(x), 1))),
+}
 
 
 def convert(case: Case, path: Path) -> None:
@@ -297,6 +317,7 @@ def _other(builtin: str) -> Callable[[UnpackedModel, Any], None]:
 #: the last operator.
 EDITED: dict[str, tuple[Case, Callable[[UnpackedModel, Any], None]]] = {
     "square": (CASES["relu"], _other("SQUARE")),
+    "negative": (CASES["relu"], _other("NEG")),
     "relu 0 to 1, one operator": (CASES["relu"], _other("RELU_0_TO_1")),
     "sum of several": (CASES["add"], _other("ADD_N")),
     "squeeze": (((1, 1, 12), lambda x: tf.reshape(x, (1, 12))), _squeeze),
@@ -335,7 +356,7 @@ def main(folder: Path, report: Path, names: list[str]) -> None:
     outcomes = {}
     for name in names or [*CASES, *EDITED]:
         path = folder / f"{name.replace(' ', '_')}.tflite"
-        edit(name, path) if name in EDITED else convert(CASES[name], path)
+        edit(name, path) if name in EDITED else convert({**CASES, **UNREAD}[name], path)
         outcomes[name] = outcome(path)
     report.write_text(json.dumps(outcomes, indent=1))
 

@@ -119,7 +119,7 @@ def test_input_and_output_keep_the_names_that_an_application_knows(
         model.tensors[tensor].name = name
     given = tmp_path / "given.tflite"
     given.write_bytes(model.pack())
-    for recipe in ("ptq_w8a8", "ptq_weight_only"):
+    for recipe in ("ptq_w8a8", "ptq_weight_only", "qat_w8a8"):
         out = tmp_path / recipe
         made = convert(replace(float_tflite, model=given, recipe=recipe, out=out))
         assert [spec.name for spec in (*made.inputs, *made.outputs)] == ["pixels:0", "digit:0"]

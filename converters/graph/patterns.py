@@ -1,4 +1,4 @@
-"""Finds functions that a source took apart, by what the small ops compute. NumPy and SciPy only.
+"""Finds functions that a source took apart, by what the small ops compute. NumPy only.
 
 Converters write GELU, swish or layer normalization as chains of additions, multiplications and
 roots, each in an order of its own. So the chain is not compared with known spellings. It is
@@ -7,13 +7,13 @@ computed for some numbers, and the results are compared with those of the known 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import erf, expit
 
 from converters.graph.node import (
     ACTIVATION,
@@ -30,10 +30,24 @@ Floats = npt.NDArray[np.float64]
 
 #: Most nodes of a chain, and largest difference that is none, as a share of the largest number.
 _LONGEST, _EQUAL = 40, 1e-5
-#: Rows of numbers on which a chain is computed.
-_ROWS = 64
+#: Rows of numbers on which a chain is computed, and numbers in all: wide ones have fewer rows.
+_MOST_ROWS, _LEAST_ROWS, _NUMBERS = 64, 16, 4096
 #: Most channels of a chain that is looked at.
 _WIDEST = 1 << 14
+
+_erf_of_each = np.vectorize(math.erf, otypes=[np.float64])
+
+
+def erf(x: Floats) -> Floats:
+    """The error function of numbers of any shape, float64."""
+    answer: Floats = _erf_of_each(x)
+    return answer
+
+
+def sigmoid(x: Floats) -> Floats:
+    """1 / (1 + exp(-x)) of numbers of any shape, float64."""
+    return 1 / (1 + np.exp(-x))
+
 
 _NUMBER_OPS: dict[str, Callable[..., Any]] = {
     "add": np.add,
@@ -46,7 +60,7 @@ _NUMBER_OPS: dict[str, Callable[..., Any]] = {
 _FUNCTIONS: dict[str, Callable[[Floats], Floats]] = {
     "relu": lambda x: np.maximum(x, 0),
     "relu6": lambda x: np.clip(x, 0, 6),
-    "sigmoid": expit,
+    "sigmoid": sigmoid,
     "tanh": np.tanh,
     "exponential": np.exp,
     "erf": erf,
@@ -67,11 +81,11 @@ _KNOWN: tuple[tuple[str, dict[str, Any], Callable[[Floats], Floats]], ...] = (
         {"approximate": True},
         lambda x: x * 0.5 * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))),
     ),
-    ("swish", {}, lambda x: x * expit(x)),
+    ("swish", {}, lambda x: x * sigmoid(x)),
     ("hard_swish", {}, lambda x: x * np.clip(x + 3, 0, 6) / 6),
     ("softplus", {}, lambda x: np.logaddexp(x, 0)),
     ("softsign", {}, lambda x: x / (1 + np.abs(x))),
-    ("sigmoid", {}, expit),
+    ("sigmoid", {}, sigmoid),
     ("tanh", {}, np.tanh),
     ("elu", {"alpha": 1.0}, lambda x: np.where(x > 0, x, np.expm1(x))),
 )
@@ -193,8 +207,9 @@ def _recognize(chain: _Chain) -> tuple[Node, dict[str, Floats]] | None:
     """The node that gives the answers of a chain, and its weights; None where none is known."""
     last, channels = chain.nodes[-1], chain.source.shape[-1]
     random = np.random.default_rng(0)
-    scale = np.geomspace(0.3, 3, _ROWS)[:, None]
-    x = random.normal(0, scale, (_ROWS, channels)) + random.normal(0, 1, (_ROWS, 1))
+    rows = min(_MOST_ROWS, max(_LEAST_ROWS, _NUMBERS // channels))
+    scale = np.geomspace(0.3, 3, rows)[:, None]
+    x = random.normal(0, scale, (rows, channels)) + random.normal(0, 1, (rows, 1))
     answer = chain.values(x)
     if answer is None:
         return None

@@ -29,7 +29,7 @@ from converters.graph.node import (
     Weights,
     with_weights,
 )
-from converters.graph.recurrent_layers import recurrent_layer
+from converters.graph.recurrent_layers import in_order, recurrent_layer
 from converters.graph.sample_norm import SampleNorm
 from converters.graph.tensor_functions import TENSOR_FUNCTIONS
 
@@ -144,7 +144,8 @@ def _apply(
         factory = _nothing if is_function else LAYERS[node.op]
         layer = factory(node, graph.weights.get(node.weights, {}))
         by_key[key] = wrap(node, layer) if wrap else layer
-    return by_key[key](arguments if len(arguments) > 1 else arguments[0])
+    answer = by_key[key](arguments if len(arguments) > 1 else arguments[0])
+    return in_order(node, answer) if node.op in RECURRENT else answer
 
 
 def _set_weights(graph: Graph, by_key: Mapping[str, Any]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from converters.draft.draft import Draft
 from converters.draft.emit import convert_function
 from converters.progress import Report
@@ -20,6 +22,15 @@ def float_file(draft: Draft, report: Report) -> bytes:
     """
     if draft.content is not None:
         return draft.content
-    model = UnpackedModel(convert_function(draft.function, report))
+    return float_file_of(draft.function, report)
+
+
+def float_file_of(function: Any, report: Report) -> bytes:
+    """Convert a concrete function of a batch of one to a float .tflite of batch one.
+
+    Raises:
+        ConversionError: The converter fails.
+    """
+    model = UnpackedModel(convert_function(function, report))
     model.fix_batch()
     return model.pack()

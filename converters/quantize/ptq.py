@@ -14,6 +14,7 @@ from typing import Any
 
 from converters.data.dataset import CALIBRATION, VALIDATION
 from converters.draft.draft import DYNAMIC, F16, MIXED, W8A8, W8A16, WEIGHT_ONLY, Draft, Materials
+from converters.draft.emit import convert_function
 from converters.quantize.bias_correction import correct_biases
 from converters.quantize.calibrate import (
     MINMAX,
@@ -24,11 +25,11 @@ from converters.quantize.calibrate import (
 from converters.quantize.equalize import equalize_layers
 from converters.quantize.extremes import bound_pads, limit_masks, replace_pads
 from converters.quantize.fidelity import Fidelity, Judge
-from converters.quantize.float_file import float_file
+from converters.quantize.float_file import float_file, float_file_of
 from converters.quantize.integer_file import int8_file, int16_file
 from converters.quantize.layer_names import float_layer_notes
 from converters.quantize.normalizations import float_names
-from converters.quantize.recurrent import quantizable_file, without_fused
+from converters.quantize.recurrent import quantizable_file, unfused_function
 from converters.recipe.number_steps import (
     IF_BETTER,
     PtqDynamic,
@@ -233,16 +234,24 @@ def store_f16(draft: Draft, step: PtqF16, materials: Materials) -> Draft:  # noq
 def quantize_dynamic(
     draft: Draft,
     step: PtqDynamic,  # noqa: ARG001
-    materials: Materials,  # noqa: ARG001
+    materials: Materials,
 ) -> Draft:
     """Store the weights in 8 bits; activations are rounded while the model runs."""
-    return _stored(without_fused(draft), DYNAMIC)
+    function = unfused_function(draft)
+    if function is None:
+        return _stored(draft, DYNAMIC)
+    content = convert_function(function, materials.report, DYNAMIC)
+    return replace(draft, numbers=DYNAMIC, content=content)
 
 
 def store_int8(draft: Draft, step: PtqWeightOnly, materials: Materials) -> Draft:  # noqa: ARG001
     """Store the weights in 8 bits; the file converts them to floats and computes in floats."""
+    function = unfused_function(draft)
     # TensorFlow's converter does not support this, so the file is made first.
-    content = float_file(without_fused(draft), materials.report)
+    if function is None:
+        content = float_file(draft, materials.report)
+    else:
+        content = float_file_of(function, materials.report)
     return _stored(replace(draft, content=content), WEIGHT_ONLY)
 
 

@@ -38,6 +38,7 @@ from converters.quantize.layer_differences import Simulation
 from converters.quantize.layer_names import float_notes
 from converters.quantize.ranges import Rounding, decide_rounding, float_nodes
 from converters.recipe.training_steps import QatW8A8
+from converters.tflite.unpacked import with_shared_buffers
 from converters.training.automatic import train_on
 from converters.training.parallel import scope
 from converters.training.preserve import preserve_callbacks
@@ -121,7 +122,23 @@ def _prepare(
         graph, rounding.learned_nodes, materials.samples[TRAIN], materials.seed, materials.report
     )
     limited_graph, bounds = limit_graph_masks(graph, rounding, ranges)
-    return limited_graph, rounding, bounds
+    return limited_graph, rounding, _widen_shared(limited_graph, rounding, bounds)
+
+
+def _widen_shared(
+    graph: Graph, rounding: Rounding, bounds: Mapping[str, tuple[float, float]]
+) -> Mapping[str, tuple[float, float]]:
+    """Ranges in which that of a shared layer holds the numbers of all its uses.
+
+    A layer has one wrapper, which rounds with the range of the first use.
+    """
+    widened = dict(bounds)
+    for first, *others in graph.uses().values():
+        owners = [rounding.ranges.get(node.name, "") for node in (first, *others)]
+        shared = [bounds[owner] for owner in owners if owner in bounds]
+        if owners[0] in bounds:
+            widened[owners[0]] = min(low for low, _ in shared), max(high for _, high in shared)
+    return widened
 
 
 def _convert(
@@ -139,7 +156,8 @@ def _convert(
         exported_model = build_model(on_grid, Wrapping(rounding, bounds, {}, twice=False))
     function = source.function_of(lambda x: exported_model(x, training=False))
     simulation = Simulation(on_grid, rounding, bounds, rounded_model)
-    content = convert_function(function, materials.report, W8A8, io)
+    # The converter writes the kernel of an unrolled layer once for each step.
+    content = with_shared_buffers(convert_function(function, materials.report, W8A8, io))
     check_inside(simulation, content, str(source.path))
     return content, simulation
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 from ai_edge_litert import schema_py_generated as schema
@@ -66,19 +65,21 @@ def quantizable_file(draft: Draft, materials: Materials, fused: bool = True) -> 
     return add_states(content, materials.samples[CALIBRATION], materials.report)
 
 
-def without_fused(draft: Draft) -> Draft:
-    """Return a draft whose fused LSTMs are loops; their small kernels can be stored in 8 bits.
+def unfused_function(draft: Draft) -> Any:
+    """Trace a draft with loops in the place of fused LSTMs: their kernels can be stored in 8 bits.
 
     Args:
         draft: Draft that is not quantized yet.
+
+    Returns:
+        Concrete function of a batch of one; None where no layer would become a fused LSTM.
     """
     keras_model = draft.keras_model
     layers = [] if keras_model is None else list(_recurrent_layers(keras_model))
     if draft.content is not None or not any(hasattr(one, _FUSES) for one in layers):
-        return draft
+        return None
     with _changes(layers, {_FUSES: False}):
-        function = draft.source.function_of(model_call(keras_model))
-    return replace(draft, source=replace(draft.source, function=function))
+        return draft.source.function_of(model_call(keras_model))
 
 
 def _uses(content: bytes, op: str) -> list[Any]:

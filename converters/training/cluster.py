@@ -16,7 +16,7 @@ from converters.errors import ConversionError
 from converters.recipe.training_steps import ClusterWeights
 from converters.training.automatic import train_on
 from converters.training.trainable import model_to_train
-from converters.training.wrapped import kernel_of, unwrap_layers, wrap_layers
+from converters.training.wrapped import RECURRENT_LAYERS, kernel_of, unwrap_layers, wrap_layers
 
 #: Layers whose kernels are clustered. TFMOT too leaves depthwise kernels out: they lose too much.
 _CLUSTERED = (
@@ -24,6 +24,7 @@ _CLUSTERED = (
     tf_keras.layers.Conv2D,
     tf_keras.layers.Dense,
     tf_keras.layers.Embedding,
+    *RECURRENT_LAYERS,
 )
 _NOT_CLUSTERED = (
     tf_keras.layers.DepthwiseConv1D,

@@ -23,7 +23,7 @@ from converters.recipe.training_steps import BLOCKS, SINGLE, TWO_OF_FOUR, Sparse
 from converters.training.automatic import train_on
 from converters.training.parallel import replicas, steps_an_epoch
 from converters.training.trainable import model_to_train
-from converters.training.wrapped import kernel_of, unwrap_layers, wrap_layers
+from converters.training.wrapped import RECURRENT_LAYERS, kernel_of, unwrap_layers, wrap_layers
 
 #: Layers whose kernels are pruned. The few weights of a depthwise kernel matter too much; TFMOT
 #: does not prune them either.
@@ -33,6 +33,7 @@ _PRUNED = (
     tf_keras.layers.Conv2DTranspose,
     tf_keras.layers.Dense,
     tf_keras.layers.Embedding,
+    *RECURRENT_LAYERS,
 )
 _NOT_PRUNED = (tf_keras.layers.DepthwiseConv2D, tf_keras.layers.DepthwiseConv1D)
 

@@ -15,9 +15,18 @@ from converters.errors import ConversionError
 from converters.training.parallel import copy_model, from_strategy, scope
 from converters.training.trainable import with_weights_of
 
+#: Recurrent layers; each has two kernels.
+RECURRENT_LAYERS = (tf_keras.layers.LSTM, tf_keras.layers.GRU, tf_keras.layers.SimpleRNN)
+
 
 def kernel_of(layer: Any) -> npt.NDArray[np.float32]:
-    """Values of a layer's kernel, or of the table of an Embedding, in the variable's shape."""
+    """Values of a layer's kernel, or of the table of an Embedding, in the variable's shape.
+
+    The recurrent kernel stands below the kernel of the inputs: (inputs + units, gates * units).
+    """
+    if isinstance(layer, RECURRENT_LAYERS):
+        kernels = (layer.cell.kernel, layer.cell.recurrent_kernel)
+        return np.concatenate([np.asarray(kernel) for kernel in kernels])
     is_table = isinstance(layer, tf_keras.layers.Embedding)
     return np.asarray(layer.embeddings if is_table else layer.kernel)
 

@@ -16,6 +16,10 @@ class ConversionError(Exception):
         self.hint = hint
 
 
+class LayerOutsideGraphError(ConversionError):
+    """A layer cannot be represented in the graph: use a recipe that does not train."""
+
+
 class HostDiskError(ConversionError):
     """This computer's disk is full or refuses writing: free space, then repeat."""
 

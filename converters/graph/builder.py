@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from converters.errors import ConversionError
+from converters.errors import LayerOutsideGraphError
 from converters.graph.node import (
     ACTIVATION,
     AFFINE,
@@ -29,7 +29,7 @@ from converters.graph.whole_numbers import whole_dtype
 MASKS_FROM = 1e3
 _HINT = (
     "Replace the layer by layers that kedge represents (docs/coverage.md), or use a recipe that "
-    "does not train: ptq_w8a8, mixed_w8a8 (floats where 8 bits cannot be), ptq_dynamic (any layer)"
+    "does not train: ptq_w8a8, mixed_w8a8 (floats where 8 bits cannot be) or ptq_f16."
 )
 
 
@@ -277,7 +277,7 @@ class GraphBuilder:
             raise self.refusal(layer, f"with a constant of the shape {array.shape}")
         return array
 
-    def refusal(self, layer: SourceLayer, why: str = "") -> ConversionError:
+    def refusal(self, layer: SourceLayer, why: str = "") -> LayerOutsideGraphError:
         """The error to raise about a layer that cannot be represented.
 
         Args:
@@ -285,7 +285,7 @@ class GraphBuilder:
             why: Words that follow its kind, such as "with causal padding".
         """
         what = f"{layer.kind} {why}".strip()
-        return ConversionError(
+        return LayerOutsideGraphError(
             f"{self.origin}: layer {layer.name!r} ({what}) cannot be brought to kedge's graph, in "
             "which it trains and prunes",
             _HINT,

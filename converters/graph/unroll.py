@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from converters.errors import ConversionError
 from converters.graph.fold import fold_graph
 from converters.graph.node import (
     ACTIVATION,
@@ -36,17 +37,43 @@ _HARD_SIGMOIDS = {
 }
 
 
-def unroll_graph(graph: Graph) -> Graph:
-    """Make a folded graph of the same answers without recurrent nodes."""
+#: Most steps of a node that are unrolled: each becomes about 15 layers of the model that trains,
+#: and tf-keras follows the layers by recursion.
+MOST_STEPS = 96
+
+
+def unroll_graph(graph: Graph, origin: str = "the model") -> Graph:
+    """Make a folded graph of the same answers without recurrent nodes.
+
+    Args:
+        graph: A folded graph.
+        origin: Name of the model in messages.
+
+    Raises:
+        ConversionError: A node has more steps than can be unrolled.
+    """
     recurrent = [node for node in graph.nodes if node.op in RECURRENT]
     if not recurrent:
         return graph
     for node in recurrent:
+        _refuse_long(node, graph, origin)
         steps = _Steps(node, graph)
         nodes = steps.run()
         graph = replace(graph, weights={**graph.weights, **steps.weights})
         graph = replace_node(graph, node.name, nodes)
     return fold_graph(with_weights(graph, graph.weights))
+
+
+def _refuse_long(node: Node, graph: Graph, origin: str) -> None:
+    steps = graph.by_name()[node.inputs[0]].shape[0]
+    if steps > MOST_STEPS:
+        in_integers = "ptq_w8a8" if node.op == LSTM else "ptq_f16"
+        raise ConversionError(
+            f"{origin}: layer {node.name!r} ({node.words}) runs {steps} steps: with fake "
+            f"quantization kedge trains at most {MOST_STEPS}, each as layers of its own",
+            "Use shorter sequences, such as by a Conv1D with strides in front, or a recipe that "
+            f"trains without fake quantization: the steps tune and {in_integers}.",
+        )
 
 
 class _Steps:

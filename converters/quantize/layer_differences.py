@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -52,17 +53,10 @@ def layer_differences(simulation: Simulation, content: bytes, batch: Array) -> d
     Returns:
         Name of the layer to the root mean square of the difference, in steps of its rounding.
     """
-    tensors = _single_tensors(simulation, content)
-    if not tensors:
-        return {}
-    model = simulation.model
-    inside = tf_keras.Model(model.inputs, [_layer(simulation, name).output for name in tensors])
-    expected = inside.predict(to_keras_inputs(batch), verbose=0)
-    expected = expected if isinstance(expected, list) else [expected]
-    actual = _file_numbers(content, batch, tensors)
+    expected, actual = _both_numbers(simulation, content, batch)
     return {
         name: _steps_apart(simulation, name, actual[name], numbers)
-        for name, numbers in zip(tensors, expected, strict=True)
+        for name, numbers in expected.items()
     }
 
 
@@ -81,13 +75,12 @@ def own_differences(
         Name of the layer to the root mean square of the difference, in steps of its rounding.
         Layers are left out that depend on a number that the file does not have.
     """
-    tensors = _single_tensors(simulation, content)
-    actual = _file_numbers(content, batch, tensors)
+    _, actual = _both_numbers(simulation, content, batch)
     nodes = simulation.graph.by_name()
 
     def sources(name: str) -> Iterator[str]:
         for before in nodes[name].inputs:
-            if before in tensors:
+            if before in actual:
                 yield before
             else:
                 yield from sources(before) if nodes[before].inputs else (before,)
@@ -95,7 +88,7 @@ def own_differences(
     differences = {}
     for name in names:
         before = tuple(dict.fromkeys(sources(name)))
-        if before and set(before) <= set(tensors):
+        if before and set(before) <= set(actual):
             # The first output of each: a model that begins inside adds a call to its layers.
             outputs = [_layer(simulation, other).get_output_at(0) for other in before]
             part = tf_keras.Model(outputs, _layer(simulation, name).get_output_at(0))
@@ -113,12 +106,58 @@ def _layer(simulation: Simulation, name: str) -> Any:
     return simulation.model.get_layer(_PREFIX + name)
 
 
+def _both_numbers(
+    simulation: Simulation, content: bytes, batch: Array
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Name of each layer to its numbers in the simulation, and in the file in the same order."""
+    tensors = _single_tensors(simulation, content)
+    if not tensors:
+        return {}, {}
+    model = simulation.model
+    inside = tf_keras.Model(model.inputs, [_layer(simulation, name).output for name in tensors])
+    numbers = inside.predict(to_keras_inputs(batch), verbose=0)
+    expected = dict(zip(tensors, numbers if isinstance(numbers, list) else [numbers], strict=True))
+    actual = _file_numbers(content, batch, tensors)
+    if _turns_axes(simulation):
+        file = UnpackedModel(content)
+        actual = {
+            name: _in_order_of(expected[name], numbers, _sizes(file.shape(tensors[name])))
+            for name, numbers in actual.items()
+        }
+    return expected, actual
+
+
+def _turns_axes(simulation: Simulation) -> bool:
+    """Whether TensorFlow's converter may compute tensors with their axes in another order.
+
+    It does so with a product of matrices, and with what follows.
+    """
+    return any(node.op == "matmul" for node in simulation.graph.nodes)
+
+
+def _in_order_of(expected: Array, actual: Array, sizes: tuple[int, ...]) -> Array:
+    """Numbers of a file in the order of axes in which they are nearest to those expected.
+
+    Args:
+        expected: Numbers of the simulation, shape (n, ...).
+        actual: Numbers of the file, n times those of one sample.
+        sizes: Sizes of the axes of one sample in the file, without those of one place.
+    """
+    samples = actual.reshape(len(expected), *sizes)
+    orders = [
+        np.transpose(samples, (0, *(axis + 1 for axis in order)))
+        for order in permutations(range(len(sizes)))
+        if tuple(sizes[axis] for axis in order) == _sizes(expected.shape[1:])
+    ]
+    nearest = min(
+        orders,
+        key=lambda order: float(np.square(order.reshape(expected.shape) - expected).sum()),
+    )
+    return nearest.reshape(expected.shape)
+
+
 def _single_tensors(simulation: Simulation, content: bytes) -> dict[str, int]:
     """Name of each node that is used once and learned its range to its tensor in the file."""
-    if any(node.op == "matmul" for node in simulation.graph.nodes):
-        # TensorFlow's converter may compute a product of matrices, and what follows, transposed:
-        # numbers stand elsewhere in the file. Such a model is compared by its answers alone.
-        return {}
     return {
         name: position
         for name, position in _tensors(simulation, UnpackedModel(content)).items()
@@ -158,16 +197,23 @@ def _tensors(simulation: Simulation, file: UnpackedModel) -> dict[str, int]:
     giving = [op for op in file.operators if file.op(op) != "TRANSPOSE"]
     tensors = [*file.inputs, *(int(op.outputs[0]) for op in giving)]
     clipped = {int(op.outputs[0]) for op in giving if _clips(op)}
+    turns_axes = _turns_axes(simulation)
     positions: dict[str, int] = {}
     for tensor in tensors:
         parts = {part for name in file.name(tensor).split(";") for part in name.split("/")}
         shape = _sizes(file.shape(tensor))
+        names = []
         for name in simulation.rounding.ranges:
             is_named = _PREFIX + name in parts & built
             is_own = tensor not in clipped or nodes[name].op == ACTIVATION
-            if is_named and is_own and _sizes(nodes[name].shape) == shape:
-                # The last one counts: after a kernel that dictates its scale, another changes it.
-                positions[name] = tensor
+            sizes = _sizes(nodes[name].shape)
+            is_same = sorted(sizes) == sorted(shape) if turns_axes else sizes == shape
+            if is_named and is_own and is_same:
+                names.append(name)
+        # Where axes are turned, a tensor has the name of the layer before it, too.
+        for name in names[-1:] if turns_axes else names:
+            # The last one counts: after a kernel that dictates its scale, another changes it.
+            positions[name] = tensor
     return {name: positions[name] for name in simulation.rounding.ranges if name in positions}
 
 

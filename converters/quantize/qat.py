@@ -116,7 +116,7 @@ def _prepare(
     draft: Draft, materials: Materials
 ) -> tuple[Graph, Rounding, Mapping[str, tuple[float, float]]]:
     """Graph to train, places where it is rounded, and the first range of each."""
-    graph = unroll_graph(folded_graph(draft))
+    graph = unroll_graph(folded_graph(draft), str(materials.source.path))
     rounding = decide_rounding(graph, str(materials.source.path))
     ranges = measure_node_ranges(
         graph, rounding.learned_nodes, materials.samples[TRAIN], materials.seed, materials.report

@@ -7,7 +7,7 @@ of some kernels has the range of their input, and the inputs of a concatenation 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from converters.errors import ConversionError
@@ -111,7 +111,7 @@ def decide_rounding(graph: Graph, origin: str) -> Rounding:
     """
     owner: dict[str, str] = {}
     fixed: dict[str, tuple[float, float]] = {}
-    unrounded = unrounded_nodes(graph)
+    unrounded, consumers = unrounded_nodes(graph), graph.consumers()
     for node in graph.nodes:
         if node.name in unrounded:
             continue
@@ -119,7 +119,7 @@ def decide_rounding(graph: Graph, origin: str) -> Rounding:
         kernel = str(node.attributes.get("function", node.op))
         if kernel in _FIXED:
             fixed[node.name] = _FIXED[kernel]
-        if node.op not in _SAME_RANGE and not _is_clipped_next(graph, node):
+        if node.op not in _SAME_RANGE and not _is_clipped_next(graph, node, consumers[node.name]):
             owner[node.name] = node.name
     return Rounding(_share_ranges(graph, owner, unrounded), fixed)
 
@@ -146,9 +146,8 @@ def _refuse_without_rule(node: Node, origin: str) -> None:
     )
 
 
-def _is_clipped_next(graph: Graph, node: Node) -> bool:
+def _is_clipped_next(graph: Graph, node: Node, consumers: Sequence[Node]) -> bool:
     """Whether the node's output goes only to a ReLU that becomes part of its kernel."""
-    consumers = graph.consumers()[node.name]
     return (
         node.op in _WITH_RELU
         and len(consumers) == 1
@@ -162,6 +161,7 @@ def _share_ranges(
 ) -> dict[str, str]:
     """Name of each node to the owner of its range: inputs of a concatenation have its range."""
     nodes = graph.by_name()
+    places = {name: place for place, name in enumerate(nodes)}
 
     def rounded_before(name: str) -> str:
         while nodes[name].op in _SAME_RANGE:
@@ -178,7 +178,7 @@ def _share_ranges(
             for name in node.inputs:
                 # The later node owns the range: it receives the numbers of all the others.
                 first, second = sorted(
-                    (top(rounded_before(name)), top(node.name)), key=list(nodes).index
+                    (top(rounded_before(name)), top(node.name)), key=places.__getitem__
                 )
                 owner[first] = second
     return {name: top(name) for name in owner}

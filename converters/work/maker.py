@@ -22,7 +22,7 @@ from converters.data.fields import from_keras_outputs, to_keras_inputs
 from converters.draft.draft import Draft, Materials, Technique
 from converters.draft.emit import emit
 from converters.draft.stored import draft_of, draft_parts, keras_bytes
-from converters.errors import ConversionError
+from converters.errors import ConversionError, LayerOutsideGraphError
 from converters.evidence.conversion import StepRecord
 from converters.judge.evaluate import ModelAnswers, answers_of_file, answers_of_source
 from converters.judge.paired import Drop
@@ -32,12 +32,11 @@ from converters.recipe.recipe import Recipe
 from converters.recipe.step import NUMBERS, Step
 from converters.sources.kinds import identify
 from converters.tflite.reader import read_model
+from converters.work.alternatives import hint_without_training, trial_materials
 from converters.work.step_keys import StepKeys
 
 _FILE, _RECORDS, _KERAS = "model.tflite", "records.json", "model.keras"
 _JUDGE_BATCH = 250
-#: Samples of a trial: ranges need not be right, the file is thrown away.
-_TRIAL_SAMPLES = 8
 #: Kinds of steps that refuse nothing, and take long: they leave in floats what they cannot round.
 _NEVER_TRIED = ("mixed_w8a8",)
 
@@ -196,7 +195,11 @@ class Maker:
         from converters.training.trainable import trainable_graph
 
         materials.report(Progress("prepare for training", 0, 0))
-        return Draft(source, trainable_graph(source.graph, materials.samples[TRAIN], materials))
+        try:
+            graph = source.graph
+        except LayerOutsideGraphError as error:
+            raise ConversionError(str(error), hint_without_training(materials)) from error
+        return Draft(source, trainable_graph(graph, materials.samples[TRAIN], materials))
 
     def _try_numbers(self, recipe: Recipe, draft: Draft) -> None:
         """Refuse, before anything is trained, a model that the last step cannot quantize.
@@ -210,9 +213,7 @@ class Maker:
             return
         report = self._materials.report
         report(Progress("try the conversion", 0, 0))
-        samples = self._materials.samples
-        few = {use: own.subset(slice(_TRIAL_SAMPLES)) for use, own in samples.items()}
-        materials = replace(self._materials, samples=few, report=ignore, checkpoint=None)
+        materials = trial_materials(self._materials)
         if last.trial:
             technique_at(last.trial)(draft, last, materials)
             return

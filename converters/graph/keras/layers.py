@@ -18,6 +18,7 @@ from converters.graph.keras.attention import (
     read_unit_norm,
 )
 from converters.graph.keras.calls import Call
+from converters.graph.keras.einsum import read_einsum_dense
 from converters.graph.keras.one_dimension import read_in_one_dimension, read_repeat_vector
 from converters.graph.keras.recurrent import read_bidirectional, read_recurrent
 from converters.graph.node import CONCAT, CONV, CONV_TRANSPOSE, DENSE, DEPTHWISE, EMBEDDING
@@ -313,6 +314,7 @@ LAYER_READERS: dict[str, LayerReader] = {
     "DepthwiseConv2D": _depthwise,
     "SeparableConv2D": _separable,
     "Dense": _dense,
+    "EinsumDense": read_einsum_dense,
     "Embedding": _embedding,
     **dict.fromkeys(("LSTM", "GRU", "SimpleRNN", "RNN"), read_recurrent),
     "Bidirectional": read_bidirectional,

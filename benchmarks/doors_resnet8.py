@@ -76,6 +76,35 @@ class ResNet8(nn.Module):
         return logits
 
 
+class Deployed(nn.Module):
+    """ResNet-8 on pixels of 0-255: the normalization goes along to the board."""
+
+    def __init__(self) -> None:
+        """Build the network with the trained weights."""
+        super().__init__()
+        self.network = ResNet8()
+        self.network.load_state_dict(torch.load(WEIGHTS, weights_only=True))
+        self.register_buffer("mean", 255 * torch.tensor(MEAN).reshape(1, 3, 1, 1))
+        self.register_buffer("deviation", 255 * torch.tensor(STD).reshape(1, 3, 1, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Compute logits: (n, 3, 32, 32), pixels, to (n, 10)."""
+        logits: torch.Tensor = self.network((x - self.mean) / self.deviation)
+        return logits
+
+
+def save_program(path: Path) -> None:
+    """Write the trained network as a .pt2, its batch left open."""
+    example, batch = torch.zeros(2, 3, 32, 32), torch.export.Dim("batch")
+    program = torch.export.export(Deployed().eval(), (example,), dynamic_shapes=({0: batch},))
+    torch.export.save(program, path)
+
+
+def load() -> dict[str, npt.NDArray[np.uint8]]:
+    """All pictures, as kedge takes them."""
+    return pictures()
+
+
 def pictures() -> dict[str, npt.NDArray[np.uint8]]:
     """All pictures, decoded once: x_train (50000, 3, 32, 32), y_train (50000,), x_test, y_test."""
     path = WORK / "cifar10.npz"

@@ -18,7 +18,7 @@ from converters.data.fields import (
 )
 from converters.errors import ConversionError
 from converters.graph.fold import spread_affines
-from converters.graph.node import Graph
+from converters.graph.node import Graph, Node
 from converters.graph.whole_numbers import unrounded_nodes
 from converters.sources.inputs_outputs import ModelTensor, field_names, noise_for
 
@@ -26,6 +26,8 @@ Array = npt.NDArray[Any]
 
 #: Largest accepted difference, as a share of the largest number of the same output.
 TOLERANCE = 1e-4
+#: Largest probability of a sigmoid below which differences are no longer relative to it.
+_LEAST_PROBABILITY = 0.01
 #: Lowest and highest number of each random sample. Some activations bend far from 0.
 _RANGES = ((0.0, 1.0), (-1.0, 1.0), (-4.0, 4.0))
 _HINT = (
@@ -83,8 +85,13 @@ def check_import(
         ],
     )
     own, reference = _run_graph(graph, batch, field_names(outputs)), answers(batch)
-    names = field_names(outputs) or ("",)
-    worst = max(difference(own[n] if n else own, reference[n] if n else reference) for n in names)
+    nodes = graph.by_name()
+    worst = max(
+        difference(
+            select_field(own, name), select_field(reference, name), _least_scale(nodes[node])
+        )
+        for node, name in zip(graph.outputs, field_names(outputs) or ("",), strict=True)
+    )
     if worst <= TOLERANCE:
         return worst
     place = "" if inner is None else _first_difference(inner, batch)
@@ -115,13 +122,22 @@ def random_samples(inputs: Sequence[ModelTensor], choosing: Collection[str] = ()
     return np.concatenate(rows)
 
 
-def difference(own: Array, reference: Array) -> float:
+def _least_scale(node: Node) -> float:
+    """Number that differences of an output are at least divided by.
+
+    A runtime computes a sigmoid exactly to about 1e-7 of 1, also where every answer is tiny.
+    """
+    return _LEAST_PROBABILITY if node.attributes.get("function") == "sigmoid" else 1e-30
+
+
+def difference(own: Array, reference: Array, least_scale: float = 1e-30) -> float:
     """Largest difference of two arrays, as a share of the largest number of the second.
 
     Args:
         own: Numbers of any real type.
         reference: Numbers of any real type, in the shape of `own`. Numbers that are not finite must
             be so in both.
+        least_scale: Smallest number that the difference is divided by.
 
     Returns:
         Difference; infinity where the shapes differ, or one is finite where the other is not.
@@ -134,7 +150,7 @@ def difference(own: Array, reference: Array) -> float:
     first, second = own[finite].astype(np.float64), reference[finite].astype(np.float64)
     if not second.size:
         return 0.0
-    return float(np.abs(first - second).max() / max(np.abs(second).max(), 1e-30))
+    return float(np.abs(first - second).max() / max(np.abs(second).max(), least_scale))
 
 
 def _run_graph(graph: Graph, batch: Array, names: Sequence[str]) -> Array:

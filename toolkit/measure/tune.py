@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from converters.errors import ConversionError
-from converters.formats import read_model_file
+from converters.formats import FORMATS, read_model_file
 from converters.model_file import ModelFile
 from device_agent.contract.facts import Facts
 from targets.agent_client import AgentError
@@ -119,6 +119,16 @@ class Tuning:
         return min(alike, key=lambda pair: (pair[0].setting.threads, pair[1]))[0]
 
     @property
+    def best_file(self) -> Path | None:
+        """The file of the setting that is to be kept; `None` where none can be trusted."""
+        best_trial = self.best
+        if best_trial is None:
+            return None
+        suffix = f".{best_trial.setting.choice.format}"
+        other = self.model.with_suffix(suffix)
+        return other if other.is_file() and other != self.model else self.model
+
+    @property
     def runtime_ratios(self) -> dict[str, float]:
         """Best median of each runtime that ran the model, over the median of the chosen setting."""
         best_trial = self.best
@@ -151,24 +161,30 @@ def tune_target(
     """Measure a model on a target in every way that it can run there.
 
     Args:
-        model: Model file.
+        model: Model file. A file beside it of the same name in another format (`kedge convert
+            --format both` writes both) is measured on the runtimes of its format, too.
         target: Board; runtime, threads and cores of its entry in kedge.toml are ignored.
         duration_s: Steady time of one setting in the second round, over all its processes.
         wheelhouse: Folder of wheels, where there is no network.
         on_progress: Called as the work goes on.
 
     Raises:
-        ConversionError: The file is no whole .tflite, or no runtime of the board can load it.
+        ConversionError: A file is not whole, or no runtime of the board can load it.
         TargetError: The board cannot be reached, has no place, or loads no runtime.
         AgentError: The board cannot load or run the model in any way.
     """
-    contents = read_model_file(model)
+    files = files_of(model)
     untuned = replace(target.execution, runtime=None, threads=None, cores=())
     target = replace(target, execution=untuned)
     with open_board(target, on_progress) as device:
-        default = Setting(device.runtime_for(contents.format), 1)
-        runtimes, refused = _prepare(contents, device, wheelhouse, on_progress)
-        staged = device.push(model, on_progress)
+        default = Setting(device.runtime_for(files[0].format), 1)
+        runtimes, refused = _prepare(files, device, wheelhouse, on_progress)
+        formats = {choice.format for choice in runtimes}
+        staged = {
+            contents.format: device.push(contents.path, on_progress)
+            for contents in files
+            if contents.format in formats
+        }
         settings = settings_for(device.facts, runtimes)
         medians = _screen(device, staged, settings, refused, on_progress)
         finalists = choose_finalists(medians, default)
@@ -177,6 +193,23 @@ def tune_target(
     return Tuning(
         target.name, place_of(target), model, tuple(sorted(trials, key=_speed)), default, refused
     )
+
+
+def files_of(model: Path) -> tuple[ModelFile, ...]:
+    """Read a model file, and those beside it of the same name in other formats.
+
+    Args:
+        model: Model file.
+
+    Returns:
+        Files, that of `model` first.
+
+    Raises:
+        ConversionError: One of them is no whole file of its format.
+    """
+    contents = read_model_file(model)
+    beside = (model.with_suffix(f".{name}") for name in FORMATS if name != contents.format)
+    return (contents, *(read_model_file(path) for path in beside if path.is_file()))
 
 
 def apply_setting(execution: Execution, setting: Setting) -> Execution:
@@ -224,13 +257,18 @@ def choose_finalists(medians: Mapping[Setting, float], default: Setting) -> list
 
 
 def _prepare(
-    contents: ModelFile, device: Device, wheelhouse: Path | None, on_progress: OnProgress
+    files: Sequence[ModelFile], device: Device, wheelhouse: Path | None, on_progress: OnProgress
 ) -> tuple[list[RuntimeChoice], dict[str, str]]:
-    """Bring every runtime there that loads the model; say why the others do not."""
+    """Bring every runtime there that loads one of the files; say why the others do not."""
     runtimes: list[RuntimeChoice] = []
     refused: dict[str, str] = {}
     first_error: Exception | None = None
-    for choice in usable_runtimes(device.facts, contents.format):
+    choices = [
+        (contents, choice)
+        for contents in files
+        for choice in usable_runtimes(device.facts, contents.format)
+    ]
+    for contents, choice in choices:
         device.use(choice)
         try:
             prepare_for(device, (contents,), wheelhouse, on_progress)
@@ -248,7 +286,7 @@ def _prepare(
 
 def _screen(
     device: Device,
-    staged: StagedFile,
+    staged: Mapping[str, StagedFile],
     settings: Sequence[Setting],
     refused: dict[str, str],
     on_progress: OnProgress,
@@ -277,7 +315,7 @@ def _screen(
 
 def _measure(
     device: Device,
-    staged: StagedFile,
+    staged: Mapping[str, StagedFile],
     finalists: Sequence[Setting],
     duration_s: float,
     on_progress: OnProgress,
@@ -294,10 +332,12 @@ def _measure(
     }
 
 
-def _run(device: Device, staged: StagedFile, setting: Setting, duration_s: float) -> BoardRun:
+def _run(
+    device: Device, staged: Mapping[str, StagedFile], setting: Setting, duration_s: float
+) -> BoardRun:
     device.use(setting.choice)
     one = replace(one_process(setting.threads, duration_s), cores=setting.cores)
-    return device.jobs.benchmark(staged, one)
+    return device.jobs.benchmark(staged[setting.choice.format], one)
 
 
 def _speed(trial: Trial) -> tuple[bool, float]:

@@ -19,6 +19,7 @@ def plain_tuning(tuning: Tuning) -> dict[str, Any]:
         "place": tuning.place,
         "model": str(tuning.model),
         "chosen": _plain_setting(best.setting) if best else None,
+        "file": str(tuning.best_file) if tuning.best_file else None,
         "default": _plain_setting(tuning.default),
         "speedup": tuning.speedup,
         "runtime_ratios": tuning.runtime_ratios,
@@ -29,6 +30,7 @@ def plain_tuning(tuning: Tuning) -> dict[str, Any]:
 
 def _plain_setting(setting: Setting) -> dict[str, Any]:
     return {
+        "format": setting.choice.format,
         "runtime": setting.choice.distribution,
         "version": setting.choice.version,
         "threads": setting.threads,
@@ -57,6 +59,8 @@ def describe_tuning(tuning: Tuning) -> list[Block]:
         unsure = best.row is not None and best.row.verdict.kind != "VALID"
         certainty = " as far as it can be told" if unsure else ""
         blocks.append(f"fastest{certainty}: {_setting_words(best.setting)}")
+        if tuning.best_file not in (None, tuning.model):
+            blocks.append(f"    with {words.path(tuning.best_file)}, the same model")
         blocks += _ratio_lines(tuning, best)
     fastest_us = tuning.trials[0].median_us
     title = f"{words.path(tuning.model)} on {tuning.place}"

@@ -12,6 +12,8 @@ from targets.execution import Execution
 from targets.runtimes.release import RuntimeChoice
 from tests.dense_model import dense_model
 from tests.kedge import kedge
+from tests.onnx_models import relu_model
+from tests.tiny_model import pictures_model
 from tests.toolkit.measurements import FACTS, board_run
 from toolkit.cli.main import run_command_line
 from toolkit.judge.row import Row, row_of
@@ -214,3 +216,17 @@ def test_a_model_that_no_runtime_runs_is_an_error_and_keeps_nothing(project: Pat
 
     assert ran.code == 4
     assert (project / "kedge.toml").read_text() == before
+
+
+def test_a_file_of_the_other_format_beside_it_is_measured_too(project: Path) -> None:
+    """`kedge convert --format both` writes model.tflite and model.onnx."""
+    (project / "both.tflite").write_bytes(pictures_model([[1, 4]]))
+    (project / "both.onnx").write_bytes(relu_model())
+    command = ["target", "tune", "here", "--model", "both.tflite", "--duration", "60ms"]
+    ran = kedge(*command, "--dry-run", "--json", cwd=project)
+
+    assert ran.code in (0, 9), ran.err
+    tried = {(one["format"], one["runtime"]) for one in ran.json["trials"]}
+    assert {("tflite", "ai-edge-litert"), ("onnx", "onnxruntime")} <= tried
+    chosen, file = ran.json["chosen"], ran.json["file"]
+    assert chosen is None or file == f"both.{chosen['format']}"

@@ -110,7 +110,7 @@ def _is_small(path: Path) -> bool:
 def _check_arrays(
     path: Path, shapes: Mapping[str, tuple[int, ...]], form: InputForm | None
 ) -> None:
-    headers, size_bytes = _headers(path)
+    headers, size_bytes = read_array_shapes(path)
     if not headers:
         return  # the reader says what is wrong
     for input_name, shape in shapes.items():
@@ -127,8 +127,15 @@ def _check_arrays(
         open_arrays(path, form)
 
 
-def _headers(path: Path) -> tuple[dict[str, tuple[int, ...]], int]:
-    """Name of each array of an .npz to its shape, and bytes of all; empty if it is damaged."""
+def read_array_shapes(path: Path) -> tuple[dict[str, tuple[int, ...]], int]:
+    """Read the headers of an .npz, and no numbers.
+
+    Args:
+        path: File of arrays.
+
+    Returns:
+        Name of each array to its shape, and bytes of all; empty if the file is damaged.
+    """
     shapes: dict[str, tuple[int, ...]] = {}
     size_bytes = 0
     try:

@@ -60,7 +60,7 @@ def prepare_onnx(content: bytes | None, origin: Path, shapes: InputShapes) -> An
         command = [sys.executable, "-m", "converters.onnx.prepare", str(folder)]
         with (folder / "log").open("w+b") as log:
             child = subprocess.Popen(
-                command, cwd=_OURS, stdout=log, stderr=log, start_new_session=True
+                command, cwd=_OURS, stdout=subprocess.DEVNULL, stderr=log, start_new_session=True
             )
             try:
                 with suppress(subprocess.TimeoutExpired):

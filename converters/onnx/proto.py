@@ -68,6 +68,9 @@ def parse_proto(content: bytes, origin: Path) -> Any:
         raise damage_of(origin) from error
     if not model.ir_version or not model.opset_import or not model.graph.node:
         raise damage_of(origin)
+    # Text that is not UTF-8 comes as bytes.
+    if not all(isinstance(name, str) for name in _names_in(model)):
+        raise damage_of(origin)
     return model
 
 
@@ -106,6 +109,27 @@ def graphs_in(graph: Any, depth: int = 0) -> Iterator[Any]:
             for inner in (attribute.g, *attribute.graphs):
                 if inner.node:
                     yield from graphs_in(inner, depth + 1)
+
+
+def _names_in(model: Any) -> Iterator[Any]:
+    """All names that something looks up or shows."""
+    bodies = [*graphs_in(model.graph), *model.functions]
+    for entry in model.opset_import:
+        yield entry.domain
+    for function in model.functions:
+        yield from (function.name, function.domain, *function.input, *function.output)
+    for graph in bodies[: len(bodies) - len(model.functions)]:
+        for value in (*graph.input, *graph.output, *graph.value_info):
+            yield value.name
+            yield from (dim.dim_param for dim in value.type.tensor_type.shape.dim)
+        for tensor in graph.initializer:
+            yield tensor.name
+            for entry in tensor.external_data:
+                yield from (entry.key, entry.value)
+    for body in bodies:
+        for node in body.node:
+            yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
+            yield from (attribute.name for attribute in node.attribute)
 
 
 def _tensors(graph: Any, origin: Path) -> Iterator[Any]:

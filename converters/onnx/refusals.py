@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from converters.data.names import plain_names
 from converters.errors import ConversionError
 from converters.onnx.proto import graphs_in
 
-#: Name of an input to its whole shape, with the batch axis.
+#: Name by which data knows an input, "" for a single one, to its shape with the batch axis.
 InputShapes = Mapping[str, tuple[int, ...]]
 
 #: Oldest version of ONNX's ops that is read.
@@ -82,7 +83,8 @@ def fix_shapes(model: Any, origin: Path, shapes: InputShapes) -> None:
     Args:
         model: `onnx.ModelProto`.
         origin: File of the model, for messages.
-        shapes: Whole shapes of inputs that the file leaves open.
+        shapes: Shapes for inputs that the file leaves open, a batch of one first, by the names
+            that data knows them by; "" for a single input.
 
     Raises:
         ConversionError: An axis besides the batch is open, or a shape does not fit.
@@ -91,20 +93,14 @@ def fix_shapes(model: Any, origin: Path, shapes: InputShapes) -> None:
     inputs = [tensor for tensor in model.graph.input if tensor.name not in constants]
     if not inputs:
         raise ConversionError(f"{origin}: has no inputs", "Export the model with an input.")
-    names = [tensor.name for tensor in inputs]
-    unknown = [name for name in shapes if name not in names]
-    if unknown:
-        raise ConversionError(
-            f"{origin}: has no input {unknown[0]!r}; its inputs are {', '.join(names)}",
-            "Name one of them with --input-shape NAME=1,….",
-        )
+    names = plain_names([tensor.name for tensor in inputs], "")
     free_batches = {
         tensor.type.tensor_type.shape.dim[0].dim_param
         for tensor in inputs
         if tensor.type.tensor_type.shape.dim
     }
-    for tensor in inputs:
-        _fix_input(tensor, origin, shapes.get(tensor.name), free_batches - {""})
+    for name, tensor in zip(names, inputs, strict=True):
+        _fix_input(tensor, origin, shapes.get(name), free_batches - {""})
     del model.graph.value_info[:]
 
 
@@ -119,30 +115,26 @@ def _fix_input(tensor: Any, origin: Path, shape: tuple[int, ...] | None, batches
     words = ",".join(
         str(dim.dim_value) if dim.dim_value > 0 else dim.dim_param or "?" for dim in dims
     )
-    if shape is not None:
-        is_known = kind.HasField("shape")
-        fits = len(shape) == len(dims) and all(
-            old in (None, new) for old, new in zip(declared, shape, strict=True)
+    sizes = [
+        1 if size is None and (place == 0 or dims[place].dim_param in batches) else size
+        for place, size in enumerate(declared)
+    ]
+    if not kind.HasField("shape") or None in sizes:
+        example = ",".join("…" if size is None else str(size) for size in sizes) or "1,…"
+        fits = shape is not None and (
+            not kind.HasField("shape")
+            or len(shape) == len(sizes)
+            and all(own in (None, new) for own, new in zip(sizes, shape, strict=True))
         )
-        if is_known and not fits or shape[0] != 1 or min(shape) < 1:
+        if not fits:
+            words_of_data = "" if shape is None else f"; the data has {list(shape[1:])}"
             raise ConversionError(
-                f"{what} has the shape ({words}); {','.join(map(str, shape))} does not fit it",
-                "Give every axis, a batch of 1 first.",
+                f"{what} has the shape ({words}), which is open beyond the batch{words_of_data}",
+                f"Give arrays of the shape ({example}) with --data, as an .npz, of the size that "
+                "the model is to run with; or export the model with a fixed size.",
             )
-        fixed = shape
-    else:
-        sizes = [
-            1 if size is None and (place == 0 or dims[place].dim_param in batches) else size
-            for place, size in enumerate(declared)
-        ]
-        if not kind.HasField("shape") or None in sizes:
-            example = ",".join("…" if size is None else str(size) for size in sizes) or "1,…"
-            raise ConversionError(
-                f"{what} has the shape ({words}), which is open beyond the batch; boards plan "
-                "their memory ahead",
-                f"Give the shape that it is to run with: --input-shape {tensor.name}={example}.",
-            )
-        fixed = tuple(size for size in sizes if size is not None)
+        sizes = list(shape or ())
+    fixed = tuple(size for size in sizes if size is not None)
     if len(fixed) < 2 or fixed[0] != 1 or min(fixed) < 1:
         raise ConversionError(
             f"{what} has the shape ({words}), expected a batch axis first, free or 1",

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.data.fields import from_keras_outputs, select_field
+from converters.data.first_look import read_array_shapes
 from converters.data.names import OUTPUT_NAME, plain_names
 from converters.digest import bytes_of, sha256_of
 from converters.errors import ConversionError
@@ -90,6 +91,24 @@ def load_onnx(source: SourceFile, own: Mapping[str, Any]) -> LoadedModel:  # noq
     return load_onnx_bytes(None, source.path, source.kind, source.input_shapes)
 
 
+def with_data_shapes(source: SourceFile, data: Path) -> SourceFile:
+    """The file, whose open axes get the sizes that the user's arrays have.
+
+    Args:
+        source: Model of any kind; others than .onnx stay what they are.
+        data: Data of the user; only an .npz has shapes.
+    """
+    if source.kind != ONNX or not data.is_file():
+        return source
+    arrays, _ = read_array_shapes(data)
+    shapes = {}
+    for name, shape in arrays.items():
+        split, _, field = name.partition(".")
+        if split in ("x_train", "x_test") and len(shape) > 1:
+            shapes[field] = (1, *shape[1:])
+    return replace(source, input_shapes=shapes)
+
+
 def load_onnx_bytes(
     content: bytes | None, origin: Path, kind: str, shapes: InputShapes | None = None
 ) -> LoadedModel:
@@ -102,7 +121,8 @@ def load_onnx_bytes(
         content: Content of the .onnx, with its tensors inside; None for that of the file `origin`.
         origin: Model that the user named; it stands in messages.
         kind: Kind of the source, a key of `SOURCES`.
-        shapes: Shapes of inputs that the file leaves open; None for none.
+        shapes: Shapes for inputs that the file leaves open, by the names that data knows them by,
+            "" for a single one; None for none.
 
     Raises:
         MissingConvertExtraError: Package `onnx` or `onnxruntime` is not installed.

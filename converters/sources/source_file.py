@@ -32,4 +32,5 @@ class SourceFile:
     shapes: DeclaredShapes = DeclaredShapes()  # noqa: RUF009 - frozen
     """Shapes of inputs and outputs, as far as the file declares them."""
     input_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    """Whole shapes of inputs that the file leaves open, by the names of the file."""
+    """Shapes for inputs that an .onnx leaves open, a batch of one first, by the names that data
+    knows them by; "" for a single input."""

@@ -62,6 +62,7 @@ from converters.sources.inputs_outputs import source_axes
 from converters.sources.kinds import identify
 from converters.sources.load import load_model
 from converters.sources.loaded_model import LoadedModel
+from converters.sources.onnx import with_data_shapes
 from converters.training.several_machines import WorkerGroup, join_workers
 from converters.versions import installed_versions
 from converters.work.budget_loop import make_within_budget
@@ -222,7 +223,8 @@ def open_model(request: ConversionRequest, wish: TaskWish, report: Report) -> Lo
         ConversionError: The model does not fit.
     """
     report(Progress("load model", 0, 0))
-    return load_model(identify(request.model), custom_objects(wish))
+    source = with_data_shapes(identify(request.model), request.data)
+    return load_model(source, custom_objects(wish))
 
 
 def open_data(

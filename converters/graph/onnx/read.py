@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from onnx import helper, numpy_helper
 
 from converters.errors import ConversionError
 from converters.graph.fold import fold_graph
@@ -29,7 +28,6 @@ from converters.graph.onnx.products import PRODUCTS
 from converters.graph.onnx.reader import OnnxReader
 from converters.graph.onnx.recurrent_layers import RECURRENT_LAYERS
 from converters.graph.onnx.reductions import REDUCTIONS
-from converters.graph.patterns import recognize_functions
 
 Array = npt.NDArray[Any]
 
@@ -137,6 +135,8 @@ def read_onnx_graph(model: Any, origin: Path) -> OnnxGraph:
     Raises:
         ConversionError: A node cannot be represented; the message names the node and its op.
     """
+    from converters.graph.patterns import recognize_functions  # by SciPy: slow to import
+
     graph = model.graph
     constants = _constants(graph)
     reader = OnnxReader(origin, constants, _shapes(graph))
@@ -188,6 +188,8 @@ def _read(reader: OnnxReader, node: OnnxNode) -> Sequence[OnnxValue | None]:
 
 
 def _constants(graph: Any) -> dict[str, Array]:
+    from onnx import helper
+
     constants = {tensor.name: _floats(tensor) for tensor in graph.initializer}
     for node in graph.node:
         if node.op_type == "Constant":
@@ -200,6 +202,8 @@ def _constants(graph: Any) -> dict[str, Array]:
 
 def _floats(tensor: Any) -> Array:
     """Numbers of a tensor; floats as float32."""
+    from onnx import numpy_helper
+
     array: Array = numpy_helper.to_array(tensor)
     return array.astype(np.float32) if array.dtype == np.float64 else array
 
@@ -215,6 +219,8 @@ def _shapes(graph: Any) -> dict[str, tuple[int, ...]]:
 
 
 def _nodes(model: Any) -> list[OnnxNode]:
+    from onnx import helper
+
     opset = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
     taken = {plain_name(tensor.name, set()) for tensor in model.graph.input}
     nodes = []
@@ -260,6 +266,8 @@ def _add_inputs(reader: OnnxReader, graph: Any, nodes: Sequence[OnnxNode]) -> di
     Returns:
         Name of each input to the axis that is the last one now; None where the order stayed.
     """
+    from onnx import helper
+
     taken: set[str] = set()
     names = {}
     for tensor in graph.input:

@@ -2,7 +2,7 @@
 # KEDGE_PYTHON=/path/to/python3.11 chooses its Python.
 
 # One table each, written to benchmarks/results/.
-BENCHMARKS = startup on_device compression fleet_delta fleet_growth fleet
+BENCHMARKS = startup on_device compression fleet_delta fleet_growth fleet doors
 
 .PHONY: help demo test check bench env packages lock digests clean
 

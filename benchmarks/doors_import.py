@@ -1,4 +1,4 @@
-"""How one model comes in: python -m benchmarks.doors_import FILE [NAME=SHAPE]; prints JSON.
+"""How one model comes in: python -m benchmarks.doors_import FILE; prints JSON.
 
 It is the program that benchmarks/doors.py starts for each file, with nothing else in its process.
 The libraries are imported first, so that seconds and memory are those of the model.
@@ -10,12 +10,11 @@ import json
 import os
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 
-def main(path: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:
+def main(path: Path) -> dict[str, Any]:
     """Load a model and read its graph; return what it took and what the graph allows."""
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     began = time.monotonic()
@@ -37,18 +36,22 @@ def main(path: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:
     startup = time.monotonic() - began
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # forgets the peak
     before = _memory("VmRSS")
-    began = time.monotonic()
-    source = identify(path)
-    source = replace(source, input_shapes=shapes) if shapes else source
-    model = load_model(source)
+    began, worked = time.monotonic(), time.process_time()
+    model = load_model(identify(path))
     graph = model.graph
     seconds, peak = time.monotonic() - began, _memory("VmHWM")
+    worked = time.process_time() - worked
     worst = check_import(path, graph, model.inputs, model.outputs, model.predict)
     channels = channels_of(graph)
     return {
+        "inputs": {
+            tensor.name: {"shape": tensor.source_shape, "dtype": tensor.dtype}
+            for tensor in model.inputs
+        },
         "file_bytes": path.stat().st_size,
         "startup_seconds": startup,
         "seconds": seconds,
+        "cpu_seconds": worked,
         "peak_bytes": peak - before,
         "difference": worst,
         "nodes": len(graph.nodes),
@@ -65,6 +68,4 @@ def _memory(name: str) -> int:
 
 
 if __name__ == "__main__":
-    given = (text.partition("=") for text in sys.argv[2:])
-    sizes = {name: tuple(map(int, shape.split(","))) for name, _, shape in given}
-    sys.stdout.write(json.dumps(main(Path(sys.argv[1]), sizes)) + "\n")
+    sys.stdout.write(json.dumps(main(Path(sys.argv[1]))) + "\n")

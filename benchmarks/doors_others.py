@@ -51,17 +51,16 @@ def by_litert_torch(environment: Path, file: Path, work: Path) -> dict[str, Any]
     return _run([str(python), str(HERE / "doors_litert_torch.py"), file.stem, str(out)], out)
 
 
-def by_onnx2tf(environment: Path, file: Path, work: Path, shape: str) -> dict[str, Any]:
+def by_onnx2tf(environment: Path, file: Path, work: Path) -> dict[str, Any]:
     """Convert an .onnx; return what came of it."""
     onnx = file.with_suffix(".onnx")
     if not onnx.is_file():
         return {"failure": "takes .onnx alone"}
     folder = work / file.stem
     shutil.rmtree(folder, ignore_errors=True)
-    fixed = ["-ois", shape.replace("=", ":")] if shape else []
     out = folder / f"{file.stem}_float32.tflite"
     program = str(environment / "bin" / "onnx2tf")
-    return _run([program, "-i", str(onnx), "-o", str(folder), *fixed], out)
+    return _run([program, "-i", str(onnx), "-o", str(folder)], out)
 
 
 def _run(command: list[str], out: Path) -> dict[str, Any]:
@@ -74,8 +73,9 @@ def _run(command: list[str], out: Path) -> dict[str, Any]:
         return {"failure": f"not done after {_LIMIT_S} s"}
     seconds = time.monotonic() - began
     if done.returncode or not out.is_file():
-        lines = (done.stderr + done.stdout).strip().splitlines() or ["no file"]
-        return {"failure": lines[-1][:120], "seconds": seconds}
+        lines = (done.stdout + done.stderr).strip().splitlines() or ["no file"]
+        reason = next((line for line in reversed(lines) if "Error" in line), lines[-1])
+        return {"failure": reason[:120], "seconds": seconds}
     try:
         model = read_model(out)
     except ConversionError as error:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 from benchmarks.doors_resnet8 import WEIGHTS, WORK, save_program, train
 from converters.evidence.conversion import CONVERSION_NAME, Conversion, read_conversion
 from converters.process import convert
 from converters.progress import Progress
 from converters.request import ConversionRequest
+from targets.place import THIS_COMPUTER
+from targets.progress import no_progress
+from targets.provision import open_device
+from toolkit.measure.compare import interleave
+from toolkit.measure.rows import one_process
 
 _DATA = Path(__file__).parent / "doors_resnet8:load"
 _QAT = """
@@ -43,6 +51,38 @@ RECIPES = {
     "qat_w8a8": "schema = 1\n" + _QAT,
     "channels50": "schema = 1\n" + _CHANNELS + _QAT + 'teacher = "original"\n',
 }
+
+
+ROUNDS = 12
+PROCESS_S = 0.25
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Conversions of the network, and how fast their files are."""
+
+    conversions: dict[str, Conversion]
+    """Name of each conversion to what came of it."""
+    latency_us: dict[str, list[float]]
+    """Name of each conversion to the medians of fresh processes, microseconds, round by round."""
+
+
+def measure_trained(end_s: float) -> Trained:
+    """Convert and measure what is missing and is begun before `end_s` of the monotonic clock."""
+    done = conversions(end_s)
+    stored = WORK / "latency.json"
+    latency = json.loads(stored.read_text(encoding="utf-8")) if stored.is_file() else {}
+    if set(latency) != set(done) and done and time.monotonic() < end_s:
+        with open_device(THIS_COMPUTER) as device:
+            device.prepare_runtime("tflite")
+            staged = [device.push(conversion.model) for conversion in done.values()]
+            runs = interleave(device, staged, one_process(1, PROCESS_S), ROUNDS, no_progress)
+        latency = {
+            name: [median(run.samples_ns) / 1e3 for run in of_file]
+            for name, of_file in zip(done, runs, strict=True)
+        }
+        stored.write_text(json.dumps(latency), encoding="utf-8")
+    return Trained(done, latency)
 
 
 def conversions(end_s: float) -> dict[str, Conversion]:

@@ -1,0 +1,129 @@
+"""Models of PyTorch, ONNX and .tflite: how they come in, what becomes of them, and what runs them.
+
+    python -m benchmarks.doors                # hours on two cores; goes on where it was interrupted
+    python -m benchmarks.doors --minutes 30   # begins no row after these; the next run will
+
+Writes benchmarks/results/doors.md. A row that is done is kept in .cache/doors, and not done again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from math import inf
+from pathlib import Path
+from typing import Any
+
+from benchmarks.doors_files import FILES, fetch_files
+from benchmarks.doors_others import (
+    ENVIRONMENTS,
+    by_litert_torch,
+    by_onnx2tf,
+    make_environment,
+)
+from benchmarks.doors_resnet8 import WORK
+from benchmarks.doors_runtimes import Pair, run_pair
+from benchmarks.doors_table import import_lines, other_lines, runtime_lines, trained_lines
+from benchmarks.doors_trained import Trained, measure_trained
+from benchmarks.machine import machine
+
+RESULT = Path(__file__).parent / "results" / "doors.md"
+_LIMIT_S = 1800
+
+Row = dict[str, Any]
+
+
+def main() -> None:
+    """Do what is missing, and write the table of all that is there."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--minutes", type=float, default=inf, help="begin no row after these")
+    parser.add_argument("--table", action="store_true", help="write the table of what is done")
+    options = parser.parse_args()
+    end_s = 0.0 if options.table else time.monotonic() + 60 * options.minutes
+    files = WORK / "files"
+    if not options.table:
+        fetch_files(files)
+    imports = {name: import_row(files / name, end_s) for name in FILES}
+    others = {name: other_rows(files / name, end_s) for name in FILES}
+    trained: Trained | None = measure_trained(end_s)
+    pair: Pair | None = run_pair(end_s)
+    lines = ["# Models of PyTorch, ONNX and .tflite", "", machine(), ""]
+    lines += import_lines(imports)
+    lines += other_lines(imports, others)
+    lines += trained_lines(trained)
+    lines += runtime_lines(pair)
+    text = "\n".join(lines) + "\n"
+    RESULT.write_text(text, encoding="utf-8")
+    sys.stdout.write(text)
+
+
+def import_row(file: Path, end_s: float) -> Row:
+    """How a file comes in, and which techniques take it."""
+    row = stored(f"import-{file.name}", end_s, lambda: _program("doors_import", file))
+    if "inputs" in row:
+        path = WORK / "rows" / f"import-{file.name}.json"
+        techniques = stored(
+            f"techniques-{file.name}", end_s, lambda: _program("doors_techniques", file, path)
+        )
+        row = {**row, "techniques": techniques}
+    return row
+
+
+def other_rows(file: Path, end_s: float) -> dict[str, Row]:
+    """What other converters make of a file."""
+    work = WORK / "others"
+    work.mkdir(parents=True, exist_ok=True)
+    rows: dict[str, Row] = {}
+    for name in ENVIRONMENTS:
+        environment = WORK / name
+        convert = by_litert_torch if name == "litert-torch" else by_onnx2tf
+
+        def make(
+            name: str = name,
+            environment: Path = environment,
+            convert: Callable[[Path, Path, Path], Row] = convert,
+        ) -> Row:
+            failure = make_environment(name, environment)
+            return {"failure": failure} if failure else convert(environment, file, work)
+
+        rows[name] = stored(f"{name}-{file.name}", end_s, make)
+    return rows
+
+
+def stored(name: str, end_s: float, make: Callable[[], Row]) -> Row:
+    """A row that is there, or is begun before `end_s` of the monotonic clock; else empty."""
+    path = WORK / "rows" / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_file():
+        row: Row = json.loads(path.read_text(encoding="utf-8"))
+        return row
+    if time.monotonic() > end_s:
+        return {}
+    sys.stdout.write(f"== {name}\n")
+    sys.stdout.flush()
+    row = make()
+    path.write_text(json.dumps(row), encoding="utf-8")
+    return row
+
+
+def _program(name: str, *arguments: Path) -> Row:
+    command = [sys.executable, "-m", f"benchmarks.{name}", *map(str, arguments)]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=_LIMIT_S
+        )
+    except subprocess.TimeoutExpired:
+        return {"failure": f"not done after {_LIMIT_S} s"}
+    lines = done.stdout.strip().splitlines()
+    if done.returncode or not lines:
+        return {"failure": (done.stderr.strip().splitlines() or ["no answer"])[-1][:300]}
+    row: Row = json.loads(lines[-1])
+    return row
+
+
+if __name__ == "__main__":
+    main()

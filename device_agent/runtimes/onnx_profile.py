@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Callable, Dict, List, Optional
 
 from device_agent.contract.placement import provider_name
@@ -17,6 +18,9 @@ from device_agent.runtimes.profile import (
 
 #: End of the name of the event of a step, and the event that ends a run.
 _STEP, _RUN = "_kernel_time", "model_run"
+
+#: What the runtime adds to the name of a node that it fuses or gives another layout.
+_ADDED = re.compile(r"(_token_\d+|_nchwc)+\Z")
 
 _UNREADABLE = "the profile that this release of ONNX Runtime writes cannot be read"
 
@@ -94,7 +98,7 @@ def read_profile(path: str) -> Optional[List[List[TimedStep]]]:
             if event["cat"] == "Node" and name.endswith(_STEP):
                 values = event["args"]
                 executor = provider_name(str(values["provider"]))
-                layer = name[: -len(_STEP)]
+                layer = _ADDED.sub("", name[: -len(_STEP)])
                 steps.append(
                     TimedStep(str(values["op_name"]), executor, float(event["dur"]), layer)
                 )

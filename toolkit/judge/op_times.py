@@ -70,8 +70,8 @@ def judge_op_times(times: OpTimes) -> tuple[str, str]:
 def label_steps(times: OpTimes, operators: Sequence[OperatorWork]) -> OpTimes:
     """Name the layer and the work of each step.
 
-    A step whose runtime names the layer is that layer of the model. Of the others each kind is
-    named that has as many steps as operators.
+    Where the runtime names layers of the model, these count, for it may run them in another order.
+    Else each kind is named that has as many steps as operators.
 
     Args:
         times: Times of the steps, in the order in which they ran.
@@ -79,13 +79,12 @@ def label_steps(times: OpTimes, operators: Sequence[OperatorWork]) -> OpTimes:
     """
     layers = {work.layer: work for work in operators if work.layer}
     steps = [_with_work(step, layers.get(step.layer)) for step in times.steps]
-    named = {step.layer for step in steps if step.layer}
+    if any(step.layer for step in steps):
+        return replace(times, steps=steps)
     kinds = {_ops_of(step) for step in steps}
     for ops in kinds:
-        places = [
-            place for place, step in enumerate(steps) if _ops_of(step) == ops and not step.layer
-        ]
-        works = [work for work in operators if work.op in ops and work.layer not in named]
+        places = [place for place, step in enumerate(steps) if _ops_of(step) == ops]
+        works = [work for work in operators if work.op in ops]
         if len(places) != len(works):  # an operator may be fused, or split into several steps
             continue
         for place, work in zip(places, works, strict=True):

@@ -237,7 +237,7 @@ def test_a_profile_is_read_in_the_order_of_the_run(tmp_path: Path) -> None:
     profile.write_text(
         '[{"cat": "Session", "name": "session_initialization", "dur": 9, "args": {}},'
         '{"cat": "Node", "name": "a_fence_before", "dur": 0, "args": {"op_name": "Conv"}},'
-        '{"cat": "Node", "name": "a_kernel_time", "dur": 7, "args": {"op_name": "Conv",'
+        '{"cat": "Node", "name": "a_token_3_kernel_time", "dur": 7, "args": {"op_name": "Conv",'
         ' "provider": "CUDAExecutionProvider"}},'
         '{"cat": "Session", "name": "model_run", "dur": 8, "args": {}}]'
     )

@@ -88,7 +88,7 @@ def command(
     reports: tuple[Path, ...],
     as_json: bool,
 ) -> int:
-    """Measure a .tflite on a board, or on many, and compare its outputs with this host's.
+    """Measure a .tflite or .onnx on a board, or on many, and compare its outputs with this host's.
 
     Each row consists of several fresh processes; their number sets the confidence of the interval.
     Every result is kept (`kedge results list`). The exit code is 9 if a figure cannot be trusted,

@@ -81,7 +81,7 @@ def build_command(
 ) -> None:
     """Build a release of models and of other files.
 
-    FILE is a .tflite, a folder of `kedge convert`, or any other file, such as labels or thresholds.
+    FILE is a .tflite or .onnx, a folder of `kedge convert`, or any other file, such as labels.
     Each model is a variant; the files that belong to it (model.toml, conversion.json, golden.npz)
     are taken from its folder, and this computer's outputs of the golden inputs are added. A board
     gets the first variant that it can run. Equal files and times give equal bytes.

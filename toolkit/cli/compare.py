@@ -71,9 +71,9 @@ def command(
 ) -> int:
     """Compare the latency of B with that of A, in turn on one board.
 
-    Each is a .tflite, or the number of an earlier result (`kedge results list`): of two results
-    nothing is measured, and of a result and a .tflite only the .tflite. The exit code is 8 if B is
-    slower by more than --max-regression, and 9 if the figures cannot decide that or a side is not
+    Each is a .tflite or .onnx, or the number of an earlier result (`kedge results list`): of two
+    results nothing is measured, and of a result and a file only the file. The exit code is 8 if B
+    is slower by more than --max-regression, and 9 if the figures cannot decide that or a side is not
     VALID.
 
     \b

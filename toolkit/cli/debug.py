@@ -13,6 +13,7 @@ _DISTRIBUTIONS = (
     "kedge",
     "ai-edge-litert",
     "tflite-runtime",
+    "onnxruntime",
     "tensorflow",
     "tf-keras",
     "numpy",

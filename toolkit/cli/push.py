@@ -18,7 +18,7 @@ from toolkit.report.exit_code import gravest_exit_code
 @targets
 @as_json
 def command(file: Path, selection: str | None, as_json: bool) -> int:
-    """Send a .tflite into the scratch area of a board, or of many.
+    """Send a .tflite or .onnx into the scratch area of a board, or of many.
 
     A file that is already there is not sent again, and an interrupted transfer continues where it
     stopped. A model that the board's runtime cannot load is refused before anything is sent.

@@ -17,7 +17,7 @@ from toolkit.report.tuning import describe_tuning, plain_tuning
 @click.command("tune")
 @click.argument("name", shell_complete=complete_targets)
 @click.option(
-    "--model", required=True, type=file_path(), help="The .tflite for which the settings are tuned."
+    "--model", required=True, type=file_path(), help="Model file for which the settings are tuned."
 )
 @click.option(
     "--duration",

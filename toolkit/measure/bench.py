@@ -127,7 +127,7 @@ def bench(
     settings: BenchSettings | None = None,
     on_progress: OnProgress = no_progress,
 ) -> Measurement:
-    """Measure a .tflite on a target.
+    """Measure a model file on a target.
 
     Args:
         model: Model file. Held-out inputs of a conversion beside it (`golden.npz`) are used to
@@ -137,7 +137,7 @@ def bench(
         on_progress: Called as the work goes on.
 
     Raises:
-        ConversionError: The file is no whole .tflite, the board's runtime cannot load it, or the
+        ConversionError: The file is not whole, the board's runtime cannot load it, or the
             data does not fit it.
         TargetError: The board cannot be reached, or has no place.
         AgentError: The board cannot load or run the model, and there is no row yet.
@@ -165,7 +165,7 @@ def bench_on(
     on_progress: OnProgress,
     data: LabelledData | None = None,
 ) -> Measurement:
-    """Measure a .tflite on a board that is connected already.
+    """Measure a model file on a board that is connected already.
 
     Args:
         contents: Model file.

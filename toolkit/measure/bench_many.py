@@ -63,7 +63,7 @@ def bench_many(
     settings: BenchSettings | None = None,
     on_progress: OnProgress = no_progress,
 ) -> list[Outcome]:
-    """Measure a .tflite on several targets at once.
+    """Measure a model file on several targets at once.
 
     Args:
         model: Model file; held-out inputs beside it (`golden.npz`) are used.
@@ -76,7 +76,7 @@ def bench_many(
         then keep their measurement.
 
     Raises:
-        ConversionError: The file is no whole .tflite.
+        ConversionError: The file is no whole model file.
     """
     read_model_file(model)
     if len(targets) == 1:  # in this thread, where Ctrl-C ends it in good order

@@ -105,7 +105,7 @@ def compare_models(
     settings: CompareSettings | None = None,
     on_progress: OnProgress = no_progress,
 ) -> LatencyComparison:
-    """Compare the latency of two .tflite files on a target.
+    """Compare the latency of two model files on a target.
 
     Args:
         first: Model A.
@@ -115,7 +115,7 @@ def compare_models(
         on_progress: Called as the work goes on.
 
     Raises:
-        ConversionError: A file is no whole .tflite, or the board's runtime cannot load it.
+        ConversionError: A file is no whole model file, or the board's runtime cannot load it.
         TargetError: The board cannot be reached, or has no place.
         AgentError: The board cannot load or run one of them.
     """
@@ -131,7 +131,7 @@ def compare_with_result(
     settings: CompareSettings | None = None,
     on_progress: OnProgress = no_progress,
 ) -> LatencyComparison:
-    """Compare a .tflite on a target with an earlier result.
+    """Compare a model file on a target with an earlier result.
 
     Args:
         earlier: A: a result of `kedge bench`, of any target, of runs back to back.
@@ -142,7 +142,7 @@ def compare_with_result(
 
     Raises:
         ToolkitError: The earlier result has too few processes, or was no run back to back.
-        ConversionError: The file is no whole .tflite, or the board's runtime cannot load it.
+        ConversionError: The file is no whole model file, or the board's runtime cannot load it.
         TargetError: The board cannot be reached, or has no place.
         AgentError: The board cannot load or run it.
     """

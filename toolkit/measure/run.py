@@ -97,7 +97,7 @@ def run_files(
     """Run a model on a board over files; each stage is done and timed there.
 
     Args:
-        model: The .tflite; `model.toml` beside it says what goes in and what comes out.
+        model: Model file; `model.toml` beside it says what goes in and what comes out.
         target: Board.
         files: Pictures, .npy or .npz; at least one.
         settings: Settings such as whether outputs are kept.
@@ -107,7 +107,7 @@ def run_files(
         SampleError: A file is damaged or does not fit; those of a first batch before a connection.
         ModelTomlError: `model.toml` is wrong.
         ToolkitError: A picture was given, and there is no `model.toml`.
-        ConversionError: The file is no whole .tflite, or the board's runtime cannot load it.
+        ConversionError: The file is no whole model file, or the board's runtime cannot load it.
         TargetError: The board cannot be reached, or has no place.
         AgentError: The board cannot load or run the model.
     """

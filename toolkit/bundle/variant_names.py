@@ -12,7 +12,7 @@ _FASTEST_FIRST = (INT8, INT16, INT8_WEIGHTS, FLOAT16, FLOAT)
 
 
 def name_variants(models: Sequence[ModelFile]) -> dict[int, str]:
-    """Name models such as `edgetpu_int8`, `cpu_int8` and `cpu_float`.
+    """Name models such as `edgetpu_int8`, `cpu_int8`, `cpu_float` and `cpu_int8_onnx`.
 
     Args:
         models: Models of a release.
@@ -26,6 +26,7 @@ def name_variants(models: Sequence[ModelFile]) -> dict[int, str]:
     for position in order:
         model = models[position]
         name = f"{'edgetpu' if model.edgetpu else 'cpu'}_{number_kind(model)}"
+        name += "" if model.format == "tflite" else f"_{model.format}"
         equal = sum(_base(other) == name for other in names.values())
         names[position] = f"{name}-{equal + 1}" if equal else name
     return names

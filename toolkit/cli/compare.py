@@ -73,8 +73,8 @@ def command(
 
     Each is a .tflite or .onnx, or the number of an earlier result (`kedge results list`): of two
     results nothing is measured, and of a result and a file only the file. The exit code is 8 if B
-    is slower by more than --max-regression, and 9 if the figures cannot decide that or a side is not
-    VALID.
+    is slower by more than --max-regression, and 9 if the figures cannot decide that or a side is
+    not VALID.
 
     \b
     kedge compare old.tflite new.tflite --on pi

@@ -119,3 +119,28 @@ def test_what_only_a_trial_can_show_is_no_refusal(runtime: RuntimeChoice) -> Non
     needs = Needs(ops={"FULLY_CONNECTED": 12}, runtimes={"tflite-runtime": "2.17"})
     board = replace(CPU, runtimes={"tflite": runtime})
     assert choose_variant(manifest_of(only=needs), board).variant is not None
+
+
+def test_of_two_formats_a_board_gets_the_first_for_which_it_has_a_runtime() -> None:
+    manifest = manifest_of(cpu_int8=Needs(), cpu_int8_onnx=Needs(ops={"Conv": 13, "ONNX IR": 8}))
+    variants = [manifest.variants[0], replace(manifest.variants[1], format="onnx")]
+    manifest = replace(manifest, variants=variants)
+    onnx = RuntimeChoice("onnx", "onnxruntime", "1.32.0", ())
+    both = replace(CPU, runtimes={"tflite": LITERT, "onnx": onnx})
+    only_onnx = replace(CPU, runtimes={"tflite": "no runtime loads", "onnx": onnx})
+    neither = replace(CPU, runtimes={"tflite": "no TFLite runtime", "onnx": "no ONNX runtime"})
+
+    names = [choose_variant(manifest, board).variant for board in (both, only_onnx, neither)]
+
+    assert [variant and variant.name for variant in names] == ["cpu_int8", "cpu_int8_onnx", None]
+    assert "no ONNX runtime" in choose_variant(manifest, neither).reason
+
+
+def test_an_onnx_of_newer_operators_than_the_release_knows_is_left_out() -> None:
+    manifest = manifest_of(cpu_float_onnx=Needs(ops={"Gelu": 20, "ONNX IR": 10}))
+    manifest = replace(manifest, variants=[replace(manifest.variants[0], format="onnx")])
+    old = RuntimeChoice("onnx", "onnxruntime", "1.16.3", ())
+    chosen = choose_variant(manifest, replace(CPU, runtimes={"onnx": old}))
+
+    assert chosen.variant is None
+    assert "onnxruntime is 1.16.3" in chosen.reason

@@ -46,7 +46,7 @@ class LoadedRelease:
         version: Version that the runtime reports; empty where it died.
         output: Values of the output of the model.
         operators: Number of operators whose place is reported; False where the release hides them.
-        last_words: What it wrote to standard error.
+        last_words: Text that it wrote to standard error.
     """
 
     code: int

@@ -94,8 +94,8 @@ def _keep_to(cores: Sequence[int]) -> None:
 def _reason(error: Exception) -> str:
     """The line of an import error that says what is wrong; numpy's is an essay around it."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    told = [line for line in lines if line.startswith("Original error was")]
-    return (told or lines or [""])[0]
+    origins = [line for line in lines if line.startswith("Original error was")]
+    return (origins or lines or [""])[0]
 
 
 def _import_hint(error: Exception) -> str:

@@ -19,8 +19,8 @@ from device_agent.runtimes.profile import (
 #: End of the name of the event of a step, and the event that ends a run.
 _STEP, _RUN = "_kernel_time", "model_run"
 
-#: What the runtime adds to the name of a node that it fuses or gives another layout.
-_ADDED = re.compile(r"(_token_\d+|_nchwc)+\Z")
+#: Suffixes that the runtime gives to the name of a node that it fuses or lays out anew.
+_SUFFIXES = re.compile(r"(_token_\d+|_nchwc)+\Z")
 
 _UNREADABLE = "the profile that this release of ONNX Runtime writes cannot be read"
 
@@ -55,7 +55,7 @@ def profile_session(
     with name_runtime_errors():
         runs = sample_runs(run, run_profiled, duration_s)
     steps = read_profile(end())
-    if steps is None or len(steps) <= 2 * runs.kept[-1] + 1:
+    if steps is None or len(steps) <= 2 * runs.positions[-1] + 1:
         return no_profile(_UNREADABLE)
     return summarize_runs(runs, steps[1::2])
 
@@ -98,7 +98,7 @@ def read_profile(path: str) -> Optional[List[List[TimedStep]]]:
             if event["cat"] == "Node" and name.endswith(_STEP):
                 values = event["args"]
                 executor = provider_name(str(values["provider"]))
-                layer = _ADDED.sub("", name[: -len(_STEP)])
+                layer = _SUFFIXES.sub("", name[: -len(_STEP)])
                 steps.append(
                     TimedStep(str(values["op_name"]), executor, float(event["dur"]), layer)
                 )

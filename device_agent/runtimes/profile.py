@@ -29,7 +29,7 @@ class TimedStep(NamedTuple):
 class Runs(NamedTuple):
     """Figures of the runs of a profile, the profiled ones and those between them."""
 
-    kept: List[int]
+    positions: List[int]
     """Positions of the profiled runs that count."""
     whole_us: List[float]
     """Duration of each whole run without the profiler, in microseconds."""
@@ -68,7 +68,9 @@ def sample_runs(
     runs = Runs([], [], 0)
     position, interrupted = -1, 0
     end = time.monotonic() + duration_s
-    while len(runs.kept) < _LEAST_RUNS or (time.monotonic() < end and len(runs.kept) < _MOST_RUNS):
+    while len(runs.positions) < _LEAST_RUNS or (
+        time.monotonic() < end and len(runs.positions) < _MOST_RUNS
+    ):
         for _ in range(_WARMUP_RUNS):  # reading what the profiler wrote cools the caches
             run()
         began, before = time.perf_counter_ns(), interruptions()
@@ -80,7 +82,7 @@ def sample_runs(
             if interrupted <= _MOST_RUNS and time.monotonic() < end:
                 continue
         runs.whole_us.append(whole_ns / 1e3)
-        runs.kept.append(position)
+        runs.positions.append(position)
     return runs._replace(interrupted=interrupted)
 
 
@@ -93,9 +95,9 @@ def summarize_runs(runs: Runs, steps: Sequence[Sequence[TimedStep]]) -> Dict[str
     """
     low, median, high = median_with_ends(runs.whole_us)
     return {
-        "steps": medians([steps[position] for position in runs.kept]),
+        "steps": medians([steps[position] for position in runs.positions]),
         "reason": "",
-        "runs": len(runs.kept),
+        "runs": len(runs.positions),
         "interrupted": runs.interrupted,
         "whole_us": median,
         "whole_low_us": low,

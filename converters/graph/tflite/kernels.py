@@ -64,9 +64,10 @@ def _bias(operator: FileOperator, place: int, channels: int) -> Array:
 def _weights(
     operator: FileOperator, attributes: Any, kernel: Array, place: int, channels: int
 ) -> str:
-    """Key of kernel and bias: one for all operators that have both, and the settings, in common."""
+    """Key of kernel and bias: one for all operators that share both, settings and activation."""
     tensors = [p for n, p in enumerate(operator.positions) if n and n <= place]
-    layer = operator.layer(owner=(operator.kind, tuple(tensors), str(attributes)))
+    activation = getattr(operator.options, "fusedActivationFunction", 0)
+    layer = operator.layer(owner=(operator.kind, tuple(tensors), str(attributes), activation))
     return operator.builder.add_weights(layer, kernel=kernel, bias=_bias(operator, place, channels))
 
 

@@ -133,10 +133,13 @@ def load_onnx_bytes(
     inputs, outputs = _inputs_and_outputs(origin, onnx_graph)
     prepared = model.SerializeToString()
     del model
-    predict = _predictor(prepared, onnx_graph.inputs, onnx_graph.outputs, inputs, outputs)
+    session = _session(prepared)
+    del prepared  # a large model is in memory often enough
+    predict = _predictor(session, onnx_graph.inputs, onnx_graph.outputs, inputs, outputs)
 
     def inner(batch: Array) -> Mapping[str, Array]:
-        return _values_inside(prepared, onnx_graph, inputs, batch)
+        again = prepare_onnx(content, origin, shapes or {})
+        return _values_inside(again, onnx_graph, inputs, batch)
 
     graph, unfolded = (
         _with_names(each, inputs) for each in (onnx_graph.graph, onnx_graph.unfolded)
@@ -202,6 +205,7 @@ def _session(content: bytes) -> Any:
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
+    options.enable_cpu_mem_arena = False
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
@@ -215,13 +219,12 @@ def _feeds(places: Sequence[Place], inputs: Sequence[ModelTensor], row: Array) -
 
 
 def _predictor(
-    content: bytes,
+    session: Any,
     places: Sequence[Place],
     output_places: Sequence[Place],
     inputs: Sequence[ModelTensor],
     outputs: Sequence[ModelTensor],
 ) -> Callable[[Array], Array]:
-    session = _session(content)
     names = [place.tensor for place in output_places]
 
     def predict(batch: Array) -> Array:
@@ -240,12 +243,9 @@ def _predictor(
 
 
 def _values_inside(
-    content: bytes, onnx_graph: OnnxGraph, inputs: Sequence[ModelTensor], batch: Array
+    model: Any, onnx_graph: OnnxGraph, inputs: Sequence[ModelTensor], batch: Array
 ) -> dict[str, Array]:
     """Values of the tensors between inputs and outputs, by the names of the graph's nodes."""
-    from converters.onnx.proto import parse_proto
-
-    model = parse_proto(content, Path("model.onnx"))
     known = {tensor.name for tensor in model.graph.output}
     by_tensor = {place.tensor: (name, place) for name, place in onnx_graph.inner.items()}
     for value in model.graph.value_info:

@@ -300,8 +300,9 @@ def _output(reader: OnnxReader, name: str) -> tuple[OnnxValue, int | None]:
     value = reader.values[name]
     axes: list[Axis] = list(value.axes[1:])
     turned = [*axes[1:], *axes[:1]]
-    is_same = flatten(axes) == flatten(turned) and len(axes) < 3
-    is_turned = len(axes) > 1 and flatten(turned) == value.stored and not is_same
+    # An image whose axes must be moved anyway gets its channels last, too.
+    is_image = len(axes) == 3 and (not axes[0] or value.stored != flatten(axes))
+    is_turned = is_image or len(axes) == 2 and flatten(turned) == value.stored != flatten(axes)
     groups = turned if is_turned else axes
     if value.axes[:1] != ((),):
         raise ConversionError(

@@ -206,6 +206,8 @@ def _session(content: bytes) -> Any:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.enable_cpu_mem_arena = False
+    # The next level keeps the weights in a second form beside them.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 

@@ -131,8 +131,6 @@ def make_plan(
 
 def show_plan(plan: RolloutPlan) -> None:
     """Print a plan for a person."""
-    from toolkit.judge.rule_of_three import failure_rate_bound
-
     manifest, surveys = plan.bundle.manifest, plan.surveys
     output.say(
         f"{manifest.app} {manifest.version} ({plan.bundle.digest[:12]}) to "
@@ -140,14 +138,8 @@ def show_plan(plan: RolloutPlan) -> None:
     )
     columns = ["wave", "boards", "stops at failures", "pauses at silent", "soak", "first"]
     output.table("", columns, wave_rows(plan.waves), ("first",))
-    first = len(plan.waves[0].members) if plan.waves else 0
-    if first and any(not survey.refusals for survey in surveys):
-        bound = failure_rate_bound(first)
-        output.say(
-            f"If {words.count_of('board', first)} of wave 1 {'work' if first > 1 else 'works'}, "
-            f"that proves only that less than {words.percent(bound)} of all boards fail "
-            "(95 % confidence)"
-        )
+    if any(not survey.refusals for survey in surveys):
+        output.say(_proof_of_first_wave(plan))
     sent = sum(survey.sent_bytes for survey in surveys)
     full = sum(survey.full_bytes for survey in surveys)
     output.say(f"to send: {words.size(sent)}, without deltas and compression {words.size(full)}")
@@ -157,6 +149,20 @@ def show_plan(plan: RolloutPlan) -> None:
         chosen = (each for each in surveys if each.is_reachable == is_reachable)
         for refusal, names in _boards_by_text((each.refusals, each) for each in chosen):
             output.say(f"{names} {what}: {output.indent(refusal)}")
+
+
+def _proof_of_first_wave(plan: RolloutPlan) -> str:
+    """Return the sentence about what the first wave says of the boards after it."""
+    from toolkit.judge.rule_of_three import failure_rate_bound
+
+    first = len(plan.waves[0].members)
+    if len(plan.waves) == 1:
+        return "All boards are in wave 1: no board tries the release before the others."
+    return (
+        f"If {words.count_of('board', first)} of wave 1 {'work' if first > 1 else 'works'}, "
+        f"that proves only that less than {words.percent(failure_rate_bound(first))} of all boards "
+        "fail (95 % confidence)."
+    )
 
 
 def _boards_by_text(

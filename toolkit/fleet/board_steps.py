@@ -160,8 +160,7 @@ def _probe(device: Device, act: Act, work: RolloutWork) -> ActOutcome:
     app = _app(device.releases.state(), work)
     active, exempt = _active_model(app, variant, work)
     evidence = measure_in_shadow(device, new, active, limits, work.vectors, work.wheelhouse)
-    if evidence.highest_celsius is None and "temperature" in limits:
-        exempt["temperature"] = "the board reports no temperature"
+    exempt = {**evidence.exempt, **exempt}
     results = judge_gates(replace(evidence, exempt=exempt), limits)
     return _gate_outcome(act, results, evidence)
 

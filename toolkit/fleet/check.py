@@ -12,10 +12,10 @@ from typing import Any
 from converters.errors import ConversionError
 from device_agent.contract.codes import IntegrityError
 from device_agent.contract.manifest import Manifest
+from device_agent.contract.order import RELEASE
 from device_agent.contract.release_state import AppState
 from targets.device import Device, own_name
 from targets.errors import TargetError
-from targets.progress import no_progress
 from targets.transport import DeadlineError, UnreachableError
 from toolkit.errors import ToolkitError
 from toolkit.fleet.acts import PROBE
@@ -24,15 +24,7 @@ from toolkit.fleet.journal import Journal
 from toolkit.fleet.policy import Policy
 from toolkit.fleet.policy_file import parse_policy
 from toolkit.fleet.project import FleetProject
-from toolkit.fleet.shadow import (
-    GoldenVectors,
-    ShadowModel,
-    check_parity,
-    medians_us,
-    shadow_model,
-    time_alone,
-    time_in_turns,
-)
+from toolkit.fleet.shadow import GoldenVectors, ShadowModel, measure_in_shadow, shadow_model
 from toolkit.fleet.states import CONFIRMED
 from toolkit.fleet.transfer import base_model
 from toolkit.judge.gates import (
@@ -48,7 +40,6 @@ from toolkit.judge.gates import (
 )
 from toolkit.judge.ratio import LEAST_PROCESSES, Ratio, compare_medians
 from toolkit.judge.rule_of_three import boards_for_bound
-from toolkit.measure.ready import prepare_for
 
 #: Boards that are measured at the same time; the work is theirs, the host only waits.
 _AT_ONCE = 16
@@ -65,7 +56,7 @@ class CheckedRelease:
     release: str
     """SHA-256 of the manifest."""
     policy: Policy
-    """Policy of the rollout that brought it."""
+    """Policy of its newest rollout that was no rollback."""
     at_activation_us: tuple[float, ...] = ()
     """Median latency of each process that was measured before the activation, microseconds."""
 
@@ -100,23 +91,29 @@ def releases_to_check(journal: Journal, names: Sequence[str]) -> list[CheckedRel
     Raises:
         JournalError: The journal cannot be read.
     """
-    wanted: dict[tuple[str, str], CheckedRelease] = {}
-    rollouts: dict[tuple[str, str], int] = {}
-    for line in journal.rollouts():
-        policy = parse_policy(line.start.policy, "the journal")
+    lines = journal.rollouts()
+    releases = {line.number: line.start.release for line in lines}
+    policies = {
+        line.start.release: line.start.policy
+        for line in reversed(lines)
+        if line.start.kind == RELEASE
+    }
+    confirmed: dict[tuple[str, str], CheckedRelease] = {}
+    for line in lines:
+        release = line.start.release
+        policy = parse_policy(policies.get(release, line.start.policy), "the journal")
         for board in journal.states(line.number):
             key = (board.target, line.start.app)
-            if board.target in names and board.state == CONFIRMED and key not in wanted:
-                wanted[key] = CheckedRelease(*key, line.start.release, policy)
-                rollouts[key] = line.number
-    figures: dict[tuple[int, str], tuple[float, ...]] = {}
+            if board.target in names and board.state == CONFIRMED and key not in confirmed:
+                confirmed[key] = CheckedRelease(*key, release, policy)
+    figures: dict[tuple[str, str], tuple[float, ...]] = {}
     for row in journal.history():
         evidence = row.body.get("evidence") or {}
         if row.body.get("step") == PROBE and evidence.get("after_us"):
-            figures[row.rollout, row.target] = tuple(map(float, evidence["after_us"]))
+            figures[releases[row.rollout], row.target] = tuple(map(float, evidence["after_us"]))
     return [
-        replace(entry, at_activation_us=figures.get((rollouts[key], entry.target), ()))
-        for key, entry in wanted.items()
+        replace(entry, at_activation_us=figures.get((entry.release, entry.target), ()))
+        for entry in confirmed.values()
     ]
 
 
@@ -215,60 +212,40 @@ def _check_board(
         return replace(result, reason=f"the active release is {active}, not {entry.release[:12]}")
     manifest = fleet.releases.require(entry.release).manifest
     limits = strictest_limits(entry.policy.gates, manifest.gates)
-    evidence = _health(Evidence(), device, manifest, limits)
     path = base_model(fleet.releases, entry.release, app.variant)
     if path is None:
         raise ToolkitError(f"the model of release {entry.release[:12]} is damaged here", "")
     model = shadow_model(path)
-    kernels = prepare_for(device, [model.contents], wheelhouse, no_progress)
-    if {"parity", "accuracy"} & limits.keys():
-        evidence = replace(evidence, parity=check_parity(device, model, kernels, vectors))
-    limits.pop("accuracy", None)
-    evidence, now_us = _time(evidence, fleet, device, app, model, limits)
-    limits = {
-        name: limits[name] for name in ("health", "parity", "latency_ratio") if name in limits
-    }
-    gates = judge_gates(evidence, limits)
+    before = _previous_model(fleet, app, model)
+    evidence = measure_in_shadow(device, model, before, limits, vectors, wheelhouse)
+    if before is None:
+        evidence = _with_exempt(
+            evidence, "latency_ratio", "there is no release before with another model"
+        )
+    gates = judge_gates(_with_health(evidence, device, manifest, limits), limits)
+    now_us = evidence.after_us
     drift = _drift(entry, now_us, limits.get("latency_ratio", 1.1))
     verdict, reason = overall(gates), _reason(gates)
     if drift is not None and drift.interval[0] > limits.get("latency_ratio", float("inf")):
         verdict = FAIL
-        reason = f"it is slower than at the activation: {drift.value:.3f} times; {reason}".strip(
-            "; "
-        )
+        slower = f"it is slower than at the activation: {drift.value:.3f} times"
+        reason = "; ".join(filter(None, [slower, reason]))
     return replace(result, verdict=verdict, reason=reason, gates=gates, drift=drift, now_us=now_us)
 
 
-def _health(
+def _with_health(
     evidence: Evidence, device: Device, manifest: Manifest, limits: Mapping[str, float]
 ) -> Evidence:
     if "health" not in limits:
         return evidence
     if not manifest.hooks.health or not device.target.hooks:
-        return replace(evidence, exempt={"health": "no health command is allowed here"})
+        return _with_exempt(evidence, "health", "no health command is allowed here")
     run = device.releases.health(manifest.app)
     return replace(evidence, health=HealthAnswer(run.exit_code, run.output, run.duration_ms))
 
 
-def _time(
-    evidence: Evidence,
-    fleet: FleetProject,
-    device: Device,
-    app: AppState,
-    model: ShadowModel,
-    limits: Mapping[str, float],
-) -> tuple[Evidence, tuple[float, ...]]:
-    """Time the active model in turns with the one before it, where the board still has it."""
-    if "latency_ratio" not in limits:
-        return evidence, ()
-    before = _previous_model(fleet, app, model)
-    if before is None:
-        now = medians_us(time_alone(device, model, LEAST_PROCESSES))
-        reason = "there is no release before with another model"
-        return replace(evidence, exempt={**evidence.exempt, "latency_ratio": reason}), now
-    runs = time_in_turns(device, before, model, limits["latency_ratio"])
-    now = medians_us(runs[1])
-    return replace(evidence, before_us=medians_us(runs[0]), after_us=now), now
+def _with_exempt(evidence: Evidence, gate: str, reason: str) -> Evidence:
+    return replace(evidence, exempt={**evidence.exempt, gate: reason})
 
 
 def _previous_model(fleet: FleetProject, app: AppState, model: ShadowModel) -> ShadowModel | None:

@@ -99,7 +99,7 @@ def release_before(
         names = ", ".join(digest[:12] for digest in digests)
         raise ToolkitError(
             f"{prefix!r} is not the begin of one release of {own[0].start.app}; there are: {names}",
-            "kedge fleet history shows them.",
+            "kedge fleet history shows them. For another release name its bundle: --bundle FILE.",
         )
     return own[0], fitting[0]
 
@@ -115,11 +115,16 @@ def _release_before_newest(own: Sequence[RolloutLine]) -> tuple[RolloutLine, str
     for line in earlier:
         if line.start.release != release and _is_proven(line):
             return newest, line.start.release
+    hint = "Name the bundle of the release to go back to: --bundle FILE."
+    if any(line.start.release != release for line in own):
+        hint = (
+            "Name the release: kedge fleet rollback --release DIGEST (kedge fleet history shows "
+            "them), or --bundle FILE."
+        )
     raise ToolkitError(
         f"the journal knows no release of {newest.start.app} before {release[:12]} whose rollout "
         "is done",
-        "Name the release: kedge fleet rollback --release DIGEST (kedge fleet history shows them), "
-        "or --bundle FILE.",
+        hint,
     )
 
 

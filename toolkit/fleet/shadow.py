@@ -83,12 +83,12 @@ def measure_in_shadow(
     vectors: GoldenVectors,
     wheelhouse: Path | None = None,
 ) -> Evidence:
-    """Measure what the gates before an activation need.
+    """Measure what the gates need, all but health.
 
     Args:
-        device: Board on which the release is staged.
-        new: Model of the release.
-        active: Model that the board runs now; `None` for none, or one that cannot be measured.
+        device: Board on which both releases are staged.
+        new: Model to judge.
+        active: Model to compare the latency with; `None` for none, or one that cannot be measured.
         limits: Limit by name of a gate; what no gate needs is not measured.
         vectors: Golden vectors of the fleet.
         wheelhouse: Folder of wheels, where there is no network.
@@ -101,28 +101,31 @@ def measure_in_shadow(
     kernel_class = prepare_for(device, [new.contents], wheelhouse, no_progress)
     evidence = Evidence()
     if {"parity", "accuracy"} & limits.keys():
-        parity = check_parity(device, new, kernel_class, vectors)
+        parity = _compare_outputs(device, new, kernel_class, vectors)
         evidence = replace(evidence, parity=parity)
         if parity.board_accuracy is not None:
             right = round(parity.board_accuracy * parity.samples)
             evidence = replace(evidence, right=right, samples=parity.samples)
     runs: Sequence[BoardRun] = ()
     if "latency_ratio" in limits and active is not None:
-        before, runs = time_in_turns(device, active, new, limits["latency_ratio"])
-        evidence = replace(evidence, before_us=medians_us(before), after_us=medians_us(runs))
-    elif {"memory", "temperature"} & limits.keys():
-        runs = time_alone(device, new, LEAST_PROCESSES)  # so many tell a later check of drift
-        evidence = replace(evidence, after_us=medians_us(runs))
-    if runs:
-        evidence = replace(
-            evidence,
-            peak_memory_bytes=max(each.run.peak_rss_bytes for each in runs),
-            highest_celsius=_highest_celsius(runs),
-        )
-    return evidence
+        before, runs = _time_in_turns(device, active, new, limits["latency_ratio"])
+        evidence = replace(evidence, before_us=_medians_us(before))
+    elif {"latency_ratio", "memory", "temperature"} & limits.keys():
+        runs = _time_alone(device, new, LEAST_PROCESSES)  # a later check compares with as many
+    if not runs:
+        return evidence
+    celsius = _highest_celsius(runs)
+    no_sensor = {"temperature": "the board reports no temperature"}
+    return replace(
+        evidence,
+        after_us=_medians_us(runs),
+        peak_memory_bytes=max(each.run.peak_rss_bytes for each in runs),
+        highest_celsius=celsius,
+        exempt=no_sensor if celsius is None else {},
+    )
 
 
-def check_parity(
+def _compare_outputs(
     device: Device, model: ShadowModel, kernel_class: KernelClass, vectors: GoldenVectors
 ) -> Parity:
     """Compare the outputs of a board with those of the golden vectors, or of this host.
@@ -153,7 +156,7 @@ def check_parity(
     return compare_golden(host, (board, on_board), contents, golden)
 
 
-def time_in_turns(
+def _time_in_turns(
     device: Device, first: ShadowModel, second: ShadowModel, limit: float
 ) -> tuple[list[BoardRun], list[BoardRun]]:
     """Time two models in turns, with more processes where the first ones do not decide.
@@ -172,13 +175,13 @@ def time_in_turns(
         arms = interleave(device, models, one, LEAST_PROCESSES, no_progress)
         before += arms[0]
         after += arms[1]
-        low, high = compare_medians(medians_us(before), medians_us(after), limit - 1).interval
+        low, high = compare_medians(_medians_us(before), _medians_us(after), limit - 1).interval
         if low > limit or high <= limit:
             break
     return before, after
 
 
-def time_alone(device: Device, model: ShadowModel, processes: int) -> list[BoardRun]:
+def _time_alone(device: Device, model: ShadowModel, processes: int) -> list[BoardRun]:
     """Time one model in several processes.
 
     Args:
@@ -190,7 +193,7 @@ def time_alone(device: Device, model: ShadowModel, processes: int) -> list[Board
     return [device.jobs.benchmark(model.on_board, one) for _ in range(processes)]
 
 
-def medians_us(runs: Sequence[BoardRun]) -> tuple[float, ...]:
+def _medians_us(runs: Sequence[BoardRun]) -> tuple[float, ...]:
     """Return the median latency of each process in microseconds."""
     return tuple(median(run.samples_ns) / 1e3 for run in runs)
 

@@ -51,6 +51,14 @@ def test_without_a_good_release_the_operator_names_one() -> None:
     assert release_before(lines, None, "ba")[1] == "bad"
 
 
+def test_a_rebuilt_journal_points_to_the_bundle_of_the_older_release() -> None:
+    with pytest.raises(ToolkitError, match="no release of detector before new") as caught:
+        release_before([line(1, "new", kind="rebuild")], None, None)
+
+    assert "--bundle FILE" in caught.value.hint
+    assert "history" not in caught.value.hint
+
+
 def test_without_rollouts_the_operator_names_the_targets() -> None:
     with pytest.raises(ToolkitError, match="does not know to which targets"):
         selection_of(None)

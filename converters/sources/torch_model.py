@@ -5,7 +5,6 @@ Both become ONNX, and the graph is read from that; the answers are those of PyTo
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import tempfile
 from collections.abc import Mapping
@@ -108,8 +107,7 @@ def load_torch_function(source: SourceFile, own: Mapping[str, Any]) -> LoadedMod
 def _load(program: Any, source: SourceFile) -> LoadedModel:
     """Read the program by way of ONNX, with the answers of PyTorch."""
     path = source.path
-    content = program.to_onnx(path)
-    model = load_onnx_bytes(content, path, source.kind)
+    model = load_onnx_bytes(program.to_onnx(path), path, source.kind)
 
     def predict(batch: Array) -> Array:
         names = field_names(model.inputs) or ("",)
@@ -130,14 +128,10 @@ def _load(program: Any, source: SourceFile) -> LoadedModel:
         check_import(path, graph, model.inputs, model.outputs, predict)
         return graph
 
-    is_function = source.kind == TORCH_FUNCTION
-    return replace(
-        model,
-        predict=predict,
-        graph_reader=read_graph,
-        sha256=hashlib.sha256(content).hexdigest() if is_function else sha256_of(path),
-        size_bytes=len(content) if is_function else bytes_of(path),
-    )
+    by_torch = replace(model, predict=predict, graph_reader=read_graph)
+    if source.kind == TORCH_FUNCTION:  # known by what was exported
+        return by_torch
+    return replace(by_torch, sha256=sha256_of(path), size_bytes=bytes_of(path))
 
 
 def _check_extra() -> None:

@@ -6,6 +6,7 @@ It runs in the child process of a conversion.
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import logging
 import os
@@ -65,6 +66,8 @@ class TorchProgram:
                 self.program, dynamo=True, opset_version=OPSET, verbose=False, **names
             )
             content: bytes = exported.model_proto.SerializeToString()
+        del exported
+        gc.collect()  # the exporter leaves cycles that hold the weights
         return content
 
     def answer(self, inputs: Sequence[Array]) -> list[Array]:

@@ -13,6 +13,7 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -81,24 +82,31 @@ class TorchProgram:
         """
         import torch
 
-        module = self.program.module()
+        # Threads of OpenMP wait for each other in loops: beside TensorFlow's, or other programs,
+        # several were 20 times slower than one.
+        torch.set_num_threads(1)
         count = len(inputs[0])
         size = count if self.any_batch else 1
         rows = []
         with torch.no_grad():
             for start in range(0, count, size):
                 tensors = [torch.from_numpy(np.array(a[start : start + size])) for a in inputs]
-                rows.append(_tensors_of(self._call(module, tensors)))
+                rows.append(_tensors_of(self._call(tensors)))
         return [
             np.concatenate([row[place].numpy().astype(np.float32) for row in rows])
             for place in range(len(rows[0]))
         ]
 
-    def _call(self, module: Any, tensors: list[Any]) -> Any:
+    @cached_property
+    def _module(self) -> Any:
+        """The program as a module; torch takes seconds to make one."""
+        return self.program.module()
+
+    def _call(self, tensors: list[Any]) -> Any:
         from torch.utils import _pytree
 
         args, kwargs = _pytree.tree_unflatten(tensors, self.program.call_spec.in_spec)
-        return module(*args, **kwargs)
+        return self._module(*args, **kwargs)
 
 
 def load_program(copy: Path, path: Path) -> TorchProgram:

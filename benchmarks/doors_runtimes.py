@@ -20,7 +20,7 @@ from converters.onnx.write.file import onnx_of_tflite
 from device_agent.job_fields import Job
 from device_agent.runtimes.driver import import_driver
 from device_agent.timing.benchmark import time_calls
-from targets.place import THIS_COMPUTER
+from targets.inventory import Target
 from targets.provision import open_device
 from toolkit.measure.rows import one_process
 
@@ -62,13 +62,14 @@ def run_pair(end_s: float) -> Pair | None:
 def _in_turn(tflite: Path, onnx: Path) -> Pair:
     medians: dict[str, list[float]] = {"tflite": [], "onnx": []}
     versions = {}
-    with open_device(THIS_COMPUTER) as device:
-        staged = {"tflite": device.push(tflite), "onnx": device.push(onnx)}
+    files = {"tflite": tflite, "onnx": onnx}
+    with open_device(Target("here", "local", root=str(WORK / "board"))) as device:
         for number in range(ROUNDS):
-            order = list(staged) if number % 2 else list(reversed(staged))
+            order = list(files) if number % 2 else list(reversed(files))
             for name in order:
                 kernels = device.prepare_runtime(name)
-                run = device.jobs.benchmark(staged[name], one_process(1, PROCESS_S, number))
+                staged = device.push(files[name])
+                run = device.jobs.benchmark(staged, one_process(1, PROCESS_S, number))
                 medians[name].append(median(run.samples_ns) / 1e3)
                 versions[name] = f"{kernels.runtime} {kernels.version}"
     command = [sys.executable, "-m", "benchmarks.doors_runtimes", str(onnx), str(PAIRS)]

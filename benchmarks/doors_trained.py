@@ -14,7 +14,7 @@ from converters.evidence.conversion import CONVERSION_NAME, Conversion, read_con
 from converters.process import convert
 from converters.progress import Progress
 from converters.request import ConversionRequest
-from targets.place import THIS_COMPUTER
+from targets.inventory import Target
 from targets.progress import no_progress
 from targets.provision import open_device
 from toolkit.measure.compare import interleave
@@ -73,7 +73,7 @@ def measure_trained(end_s: float) -> Trained:
     stored = WORK / "latency.json"
     latency = json.loads(stored.read_text(encoding="utf-8")) if stored.is_file() else {}
     if set(latency) != set(done) and done and time.monotonic() < end_s:
-        with open_device(THIS_COMPUTER) as device:
+        with open_device(Target("here", "local", root=str(WORK / "board"))) as device:
             device.prepare_runtime("tflite")
             staged = [device.push(conversion.model) for conversion in done.values()]
             runs = interleave(device, staged, one_process(1, PROCESS_S), ROUNDS, no_progress)

@@ -14,7 +14,8 @@ from tests.shared_folder import fill_once
 
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a trained model, its data, and `int8/` and `float32/` conversions of it."""
+    """A folder with a trained model, its data, and its conversions `int8/`, in both formats, and
+    `float32/`."""
     return fill_once(tmp_path_factory, "digits", _train_and_convert)
 
 
@@ -22,9 +23,10 @@ def _train_and_convert(folder: Path) -> None:
     command = [sys.executable, "-m", "converters.digits_cnn", "--out", ".", "--epochs", "4"]
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
     for recipe, out in (("ptq_w8a8", "int8"), ("float32", "float32")):
+        both = ("--format", "both") if out == "int8" else ()
         ran = kedge(
             "convert", "digits.keras", "--data", "digits.npz", "--recipe", recipe, "--out", out,
-            cwd=folder,
+            *both, cwd=folder,
         )  # fmt: skip
         assert ran.code == 0, ran.err
 

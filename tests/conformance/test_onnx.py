@@ -21,10 +21,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def benched(project: Project, model: Path) -> Ran:
+def benched(project: Project, digits: Path) -> Ran:
+    """A short benchmark of the int8 file that `kedge convert --format both` wrote."""
     folder, board = project
     return kedge(
-        "bench", str(model), "--on", board.name, "--quality", "quick", "--duration", "100ms",
+        "bench", str(digits / "int8" / "model.onnx"), "--on", board.name, "--quality", "quick", "--duration", "100ms",
         "--profile", "--json", cwd=folder,
     )  # fmt: skip
 
@@ -45,13 +46,15 @@ def test_bench_measures_and_proves_the_outputs(project: Project, benched: Ran) -
     assert entry["runtime"].startswith("onnxruntime 1.")
     assert entry["runtime"].endswith(MACHINES[board.kind])
     assert set(row["placement"]["ops"]) == {"CPU"}
-    assert entry["parity"]["verdict"] in {"EQUAL", "AGREES", "INCONCLUSIVE"}
+    parity = entry["parity"]
+    assert parity["real_inputs"] is True
+    assert parity["agreement"] > 0.97
+    assert parity["verdict"] in {"EQUAL", "AGREES", "INCONCLUSIVE"}
     if board.kind != "arm64":
-        assert entry["parity"]["verdict"] == "EQUAL"
+        assert parity["verdict"] == "EQUAL"
     steps = entry["op_times"]["steps"]
-    assert [step["layer"] for step in steps if step["op"] in {"Gemm", "Softmax"}] == [
-        "dense", "softmax"
-    ]  # fmt: skip
+    assert steps
+    assert any(step["layer"] for step in steps)
 
 
 def test_run_gives_the_outputs(project: Project, model: Path, tmp_path: Path) -> None:

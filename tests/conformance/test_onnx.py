@@ -24,8 +24,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def benched(project: Project, digits: Path) -> Ran:
     """A short benchmark of the int8 file that `kedge convert --format both` wrote."""
     folder, board = project
+    model = str(digits / "int8" / "model.onnx")
     return kedge(
-        "bench", str(digits / "int8" / "model.onnx"), "--on", board.name, "--quality", "quick", "--duration", "100ms",
+        "bench", model, "--on", board.name, "--quality", "quick", "--duration", "100ms",
         "--profile", "--json", cwd=folder,
     )  # fmt: skip
 

@@ -75,6 +75,8 @@ def test_run_gives_the_outputs(project: Project, model: Path, tmp_path: Path) ->
 def test_both_runtimes_stay_on_the_board(project: Project, model: Path, digits: Path) -> None:
     """A push of each format finds its runtime there: nothing is sent twice."""
     folder, board = project
+    if board.kind == "arm64":
+        pytest.skip("four more commands under emulation take a minute, and tell nothing more")
     for path in (model, digits / "float32" / "model.tflite"):
         assert kedge("push", str(path), "--to", board.name, cwd=folder).code == 0
         again = kedge("push", str(path), "--to", board.name, "--json", cwd=folder)

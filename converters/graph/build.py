@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -37,6 +38,9 @@ layers = tf_keras.layers
 
 #: Momentum of the statistics of BatchNormalization: quick enough for a short fine-tuning.
 _MOMENTUM = 0.95
+
+#: Upper limit of the nested calls of tf-keras for each layer of a model.
+_CALLS_A_LAYER = 4
 
 #: Given a node and its plain layer: the layer to use in its place.
 Wrap = Callable[[Node, Any], Any]
@@ -74,6 +78,8 @@ def build_model(graph: Graph, wrap: Wrap | None = None) -> Any:
     Raises:
         ConversionError: tf-keras refuses a layer.
     """
+    # tf-keras follows the layers of a model by recursion, a few calls for each.
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), _CALLS_A_LAYER * len(graph.nodes)))
     inputs = {
         node.name: tf_keras.Input(
             node.shape, name=node.name, dtype=node.attributes.get("dtype", "float32")

@@ -37,8 +37,7 @@ _HARD_SIGMOIDS = {
 }
 
 
-#: Most steps of a node that are unrolled: each becomes about 15 layers of the model that trains,
-#: and tf-keras follows the layers by recursion.
+#: Most steps of a node that are unrolled: each becomes about 15 layers of the model that trains.
 MOST_STEPS = 96
 
 
@@ -109,7 +108,7 @@ class _Steps:
         return [*self._nodes, last]
 
     def _enter(self) -> Node:
-        """What the inputs of all steps give, times the kernel."""
+        """Products of the inputs of all steps and the kernel, plus the bias."""
         kernel, bias = self._arrays["kernel"], self._arrays["bias"]
         if bias.ndim == 2:  # the part of the candidate stays behind the reset gate
             gates = np.arange(bias.shape[1]) < 2 * self._units

@@ -28,16 +28,16 @@ def read_einsum_dense(builder: GraphBuilder, call: Call) -> Ref:
     order = [of_kernel.index(axis) for axis in inputs + outputs]
     arranged = np.transpose(kernel, order)
     width = int(np.prod(arranged.shape[: len(inputs)]))
-    kept = source.shape[: len(source.shape) - len(inputs)]
+    leading = source.shape[: len(source.shape) - len(inputs)]
     flat_kernel = arranged.reshape(width, -1)
     arrays = {"kernel": flat_kernel, "bias": _bias(layer, arranged.shape[len(inputs) :])}
     weights = builder.add_weights(call.source_layer, **arrays)
     if len(inputs) > 1:
-        source = builder.add(f"{call.name}_joined", "reshape", (source,), (*kept, width))
+        source = builder.add(f"{call.name}_joined", "reshape", (source,), (*leading, width))
     count = flat_kernel.shape[-1]
-    answer = builder.add(call.name, DENSE, (source,), (*kept, count), weights=weights)
+    answer = builder.add(call.name, DENSE, (source,), (*leading, count), weights=weights)
     if len(outputs) > 1:
-        apart = (*kept, *arranged.shape[len(inputs) :])
+        apart = (*leading, *arranged.shape[len(inputs) :])
         answer = builder.add(f"{call.name}_apart", "reshape", (answer,), apart)
     return add_activation(builder, call, answer, layer.activation)
 
@@ -48,8 +48,8 @@ def _axes(equation: str) -> tuple[str, str, str] | None:
     source, _, kernel = terms.partition(",")
     inputs = "".join(axis for axis in source if axis not in result)
     outputs = "".join(axis for axis in result if axis not in source)
-    kept = source[: len(source) - len(inputs)]
-    is_dense = source == kept + inputs and result == kept + outputs
+    leading = source[: len(source) - len(inputs)]
+    is_dense = source == leading + inputs and result == leading + outputs
     if is_dense and inputs and outputs and sorted(kernel) == sorted(inputs + outputs):
         return inputs, outputs, kernel
     return None

@@ -87,7 +87,7 @@ def _read(builder: GraphBuilder, call: Call, layer: SourceLayer, recurrent: Any)
 
 
 def _obstacle(call: Call, recurrent: Any) -> str:
-    """What keeps a layer from being a node; "" if nothing does."""
+    """Reason why a layer cannot be a node; "" if it can."""
     if getattr(recurrent, "stateful", False):
         return "that keeps its state between samples"
     if getattr(recurrent, "return_state", False):

@@ -132,7 +132,7 @@ def train(folder: Path) -> dict[str, float]:
     samples = {use: Samples(x[rows], y[rows]) for use, rows in parts.items()}
     tf_keras.utils.set_random_seed(0)
     layers = tf_keras.layers
-    both = layers.Bidirectional(layers.LSTM(12, return_sequences=True))
+    both = layers.Bidirectional(layers.LSTM(24, return_sequences=True))
     ends = layers.GlobalAveragePooling1D(), layers.Dense(10, activation="softmax")
     model = tf_keras.Sequential([layers.Input((4, 16)), both, *ends])
     model.compile(tf_keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")

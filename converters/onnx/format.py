@@ -14,7 +14,8 @@ from converters.onnx.contract import (
     onnx_refusals,
 )
 from converters.onnx.reader import read_onnx
-from converters.onnx.run import onnxruntime_version, run_onnx_model
+from converters.onnx.run import run_onnx_model
+from converters.onnx.runtime import onnxruntime_version
 from converters.onnx.stored_tensors import stored_onnx_tensors
 from converters.onnx.work import cost_of_onnx, count_onnx_works, onnx_kernel_figures
 

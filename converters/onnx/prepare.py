@@ -19,6 +19,7 @@ from converters.errors import ConversionError, MissingConvertExtraError
 from converters.onnx.float32 import convert_floats
 from converters.onnx.proto import damage_of, load_external_data, parse_proto, read_proto
 from converters.onnx.refusals import InputShapes, check_float_model, fix_shapes
+from converters.onnx.runtime import import_onnxruntime
 
 #: The process's exit codes for a refusal, and for a missing package; standard error holds why.
 _REFUSED, _MISSING = 4, 3
@@ -83,7 +84,8 @@ def prepare_onnx(content: bytes | None, origin: Path, shapes: InputShapes) -> An
 
 def _failure(origin: Path, returncode: int, said: str) -> ConversionError:
     if returncode in (_REFUSED, _MISSING):
-        message, _, hint = said.strip().partition("\0")
+        # The libraries may have written before.
+        message, hint = said.split("\0")[-2:]
         error = MissingConvertExtraError if returncode == _MISSING else ConversionError
         return error(message, hint)
     name = signal.Signals(-returncode).name if returncode < 0 else f"exit {returncode}"
@@ -106,14 +108,14 @@ def _main(folder: Path) -> int:
         shapes = {name: tuple(shape) for name, shape in order["shapes"].items()}
         prepare_in_process(model, origin, shapes, folder)
     except MissingConvertExtraError as error:
-        sys.stderr.write(f"{error}\0{error.hint}")
+        sys.stderr.write(f"\0{error}\0{error.hint}")
         return _MISSING
     except ConversionError as error:
-        sys.stderr.write(f"{error}\0{error.hint}")
+        sys.stderr.write(f"\0{error}\0{error.hint}")
         return _REFUSED
     except MemoryError:
         hint = "If the model is as large as that, use a computer with more memory."
-        sys.stderr.write(f"{origin}: needs more memory than a file of its size should\0{hint}")
+        sys.stderr.write(f"\0{origin}: needs more memory than a file of its size should\0{hint}")
         return _REFUSED
     return 0
 
@@ -165,14 +167,9 @@ def prepare_in_process(model: Any, origin: Path, shapes: InputShapes, folder: Pa
 
 def _fold(model: Any, origin: Path, path: Path) -> Any:
     """Let onnxruntime fold the model, and run it once."""
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise MissingConvertExtraError(
-            "an .onnx needs package onnxruntime, which is not installed",
-            "In a clone of kedge: pip install '.[onnx]'",
-        ) from error
     import numpy as np
+
+    onnxruntime = import_onnxruntime()
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4

@@ -1,17 +1,17 @@
-"""Runs an .onnx on this host: the only import of ONNX Runtime for files that are finished."""
+"""Runs a finished .onnx on this host."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from converters.errors import ConversionError, MissingConvertExtraError
+from converters.errors import ConversionError
+from converters.onnx.runtime import import_onnxruntime, onnxruntime_version
 from device_agent.contract.state import RELOAD, RESET
 from device_agent.contract.tensors import sample_shape, unique_names
 
@@ -24,30 +24,6 @@ _REPORT_EVERY_S = 1.0
 #: Messages of this severity and above are written: errors, which are raised too.
 _FATAL = 4
 _DTYPES = {"float": "float32", "double": "float64"}
-
-
-def onnxruntime_version() -> tuple[str, str]:
-    """Name and version of the runtime that `run_onnx_model` uses.
-
-    Raises:
-        MissingConvertExtraError: It is not installed.
-    """
-    try:
-        return "onnxruntime", version("onnxruntime")
-    except PackageNotFoundError as error:
-        raise missing_package("onnxruntime", "runs .onnx files on this computer") from error
-
-
-def missing_package(package: str, use: str) -> MissingConvertExtraError:
-    """Return the error of a package that is not installed.
-
-    Args:
-        package: Name of the package.
-        use: Use of it for kedge, as the rest of a sentence.
-    """
-    return MissingConvertExtraError(
-        f"{package}, which {use}, is not installed", "In a clone of kedge: pip install '.[onnx]'"
-    )
 
 
 def run_onnx_model(
@@ -120,10 +96,7 @@ def _changed_shape(
 
 def _open(path: Path) -> Any:
     """Open a session; open axes get the size 1."""
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise missing_package("onnxruntime", "runs .onnx files on this computer") from error
+    onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = _FATAL

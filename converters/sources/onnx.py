@@ -20,6 +20,7 @@ from converters.graph.node import Graph
 from converters.graph.onnx.read import OnnxGraph, Place, read_onnx_graph
 from converters.onnx.prepare import prepare_onnx
 from converters.onnx.refusals import InputShapes
+from converters.onnx.runtime import import_onnxruntime
 from converters.sources.import_check import Inner, check_import
 from converters.sources.inputs_outputs import (
     ModelTensor,
@@ -201,8 +202,7 @@ def _with_names(graph: Graph, inputs: Sequence[ModelTensor]) -> Graph:
 
 
 def _session(content: bytes) -> Any:
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.enable_cpu_mem_arena = False

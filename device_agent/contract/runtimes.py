@@ -26,6 +26,10 @@ BOARD_PREFIX = "board:"
 #: `delegate` that ends so is no library.
 PROVIDER_SUFFIX = "ExecutionProvider"
 
+#: Environment in which ONNX Runtime reports nothing to its maker. Wheels of 1.32.0 for Linux do so
+#: by default, and keep an identifier of the computer in `~/.cache/Microsoft`.
+NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY": "1"}
+
 
 def distribution_of(runtime: str) -> str:
     """The distribution name of a runtime, brought there or the board's own."""

@@ -7,13 +7,14 @@ and outputs are bound once to buffers of the driver, so that a run copies neithe
 from __future__ import annotations
 
 import functools
+import os
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from device_agent.contract.codes import DELEGATE, MODEL_REFUSED, RefusalError
 from device_agent.contract.onnx_scales import SCALES_KEY, IntegerScale, scales_from_text
 from device_agent.contract.placement import Placement, provider_name
 from device_agent.contract.records import RecordError
-from device_agent.contract.runtimes import PROVIDER_SUFFIX
+from device_agent.contract.runtimes import NO_TELEMETRY, PROVIDER_SUFFIX
 from device_agent.contract.state import RELOAD
 from device_agent.contract.tensors import unique_names
 from device_agent.job_fields import Job
@@ -64,6 +65,7 @@ class Driver(ImportedRuntime):
         """Folder for the files of profiles."""
         self._wanted = job.delegate
         self._allow_cpu = job.allow_cpu
+        os.environ.update(NO_TELEMETRY)
         super().__init__(job, say)
 
     def take_module(self, module: Any) -> None:

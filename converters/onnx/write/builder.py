@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from converters.onnx.run import missing_package
+from converters.onnx.runtime import missing_package
 
 Array = npt.NDArray[Any]
 

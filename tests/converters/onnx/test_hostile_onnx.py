@@ -193,6 +193,27 @@ def test_a_file_that_onnxruntime_refuses_is_one_message(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_what_libraries_write_is_no_part_of_the_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONVERBOSE", "1")  # writes much to standard error
+    maker = OnnxMaker()
+    maker.output(maker.op("MatMul", maker.input(4), maker.random(5, 3)))
+    with pytest.raises(ConversionError) as caught:
+        prepare_onnx(maker.content(), ORIGIN, {})
+    assert str(caught.value).startswith("model.onnx: onnxruntime refuses it")
+
+
+def test_onnxruntime_keeps_no_identifier_of_the_computer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("ORT_DISABLE_TELEMETRY", raising=False)
+    prepare_onnx(dense().content(), ORIGIN, {})
+    assert not list(tmp_path.rglob("*deviceid*"))
+
+
 @pytest.mark.parametrize("kind", [TensorProto.DOUBLE, TensorProto.FLOAT16])
 def test_other_floats_become_float32(kind: int) -> None:
     maker = OnnxMaker()

@@ -12,7 +12,7 @@ from onnx import helper
 
 from converters.errors import ConversionError, MissingConvertExtraError
 from converters.formats import FORMATS, read_model_file
-from converters.onnx import run as run_module
+from converters.onnx import runtime as runtime_module
 from converters.onnx.contract import known_faults
 from converters.onnx.reader import OnnxFile, read_onnx
 from converters.onnx.work import cost_of_onnx, count_onnx_works
@@ -200,9 +200,9 @@ def test_a_file_that_kills_the_runtime_or_is_refused_by_it_is_named(path: Path) 
 
 def test_a_missing_package_is_named_with_its_pip_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(name: str) -> Any:
-        raise run_module.PackageNotFoundError(name)
+        raise runtime_module.PackageNotFoundError(name)
 
-    monkeypatch.setattr(run_module, "version", absent)
+    monkeypatch.setattr(runtime_module, "version", absent)
     with pytest.raises(MissingConvertExtraError) as caught:
         ONNX.host_runtime()
     assert (caught.value.exit_code, caught.value.hint) == (

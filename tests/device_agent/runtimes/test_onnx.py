@@ -71,6 +71,17 @@ def infer(
     }
 
 
+def test_the_runtime_keeps_no_identifier_of_the_board(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("ORT_DISABLE_TELEMETRY", raising=False)
+    with open_agent(tmp_path / "root") as client:
+        benchmark(client, add_model())
+    assert not list(tmp_path.rglob("*deviceid*"))
+
+
 def refusal(call: Any, *arguments: Any, **more: Any) -> AgentError:
     with pytest.raises(AgentError) as refused:
         call(*arguments, **more)

@@ -56,14 +56,15 @@ def command(
     reports: tuple[Path, ...],
     as_json: bool,
 ) -> int:
-    """Convert a Keras model to a .tflite, and prove its accuracy on the file that ships.
+    """Convert a trained model to a .tflite, and prove its accuracy on the file that ships.
 
-    MODEL is a .h5 or .keras file, a SavedModel folder or a float .tflite. The command writes
-    OUT/model.tflite, OUT/conversion.json (the evidence), OUT/golden.npz (inputs for the comparison
-    with a board) and OUT/model.toml (what goes in and comes out; an edited file is kept). It
-    compares several recipes, separated by commas, or `all`: each has its own folder in OUT, and
-    OUT/comparison.json has the table. With --format onnx the file is OUT/model.onnx; with both it
-    is beside OUT/model.tflite. Each is judged by its own runtime.
+    MODEL is a .pt2 of PyTorch, an .onnx, a .h5 or .keras file, a SavedModel folder or a float
+    .tflite; or module:function, which returns a torch module and an example of its input. The
+    command writes OUT/model.tflite, OUT/conversion.json (the evidence), OUT/golden.npz (inputs for
+    the comparison with a board) and OUT/model.toml (what goes in and comes out; an edited file is
+    kept). It compares several recipes, separated by commas, or `all`: each has its own folder in
+    OUT, and OUT/comparison.json has the table. With --format onnx the file is OUT/model.onnx; with
+    both it is beside OUT/model.tflite. Each is judged by its own runtime.
 
     Finished steps are kept in the project's .kedge folder, or in ~/.cache/kedge. After an
     interruption the same command continues, and does not repeat finished training. With --max-drop
@@ -72,6 +73,7 @@ def command(
     \b
     kedge convert resnet8.h5 --data cifar10.tar.gz --out out
     kedge convert model.keras --data data.npz --recipe qat_w8a8 --max-drop 0.01 --out out
+    kedge convert my_model:make --data my_data:load --recipe qat_w8a8 --out out
     kedge convert model.keras --data data.npz --recipe qat_w8a8 --format tflite,keras --out out
     kedge convert model.keras --data data.npz --recipe all --latency-on pi --out out
     kedge convert model.keras --data data.npz --recipe all --out out --report report.html

@@ -44,7 +44,26 @@ def import_lines(rows: Mapping[str, Row]) -> list[str]:
             f"{row['cpu_seconds']:.1f} | {row['peak_bytes'] / 1e6:.0f} MB, {share:.1f}x | "
             f"{_techniques(row.get('techniques', {}))} |"
         )
-    return [*lines, ""]
+    return [*lines, "", *_bars(rows), ""]
+
+
+def _bars(rows: Mapping[str, Row]) -> list[str]:
+    """Lines about what was set out to reach: seconds and memory of ResNet-18."""
+    lines = ["Set out to reach, for ResNet-18:", ""]
+    for name, row in rows.items():
+        if not name.startswith("resnet18") or "difference" not in row:
+            continue
+        share = row["peak_bytes"] / row["file_bytes"]
+        lines.append(
+            f"- {name}: {row['seconds']:.1f} s ({row['cpu_seconds']:.1f} s of the processor), "
+            f"aim ≤ 10 s: {_met(row['seconds'] <= 10)}; {share:.1f} times the file, aim ≤ 6: "
+            f"{_met(share <= 6)}"
+        )
+    return lines
+
+
+def _met(is_met: bool) -> str:
+    return "met" if is_met else "NOT met"
 
 
 def _techniques(row: Row) -> str:

@@ -40,6 +40,21 @@ class Caveat:
 
 
 @dataclass(frozen=True)
+class Roofline:
+    """The most that the CPU of a board can do, as published; never a measurement of a model."""
+
+    cores: int
+    """Number of cores that work together."""
+    integer_macs_per_s: float
+    """Multiply-accumulates of 8-bit integers a second, of each core."""
+    float_macs_per_s: float
+    """Multiply-accumulates of 32-bit floats a second, of each core."""
+    bytes_per_s: float
+    """Bytes a second between memory and all cores."""
+    source: str
+
+
+@dataclass(frozen=True)
 class BoardProfile:
     """One kind of board."""
 
@@ -56,6 +71,10 @@ class BoardProfile:
     """Source of `compatible`, `models` and `parts`."""
     facts: Mapping[str, SourcedFact]
     caveats: tuple[Caveat, ...]
+    roofline: Roofline | None = None
+    """Speed of its CPU; `None` where no source gives it."""
+    has_edgetpu: bool = False
+    """Whether an Edge TPU is part of the board."""
 
 
 #: Functions by key of a caveat's `when`; each says whether the facts of a board meet a value.
@@ -122,4 +141,6 @@ def _profile(name: str, table: Mapping[str, Any]) -> BoardProfile:
         recognition_source=recognition["source"],
         facts={key: SourcedFact(**fact) for key, fact in table["facts"].items()},
         caveats=tuple(Caveat(**{"when": {}, **entry}) for entry in table.get("caveats", ())),
+        roofline=Roofline(**table["roofline"]) if "roofline" in table else None,
+        has_edgetpu=bool(table.get("has_edgetpu", False)),
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from converters.errors import ConversionError
 from converters.formats import FORMATS
-from converters.model_file import ModelFile
+from converters.model_file import ModelFile, Operator
 from device_agent.contract.runtimes import BOARD_PREFIX, distribution_of
 from targets.device import Device
 from targets.inventory import Target
@@ -23,8 +25,8 @@ _WITHOUT_CUSTOM_OPS = {
 
 #: Next step by format, where a runtime is too old.
 _WITH_OLDER_OPS = {
-    "tflite": "Convert it with a recipe of full int8 (ptq_w8a8, qat_w8a8), or use a board with "
-    "Python 3.10 or newer and glibc 2.34 or newer.",
+    "tflite": "Convert it without dynamic range, with a recipe of full int8 (ptq_w8a8, qat_w8a8), "
+    "or install ai-edge-litert on the board: it needs Python 3.10 and glibc 2.34, or newer.",
     "onnx": "Export the model with an older opset, let kedge write it (kedge convert --format "
     "onnx), or use a board with Python 3.11 or newer and glibc 2.28 or newer.",
 }
@@ -81,9 +83,7 @@ def admit_to_runtime(
         raise ModelRefusedError(
             f"{target.name} cannot load {model.path}:"
             + "".join(f"\n  {reason}" for reason in reasons),
-            _WITHOUT_CUSTOM_OPS[model.format]
-            if any(operator.custom for operator in operators)
-            else _WITH_OLDER_OPS[model.format],
+            fix_of(model, operators),
         )
     faults = FORMATS[model.format].faults(model, machine, version)
     if faults:
@@ -92,6 +92,18 @@ def admit_to_runtime(
             "Let kedge write the file (kedge convert --format onnx writes uint8), or use a board "
             "with Python 3.11 or newer and glibc 2.28 or newer.",
         )
+
+
+def fix_of(model: ModelFile, operators: Sequence[Operator] | None = None) -> str:
+    """Return the next step where a runtime does not load a model.
+
+    Args:
+        model: Model file.
+        operators: Its operators that count; None for all.
+    """
+    counted = model.operators if operators is None else operators
+    has_custom = any(operator.custom for operator in counted)
+    return (_WITHOUT_CUSTOM_OPS if has_custom else _WITH_OLDER_OPS)[model.format]
 
 
 def _may_know_more(distribution: str, target: Target) -> bool:

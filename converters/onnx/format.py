@@ -13,6 +13,7 @@ from converters.onnx.contract import (
     minimum_onnxruntime,
     onnx_refusals,
 )
+from converters.onnx.inspection import onnx_figures
 from converters.onnx.reader import read_onnx
 from converters.onnx.run import run_onnx_model
 from converters.onnx.runtime import onnxruntime_version
@@ -34,4 +35,5 @@ ONNX = Format(
     host_runtime=onnxruntime_version,
     stored_tensors=stored_onnx_tensors,
     kernel_figures=onnx_kernel_figures,
+    figures=onnx_figures,
 )

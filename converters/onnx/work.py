@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,7 @@ def cost_of_onnx(path: Path) -> Cost:
         path: File that went through `converters.onnx.reader.read_onnx`.
     """
     content = path.read_bytes()
-    graph = _Graph(_with_shapes(read_proto(path)))
+    graph = OnnxWork(add_shapes(read_proto(path)))
     kernels = [(values, axis) for _, values, axis in graph.kernels()]
     zeros = sum(int((values == 0).sum()) for values, _ in kernels)
     total = sum(values.size for values, _ in kernels)
@@ -94,7 +94,7 @@ def cost_of_onnx(path: Path) -> Cost:
     return Cost(
         parameters=graph.parameters(),
         macs=sum(work.macs for work in graph.works()),
-        uncounted=tuple(sorted({n.op_type for n in graph.nodes if n.op_type in _UNCOUNTED})),
+        uncounted=graph.uncounted(),
         peak_tensor_bytes=graph.peak_bytes(),
         compressed_bytes=len(zlib.compress(content, _LEVEL)),
         sparsity=zeros / total if total else 0.0,
@@ -109,7 +109,7 @@ def onnx_kernel_figures(path: Path) -> tuple[KernelFigures, ...]:
     Args:
         path: File that went through `converters.onnx.reader.read_onnx`.
     """
-    graph = _Graph(read_proto(path))
+    graph = OnnxWork(read_proto(path))
     return tuple(
         KernelFigures(
             name,
@@ -121,23 +121,39 @@ def onnx_kernel_figures(path: Path) -> tuple[KernelFigures, ...]:
     )
 
 
-def _with_shapes(proto: Any) -> Any:
+def add_shapes(proto: Any) -> Any:
+    """Return a model with the shapes of its tensors, as far as they can be inferred."""
     from onnx.shape_inference import infer_shapes
 
     return infer_shapes(proto, data_prop=True)
 
 
-class _Graph:
+class OnnxWork:
     """Main graph of a model, with the shapes that are in it."""
 
+    nodes: list[Any]
+    """Its operators, in the order in which they run."""
+    stored: dict[str, Any]
+    """Constant tensors by name."""
+    shapes: dict[str, tuple[int, ...]]
+    """Shape of each tensor by name, 1 where an axis is dynamic."""
+    opsets: dict[str, int]
+    """Domain of ops to the version of them."""
+
     def __init__(self, proto: Any) -> None:
+        """Read a model.
+
+        Args:
+            proto: Message of the model.
+        """
         graph = proto.graph
-        self.nodes: list[Any] = list(graph.node)
+        self.opsets = {entry.domain: int(entry.version) for entry in proto.opset_import}
+        self.nodes = list(graph.node)
         self.inside = [node for inner in list(every_graph(graph))[1:] for node in inner.node]
         self.stored = {tensor.name: tensor for tensor in graph.initializer}
         self.outputs = [entry.name for entry in graph.output]
         self.inputs = [entry.name for entry in graph.input if entry.name not in self.stored]
-        self.shapes: dict[str, tuple[int, ...]] = {}
+        self.shapes = {}
         self.dtypes: dict[str, str] = {}
         for entry in (*graph.input, *graph.value_info, *graph.output):
             tensor = entry.type.tensor_type
@@ -145,12 +161,27 @@ class _Graph:
             self.dtypes[entry.name] = DTYPES.get(tensor.elem_type, "")
         for name, tensor in self.stored.items():
             self.shapes[name] = tuple(tensor.dims)
+            self.dtypes[name] = DTYPES.get(tensor.data_type, "")
         self._maker = {name: node for node in self.nodes for name in node.output}
 
     def works(self) -> Iterator[OperatorWork]:
         """Yield the work of each operator."""
         for node in self.nodes:
             yield OperatorWork(node.op_type, node.name, self._macs(node))
+
+    def dtype(self, name: str) -> str:
+        """Return the type of a tensor, such as "int8"; "unknown" where it cannot be inferred."""
+        return self.dtypes.get(name) or "unknown"
+
+    def bytes(self, name: str) -> int:
+        """Return the size of a tensor's values; 0 where its shape or type is not known."""
+        if name not in self.shapes or not self.dtypes.get(name):
+            return 0
+        return tensor_bytes(self.shapes[name], self.dtypes[name])
+
+    def uncounted(self) -> tuple[str, ...]:
+        """Return the ops that multiply an amount that nobody can count from the file."""
+        return tuple(sorted({n.op_type for n in self.nodes if n.op_type in _UNCOUNTED}))
 
     def _size(self, name: str) -> int:
         return int(np.prod(self.shapes.get(name, ()), dtype=np.int64)) if name else 0
@@ -199,11 +230,15 @@ class _Graph:
                     continue
                 yield name, values, axis if values.ndim > 1 else 0
 
-    def parameters(self) -> int:
-        """Elements of all constants that were learned, each once."""
+    def parameters(self, nodes: Sequence[Any] | None = None) -> int:
+        """Elements of all constants that were learned, each once.
+
+        Args:
+            nodes: Operators whose constants count; None for all.
+        """
         names = {
             self._origin(name)
-            for node in self.nodes
+            for node in (self.nodes if nodes is None else nodes)
             if node.op_type in _WITH_PARAMETERS
             for name in node.input
         }
@@ -231,5 +266,5 @@ class _Graph:
 
 
 if __name__ == "__main__":
-    model = _Graph(_with_shapes(read_proto(Path(sys.argv[1]))))
+    model = OnnxWork(add_shapes(read_proto(Path(sys.argv[1]))))
     sys.stdout.write(json.dumps([asdict(work) for work in model.works()]))

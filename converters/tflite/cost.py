@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ _DEEPEST = 8
 def cost_of(path: Path) -> Cost:
     """Count what a file costs: its first subgraph, and those that this one runs."""
     content = path.read_bytes()
-    model = _Model(schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0)))
+    model = ModelWork(schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0)))
     main = model.work(0)
     kernels = {
         buffer: (values, axis)
@@ -68,7 +69,7 @@ def cost_of(path: Path) -> Cost:
 
 
 @dataclass(frozen=True)
-class _Work:
+class SubgraphWork:
     """Work of a subgraph that runs once."""
 
     macs: int
@@ -76,14 +77,19 @@ class _Work:
     peak_bytes: int
 
 
-class _Model:
+class ModelWork:
     """The subgraphs of a file that the first one runs."""
 
     def __init__(self, model: Any) -> None:
+        """Begin with no subgraph.
+
+        Args:
+            model: Object of the schema, of a file that was read.
+        """
         self._model = model
         self.graphs: dict[int, Subgraph] = {}
 
-    def work(self, position: int, depth: int = 0) -> _Work:
+    def work(self, position: int, depth: int = 0) -> SubgraphWork:
         """Count the work of a subgraph and of those that it runs."""
         graph = self.graphs.setdefault(position, Subgraph(self._model, position))
         macs, uncounted, inner = 0, set[str](), [0] * len(graph.operators)
@@ -110,19 +116,14 @@ class _Model:
                 macs += max(part.macs for part in parts)
                 if name == "IF":
                     uncounted.add(name)
-        return _Work(macs, frozenset(uncounted), _peak_bytes(graph, inner))
+        return SubgraphWork(macs, frozenset(uncounted), _peak_bytes(graph, inner))
 
     def parameters(self) -> int:
         """Elements of all constants that were learned, each buffer once."""
-        learned = {
-            graph.buffer(tensor): graph.size(tensor)
-            for graph in self.graphs.values()
-            for name, op in graph.operators
-            if name in _WITH_PARAMETERS
-            for tensor in present(op.inputs)
-            if graph.is_constant(tensor)
-            and not (name in _PLAIN_INTEGERS and graph.is_integer(tensor))
-        }
+        learned: dict[int, int] = {}
+        for graph in self.graphs.values():
+            for name, op in graph.operators:
+                learned |= parameters_of(graph, name, op)
         return sum(learned.values())
 
     def variable_bytes(self) -> int:
@@ -140,6 +141,23 @@ class _Model:
                     resources[variable] = max(resources.get(variable, 0), graph.bytes(value))
             total += graph.bytes_of_variables()
         return total + sum(resources.values())
+
+
+def parameters_of(graph: Subgraph, name: str, op: Any) -> dict[int, int]:
+    """Return number of values by number of the buffer, of the constants of an op that were learned.
+
+    Args:
+        graph: Subgraph of the operator.
+        name: Name of the op.
+        op: The schema's object.
+    """
+    if name not in _WITH_PARAMETERS:
+        return {}
+    return {
+        graph.buffer(tensor): graph.size(tensor)
+        for tensor in present(op.inputs)
+        if graph.is_constant(tensor) and not (name in _PLAIN_INTEGERS and graph.is_integer(tensor))
+    }
 
 
 def _parts(name: str, op: Any) -> list[int]:
@@ -178,5 +196,5 @@ def _peak_bytes(graph: Subgraph, inner: list[int]) -> int:
         if not graph.is_constant(index) and not graph.is_variable(index):
             change[begin] += graph.bytes(index)
             change[dies[index] + 1] -= graph.bytes(index)
-    held_bytes = np.cumsum(change)[: last + 1]
-    return int(np.max(held_bytes + np.array([*inner, 0], dtype=np.int64)))
+    held_bytes = accumulate(change[: last + 1])
+    return max(held + part for held, part in zip(held_bytes, [*inner, 0], strict=True))

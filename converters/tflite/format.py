@@ -17,6 +17,7 @@ from converters.tflite.contract import (
     tflite_faults,
 )
 from converters.tflite.cost import cost_of
+from converters.tflite.inspection import tflite_figures
 from converters.tflite.isolated import run_isolated
 from converters.tflite.kernel_figures import kernel_figures
 from converters.tflite.layers import operator_works
@@ -60,4 +61,5 @@ TFLITE = Format(
     host_runtime=_host_runtime,
     stored_tensors=stored_tensors,
     kernel_figures=kernel_figures,
+    figures=tflite_figures,
 )

@@ -19,16 +19,16 @@ def operator_works(path: Path) -> tuple[OperatorWork, ...]:
     content = path.read_bytes()
     graph = Subgraph(schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0)), 0)
     return tuple(
-        OperatorWork(name, _layer(graph, op), graph.macs(name, op))
+        OperatorWork(name, layer_of(graph, op), graph.macs(name, op))
         for name, op in graph.operators
         if op.outputs is not None and len(op.outputs)
     )
 
 
-def _layer(graph: Subgraph, op: object) -> str:
-    """Name of a layer: the scope before the last part of a tensor's name, as Keras writes it.
+def layer_of(graph: Subgraph, op: object) -> str:
+    """Return the name of an operator's layer: the scope before the last part of a tensor's name.
 
-    "model/conv2d_1/Relu;model/conv2d_1/BiasAdd" is "conv2d_1".
+    Keras writes it so: "model/conv2d_1/Relu;model/conv2d_1/BiasAdd" is of "conv2d_1".
     """
     name = graph.name(int(op.outputs[0]))  # type: ignore[attr-defined]
     parts = name.split(";")[0].split("/")

@@ -7,6 +7,7 @@ inside the file, and the work done is bounded by the file's size.
 from __future__ import annotations
 
 import hashlib
+import math
 import struct
 from collections import Counter
 from dataclasses import dataclass
@@ -46,6 +47,12 @@ _DTYPE_NAMES = {
 }
 #: Bits of one element where they are not what the digits in the type's name say.
 _ODD_BITS = {"bool": 8, "string": 0, "resource": 0, "variant": 0}
+
+#: Tensors, operators and other tables that every file may have, and bytes of the file for each
+#: further one: Python's objects of a table take more memory than the table.
+_TABLES, _BYTES_FOR_TABLE = 20_000, 200
+#: Most axes of a tensor, and most values; no runtime takes so many.
+_MOST_AXES, _MOST_VALUES = 64, 2**62
 
 #: Errors that reading a damaged file through the generated code can raise.
 _DAMAGE = (struct.error, IndexError, KeyError, ValueError, TypeError, OverflowError, AttributeError)
@@ -103,7 +110,7 @@ def _read_bytes(path: Path) -> bytes:
                     f"{path}: has {size_bytes} bytes, kedge reads .tflite files below 2 GiB",
                     "Use a smaller model.",
                 )
-            return head + file.read(_MAX_BYTES)
+            return head + file.read(size_bytes)
     except FileNotFoundError as error:
         raise ConversionError(f"{path}: not found", "Check the path.") from error
     except OSError as error:
@@ -135,13 +142,16 @@ class _Parser:
         # In a tree every table and every number takes bytes of its own, so that a whole file can
         # never need more than this; one that points at the same bytes again and again can.
         self.budget = len(content)
+        self.tables = _TABLES + len(content) // _BYTES_FOR_TABLE
 
     def model_file(self) -> TFLiteFile:
         model = schema.Model.GetRootAs(self.content, 0)
         self._check_version(model.Version())
         buffers = self._buffers(model)
         codes = self._operator_codes(model)
-        graphs = [model.Subgraphs(i) for i in self._span(model.SubgraphsLength(), "subgraphs")]
+        graphs = [
+            model.Subgraphs(i) for i in self._table_span(model.SubgraphsLength(), "subgraphs")
+        ]
         if not graphs:
             raise ValueError("it has no subgraph")
         tensors = [self._tensors(graph, buffers) for graph in graphs]
@@ -166,11 +176,11 @@ class _Parser:
             subgraphs=len(graphs),
             signatures=tuple(
                 self._text(model.SignatureDefs(i).SignatureKey())
-                for i in self._span(model.SignatureDefsLength(), "signatures")
+                for i in self._table_span(model.SignatureDefsLength(), "signatures")
             ),
             metadata=tuple(
                 self._text(model.Metadata(i).Name())
-                for i in self._span(model.MetadataLength(), "metadata")
+                for i in self._table_span(model.MetadataLength(), "metadata")
             ),
             recorded_min_runtime=self._min_runtime(model, buffers),
             edgetpu=any(op.custom and op.name == EDGETPU_OP for op in operators),
@@ -183,6 +193,13 @@ class _Parser:
         if length < 0 or self.budget < 0:
             raise ValueError(f"{what} point outside of the file")
         return range(length)
+
+    def _table_span(self, length: int, what: str) -> range:
+        """`range(length)` of tables, paid for."""
+        self.tables -= length
+        if self.tables < 0:
+            raise ValueError(f"it has more {what} than a file of its size can hold")
+        return self._span(length, what)
 
     def _inside(self, offset: int, size: int, what: str) -> None:
         if offset < 0 or size < 0 or offset + size > len(self.content):
@@ -212,7 +229,8 @@ class _Parser:
                 "Convert the model into one file.",
             )
         buffers = [
-            self._buffer(model.Buffers(i), i) for i in self._span(model.BuffersLength(), "buffers")
+            self._buffer(model.Buffers(i), i)
+            for i in self._table_span(model.BuffersLength(), "buffers")
         ]
         # Buffer 0 means "no values" and may be left out when nothing has any.
         return buffers or [b""]
@@ -229,7 +247,7 @@ class _Parser:
 
     def _operator_codes(self, model: Any) -> list[tuple[str, int, bool]]:
         codes = []
-        for i in self._span(model.OperatorCodesLength(), "operator codes"):
+        for i in self._table_span(model.OperatorCodesLength(), "operator codes"):
             code = model.OperatorCodes(i)
             # Old files fill only the 8-bit field, new ones both.
             builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
@@ -245,7 +263,7 @@ class _Parser:
     ) -> list[tuple[tuple[str, int, bool], int]]:
         """Code of each operator, and the version that its tensors call for."""
         uses = []
-        for i in self._span(graph.OperatorsLength(), "operators"):
+        for i in self._table_span(graph.OperatorsLength(), "operators"):
             operator = graph.Operators(i)
             for read, length in (
                 (operator.Inputs, operator.InputsLength()),
@@ -277,7 +295,7 @@ class _Parser:
     def _tensors(self, graph: Any, buffers: list[bytes | int]) -> list[Tensor]:
         return [
             self._tensor(graph.Tensors(i), buffers)
-            for i in self._span(graph.TensorsLength(), "tensors")
+            for i in self._table_span(graph.TensorsLength(), "tensors")
         ]
 
     def _tensor(self, tensor: Any, buffers: list[bytes | int]) -> Tensor:
@@ -301,16 +319,25 @@ class _Parser:
     def _shape(self, tensor: Any) -> tuple[int, ...]:
         # The signature keeps the -1 of a dynamic axis, where the shape says 1.
         if tensor.ShapeSignatureLength():
-            axes = range(tensor.ShapeSignatureLength())
-            shape = [tensor.ShapeSignature(i) for i in self._span(len(axes), "a shape")]
+            axes = self._axes(tensor.ShapeSignatureLength())
+            shape = [tensor.ShapeSignature(i) for i in axes]
+            self._check_shape([tensor.Shape(i) for i in self._axes(tensor.ShapeLength())])
             # An open batch that is not 1 at first belongs to the sample: nobody resizes it.
             if shape[0] == -1 and tensor.ShapeLength() and tensor.Shape(0) > 1:
                 shape[0] = tensor.Shape(0)
         else:
-            shape = [tensor.Shape(i) for i in self._span(tensor.ShapeLength(), "a shape")]
-        if any(axis < -1 for axis in shape):
-            raise ValueError(f"a tensor has the shape {shape}")
+            shape = [tensor.Shape(i) for i in self._axes(tensor.ShapeLength())]
+        self._check_shape(shape)
         return tuple(shape)
+
+    def _check_shape(self, shape: list[int]) -> None:
+        if any(axis < -1 for axis in shape) or math.prod(map(abs, shape)) > _MOST_VALUES:
+            raise ValueError(f"a tensor has the shape {shape}")
+
+    def _axes(self, length: int) -> range:
+        if length > _MOST_AXES:
+            raise ValueError(f"a tensor has {length} axes")
+        return self._span(length, "a shape")
 
     def _quantization(self, quantization: Any) -> tuple[int, float | None, int | None]:
         if quantization is None or quantization.ScaleIsNone():
@@ -337,7 +364,7 @@ class _Parser:
 
     def _min_runtime(self, model: Any, buffers: list[bytes | int]) -> str | None:
         min_runtime = None
-        for i in self._span(model.MetadataLength(), "metadata"):
+        for i in self._table_span(model.MetadataLength(), "metadata"):
             entry = model.Metadata(i)
             stored = buffers[entry.Buffer()]
             if self._text(entry.Name()) == _MIN_RUNTIME and isinstance(stored, bytes):

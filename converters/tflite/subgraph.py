@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,9 @@ Array = npt.NDArray[Any]
 _TYPE = schema.TensorType
 _NAMES = {
     code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")
+}
+_DTYPE_NAMES = {
+    code: name.lower() for name, code in vars(_TYPE).items() if not name.startswith("_")
 }
 #: Position of an op's kernel among its inputs, and the axis of its channels, each with a scale.
 KERNELS = {
@@ -83,7 +87,11 @@ class Subgraph:
 
     def size(self, tensor: int) -> int:
         """Return the number of values of a tensor; a dynamic axis counts as 1."""
-        return int(np.prod(self.shape(tensor), dtype=np.int64))
+        return math.prod(self.shape(tensor))
+
+    def dtype(self, tensor: int) -> str:
+        """Return the name of a tensor's type, such as "int8"."""
+        return str(_DTYPE_NAMES.get(self._tensors[tensor].type, "unknown"))
 
     def bytes(self, tensor: int) -> int:
         """Return the size of a tensor's values; 0 where the type has no fixed size."""
@@ -138,7 +146,7 @@ class Subgraph:
         data = self._buffers[self.buffer(tensor)].data if self.buffer(tensor) else None
         if data is None or not len(data):
             return None
-        raw = np.frombuffer(bytes(bytearray(data)), np.uint8)
+        raw = np.asarray(data, np.uint8)  # no copy: many tensors may name one buffer
         if kind in _PACKED:
             values: Array = _unpack(raw, _PACKED[kind], kind != _TYPE.UINT4)[: self.size(tensor)]
         elif kind in _DTYPES:
@@ -201,7 +209,7 @@ class Subgraph:
             op: The schema's object.
         """
         if name in RECURRENT:
-            steps = int(np.prod(self.shape(int(op.inputs[0]))[:-1], dtype=np.int64))
+            steps = math.prod(self.shape(int(op.inputs[0]))[:-1])
             matrices = [i for i in present(op.inputs)[1:] if len(self.shape(i)) == 2]
             return steps * sum(self.size(i) for i in matrices if not self.is_variable(i))
         if name not in (*KERNELS, "CONV_3D", "CONV_3D_TRANSPOSE", "BATCH_MATMUL"):
@@ -209,15 +217,15 @@ class Subgraph:
         inputs, output_size = numbers(op.inputs), self.size(int(op.outputs[0]))
         weights: tuple[int, ...] = self.shape(inputs[1])
         if name == "CONV_2D":  # kernel (out, height, width, in)
-            return output_size * int(np.prod(weights[1:]))
+            return output_size * math.prod(weights[1:])
         if name == "DEPTHWISE_CONV_2D":  # kernel (1, height, width, out)
             return output_size * weights[1] * weights[2]
         if name == "TRANSPOSE_CONV":  # kernel (out, height, width, in); each input is spread
-            return self.size(inputs[2]) * int(np.prod(weights[:3]))
+            return self.size(inputs[2]) * math.prod(weights[:3])
         if name == "CONV_3D":  # kernel (depth, height, width, in, out)
-            return output_size * int(np.prod(weights[:4]))
+            return output_size * math.prod(weights[:4])
         if name == "CONV_3D_TRANSPOSE":  # kernel (depth, height, width, out, in)
-            return self.size(inputs[2]) * int(np.prod(weights[:4]))
+            return self.size(inputs[2]) * math.prod(weights[:4])
         if name == "FULLY_CONNECTED":  # kernel (out, in)
             return output_size * weights[-1]
         first = self.shape(inputs[0])

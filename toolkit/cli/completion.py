@@ -22,6 +22,16 @@ def complete_targets(
     return _complete(incomplete, names)
 
 
+def complete_boards(
+    context: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Complete names of kinds of boards."""
+    del context, param
+    from targets.board_profile import board_profiles
+
+    return _complete(incomplete, board_profiles())
+
+
 def complete_recipes(
     context: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:

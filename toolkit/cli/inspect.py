@@ -9,56 +9,131 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from toolkit.cli import output
+from toolkit.cli.completion import complete_boards, complete_targets
 from toolkit.cli.options import as_json, file_path
 from toolkit.report import words
+from toolkit.report.inspection import describe_totals, plain_operator, plain_totals
+from toolkit.report.tables import Block
 
 if TYPE_CHECKING:
+    from converters.inspection import FileFigures, QuantizationCoverage
     from converters.model_file import ModelFile
     from converters.tensor_spec import TensorSpec
+
+#: Exit code where a runtime was named that does not load the file, as `push` would exit.
+_EXIT_DOES_NOT_LOAD = 4
 
 #: A tensor list longer than this is shortened for a person; `--json` has all.
 _SHOWN_TENSORS = 12
 
-#: Characters of a tensor's name that a table has room for.
-_SHOWN_NAME = 50
-
 
 @click.command("inspect")
 @click.argument("file", type=file_path())
+@click.option(
+    "--for",
+    "name",
+    metavar="NAME",
+    shell_complete=complete_targets,
+    help="Target that is to run it: its runtime is read from the board.",
+)
+@click.option(
+    "--board",
+    metavar="KIND",
+    shell_complete=complete_boards,
+    help="Kind of board that is to run it, such as raspberry-pi-4 or coral-dev-board.",
+)
+@click.option(
+    "--runtime", metavar="NAME==VERSION", help="Runtime to load it, such as tflite-runtime==2.14."
+)
 @as_json
-def command(file: Path, as_json: bool) -> None:
-    """Show what is inside a .tflite or an .onnx, and the oldest runtime that can load it.
+def command(
+    file: Path, name: str | None, board: str | None, runtime: str | None, as_json: bool
+) -> int:
+    """Show what is inside a .tflite or an .onnx, what it costs, and where it runs.
+
+    The exit code is 4 if the runtime of --for, --board or --runtime does not load it.
 
     \b
     kedge inspect model.tflite
     kedge inspect model.onnx
-    kedge inspect model.tflite --json | jq .minimum_runtime
+    kedge inspect model.tflite --for pi
+    kedge inspect model.tflite --board coral-dev-board
+    kedge inspect model.tflite --runtime tflite-runtime==2.14
+    kedge inspect model.tflite --json | jq .totals
     """
+    if sum(each is not None for each in (name, board, runtime)) > 1:
+        raise click.UsageError("--for, --board and --runtime exclude each other")
     from converters.formats import FORMATS, read_model_file
+    from converters.inspection import quantization_coverage
 
     model = read_model_file(file)
     model_format = FORMATS[model.format]
-    needed = model_format.minimum_runtime(model)
-    version = ".".join(str(part) for part in needed.version)
-    reason = f"{needed.operator} version {needed.operator_version}" if needed.operator else ""
-    foreign = model_format.foreign_ops(model)
+    figures = model_format.figures(file)
+    coverage = quantization_coverage(figures)
+    plain = _plain(model, figures, coverage)
+    blocks = _head(model, plain)
+    blocks += describe_totals(figures, coverage)
+    code = 0
+    if name or board or runtime:
+        from toolkit.inspection import inspect_for
+
+        with output.progress() as show:
+            answer = inspect_for(model, figures, name, board, runtime, show)
+        plain |= answer.plain
+        blocks += answer.blocks
+        code = 0 if answer.loads else _EXIT_DOES_NOT_LOAD
     if as_json:
-        plain: dict[str, Any] = {"schema": 1, **asdict(model), "path": str(model.path)}
-        plain["minimum_runtime"] = {"version": version, "because_of": reason}
-        plain["foreign_operators"] = list(foreign)
         output.print_json(plain)
-        return
-    output.say(f"{file}: {words.size(model.size_bytes)}, sha256 {model.sha256}")
-    if reason:
-        output.say(f"needs {model_format.title} {version} or newer, because of {reason}")
-    if foreign:
-        output.say(
-            f"needs a delegate or a runtime that brings {', '.join(foreign)}: no wheel of "
-            f"{model_format.title} contains it"
-        )
-    for line in _parts(asdict(model)):
-        output.say(line)
+        return code
+    output.print_blocks(blocks)
     _show(model)
+    return code
+
+
+def _plain(
+    model: ModelFile, figures: FileFigures, coverage: QuantizationCoverage
+) -> dict[str, Any]:
+    from converters.formats import FORMATS
+
+    model_format = FORMATS[model.format]
+    needed = model_format.minimum_runtime(model)
+    return {
+        "schema": 1,
+        "format": model.format,
+        **asdict(model),
+        "path": str(model.path),
+        "minimum_runtime": {
+            "version": ".".join(map(str, needed.version)),
+            "because_of": f"{needed.operator} version {needed.operator_version}"
+            if needed.operator
+            else "",
+            "lowest": dict(model_format.lowest_runtimes(model)),
+        },
+        "foreign_operators": list(model_format.foreign_ops(model)),
+        "totals": plain_totals(figures, coverage),
+        "ops": [plain_operator(operator) for operator in figures.operators],
+    }
+
+
+def _head(model: ModelFile, plain: dict[str, Any]) -> list[Block]:
+    """Return what a file is, and the runtime that it needs."""
+    from converters.formats import FORMATS
+
+    title = FORMATS[model.format].title
+    blocks: list[Block] = [f"{model.path}: {words.size(model.size_bytes)}, sha256 {model.sha256}"]
+    needed = plain["minimum_runtime"]
+    if needed["because_of"]:
+        blocks.append(
+            f"needs {title} {needed['version']} or newer, because of {needed['because_of']}"
+        )
+    if plain["foreign_operators"]:
+        blocks.append(
+            f"needs a delegate or a runtime that brings {', '.join(plain['foreign_operators'])}: "
+            f"no wheel of {title} contains it"
+        )
+    if model.edgetpu:
+        blocks.append("was compiled for the Edge TPU: what it does there is not in the figures")
+    return [*blocks, *_parts(plain)]
 
 
 def _parts(plain: dict[str, Any]) -> list[str]:
@@ -71,7 +146,7 @@ def _parts(plain: dict[str, Any]) -> list[str]:
         lines.append(f"written by {plain['producer']}")
     for what in ("signatures", "metadata"):
         if plain.get(what):
-            lines.append(f"{what}: {', '.join(_end_of(name) for name in plain[what])}")
+            lines.append(f"{what}: {', '.join(words.end_of(name) for name in plain[what])}")
     if plain["reset"] != "keep":
         lines.append(
             "keeps a state from one inference to the next (streaming = true in model.toml keeps it "
@@ -94,15 +169,10 @@ def _show(model: ModelFile) -> None:
     if len(constants) < total:
         title = f"constants: the first {len(constants)} of {total} (--json shows all)"
     rows = [
-        [_end_of(tensor.name), str(list(tensor.shape)), tensor.dtype, words.size(tensor.bytes)]
+        [words.end_of(tensor.name), str(list(tensor.shape)), tensor.dtype, words.size(tensor.bytes)]
         for tensor in constants
     ]
     output.table(title, ["constant", "shape", "type", "size"], rows)
-
-
-def _end_of(name: str) -> str:
-    """The end of a long name, where tensors of one model differ."""
-    return name if len(name) <= _SHOWN_NAME else "…" + name[1 - _SHOWN_NAME :]
 
 
 def _spec_row(entry: tuple[str, TensorSpec]) -> list[str]:
@@ -110,4 +180,4 @@ def _spec_row(entry: tuple[str, TensorSpec]) -> list[str]:
     real = "as it is"
     if spec.scale is not None:
         real = f"{spec.scale:.6g} * (q - {spec.zero_point})"
-    return [_end_of(spec.name), way, str(list(spec.shape)), spec.dtype, real]
+    return [words.end_of(spec.name), way, str(list(spec.shape)), spec.dtype, real]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+#: Characters of a tensor's name that a table has room for.
+_SHOWN_NAME = 50
+
 #: A file of fewer bytes for each byte of weights is compared as it is; Keras keeps the state of the
 #: optimizer in it, of Adam two numbers for each weight.
 _MOSTLY_WEIGHTS = 1.5
@@ -15,6 +18,11 @@ def path(location: Path) -> str:
         return str(location.relative_to(Path.cwd()))
     except ValueError:
         return str(location)
+
+
+def end_of(name: str) -> str:
+    """Return the end of a long name, where tensors of one model differ."""
+    return name if len(name) <= _SHOWN_NAME else "…" + name[1 - _SHOWN_NAME :]
 
 
 def percent(fraction: float) -> str:

@@ -83,7 +83,7 @@ def compile_model(model: Path, folder: Path) -> tuple[Path, CompilerReport]:
         raise ConversionError(
             f"{PROGRAM} is not installed",
             "Install it on an x86-64 Debian or Ubuntu from Coral's packages, or convert there; "
-            "kedge inspect --board coral-dev predicts what it would do.",
+            "kedge inspect --board coral-dev-board predicts what it would do.",
         )
     command = [program, "--show_operations", "--out_dir", str(folder), str(model)]
     for attempt in range(1, _ATTEMPTS + 1):
@@ -104,7 +104,7 @@ def compile_model(model: Path, folder: Path) -> tuple[Path, CompilerReport]:
         lines = [line for line in text.splitlines() if line.strip()]
         raise ConversionError(
             f"{model}: {PROGRAM} refuses it: {lines[-1] if lines else 'no words'}",
-            "kedge inspect --board coral-dev shows which operators it does not take, and why.",
+            "kedge inspect --board coral-dev-board shows which operators it does not take.",
         )
     return compiled, parse_report(text)
 

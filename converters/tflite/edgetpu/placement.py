@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-
-from ai_edge_litert import schema_py_generated as schema
+from typing import Any
 
 from converters.tflite.edgetpu.operator import EdgetpuOperator, edgetpu_operators
 from converters.tflite.edgetpu.rules import reason_for_cpu
+from converters.tflite.inspection import examine_unpacked
 
 #: Memory for parameters on the chip that logs of the compiler showed as usable, of 8 MiB.
 USABLE_CACHE_BYTES = int(6.8 * 2**20)
@@ -84,8 +84,14 @@ def predict_placement(path: Path) -> EdgetpuPlacement:
 
     Args:
         path: A .tflite that `converters.tflite.reader.read_model` accepted, not compiled yet.
+
+    Raises:
+        ConversionError: An operator is damaged.
     """
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(path.read_bytes(), 0))
+    return examine_unpacked(path, _place)
+
+
+def _place(model: Any) -> EdgetpuPlacement:
     operators = edgetpu_operators(model)
     reasons = [reason_for_cpu(operator) for operator in operators]
     begin = next((i for i, (reason, _, _) in enumerate(reasons) if not reason), len(operators))

@@ -70,10 +70,10 @@ class Subgraph:
         self._buffers = model.buffers or []
         self.inputs = numbers(graph.inputs)
         self.outputs = numbers(graph.outputs)
-        codes = [
-            _NAMES.get(max(code.builtinCode, code.deprecatedBuiltinCode), "unknown")
-            for code in model.operatorCodes or []
+        builtins = [
+            max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes or []
         ]
+        codes = [str(_NAMES.get(builtin, f"op code {builtin}")) for builtin in builtins]
         self.operators = [(codes[op.opcodeIndex], op) for op in graph.operators or []]
 
     def name(self, tensor: int) -> str:

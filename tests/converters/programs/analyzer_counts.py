@@ -25,7 +25,7 @@ def count(path: str) -> list[int]:
         tf.lite.experimental.Analyzer.analyze(model_path=path)
     lines = text.getvalue()
     operators = re.findall(r"^ +Op#\d+ ", lines, re.M)
-    tensors = re.findall(r"^ +T#\d+\(", lines, re.M)
+    tensors = re.findall(r"^ +T#\d+(?:\(|shape)", lines, re.M)
     subgraphs = re.findall(r"^Subgraph#\d+", lines, re.M)
     return [len(operators), len(tensors), len(subgraphs)]
 

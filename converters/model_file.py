@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Protocol
 import numpy.typing as npt
 
 from converters.inspection import FileFigures
+from converters.predicted_placement import EdgetpuPlacement
 from converters.tensor_spec import TensorSpec
 from device_agent.contract.state import RESET
 
@@ -235,3 +236,6 @@ class Format:
     figures: Callable[[Path], FileFigures]
     """Figures of each operator of a file that was read. Raises ConversionError where a part that
     `read` does not read is damaged."""
+    edgetpu_placement: Callable[[Path], EdgetpuPlacement] | None
+    """Predicts what the compiler of the Edge TPU does with a file that was read and is not compiled
+    yet; None where it does not take this format."""

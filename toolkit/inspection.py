@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from converters.formats import FORMATS
 from converters.inspection import FileFigures
 from converters.model_file import ModelFile
 from targets.progress import OnProgress
@@ -91,10 +92,9 @@ def inspect_for(
     if lines:
         plain["measurements"] = [vars(line) for line in lines]
         blocks += [_measurement(line) for line in lines]
-    if place.has_edgetpu and model.format == "tflite" and not model.edgetpu:
-        from converters.tflite.edgetpu.placement import predict_placement
-
-        placement = predict_placement(model.path)
+    predict = FORMATS[model.format].edgetpu_placement
+    if place.has_edgetpu and predict is not None and not model.edgetpu:
+        placement = predict(model.path)
         plain["edgetpu"] = plain_placement(placement)
         blocks += describe_placement(placement)
     return PlaceAnswer(contract is None or not contract.reasons, plain, blocks)

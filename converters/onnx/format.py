@@ -36,4 +36,5 @@ ONNX = Format(
     stored_tensors=stored_onnx_tensors,
     kernel_figures=onnx_kernel_figures,
     figures=onnx_figures,
+    edgetpu_placement=None,
 )

@@ -17,6 +17,7 @@ from converters.tflite.contract import (
     tflite_faults,
 )
 from converters.tflite.cost import cost_of
+from converters.tflite.edgetpu.placement import predict_placement
 from converters.tflite.inspection import tflite_figures
 from converters.tflite.isolated import run_isolated
 from converters.tflite.kernel_figures import kernel_figures
@@ -62,4 +63,5 @@ TFLITE = Format(
     stored_tensors=stored_tensors,
     kernel_figures=kernel_figures,
     figures=tflite_figures,
+    edgetpu_placement=predict_placement,
 )

@@ -15,7 +15,7 @@ from toolkit.report import words
 from toolkit.report.tables import Block, Note, Table
 
 if TYPE_CHECKING:
-    from converters.tflite.edgetpu.placement import EdgetpuPlacement
+    from converters.predicted_placement import EdgetpuPlacement
     from toolkit.contract import Place, RuntimeContract, TimeEstimate
 
 #: Number of the costliest operators that are shown; all are in the JSON.

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from converters.tflite.edgetpu.placement import CPU, predict_placement
+from converters.predicted_placement import CPU
+from converters.tflite.edgetpu.placement import predict_placement
 from converters.tflite.reader import EDGETPU_OP, read_model
 
 MODELS = Path(__file__).parents[5] / "shared" / "models"

@@ -77,7 +77,7 @@ class OperatorFigures:
 
 
 @dataclass(frozen=True)
-class FileFigures:
+class ModelFigures:
     """Operators of a file with their figures, and what the file costs in all."""
 
     operators: tuple[OperatorFigures, ...]
@@ -110,7 +110,7 @@ class QuantizationCoverage:
     """Share of the multiply-accumulates that are computed with floats, 0-1."""
 
 
-def quantization_coverage(figures: FileFigures) -> QuantizationCoverage:
+def quantization_coverage(figures: ModelFigures) -> QuantizationCoverage:
     """Count the operators of a file by their arithmetic; conversions and others do not count."""
     floats = [
         operator

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy.typing as npt
 
-from converters.inspection import FileFigures
+from converters.inspection import ModelFigures
 from converters.predicted_placement import EdgetpuPlacement
 from converters.tensor_spec import TensorSpec
 from device_agent.contract.state import RESET
@@ -233,7 +233,7 @@ class Format:
     it is no whole file of this format."""
     kernel_figures: Callable[[Path], tuple[KernelFigures, ...]]
     """Stored kernels of a file that was read, each once, in the order of their use."""
-    figures: Callable[[Path], FileFigures]
+    figures: Callable[[Path], ModelFigures]
     """Figures of each operator of a file that was read. Raises ConversionError where a part that
     `read` does not read is damaged."""
     edgetpu_placement: Callable[[Path], EdgetpuPlacement] | None

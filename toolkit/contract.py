@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from converters.formats import FORMATS
-from converters.inspection import FLOAT, FileFigures
+from converters.inspection import FLOAT, ModelFigures
 from converters.model_file import ModelFile
 from device_agent.contract.runtimes import distribution_of
 from targets.board_profile import BoardProfile, Roofline, board_profiles, recognise
@@ -25,7 +25,7 @@ class UnknownPlaceError(ToolkitError):
 
 
 @dataclass(frozen=True)
-class Place:
+class RunPlace:
     """A place that is to run a model: a target, a kind of board, or a release of a runtime."""
 
     name: str
@@ -48,7 +48,7 @@ class Place:
 class RuntimeContract:
     """Whether the runtime of a place loads a model."""
 
-    place: Place
+    place: RunPlace
     reasons: tuple[str, ...]
     """Reasons why it does not, one sentence each; empty where it does."""
     fix: str
@@ -66,7 +66,7 @@ class TimeEstimate:
     """
 
 
-def runtime_place(text: str) -> Place:
+def runtime_place(text: str) -> RunPlace:
     """Return the place that is a release of a runtime.
 
     Args:
@@ -82,10 +82,10 @@ def runtime_place(text: str) -> Place:
             "Write NAME==VERSION, such as tflite-runtime==2.14, ai-edge-litert==2.3.0 or "
             "onnxruntime==1.23.2.",
         )
-    return Place(text, match[1], match[2])
+    return RunPlace(text, match[1], match[2])
 
 
-def board_place(name: str, model_format: str) -> Place:
+def board_place(name: str, model_format: str) -> RunPlace:
     """Return the place that is a kind of board.
 
     Args:
@@ -105,7 +105,7 @@ def board_place(name: str, model_format: str) -> Place:
         )  # fmt: skip
     profile = profiles[name]
     match = _RUNTIME.match(profile.facts["runtime"].value) if model_format == "tflite" else None
-    return Place(
+    return RunPlace(
         name,
         match[1] if match else "",
         match[2] if match else "",
@@ -115,7 +115,7 @@ def board_place(name: str, model_format: str) -> Place:
     )
 
 
-def target_place(target: Target, model_format: str, on_progress: OnProgress) -> Place:
+def target_place(target: Target, model_format: str, on_progress: OnProgress) -> RunPlace:
     """Read a board, and return it as a place; nothing is written there, and no agent is placed.
 
     Args:
@@ -140,7 +140,7 @@ def target_place(target: Target, model_format: str, on_progress: OnProgress) -> 
     choice = choose_runtime(facts, model_format, target.execution.runtime)
     named = board_profiles().get(target.board or "")
     profile: BoardProfile | None = named or recognise(facts)
-    return Place(
+    return RunPlace(
         target.name,
         choice.distribution,
         choice.version,
@@ -151,12 +151,12 @@ def target_place(target: Target, model_format: str, on_progress: OnProgress) -> 
     )
 
 
-def check_contract(model: ModelFile, place: Place) -> RuntimeContract:
+def check_contract(model: ModelFile, place: RunPlace) -> RuntimeContract:
     """Check a model file against the runtime of a place, as push and bench do.
 
     Args:
         model: Model file.
-        place: Place whose runtime is known.
+        place: RunPlace whose runtime is known.
 
     Raises:
         ConversionError: The runtime is unknown.
@@ -174,7 +174,7 @@ def check_contract(model: ModelFile, place: Place) -> RuntimeContract:
     return RuntimeContract(place, reasons, fix_of(model) if reasons else "")
 
 
-def estimate_time(figures: FileFigures, roofline: Roofline) -> tuple[TimeEstimate, ...]:
+def estimate_time(figures: ModelFigures, roofline: Roofline) -> tuple[TimeEstimate, ...]:
     """Estimate the time of one inference: of each operator the longer of work and bytes.
 
     Args:
@@ -187,7 +187,7 @@ def estimate_time(figures: FileFigures, roofline: Roofline) -> tuple[TimeEstimat
     return tuple(_estimate(figures, roofline, threads) for threads in sorted({1, roofline.cores}))
 
 
-def _estimate(figures: FileFigures, roofline: Roofline, threads: int) -> TimeEstimate:
+def _estimate(figures: ModelFigures, roofline: Roofline, threads: int) -> TimeEstimate:
     seconds = by_memory = 0.0
     for operator in figures.main_operators:
         is_float = operator.arithmetic == FLOAT

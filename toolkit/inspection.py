@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from converters.formats import FORMATS
-from converters.inspection import FileFigures
+from converters.inspection import ModelFigures
 from converters.model_file import ModelFile
 from targets.progress import OnProgress
 from toolkit.contract import (
-    Place,
+    RunPlace,
     board_place,
     check_contract,
     estimate_time,
@@ -51,7 +51,7 @@ class PlaceAnswer:
 
 def inspect_for(
     model: ModelFile,
-    figures: FileFigures,
+    figures: ModelFigures,
     name: str | None,
     board: str | None,
     runtime: str | None,
@@ -100,7 +100,7 @@ def inspect_for(
     return PlaceAnswer(contract is None or not contract.reasons, plain, blocks)
 
 
-def _measurements(model: ModelFile, place: Place) -> list[ResultLine]:
+def _measurements(model: ModelFile, place: RunPlace) -> list[ResultLine]:
     """Return the newest stored measurements of this file on this target."""
     if place.target is None:
         return []

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from converters.errors import ConversionError
-from converters.inspection import FileFigures, OperatorFigures, OperatorTensorUse
+from converters.inspection import ModelFigures, OperatorFigures, OperatorTensorUse
 from converters.onnx.proto import read_proto
 from converters.onnx.work import OnnxWork, add_shapes
 
@@ -23,7 +23,7 @@ _LONGEST_S = 120.0
 _TABLES = ("Gather",)
 
 
-def onnx_figures(path: Path) -> FileFigures:
+def onnx_figures(path: Path) -> ModelFigures:
     """Count the figures of each operator of the main graph of a file.
 
     Args:
@@ -44,20 +44,20 @@ def onnx_figures(path: Path) -> FileFigures:
         )
     plain = json.loads(done.stdout)
     operators = tuple(map(_operator_from_plain, plain.pop("operators")))
-    return FileFigures(operators=operators, **{**plain, "uncounted": tuple(plain["uncounted"])})
+    return ModelFigures(operators=operators, **{**plain, "uncounted": tuple(plain["uncounted"])})
 
 
-def _count(path: Path) -> FileFigures:
+def _count(path: Path) -> ModelFigures:
     graph = OnnxWork(add_shapes(read_proto(path)))
     operators = tuple(
         _operator(graph, number, node, work.layer, work.macs)
         for number, (node, work) in enumerate(zip(graph.nodes, graph.works(), strict=True))
     )
-    return FileFigures(
+    return ModelFigures(
         operators=operators,
         parameters=graph.parameters(),
         macs=sum(operator.macs for operator in operators),
-        uncounted=graph.uncounted(),
+        uncounted=graph.list_uncounted(),
         peak_tensor_bytes=graph.peak_bytes(),
     )
 

@@ -94,7 +94,7 @@ def cost_of_onnx(path: Path) -> Cost:
     return Cost(
         parameters=graph.parameters(),
         macs=sum(work.macs for work in graph.works()),
-        uncounted=graph.uncounted(),
+        uncounted=graph.list_uncounted(),
         peak_tensor_bytes=graph.peak_bytes(),
         compressed_bytes=len(zlib.compress(content, _LEVEL)),
         sparsity=zeros / total if total else 0.0,
@@ -179,7 +179,7 @@ class OnnxWork:
             return 0
         return tensor_bytes(self.shapes[name], self.dtypes[name])
 
-    def uncounted(self) -> tuple[str, ...]:
+    def list_uncounted(self) -> tuple[str, ...]:
         """Return the ops that multiply an amount that nobody can count from the file."""
         return tuple(sorted({n.op_type for n in self.nodes if n.op_type in _UNCOUNTED}))
 
@@ -215,7 +215,12 @@ class OnnxWork:
         return name
 
     def kernels(self) -> Iterator[tuple[str, npt.NDArray[Any], int]]:
-        """Yield name, values and channel axis of the kernels of convolutions and products."""
+        """Yield the kernels of convolutions and products.
+
+        Yields:
+            Name of the kernel, values in its shape and type (an array of any shape), and the axis
+            of its channels.
+        """
         from onnx.numpy_helper import to_array
 
         seen = set()

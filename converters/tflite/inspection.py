@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from ai_edge_litert import schema_py_generated as schema
 
 from converters.errors import ConversionError
-from converters.inspection import FileFigures, OperatorFigures, OperatorTensorUse
+from converters.inspection import ModelFigures, OperatorFigures, OperatorTensorUse
 from converters.tflite.cost import ModelWork, parameters_of
 from converters.tflite.layers import layer_of
 from converters.tflite.subgraph import Subgraph, numbers, present
@@ -23,7 +23,7 @@ _TABLES = {"GATHER": 0, "EMBEDDING_LOOKUP": 1}
 Result = TypeVar("Result")
 
 
-def tflite_figures(path: Path) -> FileFigures:
+def tflite_figures(path: Path) -> ModelFigures:
     """Count the figures of each operator of a file.
 
     Args:
@@ -57,7 +57,7 @@ def examine_unpacked(path: Path, examine: Callable[[Any], Result]) -> Result:
         ) from error
 
 
-def _figures(model: Any) -> FileFigures:
+def _figures(model: Any) -> ModelFigures:
     whole = ModelWork(model)
     main = whole.work(0)
     operators = []
@@ -65,7 +65,7 @@ def _figures(model: Any) -> FileFigures:
         graph = Subgraph(model, position)
         for number, (name, op) in enumerate(graph.operators):
             operators.append(_operator(model, graph, position, number, name, op))
-    return FileFigures(
+    return ModelFigures(
         operators=tuple(operators),
         parameters=whole.parameters(),
         macs=main.macs,

@@ -16,7 +16,7 @@ from toolkit.report.inspection import describe_totals, plain_operator, plain_tot
 from toolkit.report.tables import Block
 
 if TYPE_CHECKING:
-    from converters.inspection import FileFigures, QuantizationCoverage
+    from converters.inspection import ModelFigures, QuantizationCoverage
     from converters.model_file import ModelFile
     from converters.tensor_spec import TensorSpec
 
@@ -91,7 +91,7 @@ def command(
 
 
 def _plain(
-    model: ModelFile, figures: FileFigures, coverage: QuantizationCoverage
+    model: ModelFile, figures: ModelFigures, coverage: QuantizationCoverage
 ) -> dict[str, Any]:
     from converters.formats import FORMATS
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from converters.inspection import (
     FLOAT_BY_INTEGER_WEIGHTS,
-    FileFigures,
+    ModelFigures,
     OperatorFigures,
     QuantizationCoverage,
 )
@@ -16,7 +16,7 @@ from toolkit.report.tables import Block, Note, Table
 
 if TYPE_CHECKING:
     from converters.predicted_placement import EdgetpuPlacement
-    from toolkit.contract import Place, RuntimeContract, TimeEstimate
+    from toolkit.contract import RunPlace, RuntimeContract, TimeEstimate
 
 #: Number of the costliest operators that are shown; all are in the JSON.
 MOST_SHOWN = 10
@@ -31,7 +31,7 @@ def plain_operator(operator: OperatorFigures) -> dict[str, Any]:
     return {**plain, "arithmetic": operator.arithmetic}
 
 
-def plain_totals(figures: FileFigures, coverage: QuantizationCoverage) -> dict[str, Any]:
+def plain_totals(figures: ModelFigures, coverage: QuantizationCoverage) -> dict[str, Any]:
     """Return what a file costs in all, for a program."""
     main = figures.main_operators
     return {
@@ -55,7 +55,7 @@ def plain_totals(figures: FileFigures, coverage: QuantizationCoverage) -> dict[s
     }  # fmt: skip
 
 
-def describe_totals(figures: FileFigures, coverage: QuantizationCoverage) -> list[Block]:
+def describe_totals(figures: ModelFigures, coverage: QuantizationCoverage) -> list[Block]:
     """Return totals, quantization coverage, and the costliest operators."""
     main = figures.main_operators
     moved = sum(operator.bytes_read + operator.bytes_written for operator in main)
@@ -104,7 +104,7 @@ def _why_float(operator: OperatorFigures) -> str:
     return f"its tensors are {' and '.join(types)}"
 
 
-def _describe_costliest(figures: FileFigures) -> list[Block]:
+def _describe_costliest(figures: ModelFigures) -> list[Block]:
     def cost(operator: OperatorFigures) -> tuple[int, int]:
         return operator.macs, operator.bytes_read + operator.bytes_written
 
@@ -169,7 +169,7 @@ def describe_contract(contract: RuntimeContract) -> list[Block]:
     return [f"{name}{runtime} does not load it:", *reasons, f"  → {contract.fix}"]
 
 
-def plain_estimates(place: Place, estimates: tuple[TimeEstimate, ...]) -> dict[str, Any] | None:
+def plain_estimates(place: RunPlace, estimates: tuple[TimeEstimate, ...]) -> dict[str, Any] | None:
     """Return estimates of time for a program; None where no source gives the speed of a board."""
     if place.roofline is None:
         return None
@@ -181,7 +181,7 @@ def plain_estimates(place: Place, estimates: tuple[TimeEstimate, ...]) -> dict[s
     }
 
 
-def describe_estimates(place: Place, estimates: tuple[TimeEstimate, ...]) -> list[Block]:
+def describe_estimates(place: RunPlace, estimates: tuple[TimeEstimate, ...]) -> list[Block]:
     """Return estimates of time, marked as such."""
     if place.roofline is None:
         return []

@@ -67,7 +67,7 @@ class UserFunction:
             function = self.load()
             try:
                 return function(*arguments)
-            except Exception as error:  # The user's code may raise anything.
+            except (Exception, SystemExit) as error:  # The user's code may raise anything.
                 raise self._failure(error) from error
 
     @contextlib.contextmanager
@@ -107,7 +107,7 @@ class UserFunction:
             return module
         except ConversionError:
             raise
-        except Exception as error:  # The user's code may raise anything.
+        except (Exception, SystemExit) as error:  # The user's code may raise anything.
             raise self._failure(error) from error
 
     def _by_name(self, path: Path | None) -> ModuleType:
@@ -127,7 +127,7 @@ class UserFunction:
             )
         return module
 
-    def _failure(self, error: Exception) -> ConversionError:
+    def _failure(self, error: BaseException) -> ConversionError:
         trace = error.__traceback__
         while trace is not None and trace.tb_frame.f_code.co_filename in (__file__,):
             trace = trace.tb_next

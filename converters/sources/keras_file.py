@@ -75,8 +75,9 @@ def read_zip(path: Path) -> tuple[int, Any]:
     except ConversionError:
         raise
     except _DAMAGE as error:
+        whole = ".pt2 of torch.export" if path.suffix == ".pt2" else "Keras model"
         raise ConversionError(
-            f"{path}: is a zip file, but not a complete Keras model: {_words(error)}", GIVE_A_MODEL
+            f"{path}: is a zip file, but not a complete {whole}: {_words(error)}", GIVE_A_MODEL
         ) from error
     if weights:
         _check_weights(path, weights)

@@ -82,6 +82,12 @@ def test_a_cut_off_model_is_refused(zoo: Path, tmp_path: Path, name: str, share:
     assert "not a complete Keras model" in refused(path) or "damaged HDF5" in refused(path)
 
 
+def test_a_cut_off_pt2_is_called_so(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt2"
+    path.write_bytes(b"PK\x03\x04 and no more")
+    assert "not a complete .pt2 of torch.export" in refused(path)
+
+
 def test_a_zip_of_something_else_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.keras"
     with zipfile.ZipFile(path, "w") as archive:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
-from typing import Dict, Iterable, NamedTuple, Set
+from typing import Dict, Iterable, List, NamedTuple, Set
 
 from device_agent.board import boot
 from device_agent.contract.codes import RefusalError
@@ -32,6 +32,17 @@ class Collection(NamedTuple):
     """Number of releases and files that a later collection will remove."""
 
 
+class _Garbage(NamedTuple):
+    """Releases and files that nothing uses."""
+
+    names: Set[str]
+    """Digests of all of them."""
+    releases: List[str]
+    """Digests of the releases that may be removed now."""
+    blobs: List[str]
+    """Digests of the files that may be removed now."""
+
+
 def collect_garbage(
     store: ReleaseStore, kept_releases: Iterable[str], grace_s: float
 ) -> Collection:
@@ -45,37 +56,50 @@ def collect_garbage(
     Raises:
         OSError: The disk refuses writing; some files may be removed.
     """
-    path = os.path.join(store.folders.store, "unused.json")
-    noted = _read(path)
+    noted = _read(_path(store))
+    garbage = _find_garbage(store, kept_releases, grace_s, noted)
+    for name in garbage.releases:
+        store.releases.remove(name)
+    freed_bytes = sum(store.blobs.remove(name) for name in garbage.blobs)
+    note = {"boot": boot.boot_id(), "at": boot.since_boot_s()}
+    rest = garbage.names - {*garbage.releases, *garbage.blobs}
+    notes = {name: noted.get(name, note) for name in sorted(rest)}
+    if notes != noted:
+        write_checked(_path(store), {"unused": notes})
+    return Collection(len(garbage.releases) + len(garbage.blobs), freed_bytes, len(notes))
+
+
+def removable_bytes(store: ReleaseStore) -> int:
+    """Return the size of the files that a collection would remove now; nothing is changed."""
+    blobs = _find_garbage(store, (), GRACE_S, _read(_path(store))).blobs
+    return sum(store.blobs.size(name) for name in blobs)
+
+
+def _find_garbage(
+    store: ReleaseStore,
+    kept_releases: Iterable[str],
+    grace_s: float,
+    noted: Dict[str, Dict[str, object]],
+) -> _Garbage:
+    names, used = set(store.releases.names()), store.used_releases() | set(kept_releases)
+    if names <= used and set(store.blobs.names()) <= _blobs_of(store, names):
+        return _Garbage(set(), [], [])  # nobody needs to know what processes have open
+    open_names = open_digests(store.folders.store)
+    releases = [name for name in sorted(names) if name not in used | open_names]
+    needed = _blobs_of(store, names - set(releases)) | open_names
+    blobs = [name for name in store.blobs.names() if name not in needed]
     now, this_boot = boot.since_boot_s(), boot.boot_id()
-    kept = store.used_releases() | set(kept_releases)
-    opened = open_digests(store.folders.store)
-    releases = [name for name in store.releases.names() if name not in kept | opened]
     due = {
         name
         for name, note in noted.items()
         if note.get("boot") != this_boot or now - float(str(note.get("at", now))) >= grace_s
     }
     if grace_s <= 0:
-        due |= {*releases, *store.blobs.names()}
-    removed, freed_bytes = 0, 0
-    for name in releases:
-        if name in due:
-            store.releases.remove(name)
-            removed += 1
-    rest = set(store.releases.names())
-    linked, needed = _blobs_of(store, rest), _blobs_of(store, rest - set(releases))
-    blobs = [name for name in store.blobs.names() if name not in needed | opened]
-    for name in blobs:
-        if name in due and name not in linked:
-            freed_bytes += store.blobs.remove(name)
-            removed += 1
-    unused = rest & set(releases) | set(blobs) & set(store.blobs.names())
-    note = {"boot": this_boot, "at": now}
-    notes = {name: noted.get(name, note) for name in sorted(unused)}
-    if notes != noted:
-        write_checked(path, {"unused": notes})
-    return Collection(removed, freed_bytes, len(notes))
+        due |= {*releases, *blobs}
+    due_releases = [name for name in releases if name in due]
+    linked = _blobs_of(store, names - set(due_releases))
+    due_blobs = [name for name in blobs if name in due and name not in linked]
+    return _Garbage({*releases, *blobs}, due_releases, due_blobs)
 
 
 def open_digests(folder: str, processes: str = "/proc") -> Set[str]:
@@ -112,6 +136,10 @@ def _blobs_of(store: ReleaseStore, releases: Iterable[str]) -> Set[str]:
                 with contextlib.suppress(OSError):
                     used.add(os.path.basename(os.readlink(os.path.join(place, name))))
     return used
+
+
+def _path(store: ReleaseStore) -> str:
+    return os.path.join(store.folders.store, "unused.json")
 
 
 def _read(path: str) -> Dict[str, Dict[str, object]]:

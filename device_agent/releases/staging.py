@@ -12,6 +12,7 @@ from device_agent.contract.manifest import (
     parse_manifest,
 )
 from device_agent.contract.records import RecordError
+from device_agent.releases.garbage import removable_bytes
 from device_agent.releases.release_folder import StagedRelease, require_blobs
 from device_agent.releases.release_store import ReleaseStore
 from device_agent.signatures import require_signatures
@@ -29,7 +30,8 @@ def find_missing(store: ReleaseStore, digests: List[str], sizes: List[int]) -> D
         sizes: Size of each of them in bytes.
 
     Raises:
-        RefusalError: The two lists differ in length, or what is missing does not fit on the disk.
+        RefusalError: The two lists differ in length, or what is missing does not fit on the disk,
+            also when what nothing uses is removed.
     """
     if len(digests) != len(sizes) or any(size < 0 for size in sizes):
         raise RefusalError(BAD_REQUEST, "expected as many sizes of 0 or more as files")
@@ -38,7 +40,7 @@ def find_missing(store: ReleaseStore, digests: List[str], sizes: List[int]) -> D
         is_here = store.blobs.has(sha256) and store.blobs.size(sha256) == size
         if not is_here and not store.store.scratch.has(sha256, size):
             missing.append((sha256, size))
-    store.folders.require_space(sum(size for _, size in missing))
+    _require_space(store, sum(size for _, size in missing))
     return {
         "missing": [sha256 for sha256, _ in missing],
         "bases": store.blobs.names()[:MOST_BASES],
@@ -106,3 +108,13 @@ def _make_room(store: ReleaseStore, digest: str, variant: str) -> None:
         message = "the board uses variant {} of this release, not {}"
         raise RefusalError(ON_TRIAL, message.format(present, variant), "Release it anew.")
     store.releases.remove(digest)
+
+
+def _require_space(store: ReleaseStore, size: int) -> None:
+    try:
+        store.folders.require_space(size)
+    except RefusalError:
+        removable = removable_bytes(store)
+        if not removable:
+            raise
+        store.folders.require_space(max(0, size - removable))

@@ -30,8 +30,6 @@ class BoardAbility:
     """How models are executed there, as kedge.toml says."""
     runtimes: Mapping[str, RuntimeChoice | str]
     """Runtime of the board by format of model files, or the reason why none loads there."""
-    free_bytes: int | None = None
-    """Free bytes of the file system of the board's store; `None` where it is not known."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +57,7 @@ def choose_variant(manifest: Manifest, board: BoardAbility) -> VariantChoice:
     refusals = {}
     fitting = None
     for variant in manifest.variants:
-        size = sum(
-            {sha256: manifest.blobs[sha256].size for sha256 in variant.files.values()}.values()
-        )
-        reasons = tuple(
-            reason for check in _CHECKS for reason in check(variant, board, size) if reason
-        )
+        reasons = tuple(reason for check in _CHECKS for reason in check(variant, board) if reason)
         if reasons:
             refusals[variant.name] = reasons
         elif fitting is None:
@@ -72,16 +65,14 @@ def choose_variant(manifest: Manifest, board: BoardAbility) -> VariantChoice:
     return VariantChoice(fitting, refusals)
 
 
-def _check_machine(variant: Variant, board: BoardAbility, size: int) -> list[str]:
-    del size
+def _check_machine(variant: Variant, board: BoardAbility) -> list[str]:
     machines, machine = variant.needs.architectures, board.facts.machine
     if not machines or machine in machines:
         return []
     return [f"it is for {' or '.join(machines)}, the board is {machine or 'unknown'}"]
 
 
-def _check_accelerator(variant: Variant, board: BoardAbility, size: int) -> list[str]:
-    del size
+def _check_accelerator(variant: Variant, board: BoardAbility) -> list[str]:
     execution, needed = board.execution, variant.needs.accelerator
     if needed not in ("", EDGETPU):
         return [f"it needs an accelerator {needed!r}, which this kedge does not know"]
@@ -105,8 +96,7 @@ def _check_accelerator(variant: Variant, board: BoardAbility, size: int) -> list
     return []
 
 
-def _check_runtime(variant: Variant, board: BoardAbility, size: int) -> list[str]:
-    del size
+def _check_runtime(variant: Variant, board: BoardAbility) -> list[str]:
     runtime = board.runtimes.get(variant.format, f"this kedge knows no format {variant.format!r}")
     if isinstance(runtime, str):
         return [runtime]
@@ -132,8 +122,7 @@ def _op_refusals(variant: Variant, runtime: str, version: str) -> list[str]:
         return [str(error)]
 
 
-def _check_memory(variant: Variant, board: BoardAbility, size: int) -> list[str]:
-    del size
+def _check_memory(variant: Variant, board: BoardAbility) -> list[str]:
     facts, needed = board.facts, variant.needs.memory_bytes
     most = min(filter(None, (facts.memory_bytes, facts.memory_limit_bytes)), default=0)
     if not most or needed <= most:
@@ -141,19 +130,11 @@ def _check_memory(variant: Variant, board: BoardAbility, size: int) -> list[str]
     return [f"it needs {_mib(needed)} of memory, the board has {_mib(most)}"]
 
 
-def _check_disk(variant: Variant, board: BoardAbility, size: int) -> list[str]:
-    del variant
-    if board.free_bytes is None or size <= board.free_bytes:
-        return []
-    return [f"its files have {_mib(size)}, the board has {_mib(board.free_bytes)} free"]
-
-
-_CHECKS: tuple[Callable[[Variant, BoardAbility, int], list[str]], ...] = (
+_CHECKS: tuple[Callable[[Variant, BoardAbility], list[str]], ...] = (
     _check_machine,
     _check_accelerator,
     _check_runtime,
     _check_memory,
-    _check_disk,
 )
 
 

@@ -12,7 +12,9 @@ from toolkit.cli.host_key import accept_host_key
 @click.command("rekey")
 @click.argument("name", shell_complete=complete_targets)
 @click.option(
+    "--host-key",
     "--fingerprint",
+    "fingerprint",
     metavar="SHA256:…",
     help="Fingerprint that the board must show; kedge asks if it is not given.",
 )
@@ -25,7 +27,7 @@ def rekey(name: str, fingerprint: str | None) -> None:
 
     \b
     kedge target rekey pi
-    kedge target rekey pi --fingerprint SHA256:W0N/cB8TkwzxYp0mVdz3m9e9oHcLQqyrT4RWgTH6yzE
+    kedge target rekey pi --host-key SHA256:W0N/cB8TkwzxYp0mVdz3m9e9oHcLQqyrT4RWgTH6yzE
     """
     from toolkit.enroll import replace_host_key
 

@@ -36,13 +36,12 @@ def enrolment_refusals(state: BoardReleases, fleet: str, policy: Policy) -> tupl
     return tuple(reasons)
 
 
-def choose_for(manifest: Manifest, device: Device, free_bytes: int | None) -> VariantChoice:
+def choose_for(manifest: Manifest, device: Device) -> VariantChoice:
     """Choose the variant of a release for a connected board.
 
     Args:
         manifest: Manifest of the release.
         device: Board.
-        free_bytes: Free bytes of its store; `None` to leave room out of account.
     """
     runtimes: dict[str, RuntimeChoice | str] = {}
     for name in {variant.format for variant in manifest.variants}:
@@ -50,5 +49,5 @@ def choose_for(manifest: Manifest, device: Device, free_bytes: int | None) -> Va
             runtimes[name] = device.runtime_for(name)
         except NoRuntimeError as error:
             runtimes[name] = str(error)
-    ability = BoardAbility(device.facts, device.target.execution, runtimes, free_bytes)
+    ability = BoardAbility(device.facts, device.target.execution, runtimes)
     return choose_variant(manifest, ability)

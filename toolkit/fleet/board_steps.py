@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,8 @@ class RolloutWork:
     deltas: DeltaCache
     wheelhouse: Path | None = None
     """Folder of wheels, where there is no network."""
+    kept_releases: frozenset[str] = frozenset()
+    """Digests of the releases of all rollouts that are not over; no board may remove them."""
     vectors: GoldenVectors = field(default_factory=GoldenVectors)
 
     @property
@@ -103,14 +106,14 @@ def _stage(device: Device, act: Act, work: RolloutWork) -> ActOutcome:
     known = _finished_state(state, work)
     if known is not None:
         return replace(known, target=act.target, step=act.step)
-    choice = choose_for(work.manifest, device, None)
+    choice = choose_for(work.manifest, device)
     if choice.variant is None:
         return ActOutcome(act.target, act.step, UNFIT, reason=choice.reason)
     app = _app(state, work)
     try:
         evidence = _bring(device, work, choice.variant, app)
     except BoardDiskError:
-        if not device.releases.collect(work.epoch, [work.bundle.digest]).freed_bytes:
+        if not device.releases.collect(work.epoch, work.kept_releases).freed_bytes:
             raise
         evidence = _bring(device, work, choice.variant, app)
     return ActOutcome(act.target, act.step, SUCCEEDED, evidence=evidence)
@@ -245,6 +248,8 @@ def _confirm(device: Device, act: Act, work: RolloutWork) -> ActOutcome:
         if outcome.state == TRIAL:
             raise
         return replace(outcome, reason=outcome.reason or str(error))
+    with suppress(AgentError, BoardDiskError):  # releases that nothing uses any more are noted
+        device.releases.collect(work.epoch, work.kept_releases)
     return ActOutcome(act.target, act.step, SUCCEEDED)
 
 
@@ -301,7 +306,7 @@ def _figures(evidence: Evidence) -> dict[str, Any]:
 
 
 def _variant(device: Device, work: RolloutWork) -> Variant:
-    choice = choose_for(work.manifest, device, None)
+    choice = choose_for(work.manifest, device)
     assert choice.variant is not None, choice.reason  # it was staged
     return choice.variant
 

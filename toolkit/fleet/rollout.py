@@ -190,7 +190,7 @@ def run_rollout(
         IntegrityError: The order in the journal is damaged.
     """
     line = journal.rollout(number)
-    work = _work_of(fleet, line, journal.epoch, run.wheelhouse)
+    work = _work_of(fleet, journal, line, run.wheelhouse)
     is_noted = False
 
     def note_interrupt() -> None:
@@ -267,16 +267,20 @@ def _require_signatures(signed: SignedOrder, surveys: Sequence[BoardSurvey]) -> 
 
 
 def _work_of(
-    fleet: FleetProject, line: RolloutLine, epoch: int, wheelhouse: Path | None
+    fleet: FleetProject, journal: Journal, line: RolloutLine, wheelhouse: Path | None
 ) -> RolloutWork:
+    kept_releases = {
+        each.start.release for each in journal.rollouts() if each.status not in (FINISHED, STOPPED)
+    }
     return RolloutWork(
         bundle=fleet.releases.require(line.start.release),
         order=order_of(line),
         policy=parse_policy(line.start.policy, "the journal"),
-        epoch=epoch,
+        epoch=journal.epoch,
         store=fleet.releases,
         deltas=fleet.deltas,
         wheelhouse=wheelhouse,
+        kept_releases=frozenset({line.start.release, *kept_releases}),
     )
 
 

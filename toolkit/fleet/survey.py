@@ -131,7 +131,7 @@ def _survey_release(
     survey: BoardSurvey, device: Device, state: BoardReleases, request: SurveyRequest
 ) -> BoardSurvey:
     bundle = request.bundle
-    choice = choose_for(bundle.manifest, device, state.free_bytes)
+    choice = choose_for(bundle.manifest, device)
     kind = survey.member.board or device.facts.model or device.facts.machine
     if choice.variant is None:
         member = replace(survey.member, board=kind)

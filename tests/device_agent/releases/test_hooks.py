@@ -11,6 +11,7 @@ from device_agent.contract.codes import HOOK_FAILED, NOT_FOUND, RefusalError
 from device_agent.contract.manifest import Hooks
 from device_agent.releases import garbage, hooks, trials
 from device_agent.releases.hooks import run_hook
+from device_agent.store.folders import RESERVE_BYTES
 from tests.device_agent.releases.session import SampleBoard, SampleClock
 from tests.device_agent.releases.signed import APP, SampleRelease
 
@@ -137,6 +138,27 @@ def test_what_nothing_uses_goes_a_while_after_it_was_seen(
     assert freed["freed_bytes"] == len(b"model 1")
     assert {path.name for path in (store / "rel").iterdir()} == {r.digest for r in releases[1:]}
     assert board.current() == releases[2].files
+
+
+def test_room_that_a_collection_would_make_counts_as_free(
+    board: SampleBoard, clock: SampleClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board.enrol()
+    for number in (1, 2, 3):
+        board.release(SampleRelease(number), number)
+    facts = list(os.statvfs(board.root))
+    facts[1], facts[4] = 1, RESERVE_BYTES  # f_frsize and f_bavail: nothing but the reserve
+    size = len(b"model 1")
+    wanted = {"sha256": ["a" * 64], "sizes": [size]}
+    collect(board)
+    monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result(facts))
+    with pytest.raises(RefusalError, match="bytes are needed"):
+        board.ask("missing", wanted)
+    clock.since_boot_s += garbage.GRACE_S + 1
+
+    assert board.ask("missing", wanted)["missing"] == wanted["sha256"]
+    with pytest.raises(RefusalError, match="bytes are needed"):
+        board.ask("missing", {**wanted, "sizes": [size + 1]})
 
 
 def test_releases_in_use_stay(board: SampleBoard) -> None:

@@ -96,7 +96,6 @@ def test_an_edge_tpu_gets_what_is_compiled_for_it_and_a_cpu_the_other() -> None:
             replace(CPU, facts=replace(FACTS, memory_limit_bytes=512 << 20)),
             "the board has 512.0 MiB",
         ),
-        (Needs(), replace(CPU, free_bytes=10), "0.0 MiB free"),
     ],
 )
 def test_a_variant_that_does_not_fit_says_why(

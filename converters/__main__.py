@@ -22,12 +22,12 @@ from typing import IO, Any
 from converters import durable
 from converters.child import ENDED, STAY
 from converters.data.user_function import printed
+from converters.deadline import watched
 from converters.errors import ConversionError
 from converters.measure import Measure, measure_in_parent
 from converters.progress import PRINTED, Progress, Report
 from converters.request import ConversionRequest
 from converters.sources.kinds import identify
-from converters.sources.load_limits import limits
 from converters.sources.source_file import KERAS_3
 
 Answer = Callable[[dict[str, Any]], None]
@@ -125,7 +125,7 @@ def _outcome(order: dict[str, Any], answer: Answer, measure: Measure | None) -> 
     report = _reporter(answer)
     request = ConversionRequest.from_json(order["request"])
     work = Path(order["work"])
-    limits.end_with = lambda error: _end_with(error, answer)
+    watched.end_with = lambda error: _end_with(error, answer)
     printed.show = lambda line: report(Progress(PRINTED, 0, 0, line))
     try:
         report(Progress("load TensorFlow", 0, 0))

@@ -21,6 +21,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from converters.deadline import LONGEST_SAMPLE_S, endless_sample
 from converters.errors import ConversionError, MissingConvertExtraError
 from device_agent.contract.state import RESET
 
@@ -29,9 +30,6 @@ Array = npt.NDArray[Any]
 #: The child's exit codes when the runtime refused the file, and when it is not installed; its
 #: standard error then holds why.
 _REFUSED, _MISSING = 4, 3
-
-#: Longest time for one sample, the start of the process included.
-LONGEST_SAMPLE_S = 120.0
 
 _READ_BYTES = 1 << 16
 
@@ -85,10 +83,7 @@ def run_in_process(
             log.seek(0)
             said = log.read().decode("utf-8", "replace")
         if not is_in_time:
-            raise ConversionError(
-                f"{path}: this host did not answer one sample within {LONGEST_SAMPLE_S:.0f} s",
-                "Use a smaller model, or one whose loops end.",
-            )
+            raise endless_sample(str(path), LONGEST_SAMPLE_S)
         if child.returncode != 0:
             raise _failure(path, child.returncode, said)
         return _load(Path(folder) / "outputs")

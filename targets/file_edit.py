@@ -6,6 +6,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,6 +15,11 @@ from pathlib import Path
 #: An edit takes milliseconds; one that lasts longer was stopped in the middle.
 EDIT_TIMEOUT_S = 10.0
 _ASK_AGAIN_S = 0.02
+_PREFIX = ".kedge-"
+#: Name of a file that `tempfile` makes. Other hidden files of kedge have longer or shorter names.
+_TEMPORARY = _PREFIX + "????????"
+#: Age in seconds at which a temporary file is one that a killed process left.
+_STALE_S = 60.0
 
 
 @contextlib.contextmanager
@@ -31,6 +37,7 @@ def edit_alone(path: Path) -> Iterator[None]:
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         _lock(folder, path)
+        _remove_remains(path.parent)
         yield
     finally:
         os.close(folder)
@@ -46,7 +53,7 @@ def replace_file(path: Path, content: bytes) -> None:
     Raises:
         OSError: It cannot be written; the old one is there.
     """
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".kedge-")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=_PREFIX)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
@@ -60,6 +67,16 @@ def replace_file(path: Path, content: bytes) -> None:
         with contextlib.suppress(FileNotFoundError):
             Path(temporary).unlink()
         raise
+
+
+def _remove_remains(folder: Path) -> None:
+    """Remove the temporary files of this user that killed processes left in a folder."""
+    for path in folder.glob(_TEMPORARY):
+        with contextlib.suppress(OSError):  # another process has removed it
+            status = path.lstat()
+            is_own = stat.S_ISREG(status.st_mode) and status.st_uid == os.getuid()
+            if is_own and time.time() - status.st_mtime > _STALE_S:
+                path.unlink()
 
 
 def _lock(folder: int, path: Path) -> None:

@@ -30,7 +30,9 @@ def read_text(path: Path) -> str:
     """
     try:
         require_trusted(path)
-        if path.exists() and not path.is_file():  # a pipe would be waited for without end
+        if path.exists() and not (
+            path.is_file() or path.is_dir()
+        ):  # a pipe would be waited for without end
             raise InventoryError(f"{path}: is no regular file", "Move it away, or remove it.")
         return path.read_bytes().decode("utf-8")  # read_text() changes line ends
     except FileNotFoundError:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 import re
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from converters.deadline import Deadline
 from converters.digest import bytes_of
 from converters.errors import ConversionError
 from converters.sources.source_file import SourceFile
@@ -24,18 +24,6 @@ _RESERVE_BYTES = 4 * 2**30
 #: Message of TensorFlow or NumPy about a tensor for which there is no memory.
 _NO_MEMORY = re.compile(r"OOM when allocating tensor with shape(\[[\d,]*\])|Unable to allocate")
 
-#: Function that answers an error and ends the process; None in a process that answers nobody.
-EndWith = Callable[[ConversionError], None]
-
-
-class _Limits:
-    """Limits of this process; a process that converts for another one sets `end_with`."""
-
-    end_with: EndWith | None = None
-
-
-limits = _Limits()
-
 
 @contextmanager
 def limit_load(source: SourceFile) -> Iterator[None]:
@@ -44,10 +32,6 @@ def limit_load(source: SourceFile) -> Iterator[None]:
     Args:
         source: File or folder of the model.
     """
-    end_with = limits.end_with
-    if end_with is None:
-        yield
-        return
     size_bytes = bytes_of(source.path) if source.path.exists() else 0  # a function has none
     seconds = _SECONDS + _SECONDS_PER_MB * size_bytes / 1e6
     error = ConversionError(
@@ -56,14 +40,13 @@ def limit_load(source: SourceFile) -> Iterator[None]:
         "Call the model in Keras or TensorFlow with a batch of one sample first. If it answers "
         "there, convert it on a faster or less busy computer.",
     )
-    timer = threading.Timer(seconds, end_with, [error])
-    timer.daemon = True
-    timer.start()
-    try:
-        with _limit_memory():
+    with Deadline(error) as deadline:
+        deadline.set(seconds)
+        if deadline.has_parent:
+            with _limit_memory():
+                yield
+        else:
             yield
-    finally:
-        timer.cancel()
 
 
 def refuse_without_memory(path: Path, error: Exception) -> None:

@@ -191,7 +191,7 @@ def check_model(
         for name, shape in zip(names, shapes, strict=True)
     )
     free = all(shape[0] is None for _, shape, _ in input_specs)
-    predict = predictor_of(call, inputs, outputs, free)
+    predict = predictor_of(source.path, call, inputs, outputs, free)
     with _translate_errors(source.path):
         probabilities = gives_probabilities(predict, inputs, outputs, keras_model)
     return LoadedModel(

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from converters.data.fields import from_keras_outputs, to_input_dtypes, to_keras_inputs
+from converters.deadline import LONGEST_SAMPLE_S, Deadline, endless_sample
 from converters.errors import ConversionError
 from converters.sources.inputs_outputs import ModelTensor, field_names, input_dtypes, noise_for
 
 Array = npt.NDArray[Any]
 
+#: A sample of a batch may take so many times as long as the fastest one before.
+_SLOWNESS = 5.0
 #: Beginnings of the names of ops that change a variable.
 _CHANGES = ("Assign", "ResourceScatter")
 
@@ -45,6 +51,7 @@ def batch_one_function(
 
 
 def predictor_of(
+    path: Path,
     call: Callable[[Any], Any],
     inputs: Sequence[ModelTensor],
     outputs: Sequence[ModelTensor],
@@ -53,6 +60,7 @@ def predictor_of(
     """Make a function of a model's answers to a batch.
 
     Args:
+        path: File or folder of the model, for the message past a deadline: its loops may not end.
         call: Function of a tensor, of several inputs of a list of them, that returns the outputs in
             the same form.
         inputs: Inputs in the order in which `call` takes them.
@@ -71,12 +79,14 @@ def predictor_of(
     dtypes = input_dtypes(inputs)
     signature = [specs] if len(inputs) > 1 else specs
     graph = tf.function(lambda x: tf.nest.flatten(call(x)), input_signature=signature)
+    pace = _Pace(path)
 
     def ask(batch: Array) -> Array:
         arrays = to_keras_inputs(to_input_dtypes(batch, dtypes), field_names(inputs))
         tensors = [tf.constant(array) for array in (arrays if len(inputs) > 1 else [arrays])]
         try:
-            answers = graph(tensors if len(inputs) > 1 else tensors[0])
+            with pace.watch(len(batch)):
+                answers = graph(tensors if len(inputs) > 1 else tensors[0])
         except tf.errors.InvalidArgumentError as error:  # a word that the vocabulary does not have
             raise ConversionError(
                 f"the model cannot compute a sample: {_reason(error)}",
@@ -99,6 +109,25 @@ def predictor_of(
         return answer
 
     return predict
+
+
+class _Pace:
+    """Time that a model takes for a sample, and the deadline of a batch that follows from it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._fastest_s = path, float("inf")
+
+    @contextmanager
+    def watch(self, samples: int) -> Iterator[None]:
+        """End the process where a batch takes far longer than its samples should."""
+        seconds = LONGEST_SAMPLE_S
+        if self._fastest_s < seconds:
+            seconds += _SLOWNESS * self._fastest_s * samples
+        start = time.monotonic()
+        with Deadline(endless_sample(str(self._path), seconds)) as deadline:
+            deadline.set(seconds)
+            yield
+        self._fastest_s = min(self._fastest_s, (time.monotonic() - start) / max(1, samples))
 
 
 def _states_of(concrete: Any, use: Callable[[], Any]) -> list[tuple[Any, Array]]:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+from converters.deadline import LONGEST_SAMPLE_S, Deadline, endless_sample
 from converters.errors import ConversionError
 from converters.tflite.state import reset_of
 from device_agent.contract.state import KEEP, RELOAD, RESET
@@ -75,7 +76,13 @@ def run_model(
     try:
         begin = _beginnings(lambda: _load(path, threads), reset)
         slots = _slots(path, begin(), inputs)
-        return _run(path, begin, slots, on_progress, most_s)
+        with Deadline(endless_sample(str(path), LONGEST_SAMPLE_S)) as deadline:
+
+            def start() -> Any:
+                deadline.set(LONGEST_SAMPLE_S)
+                return begin()
+
+            return _run(path, start, slots, on_progress, most_s)
     except (RuntimeError, ValueError) as error:
         name, number = host_runtime()
         raise ConversionError(
@@ -113,7 +120,9 @@ def run_inside(
                 interpreter = begin()
                 for name, samples in batch.items():
                     interpreter.set_tensor(slots[name], samples[row : row + 1])
-                interpreter.invoke()
+                with Deadline(endless_sample("the model", LONGEST_SAMPLE_S)) as deadline:
+                    deadline.set(LONGEST_SAMPLE_S)
+                    interpreter.invoke()
                 yield [interpreter.get_tensor(position) for position in positions]
     except (RuntimeError, ValueError) as error:
         name, number = host_runtime()

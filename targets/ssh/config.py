@@ -24,6 +24,7 @@ from targets.ssh.config_words import (
     seconds_of,
     split_words,
 )
+from targets.ssh.read_file import read_file
 
 #: Another file than those two, or `none`, as for `ssh -F`.
 PATH_VARIABLE = "KEDGE_SSH_CONFIG"
@@ -222,10 +223,12 @@ class _Reader:
             SshConfigError: It cannot be read, or a line is wrong.
         """
         try:
-            with path.open("rb") as file:
-                text = file.read(_MOST_BYTES).decode("utf-8", "replace")
+            content = read_file(path, _MOST_BYTES + 1)
         except OSError as error:
             raise SshConfigError(f"cannot read {path}: {error.strerror or error}", _HINT) from error
+        if len(content) > _MOST_BYTES:
+            raise SshConfigError(f"{path} has more than {_MOST_BYTES >> 20} MiB", _HINT)
+        text = content.decode("utf-8", "replace")
         source = _Source(folder, depth, counts)
         fits = counts
         for number, line in enumerate(map(str.strip, text.split("\n")), 1):

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from targets.ssh.config_words import matches_list
+from targets.ssh.read_file import read_file
 
 _REVOKED, _AUTHORITY = "@revoked", "@cert-authority"
 
@@ -154,8 +155,7 @@ def _lines(paths: Sequence[Path], is_needed: Callable[[bytes], bool]) -> Iterato
     """Read the lines of files that a function of their bytes lets through."""
     for path in paths:
         try:
-            with path.open("rb") as file:
-                lines = file.read(_MOST_BYTES).split(b"\n")
+            lines = read_file(path, _MOST_BYTES).split(b"\n")
         except OSError:
             continue
         for number, line in enumerate(lines, 1):

@@ -271,6 +271,19 @@ def test_an_interrupted_write_leaves_the_old_file(
     assert [path.name for path in tmp_path.iterdir()] == ["kedge.toml"]
 
 
+def test_the_file_of_a_killed_write_is_removed_at_the_next_edit(tmp_path: Path) -> None:
+    old, new, lock = (tmp_path / f".kedge-{name}" for name in ("abcd_123", "efgh4567", "lock"))
+    for path in (old, new, lock):
+        path.write_text("half")
+    for path in (old, lock):
+        os.utime(path, (1, 1))
+    inventory = file_in(tmp_path, WRITTEN)
+    inventory.add(PI)
+    assert not old.exists(), "nobody writes it any more"
+    assert new.exists(), "another process may be writing it"
+    assert lock.exists(), "it is no temporary file"
+
+
 def test_who_edits_at_the_same_time_loses_nothing_of_the_other(tmp_path: Path) -> None:
     path = file_in(tmp_path, WRITTEN).path
     programs = [Inventory(path) for _ in range(12)]  # all have read it before any has written

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import subprocess
 import sys
 import time
 import zipfile
@@ -13,10 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from converters.deadline import watched
 from converters.errors import ConversionError
 from converters.sources import load_limits
 from converters.sources.keras_file import read_zip
-from converters.sources.load_limits import limit_load, limits, refuse_without_memory
+from converters.sources.load_limits import limit_load, refuse_without_memory
 from converters.sources.source_file import SAVED_MODEL, SourceFile
 
 
@@ -56,7 +58,7 @@ def test_large_numbers_that_are_no_weights_are_allowed(tmp_path: Path) -> None:
 def answers(monkeypatch: pytest.MonkeyPatch) -> list[ConversionError]:
     """Errors that a process answers from its thread."""
     errors: list[ConversionError] = []
-    monkeypatch.setattr(limits, "end_with", errors.append)
+    monkeypatch.setattr(watched, "end_with", errors.append)
     return errors
 
 
@@ -93,3 +95,13 @@ def test_a_shape_of_tensorflow_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConversionError, match=r"a tensor of shape \[8,2000000000\]"):
         refuse_without_memory(tmp_path, error)
     refuse_without_memory(tmp_path, ValueError("something else"))
+
+
+@pytest.mark.parametrize("kind", ["saved_model", "file"])
+def test_a_loop_that_does_not_end_for_one_sample_ends_in_a_sentence(
+    tmp_path: Path, kind: str
+) -> None:
+    command = [sys.executable, "-m", "tests.converters.programs.endless_model", kind, str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+    assert result.stdout.startswith("4 "), result.stderr[-2000:]
+    assert "did not answer one sample within" in result.stdout

@@ -13,6 +13,7 @@ import pytest
 from targets.address import AddressError
 from targets.inventory import Target
 from targets.place import place_of
+from targets.ssh import read_file
 from targets.ssh.config import SshConfigError, read_settings
 from targets.ssh.route import route_to
 from targets.ssh.transport import connect_ssh
@@ -166,6 +167,29 @@ def test_a_file_that_cannot_be_read(home: Path) -> None:
     (home / ".ssh/config").mkdir()
 
     with pytest.raises(SshConfigError, match="cannot read .*config: Is a directory"):
+        read_settings("pi4")
+
+
+def test_a_pipe_is_not_waited_for_without_end(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(read_file, "LONGEST_PIPE_S", 0.2)
+    os.mkfifo(home / ".ssh/config")
+    with pytest.raises(SshConfigError, match="cannot read .*config: nobody wrote it within"):
+        read_settings("pi4")
+
+
+def test_a_pipe_that_somebody_writes_is_read(home: Path) -> None:
+    path = home / ".ssh/config"
+    os.mkfifo(path)
+    with subprocess.Popen(["sh", "-c", 'cat > "$0"', str(path)], stdin=-1) as cat:
+        assert cat.stdin is not None
+        cat.stdin.write(b"Host pi4\n  User somebody\n")
+        cat.stdin.close()
+        assert read_settings("pi4").user == "somebody"
+
+
+def test_a_file_without_end_is_refused(home: Path) -> None:
+    (home / ".ssh/config").symlink_to("/dev/zero")
+    with pytest.raises(SshConfigError, match="more than 1 MiB"):
         read_settings("pi4")
 
 

@@ -53,6 +53,32 @@ converter = tf.lite.TFLiteConverter.from_concrete_functions([largest.get_concret
 open("large.tflite", "wb").write(converter.convert())
 """
 
+#: A model of 4 MB: one product with a matrix of 2000x2000, of which nothing but the sizes count.
+_FOUR_MB = """
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+def tensor(name, shape, buffer):
+    made = schema.TensorT()
+    made.name, made.shape, made.buffer, made.type = name, shape, buffer, schema.TensorType.INT8
+    return made
+code, graph, operator, model = (
+    schema.OperatorCodeT(), schema.SubGraphT(), schema.OperatorT(), schema.ModelT()
+)
+code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.FULLY_CONNECTED
+code.version = 1
+graph.tensors = [tensor("x", [1, 2000], 0), tensor("w", [2000, 2000], 1), tensor("y", [1, 2000], 0)]
+graph.inputs, graph.outputs, graph.operators = [0], [2], [operator]
+operator.inputs, operator.outputs = [0, 1], [2]
+weights = schema.BufferT()
+weights.data = np.ones(4_000_000, np.uint8)
+model.version, model.operatorCodes, model.subgraphs = 3, [code], [graph]
+model.buffers = [schema.BufferT(), weights]
+builder = flatbuffers.Builder(1024)
+builder.Finish(model.Pack(builder), b"TFL3")
+open("four_mb.tflite", "wb").write(builder.Output())
+"""
+
 #: MB of three samples of that model.
 _LARGE_SAMPLES_MB = 3 * 4096 * 4096 * 3 * 4 / 1e6
 
@@ -89,6 +115,7 @@ class Checkout:
         self._python(["-m", "converters.digits_cnn", "--out", str(project)])
         self._python(["-c", _WRONG_DATA])
         self._python(["-c", _LARGE])
+        self._python(["-c", _FOUR_MB])
         self.kedge("target", "add", "here", "local", "--root", str(project / "root"))
         for name, recipe in (("int8", "ptq_w8a8"), ("float", "float32")):
             self.kedge(*CONVERT, "--recipe", recipe, "--seed", "1000", "--out", name)
@@ -195,6 +222,7 @@ def rows_of(checkout: Checkout) -> list[Row]:
         Row("--data absent_module:load", 1.0, wrong("absent_module:load")),
         Row("bench, beyond the 10 s asked for", 5.0, lambda: checkout.kedge(*BENCH) - 10.0),
         Row("compare, beyond the 9 s asked for", 7.0, lambda: checkout.kedge(*compare) - 9.0),
+        Row("inspect, model of 4 MB", 0.5, lambda: checkout.kedge("inspect", "four_mb.tflite")),
         Row("results show", 0.5, lambda: checkout.kedge("results", "show", "1")),
         Row("bench, peak memory of a process, MB", 300.0, lambda: checkout.peak_mb(*BENCH)),
         Row(

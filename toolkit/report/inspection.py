@@ -74,14 +74,13 @@ def describe_totals(figures: ModelFigures, coverage: QuantizationCoverage) -> li
 
 def _describe_coverage(coverage: QuantizationCoverage) -> list[Block]:
     integers, floats = coverage.integer_operators, coverage.float_operators
-    if not floats:
-        return [f"quantization: {words.count_of('operator', integers)} compute with integers, "
-                "none with floats"]  # fmt: skip
+    share = f" ({words.percent(coverage.float_share_of_macs)} of the multiply-accumulates)"
     blocks: list[Block] = [
-        f"quantization: {words.count_of('operator', integers)} compute with integers, "
-        f"{len(floats):,} with floats ({words.percent(coverage.float_share_of_macs)} of the "
-        "multiply-accumulates)"
+        f"quantization: operators that compute with integers: {integers:,}; with floats: "
+        f"{len(floats):,}{share if floats else ''}"
     ]
+    if not floats:
+        return blocks
     if integers:
         rows = [
             [_title(each), words.end_of(each.layer), f"{each.macs:,}", _why_float(each)]

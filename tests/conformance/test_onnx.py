@@ -81,3 +81,13 @@ def test_both_runtimes_stay_on_the_board(project: Project, model: Path, digits: 
         assert kedge("push", str(path), "--to", board.name, cwd=folder).code == 0
         again = kedge("push", str(path), "--to", board.name, "--json", cwd=folder)
         assert again.json["sent_bytes"] < 4096
+
+
+def test_compare_runs_each_file_on_the_runtime_of_its_format(
+    project: Project, digits: Path
+) -> None:
+    folder, board = project
+    files = [str(digits / "int8" / name) for name in ("model.tflite", "model.onnx")]
+    ran = kedge("compare", *files, "--on", board.name, "--duration", "600ms", cwd=folder)
+    assert ran.code in (0, 8, 9), ran.err
+    assert "model.onnx" in ran.out

@@ -15,6 +15,7 @@ from targets.inventory import Target
 from targets.jobs import BoardRun, ProcessSettings
 from targets.place import place_of
 from targets.progress import OnProgress, no_progress
+from targets.runtimes.release import RuntimeChoice
 from targets.staged_file import StagedFile
 from toolkit.errors import ToolkitError
 from toolkit.judge.earlier import EarlierResult
@@ -221,14 +222,16 @@ def _measure_arms(
     threads = settings.threads or target.execution.threads or 1
     duration_s = settings.duration_s / len(paths)
     with open_board(target, on_progress) as device:
-        board = ready(device, models, settings.wheelhouse, on_progress)
+        boards = [ready(device, (model,), settings.wheelhouse, on_progress) for model in models]
+        choices = [device.runtime_for(model.format) for model in models]
+        staged = [file for board in boards for file in board.staged]
         one = one_process(threads, duration_s / settings.processes, settings.seed)
-        arms = interleave(device, board.staged, one, settings.processes, on_progress)
+        arms = interleave(device, staged, one, settings.processes, on_progress, choices)
     return [
         ArmMeasurement(
             model=model.path,
             model_sha256=model.sha256,
-            staged=on_board,
+            staged=board.staged[0],
             facts=device.facts,
             kernel_class=board.kernel_class,
             host=host_class(model.format),
@@ -237,7 +240,7 @@ def _measure_arms(
             processes=settings.processes,
             seed=settings.seed,
         )
-        for model, on_board, runs in zip(models, board.staged, arms, strict=True)
+        for model, board, runs in zip(models, boards, arms, strict=True)
     ]
 
 
@@ -278,15 +281,17 @@ def interleave(
     one: ProcessSettings,
     processes: int,
     on_progress: OnProgress,
+    choices: Sequence[RuntimeChoice] = (),
 ) -> list[list[BoardRun]]:
     """Measure files in turn, each time in a fresh process.
 
     Args:
-        device: Board, with its runtime prepared.
-        models: Files on the board, which its runtime can load.
+        device: Board, with the runtimes prepared.
+        models: Files on the board, which its runtimes can load.
         one: Settings of one process; its seed decides the order, too.
         processes: Number of processes of each file.
         on_progress: Called as it goes on.
+        choices: Runtime of each file; without them, the one that was prepared last runs all.
 
     Returns:
         Runs of each file, in the order of `models`.
@@ -295,5 +300,7 @@ def interleave(
     runs: list[list[BoardRun]] = [[] for _ in models]
     for done, arm in enumerate(order):
         on_progress("measure in turn", done, len(order))
+        if choices:
+            device.use(choices[arm])
         runs[arm].append(device.jobs.benchmark(models[arm], one))
     return runs

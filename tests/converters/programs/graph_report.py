@@ -159,6 +159,7 @@ def trained(name: str, model: Any, x: np.ndarray, folder: Path) -> Any:
     probabilities = bool((scores >= 0).all() and (np.abs(scores.sum(axis=1) - 1) < 1e-3).all())
     ends = (ModelTensor("input", (8, 8, 3)),), (ModelTensor("output", scores.shape[1:]),)
     source = SimpleNamespace(
+        content=None,
         path=Path(name),
         probabilities=probabilities,
         function_of=lambda call: batch_one_function(call, *ends),

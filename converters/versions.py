@@ -13,6 +13,9 @@ _PACKAGES = (
     "tensorflow-model-optimization",
     "ai-edge-litert",
     "ai-edge-quantizer",
+    "onnx",
+    "onnxruntime",
+    "torch",
     "numpy",
     "pillow",
 )

@@ -108,6 +108,8 @@ def measure_in_shadow(
             evidence = replace(evidence, right=right, samples=parity.samples)
     runs: Sequence[BoardRun] = ()
     if "latency_ratio" in limits and active is not None:
+        if active.contents.format != new.contents.format:
+            prepare_for(device, [active.contents], wheelhouse, no_progress)
         before, runs = _time_in_turns(device, active, new, limits["latency_ratio"])
         evidence = replace(evidence, before_us=_medians_us(before))
     elif {"latency_ratio", "memory", "temperature"} & limits.keys():
@@ -162,17 +164,18 @@ def _time_in_turns(
     """Time two models in turns, with more processes where the first ones do not decide.
 
     Args:
-        device: Board, with its runtime prepared.
+        device: Board, with the runtimes of both prepared.
         first: Active model.
         second: New model.
         limit: Largest accepted ratio of the second's latency to the first's.
     """
     models = [first.on_board, second.on_board]
+    choices = [device.runtime_for(model.contents.format) for model in (first, second)]
     before: list[BoardRun] = []
     after: list[BoardRun] = []
     while len(before) < MOST_PROCESSES:
         one = one_process(device.target.execution.threads or 1, PROCESS_S, seed=len(before))
-        arms = interleave(device, models, one, LEAST_PROCESSES, no_progress)
+        arms = interleave(device, models, one, LEAST_PROCESSES, no_progress, choices)
         before += arms[0]
         after += arms[1]
         low, high = compare_medians(_medians_us(before), _medians_us(after), limit - 1).interval

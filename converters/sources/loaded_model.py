@@ -83,6 +83,8 @@ class LoadedModel:
     None where the graph is read from the Keras model."""
     unused: tuple[str, ...] = ()
     """Names of the inputs that no output depends on."""
+    warnings: tuple[str, ...] = ()
+    """Sentences for the user about what the file is."""
 
     def form(self, wish: TaskWish) -> InputForm:
         """Describe the data that the model takes.

@@ -24,16 +24,22 @@ from converters.sources.inputs_outputs import (
 from converters.sources.loaded_model import LoadedModel, model_inputs, wrong_output
 from converters.sources.source_file import TFLITE, SourceFile
 from converters.sources.unused_inputs import find_unused_of_tflite
+from converters.tflite.half_constants import operators_of_half_constants, widen_half_constants
 from converters.tflite.inputs_outputs import file_names, rename_inputs_outputs
 from converters.tflite.isolated import run_isolated
 from converters.tflite.reader import read_model
-from converters.tflite.unpacked import unpack_file
+from converters.tflite.unpacked import UnpackedModel, unpack_file
 
 Array = npt.NDArray[Any]
 
-#: Types of a quantized tensor, and of weights that are stored in fewer bits without a scale.
+#: Types of a quantized tensor.
 _QUANTIZED_DTYPES = ("int4", "int8", "uint8", "int16")
-_STORED_DTYPES = ("float16", "bfloat16")
+#: What a file of float16 constants has lost, and what does not bring it back.
+_HALVES_WARNING = (
+    "the weights of {path} were rounded to 16 bits when it was made: {count} constants are "
+    "float16. kedge computes with them as float32, and its figures compare with this file, not "
+    "with the model that it was made from."
+)
 #: Operators that run other subgraphs.
 _CONTROL_FLOW = ("WHILE", "IF", "CALL", "CALL_ONCE", "STABLEHLO_COMPOSITE")
 
@@ -55,8 +61,8 @@ def recognise_tflite(path: Path) -> SourceFile | None:
             f"{path}: was compiled for the Edge TPU", "Give the float model that it was made from."
         )
     for tensor in model.tensors:
-        stored = tensor.is_constant and tensor.dtype in _STORED_DTYPES
-        if tensor.scales and tensor.dtype in _QUANTIZED_DTYPES or stored:
+        is_bfloat16 = tensor.is_constant and tensor.dtype == "bfloat16"
+        if tensor.scales and tensor.dtype in _QUANTIZED_DTYPES or is_bfloat16:
             raise ConversionError(
                 f"{path}: is a .tflite that was quantized already (tensor {tensor.name!r} is "
                 f"{tensor.dtype}): the precision that rounding removed cannot be restored",
@@ -107,7 +113,7 @@ def load_tflite(source: SourceFile, own: Mapping[str, Any]) -> LoadedModel:  # n
         return from_keras_outputs(answers if len(answers) > 1 else answers[0], field_names(outputs))
 
     unpacked = unpack_file(path)
-    unpacked.fix_batch()
+    warnings = _prepare(path, unpacked)
     content = unpacked.pack()
 
     is_single = len(inputs) == len(outputs) == 1  # an application may know them by their names
@@ -125,7 +131,25 @@ def load_tflite(source: SourceFile, own: Mapping[str, Any]) -> LoadedModel:  # n
         content=content if is_single else rename_inputs_outputs(content),
         graph_reader=lambda: read_checked_graph(path, content, (inputs, outputs), predict),
         unused=find_unused_of_tflite(unpacked, inputs),
+        warnings=warnings,
     )
+
+
+def _prepare(path: Path, unpacked: UnpackedModel) -> tuple[str, ...]:
+    """Fix the batch, bring constants of float16 to float32, and warn if there were any.
+
+    Raises:
+        ConversionError: An operator computes with float16.
+    """
+    unpacked.fix_batch()
+    halves = widen_half_constants(unpacked)
+    names = operators_of_half_constants(unpacked)
+    if names:
+        raise ConversionError(
+            f"{path}: {', '.join(names)} takes constants of float16, expected float32",
+            "Give the float32 model that it was made from; push and bench take the file as it is.",
+        )
+    return (_HALVES_WARNING.format(path=path.name, count=halves),) if halves else ()
 
 
 def _inputs_and_outputs(model: ModelFile) -> tuple[tuple[ModelTensor, ...], ...]:

@@ -76,6 +76,11 @@ class UnpackedModel:
         code = self.model.operatorCodes[operator.opcodeIndex]
         return str(_NAMES.get(max(code.builtinCode, code.deprecatedBuiltinCode), "unknown"))
 
+    def custom_name(self, operator: Any) -> str:
+        """Return the name of a custom operator, such as "Convolution2DTransposeBias"."""
+        raw = self.model.operatorCodes[operator.opcodeIndex].customCode or b""
+        return (raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw))[:64]
+
     def name(self, tensor: int) -> str:
         """Return the name of a tensor."""
         raw = self.tensors[tensor].name

@@ -147,6 +147,7 @@ def _convert(
         warnings=(
             *result.warnings,
             *data_warnings(dataset, samples, source.classes_of_outputs),
+            *source.warnings,
             *unused_warnings(source),
             *range_warnings(source, samples),
             *warnings_of(source, judgement, request.data),

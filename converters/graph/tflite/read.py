@@ -130,12 +130,13 @@ class _Reader:
         Raises:
             ConversionError: The operator cannot be represented.
         """
-        kind = self._model.op(raw)
+        kind, options = self._model.op(raw), raw.builtinOptions
+        if kind == "CUSTOM":
+            kind, options = self._model.custom_name(raw), raw.customOptions
         outputs = [int(tensor) for tensor in raw.outputs]
         name = self._model.name(outputs[0]) if outputs else f"operator {number}"
         names = (self._unique(_short_name(name, kind)), name)
         positions = [int(tensor) for tensor in raw.inputs]
-        options = raw.builtinOptions
         operator = FileOperator(self._builder, kind, options, names, ())
         try:
             inputs = tuple((position, self._input(position)) for position in positions)

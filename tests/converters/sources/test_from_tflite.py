@@ -147,14 +147,28 @@ def test_a_recipe_that_trains_takes_it(by_recipe: Callable[..., Any]) -> None:
     assert conversion.model_bytes < 0.36 * conversion.source_bytes
 
 
-@pytest.mark.parametrize("recipe", ["ptq_w8a8", "ptq_f16", "ptq_weight_only"])
+@pytest.mark.parametrize("recipe", ["ptq_w8a8", "ptq_weight_only"])
 def test_what_was_quantized_already_is_refused_with_the_reason(
     by_recipe: Callable[..., Any], float_tflite: ConversionRequest, recipe: str
 ) -> None:
     model = by_recipe(recipe).model
     request = replace(float_tflite, model=model, out=model.parent / "again")
-    with pytest.raises(ConversionError, match="quantized already .tensor '.*' is (int8|float16)"):
+    with pytest.raises(ConversionError, match="quantized already .tensor '.*' is int8"):
         convert(request)
+
+
+@pytest.mark.parametrize("recipe", ["ptq_w8a8", "qat_w8a8"])
+def test_weights_of_16_bits_are_read_as_floats(
+    by_recipe: Callable[..., Any], float_tflite: ConversionRequest, tmp_path: Path, recipe: str
+) -> None:
+    halves = by_recipe("ptq_f16").model
+    assert "float16" in {tensor.dtype for tensor in read_model(halves).tensors}
+    request = replace(float_tflite, model=halves, recipe=recipe, out=tmp_path / "out")
+    conversion = convert(request)
+    assert conversion.accuracy.fraction >= by_recipe(recipe).accuracy.fraction - 0.01
+    assert {op.name for op in read_model(conversion.model).operators}.isdisjoint({"DEQUANTIZE"})
+    (warning,) = [text for text in conversion.warnings if "rounded to 16 bits" in text]
+    assert "constants are float16" in warning
 
 
 def test_a_tflite_that_the_runtime_cannot_run_is_said(

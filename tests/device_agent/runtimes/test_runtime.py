@@ -107,7 +107,9 @@ def test_a_benchmark_sends_every_sample(client: AgentClient) -> None:
     assert run["sample_count"] == len(samples) >= 5
     assert 0 < min(samples) < 1_000_000
     assert sum(samples) <= run["wall_ns"]
-    assert 0.05e9 <= run["wall_ns"] < 1e9
+    # A loop ends early when the places for samples, at least 65,536, are used up.
+    assert run["wall_ns"] >= 0.05e9 or len(samples) >= 1 << 16
+    assert run["wall_ns"] < 1e9
     assert run["warmup_runs"] >= 1
     assert min(run[f"{phase}_ns"] for phase in ("import", "load", "allocate", "first_invoke")) > 0
 

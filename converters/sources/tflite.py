@@ -34,7 +34,7 @@ Array = npt.NDArray[Any]
 
 #: Types of a quantized tensor.
 _QUANTIZED_DTYPES = ("int4", "int8", "uint8", "int16")
-#: What a file of float16 constants has lost, and what does not bring it back.
+#: Warning about a file of float16 constants, whose lost precision nothing brings back.
 _HALVES_WARNING = (
     "the weights of {path} were rounded to 16 bits when it was made: {count} constants are "
     "float16. kedge computes with them as float32, and its figures compare with this file, not "

@@ -138,9 +138,16 @@ def model_json(path: Path, text: str | bytes) -> Any:
     return config
 
 
+def _is_zip(path: Path) -> bool:
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # one that says that its other parts are on other disks
+        return True
+
+
 def _refuse_double(path: Path) -> None:
     """Refuse a file that is a zip file and an HDF5 file at once: Keras would read the other."""
-    if zipfile.is_zipfile(path) and is_hdf5(path):
+    if _is_zip(path) and is_hdf5(path):
         raise ConversionError(
             f"{path}: is a zip file and an HDF5 file at once; kedge cannot know which of the two "
             "models is meant",

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from zipfile import is_zipfile
+from zipfile import BadZipFile, is_zipfile
 
 from targets.runtimes.digests import published_digests
 from targets.runtimes.download import DOWNLOAD_TIMEOUT_S, WheelError, download, elsewhere, name_of
@@ -183,11 +183,18 @@ def _digest_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+def _is_whole_zip(path: Path) -> bool:
+    try:
+        return is_zipfile(path)
+    except BadZipFile:  # one that says that its other parts are on other disks
+        return False
+
+
 def _refusal(wheel: Wheel, file: WheelFile) -> OtherWheelError:
     path, downloaded = file.path, file.path.parent.name.startswith(_DOWNLOADING)
     what = f"{path.name}, which pip downloaded," if downloaded else str(path)
     again = "See where pip looks (pip config list)" if downloaded else "Remove it and try again"
-    if not is_zipfile(path):
+    if not _is_whole_zip(path):
         return OtherWheelError(f"{what} is damaged: it is not a complete wheel", f"{again}.")
     expected = " or ".join(sorted(published_digests(wheel))) or "none"
     return OtherWheelError(

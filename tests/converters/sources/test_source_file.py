@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import zipfile
 from pathlib import Path
 
@@ -86,6 +87,18 @@ def test_a_cut_off_pt2_is_called_so(tmp_path: Path) -> None:
     path = tmp_path / "model.pt2"
     path.write_bytes(b"PK\x03\x04 and no more")
     assert "not a complete .pt2 of torch.export" in refused(path)
+
+
+def test_a_zip_of_several_disks_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "model.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", "{}")
+    content = path.read_bytes()
+    end = content.rindex(b"PK\5\6")
+    locator = struct.pack("<4sLQL", b"PK\6\7", 0, 0, 5)  # of a ZIP64 that has five disks
+    path.write_bytes(content[:end] + locator + content[end:])
+    with pytest.raises(ConversionError, match="not a complete Keras model"):
+        identify(path)
 
 
 def test_a_zip_of_something_else_is_refused(tmp_path: Path) -> None:

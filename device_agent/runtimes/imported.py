@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import importlib
 import os
 import sys
@@ -49,9 +50,9 @@ class ImportedRuntime(ModelDriver):
             raise RefusalError(RUNTIME_IMPORT, message, _import_hint(error)) from error
         self.import_ns = time.perf_counter_ns() - started
 
+    @abc.abstractmethod
     def take_module(self, module: Any) -> None:
         """Keep the names of the imported module that the driver calls; may raise anything."""
-        raise NotImplementedError
 
     @property
     def kernel_class(self) -> Dict[str, str]:

@@ -79,7 +79,7 @@ def test_what_is_no_board_or_runtime_is_refused(
         (b"", "is not a .tflite"),
         (b"hello, this is a text", "is not a .tflite"),
         (relu_model()[:200], "damaged or cut-off"),
-        (b"\x1c\0\0\0XXX3" + relu_model()[8:], "is not a .tflite"),
+        (b"\x1c\0\0\0TFL9" + relu_model()[8:], "is not a .tflite"),
         (b"\xff\xff\xff\x7fTFL3" + relu_model()[8:], "damaged"),
     ],
 )

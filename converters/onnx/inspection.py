@@ -6,19 +6,15 @@ The library that infers shapes is C++ and may crash on a file: it runs in a proc
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from converters.errors import ConversionError
 from converters.inspection import ModelFigures, OperatorFigures, OperatorTensorUse
 from converters.onnx.proto import read_proto
-from converters.onnx.work import OnnxWork, add_shapes
+from converters.onnx.work import OnnxWork, add_shapes, count_in_process
 
-#: Longest time that counting a file of 2 GiB takes, with much to spare.
-_LONGEST_S = 120.0
 #: Ops that read rows of their table only, which is their first input.
 _TABLES = ("Gather",)
 
@@ -32,17 +28,7 @@ def onnx_figures(path: Path) -> ModelFigures:
     Raises:
         ConversionError: Its shapes cannot be inferred.
     """
-    command = [sys.executable, "-m", "converters.onnx.inspection", str(path.resolve())]
-    folder = Path(__file__).parents[2]
-    try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, timeout=_LONGEST_S)
-    except subprocess.TimeoutExpired:
-        done = None
-    if done is None or done.returncode:
-        raise ConversionError(
-            f"{path}: the shapes of its tensors cannot be inferred", "Export the model again."
-        )
-    plain = json.loads(done.stdout)
+    plain = count_in_process("converters.onnx.inspection", path)
     operators = tuple(map(_operator_from_plain, plain.pop("operators")))
     return ModelFigures(operators=operators, **{**plain, "uncounted": tuple(plain["uncounted"])})
 

@@ -61,7 +61,23 @@ def count_onnx_works(path: Path) -> tuple[OperatorWork, ...]:
     Raises:
         ConversionError: Its shapes cannot be inferred.
     """
-    command = [sys.executable, "-m", "converters.onnx.work", str(path.resolve())]
+    return tuple(OperatorWork(**work) for work in count_in_process("converters.onnx.work", path))
+
+
+def count_in_process(module: str, path: Path) -> Any:
+    """Run a module of this room on a file in a process of its own, as shape inference may crash.
+
+    Args:
+        module: Module that prints JSON.
+        path: File that went through `converters.onnx.reader.read_onnx`.
+
+    Returns:
+        The JSON that it prints.
+
+    Raises:
+        ConversionError: Its shapes cannot be inferred.
+    """
+    command = [sys.executable, "-m", module, str(path.resolve())]
     folder = Path(__file__).parents[2]
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, timeout=_LONGEST_S)
@@ -71,7 +87,7 @@ def count_onnx_works(path: Path) -> tuple[OperatorWork, ...]:
         raise ConversionError(
             f"{path}: the shapes of its tensors cannot be inferred", "Export the model again."
         )
-    return tuple(OperatorWork(**work) for work in json.loads(done.stdout))
+    return json.loads(done.stdout)
 
 
 def cost_of_onnx(path: Path) -> Cost:

@@ -309,9 +309,31 @@ def _lookup(model: UnpackedModel, _: Any) -> None:
     operator.inputs = [operator.inputs[1], operator.inputs[0]]
 
 
+def _transposed_with_bias(model: UnpackedModel, _: Any) -> None:
+    operator = next(op for op in model.operators if model.op(op) == "TRANSPOSE_CONV")
+    options = operator.builtinOptions
+    numbers = [_PADDING_NUMBERS[options.padding], options.strideW, options.strideH, 0, 0]
+    kernel, image = operator.inputs[1:3]
+    bias = len(model.tensors)
+    values = np.linspace(-1, 1, model.shape(int(kernel))[0], dtype=np.float32)
+    model.tensors.append(schema.TensorT())
+    model.tensors[bias].name, model.tensors[bias].shape = "bias", [len(values)]
+    model.tensors[bias].buffer = len(model.model.buffers)
+    model.model.buffers.append(schema.BufferT())
+    model.model.buffers[-1].data = np.frombuffer(values.tobytes(), np.uint8)
+    model.set_op(operator, "CUSTOM")
+    code = model.model.operatorCodes[operator.opcodeIndex]
+    code.customCode = "Convolution2DTransposeBias"
+    operator.customOptions = np.frombuffer(np.array(numbers, "<i4").tobytes(), np.uint8)
+    operator.inputs = [image, kernel, bias]
+
+
 def _other(builtin: str) -> Callable[[UnpackedModel, Any], None]:
     return lambda model, operator: model.set_op(operator, builtin)
 
+
+#: Padding of the schema to its number in the options of MediaPipe's transposed convolution.
+_PADDING_NUMBERS = {schema.Padding.SAME: 1, schema.Padding.VALID: 2}
 
 #: Case that TensorFlow's converter does not write to the case that it is made of, and the change of
 #: the last operator.
@@ -322,6 +344,8 @@ EDITED: dict[str, tuple[Case, Callable[[UnpackedModel, Any], None]]] = {
     "sum of several": (CASES["add"], _other("ADD_N")),
     "squeeze": (((1, 1, 12), lambda x: tf.reshape(x, (1, 12))), _squeeze),
     "expand dims": ((FLAT, lambda x: tf.reshape(x, (1, 1, 12))), _expand_dims),
+    "conv transpose with bias": (CASES["conv transpose"], _transposed_with_bias),
+    "conv transpose with bias, valid": (CASES["conv transpose, valid"], _transposed_with_bias),
     "embedding lookup": (((1, 7), flat_embedding), _lookup),
 }
 

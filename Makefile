@@ -4,13 +4,17 @@
 # One table each, written to benchmarks/results/.
 BENCHMARKS = startup on_device compression fleet_delta fleet_growth fleet doors
 
-.PHONY: help demo test check bench env packages lock digests clean
+# The site, in docs/_build/html.
+SPHINX = .venv/bin/python -m sphinx --fail-on-warning --keep-going --quiet
+
+.PHONY: help demo test check bench docs env packages lock digests clean
 
 help:
 	@echo "make demo    train, convert, deploy and measure a small model, from nothing"
 	@echo "make test    every test (TESTS=tests/converters for some)"
 	@echo "make check   format, lint, types, layers and every test, as CI does"
 	@echo "make bench   the comparisons with other tools"
+	@echo "make docs    the documentation as a site: docs/_build/html/index.html"
 	@echo "make env     .venv with everything for development"
 	@echo "make lock    renews the versions of all packages of .venv"
 	@echo "make digests renews the digests of the wheels that boards get"
@@ -31,6 +35,9 @@ bench: env
 		echo "== $$name"; .venv/bin/python -m benchmarks.$$name || exit 1; \
 	done
 
+docs: env
+	$(SPHINX) -b html docs docs/_build/html
+
 env: .venv/.installed
 
 packages:
@@ -48,6 +55,6 @@ digests: env
 	.venv/bin/python .ci/wheel_digests.py
 
 clean:
-	rm -rf .venv build dist *.egg-info kedge-demo
+	rm -rf .venv build dist *.egg-info kedge-demo docs/_build docs/generated
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -19,12 +19,12 @@ EXIT_NOT_TRUSTED = 9
 EXIT_INTERRUPTED = 130
 
 #: Over many targets the first of these that occurs is the exit code: what needs a person first.
-_GRAVEST_FIRST = (1, EXIT_INTERRUPTED, 5, 8, 7, 6, 4, 3, 9, 0)
+GRAVEST_FIRST = (1, EXIT_INTERRUPTED, 5, 8, 7, 6, 4, 3, 9, 0)
 
 
 def gravest_exit_code(codes: Iterable[int]) -> int:
     """Return the exit code of many targets together."""
-    return min(codes, key=_GRAVEST_FIRST.index)
+    return min(codes, key=GRAVEST_FIRST.index)
 
 
 def exit_code_of_measurement(measurement: Measurement) -> int:

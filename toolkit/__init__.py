@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from toolkit.bundle.build import BundleRequest, build_bundle
     from toolkit.bundle.bundle_file import read_bundle, verify_bundle
     from toolkit.check import check_board
-    from toolkit.deploy import Deployment, deploy, push
-    from toolkit.enroll import enroll
+    from toolkit.deployment import Deployment, deploy, push
+    from toolkit.enrollment import enroll
     from toolkit.measure.bench import BenchSettings, Measurement, bench
     from toolkit.measure.bench_many import bench_many
     from toolkit.measure.compare import (
@@ -90,7 +90,7 @@ _HOMES = {
     "CompareSettings": "toolkit.measure.compare",
     "Conversion": "converters.evidence.conversion",
     "ConversionRequest": "converters.request",
-    "Deployment": "toolkit.deploy",
+    "Deployment": "toolkit.deployment",
     "Measurement": "toolkit.measure.bench",
     "SampleSettings": "toolkit.measure.run",
     "Target": "targets.inventory",
@@ -102,8 +102,8 @@ _HOMES = {
     "compare_results": "toolkit.measure.compare",
     "compare_with_result": "toolkit.measure.compare",
     "convert": "converters.process",
-    "deploy": "toolkit.deploy",
-    "enroll": "toolkit.enroll",
+    "deploy": "toolkit.deployment",
+    "enroll": "toolkit.enrollment",
     "find_target": "toolkit.project",
     "open_inventory": "toolkit.project",
     "open_results": "toolkit.results.store",
@@ -111,7 +111,7 @@ _HOMES = {
     "plain_measurement": "toolkit.report.measurement",
     "plain_run": "toolkit.report.run",
     "plain_tuning": "toolkit.report.tuning",
-    "push": "toolkit.deploy",
+    "push": "toolkit.deployment",
     "read_bundle": "toolkit.bundle.bundle_file",
     "records_of_measurement": "toolkit.report.record",
     "run_files": "toolkit.measure.run",

@@ -8,7 +8,15 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
-    options = ["--fail-on-warning", "--keep-going", "--quiet", "-b", "html", "-d", tmp_path / "read"]
+    options = [
+        "--fail-on-warning",
+        "--keep-going",
+        "--quiet",
+        "-b",
+        "html",
+        "-d",
+        tmp_path / "read",
+    ]
     command = [sys.executable, "-m", "sphinx", *options, ROOT / "docs", tmp_path / "site"]
     ran = subprocess.run(command, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr

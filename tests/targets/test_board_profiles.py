@@ -19,7 +19,7 @@ from targets.inventory import Inventory, Target
 from tests.device_agent.board_trees import A53, BOARDS, device_tree, make_tree
 from tests.kedge import kedge
 from tests.targets.board_table import DOCUMENT, ROW, rows
-from toolkit import enroll as enroll_module
+from toolkit import enrollment as enroll_module
 
 PROFILES = list(board_profiles().values())
 

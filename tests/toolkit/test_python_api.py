@@ -24,6 +24,12 @@ def test_every_name_is_there() -> None:
         _ = toolkit.nonsense  # type: ignore[attr-defined]
 
 
+def test_a_name_is_still_its_function_once_its_module_is_loaded() -> None:
+    for _ in range(2):
+        for name in toolkit.__all__:
+            assert callable(getattr(toolkit, name)), name
+
+
 def test_a_program_does_what_the_commands_do(project: Path) -> None:
     board, model = toolkit.find_target("here", project), project / "model.tflite"
     assert toolkit.check_board(board, None, lambda *_: None).diagnosis.verdict.startswith("READY")

@@ -31,7 +31,7 @@ from toolkit.report.exit_code import EXIT_NOT_TRUSTED, EXIT_REFUSED, gravest_exi
 
 if TYPE_CHECKING:
     from converters.evidence.conversion import Conversion
-    from toolkit.deploy import ConvertedRecipes
+    from toolkit.deployment import ConvertedRecipes
     from toolkit.measure.bench_many import Outcome
 
 #: Folder for the files of models, where the user names none.
@@ -78,7 +78,7 @@ def command(
     """
     from converters.recipe.recipe import recipe_names
     from converters.request import ConversionRequest
-    from toolkit.deploy import check_folder, convert_recipes, try_board
+    from toolkit.deployment import check_folder, convert_recipes, try_board
     from toolkit.measure.bench import BenchSettings
     from toolkit.measure.quality import QUALITIES
     from toolkit.project import conversion_cache, open_inventory

@@ -63,7 +63,7 @@ def _answer(question: str) -> str:
 
 def _add(name: str, address: str) -> None:
     from targets.inventory import Target
-    from toolkit.enroll import enroll
+    from toolkit.enrollment import enroll
 
     try:
         added = enroll(Target(name=name, address=address), None, accept_host_key)

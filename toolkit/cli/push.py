@@ -29,7 +29,7 @@ def command(file: Path, selection: str | None, as_json: bool) -> int:
     """
     if selection is not None and ("," in selection or "=" in selection):
         return _push_to_many(file, selection, as_json)
-    from toolkit.deploy import push
+    from toolkit.deployment import push
     from toolkit.project import find_target
 
     board = find_target(selection)

@@ -84,7 +84,7 @@ def add(
     from targets.doctor import LEAST_ROOM_BYTES
     from targets.entry_checks import DEFAULT_ROOT
     from targets.inventory import Target
-    from toolkit.enroll import enroll
+    from toolkit.enrollment import enroll
 
     target = Target(
         name=name,

@@ -44,7 +44,7 @@ def import_targets(
     kedge target import hosts.ini --dry-run --json
     """
     from targets.imports.target_list import TargetRowsError
-    from toolkit.enroll import enroll_list
+    from toolkit.enrollment import enroll_list
     from toolkit.project import open_or_create_inventory
 
     try:

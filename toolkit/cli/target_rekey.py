@@ -29,7 +29,7 @@ def rekey(name: str, fingerprint: str | None) -> None:
     kedge target rekey pi
     kedge target rekey pi --host-key SHA256:W0N/cB8TkwzxYp0mVdz3m9e9oHcLQqyrT4RWgTH6yzE
     """
-    from toolkit.enroll import replace_host_key
+    from toolkit.enrollment import replace_host_key
 
     before, after = replace_host_key(
         name,

@@ -17,7 +17,7 @@ from targets.imports.formats import ANSIBLE_INI, ANSIBLE_YAML, CSV, recognise_fo
 from targets.imports.row import TargetListError
 from targets.imports.target_list import TargetRowsError
 from targets.inventory import Inventory, Target
-from toolkit.enroll import enroll_list
+from toolkit.enrollment import enroll_list
 
 Import = Callable[..., dict[str, Target]]
 

@@ -16,7 +16,7 @@ from targets.transport import HostKeyError
 from tests.targets.loopback import target_at
 from toolkit.demo.sshd import LoopbackSshd, start_sshd
 from toolkit.demo.sshd_files import make_key
-from toolkit.enroll import enroll_list
+from toolkit.enrollment import enroll_list
 
 Certify = Callable[..., bytes]
 

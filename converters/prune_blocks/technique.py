@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from converters.data.dataset import TRAIN
 from converters.draft.draft import Draft, Materials
-from converters.draft.trial_file import write_trial
+from converters.draft.trial_file import measure_before_and_after
 from converters.errors import ConversionError
 from converters.graph.cost import macs, parameters
 from converters.graph.node import Graph
-from converters.measure import latencies_us
 from converters.progress import Progress
 from converters.prune_blocks.blocks import optional_blocks
 from converters.prune_blocks.choose import Removal, remove_cheapest_blocks, remove_named
@@ -58,7 +55,7 @@ def prune_blocks(draft: Draft, step: PruneBlocks, materials: Materials) -> Draft
         found={
             "macs": [macs(graph), macs(pruned_graph)],
             "parameters": [parameters(graph), parameters(pruned_graph)],
-            "latency_us": _latency_us(graph, pruned_graph, materials),
+            "latency_us": measure_before_and_after(graph, pruned_graph, materials),
             "loss_before": round(judge(graph), 5),
             "removed": [_plain(removal) for removal in removals],
         },
@@ -100,18 +97,6 @@ class _Judge:
         self._materials.report(Progress("leave out blocks", self._done, 0))
         reconstruction = _reconstruct(self._whole, graph, self._materials)
         return graph_loss(reconstruction, self._samples, self._materials.source.probabilities)
-
-
-def _latency_us(graph: Graph, pruned_graph: Graph, materials: Materials) -> list[float]:
-    """Latency before and after, microseconds; empty where nothing is measured."""
-    if materials.measure is None:
-        return []
-    with TemporaryDirectory(prefix="kedge-blocks-") as folder:
-        paths = [Path(folder) / name for name in ("whole.tflite", "pruned.tflite")]
-        for path, trial in zip(paths, (graph, pruned_graph), strict=True):
-            write_trial(trial, path, materials)
-        materials.report(Progress("measure with and without", 0, len(paths)))
-        return latencies_us(materials.measure, paths)
 
 
 def _plain(removal: Removal) -> dict[str, object]:

@@ -50,8 +50,9 @@ def reconstruct_layers(
     Args:
         whole: Graph before pruning.
         pruned_graph: Graph with fewer channels.
-        channels_of_nodes: Name of each node to the remaining channels of its output, as numbers of
-            the whole model's channels, shape (channels,).
+        channels_of_nodes: Name of each node of both graphs to the remaining channels of its output,
+            as numbers of the whole model's channels, shape (channels,). Nodes of the pruned graph
+            alone keep their weights.
         samples: Real samples; some of every class are used.
         seed: Seed that decides which samples are used.
         report: Function that receives the progress after each layer.
@@ -62,6 +63,7 @@ def reconstruct_layers(
         node
         for node in pruned_graph.nodes
         if node.op in WEIGHTED
+        and node.name in channels_of_nodes
         and _has_other_inputs(whole, node, changes)
         and len(uses[node.weights]) == 1
     ]
@@ -72,14 +74,20 @@ def reconstruct_layers(
 
 
 def _changed_nodes(whole: Graph, pruned_graph: Graph) -> set[str]:
-    """Names of the narrower nodes and of all that follow them: their outputs are not as before."""
+    """Names of the changed nodes and of all that follow them: their outputs are not as before."""
     before = whole.by_name()
     names: set[str] = set()
     for node in pruned_graph.nodes:
-        old = before[node.name]
-        if (node.shape, node.inputs) != (old.shape, old.inputs) or names & set(node.inputs):
+        if names & set(node.inputs) or _is_changed(node, before.get(node.name)):
             names.add(node.name)
     return names
+
+
+def _is_changed(node: Node, old: Node | None) -> bool:
+    if old is None:
+        return True
+    parts = [(n.op, n.shape, n.inputs, n.attributes) for n in (node, old)]
+    return parts[0] != parts[1]
 
 
 def _has_other_inputs(whole: Graph, node: Node, changes: set[str]) -> bool:

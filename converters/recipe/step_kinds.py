@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from converters.recipe.layer_steps import LowRank, ReplaceActivations, Separable
 from converters.recipe.number_steps import (
     MixedW8A8,
     PtqDynamic,
@@ -30,6 +31,9 @@ STEP_KINDS: dict[str, type[Step]] = {
     "mixed_w8a8": MixedW8A8,
     "channels": PruneChannels,
     "blocks": PruneBlocks,
+    "low_rank": LowRank,
+    "separable": Separable,
+    "activation": ReplaceActivations,
     "scratch": StartOver,
     "tune": FineTune,
     "distill": Distill,

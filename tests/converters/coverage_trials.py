@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from converters.recipe.layer_steps import LowRank, ReplaceActivations, Separable
 from converters.recipe.number_steps import (
     MixedW8A8,
     PtqDynamic,
@@ -56,6 +57,9 @@ TRIALS = {
         Trial(MixedW8A8(), 0.3),
         Trial(PruneChannels(macs_ratio=0.6, multiple=4), 1e-3),
         Trial(PruneBlocks(macs_ratio=0.75), 1e-3),
+        Trial(LowRank(macs_ratio=0.8, multiple=2), 1e-3),
+        Trial(Separable(macs_ratio=0.8), 1e-3),
+        Trial(ReplaceActivations(), 1e-3),
         Trial(StartOver(), 1e-3),
         Trial(FineTune(**_SLOW), 1e-3, 0.1),
         Trial(Distill(**_SLOW), 1e-3, 0.1),
@@ -69,6 +73,8 @@ TRIALS = {
 _NOTHING_THERE = (
     "no channels can be taken out",
     "has no block that it can do without",
+    "has no layer that",
+    "has no activation",
     "has no convolution and no Dense layer",
     "they are too few",
 )

@@ -111,7 +111,10 @@ class Checkout:
             **os.environ,
             "PYTHONPATH": str(code),
             "XDG_CACHE_HOME": str(project / "caches"),
+            # Bytecode of the first run is there for the next, as where kedge is installed.
+            "PYTHONPYCACHEPREFIX": str(project / "bytecode"),
         }
+        self._environment.pop("PYTHONDONTWRITEBYTECODE", None)
         self._python(["-m", "converters.digits_cnn", "--out", str(project)])
         self._python(["-c", _WRONG_DATA])
         self._python(["-c", _LARGE])

@@ -43,7 +43,7 @@ from targets.inventory_file import (
 )
 from targets.project_trust import refuse_project_programs
 
-FILE_NAME, LOCAL = "kedge.toml", "local"
+LOCAL = "local"
 
 _HOST_KEYS = ("host_key", "host_key_type", "host_ca")
 _TEXTS = ("address", *_HOST_KEYS, "identity", "root", "jump", "board")
@@ -86,14 +86,6 @@ class Target:
     def ssh_address(self) -> Address:
         """The parts of an SSH target's address."""
         return parse_address(self.address)
-
-
-def find_file(start: Path) -> Path | None:
-    """Seek `kedge.toml` in `start` and in every folder above it."""
-    for folder in (start, *start.parents):
-        if (folder / FILE_NAME).is_file():
-            return folder / FILE_NAME
-    return None
 
 
 class Inventory:

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from device_agent.contract.conditions import Conditions
 from device_agent.contract.measurement import (
     LEAST_RUNS,
     KernelClass,
-    ProcessRun,
     kernel_class_from_json,
 )
 from device_agent.contract.op_times import OpTimes, op_times_from_json
@@ -32,6 +30,7 @@ from targets.agent_client import (
     answers_of,
     progress_of,
 )
+from targets.board_run import BoardRun
 from targets.execution import Execution
 from targets.job_answers import (
     MOST_CONDITIONS_BYTES,
@@ -93,20 +92,6 @@ class ProcessSettings:
         longest = self.duration_s if self.soak else SLOW_RUNS * self.duration_s
         requests = LEAST_RUNS * self.period_ns / 1e9
         return JOB_START_TIMEOUT_S + SLOW_JOB_S + self.warmup_s + longest + requests
-
-
-@dataclass(frozen=True)
-class BoardRun:
-    """One process of a benchmark, with the conditions of the board before, during and after it."""
-
-    run: ProcessRun
-    samples_ns: Sequence[int]
-    """Times of `invoke` alone."""
-    conditions: tuple[Conditions, ...]
-    end_to_end_ns: Sequence[int] = ()
-    """Times of whole inferences: quantize, set, invoke, get, dequantize."""
-    series: Mapping[str, Sequence[int]] = field(default_factory=dict)
-    """Further series of the run, by name; see `ProcessRun.series`."""
 
 
 class Jobs:

@@ -10,7 +10,7 @@ from converters.errors import ConversionError, MissingConvertExtraError
 from converters.request import ConversionRequest
 from converters.request_checks import check_request
 from targets.file_edit import replace_file
-from targets.inventory import FILE_NAME
+from targets.project_file import FILE_NAME
 from toolkit.errors import ToolkitError
 
 #: Names in the commands where the user named nothing.

@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from targets.inventory import FILE_NAME, Inventory, Target, find_file
-from targets.project_trust import is_trusted
+from targets.project_file import FILE_NAME, find_file
+from targets.project_trust import is_trusted, require_trusted
 from toolkit.errors import ToolkitError
+
+if TYPE_CHECKING:
+    from targets.inventory import Inventory, Target
 
 #: Folder beside `kedge.toml`, for results and finished steps of conversions.
 FOLDER = ".kedge"
@@ -23,6 +27,27 @@ def open_inventory(start: Path | None = None) -> Inventory:
     Raises:
         ToolkitError: There is none.
     """
+    from targets.inventory import Inventory
+
+    return Inventory(_project_file(start))
+
+
+def find_project(start: Path | None = None) -> Path:
+    """Find the project's folder, without a look at its targets.
+
+    Args:
+        start: Folder to begin in; the current one if not given.
+
+    Raises:
+        ToolkitError: There is none.
+        InventoryError: Its `kedge.toml` belongs to another user.
+    """
+    path = _project_file(start)
+    require_trusted(path)
+    return path.parent
+
+
+def _project_file(start: Path | None) -> Path:
     start = (start or Path.cwd()).resolve()
     path = find_file(start)
     if path is None:
@@ -30,11 +55,13 @@ def open_inventory(start: Path | None = None) -> Inventory:
             f"no {FILE_NAME} in {start} or in a folder above it",
             "Add a board first: kedge target add NAME USER@HOST (or: NAME local)",
         )
-    return Inventory(path)
+    return path
 
 
 def open_or_create_inventory(start: Path | None = None) -> Inventory:
     """Find the project's inventory, or begin one in `start`; nothing is written yet."""
+    from targets.inventory import Inventory
+
     start = (start or Path.cwd()).resolve()
     return Inventory(find_file(start) or start / FILE_NAME)
 

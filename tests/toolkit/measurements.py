@@ -5,7 +5,7 @@ from pathlib import Path
 from device_agent.contract.conditions import Conditions
 from device_agent.contract.facts import facts_from_json
 from device_agent.contract.measurement import KernelClass, ProcessRun
-from targets.jobs import BoardRun
+from targets.board_run import BoardRun
 from targets.staged_file import StagedFile
 from toolkit.judge.parity import EQUAL, Parity
 from toolkit.judge.row import Row

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from targets.inventory import find_file
+from targets.project_file import find_file
 from toolkit.project import project_folder
 from toolkit.results.database import NAME, ResultStoreError
 from toolkit.results.store import open_results

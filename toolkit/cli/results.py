@@ -229,8 +229,8 @@ def _raise_damage(listing: ResultList) -> None:
 
 @contextmanager
 def _store() -> Iterator[ResultStore]:
-    from toolkit.project import open_inventory
+    from toolkit.project import find_project
     from toolkit.results.store import open_results
 
-    with open_results(open_inventory().path.parent) as store:
+    with open_results(find_project()) as store:
         yield store

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from targets.inventory import FILE_NAME, Inventory
+from targets.inventory import Inventory
+from targets.project_file import FILE_NAME
 from toolkit.demo.sshd import start_sshd
 from toolkit.demo.sshd_files import SshdUnavailableError
 from toolkit.errors import ToolkitError

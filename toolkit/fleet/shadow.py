@@ -14,8 +14,8 @@ from converters.evidence.golden import Golden
 from converters.formats import read_model_file
 from converters.model_file import ModelFile
 from device_agent.contract.measurement import KernelClass
+from targets.board_run import BoardRun
 from targets.device import Device
-from targets.jobs import BoardRun
 from targets.progress import no_progress
 from targets.staged_file import StagedFile
 from toolkit.bundle.golden_outputs import GoldenOutputs, golden_of_variant

@@ -16,7 +16,7 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 
 from converters.sandbox import sandbox_around
-from targets.inventory import find_file
+from targets.project_file import find_file
 from toolkit.errors import ToolkitError
 from toolkit.project import conversion_cache, open_inventory
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from device_agent.contract.conditions import Conditions
-from targets.jobs import BoardRun
+from targets.board_run import BoardRun
 
 #: Bits of Raspberry Pi's get_throttled that mean "now". The same 16 higher mean "since boot": one
 #: that was set before proves nothing, one that appears while a process ran does.

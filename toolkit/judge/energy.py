@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from statistics import mean
 
 from device_agent.contract.conditions import Conditions
-from targets.jobs import BoardRun
+from targets.board_run import BoardRun
 
 #: Rails that feed the whole board (NVIDIA, Jetson developer guide, power monitors); where there is
 #: none of them, the rails that there are count together.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from targets.jobs import BoardRun
+from targets.board_run import BoardRun
 
 
 def silent_fallback(runs: Sequence[BoardRun]) -> list[str]:

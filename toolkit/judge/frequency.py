@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from targets.jobs import BoardRun
+from targets.board_run import BoardRun
 
 #: An inference takes as many cycles at any frequency, so a clock that moves by this share moves the
 #: latency by as much: what `steady.py` allows, and no more.

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from targets.jobs import BoardRun
+from targets.board_run import BoardRun
 from toolkit.judge.statistics import Latency, latency
 
 RESPONSES = "responses"

@@ -9,7 +9,7 @@ import numpy as np
 
 from device_agent.contract.facts import Facts
 from device_agent.contract.placement import Placement
-from targets.jobs import BoardRun
+from targets.board_run import BoardRun
 from toolkit.judge.energy import Energy, energy_of
 from toolkit.judge.pace import Pace, pace_of
 from toolkit.judge.soak import Soak, soak_of

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from targets.jobs import BoardRun
+from targets.board_run import BoardRun
 from toolkit.judge.trend import Trend, fit_trend
 
 STARTS, MEMORY = "starts", "memory"

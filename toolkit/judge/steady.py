@@ -33,15 +33,20 @@ def unsteadiness(samples_ns: Sequence[int]) -> float:
         samples_ns: Samples of one process in nanoseconds, in their order.
     """
     samples = np.asarray(samples_ns, np.float64)
-    medians = _window_medians(samples, WINDOWS)
-    spread = _ratio(medians) if len(medians) else 1.0
+    is_long = len(samples) >= TREND_WINDOWS * LEAST_WINDOW_SAMPLES
+    if is_long:
+        samples = samples[: len(samples) // TREND_WINDOWS * TREND_WINDOWS]
+        medians = _window_medians(samples, TREND_WINDOWS)
+        if _ratio(medians) <= STEADY_RATIO:
+            # A trend cannot be larger than the spread, and the median of four windows lies between
+            # their medians.
+            return 0.0
+    thirds = _window_medians(samples, WINDOWS)
+    spread = _ratio(thirds) if len(thirds) else 1.0
     if spread > STEADY_RATIO:
         return spread - 1
-    if len(samples) < TREND_WINDOWS * LEAST_WINDOW_SAMPLES:
+    if not is_long:
         return 0.0
-    medians = _window_medians(samples, TREND_WINDOWS)
-    if _ratio(medians) <= STEADY_RATIO:
-        return 0.0  # a trend cannot be larger than the spread
     drift = fit_trend(list(range(TREND_WINDOWS)), medians)
     if drift is None or not drift.is_seen:
         return 0.0

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from targets.jobs import BoardRun
+from targets.board_run import BoardRun
 from toolkit.judge.statistics import median_interval
 
 #: Share of the largest throughput from which on more processes add nothing that counts.

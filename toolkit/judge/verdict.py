@@ -8,7 +8,7 @@ from statistics import median
 
 from device_agent.contract.facts import Facts
 from device_agent.contract.measurement import LEAST_RUNS
-from targets.jobs import BoardRun
+from targets.board_run import BoardRun
 from toolkit.judge.disturbance import clock_jump, disturbances, warnings
 from toolkit.judge.fallback import silent_fallback
 from toolkit.judge.frequency import frequency_movement

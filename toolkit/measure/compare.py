@@ -10,9 +10,10 @@ from pathlib import Path
 from converters.formats import read_model_file
 from device_agent.contract.facts import Facts
 from device_agent.contract.measurement import KernelClass
+from targets.board_run import BoardRun
 from targets.device import Device
 from targets.inventory import Target
-from targets.jobs import BoardRun, ProcessSettings
+from targets.jobs import ProcessSettings
 from targets.place import place_of
 from targets.progress import OnProgress, no_progress
 from targets.runtimes.release import RuntimeChoice

@@ -13,9 +13,9 @@ from converters.measure import Figure, FileFigures, FileRefusal, Measure
 from device_agent.contract.codes import CHILD_DIED, CHILD_TIMEOUT, MODEL_REFUSED
 from device_agent.contract.facts import Facts
 from targets.agent_client import AgentError
+from targets.board_run import BoardRun
 from targets.device import Device
 from targets.inventory import Target
-from targets.jobs import BoardRun
 from targets.place import THIS_COMPUTER
 from targets.progress import OnProgress, no_progress
 from targets.staged_file import StagedFile

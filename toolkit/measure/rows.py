@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from targets.board_run import BoardRun
 from targets.device import Device
-from targets.jobs import BoardRun, ProcessSettings
+from targets.jobs import ProcessSettings
 from targets.progress import OnProgress, no_progress
 from targets.staged_file import StagedFile
 from toolkit.judge.row import Row, latency_of, row_of

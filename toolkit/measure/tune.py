@@ -17,11 +17,11 @@ from converters.formats import FORMATS, read_model_file
 from converters.model_file import ModelFile
 from device_agent.contract.facts import Facts
 from targets.agent_client import AgentError
+from targets.board_run import BoardRun
 from targets.device import Device
 from targets.errors import TargetError
 from targets.execution import Execution
 from targets.inventory import Target
-from targets.jobs import BoardRun
 from targets.place import place_of
 from targets.progress import OnProgress, no_progress
 from targets.runtimes.choice import usable_runtimes

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from device_agent.contract.facts import facts_from_json
 from device_agent.contract.measurement import to_json
 from device_agent.contract.records import read_record
-from targets.jobs import BoardRun
+from targets.board_run import BoardRun
 from toolkit.judge.earlier import EarlierResult
 from toolkit.judge.row import Row, row_of
 from toolkit.judge.statistics import Latency, latency
@@ -33,8 +33,10 @@ from toolkit.results.database import (
     translate_database_errors,
 )
 from toolkit.results.document import mode_of, parse_document, recipe_of
-from toolkit.results.record import ResultRecord
 from toolkit.results.stored_runs import pack_series, read_runs
+
+if TYPE_CHECKING:
+    from toolkit.results.record import ResultRecord
 
 
 @dataclass(frozen=True)

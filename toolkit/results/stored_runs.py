@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from device_agent.contract.conditions import conditions_from_json
 from device_agent.contract.measurement import process_run_from_json
 from device_agent.contract.packed import pack_times, unpack_times
-from targets.jobs import BoardRun
+from targets.board_run import BoardRun
 
 #: Level of the compression: the next one takes twice the time and saves a tenth.
 _LEVEL = 2

@@ -12,7 +12,7 @@ from device_agent.contract.conditions import conditions_from_json
 from device_agent.contract.measurement import process_run_from_json
 from device_agent.store.tree_files import write_list
 from targets.agent_client import AgentClient, AgentError
-from targets.jobs import BoardRun
+from targets.board_run import BoardRun
 from targets.local import LocalTransport
 from tests.device_agent.agents import agent_command, open_agent, put, sha256_of
 from tests.tiny_model import relu_model

@@ -2,6 +2,8 @@
 
 import csv
 import io
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -112,3 +114,16 @@ def test_the_reason_of_each_board_is_shown_in_a_narrow_terminal(project: Path) -
     for name in ("dead", "gone"):
         assert f"{name}: cannot connect to 127.0.0.1 port 1: Connection refused" in ran.out
         assert f"{name}: Is the board on" in ran.err
+
+
+def test_a_result_is_shown_without_the_parts_that_reach_boards(project: Path) -> None:
+    code = (
+        "import sys, toolkit.cli.main as m; assert m.run_command_line(['results', 'show', '1']) "
+        "== 0; print('loaded', *sorted(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=project, capture_output=True, text=True, check=True
+    )
+    modules = set(done.stdout.rpartition("loaded")[2].split())
+    absent = {"targets.agent_client", "targets.jobs", "targets.inventory", "tomlkit", "paramiko"}
+    assert modules.isdisjoint(absent), modules & absent

@@ -8,7 +8,7 @@ import pytest
 from device_agent.contract.conditions import Conditions
 from device_agent.contract.facts import Facts
 from device_agent.contract.placement import Placement
-from targets.jobs import BoardRun
+from targets.board_run import BoardRun
 from tests.toolkit.measurements import board_run
 from toolkit.judge.statistics import latency
 from toolkit.judge.verdict import INVALID, UNSTABLE, VALID, Verdict, judge_runs

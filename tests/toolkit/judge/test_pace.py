@@ -6,7 +6,7 @@ import pytest
 
 from device_agent.contract.conditions import Conditions
 from device_agent.contract.facts import Facts
-from targets.jobs import BoardRun
+from targets.board_run import BoardRun
 from tests.toolkit.measurements import board_run
 from toolkit.judge.energy import energy_of
 from toolkit.judge.pace import pace_of

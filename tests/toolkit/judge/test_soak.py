@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from device_agent.contract.facts import Facts
-from targets.jobs import BoardRun
+from targets.board_run import BoardRun
 from tests.toolkit.measurements import board_run
 from toolkit.judge.soak import LEAKS, SLOWS, STABLE, TOO_SHORT, Soak, soak_of
 from toolkit.judge.statistics import latency

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from targets.jobs import BoardRun
+from targets.board_run import BoardRun
 from tests.toolkit.measurements import FACTS, board_run
 from toolkit.judge.row import row_of
 from toolkit.judge.throughput import saturation, throughput_of

@@ -7,8 +7,9 @@ from typing import Any, cast
 import pytest
 
 from device_agent.contract.facts import Facts
+from targets.board_run import BoardRun
 from targets.device import Device
-from targets.jobs import BoardRun, ProcessSettings
+from targets.jobs import ProcessSettings
 from targets.staged_file import StagedFile
 from tests.toolkit.measurements import FACTS, board_run
 from toolkit.judge.row import Row

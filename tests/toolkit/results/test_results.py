@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from targets.jobs import BoardRun
+from targets.board_run import BoardRun
 from tests.targets.small_disk import small_disk
 from tests.toolkit.measurements import measurement
 from toolkit.project import FOLDER

@@ -32,6 +32,7 @@ from device_agent.contract.wire import (
     encode,
     parse_reply,
 )
+from targets.board_disk import disk_error
 from targets.errors import TargetError
 from targets.transport import Channel, DeadlineError, UnreachableError
 
@@ -82,10 +83,6 @@ class AgentError(TargetError):
         """One of `device_agent.contract.codes`; decide by it."""
         self.traceback = traceback
         """Traceback of the agent when the agent itself failed, else empty."""
-
-
-class BoardDiskError(TargetError):
-    """The board's file system is full or cannot be written, or others may change kedge's folder."""
 
 
 @contextmanager
@@ -349,6 +346,6 @@ def _refusal(fault: Fault, name: str) -> Exception:
     if fault.code == DIGEST_MISMATCH:
         return IntegrityError(message, fault.hint)
     if fault.code in (NO_SPACE, READ_ONLY, UNSAFE_ROOT):
-        return BoardDiskError(message, fault.hint)
+        return disk_error(name, fault.code, fault.message, fault.hint)
     hint = fault.hint or (_FORM_HINT if fault.code in (BAD_REQUEST, NOT_FOUND) else "")
     return AgentError(fault.code, message, hint, fault.traceback)

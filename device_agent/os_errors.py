@@ -37,8 +37,10 @@ def named_os_errors() -> Iterator[None]:
         if error.errno in _FULL:
             raise _full(error) from error
         if error.errno in _READ_ONLY:
-            hint = "Name a writable folder as `root` of this target in kedge.toml."
-            raise RefusalError(READ_ONLY, str(error), hint) from error
+            message = os.strerror(error.errno)
+            if error.filename:
+                message = "{}: {}".format(message, error.filename)
+            raise RefusalError(READ_ONLY, message) from error
         if error.errno in _BROKEN:
             hint = "Look at `dmesg` on the board: its card or disk may have to be replaced."
             message = "the storage of the board fails: {}".format(error)
@@ -52,13 +54,14 @@ def named_os_errors() -> Iterator[None]:
 
 
 def _full(error: OSError) -> RefusalError:
-    folder = os.path.dirname(str(error.filename or ""))
-    hint = "Free some space on the board, then try again."
+    path = str(error.filename2 or error.filename or "")  # a link is made at the second one
+    folder, message = os.path.dirname(path), os.strerror(error.errno or errno.ENOSPC)
+    if path:
+        message = "{}: {}".format(message, path)
+    hint = ""
     with contextlib.suppress(OSError):
         facts = os.statvfs(folder)
         if facts.f_files and not facts.f_favail:
-            hint = "Remove some files on the board, then try again."
-            return RefusalError(
-                NO_SPACE, "the file system takes no more files: " + str(error), hint
-            )
-    return RefusalError(NO_SPACE, str(error), hint)
+            hint = "Delete files on the board (`df -i` shows how many it takes)."
+            message = "its file system takes no more files: " + message
+    return RefusalError(NO_SPACE, message, hint)

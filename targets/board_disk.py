@@ -1,4 +1,4 @@
-"""The disk of a board that takes no more: full, read-only, or in a place where kedge may not write."""
+"""Errors of a disk on a board: it is full, read-only, or belongs to somebody else."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ _MEANINGS = {NO_SPACE: "its disk is full", READ_ONLY: "its disk cannot be writte
 class BoardDiskError(TargetError):
     """The board's file system is full or cannot be written, or others may change kedge's folder."""
 
-    def __init__(self, message: str, hint: str = "", code: str = STORAGE) -> None:
+    def __init__(self, message: str, hint: str, code: str) -> None:
         super().__init__(message, hint)
         self.code = code
         """One of `device_agent.contract.codes`; decide by it."""
 
 
 def disk_error(name: str, code: str, message: str, hint: str = "") -> BoardDiskError:
-    """Return the error of a board whose disk takes nothing; its words are the same for all commands.
+    """Return the error of a board whose disk takes nothing; all commands use the same words.
 
     Args:
         name: Name of the target.
@@ -64,7 +64,7 @@ def disk_error(name: str, code: str, message: str, hint: str = "") -> BoardDiskE
 
 
 def disk_error_of_words(name: str, what: str, words: str) -> BoardDiskError | None:
-    """Return the error for what a program on the board printed as it failed; `None` for other words.
+    """Return the error for the words of a program that failed on a board; `None` for other words.
 
     Args:
         name: Name of the target.

@@ -17,16 +17,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
+from device_agent.contract.codes import RUNTIME_IMPORT
 from device_agent.contract.facts import Facts, facts_from_json
 from device_agent.contract.measurement import KernelClass
 from device_agent.contract.records import read_value
-from targets.agent_client import (
-    ANSWER_TIMEOUT_S,
-    AgentClient,
-    BoardDiskError,
-    answers_of,
-    progress_of,
-)
+from targets.agent_client import ANSWER_TIMEOUT_S, AgentClient, answers_of, progress_of
+from targets.board_disk import BoardDiskError
 from targets.errors import TargetError
 from targets.inventory import Target
 from targets.jobs import Jobs
@@ -150,6 +146,7 @@ class Device:
                 f"{self.target.name}: {self.root} is mounted noexec, so no runtime can be "
                 "loaded from there",
                 "Name a folder on another file system as `root` of this target in kedge.toml.",
+                RUNTIME_IMPORT,
             )
         files = find_wheels(
             choice.wheels,

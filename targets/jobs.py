@@ -26,10 +26,10 @@ from targets.agent_client import (
     WIRE_CODE,
     AgentClient,
     AgentError,
-    BoardDiskError,
     answers_of,
     progress_of,
 )
+from targets.board_disk import BoardDiskError
 from targets.board_run import BoardRun
 from targets.execution import Execution
 from targets.job_answers import (

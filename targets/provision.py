@@ -6,9 +6,16 @@ import shlex
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
-from device_agent.contract.codes import IntegrityError
+from device_agent.contract.codes import (
+    NO_SPACE,
+    READ_ONLY,
+    STORAGE,
+    UNSAFE_ROOT,
+    IntegrityError,
+)
 from targets.agent_archive import AgentArchive, agent_archive
-from targets.agent_client import AgentClient, AgentError, BoardDiskError
+from targets.agent_client import AgentClient, AgentError
+from targets.board_disk import BoardDiskError, disk_error, disk_error_of_words
 from targets.device import Device
 from targets.errors import TargetError
 from targets.forced_command import ForcedCommandError, refuse_other_agent, require_commands
@@ -20,12 +27,16 @@ from targets.probe_script import COMMAND
 from targets.transport import Transport, UnreachableError
 
 UPLOAD_TIMEOUT_S = 60.0
+
+#: Number of files and folders that the agent needs on a board at least, with those of its store.
+AGENT_FILES = 16
 REMOVE_TIMEOUT_S = 120.0
 
 #: Arrives under a name of its own and is renamed when it is whole: to `cat`, a cut link looks like
 #: the end of the file. In one line: the login shell may be csh, whose quotes hold no line end.
 _UPLOAD = "; ".join(
     """
+LC_ALL=C; export LC_ALL
 umask 077
 new={folder}/.new-$$
 top={root}
@@ -51,6 +62,7 @@ _RELEASED = 76
 #: Only what kedge made goes, by name: the root may be a folder in which others keep files, too.
 #: The folders above it go only if the upload noted that it made them, and if they are empty.
 _REMOVE = """
+LC_ALL=C; export LC_ALL
 root={root}
 case "$root" in
   "~"/*) [ -n "$HOME" ] || {{ echo "HOME is not set" >&2; exit 1; }}; root="$HOME/${{root#??}}" ;;
@@ -249,7 +261,11 @@ def remove_from_board(target: Target, with_releases: bool = False) -> bool:
                 "open; nothing was removed",
                 f"Stop the application, then: kedge target remove {target.name} --with-releases",
             )
-        raise TargetError(f"{target.name} did not remove everything: {message}")
+        what = "it did not remove everything"
+        raise disk_error_of_words(target.name, what, message) or TargetError(
+            f"{target.name}: {what}: {message}",
+            "Remove the cause on the board, then try again.",
+        )
     return b"kept" not in result.stdout
 
 
@@ -260,7 +276,8 @@ def require_safe(probe: Probe, target: Target) -> None:
         BoardDiskError: Others may change it; the message says who, the hint what helps.
     """
     if probe.unsafe_cause:
-        raise BoardDiskError(f"{target.name}: {probe.unsafe_cause}", probe.unsafe_fix)
+        message = f"{target.name}: {probe.unsafe_cause}"
+        raise BoardDiskError(message, probe.unsafe_fix, UNSAFE_ROOT)
 
 
 def require_writable(probe: Probe, target: Target) -> None:
@@ -276,12 +293,14 @@ def require_writable(probe: Probe, target: Target) -> None:
             f"{target.name}: {probe.root_refusal}",
             "Name a writable folder on the board: --root FOLDER of `kedge target add`, or `root` "
             "of this target in kedge.toml.",
+            READ_ONLY,
         )
 
 
 def _upload(transport: Transport, probe: Probe, archive: AgentArchive, target: Target) -> None:
     require_writable(probe, target)
     _ = probe.python  # refuse before anything is changed on a board that cannot run the agent
+    _require_room(probe, len(archive.content), target.name)
     folder = shlex.quote(f"{probe.root}/agent")
     script = _UPLOAD.format(
         root=shlex.quote(probe.root),
@@ -293,10 +312,25 @@ def _upload(transport: Transport, probe: Probe, archive: AgentArchive, target: T
     result = transport.run("sh -c " + shlex.quote(script), archive.content, UPLOAD_TIMEOUT_S)
     if result.exit_code != 0:
         message = result.stderr.decode("utf-8", "replace").strip()
-        hint = "Free some space on the board, or name another folder as `root` in kedge.toml."
-        if "size limit" in message:  # words of the shell for SIGXFSZ
-            hint = "Raise the login's limit on the size of a file (`ulimit -f` shows it)."
-        raise BoardDiskError(f"{target.name} did not take the agent: {message}", hint)
+        what = "it did not take the agent"
+        raise disk_error_of_words(target.name, what, message) or BoardDiskError(
+            f"{target.name}: {what}: {message}",
+            f"Try again. If it stays so, look at the board: kedge target check {target.name}",
+            UNSAFE_ROOT if "another user" in message else STORAGE,
+        )
+
+
+def _require_room(probe: Probe, size: int, name: str) -> None:
+    """Refuse before anything is written where the agent does not fit on the disk."""
+    if probe.free_bytes is not None and probe.free_bytes < size:
+        message = f"{size} bytes are needed under {probe.root}; {probe.free_bytes} are free"
+        raise disk_error(name, NO_SPACE, message)
+    if 0 <= probe.free_files < AGENT_FILES:
+        message = (
+            f"{AGENT_FILES} files are needed under {probe.root}; its file system takes "
+            f"{probe.free_files} more"
+        )
+        raise disk_error(name, NO_SPACE, message, "Delete files on the board (`df -i` shows it).")
 
 
 def _start(

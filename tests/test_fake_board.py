@@ -12,7 +12,8 @@ from device_agent.contract.codes import IntegrityError
 from device_agent.timing.usage import rss_bytes
 from targets import provision
 from targets.agent_archive import agent_archive
-from targets.agent_client import AgentError, BoardDiskError
+from targets.agent_client import AgentError
+from targets.board_disk import BoardDiskError
 from targets.device import Device
 from targets.inventory import Target
 from targets.jobs import ProcessSettings

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Tuple
 
-from device_agent.contract.codes import BAD_REQUEST, DIGEST_MISMATCH, ON_TRIAL, RefusalError
+from device_agent.contract.codes import (
+    BAD_REQUEST,
+    DIGEST_MISMATCH,
+    NO_SPACE,
+    ON_TRIAL,
+    RefusalError,
+)
 from device_agent.contract.manifest import (
     RELEASE_NAMESPACE,
     Manifest,
@@ -31,7 +37,7 @@ def find_missing(store: ReleaseStore, digests: List[str], sizes: List[int]) -> D
 
     Raises:
         RefusalError: The two lists differ in length, or what is missing does not fit on the disk,
-            also when what nothing uses is removed.
+            also when what nothing uses is removed; or the disk cannot be written.
     """
     if len(digests) != len(sizes) or any(size < 0 for size in sizes):
         raise RefusalError(BAD_REQUEST, "expected as many sizes of 0 or more as files")
@@ -112,9 +118,10 @@ def _make_room(store: ReleaseStore, digest: str, variant: str) -> None:
 
 def _require_space(store: ReleaseStore, size: int) -> None:
     try:
+        store.folders.require_files()
         store.folders.require_space(size)
-    except RefusalError:
-        removable = removable_bytes(store)
+    except RefusalError as error:
+        removable = removable_bytes(store) if error.code == NO_SPACE else 0
         if not removable:
             raise
         store.folders.require_space(max(0, size - removable))

@@ -22,6 +22,10 @@ from device_agent.store.ownership import find_unsafe_part, tighten
 #: Number of bytes left free, so that a push never starves the board's own programs.
 RESERVE_BYTES = 4 << 20
 
+#: Number of files that a file system must still take before a release is staged: its folder, links
+#: and records, and the way back.
+RESERVE_FILES = 32
+
 
 class Folders:
     """The folder `store` of one root and those in it."""
@@ -81,9 +85,8 @@ class Folders:
         """
         for path in (self.scratch, self.partial):
             if not os.access(path, os.W_OK):
-                message = "{} cannot be written: is its file system read-only?".format(path)
-                hint = "Name a writable folder as `root` of this target in kedge.toml."
-                raise RefusalError(READ_ONLY, message, hint)
+                message = "{}: is its file system read-only?".format(path)
+                raise RefusalError(READ_ONLY, message)
 
     def require_space(self, size: int) -> None:
         """Refuse before anything is written when `size` bytes do not fit.
@@ -97,7 +100,24 @@ class Folders:
             message = "{} bytes are needed under {}, and {} in reserve; {} are free".format(
                 size, self.store, RESERVE_BYTES, free
             )
-            raise RefusalError(NO_SPACE, message, "Free some space on the board, then try again.")
+            raise RefusalError(NO_SPACE, message)
+
+    def require_files(self) -> None:
+        """Refuse before anything is sent where the file system takes no new file.
+
+        Raises:
+            RefusalError: It is mounted read-only, or takes fewer files than a release needs.
+        """
+        path = _existing(self.store)
+        facts = os.statvfs(path)
+        if facts.f_flag & os.ST_RDONLY:
+            raise RefusalError(READ_ONLY, "{} is mounted read-only".format(path))
+        if facts.f_files and facts.f_favail < RESERVE_FILES:
+            message = "{} files are needed under {}; its file system takes {} more"
+            hint = "Delete files on the board (`df -i` shows how many it takes)."
+            raise RefusalError(
+                NO_SPACE, message.format(RESERVE_FILES, self.store, facts.f_favail), hint
+            )
 
     @contextlib.contextmanager
     def workspace(self) -> Iterator[str]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from targets import device as device_module
-from targets.agent_client import BoardDiskError
+from targets.board_disk import BoardDiskError
 from targets.inventory import Target
 from targets.provision import open_device
 from tests.faults.afterwards import BRIEF, assert_unharmed

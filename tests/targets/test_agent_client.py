@@ -14,7 +14,8 @@ import pytest
 
 from device_agent.contract.codes import IntegrityError
 from targets import agent_client as client_module
-from targets.agent_client import AgentClient, AgentError, BoardDiskError
+from targets.agent_client import AgentClient, AgentError
+from targets.board_disk import BoardDiskError
 from targets.errors import TargetError
 from targets.local import LocalTransport
 from targets.transport import DeadlineError, UnreachableError
@@ -143,8 +144,7 @@ def test_a_late_answer_is_not_taken_for_the_next() -> None:
     ("code", "kind", "exit_code"),
     [
         ("digest_mismatch", IntegrityError, 5),
-        ("no_space", BoardDiskError, 6),
-        ("read_only", BoardDiskError, 6),
+        ("unsafe_root", BoardDiskError, 6),
         ("busy", AgentError, 7),
         ("internal", AgentError, 7),
         ("a_new_code", AgentError, 7),
@@ -160,6 +160,19 @@ def test_a_refusal_has_its_exception(code: str, kind: type[Exception], exit_code
     assert getattr(refused.value, "exit_code", None) == exit_code
     if isinstance(refused.value, AgentError):
         assert (refused.value.code, refused.value.traceback) == (code, "there")
+
+
+@pytest.mark.parametrize(
+    ("code", "meaning"),
+    [("no_space", "its disk is full"), ("read_only", "its disk cannot be written")],
+)
+def test_a_disk_that_takes_nothing_has_one_message(code: str, meaning: str) -> None:
+    fault = line(code=code, message="0 bytes are free", hint="")
+    with speaking("read()\n" + fault) as client, pytest.raises(BoardDiskError) as refused:
+        client.call("x", {}, 10)
+    assert str(refused.value) == f"board: {meaning}: 0 bytes are free"
+    assert refused.value.code == code
+    assert "kedge target set board root=FOLDER" in refused.value.hint
 
 
 def test_a_file_of_another_digest_is_not_taken() -> None:

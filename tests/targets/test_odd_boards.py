@@ -12,7 +12,8 @@ import pytest
 
 from device_agent.store.tree_files import write_list
 from targets import probe_script
-from targets.agent_client import AgentError, BoardDiskError
+from targets.agent_client import AgentError
+from targets.board_disk import BoardDiskError
 from targets.errors import TargetError
 from targets.inventory import Target
 from targets.local import LocalTransport

@@ -14,7 +14,8 @@ import pytest
 
 from targets import provision
 from targets.agent_archive import agent_archive
-from targets.agent_client import AgentError, BoardDiskError
+from targets.agent_client import AgentError
+from targets.board_disk import BoardDiskError
 from targets.errors import TargetError
 from targets.inventory import Target
 from targets.jobs import ProcessSettings

@@ -149,6 +149,10 @@ def show_plan(plan: RolloutPlan) -> None:
         chosen = (each for each in surveys if each.is_reachable == is_reachable)
         for refusal, names in _boards_by_text((each.refusals, each) for each in chosen):
             output.say(f"{names} {what}: {output.indent(refusal)}")
+    for hint, names in _boards_by_text(
+        ([each.hint] if each.hint else [], each) for each in surveys
+    ):
+        output.say(f"  → {names}: {output.indent(hint)}")
 
 
 def _proof_of_first_wave(plan: RolloutPlan) -> str:
@@ -210,6 +214,8 @@ def plain_plan(plan: RolloutPlan) -> dict[str, Any]:
                 "variant": survey.member.variant,
                 "reachable": survey.is_reachable,
                 "refusals": list(survey.refusals),
+                "cause": survey.cause,
+                "hint": survey.hint,
                 "full_bytes": survey.full_bytes,
                 "sent_bytes": survey.sent_bytes,
                 "notes": list(survey.notes),

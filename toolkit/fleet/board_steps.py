@@ -8,9 +8,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from device_agent.contract.codes import NO_SPACE
 from device_agent.contract.manifest import Manifest, Variant
 from device_agent.contract.release_state import AppState, BoardReleases
-from targets.agent_client import AgentError, BoardDiskError
+from targets.agent_client import AgentError
+from targets.board_disk import BoardDiskError
 from targets.device import Device
 from toolkit.bundle.bundle_file import Bundle
 from toolkit.bundle.delta_cache import DeltaCache
@@ -112,8 +114,11 @@ def _stage(device: Device, act: Act, work: RolloutWork) -> ActOutcome:
     app = _app(state, work)
     try:
         evidence = _bring(device, work, choice.variant, app)
-    except BoardDiskError:
-        if not device.releases.collect(work.epoch, work.kept_releases).freed_bytes:
+    except BoardDiskError as error:
+        if (
+            error.code != NO_SPACE
+            or not device.releases.collect(work.epoch, work.kept_releases).freed_bytes
+        ):
             raise
         evidence = _bring(device, work, choice.variant, app)
     return ActOutcome(act.target, act.step, SUCCEEDED, evidence=evidence)

@@ -9,12 +9,12 @@ from device_agent.contract.codes import (
     BUSY,
     CHILD_DIED,
     HOOK_FAILED,
-    NO_SPACE,
     ON_TRIAL,
     STALE_EPOCH,
     IntegrityError,
 )
-from targets.agent_client import AgentError, BoardDiskError
+from targets.agent_client import AgentError
+from targets.board_disk import BoardDiskError
 from targets.errors import TargetError
 from targets.transport import DeadlineError, UnreachableError
 from toolkit.errors import ToolkitError
@@ -28,6 +28,9 @@ BoardError = TargetError | IntegrityError | ConversionError | ToolkitError
 _LATER = frozenset({BUSY, ON_TRIAL})
 
 _SIGNAL = re.compile(r"SIG[A-Z]{2,6}")
+
+#: Cause where a digest, a size or a signature differs.
+INTEGRITY = "integrity"
 
 #: Characters of a reason in the journal.
 _MOST_REASON = 2000
@@ -56,17 +59,18 @@ def outcome_of_error(act: Act, error: BoardError) -> ActOutcome:
         act.target,
         act.step,
         REFUSED,
-        fingerprint=f"{act.step}: {_cause(error)}",
+        fingerprint=f"{act.step}: {cause_of(error)}",
         reason=reason,
         evidence=evidence,
         state=REVERTED if is_back else "",
     )
 
 
-def _cause(error: BoardError) -> str:
+def cause_of(error: BoardError) -> str:
+    """Return the cause of an error: a code of the board, or the kind of the error."""
     if isinstance(error, AgentError):
         signal = _SIGNAL.search(str(error)) if error.code == CHILD_DIED else None
         return f"{error.code} {signal[0]}" if signal else error.code
     if isinstance(error, IntegrityError):
-        return "integrity"
-    return NO_SPACE if isinstance(error, BoardDiskError) else type(error).__name__
+        return INTEGRITY
+    return error.code if isinstance(error, BoardDiskError) else type(error).__name__

@@ -254,7 +254,7 @@ def _survey_request(
 ) -> SurveyRequest:
     text, signatures = bundle.manifest_text, bundle.signatures
     judge = SignatureJudge("the release", text, signatures, RELEASE_NAMESPACE)
-    return SurveyRequest(bundle, policy, "", fleet.releases, fleet.deltas, judge, kind)
+    return SurveyRequest(bundle, policy, fleet.releases, fleet.deltas, judge, kind)
 
 
 def _require_signatures(signed: SignedOrder, surveys: Sequence[BoardSurvey]) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 from converters.errors import ConversionError
 from device_agent.contract.codes import IntegrityError
 from device_agent.contract.release_state import BoardReleases
-from targets.agent_client import AgentError, BoardDiskError
+from targets.agent_client import AgentError
+from targets.board_disk import BoardDiskError
 from targets.errors import TargetError
 from toolkit.errors import ToolkitError
 from toolkit.fleet.connections import BoardConnections

@@ -11,7 +11,7 @@ from device_agent.contract.codes import IntegrityError
 from device_agent.contract.order import RELEASE
 from device_agent.contract.release_state import AppState, BoardReleases
 from device_agent.contract.trust_root import TrustRoot
-from targets.agent_client import BoardDiskError
+from targets.board_disk import BoardDiskError
 from targets.device import Device
 from targets.errors import TargetError
 from targets.inventory import Target
@@ -21,6 +21,7 @@ from toolkit.bundle.delta_cache import DeltaCache
 from toolkit.errors import ToolkitError
 from toolkit.fleet.admittance import choose_for, enrolment_refusals
 from toolkit.fleet.connections import BoardConnections
+from toolkit.fleet.outcomes import INTEGRITY, BoardError, cause_of
 from toolkit.fleet.policy import Policy
 from toolkit.fleet.release_archive import ReleaseArchive
 from toolkit.fleet.transfer import ReleaseFiles, base_model
@@ -39,9 +40,11 @@ class BoardSurvey:
     """Releases as the board reports them; `None` where it did not answer."""
     refusals: tuple[str, ...] = ()
     """Reasons why it would be left out, or fail."""
+    hint: str = ""
+    """Next step for the operator where an error of the board is among the refusals."""
+    cause: str = ""
+    """Cause of that error, such as `no_space`."""
     is_reachable: bool = True
-    is_damaged: bool = False
-    """Whether something on the board differs from its digest."""
     full_bytes: int = 0
     """Size of the files that it lacks."""
     sent_bytes: int = 0
@@ -51,6 +54,11 @@ class BoardSurvey:
     root: TrustRoot | None = None
     """Trust root of the board; `None` for none, or where it did not answer."""
 
+    @property
+    def is_damaged(self) -> bool:
+        """Whether something on the board differs from its digest."""
+        return self.cause == INTEGRITY
+
 
 @dataclass(frozen=True)
 class SurveyRequest:
@@ -58,8 +66,6 @@ class SurveyRequest:
 
     bundle: Bundle
     policy: Policy
-    fleet: str
-    """Name of the fleet; empty for any."""
     store: ReleaseArchive
     deltas: DeltaCache
     signatures: SignatureJudge
@@ -112,19 +118,24 @@ def _survey(target: Target, request: SurveyRequest, connections: BoardConnection
         with connections.open(target.name, keep=True) as device:
             state = device.releases.state()
             survey = replace(survey, state=state)
-            refusals = enrolment_refusals(state, request.fleet, request.policy)
+            refusals = enrolment_refusals(state, "", request.policy)
             root = device.releases.trust_root() if state.root_version else None
             lack = request.signatures.refusal(root) if root is not None else ""
             survey = replace(survey, root=root, refusals=(*refusals, *filter(None, [lack])))
             return _survey_release(survey, device, state, request)
     except (UnreachableError, DeadlineError) as error:
-        return replace(survey, is_reachable=False, refusals=(str(error),))
+        return _with_error(replace(survey, is_reachable=False), error)
     except (TargetError, IntegrityError, ConversionError, ToolkitError) as error:
-        return replace(
-            survey,
-            refusals=(*survey.refusals, str(error)),
-            is_damaged=isinstance(error, IntegrityError),
-        )
+        return _with_error(survey, error)
+
+
+def _with_error(survey: BoardSurvey, error: BoardError) -> BoardSurvey:
+    return replace(
+        survey,
+        refusals=(*survey.refusals, str(error)),
+        hint=error.hint,
+        cause=cause_of(error),
+    )
 
 
 def _survey_release(
@@ -159,7 +170,7 @@ def _survey_release(
     try:
         missing = device.releases.missing(files.sizes)
     except BoardDiskError as error:
-        return replace(survey, refusals=(*survey.refusals, str(error)))
+        return _with_error(survey, error)
     sending = files.plan(missing, base)
     return replace(
         survey,

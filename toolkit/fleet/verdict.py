@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from toolkit.fleet.journal_reader import FINISHED, PAUSED
 from toolkit.fleet.journal_records import BoardLine, RolloutLine
+from toolkit.fleet.outcomes import INTEGRITY
 from toolkit.fleet.states import CONFIRMED, UNREACHABLE
 from toolkit.fleet.survey import BoardSurvey
 
@@ -41,7 +42,7 @@ def exit_code_of_rollout(line: RolloutLine, boards: Iterable[BoardLine]) -> int:
         a board failed or was refused, 6 where boards did not answer, 0 where all have the release.
     """
     failures = [board for board in boards if board.state != CONFIRMED]
-    if any(board.fingerprint.endswith(": integrity") for board in failures):
+    if any(board.fingerprint.endswith(f": {INTEGRITY}") for board in failures):
         return _DAMAGED
     if line.status == PAUSED:
         return _PAUSED

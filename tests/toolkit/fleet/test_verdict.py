@@ -52,7 +52,7 @@ def survey(*refusals: str, is_reachable: bool = True, is_damaged: bool = False) 
         Member("a"),
         refusals=refusals,
         is_reachable=is_reachable,
-        is_damaged=is_damaged,
+        cause="integrity" if is_damaged else "",
     )
 
 

@@ -126,6 +126,8 @@ def _show(checks: list[ReleaseCheck], boards: int) -> None:
     for each in checks:
         if each.reason:
             output.say(f"{each.target}: {output.indent(each.reason)}")
+        if each.hint:
+            output.say(f"  → {output.indent(each.hint)}")
     if all(each.verdict == "pass" for each in checks):
         bound = failure_rate_bound(len(checks))
         output.say(

@@ -95,6 +95,8 @@ def rebuild(selection: str | None) -> int:
         silent = [report for report in reports if report.state is None]
         for report in silent:
             output.note(f"{report.name}: {output.indent(report.error)}")
+            if report.hint:
+                output.note(f"  → {output.indent(report.hint)}")
         if silent:
             output.note("  → Nothing was written. Name the boards that answer: --on A,B")
             return 6

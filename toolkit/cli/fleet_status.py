@@ -260,6 +260,8 @@ def _show_status(
     for each in statuses:
         if each.reason and (not each.is_known or each.drifts):
             output.note(f"{each.name}: {output.indent(each.reason)}")
+        if each.hint:
+            output.note(f"  → {output.indent(each.hint)}")
     open_lines = [line for line in rollouts if line.status not in ("done", "stopped")]
     if open_lines:
         _show_rollouts(tuple(open_lines))
@@ -329,6 +331,9 @@ def _row_line(row: Any) -> str:
     if body.get("reason"):
         parts.append(output.indent(str(body["reason"])))
     parts += [str(reason) for reason in body.get("reasons", ())]
+    hint = body.get("hint") or (body.get("evidence") or {}).get("hint")
+    if hint:
+        parts.append(f"→ {output.indent(str(hint))}")
     return "  ".join(parts)
 
 

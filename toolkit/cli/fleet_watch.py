@@ -59,7 +59,7 @@ def watch_rollout(boards: dict[str, tuple[int, str]], as_json: bool) -> Iterator
     with Live(console=console, refresh_per_second=4, transient=True) as live:
 
         def note(text: str) -> None:
-            console.print(escape_controls(text, plain=""), markup=False, highlight=False)
+            console.print(escape_controls(text), markup=False, highlight=False)
 
         shown.note = note  # type: ignore[method-assign]
 
@@ -94,6 +94,8 @@ class RolloutLines:
             if event.reason and (event.state in _BAD or event.kind == "result"):
                 where = event.step or event.kind
                 self.note(f"{event.target}: {where}: {event.state}: {output.indent(event.reason)}")
+                if event.hint:
+                    self.note(f"  → {output.indent(event.hint)}")
             if before != event.state and self._is_wave_over(wave, event.state):
                 self.note(f"wave {wave}: all boards are {event.state}")
         elif event.kind == "wave":
@@ -156,5 +158,6 @@ def _print_event(event: RolloutEvent) -> None:
         "step": event.step,
         "state": event.state,
         "reason": event.reason,
+        "hint": event.hint,
     }
     output.say(json.dumps({name: value for name, value in plain.items() if value}))

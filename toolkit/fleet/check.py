@@ -73,6 +73,8 @@ class ReleaseCheck:
     """`pass`, `fail`, `inconclusive` or `unreachable`."""
     reason: str = ""
     """Reason in words; empty where all is well."""
+    hint: str = ""
+    """Next step for the operator; empty where all is well, or no error says it."""
     gates: tuple[GateResult, ...] = ()
     drift: Ratio | None = None
     """Latency now over latency at the activation, with its interval; `None` where one of them was
@@ -158,9 +160,9 @@ def check_fleet(
             with connections.open(entry.target, keep=False) as device:
                 result = _check_board(fleet, entry, device, vectors, wheelhouse)
         except (UnreachableError, DeadlineError) as error:
-            result = replace(result, reason=str(error))
+            result = replace(result, reason=str(error), hint=error.hint)
         except (TargetError, IntegrityError, ConversionError, ToolkitError) as error:
-            result = replace(result, verdict=FAIL, reason=str(error))
+            result = replace(result, verdict=FAIL, reason=str(error), hint=error.hint)
         on_board(result)
         return result
 
@@ -194,6 +196,7 @@ def plain_check(check: ReleaseCheck) -> dict[str, Any]:
         "release": check.release,
         "result": check.verdict,
         "reason": check.reason,
+        "hint": check.hint,
         "evidence": evidence,
     }
 
@@ -209,12 +212,18 @@ def _check_board(
     app = device.releases.state().apps.get(entry.app)
     if app is None or app.current != entry.release:
         active = app.current[:12] if app is not None and app.current else "none"
-        return replace(result, reason=f"the active release is {active}, not {entry.release[:12]}")
-    manifest = fleet.releases.require(entry.release).manifest
+        reason = f"the active release is {active}, not {entry.release[:12]}"
+        hint = "Roll the release out again, or see who changed it: kedge fleet history --on "
+        return replace(result, reason=reason, hint=hint + entry.target)
+    bundle = fleet.releases.require(entry.release)
+    manifest = bundle.manifest
     limits = strictest_limits(entry.policy.gates, manifest.gates)
     path = base_model(fleet.releases, entry.release, app.variant)
     if path is None:
-        raise ToolkitError(f"the model of release {entry.release[:12]} is damaged here", "")
+        raise ToolkitError(
+            f"the model of release {entry.release[:12]} is damaged in the project's folder",
+            f"Check the disk of this computer, then try again: it is read anew from {bundle.path}.",
+        )
     model = shadow_model(path)
     before = _previous_model(fleet, app, model)
     evidence = measure_in_shadow(device, model, before, limits, vectors, wheelhouse)

@@ -52,6 +52,8 @@ class RolloutEvent:
     """State of the board, the wave or the rollout afterwards."""
     reason: str = ""
     wave: int = 0
+    hint: str = ""
+    """Next step for the operator; empty for none."""
 
 
 Watch = Callable[[RolloutEvent], None]
@@ -235,6 +237,7 @@ class _Loop:
                 change.after,
                 outcome.reason,
                 change.wave,
+                str(outcome.evidence.get("hint", "")),
             )
         )
 

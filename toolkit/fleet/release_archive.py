@@ -6,6 +6,7 @@ it, and go back to it, wherever the file was built.
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import threading
 from pathlib import Path
@@ -28,6 +29,8 @@ class ReleaseArchive:
         self._folder = folder
         self._lock = threading.Lock()
         self._bundles: dict[str, Bundle | None] = {}
+        self._whole: set[Path] = set()
+        """Folders of variants that were whole when they were read."""
 
     def keep(self, bundle: Bundle) -> Bundle:
         """Check every file of a bundle, and copy it here unless it is here.
@@ -91,7 +94,9 @@ class ReleaseArchive:
         return sorted(path.parent.name for path in self._folder.glob(f"*/{_BUNDLE}"))
 
     def unpack(self, bundle: Bundle, variant: Variant) -> Path:
-        """Return the folder with the files of a variant; the first call writes it.
+        """Return the folder with the files of a variant, written anew where one was damaged.
+
+        The first call of a process writes or checks it.
 
         Raises:
             IntegrityError: A file differs in the bundle.
@@ -99,12 +104,24 @@ class ReleaseArchive:
         """
         folder = self._folder / bundle.digest / variant.name
         with self._lock:
-            if not folder.is_dir():
+            if folder not in self._whole and not _is_whole(folder, variant):
+                shutil.rmtree(folder, ignore_errors=True)
                 new = folder.with_name(".new-" + folder.name)
                 shutil.rmtree(new, ignore_errors=True)
                 unpack_variant(bundle, variant.name, new)
                 new.rename(folder)
+            self._whole.add(folder)
         return folder
 
     def _path(self, release: str) -> Path:
         return self._folder / release / _BUNDLE
+
+
+def _is_whole(folder: Path, variant: Variant) -> bool:
+    try:
+        return all(
+            hashlib.sha256((folder / name).read_bytes()).hexdigest() == sha256
+            for name, sha256 in variant.files.items()
+        )
+    except OSError:
+        return False

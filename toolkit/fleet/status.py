@@ -32,6 +32,8 @@ class BoardReport:
     """Releases as the board reports them; `None` where it did not answer."""
     error: str = ""
     """Reason in words why there is no report."""
+    hint: str = ""
+    """Next step for the operator where there is no report."""
     answered: bool = True
     """Whether the board answered, be it with a refusal."""
 
@@ -62,6 +64,8 @@ class TargetStatus:
     """Last gates that were judged on the board: `at`, `step` and `gates`."""
     reason: str = ""
     """Reason of the last failure or revert, or why the board did not answer."""
+    hint: str = ""
+    """Next step for the operator where the board did not answer or cannot be read."""
 
     @property
     def drifts(self) -> bool:
@@ -99,9 +103,9 @@ def read_board_states(
         try:
             return BoardReport(name, connections.look(name))
         except (AgentError, BoardDiskError, IntegrityError) as error:
-            return BoardReport(name, None, str(error))
+            return BoardReport(name, None, str(error), error.hint)
         except (TargetError, ConversionError, ToolkitError) as error:
-            return BoardReport(name, None, str(error), answered=False)
+            return BoardReport(name, None, str(error), error.hint, answered=False)
 
     with ThreadPoolExecutor(at_once) as workers:
         return list(workers.map(ask, names))
@@ -172,6 +176,7 @@ def _status(report: BoardReport, app: str, memory: FleetMemory) -> TargetStatus:
         rollout_state=state,
         last_measurement=memory.measurements.get(report.name),
         reason=report.error or (own.last_reason if own else "") or reason,
+        hint=report.hint,
     )
 
 

@@ -307,6 +307,8 @@ def test_a_status_tells_a_board_that_is_not_asked_from_one_that_does_not_answer(
     assert "cannot be read" in status.out
     assert "does not answer" not in status.out + offline.out
     assert "current is not a link to a release" in status.err
+    assert f"  → {plain[1]['hint']}" in status.err
+    assert plain[1]["hint"].endswith(".")
     assert [(one["reachable"], one["known"]) for one in plain] == [
         (True, True),
         (True, False),
@@ -321,6 +323,11 @@ def test_a_check_measures_again_and_says_no_to_a_changed_board(fleet: LoopbackFl
     assert fleet.rollout(bundle, "--policy", fleet.policy(QUICK)).code == 0
     good = fleet.run("fleet", "check", "--json")
     (fleet.root("bee") / "sick").touch()
+    for path in fleet.folder.glob(".kedge/releases/*/*/model.tflite"):
+        path.write_bytes(b"damaged on this computer")  # read anew from the bundle
+    inventory = fleet.folder / "kedge.toml"
+    text = inventory.read_text()
+    inventory.write_text(text.replace(fleet.server.address, "root@127.0.0.1:9", 1))  # ant's
     bad = fleet.run("fleet", "check")
     status = fleet.run("fleet", "status", "--offline", "--json").json
 
@@ -328,6 +335,10 @@ def test_a_check_measures_again_and_says_no_to_a_changed_board(fleet: LoopbackFl
     assert {entry["name"] for entry in good.json["targets"]} == {*fleet.names}
     assert bad.code == 8, bad.err
     assert "bee: gate health: the health command ended with 1" in bad.out
+    assert "cow" in bad.out
+    assert "cow: " not in bad.out
+    silent = bad.out[bad.out.index("ant: ") :].splitlines()
+    assert silent[1].startswith("  → ")
     measured = {entry["name"]: entry["last_measurement"] for entry in status["targets"]}
     assert measured["bee"]["step"] == "check"
     assert measured["bee"]["gates"][0]["verdict"] == "fail"

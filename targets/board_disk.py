@@ -68,7 +68,7 @@ def disk_error_of_words(name: str, what: str, words: str) -> BoardDiskError | No
 
     Args:
         name: Name of the target.
-        what: What was not done, such as `it did not take the agent`.
+        what: Failure in words, such as `it did not take the agent`.
         words: Words of the program, in English.
     """
     for part, code, hint in _WORDS:

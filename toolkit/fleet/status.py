@@ -81,8 +81,8 @@ class FleetMemory:
     """Release by target and application."""
     places: Mapping[tuple[str, str], tuple[int, str, str]]
     """Number of the newest rollout, state in it and reason by target and application."""
-    measurements: Mapping[str, Mapping[str, Any]]
-    """Last measurement by target."""
+    measurements: Mapping[tuple[str, str], Mapping[str, Any]]
+    """Last measurement by target and application."""
 
 
 def read_board_states(
@@ -126,12 +126,14 @@ def remember(journal: JournalReader) -> FleetMemory:
             places.setdefault(key, (line.number, board.state, board.reason))
             if key not in wanted and _counts(line, board.state):
                 wanted[key] = line.start.release
-    measurements: dict[str, Mapping[str, Any]] = {}
+    measurements: dict[tuple[str, str], Mapping[str, Any]] = {}
+    apps = {line.number: line.start.app for line in lines}
     for row in journal.history():
         evidence = row.body.get("evidence")
         if row.kind in ("result", "check") and isinstance(evidence, dict) and "gates" in evidence:
             step = str(row.body.get("step", row.kind))
-            measurements[row.target] = {"at": row.at, "step": step, **evidence}
+            app = str(row.body.get("app") or apps.get(row.rollout, ""))
+            measurements[row.target, app] = {"at": row.at, "step": step, **evidence}
     return FleetMemory(wanted, places, measurements)
 
 
@@ -174,7 +176,7 @@ def _status(report: BoardReport, app: str, memory: FleetMemory) -> TargetStatus:
         is_known=report.state is not None,
         rollout=number,
         rollout_state=state,
-        last_measurement=memory.measurements.get(report.name),
+        last_measurement=memory.measurements.get(key),
         reason=report.error or (own.last_reason if own else "") or reason,
         hint=report.hint,
     )

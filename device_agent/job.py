@@ -17,6 +17,7 @@ from typing import Any, Callable, Dict
 
 from device_agent.contract.codes import CHILD_DIED, INTERNAL, RUNTIME_IMPORT, RefusalError
 from device_agent.contract.measurement import to_json
+from device_agent.contract.runtimes import TENSORRT, distribution_of
 from device_agent.job_fields import Job, job_from_json
 from device_agent.os_errors import named_os_errors
 from device_agent.runtimes.driver import (
@@ -56,7 +57,7 @@ def main() -> int:
         job = job_from_json(json.loads(sys.stdin.readline()))
         delegate = job.delegate
         with named_os_errors():
-            say({"result": _function_of(job.kind)(job, say)})
+            say({"result": _function_of(job)(job, say)})
     except RefusalError as fault:
         say({"code": fault.code, "message": str(fault), "hint": fault.hint})
     except MemoryError:
@@ -147,19 +148,25 @@ def _streams(job: Job, say: Say) -> Dict[str, Any]:
     return {"streams": time_streams(job, benchmark)}
 
 
-def _function_of(kind: str) -> Callable[[Job, Say], Dict[str, Any]]:
-    """Return the function of a kind of job; only its module is compiled, on boards that are slow.
+def _function_of(job: Job) -> Callable[[Job, Say], Dict[str, Any]]:
+    """Return the function of a job; only its module is compiled, on boards that are slow.
 
     Raises:
-        KeyError: There is no such kind.
+        KeyError: There is no such kind of job.
     """
+    kind, own = job.kind, (distribution_of(job.runtime), job.kind)
+    if own in _OWN_JOBS:
+        return _function_in(*_OWN_JOBS[own])
     if kind == "describe":
         return _describe
     if kind == "benchmark":
         return _benchmark
     if kind == "streams":
         return _streams
-    module, name = _JOBS[kind]
+    return _function_in(*_JOBS[kind])
+
+
+def _function_in(module: str, name: str) -> Callable[[Job, Say], Dict[str, Any]]:
     function: Callable[[Job, Say], Dict[str, Any]] = getattr(importlib.import_module(module), name)
     return function
 
@@ -169,4 +176,10 @@ _JOBS = {
     "infer": ("device_agent.samples.inference", "infer_samples"),
     "run": ("device_agent.samples.sample_run", "run_samples"),
     "profile": ("device_agent.runtimes.profile", "profile_model"),
+}
+
+#: Runtime and kind of job to the module and function, where a runtime does it in its own way.
+_OWN_JOBS = {
+    (TENSORRT, "benchmark"): ("device_agent.timing.engine_benchmark", "benchmark_engine"),
+    (TENSORRT, "streams"): ("device_agent.timing.engine_benchmark", "refuse_streams"),
 }

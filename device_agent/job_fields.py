@@ -44,7 +44,10 @@ class Job(NamedTuple):
     soak: bool = False
     """Whether a `benchmark` is one long run, which a file named `STOP` in its folder ends early."""
     folder: str = ""
-    """Folder into which a `benchmark` writes its samples and series, and a `profile` its files."""
+    """Folder into which a `benchmark` writes its samples and series, and other jobs their files;
+    empty for `describe`."""
+    engines: str = ""
+    """Folder of the engines that TensorRT built on this board; empty for other runtimes."""
     inputs: Sequence[Dict[str, Any]] = ()
     """Inputs of `infer`: `name`, `dtype` and `path` of the file of each."""
     integers: Sequence[int] = ()

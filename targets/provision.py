@@ -95,7 +95,7 @@ if command -v flock >/dev/null && [ -e store/release-lock ]; then
 fi
 made=$(cat agent/.made 2>/dev/null)
 rm -f agent/*.pyz agent/*.pyc agent/.new-* agent/.made store/lock || exit 1
-rm -rf store/scratch store/partial store/runtimes store/work-* || exit 1
+rm -rf store/scratch store/partial store/runtimes store/engines store/work-* || exit 1
 rm -rf store/apps store/rel store/cas store/trust store/log || exit 1
 rm -f store/floor.json* store/unused.json* store/spare* store/release-lock || exit 1
 rmdir agent store 2>/dev/null

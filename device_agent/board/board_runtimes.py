@@ -1,4 +1,4 @@
-"""The runtimes that the board's own Python has: of a vendor's image, of apt or of pip."""
+"""The runtimes that a board has: of a vendor's image, of apt or of pip."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import os
 import re
 from typing import Any, Dict, List, Optional
 
-from device_agent.contract.runtimes import RUNTIME_MODULES
+from device_agent.board.tensorrt import find_trtexec, gpu_name, library_version
+from device_agent.contract.runtimes import RUNTIME_MODULES, TENSORRT
 
 #: Such as `__version__ = "1.18.0"` of onnxruntime, whose build for GPUs is called onnxruntime-gpu.
 _STATED_VERSION = re.compile(r"""^__version__ = ["']([\w.+-]{1,40})["']""", re.MULTILINE)
@@ -16,9 +17,12 @@ _MOST_CHARACTERS = 1 << 16
 
 
 def board_runtimes() -> List[Dict[str, Any]]:
-    """Find them without importing one: name, version (`unknown` where no metadata lies), path.
+    """Find them without importing or starting one.
 
     Whether one loads is only known when it is loaded.
+
+    Returns:
+        Name, version (`unknown` where nothing says it) and path of each; of TensorRT also `gpu`.
     """
     found = []
     for name, module in RUNTIME_MODULES.items():
@@ -27,7 +31,16 @@ def board_runtimes() -> List[Dict[str, Any]]:
         if folder and os.path.exists(os.path.join(folder, *module.split(".")[1:]) + ".py"):
             version = package_version(os.path.basename(folder), os.path.dirname(folder))
             found.append({"name": name, "version": version, "path": folder})
-    return found
+    return found + _tensorrt()
+
+
+def _tensorrt() -> List[Dict[str, Any]]:
+    """TensorRT is a program, which all Pythons of the board share."""
+    program = find_trtexec()
+    if not program:
+        return []
+    version, gpu = library_version(program), gpu_name()
+    return [{"name": TENSORRT, "version": version, "path": program, "gpu": gpu}]
 
 
 def package_version(package: str, folder: str) -> str:

@@ -47,12 +47,17 @@ class Accelerator:
 
 @dataclass(frozen=True)
 class BoardRuntime:
-    """One runtime that the board's own Python has."""
+    """One runtime that the board has of its own."""
 
     name: str = ""
     """Name of the distribution."""
     version: str = ""
     """Version of the distribution; `unknown` where no metadata says it."""
+    path: str = ""
+    """Path of its package, or of the program `trtexec` of TensorRT."""
+    gpu: str = ""
+    """Name of the GPU that TensorRT uses, or of the Jetson that it is a part of; empty for other
+    runtimes."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +122,7 @@ class Facts:
     installed: Mapping[str, str] = field(default_factory=dict)
     """Versions of the packages that matter, by name, of those that the Python has."""
     board_runtimes: Tuple[BoardRuntime, ...] = ()
-    """Runtimes that the Python has of its own."""
+    """Runtimes that the Python has of its own, and TensorRT."""
     plain: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     """JSON from which the facts were read, for what is stored and printed."""
 

@@ -10,12 +10,16 @@ RUNTIME_MODULES = {
     "onnxruntime": "onnxruntime.capi.onnxruntime_inference_collection",
 }
 
+#: Runtime of NVIDIA's GPUs: a program of the board (`trtexec`), and no module of its Python.
+TENSORRT = "tensorrt"
+
 #: Format of the model files that each runtime runs.
 RUNTIME_FORMATS = {
     "ai-edge-litert": "tflite",
     "tflite-runtime": "tflite",
     "tensorflow": "tflite",
     "onnxruntime": "onnx",
+    TENSORRT: "onnx",
 }
 
 #: In front of the name of a runtime that the board's own Python has: a vendor may have built it

@@ -10,6 +10,7 @@ from device_agent.board.cgroup import read_limits
 from device_agent.board.memory_death import with_memory_figures
 from device_agent.contract.codes import BAD_REQUEST, CHILD_DIED, RefusalError
 from device_agent.contract.conditions import Conditions
+from device_agent.contract.runtimes import TENSORRT, distribution_of
 from device_agent.contract.state import RESET, WAYS
 from device_agent.job_fields import Job
 from device_agent.operations.arguments import Arguments
@@ -135,6 +136,7 @@ def infer(call: AgentCall) -> Answer:
             most_s=call.args.with_defaults({"most_s": 0}).seconds("most_s"),
             reset=_reset(call.args),
             outputs=os.path.join(folder, "output"),
+            folder=folder,
         )
         result = _run(call, job)
         _adopt_outputs(call, result)
@@ -162,6 +164,7 @@ def run(call: AgentCall) -> Answer:
             samples=[_sample(call, entry) for entry in call.args.records("samples")],
             answers=os.path.join(folder, "answers"),
             outputs=os.path.join(folder, "output") if keep_outputs else "",
+            folder=folder,
         )
         result = _run(call, job)
         result["answers"] = call.board.store.scratch.adopt(job.answers)
@@ -211,9 +214,12 @@ def _runtime_job(call: AgentCall, kind: str) -> Job:
     tree = call.args.text("tree")
     runtime = call.args.with_defaults(_PLAIN_RUNTIME)
     require_own_delegate(call, runtime.text("delegate"))
+    name = runtime.text("runtime")
+    has_engines = distribution_of(name) == TENSORRT
     return Job(
         kind=kind,
-        runtime=runtime.text("runtime"),
+        runtime=name,
+        engines=call.board.store.folders.make_engines() if has_engines else "",
         tree=call.board.store.trees.path(tree) if tree else "",
         delegate=runtime.text("delegate"),
         allow_cpu=runtime.truth("allow_cpu"),

@@ -1,8 +1,9 @@
 """The driver of a format: the code that runs its model files on the board.
 
 A driver is a module of this folder with a class `Driver`. `DRIVERS` names the module of each
-format. Nobody but the driver sees an object of the runtime behind it. Jobs see a `ModelDriver`, the
-imported runtime, and a `BoardModel`, a model that it opened.
+format, and of a runtime that is driven in another way. Nobody but the driver sees an object of the
+runtime behind it. Jobs see a `ModelDriver`, the imported runtime, and a `BoardModel`, a model that
+it opened.
 """
 
 from __future__ import annotations
@@ -14,14 +15,20 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tu
 
 from device_agent.contract.codes import BAD_REQUEST, MODEL_REFUSED, RefusalError
 from device_agent.contract.placement import Placement
-from device_agent.contract.runtimes import RUNTIME_FORMATS, RUNTIME_MODULES, distribution_of
+from device_agent.contract.runtimes import (
+    RUNTIME_FORMATS,
+    RUNTIME_MODULES,
+    TENSORRT,
+    distribution_of,
+)
 from device_agent.job_fields import Job
 from device_agent.runtimes.model_faults import explain_model
 
-#: Module of the driver of each format.
+#: Module of the driver of each format; a runtime that has an entry of its own uses that one.
 DRIVERS = {
     "tflite": "device_agent.runtimes.tflite",
     "onnx": "device_agent.runtimes.onnx",
+    TENSORRT: "device_agent.runtimes.tensorrt",
 }
 
 #: Characters of a runtime's complaint that are passed on; it may repeat text of the model.
@@ -178,10 +185,10 @@ def import_driver(job: Job, say: Optional[Say] = None) -> ModelDriver:
     Raises:
         RefusalError: No driver knows the runtime, or it does not load on this board.
     """
-    format_name = RUNTIME_FORMATS.get(distribution_of(job.runtime))
-    if format_name is None:
+    runtime = distribution_of(job.runtime)
+    if runtime not in RUNTIME_FORMATS:
         raise RefusalError(BAD_REQUEST, "unknown runtime {!r}".format(job.runtime))
-    module = importlib.import_module(DRIVERS[format_name])
+    module = importlib.import_module(DRIVERS.get(runtime) or DRIVERS[RUNTIME_FORMATS[runtime]])
     driver: ModelDriver = module.Driver(job, say or (lambda _: None))
     return driver
 

@@ -33,7 +33,7 @@ class ImportedRuntime(ModelDriver):
         """
         self.say = say
         self.name = job.runtime
-        _keep_to(job.cores)
+        keep_to_cores(job.cores)
         name = RUNTIME_MODULES[distribution_of(self.name)]
         self._package = name.split(".")[0]
         if job.tree:
@@ -57,14 +57,7 @@ class ImportedRuntime(ModelDriver):
     @property
     def kernel_class(self) -> Dict[str, str]:
         """The fields of `device_agent.contract.measurement.KernelClass`."""
-        machine = userland(os.uname().machine, 64 if sys.maxsize > 2**32 else 32)
-        return {
-            "machine": machine,
-            "runtime": self.name,
-            "version": self.version,
-            "delegate": self.accelerator,
-            "cpu_features": " ".join(cpu_features(text_of("/", "proc/cpuinfo"))),
-        }
+        return kernel_fields(self.name, self.version, self.accelerator)
 
     @property
     def folder(self) -> str:
@@ -80,8 +73,23 @@ class ImportedRuntime(ModelDriver):
         return package_version(self._package, os.path.dirname(self.folder))
 
 
-def _keep_to(cores: Sequence[int]) -> None:
-    """Keep this process, and all threads that it will start, to some cores."""
+def kernel_fields(runtime: str, version: str, accelerator: str) -> Dict[str, str]:
+    """Return the fields of `device_agent.contract.measurement.KernelClass` on this board."""
+    return {
+        "machine": userland(os.uname().machine, 64 if sys.maxsize > 2**32 else 32),
+        "runtime": runtime,
+        "version": version,
+        "delegate": accelerator,
+        "cpu_features": " ".join(cpu_features(text_of("/", "proc/cpuinfo"))),
+    }
+
+
+def keep_to_cores(cores: Sequence[int]) -> None:
+    """Keep this process, and all threads that it will start, to some cores; empty for all.
+
+    Raises:
+        RefusalError: The board has no such cores.
+    """
     if not cores:
         return
     try:

@@ -36,6 +36,7 @@ class Folders:
         self.scratch = os.path.join(self.store, "scratch")
         self.partial = os.path.join(self.store, "partial")
         self.runtimes = os.path.join(self.store, "runtimes")
+        self.engines = os.path.join(self.store, "engines")
         self.blobs = os.path.join(self.store, "cas", "sha256")
         self.releases = os.path.join(self.store, "rel")
         self.apps = os.path.join(self.store, "apps")
@@ -66,6 +67,17 @@ class Folders:
         self.require_safe()
         for path in (self.scratch, self.partial, self.runtimes):
             make_folder(path)
+
+    def make_engines(self) -> str:
+        """Make the folder of engines where it is missing; return its path.
+
+        Raises:
+            RefusalError: Others than this user may change the root folder, or it cannot be made.
+        """
+        self.require_safe()
+        with named_os_errors():
+            make_folder(self.engines)
+        return self.engines
 
     def make_for_releases(self) -> None:
         """Make the folders of releases that are missing.

@@ -5,6 +5,7 @@ Layout under the root:
     store/partial/<sha256>     what has arrived of a file so far
     store/lock                 held by the host that uses the board now
     store/runtimes/<tree>/     unzipped wheels, addressed by the digests of all of them
+    store/engines/             engines that TensorRT built here, a bounded number
     store/cas/sha256/<sha256>  files of releases, never changed
     store/rel/<sha256>/        releases: manifest, signatures, links to their files
     store/apps/<app>/current   link to the active release: the only path that a consumer opens

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Protocol
 import numpy.typing as npt
 
 from converters.inspection import ModelFigures
+from converters.layer_output import LayerOutput
 from converters.predicted_placement import EdgetpuPlacement
 from converters.tensor_spec import TensorSpec
 from device_agent.contract.state import RESET
@@ -236,6 +237,11 @@ class Format:
     figures: Callable[[Path], ModelFigures]
     """Figures of each operator of a file that was read. Raises ConversionError where a part that
     `read` does not read is damaged."""
+    layer_outputs: Callable[[Path], tuple[LayerOutput, ...]]
+    """Outputs of the operators of a file that was read, in the order of their work. Raises
+    ConversionError where a part that `read` does not read is damaged."""
+    with_layer_outputs: Callable[[Path], bytes]
+    """Content of a file whose outputs are those that `layer_outputs` lists, in that order."""
     edgetpu_placement: Callable[[Path], EdgetpuPlacement] | None
     """Predicts what the compiler of the Edge TPU does with a file that was read and is not compiled
     yet; None where it does not take this format."""

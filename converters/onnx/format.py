@@ -14,6 +14,7 @@ from converters.onnx.contract import (
     onnx_refusals,
 )
 from converters.onnx.inspection import onnx_figures
+from converters.onnx.layer_outputs import onnx_layer_outputs, onnx_with_layer_outputs
 from converters.onnx.reader import read_onnx
 from converters.onnx.run import run_onnx_model
 from converters.onnx.runtime import onnxruntime_version
@@ -36,5 +37,7 @@ ONNX = Format(
     stored_tensors=stored_onnx_tensors,
     kernel_figures=onnx_kernel_figures,
     figures=onnx_figures,
+    layer_outputs=onnx_layer_outputs,
+    with_layer_outputs=onnx_with_layer_outputs,
     edgetpu_placement=None,
 )

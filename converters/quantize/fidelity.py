@@ -17,6 +17,7 @@ from converters.data.split import balanced_choice
 from converters.judge.evaluate import ModelAnswers
 from converters.judge.input_rounding import round_inputs
 from converters.judge.metric import share_lost
+from converters.noise import decibels
 from converters.sources.inputs_outputs import Probabilities
 from converters.tensor_spec import TensorSpec
 from converters.tflite.quantization import dequantize_outputs, quantize_inputs
@@ -27,8 +28,6 @@ Array = npt.NDArray[Any]
 
 #: Number of samples that show which of two files is better; more only take time.
 _SAMPLES = 500
-#: Largest ratio that is reported: the outputs are then practically equal.
-_NO_NOISE_DB = 120.0
 
 
 @dataclass(frozen=True)
@@ -114,8 +113,4 @@ def sqnr_db(signal: npt.NDArray[np.float32], noisy: npt.NDArray[np.float32]) -> 
         Ratio, at most 120 decibels.
     """
     reference = signal.astype(np.float64)
-    noise = float(((reference - noisy) ** 2).sum())
-    power = float((reference**2).sum())
-    if noise <= power * 10 ** (-_NO_NOISE_DB / 10):
-        return _NO_NOISE_DB
-    return float(10 * np.log10(max(power, 1e-30) / noise))
+    return decibels(float((reference**2).sum()), float(((reference - noisy) ** 2).sum()))

@@ -21,6 +21,7 @@ from converters.tflite.edgetpu.placement import predict_placement
 from converters.tflite.inspection import tflite_figures
 from converters.tflite.isolated import run_isolated
 from converters.tflite.kernel_figures import kernel_figures
+from converters.tflite.layer_outputs import tflite_layer_outputs, tflite_with_layer_outputs
 from converters.tflite.layers import operator_works
 from converters.tflite.reader import read_model
 from converters.tflite.stored_tensors import stored_tensors
@@ -63,5 +64,7 @@ TFLITE = Format(
     stored_tensors=stored_tensors,
     kernel_figures=kernel_figures,
     figures=tflite_figures,
+    layer_outputs=tflite_layer_outputs,
+    with_layer_outputs=tflite_with_layer_outputs,
     edgetpu_placement=predict_placement,
 )

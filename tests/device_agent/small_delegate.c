@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-enum { GIVES_NOTHING, ABORTS, CLAIMS_NOTHING, CLAIMS_ALL, CRASHES_WHEN_RUN, COMPLAINS,
+enum { GIVES_NOTHING, ABORTS, CLAIMS_NOTHING, CLAIMS_ALL, CLAIMS_SECOND, CRASHES_WHEN_RUN, COMPLAINS,
        NEEDS_ANOTHER_RUNTIME };
 
 typedef struct { int size; int data[]; } IntArray;
@@ -65,6 +65,12 @@ static int delegate_prepare(Context* context, Delegate* delegate) {
   kernel.version = 1;
   IntArray* plan;
   if (context->get_execution_plan(context, &plan)) return 1;
+  if (MODE == CLAIMS_SECOND) {
+    IntArray* second = malloc(sizeof(IntArray) + sizeof(int));
+    second->size = 1;
+    second->data[0] = plan->data[1];
+    plan = second;
+  }
   return context->replace(context, kernel, plan, delegate);
 }
 

@@ -45,13 +45,41 @@ _SHOWN_TENSORS = 12
 @click.option(
     "--runtime", metavar="NAME==VERSION", help="Runtime to load it, such as tflite-runtime==2.14."
 )
+@click.option(
+    "--against",
+    metavar="FLOAT",
+    type=file_path(),
+    help="Float file of the network: show the error of each layer.",
+)
+@click.option(
+    "--on",
+    "board_name",
+    metavar="NAME",
+    shell_complete=complete_targets,
+    help="Target: show which layers it computes otherwise than this host.",
+)
+@click.option(
+    "--data",
+    type=file_path(),
+    help="Data set for --against and --on; without it the golden.npz beside FILE.",
+)
 @as_json
 def command(
-    file: Path, name: str | None, board: str | None, runtime: str | None, as_json: bool
+    file: Path,
+    name: str | None,
+    board: str | None,
+    runtime: str | None,
+    against: Path | None,
+    board_name: str | None,
+    data: Path | None,
+    as_json: bool,
 ) -> int:
     """Show what is inside a .tflite or an .onnx, what it costs, and where it runs.
 
-    The exit code is 4 if the runtime of --for, --board or --runtime does not load it.
+    With --against, only the errors of the layers are shown, the worst first, and what would make
+    them better. With --on, only the layers on a board. The exit code is 4 if the runtime of --for,
+    --board or --runtime does not load the file, and 8 if the board of --on computes a layer
+    wrongly.
 
     \b
     kedge inspect model.tflite
@@ -60,9 +88,15 @@ def command(
     kedge inspect model.tflite --board coral-dev-board
     kedge inspect model.tflite --runtime tflite-runtime==2.14
     kedge inspect model.tflite --json | jq .totals
+    kedge inspect int8/model.tflite --against float/model.tflite --data data.npz
+    kedge inspect model.tflite --on pi
     """
     if sum(each is not None for each in (name, board, runtime)) > 1:
         raise click.UsageError("--for, --board and --runtime exclude each other")
+    if against is not None or board_name is not None:
+        return _compare_layers(file, against, board_name, data, as_json)
+    if data is not None:
+        raise click.UsageError("--data goes with --against FLOAT or --on NAME")
     from converters.formats import FORMATS, read_model_file
     from converters.inspection import quantization_coverage
 
@@ -88,6 +122,22 @@ def command(
     output.print_blocks(blocks)
     _show(model)
     return code
+
+
+def _compare_layers(
+    file: Path, against: Path | None, board_name: str | None, data: Path | None, as_json: bool
+) -> int:
+    from converters.formats import read_model_file
+    from toolkit.layer_inspection import inspect_layers
+    from toolkit.report.exit_code import EXIT_REFUSED
+
+    with output.progress() as show:
+        answer = inspect_layers(read_model_file(file), against, board_name, data, show)
+    if as_json:
+        output.print_json({"schema": 1, "path": str(file), **answer.plain})
+    else:
+        output.print_blocks(answer.blocks)
+    return 0 if answer.is_right else EXIT_REFUSED
 
 
 def _plain(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,25 +9,21 @@ from typing import Any
 import numpy as np
 
 from converters.data.dataset import TEST, Samples
-from converters.data.fields import select_field
 from converters.formats import FORMATS
 from converters.judge.metric import MetricScore, ScoredAnswers, drop_of, score_of
 from converters.judge.paired import Drop, drop_between
 from converters.judge.score import wilson
 from converters.model_file import ModelFile
-from converters.tensor_spec import TensorSpec, dequantize, quantize
-from device_agent.contract.model_card import ImageInput, ModelCard
+from converters.tensor_spec import dequantize
 from targets.device import Device
 from targets.progress import OnProgress
 from targets.staged_file import StagedFile
+from toolkit.measure.feeds import feed_batches
 from toolkit.measure.labelled_data import LabelledData
 from toolkit.measure.outputs import most_output_bytes, require_equal_form
 from toolkit.measure.state import MOST_STREAM_BYTES, long_stream_error, reset_before_samples
 
 Array = np.ndarray[Any, Any]
-
-#: Inputs that are on their way, or on the board, at one time.
-_BATCH_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -115,7 +110,7 @@ def measure_accuracy(
     (output,), card = model.outputs, data.card
     reset = reset_before_samples(model, card)
     board, host = [], []
-    for done, inputs in _batches(samples, model.inputs, card):
+    for done, inputs in feed_batches(samples, model.inputs, card):
         on_progress("accuracy on the board", done, len(samples))
         on_host = FORMATS[model.format].run(model.path, inputs, reset=reset)
         _, on_board_outputs = device.jobs.infer(
@@ -143,39 +138,6 @@ def measure_accuracy(
         agreement=float(np.mean(board_classes == host_classes)),
         drop=drop_between(TEST, host_right, board_right),
     )
-
-
-def _batches(
-    samples: Samples, specs: Sequence[TensorSpec], card: ModelCard
-) -> Iterator[tuple[int, dict[str, Array]]]:
-    """Yield the number of samples that came before, and a batch by input name."""
-    stored = {spec.name: select_field(samples.stored, spec.name if len(specs) > 1 else "")
-              for spec in specs}  # fmt: skip
-    feeds = {spec.name: _feed(stored[spec.name], spec, card) for spec in specs}
-    sample_bytes = sum(stored[spec.name][:1].size * np.dtype(spec.dtype).itemsize for spec in specs)
-    size = max(1, _BATCH_BYTES // max(1, sample_bytes))
-    if card.streaming:  # one process has to see all of it
-        size = len(samples)
-    for start in range(0, len(samples), size):
-        rows = slice(start, start + size)
-        yield start, {name: feeds[name](of_input[rows]) for name, of_input in stored.items()}
-
-
-def _feed(samples: Array, spec: TensorSpec, card: ModelCard) -> Callable[[Array], Array]:
-    """From stored samples to the input's type; pixels as the agent's `preprocess` does it."""
-    image = card.input(spec.name)
-    if not isinstance(image, ImageInput) or samples.dtype != np.uint8:
-        return lambda stored: quantize(stored.astype(np.float32), spec)
-
-    def feed(stored: Array) -> Array:
-        real = (stored[..., ::-1] if image.color == "BGR" else stored).astype(np.float32)
-        if image.mean is not None and image.std is not None:
-            real = (real - np.asarray(image.mean, np.float32)) / np.asarray(image.std, np.float32)
-        elif (image.scale, image.offset) != (1.0, 0.0):
-            real = real * np.float32(image.scale) + np.float32(image.offset)
-        return quantize(real.transpose(0, 3, 1, 2) if image.layout == "NCHW" else real, spec)
-
-    return feed
 
 
 def _classes(answers: Array, threshold: float) -> Array:

@@ -131,7 +131,7 @@ def _open(data: Path, form: InputForm, seed: int) -> Dataset:
             raise no_classes from None
 
 
-def _conversion_beside(model: ModelFile) -> Conversion | None:
+def conversion_beside(model: ModelFile) -> Conversion | None:
     """Return the evidence of the conversion that wrote a file; `None` where there is none."""
     if not (model.path.parent / CONVERSION_NAME).is_file():
         return None
@@ -141,7 +141,7 @@ def _conversion_beside(model: ModelFile) -> Conversion | None:
 
 def _seed_beside(model: ModelFile) -> int:
     """Return the seed of the conversion: the test samples are those that it held out."""
-    conversion = _conversion_beside(model)
+    conversion = conversion_beside(model)
     return conversion.seed if conversion is not None else 0
 
 
@@ -150,7 +150,7 @@ def _wish_beside(model: ModelFile) -> TaskWish:
 
     A metric that is a function of the user's is not called here: the default of the task judges.
     """
-    conversion = _conversion_beside(model)
+    conversion = conversion_beside(model)
     if conversion is None or conversion.metric is None:
         return TaskWish()
     metric = conversion.metric

@@ -256,12 +256,16 @@ class Values:
             low = -np.inf if (limits.min - point) * scale >= low - scale / 2 else low
             high = np.inf if (limits.max - point) * scale <= high + scale / 2 else high
         if (low, high) == (0.0, np.inf):
-            return self.builder.add("Relu", [real])
+            return self.builder.add("Relu", [real], self._name_of_real(tensor))
         if (low, high) == (-np.inf, np.inf):
             return real
         ends = ["" if np.isinf(end) else self.builder.store(np.array(end, np.float32), "bound")
                 for end in (low, high)]  # fmt: skip
-        return self.builder.add("Clip", [real, *ends])
+        return self.builder.add("Clip", [real, *ends], self._name_of_real(tensor))
+
+    def _name_of_real(self, tensor: int) -> str:
+        """Return the name of a tensor for its real numbers; "" where its integers have it."""
+        return self.model.name(tensor) if self.quantization(tensor) is None else ""
 
     def same_scales(self, *tensors: int) -> bool:
         """Whether tensors stand for the same numbers by the same integers, or are not quantized."""

@@ -17,7 +17,7 @@ from targets.inventory import Target
 from targets.progress import no_progress
 from targets.provision import open_device
 from tests.tiny_model import add_model, pictures_model, relu_model
-from toolkit.measure import accuracy
+from toolkit.measure import feeds
 from toolkit.measure.accuracy import BoardAccuracy, BoardMetric, measure_accuracy
 from toolkit.measure.labelled_data import open_labelled
 from toolkit.report.accuracy import describe_accuracy, plain_accuracy
@@ -55,7 +55,7 @@ def arrays(folder: Path, x: Any, y: Any) -> Path:
 def test_right_answers_are_counted_over_every_batch(
     device: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(accuracy, "_BATCH_BYTES", 4 * 20)
+    monkeypatch.setattr(feeds, "_BATCH_BYTES", 4 * 20)
     random = np.random.default_rng(0)
     x = random.permuted(np.tile([0.0, 5.0, 10.0, 15.0], (50, 1)), axis=1)
     y = x.argmax(axis=1)

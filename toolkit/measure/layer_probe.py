@@ -184,7 +184,7 @@ def _data_batches(
         feed_batches(samples, specs, card, most),
         strict=True,
     ):
-        yield inputs, _renamed(exact, model.inputs, reference.inputs)
+        yield inputs, _rename_inputs(exact, model.inputs, reference.inputs)
 
 
 def _golden_batches(
@@ -197,10 +197,10 @@ def _golden_batches(
             spec.name: quantize(dequantize(batch[spec.name], spec), other)
             for spec, other in zip(model.inputs, reference.inputs, strict=True)
         }
-        yield batch, _renamed(exact, model.inputs, reference.inputs)
+        yield batch, _rename_inputs(exact, model.inputs, reference.inputs)
 
 
-def _renamed(
+def _rename_inputs(
     tensors: Tensors, specs: Sequence[TensorSpec], others: Sequence[TensorSpec]
 ) -> Tensors:
     return {

@@ -63,7 +63,11 @@ class LayerProbe:
         return self.in_order(run(self.model.path, inputs, reset=self.model.reset))
 
     def in_order(self, answers: Mapping[str, np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
-        """Return outputs, given by their names, in the order of `outputs`."""
+        """Return the values of the outputs in the order of `outputs`.
+
+        Args:
+            answers: Name of each output to an array of shape (n, ...), in the type of the output.
+        """
         return [answers[spec.name] for spec in self.model.outputs]
 
 

@@ -51,7 +51,7 @@ def check_command(
 
     The sample is drawn anew each time, and is as large as the rule of three wants it: 59 boards
     without a failure exclude that 5 % of all fail. Results are kept (`kedge fleet history`). The
-    exit code is 8 if a gate of the policy says no; with --every, the check ends then.
+    exit code is 8 if a gate of the policy says no; with --every, the check ends then, or at Ctrl-C.
 
     \b
     kedge fleet check
@@ -62,7 +62,10 @@ def check_command(
         code = _check_once(selection, rate, wheelhouse, as_json)
         if every_s is None or code == EXIT_REFUSED:
             return code
-        time.sleep(every_s)
+        try:
+            time.sleep(every_s)
+        except KeyboardInterrupt:  # between two checks nothing is unfinished
+            return code
 
 
 def _check_once(selection: str | None, rate: float, wheelhouse: Path | None, as_json: bool) -> int:
@@ -114,7 +117,7 @@ def _show(checks: list[ReleaseCheck], boards: int) -> None:
     from toolkit.judge.rule_of_three import failure_rate_bound
 
     rows = []
-    for each in checks:
+    for each in sorted(checks, key=lambda check: (check.target, check.app)):
         drift = "–"
         if each.drift is not None:
             low, high = each.drift.interval

@@ -10,6 +10,7 @@ import click
 from toolkit.cli import output
 from toolkit.cli.completion import complete_targets
 from toolkit.cli.groups import CommandGroup
+from toolkit.report import words
 
 
 @click.group("journal", cls=CommandGroup)
@@ -90,7 +91,7 @@ def rebuild(selection: str | None) -> int:
         names = [target.name for target in fleet.inventory.select(selection)]
     with fleet.connections() as connections, fleet.journal() as target:
         with output.progress() as show:
-            show(f"ask {len(names)} boards", 0, 0)
+            show(f"ask {words.count_of('board', len(names))}", 0, 0)
             reports = read_board_states(names, connections)
         silent = [report for report in reports if report.state is None]
         for report in silent:
@@ -106,8 +107,8 @@ def rebuild(selection: str | None) -> int:
     for line in sorted(lines, key=lambda line: line.number):
         version = line.start.facts.get("version", "")
         boards = sum(line.boards.values())
-        words = f"{boards} board{'' if boards == 1 else 's'}"
-        output.say(f"{line.start.app} {line.start.release[:12]} {version}: {words}")
+        count = words.count_of("board", boards)
+        output.say(f"{line.start.app} {line.start.release[:12]} {version}: {count}")
     if not lines:
         output.say("no board runs a release")
     return 0

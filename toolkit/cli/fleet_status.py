@@ -14,6 +14,7 @@ from device_agent.contract.signed_text import time_text
 from toolkit.cli import output
 from toolkit.cli.completion import complete_targets
 from toolkit.cli.options import as_json
+from toolkit.report import words
 from toolkit.report.exit_code import EXIT_REFUSED
 
 if TYPE_CHECKING:
@@ -78,7 +79,10 @@ def status(
                 _show_interrupted(fleet, rollouts)
             if not watch:
                 break
-            time.sleep(_WATCH_S)
+            try:
+                time.sleep(_WATCH_S)
+            except KeyboardInterrupt:
+                break
     if any(each.drifts for each in statuses):
         return EXIT_REFUSED
     return 0 if offline or all(each.is_known for each in statuses) else 6
@@ -230,7 +234,7 @@ def _look(
         reports = [BoardReport(name, answered=False) for name in names]
     else:
         with output.progress() as show:
-            show(f"ask {len(names)} boards", 0, 0)
+            show(f"ask {words.count_of('board', len(names))}", 0, 0)
             reports = read_board_states(names, connections)
     return statuses_of(reports, remember(journal), app), journal.rollouts()
 

@@ -14,8 +14,19 @@ from converters.digest import sha256_of
 from converters.errors import ConversionError
 from converters.evidence.field_types import check_field_types
 from converters.evidence.other_file import ONNX_NAME, FormatParity, OtherFile
+from converters.evidence.plain_fields import (
+    read_accuracy,
+    read_attempt,
+    read_budget,
+    read_cost,
+    read_figures,
+    read_interval_of,
+    read_metric,
+    read_other_file,
+    read_spec,
+)
 from converters.judge.budget import Attempt, Budget
-from converters.judge.metric import MetricFigures, MetricScore
+from converters.judge.metric import MetricFigures
 from converters.judge.paired import Drop
 from converters.judge.score import Accuracy, Score
 from converters.model_file import Cost
@@ -176,14 +187,19 @@ def write_conversion(conversion: Conversion, request_sha256: str = "") -> Path:
     Raises:
         HostDiskError: The disk is full or read-only.
     """
-    folder = conversion.model.parent
+    plain = plain_evidence(conversion)
+    plain["evidence_sha256"] = _evidence_digest(plain, request_sha256)
+    path = conversion.model.parent / CONVERSION_NAME
+    durable.write(path, (json.dumps(plain, indent=2) + "\n").encode())
+    return path
+
+
+def plain_evidence(conversion: Conversion) -> dict[str, Any]:
+    """Return the content of conversion.json, which names its files without their folder."""
     plain = asdict(conversion)
     plain["model"] = conversion.model.name
     plain["golden"] = None if conversion.golden is None else conversion.golden.name
-    plain["evidence_sha256"] = _evidence_digest(plain, request_sha256)
-    path = folder / CONVERSION_NAME
-    durable.write(path, (json.dumps(plain, indent=2) + "\n").encode())
-    return path
+    return plain
 
 
 def models_in(folder: Path) -> list[Path]:
@@ -260,11 +276,26 @@ def read_conversion(folder: Path) -> Conversion:
 
 def _read_conversion(folder: Path) -> Conversion:
     path = folder / CONVERSION_NAME
-    plain = _read_object(path)
+    conversion = parse_evidence(_read_object(path), folder, str(path))
+    _check_digest(conversion)
+    return conversion
+
+
+def parse_evidence(plain: dict[str, Any], folder: Path, place: str) -> Conversion:
+    """Read the content of a conversion.json; the model file itself is not looked at.
+
+    Args:
+        plain: Object of conversion.json.
+        folder: Folder of the files that it names.
+        place: Place of the evidence, for messages.
+
+    Raises:
+        ConversionError: The evidence is damaged, or a newer kedge wrote it.
+    """
     schema = plain.get("schema")
     if not isinstance(schema, int) or schema > SCHEMA:
         raise ConversionError(
-            f"{path}: has schema {schema!r}, this kedge reads up to {SCHEMA}",
+            f"{place}: has schema {schema!r}, this kedge reads up to {SCHEMA}",
             "Update kedge, or convert the model again.",
         )
     try:
@@ -272,9 +303,9 @@ def _read_conversion(folder: Path) -> Conversion:
         check_field_types(conversion)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ConversionError(
-            f"{path}: a field is missing or has the wrong form: {error}", "Convert the model again."
+            f"{place}: a field is missing or has the wrong form: {error}",
+            "Convert the model again.",
         ) from error
-    _check_digest(conversion)
     return conversion
 
 
@@ -307,71 +338,27 @@ def _from_plain(plain: dict[str, Any], folder: Path) -> Conversion:
         "golden": None if golden is None else folder / Path(golden).name,
         "recipe_steps": tuple(plain["recipe_steps"]),
         "splits": tuple(Split(**split) for split in plain["splits"]),
-        "float_accuracy": _accuracy(plain["float_accuracy"]),
-        "accuracy": _accuracy(plain["accuracy"]),
-        "inputs": tuple(_spec(spec) for spec in plain["inputs"]),
-        "outputs": tuple(_spec(spec) for spec in plain["outputs"]),
+        "float_accuracy": read_accuracy(plain["float_accuracy"]),
+        "accuracy": read_accuracy(plain["accuracy"]),
+        "inputs": tuple(read_spec(spec) for spec in plain["inputs"]),
+        "outputs": tuple(read_spec(spec) for spec in plain["outputs"]),
         "warnings": tuple(plain["warnings"]),
         # What older files do not have yet.
         "step_records": tuple(StepRecord(**r) for r in plain.get("step_records", ())),
-        "scores": tuple(_with_pair(Score, s) for s in plain.get("scores", ())),
-        "drops": tuple(_with_pair(Drop, d) for d in plain.get("drops", ())),
-        "input_rounding": plain.get("input_rounding") and _with_pair(Drop, plain["input_rounding"]),
-        "cost": _cost(plain.get("cost")),
-        "budget": _budget(plain.get("budget")),
-        "attempts": tuple(_attempt(a) for a in plain.get("attempts", ())),
-        "metric": _metric(plain.get("metric")),
-        "output_figures": tuple(_figures(one) for one in plain.get("output_figures", ())),
-        "other_files": tuple(map(_other_file, plain.get("other_files", ()))),
+        "scores": tuple(read_interval_of(Score, s) for s in plain.get("scores", ())),
+        "drops": tuple(read_interval_of(Drop, d) for d in plain.get("drops", ())),
+        "input_rounding": plain.get("input_rounding")
+        and read_interval_of(Drop, plain["input_rounding"]),
+        "cost": read_cost(plain.get("cost")),
+        "budget": read_budget(plain.get("budget")),
+        "attempts": tuple(read_attempt(a) for a in plain.get("attempts", ())),
+        "metric": read_metric(plain.get("metric")),
+        "output_figures": tuple(read_figures(one) for one in plain.get("output_figures", ())),
+        "other_files": tuple(map(read_other_file, plain.get("other_files", ()))),
         "format_parity": plain.get("format_parity") and FormatParity(**plain["format_parity"]),
         "data_axes": {name: tuple(axes) for name, axes in plain.get("data_axes", {}).items()},
     }
     return Conversion(**fields)
-
-
-def _spec(plain: dict[str, Any]) -> TensorSpec:
-    return TensorSpec(**{**plain, "shape": tuple(plain["shape"])})
-
-
-def _accuracy(plain: dict[str, Any] | None) -> Accuracy | None:
-    return None if plain is None else Accuracy(**plain)
-
-
-def _other_file(plain: dict[str, Any]) -> OtherFile:
-    fields = {
-        "name": Path(plain["name"]).name,
-        "accuracy": _accuracy(plain["accuracy"]),
-        "metric": _metric(plain["metric"]),
-        "drops": tuple(_with_pair(Drop, drop) for drop in plain["drops"]),
-    }
-    return OtherFile(**{**plain, **fields})
-
-
-def _metric(plain: dict[str, Any] | None) -> MetricFigures | None:
-    return None if plain is None else _figures(plain)
-
-
-def _figures(plain: dict[str, Any]) -> MetricFigures:
-    scores = tuple(_with_pair(MetricScore, score) for score in plain["scores"])
-    return MetricFigures(**{**plain, "scores": scores})
-
-
-def _with_pair(kind: Any, plain: dict[str, Any]) -> Any:
-    return kind(**{**plain, "interval": tuple(plain["interval"])})
-
-
-def _cost(plain: dict[str, Any] | None) -> Cost | None:
-    return None if plain is None else Cost(**{**plain, "uncounted": tuple(plain["uncounted"])})
-
-
-def _budget(plain: dict[str, Any] | None) -> Budget | None:
-    return None if plain is None else Budget(**{**plain, "reasons": tuple(plain["reasons"])})
-
-
-def _attempt(plain: dict[str, Any]) -> Attempt:
-    drop = plain["drop"] and _with_pair(Drop, plain["drop"])
-    lists = {name: tuple(plain[name]) for name in ("steps", "drops")}
-    return Attempt(**{**plain, **lists, "drop": drop})
 
 
 def _check_digest(conversion: Conversion) -> None:

@@ -11,6 +11,7 @@ import click
 
 from toolkit.cli import output
 from toolkit.cli.completion import complete_targets
+from toolkit.cli.kept_conversions import finished_conversions, keep_conversions
 from toolkit.cli.options import as_json, converting, file_path, max_drop
 from toolkit.cli.report_files import report_files, write_reports
 from toolkit.report import words
@@ -159,6 +160,7 @@ def _convert(request: ConversionRequest, measures: Target, as_json: bool) -> int
                 # This computer is fast at other things than a board.
                 latency_decides=measures is not THIS_COMPUTER,
             )
+    keep_conversions([conversion])
     budget = conversion.budget
     for warning in (*conversion.warnings, *(budget.reasons if budget else ())):
         output.warn(warning)
@@ -206,15 +208,18 @@ def _compare(
     from toolkit.measure.host_latency import measure_on
     from toolkit.progress import forward
 
-    with output.progress() as show:
-        comparison = compare_recipes(
-            request,
-            names,
-            forward(show),
-            measure_on(measures, show),
-            # This computer is fast at other things than a board: only a board's figures decide.
-            latency_decides=measures is not THIS_COMPUTER,
-        )
+    try:
+        with output.progress() as show:
+            comparison = compare_recipes(
+                request,
+                names,
+                forward(show),
+                measure_on(measures, show),
+                # This computer is fast at other things than a board: only a board decides.
+                latency_decides=measures is not THIS_COMPUTER,
+            )
+    finally:
+        keep_conversions(finished_conversions(request.out))
     path = write_comparison(comparison, request.out)
     plain = plain_comparison(comparison)
     for note in (*notes_of_recipes(plain), *comparison.reasons):

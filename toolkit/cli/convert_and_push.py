@@ -15,6 +15,7 @@ from toolkit.cli.bench import (
     print_outcomes,
     records_of_outcomes,
 )
+from toolkit.cli.kept_conversions import keep_conversions
 from toolkit.cli.options import (
     as_json,
     converting,
@@ -104,10 +105,17 @@ def command(
         for board in boards:
             try_board(board, show, request.format)
         files = convert_recipes(request, names, boards[0], show)
+    keep_conversions(_conversions_of(files))
     _warn(files)
     if not as_json:
         _print_files(files, folder)
     return _measure_files(files, boards, settings, inventory.path.parent, as_json)
+
+
+def _conversions_of(files: ConvertedRecipes) -> list[Conversion]:
+    """All that were made, also those that are not sent."""
+    compared = () if files.comparison is None else files.comparison.conversions()
+    return [*filter(None, (*files.conversions, files.over_budget)), *compared]
 
 
 def _measure_files(

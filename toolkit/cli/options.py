@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -110,6 +111,25 @@ class Streams(click.ParamType[tuple[int, ...]]):
         if not all(part.isascii() and part.isdigit() and 0 < int(part) <= 64 for part in parts):
             self.fail(f"{value!r} is not a list of numbers from 1 to 64, such as 1,2,4", param, ctx)
         return tuple(sorted({int(part) for part in parts}))
+
+
+class Since(click.ParamType[str]):
+    """A day or a time (UTC), as the results have it."""
+
+    name = "date"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Read a day or a time."""
+        if value == "":
+            return ""
+        try:
+            moment = datetime.fromisoformat(str(value).replace("Z", "+00:00"))
+        except ValueError:
+            self.fail(
+                f"{value!r} is no day or time such as 2026-11-30 or 2026-11-30T18:00", param, ctx
+            )
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+        return moment.astimezone(timezone.utc).isoformat(timespec="seconds")
 
 
 def read_label(text: str, option: str) -> tuple[str, str]:
@@ -249,5 +269,15 @@ def converting(command: Command) -> Command:
         command = option(command)
     return command
 
+
+with_tag = click.option("--tag", default="", help="Only what has this tag (kedge results tag).")
+
+since = click.option(
+    "--since",
+    type=Since(),
+    default="",
+    metavar="DATE",
+    help="Only from this day or time (UTC) on, such as 2026-11-30 or 2026-11-30T18:00.",
+)
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program.")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from toolkit.cli import output
-from toolkit.cli.options import file_path
+from toolkit.cli.options import file_path, since, with_tag
 from toolkit.report import words
 
 
@@ -16,6 +16,8 @@ from toolkit.report import words
 @click.option(
     "--rollout", "rollouts", type=int, multiple=True, help="Number of a rollout; may be repeated."
 )
+@with_tag
+@since
 @click.option(
     "--out",
     type=file_path(dir_okay=False),
@@ -23,28 +25,41 @@ from toolkit.report import words
     show_default=True,
     help="File to write; one page that needs no network.",
 )
-def command(names: tuple[str, ...], rollouts: tuple[int, ...], out: Path) -> None:
+def command(
+    names: tuple[str, ...], rollouts: tuple[int, ...], tag: str, since: str, out: Path
+) -> None:
     """Write one page about conversions and measurements, for people who decide.
 
-    RESULT is the number of a result, or a folder of `kedge convert --out`, which brings all
-    measurements of its files. Without any, all results of the project are taken.
+    RESULT is the number of a measurement (12) or of a conversion (c3), or a folder of `kedge
+    convert --out`; conversions bring all measurements of their files. Without any, all results of
+    the project are taken, or those of --tag and --since.
 
     \b
     kedge report out/ --out report.html
-    kedge report 12 13 14
+    kedge report 12 13 c3
+    kedge report --tag baseline --since 2026-11-01
     kedge report --rollout 3 --out rollout3.html
     """
     from toolkit.project import open_inventory
     from toolkit.report.page.build import build_page
     from toolkit.report.page.write import write_page
     from toolkit.report.rollouts import read_rollouts
-    from toolkit.report.selection import select
+    from toolkit.report.selection import EMPTY, Labelled, select
     from toolkit.results.store import open_results
 
     project = open_inventory().path.parent
     with open_results(project) as store:
-        selection = select(store, names, everything=not names and not rollouts)
-    page = build_page(selection.conversions, selection.results, read_rollouts(project, rollouts))
+        has_filter = bool(tag or since)
+        labelled = Labelled(tag, since) if has_filter or not (names or rollouts) else None
+        selection = EMPTY
+        if names or labelled is not None:
+            selection = select(store, names, labelled)
+    page = build_page(
+        selection.conversions,
+        selection.results,
+        read_rollouts(project, rollouts),
+        selection.dates,
+    )
     write_page(page, out)
     for sentence in page.verdicts:
         output.say(sentence)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from converters.comparison.comparison_file import COMPARISON_NAME
 from converters.evidence.conversion import CONVERSION_NAME, Conversion, read_conversion
 from toolkit.errors import ToolkitError
+from toolkit.results.entry_id import CONVERSION, RESULT, parse_entry_id
 
 if TYPE_CHECKING:
+    from toolkit.results.conversions import StoredConversion
     from toolkit.results.store import ResultStore, StoredResult
 
 #: Most folders of conversions that are taken from one folder of a comparison.
@@ -28,17 +30,37 @@ class ReportSelection:
 
     conversions: tuple[Conversion, ...]
     results: tuple[StoredResult, ...]
+    dates: Mapping[str, str]
+    """Digest of a converted file to the time at which it was made (UTC, ISO 8601), where known."""
 
 
-def select(store: ResultStore, names: Sequence[str], everything: bool = False) -> ReportSelection:
+#: Selection of nothing, where a report is about rollouts alone.
+EMPTY = ReportSelection((), (), {})
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Wish for all results that have a tag, or are of a time."""
+
+    tag: str = ""
+    """Tag that they have; "" for any."""
+    since: str = ""
+    """Time from which on they were made (UTC, ISO 8601); "" for any."""
+
+
+def select(
+    store: ResultStore, names: Sequence[str], labelled: Labelled | None = None
+) -> ReportSelection:
     """Find conversions and measurements by what a person names.
 
-    Conversions that are named bring the measurements of their files.
+    Conversions that are named bring the measurements of their files, and measurements bring the
+    conversions of theirs.
 
     Args:
         store: Results of the project.
-        names: Numbers of results, and folders of `kedge convert --out`, of one recipe or several.
-        everything: Whether all results are taken, whatever is named.
+        names: Numbers of measurements and of conversions, and folders of `kedge convert --out`, of
+            one recipe or several.
+        labelled: Tag or time of further measurements and conversions; `None` for none.
 
     Raises:
         SelectionError: A name is neither a number nor a folder of a conversion, or there is no
@@ -46,22 +68,37 @@ def select(store: ResultStore, names: Sequence[str], everything: bool = False) -
         ConversionError: A conversion is damaged.
         ResultStoreError: There is no result of a number, or it is damaged.
     """
-    numbers = [int(name) for name in names if name.isdecimal()]
-    folders = [Path(name) for name in names if not name.isdecimal()]
+    entries = [parse_entry_id(name) for name in names]
+    numbers = [each.number for each in entries if each and each.table == RESULT]
+    stored = [each.number for each in entries if each and each.table == CONVERSION]
+    folders = [Path(name) for name, entry in zip(names, entries, strict=True) if entry is None]
     conversions = [conversion for folder in folders for conversion in read_conversions(folder)]
+    conversions += [store.conversions.load(number).conversion for number in stored]
+    kept = store.conversions.list_conversions().entries
+    if labelled is not None:
+        wishes = store.conversions.list_conversions(None, labelled.tag, labelled.since)
+        conversions += [each.conversion for each in reversed(wishes.entries)]
+        lines = store.list_results(None, None, (), labelled.tag, labelled.since).lines
+        numbers += [line.id for line in reversed(lines)]
+    if not (conversions or numbers):
+        raise _nothing(labelled)
     digests = {conversion.model_sha256 for conversion in conversions}
-    listing = store.list_results(limit=None)
-    numbers += [
-        line.id for line in reversed(listing.lines) if everything or line.model_sha256 in digests
-    ]
-    if everything and not numbers:
-        raise SelectionError(
-            "this project has no results yet, and no conversion was named",
-            "Measure one: kedge bench FILE --on NAME; or name a folder of `kedge convert --out`.",
-        )
+    if labelled is None:
+        lines = store.list_results(limit=None).lines
+        numbers += [line.id for line in reversed(lines) if line.model_sha256 in digests]
     results = [store.load(number) for number in dict.fromkeys(numbers)]
-    conversions += _conversions_of(results, digests)
-    return ReportSelection(tuple(conversions), tuple(results))
+    conversions += _conversions_of(results, digests, kept)
+    dates = {each.conversion.model_sha256: each.converted_at for each in kept}
+    return ReportSelection(tuple(conversions), tuple(results), dates)
+
+
+def _nothing(labelled: Labelled | None) -> SelectionError:
+    if labelled is not None and (labelled.tag or labelled.since):
+        return SelectionError("no result has this tag and time", "List all: kedge results")
+    return SelectionError(
+        "this project has no results yet, and no conversion was named",
+        "Measure one: kedge bench FILE --on NAME; or name a folder of `kedge convert --out`.",
+    )
 
 
 def read_conversions(folder: Path) -> list[Conversion]:
@@ -78,19 +115,26 @@ def read_conversions(folder: Path) -> list[Conversion]:
         return [read_conversion(path) for path in inside[:_MOST_FOLDERS]]
     raise SelectionError(
         f"{folder}: is neither the number of a result nor a folder of `kedge convert --out`",
-        "kedge results lists the numbers; a folder has a conversion.json or a comparison.json.",
+        "kedge results lists the numbers, such as 12 or c3; a folder has a conversion.json or a "
+        "comparison.json.",
     )
 
 
-def _conversions_of(results: Iterable[StoredResult], known: set[str]) -> list[Conversion]:
-    """Conversions that still lie beside the files that were measured."""
+def _conversions_of(
+    results: Iterable[StoredResult], known: set[str], kept: Sequence[StoredConversion]
+) -> list[Conversion]:
+    """Conversions of files that were measured: kept ones, and those that lie beside the files."""
     from converters.errors import ConversionError
     from device_agent.contract.codes import IntegrityError
 
+    by_digest = {each.conversion.model_sha256: each.conversion for each in kept}
     conversions: dict[str, Conversion] = {}
     for result in results:
-        folder = Path(result.line.model).parent
-        if result.line.model_sha256 in known or not (folder / CONVERSION_NAME).is_file():
+        digest, folder = result.line.model_sha256, Path(result.line.model).parent
+        if digest in by_digest and digest not in known:
+            conversions[digest] = by_digest[digest]
+            continue
+        if digest in known or not (folder / CONVERSION_NAME).is_file():
             continue
         try:
             conversion = read_conversion(folder)

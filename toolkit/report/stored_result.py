@@ -9,6 +9,7 @@ from device_agent.contract.facts import facts_from_json
 from toolkit.report import words
 from toolkit.report.measurement import plain_row
 from toolkit.report.measurement_text import describe_details, describe_rows, describe_verdict
+from toolkit.report.stored_conversion import label_rows
 from toolkit.report.tables import Block, Table
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def _identity_rows(result: StoredResult) -> list[list[str]]:
         ["kedge", f"{document['kedge']} on {host.get('name', 'an unknown host')}"],
         ["outputs", f"{parity['verdict']}: {parity['reason']}"],
     ]
+    rows += label_rows(line.note, line.tags)
     accuracy = document.get("accuracy")
     if not accuracy:
         return rows

@@ -1,1 +1,1 @@
-"""Every measurement of a project, kept in SQLite."""
+"""Every measurement and conversion of a project, kept in SQLite."""

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from toolkit.errors import ToolkitError
 from toolkit.sqlite_guard import find_foreign_file, find_schema_program
 
-SCHEMA = 2
+SCHEMA = 3
 NAME = "results.db"
 
 #: Another kedge may be writing to the same file.
@@ -59,6 +59,19 @@ CREATE TABLE series (
     PRIMARY KEY (result_id, number, name),
     FOREIGN KEY (result_id, number) REFERENCES run(result_id, number) ON DELETE CASCADE
 );
+""",
+    2: """
+CREATE TABLE conversion (
+    id INTEGER PRIMARY KEY,
+    converted_at TEXT NOT NULL,      -- UTC, ISO 8601, of the first time
+    model TEXT NOT NULL,             -- absolute path; the evidence was beside it
+    model_sha256 TEXT NOT NULL UNIQUE,
+    document TEXT NOT NULL,          -- JSON: content of conversion.json
+    note TEXT NOT NULL DEFAULT '',
+    tags TEXT NOT NULL DEFAULT ''    -- each with a space before and behind it: " a b "
+);
+ALTER TABLE result ADD COLUMN note TEXT NOT NULL DEFAULT '';
+ALTER TABLE result ADD COLUMN tags TEXT NOT NULL DEFAULT '';
 """,
 }
 

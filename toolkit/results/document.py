@@ -49,7 +49,7 @@ def parse_document(text: str) -> dict[str, Any]:
         raise ValueError("its document is no JSON that can be read") from error
     if not isinstance(plain, dict):
         raise ValueError(f"its document is {str(plain)[:60]!r}, expected an object")
-    if not _is_shallow(plain, _MOST_DEPTH):
+    if not is_shallow(plain, _MOST_DEPTH):
         raise ValueError(f"its document is nested deeper than {_MOST_DEPTH}")
     for table, is_required in ((_REQUIRED, True), (_OPTIONAL, False)):
         for path, kind in table.items():
@@ -117,8 +117,9 @@ def _check_lists(plain: Mapping[str, Any]) -> None:
             raise ValueError(f"accuracy.board_interval of its document is {interval!r}")
 
 
-def _is_shallow(value: Any, most: int) -> bool:
+def is_shallow(value: Any, most: int) -> bool:
+    """Whether no table or list lies deeper than a number of others."""
     if not isinstance(value, (dict, list)):
         return True
     inner = value.values() if isinstance(value, dict) else value
-    return most > 0 and all(_is_shallow(part, most - 1) for part in inner)
+    return most > 0 and all(is_shallow(part, most - 1) for part in inner)

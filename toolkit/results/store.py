@@ -1,7 +1,7 @@
-"""Every measurement of a project, in one SQLite file: `.kedge/results.db` beside `kedge.toml`.
+"""Every measurement and conversion of a project, in one SQLite file.
 
-A result holds all samples and all that identifies it, so that it can be analysed again, and
-compared with one taken years later.
+The file is `.kedge/results.db` beside `kedge.toml`. A result holds all samples and all that
+identifies it, so that it can be analysed again, and compared with one taken years later.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +26,7 @@ from toolkit.judge.row import Row, row_of
 from toolkit.judge.statistics import Latency, latency
 from toolkit.judge.verdict import Verdict
 from toolkit.project import project_folder
+from toolkit.results.conversions import Conversions
 from toolkit.results.database import (
     NAME,
     ResultStoreError,
@@ -33,6 +34,8 @@ from toolkit.results.database import (
     translate_database_errors,
 )
 from toolkit.results.document import mode_of, parse_document, recipe_of
+from toolkit.results.entry_id import RESULT, EntryId
+from toolkit.results.labels import Labels, absent_entry
 from toolkit.results.stored_runs import pack_series, read_runs
 
 if TYPE_CHECKING:
@@ -56,6 +59,8 @@ class ResultLine:
     """`soak`, or the requests a second of `--rate`, as "30 Hz"; "" for runs back to back."""
     recipe: str = ""
     """Recipe that the model was converted by; "" where that is not known."""
+    note: str = ""
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,8 @@ class ResultList:
 
 
 #: Columns of the table, in the order of `ResultLine`; the others are in the document.
-_NAMES = tuple(name for name in ResultLine.__dataclass_fields__ if name not in ("mode", "recipe"))
+_IN_DOCUMENT = ("mode", "recipe")
+_NAMES = tuple(name for name in ResultLine.__dataclass_fields__ if name not in _IN_DOCUMENT)
 _COLUMNS = ", ".join(_NAMES)
 
 
@@ -137,6 +143,8 @@ class ResultStore:
     def __init__(self, database: sqlite3.Connection, path: Path) -> None:
         self._database = database
         self._path = path
+        self.conversions = Conversions(database, path)
+        self.labels = Labels(database, path)
 
     def save(self, records: Sequence[ResultRecord]) -> list[int]:
         """Keep all results or none; return the number of each.
@@ -148,7 +156,12 @@ class ResultStore:
             return [self._save_record(record) for record in records]
 
     def list_results(
-        self, target: str | None = None, limit: int | None = 50, numbers: Sequence[int] = ()
+        self,
+        target: str | None = None,
+        limit: int | None = 50,
+        numbers: Sequence[int] = (),
+        tag: str = "",
+        since: str = "",
     ) -> ResultList:
         """List the newest results first; damaged ones do not hide the others.
 
@@ -156,15 +169,21 @@ class ResultStore:
             target: Name of the only target to list; `None` for all.
             limit: Largest number of results; `None` for all.
             numbers: Results to list; empty for all.
+            tag: Tag that they have; "" for any.
+            since: Time from which on they were taken (UTC, ISO 8601); "" for any.
 
         Raises:
             ResultStoreError: The file cannot be read, or there is no result of one number.
         """
-        query = f"SELECT {_COLUMNS}, document FROM result WHERE ? IS NULL OR target = ? "
-        query += "ORDER BY id DESC LIMIT ?"
+        query = (
+            f"SELECT {_COLUMNS}, document FROM result WHERE (? IS NULL OR target = ?) "
+            "AND (? = '' OR instr(tags, ' ' || ? || ' ')) AND taken_at >= ? "
+            "ORDER BY id DESC LIMIT ?"
+        )
         with translate_database_errors(self._path):
             most = -1 if limit is None else limit  # SQLite takes -1 for no limit
-            rows = self._database.execute(query, (target, target, most)).fetchall()
+            values = (target, target, tag, tag, since, most)
+            rows = self._database.execute(query, values).fetchall()
         rows_by_number = {row[0]: row for row in rows}
         for number in numbers:
             if number not in rows_by_number:
@@ -220,9 +239,7 @@ class ResultStore:
         return f"result {number} in {self._path} is damaged: {wrong}"
 
     def _absent(self, number: int) -> ResultStoreError:
-        return ResultStoreError(
-            f"there is no result {number} in {self._path}", "List them: kedge results"
-        )
+        return absent_entry(EntryId(RESULT, number), self._path)
 
     def _save_record(self, record: ResultRecord) -> int:
         row, verdict = record.row, record.row.verdict
@@ -276,12 +293,15 @@ def _line_of(row: Sequence[Any]) -> ResultLine:
         ValueError: One of them has another type than it is written with.
     """
     values = dict(zip(_NAMES, row, strict=False))
+    tags = values.pop("tags")
+    if not isinstance(tags, str):
+        raise ValueError(f"tags are {str(tags)[:60]!r}")
     line = read_record(
         ResultLine, {**values, "mode": mode_of(row[-1]), "recipe": recipe_of(row[-1])}
     )
     if not math.isfinite(line.median_us):
         raise ValueError(f"median_us is {line.median_us}")
-    return line
+    return replace(line, tags=tuple(tags.split()))
 
 
 @contextmanager

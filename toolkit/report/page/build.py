@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -12,9 +12,10 @@ from toolkit.report.conversion import plain_judgement
 from toolkit.report.page.board_results import group_by_board
 from toolkit.report.page.content import Page, Section
 from toolkit.report.page.layers import section_of_layers
+from toolkit.report.page.over_time import section_over_time
 from toolkit.report.page.reported_file import collect_files
 from toolkit.report.page.rollout import describe_rollout, plain_rollout, section_of_rollouts
-from toolkit.report.page.sections import section_of_files, section_over_time, sections_of_boards
+from toolkit.report.page.sections import section_of_files, sections_of_boards
 from toolkit.report.page.sentences import summarize
 from toolkit.report.selection import select
 from toolkit.report.stored_result import plain_result
@@ -38,13 +39,14 @@ def page_of_results(project: Path, numbers: Sequence[int]) -> Page:
     """
     with open_results(project) as store:
         selection = select(store, [str(number) for number in numbers])
-    return build_page(selection.conversions, selection.results)
+    return build_page(selection.conversions, selection.results, dates=selection.dates)
 
 
 def build_page(
     conversions: Sequence[Conversion],
     results: Sequence[StoredResult],
     rollouts: Sequence[Rollout] = (),
+    dates: Mapping[str, str] | None = None,
 ) -> Page:
     """Return the report of a selection.
 
@@ -52,6 +54,7 @@ def build_page(
         conversions: Conversions, of one model or several.
         results: Measurements, in any order.
         rollouts: Rollouts with their boards.
+        dates: Digest of a converted file to the time at which it was made (UTC, ISO 8601).
     """
     files = collect_files(conversions, results)
     boards = group_by_board(files)
@@ -61,7 +64,7 @@ def build_page(
         sections = [
             section_of_files(files),
             *sections_of_boards(boards),
-            section_over_time(files, boards),
+            section_over_time(files, boards, dates or {}),
             section_of_layers(files),
         ]
         verdicts = summarize(files, boards)

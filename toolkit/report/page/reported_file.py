@@ -7,38 +7,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from converters.comparison.comparison import drop_on
-from converters.data.dataset import TEST
-from converters.errors import ConversionError
 from converters.judge.score import FILE, ORIGINAL
+from toolkit.report.file_quality import FileQuality, quality_of
 
 if TYPE_CHECKING:
     from converters.evidence.conversion import Conversion
-    from converters.judge.metric import MetricScore
-    from converters.judge.score import Score
     from toolkit.results.store import StoredResult
 
 #: Name of the model that was given, in tables and plots.
 ORIGINAL_NAME = "original"
 #: Characters of a digest that tell files apart for a person.
 _DIGEST_SHOWN = 8
-
-
-@dataclass(frozen=True)
-class FileQuality:
-    """How well a model does on the test samples."""
-
-    metric: str
-    """Name of the metric; `accuracy` is a share, 0 to 1."""
-    value: float
-    interval: tuple[float, float] | None
-    """95 % interval; `None` where it is not known."""
-    samples: int
-    drop: float | None = None
-    """Loss against the original: of accuracy as a share, of other metrics as a share of the
-    original's value; `None` for the original itself, and where it is not known."""
-    drop_interval: tuple[float, float] | None = None
-    """Paired 95 % interval of `drop`."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +67,7 @@ def collect_files(
 def _original(conversion: Conversion) -> ReportedFile:
     size_bytes = conversion.source_weight_bytes or conversion.source_bytes
     return ReportedFile(
-        ORIGINAL_NAME, conversion.source_sha256, size_bytes, _quality(conversion, ORIGINAL)
+        ORIGINAL_NAME, conversion.source_sha256, size_bytes, quality_of(conversion, ORIGINAL)
     )
 
 
@@ -97,7 +76,7 @@ def _file(conversion: Conversion) -> ReportedFile:
         conversion.recipe_file or conversion.recipe or "float32",
         conversion.model_sha256,
         conversion.model_bytes,
-        _quality(conversion, FILE),
+        quality_of(conversion, FILE),
         conversion,
     )
 
@@ -106,37 +85,6 @@ def _measured_file(result: StoredResult) -> ReportedFile:
     line = result.line
     size_bytes = result.document.get("model_bytes") or 0
     return ReportedFile(line.recipe or Path(line.model).stem, line.model_sha256, size_bytes)
-
-
-def _quality(conversion: Conversion, subject: str) -> FileQuality | None:
-    """Figures on the test samples; of several outputs those of the one that loses most."""
-    is_file = subject == FILE
-    try:
-        drop = drop_on(conversion, TEST) if is_file else None
-    except ConversionError:
-        drop = None
-    drops = (drop.fraction, drop.interval) if drop is not None else (None, None)
-    accuracy = conversion.accuracy if is_file else conversion.float_accuracy
-    if accuracy is not None:
-        interval = _interval(conversion.scores, subject)
-        return FileQuality("accuracy", accuracy.fraction, interval, accuracy.samples, *drops)
-    figures = conversion.metric
-    if figures is None and conversion.output_figures:
-        figures = next(
-            (f for f in conversion.output_figures if drop is not None and f.output == drop.output),
-            conversion.output_figures[0],
-        )
-    if figures is None:
-        return None
-    value = figures.file if is_file else figures.given
-    interval = _interval(figures.scores, subject)
-    return FileQuality(figures.name, value, interval, figures.samples, *drops)
-
-
-def _interval(
-    scores: Sequence[Score] | Sequence[MetricScore], subject: str
-) -> tuple[float, float] | None:
-    return next((s.interval for s in scores if (s.subject, s.split) == (subject, TEST)), None)
 
 
 def _with_unique_names(files: Iterable[ReportedFile]) -> list[ReportedFile]:

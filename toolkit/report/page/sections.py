@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from statistics import median
 
 import numpy as np
@@ -115,55 +114,6 @@ def sections_of_boards(boards: Sequence[BoardResults]) -> Iterator[Section]:
     if conditions:
         text = ["What the board reported before, while and after the timed loops ran."]
         yield Section("conditions", "Temperature and frequency", text, conditions)
-
-
-def section_over_time(
-    files: Sequence[ReportedFile], boards: Sequence[BoardResults]
-) -> Section | None:
-    """Return the latencies of files that were measured more than once; `None` where none was."""
-    plots, tables = [], []
-    for board in boards:
-        lines, rows = [], []
-        for file in files:
-            results = [
-                r
-                for r in file.results
-                if (r.line.target, r.line.threads, r.line.mode)
-                == (board.target, board.threads, board.mode)
-            ]
-            rows += [
-                [
-                    file.name,
-                    str(r.line.id),
-                    r.line.taken_at[:16].replace("T", " "),
-                    words.duration(r.latency.median_us),
-                    r.verdict.kind,
-                ]
-                for r in results
-                if len(results) > 1
-            ]
-            if len(results) > 1:
-                days = [
-                    datetime.fromisoformat(r.line.taken_at).timestamp() / 86400 for r in results
-                ]
-                first = days[0]
-                lines.append(
-                    Line(
-                        file.name,
-                        [day - first for day in days],
-                        [r.latency.median_us for r in results],
-                        [r.latency.interval_us for r in results],
-                    )
-                )
-        if lines:
-            title = f"Latency over time on {board.title}"
-            svg = draw_lines(lines, "days since the first measurement", "latency, us", title)
-            plots.append(Plot(svg, f"{board.title}: every measurement with its interval."))
-            columns = ["file", "result", "taken at (UTC)", "median", "verdict"]
-            tables.append(Table(board.title, columns, rows))
-    if not plots:
-        return None
-    return Section("time", "Over time", plots=plots, tables=tables)
 
 
 def _tradeoff(board: BoardResults) -> Plot | None:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from toolkit.judge.ratio import LEAST_PROCESSES, NOISE, Ratio, compare_medians
 from toolkit.report import words
+from toolkit.report.file_quality import FileQuality
 from toolkit.report.page.board_results import BoardResult, BoardResults
-from toolkit.report.page.reported_file import FileQuality, ReportedFile
+from toolkit.report.page.reported_file import ReportedFile
 
 #: Most sentences above everything else; the tables have the rest.
 _MOST = 8

@@ -75,7 +75,27 @@ def test_all_numbers_can_be_taken_away(tmp_path: Path) -> None:
 
 def test_a_file_that_was_measured_twice_is_shown_over_time(tmp_path: Path) -> None:
     (section,) = [s for s in example(tmp_path).sections if s.name == "time"]
-    assert [row[:2] for row in section.tables[0].rows] == [["qat_w8a8", "2"], ["qat_w8a8", "3"]]
+    assert [row[:2] for row in section.tables[0].rows] == [
+        ["qat_w8a8 of net.h5", "2"],
+        ["qat_w8a8 of net.h5", "3"],
+    ]
+
+
+def test_builds_of_one_model_are_one_line_of_latency_and_one_of_accuracy(tmp_path: Path) -> None:
+    builds = [conversion(number, "qat_w8a8", 890 + number) for number in (1, 2, 3)]
+    dates = {digest(number): f"2026-11-{10 * number:02}T08:00:00+00:00" for number in (1, 2, 3)}
+    results = stored_results(
+        tmp_path, ("out/model.tflite", 1, 400_000), ("out/model.tflite", 2, 300_000)
+    )
+    page = build_page(builds, results, dates=dates)
+    (section,) = [s for s in page.sections if s.name == "time"]
+    latency, accuracy = section.tables
+    assert [row[0] for row in latency.rows] == ["qat_w8a8 of net.h5"] * 2
+    assert [row[2] for row in accuracy.rows] == [
+        "2026-11-10 08:00", "2026-11-20 08:00", "2026-11-30 08:00"
+    ]  # fmt: skip
+    assert [row[3][:7] for row in accuracy.rows] == ["89.10 %", "89.20 %", "89.30 %"]
+    assert "days since 2026-11-10 08:00 UTC" in section.plots[1].svg
 
 
 def test_every_drawing_has_its_numbers_in_a_table_and_words_for_the_blind(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def keep_conversions(conversions: Sequence[Conversion]) -> None:
     Args:
         conversions: Finished conversions.
     """
-    from targets.inventory import find_file
+    from targets.project_file import find_file
     from targets.project_trust import is_trusted
     from toolkit.errors import ToolkitError
     from toolkit.results.store import open_results

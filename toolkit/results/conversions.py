@@ -8,14 +8,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from converters.errors import ConversionError
-from converters.evidence.conversion import Conversion, parse_evidence, plain_evidence
 from toolkit.results.database import ResultStoreError, translate_database_errors
 from toolkit.results.document import is_shallow
 from toolkit.results.entry_id import CONVERSION, EntryId
 from toolkit.results.labels import absent_entry
+
+if TYPE_CHECKING:
+    from converters.evidence.conversion import Conversion
 
 #: Largest size of the evidence that is kept whole; that of longer trainings loses its epochs.
 _MOST_BYTES = 4 << 20
@@ -148,6 +149,8 @@ class Conversions:
 
 
 def _document_of(conversion: Conversion) -> str:
+    from converters.evidence.conversion import plain_evidence
+
     plain = plain_evidence(conversion)
     text = json.dumps(plain)
     return text if len(text) <= _MOST_BYTES else json.dumps({**plain, "step_records": []})
@@ -159,6 +162,9 @@ def _read_row(row: Sequence[Any]) -> StoredConversion:
     Raises:
         ValueError: One of them is not what it was written with.
     """
+    from converters.errors import ConversionError
+    from converters.evidence.conversion import parse_evidence
+
     number, converted_at, model, sha256, document, note, tags = row
     for text in row[1:]:
         if not isinstance(text, str):

@@ -44,16 +44,16 @@ def command(
     from toolkit.report.page.build import build_page
     from toolkit.report.page.write import write_page
     from toolkit.report.rollouts import read_rollouts
-    from toolkit.report.selection import EMPTY, Labelled, select
+    from toolkit.report.selection import EMPTY, LabelFilter, select
     from toolkit.results.store import open_results
 
     project = open_inventory().path.parent
     with open_results(project) as store:
         has_filter = bool(tag or since)
-        labelled = Labelled(tag, since) if has_filter or not (names or rollouts) else None
+        label_filter = LabelFilter(tag, since) if has_filter or not (names or rollouts) else None
         selection = EMPTY
-        if names or labelled is not None:
-            selection = select(store, names, labelled)
+        if names or label_filter is not None:
+            selection = select(store, names, label_filter)
     page = build_page(
         selection.conversions,
         selection.results,

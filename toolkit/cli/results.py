@@ -187,7 +187,7 @@ def show(entry: EntryId, as_json: bool) -> None:
 @command.command("note")
 @click.argument("entry", type=ENTRY, metavar="ID")
 @click.argument("text")
-def note(entry: EntryId, text: str) -> None:
+def write_note(entry: EntryId, text: str) -> None:
     """Write a note to a measurement or a conversion; it replaces the earlier one, "" removes it.
 
     \b
@@ -203,7 +203,7 @@ def note(entry: EntryId, text: str) -> None:
 @click.argument("entry", type=ENTRY, metavar="ID")
 @click.argument("tags", nargs=-1, required=True, metavar="TAG…")
 @click.option("--remove", is_flag=True, help="Remove these tags instead of adding them.")
-def tag(entry: EntryId, tags: tuple[str, ...], remove: bool) -> None:
+def change_tags(entry: EntryId, tags: tuple[str, ...], remove: bool) -> None:
     """Tag a measurement or a conversion, to find it by `--tag`.
 
     \b

@@ -39,7 +39,7 @@ EMPTY = ReportSelection((), (), {})
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelFilter:
     """Wish for all results that have a tag, or are of a time."""
 
     tag: str = ""
@@ -49,7 +49,7 @@ class Labelled:
 
 
 def select(
-    store: ResultStore, names: Sequence[str], labelled: Labelled | None = None
+    store: ResultStore, names: Sequence[str], label_filter: LabelFilter | None = None
 ) -> ReportSelection:
     """Find conversions and measurements by what a person names.
 
@@ -60,7 +60,7 @@ def select(
         store: Results of the project.
         names: Numbers of measurements and of conversions, and folders of `kedge convert --out`, of
             one recipe or several.
-        labelled: Tag or time of further measurements and conversions; `None` for none.
+        label_filter: Tag or time of further measurements and conversions; `None` for none.
 
     Raises:
         SelectionError: A name is neither a number nor a folder of a conversion, or there is no
@@ -75,15 +75,15 @@ def select(
     conversions = [conversion for folder in folders for conversion in read_conversions(folder)]
     conversions += [store.conversions.load(number).conversion for number in stored]
     kept = store.conversions.list_conversions().entries
-    if labelled is not None:
-        wishes = store.conversions.list_conversions(None, labelled.tag, labelled.since)
+    if label_filter is not None:
+        wishes = store.conversions.list_conversions(None, label_filter.tag, label_filter.since)
         conversions += [each.conversion for each in reversed(wishes.entries)]
-        lines = store.list_results(None, None, (), labelled.tag, labelled.since).lines
+        lines = store.list_results(None, None, (), label_filter.tag, label_filter.since).lines
         numbers += [line.id for line in reversed(lines)]
     if not (conversions or numbers):
-        raise _nothing(labelled)
+        raise _nothing(label_filter)
     digests = {conversion.model_sha256 for conversion in conversions}
-    if labelled is None:
+    if label_filter is None:
         lines = store.list_results(limit=None).lines
         numbers += [line.id for line in reversed(lines) if line.model_sha256 in digests]
     results = [store.load(number) for number in dict.fromkeys(numbers)]
@@ -92,8 +92,8 @@ def select(
     return ReportSelection(tuple(conversions), tuple(results), dates)
 
 
-def _nothing(labelled: Labelled | None) -> SelectionError:
-    if labelled is not None and (labelled.tag or labelled.since):
+def _nothing(label_filter: LabelFilter | None) -> SelectionError:
+    if label_filter is not None and (label_filter.tag or label_filter.since):
         return SelectionError("no result has this tag and time", "List all: kedge results")
     return SelectionError(
         "this project has no results yet, and no conversion was named",

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 _NONE = "–"
 
 
-def plain_conversion_line(stored: StoredConversion) -> dict[str, Any]:
+def plain_conversion_line(entry: StoredConversion) -> dict[str, Any]:
     """Return what a list says about a conversion, for a program."""
-    conversion, quality = stored.conversion, quality_of(stored.conversion)
+    conversion, quality = entry.conversion, quality_of(entry.conversion)
     low, high = (quality.interval if quality else None) or (None, None)
     return {
-        "id": str(stored.entry),
-        "converted_at": stored.converted_at,
+        "id": str(entry.entry),
+        "converted_at": entry.converted_at,
         "recipe": conversion.recipe_label,
         "model": str(conversion.model),
         "model_sha256": conversion.model_sha256,
@@ -35,24 +35,24 @@ def plain_conversion_line(stored: StoredConversion) -> dict[str, Any]:
         "drop": None if quality is None else quality.drop,
         "macs": None if conversion.cost is None else conversion.cost.macs,
         "evidence": str(conversion.model.with_name("conversion.json")),
-        "note": stored.note,
-        "tags": stored.tags,
+        "note": entry.note,
+        "tags": entry.tags,
     }
 
 
-def plain_stored_conversion(stored: StoredConversion) -> dict[str, Any]:
+def plain_stored_conversion(entry: StoredConversion) -> dict[str, Any]:
     """Return all that was kept of a conversion, for a program."""
     from converters.evidence.conversion import plain_evidence
 
-    return {**plain_conversion_line(stored), "conversion": plain_evidence(stored.conversion)}
+    return {**plain_conversion_line(entry), "conversion": plain_evidence(entry.conversion)}
 
 
-def conversion_cells(stored: StoredConversion) -> list[str]:
+def conversion_cells(entry: StoredConversion) -> list[str]:
     """Return the cells of a list: number, date, recipe and file, source, accuracy, size."""
-    conversion = stored.conversion
+    conversion = entry.conversion
     return [
-        str(stored.entry),
-        stored.converted_at[:16].replace("T", " "),
+        str(entry.entry),
+        entry.converted_at[:16].replace("T", " "),
         f"{conversion.recipe_label} {conversion.model_sha256[:8]}",
         conversion.source.rpartition("/")[2],
         quality_cell(quality_of(conversion)),
@@ -74,18 +74,18 @@ def quality_cell(quality: FileQuality | None) -> str:
     )
 
 
-def describe_stored_conversion(stored: StoredConversion) -> list[Block]:
+def describe_stored_conversion(entry: StoredConversion) -> list[Block]:
     """Return a conversion for a person."""
-    conversion = stored.conversion
+    conversion = entry.conversion
     rows = [
         ["model", f"{conversion.model} (sha256 {conversion.model_sha256})"],
         ["source", f"{conversion.source} (sha256 {conversion.source_sha256})"],
         ["data", f"{conversion.data} (sha256 {conversion.data_sha256})"],
         ["recipe", conversion.recipe_label],
         ["test samples", quality_cell(quality_of(conversion))],
-        *label_rows(stored.note, stored.tags),
+        *label_rows(entry.note, entry.tags),
     ]
-    title = f"conversion {stored.entry}, {stored.converted_at}"
+    title = f"conversion {entry.entry}, {entry.converted_at}"
     return [
         *describe_conversion(conversion),
         *describe_budget(conversion),

@@ -6,7 +6,7 @@ import pytest
 
 from tests.kedge import assert_refused, kedge
 from tests.toolkit.report.page.reports import conversion, digest, stored_results
-from toolkit.report.selection import Labelled, ReportSelection, SelectionError, select
+from toolkit.report.selection import LabelFilter, ReportSelection, SelectionError, select
 from toolkit.results.entry_id import CONVERSION, RESULT, EntryId
 from toolkit.results.store import open_results
 
@@ -21,9 +21,11 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def selection(project: Path, *names: str, labelled: Labelled | None = None) -> ReportSelection:
+def selection(
+    project: Path, *names: str, label_filter: LabelFilter | None = None
+) -> ReportSelection:
     with open_results(project) as store:
-        return select(store, names, labelled)
+        return select(store, names, label_filter)
 
 
 def numbers(chosen: ReportSelection) -> tuple[list[str], list[int]]:
@@ -42,15 +44,15 @@ def test_conversions_and_measurements_find_each_other_by_the_digest(project: Pat
 
 
 def test_everything_or_what_has_a_tag(project: Path) -> None:
-    assert numbers(selection(project, labelled=Labelled())) == (["1", "2"], [1, 2, 3])
+    assert numbers(selection(project, label_filter=LabelFilter())) == (["1", "2"], [1, 2, 3])
     with open_results(project) as store:
         store.labels.add_tags(EntryId(RESULT, 1), ["baseline"])
         store.labels.add_tags(EntryId(CONVERSION, 2), ["baseline"])
-    assert numbers(selection(project, labelled=Labelled("baseline"))) == (["2", "1"], [1])
+    assert numbers(selection(project, label_filter=LabelFilter("baseline"))) == (["2", "1"], [1])
     with pytest.raises(SelectionError, match="no result has this tag and time"):
-        selection(project, labelled=Labelled("base"))
+        selection(project, label_filter=LabelFilter("base"))
     with pytest.raises(SelectionError, match="no result has this tag and time"):
-        selection(project, labelled=Labelled(since="2999-01-01"))
+        selection(project, label_filter=LabelFilter(since="2999-01-01"))
 
 
 def test_the_command_takes_numbers_of_both_kinds_and_tags(project: Path) -> None:

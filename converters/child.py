@@ -22,12 +22,20 @@ from pathlib import Path
 from typing import IO, Any
 
 from converters.data.task import TaskError
-from converters.errors import ConversionError, HostDiskError, MissingConvertExtraError
+from converters.errors import (
+    ConversionError,
+    HostDiskError,
+    LayerOutsideGraphError,
+    MissingConvertExtraError,
+)
+from converters.evidence.model_toml import ModelTomlError
 from converters.measure import MEASURE, Measure, answer_measure
+from converters.out_folder import FolderInUseError
 from converters.progress import Progress, Report
 from converters.recipe.recipe import RecipeError
 from converters.request import ConversionRequest
 from converters.sandbox import SANDBOX_VARIABLE, Sandbox
+from converters.workers import WorkerDoneError
 
 _LOG = logging.getLogger(__name__)
 
@@ -39,7 +47,17 @@ ENDED = "ended"
 #: Errors that a child may answer; raised in the parent as what they were.
 _ERRORS: dict[str, type[ConversionError]] = {
     error.__name__: error
-    for error in (ConversionError, HostDiskError, MissingConvertExtraError, RecipeError, TaskError)
+    for error in (
+        ConversionError,
+        FolderInUseError,
+        HostDiskError,
+        LayerOutsideGraphError,
+        MissingConvertExtraError,
+        ModelTomlError,
+        RecipeError,
+        TaskError,
+        WorkerDoneError,
+    )
 }
 
 _LOG_TAIL_BYTES = 4_000

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from toolkit.cli import output
+from toolkit.cli.help_section import help_section
 from toolkit.cli.options import (
     Duration,
     FiniteRange,
@@ -205,6 +206,7 @@ def plain_outcome(outcome: Outcome) -> dict[str, Any]:
         "reasons": [_first_line(outcome.error)],
         "exit_code": outcome.error.exit_code,
         "hint": outcome.error.hint,
+        "help": help_section(outcome.error),
     }
 
 

@@ -13,6 +13,7 @@ import click
 
 from toolkit.cli import output
 from toolkit.cli.groups import CommandGroup
+from toolkit.cli.help_section import help_section
 from toolkit.cli.interrupts import INTERRUPTED, is_effect_of_interrupt
 from toolkit.report.exit_code import EXIT_INTERRUPTED
 
@@ -195,6 +196,7 @@ def _explain(error: Exception) -> int:
         output.note("  " + output.indent(board_traceback))
     if error.hint:
         output.note("  → " + output.indent(error.hint))
+    output.note("  " + help_section(error))
     return error.exit_code
 
 

@@ -9,6 +9,7 @@ import click
 
 from toolkit.cli import output
 from toolkit.cli.completion import complete_targets
+from toolkit.cli.help_section import help_section
 from toolkit.cli.options import as_json, file_path
 from toolkit.cli.security_keys import note_touch
 from toolkit.report.exit_code import gravest_exit_code
@@ -158,5 +159,6 @@ def _plain_board(board: BoardTrust) -> dict[str, Any]:
         "root": _plain_root(board.root) if board.root else None,
         "error": str(board.error) if board.error else None,
         "hint": board.error.hint if board.error else None,
+        "help": help_section(board.error) if board.error else None,
         "exit_code": board.error.exit_code if board.error else 0,
     }

@@ -104,8 +104,15 @@ def require_time(order: RolloutOrder, manifest: Manifest, now_s: float, floors: 
     ends = [("the order", order.not_after), ("the release", manifest.expires)]
     for what, end in ends:
         if end and time_s > parse_time(end, "end"):
-            message = "{} was valid until {}, the board has {}"
-            hint = "Sign a new one; check the board's clock with `date` if its time is wrong."
+            if newest_s > now_s:
+                message = "{} was valid until {}, and the board has a record that was signed at {}"
+                hint = (
+                    "Sign a new one. Where the clock of the computer that signed that record was "
+                    "ahead: remove kedge's files from the board, and enrol it anew."
+                )
+            else:
+                message = "{} was valid until {}, the board has {}"
+                hint = "Sign a new one; check the board's clock with `date` if its time is wrong."
             raise RefusalError(EXPIRED, message.format(what, end, time_text(time_s)), hint)
     return newest_s
 

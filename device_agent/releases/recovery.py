@@ -31,11 +31,11 @@ def recover(store: ReleaseStore, trials: ReleaseTrials) -> None:
         return
     for name in store.app_names():
         with contextlib.suppress(RefusalError):
-            _replace_damaged(store, name)
+            _replace_damaged(store, trials, name)
     store.write_floors(store.floors()._replace(checked_boot=boot.boot_id()))
 
 
-def _replace_damaged(store: ReleaseStore, name: str) -> None:
+def _replace_damaged(store: ReleaseStore, trials: ReleaseTrials, name: str) -> None:
     """Let a whole release take the place of a damaged one, if the board has one."""
     app = store.app(name)
     current, previous = app.current(), app.previous()
@@ -53,6 +53,9 @@ def _replace_damaged(store: ReleaseStore, name: str) -> None:
     )
     store.write_floors(floors.with_app(name, reverted))
     app.remember("")
+    trials.reload(
+        name, previous, floor.hooks
+    )  # last: whatever it does, the release stays exchanged
 
 
 def _is_acceptable(store: ReleaseStore, digest: str, security_floor: int) -> bool:

@@ -33,7 +33,7 @@ from device_agent.store.durable import (
     write_all,
     write_durably,
 )
-from device_agent.store.folders import Folders, name_in
+from device_agent.store.folders import Folders, digests_in, name_in
 
 _MANIFEST, _SIGNATURES, _VARIANT = OWN_NAMES
 _BLOBS_FROM_RELEASE = "../../cas/sha256/"
@@ -69,11 +69,8 @@ class ReleaseFolders:
         return name_in(self._folders.releases, digest)
 
     def names(self) -> List[str]:
-        """Return the digests of all releases, complete or not."""
-        try:
-            return sorted(os.listdir(self._folders.releases))
-        except FileNotFoundError:
-            return []
+        """Return the digests of all releases, complete or not; other names are not kedge's."""
+        return digests_in(self._folders.releases)
 
     def read(self, digest: str) -> StagedRelease:
         """Read what a folder says of its release; its files are not looked at.
@@ -98,6 +95,7 @@ class ReleaseFolders:
             return StagedRelease(digest, manifest, text, _signatures(folder), variant)
         except (
             FileNotFoundError,
+            NotADirectoryError,
             ValueError,
         ) as error:  # RecordError and UnicodeError are ValueErrors
             raise _damaged(digest, error) from error

@@ -311,6 +311,22 @@ class ReleaseTrials:
         self._store.app(name).write_trial(trial._replace(reloads_back=trial.reloads_back + 1))
         return self._reload(name, command)
 
+    def reload(self, name: str, release: str, is_allowed: bool) -> None:
+        """Let an application open `current` again; a failure is written to the log.
+
+        Args:
+            name: Name of the application.
+            release: Digest of the release that is active now.
+            is_allowed: Whether the commands of the application may be run.
+
+        Raises:
+            OSError: The disk refuses the record of a failure.
+        """
+        command = self._reload_command(release, is_allowed)
+        failure = self._reload(name, command) if command else ""
+        if failure:
+            self._store.journal.append("hook", {"app": name, "reason": failure})
+
     def _reload_command(self, digest: str, is_allowed: bool) -> List[str]:
         """Return the command that makes the application open `current` again; empty for none."""
         if not is_allowed:

@@ -14,7 +14,7 @@ from typing import Dict, List, Tuple
 from device_agent.contract.codes import DIGEST_MISMATCH, NOT_FOUND, UNSAFE_ROOT, RefusalError
 from device_agent.contract.wire import CHUNK_BYTES
 from device_agent.store.durable import fsync_folder, open_file
-from device_agent.store.folders import Folders, name_in
+from device_agent.store.folders import Folders, digests_in, name_in
 
 #: Size, times of change in nanoseconds and inode: another value means that a file was written.
 _Stamp = Tuple[int, int, int, int]
@@ -109,11 +109,8 @@ class Blobs:
             fsync_folder(self._folder)
 
     def names(self) -> List[str]:
-        """Return the digests of all blobs, whole or not."""
-        try:
-            return sorted(os.listdir(self._folder))
-        except FileNotFoundError:
-            return []
+        """Return the digests of all blobs, whole or not; other names are not kedge's."""
+        return digests_in(self._folder)
 
     def remove(self, sha256: str) -> int:
         """Remove a blob; return its size."""

@@ -6,7 +6,7 @@ import contextlib
 import fcntl
 import os
 import re
-from typing import Iterator, Tuple
+from typing import Iterator, List, Tuple
 
 from device_agent.contract.codes import (
     BAD_REQUEST,
@@ -25,6 +25,8 @@ RESERVE_BYTES = 4 << 20
 #: Number of files that a file system must still take before a release is staged: its folder, links
 #: and records, and the way back.
 RESERVE_FILES = 32
+
+_DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 
 
 class Folders:
@@ -205,9 +207,21 @@ def name_in(folder: str, digest: str) -> str:
     Raises:
         RefusalError: The text is no digest.
     """
-    if not re.match(r"^[0-9a-f]{64}\Z", digest):
+    if not _DIGEST.match(digest):
         raise RefusalError(BAD_REQUEST, "{!r} is not a SHA-256 digest".format(digest[:100]))
     return os.path.join(folder, digest)
+
+
+def digests_in(folder: str) -> List[str]:
+    """Return the names in a folder that are digests, in their order.
+
+    Something else may lie there, such as a file that NFS keeps for who has it open, or
+    `lost+found`.
+    """
+    try:
+        return sorted(name for name in os.listdir(folder) if _DIGEST.match(name))
+    except FileNotFoundError:
+        return []
 
 
 def _existing(path: str) -> str:

@@ -53,9 +53,9 @@ class ReleaseLog:
             if end < len(content):
                 self._cut(handle, end, content)
             if end > MOST_LOG_BYTES:
-                os.close(handle)
                 rename_durably(self.path, self._older)
-                handle = open_file(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+                full, handle = handle, open_file(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+                os.close(full)
                 is_new = True
             last = payloads[-1] if payloads else self._last_of_older()
             payload = _payload(event, fields, last)

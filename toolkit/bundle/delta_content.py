@@ -62,14 +62,6 @@ def encode_parts(old: bytes, new: bytes, parts: Sequence[DeltaPart]) -> bytes | 
     return b"".join([MAGIC, *(write_varint(len(stream)) for stream in streams), *streams])
 
 
-def covers(parts: Sequence[DeltaPart], size: int) -> bool:
-    """Whether parts follow each other from the begin of a file to its end."""
-    ends = [0, *(part.start + part.size for part in parts)]
-    return all(part.start == end for part, end in zip(parts, ends, strict=False)) and (
-        ends[-1] == size
-    )
-
-
 def _difference(old: bytes, new: bytes, width: int) -> bytes:
     kind = f"<u{width}"
     difference: bytes = (np.frombuffer(new, kind) - np.frombuffer(old, kind)).tobytes()

@@ -137,9 +137,9 @@ class JournalReader:
         self.status(rollout)
         query = "SELECT body FROM entry JOIN rollout ON entry.number = rollout.entry "
         query += "WHERE rollout.number = ?"
-        with translate_journal_errors(self.path):
+        with translate_journal_errors(self.path), translate_row_errors(self.path):
             (body,) = self.database.execute(query, (rollout,)).fetchone()
-        return tuple(json.loads(body)["soaks_s"])
+            return tuple(map(float, json.loads(body)["soaks_s"]))
 
     def history(self, rollout: int = 0, target: str = "") -> Iterator[JournalRow]:
         """Iterate over the rows of the journal, the oldest first.
@@ -170,7 +170,7 @@ class JournalReader:
             JournalError: The journal cannot be read.
         """
         problems: list[str] = []
-        with translate_journal_errors(self.path):
+        with translate_journal_errors(self.path), translate_row_errors(self.path):
             head = self.database.execute("SELECT number, hash FROM head").fetchone()
             rows = self.database.execute(f"SELECT {_COLUMNS}, hash FROM entry ORDER BY number")
             for problem in find_breaks(rows, head):

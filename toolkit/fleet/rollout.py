@@ -233,7 +233,7 @@ def join_late_boards(
         sum(wave == other for other in known.values()) for wave in range(1, max(known.values()) + 1)
     ]
     for survey in surveys:
-        wave = wave_of(survey.member.name, line.start.salt, sizes, 1)
+        wave = wave_of(survey.member.name, line.start.salt, sizes)
         journal.join_wave(number, wave, [survey.member], time.time())
     return [survey.member.name for survey in surveys]
 

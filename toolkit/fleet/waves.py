@@ -69,9 +69,9 @@ def plan_waves(
     order = _stratified_order(members, salt)
     waves: list[Wave] = []
     first = 0
-    for size in policy.waves:
+    for place, size in enumerate(policy.waves, 1):
         last = max(first, size.boards(len(order)))
-        if size is policy.waves[-1] and doubtful:
+        if place == len(policy.waves) and doubtful:
             order += _stratified_order(doubtful, salt)
             last = len(order)
         if last > first:
@@ -90,7 +90,7 @@ def plan_waves(
     return tuple(waves)
 
 
-def wave_of(name: str, salt: str, sizes: Sequence[int], first: int) -> int:
+def wave_of(name: str, salt: str, sizes: Sequence[int]) -> int:
     """Return the number of the wave that a board joins after the rollout began.
 
     The wave follows from name and salt alone, by the sizes of the waves, so that nobody chooses it.
@@ -99,13 +99,12 @@ def wave_of(name: str, salt: str, sizes: Sequence[int], first: int) -> int:
         name: Name of the target.
         salt: Random text of the rollout.
         sizes: Number of boards of each wave.
-        first: Number of the first wave that is not over.
     """
     place, end = _hash(salt, name) / _HASHES * sum(sizes), 0
     for number, size in enumerate(sizes, 1):
         end += size
         if place < end:
-            return max(number, first)
+            return number
     return len(sizes)
 
 

@@ -15,7 +15,7 @@ from device_agent.contract.codes import (
     UNSAFE_ROOT,
     RefusalError,
 )
-from device_agent.contract.manifest import Needs, Variant
+from device_agent.contract.manifest import Hooks, Needs, Variant
 from device_agent.contract.order import ROLLBACK
 from device_agent.releases import release_store
 from device_agent.store.store import Store
@@ -59,6 +59,29 @@ def test_a_damaged_release_makes_way_for_the_one_before(
     board.stage(SECOND)
     assert board.activate(SECOND, 3)["current"] == SECOND.digest
     assert board.current() == SECOND.files
+
+
+def test_an_application_is_told_that_its_damaged_release_made_way(
+    board: SampleBoard, clock: SampleClock, tmp_path: Path
+) -> None:
+    reload = tmp_path / "reload"
+    reload.write_text(f'#!/bin/sh\nreadlink "$KEDGE_CURRENT" >> {tmp_path}/log\nexit 0\n')
+    reload.chmod(0o755)
+    own = Hooks(reload=[str(reload)])
+    first, second = SampleRelease(1, hooks=own), SampleRelease(2, hooks=own)
+    board.enrol()
+    for counter, release in enumerate((first, second), 1):
+        board.stage(release)
+        board.activate(release, counter, hooks=True)
+        board.ask("confirm", release.confirm_request(counter))
+    reload.write_text(reload.read_text().replace("exit 0", "exit 1"))
+    damage(board.root / "store" / "cas" / "sha256" / next(iter(second.blobs)))
+    clock.reboot()
+
+    assert board.app()["current"] == first.digest
+    assert board.app()["current"] == first.digest
+    links = (tmp_path / "log").read_text().splitlines()
+    assert links == [f"../../rel/{each.digest}" for each in (first, second, first)]
 
 
 def test_a_damaged_release_is_not_activated(board: SampleBoard, store: Path) -> None:
@@ -176,6 +199,30 @@ def test_a_link_in_the_place_of_a_folder(board: SampleBoard, store: Path, name: 
         assert refusal.code == UNSAFE_ROOT
 
 
+def test_names_of_others_among_files_and_releases(board: SampleBoard, store: Path) -> None:
+    for folder in ("cas/sha256", "rel"):
+        (store / folder / ".nfs0000000000a1").write_text("open on another computer")
+        (store / folder / "lost+found").mkdir()
+    args = {"grace_s": 0, "epoch": 1, "pinned": []}
+    assert board.ask("collect", args)["removed"] >= 0
+    assert board.app()["current"] == SECOND.digest
+    assert ".nfs0000000000a1" not in board.ask("missing", {"sha256": [], "sizes": []})["bases"]
+    for folder in ("cas/sha256", "rel"):
+        assert (store / folder / ".nfs0000000000a1").is_file()
+
+
+def test_a_file_in_the_place_of_a_folder_of_signatures(board: SampleBoard, store: Path) -> None:
+    folder = store / "rel" / SECOND.digest / "signatures"
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()
+    folder.write_text("no folder")
+    board.stage(THIRD)
+    fault = refusal(board, "activate", SECOND.activate_request(3))
+    assert fault.code == DIGEST_MISMATCH
+    assert "damaged" in str(fault)
+
+
 def test_links_in_the_place_of_files(board: SampleBoard, store: Path, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("keep me")
@@ -232,6 +279,8 @@ def test_a_clock_that_is_wrong(board: SampleBoard, clock: SampleClock, store: Pa
     early = {"not_after": "2029-01-01T00:00:00Z"}
     fault = refusal(board, "activate", SECOND.activate_request(5, kind=ROLLBACK, **early))
     assert fault.code == EXPIRED  # a newer time was signed already
+    assert "has a record that was signed at 2030-01-01" in str(fault)
+    assert "enrol it anew" in fault.hint
 
     clock.wall_clock_s = 2.2e9  # 2039
     last = SampleRelease(4)

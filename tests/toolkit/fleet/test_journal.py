@@ -295,6 +295,24 @@ def test_what_a_board_says_is_bounded_and_plain(tmp_path: Path) -> None:
         assert len(next(journal.states(rollout)).reason) == 500
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE entry SET body = x'00' WHERE number = 2",
+        "UPDATE entry SET at = 9e999 WHERE number = 2",
+        "UPDATE entry SET who = x'ff' WHERE number = 2",
+        "UPDATE head SET hash = 1",
+    ],
+)
+def test_a_row_of_another_type_is_damage(finished: SimulatedRollout, statement: str) -> None:
+    change(finished.path, statement)
+    try:
+        assert problems(finished.path)
+    except DamagedJournalError as error:
+        assert "changed or damaged" in str(error)
+        assert error.hint
+
+
 def test_a_full_disk_is_named_and_nothing_is_lost(finished: SimulatedRollout) -> None:
     with open_journal(finished.path) as journal:
         journal.take_lease("Ada")

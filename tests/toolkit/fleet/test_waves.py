@@ -88,11 +88,10 @@ def test_the_smaller_bound_counts(allowance: Allowance, size: int, boards: int) 
 
 def test_a_late_board_gets_its_wave_by_its_name() -> None:
     sizes = [10, 90, 900]
-    waves = Counter(wave_of(f"late{number}", "salt", sizes, 1) for number in range(2000))
+    waves = Counter(wave_of(f"late{number}", "salt", sizes) for number in range(2000))
 
-    assert wave_of("late1", "salt", sizes, 1) == wave_of("late1", "salt", sizes, 1)
+    assert wave_of("late1", "salt", sizes) == wave_of("late1", "salt", sizes)
     assert waves[3] > waves[2] > waves[1] > 0
-    assert {wave_of(f"late{number}", "salt", sizes, 3) for number in range(100)} == {3}
 
 
 def test_doubtful_boards_come_last_since_they_prove_nothing() -> None:

@@ -119,10 +119,10 @@ def health(call: AgentCall) -> Answer:
 
 def collect(call: AgentCall) -> Answer:
     """Remove releases and files that nothing uses."""
-    pinned = call.args.texts("pinned")
+    pins = call.args.texts("pinned")
     grace_s = call.args.with_defaults({"grace_s": GRACE_S}).seconds("grace_s")
     with _changing(call) as (store, _):
-        return Answer(dict(collect_garbage(store, pinned, grace_s)._asdict()))
+        return Answer(dict(collect_garbage(store, pins, grace_s)._asdict()))
 
 
 def release_log(call: AgentCall) -> Answer:

@@ -66,15 +66,15 @@ def activate_release(
         raise RefusalError(ON_TRIAL, message.format(trial.release[:12], order.app), hint)
     if trial is not None and trial.epoch == epoch:
         return order.app
-    wanted = _new_trial(order, digest, epoch, trial_s, hooks)._replace(
+    new_trial = _new_trial(order, digest, epoch, trial_s, hooks)._replace(
         newest_s=_require_acceptable(store, order)
     )
     if trial is not None:
-        wanted = wanted._replace(previous=trial.previous, older=trial.older)
-        trials.renew(order.app, wanted)
+        new_trial = new_trial._replace(previous=trial.previous, older=trial.older)
+        trials.renew(order.app, new_trial)
     else:
-        wanted = wanted._replace(previous=app.current(), older=app.previous())
-        trials.begin(order.app, wanted)
+        new_trial = new_trial._replace(previous=app.current(), older=app.previous())
+        trials.begin(order.app, new_trial)
     return order.app
 
 

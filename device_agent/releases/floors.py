@@ -112,11 +112,11 @@ class FloorFile:
         floors = replay(self._journal.entries())
         for name, manifest in self._running().items():
             app = floors.app(name)
-            raised = app._replace(
+            floor = app._replace(
                 release_counter=max(app.release_counter, manifest.counter),
                 security_floor=max(app.security_floor, manifest.security_floor),
             )
-            floors = floors.with_app(name, raised)
+            floors = floors.with_app(name, floor)
         return floors
 
 

@@ -28,7 +28,7 @@ class Collection(NamedTuple):
     """Number of releases and files that were removed."""
     freed_bytes: int
     """Size of the files that were removed."""
-    noted: int
+    candidates: int
     """Number of releases and files that a later collection will remove."""
 
 
@@ -43,30 +43,28 @@ class _Garbage(NamedTuple):
     """Digests of the files that may be removed now."""
 
 
-def collect_garbage(
-    store: ReleaseStore, kept_releases: Iterable[str], grace_s: float
-) -> Collection:
+def collect_garbage(store: ReleaseStore, pins: Iterable[str], grace_s: float) -> Collection:
     """Remove what was noted and is still unused; note what is unused now.
 
     Args:
         store: Releases of the board, locked and settled.
-        kept_releases: Digests of manifests of releases that stay in any case.
+        pins: Digests of manifests of releases that stay in any case.
         grace_s: Seconds for which something must have been unused.
 
     Raises:
         OSError: The disk refuses writing; some files may be removed.
     """
-    noted = _read(_path(store))
-    garbage = _find_garbage(store, kept_releases, grace_s, noted)
+    notes = _read(_path(store))
+    garbage = _find_garbage(store, pins, grace_s, notes)
     for name in garbage.releases:
         store.releases.remove(name)
     freed_bytes = sum(store.blobs.remove(name) for name in garbage.blobs)
     note = {"boot": boot.boot_id(), "at": boot.since_boot_s()}
     rest = garbage.names - {*garbage.releases, *garbage.blobs}
-    notes = {name: noted.get(name, note) for name in sorted(rest)}
-    if notes != noted:
-        write_checked(_path(store), {"unused": notes})
-    return Collection(len(garbage.releases) + len(garbage.blobs), freed_bytes, len(notes))
+    new_notes = {name: notes.get(name, note) for name in sorted(rest)}
+    if new_notes != notes:
+        write_checked(_path(store), {"unused": new_notes})
+    return Collection(len(garbage.releases) + len(garbage.blobs), freed_bytes, len(new_notes))
 
 
 def removable_bytes(store: ReleaseStore) -> int:
@@ -77,21 +75,21 @@ def removable_bytes(store: ReleaseStore) -> int:
 
 def _find_garbage(
     store: ReleaseStore,
-    kept_releases: Iterable[str],
+    pins: Iterable[str],
     grace_s: float,
-    noted: Dict[str, Dict[str, object]],
+    notes: Dict[str, Dict[str, object]],
 ) -> _Garbage:
-    names, used = set(store.releases.names()), store.used_releases() | set(kept_releases)
-    if names <= used and set(store.blobs.names()) <= _blobs_of(store, names):
+    names, roots = set(store.releases.names()), store.used_releases() | set(pins)
+    if names <= roots and set(store.blobs.names()) <= _blobs_of(store, names):
         return _Garbage(set(), [], [])  # nobody needs to know what processes have open
     open_names = open_digests(store.folders.store)
-    releases = [name for name in sorted(names) if name not in used | open_names]
-    needed = _blobs_of(store, names - set(releases)) | open_names
-    blobs = [name for name in store.blobs.names() if name not in needed]
+    releases = [name for name in sorted(names) if name not in roots | open_names]
+    live_blobs = _blobs_of(store, names - set(releases)) | open_names
+    blobs = [name for name in store.blobs.names() if name not in live_blobs]
     now, this_boot = boot.since_boot_s(), boot.boot_id()
     due = {
         name
-        for name, note in noted.items()
+        for name, note in notes.items()
         if note.get("boot") != this_boot or now - float(str(note.get("at", now))) >= grace_s
     }
     if grace_s <= 0:
@@ -129,13 +127,13 @@ def _paths_in_use(processes: str) -> Iterable[str]:
 
 def _blobs_of(store: ReleaseStore, releases: Iterable[str]) -> Set[str]:
     """Return the digests of the files to which the folders of releases lead, whole or not."""
-    used: Set[str] = set()
+    digests: Set[str] = set()
     for digest in releases:
         for place, folders, files in os.walk(store.releases.path(digest)):
             for name in [*folders, *files]:
                 with contextlib.suppress(OSError):
-                    used.add(os.path.basename(os.readlink(os.path.join(place, name))))
-    return used
+                    digests.add(os.path.basename(os.readlink(os.path.join(place, name))))
+    return digests
 
 
 def _path(store: ReleaseStore) -> str:

@@ -48,10 +48,10 @@ def _replace_damaged(store: ReleaseStore, trials: ReleaseTrials, name: str) -> N
     app.switch(previous)
     fields = {"app": name, "release": current, "order": "", "epoch": floors.epoch}
     store.journal.append(REVERT, dict(fields, reason=_DAMAGED))
-    reverted = floor._replace(
+    floor_after = floor._replace(
         last_event=REVERT, last_reason=_DAMAGED, since=boot.wall_clock_s(), confirmed_order=""
     )
-    store.write_floors(floors.with_app(name, reverted))
+    store.write_floors(floors.with_app(name, floor_after))
     app.remember("")
     trials.reload(
         name, previous, floor.hooks

@@ -62,15 +62,15 @@ class ReleaseStore:
 
     def used_releases(self) -> Set[str]:
         """Return the digests of the releases that an application has, had before or tries."""
-        used = set()
+        digests = set()
         for name in self.app_names():
             app = self.app(name)
-            used |= {app.current(), app.previous()}
+            digests |= {app.current(), app.previous()}
             with contextlib.suppress(DamagedFileError):
                 trial = app.trial()
                 if trial is not None:
-                    used |= {trial.release, trial.previous, trial.older}
-        return used - {""}
+                    digests |= {trial.release, trial.previous, trial.older}
+        return digests - {""}
 
     def floors(self) -> Floors:
         """Read what was accepted so far."""

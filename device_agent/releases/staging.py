@@ -41,14 +41,14 @@ def find_missing(store: ReleaseStore, digests: List[str], sizes: List[int]) -> D
     """
     if len(digests) != len(sizes) or any(size < 0 for size in sizes):
         raise RefusalError(BAD_REQUEST, "expected as many sizes of 0 or more as files")
-    missing = []
+    absent = []
     for sha256, size in zip(digests, sizes):
         is_here = store.blobs.has(sha256) and store.blobs.size(sha256) == size
         if not is_here and not store.store.scratch.has(sha256, size):
-            missing.append((sha256, size))
-    _require_space(store, sum(size for _, size in missing))
+            absent.append((sha256, size))
+    _require_space(store, sum(size for _, size in absent))
     return {
-        "missing": [sha256 for sha256, _ in missing],
+        "missing": [sha256 for sha256, _ in absent],
         "bases": store.blobs.names()[:MOST_BASES],
     }
 

@@ -119,14 +119,14 @@ class ReleaseTrials:
         self._note(CONFIRM, name, trial, fields)
         floors = self._store.floors()
         app = floors.app(name)
-        raised = app._replace(
+        floor_after = app._replace(
             confirmed_order=trial.order,
             release_counter=max(app.release_counter, counter),
             security_floor=max(app.security_floor, security_floor),
             last_event=CONFIRM,
             last_reason="",
         )
-        self._store.write_floors(floors.with_app(name, raised))
+        self._store.write_floors(floors.with_app(name, floor_after))
         self._store.app(name).end_trial()
 
     def revert(self, name: str, trial: ReleaseTrial, reason: str) -> None:
@@ -202,12 +202,12 @@ class ReleaseTrials:
         if floor.last_event == ACTIVATE and app.previous():
             active = app.current()
             app.switch(app.previous())
-            reverted = floor._replace(
+            floor_after = floor._replace(
                 last_event=REVERT, last_reason=_DAMAGED_TRIAL, since=boot.wall_clock_s()
             )
             fields = {"order": floor.order, "epoch": floor.order_epoch, "reason": _DAMAGED_TRIAL}
             self._store.journal.append(REVERT, dict(fields, app=name, release=active))
-            self._store.write_floors(floors.with_app(name, reverted))
+            self._store.write_floors(floors.with_app(name, floor_after))
         app.set_trial_aside()
 
     def _finish_revert(self, name: str, trial: ReleaseTrial, reason: str) -> None:
@@ -217,10 +217,10 @@ class ReleaseTrials:
         floors = self._store.floors()
         floor = floors.app(name)
         if floor.last_event != REVERT:
-            reverted = floor._replace(
+            floor_after = floor._replace(
                 last_event=REVERT, last_reason=reason, since=boot.wall_clock_s()
             )
-            self._store.write_floors(floors.with_app(name, reverted))
+            self._store.write_floors(floors.with_app(name, floor_after))
         failure = self._reload_back(name, trial)
         if failure:
             self._store.journal.append("hook", {"app": name, "reason": failure})

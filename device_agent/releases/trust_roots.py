@@ -108,7 +108,7 @@ class TrustRoots:
     def _require_same(self, version: int, text: bytes) -> None:
         """Accept the newest root once more; what is damaged is exchanged for it."""
         try:
-            known = self._text(version)
+            present = self._text(version)
         except DamagedFileError:
             if not self._is_logged(version, text):
                 message = "the board had another trust root {}".format(version)
@@ -116,7 +116,7 @@ class TrustRoots:
             set_aside(self._path(version))
             write_checked(self._path(version), {"root": text.decode("ascii")})
             return
-        if known != text:
+        if present != text:
             message = "the board has another trust root {}".format(version)
             hint = "Give the new root the next version, and let both sets of signers sign it."
             raise RefusalError(UNTRUSTED, message, hint)

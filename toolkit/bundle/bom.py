@@ -186,8 +186,8 @@ def _dependencies(
     for name, component in components.items():
         conversion = models[name].conversion
         samples = data.get(conversion.data_sha256) if conversion else None
-        used = [Dependency(samples.bom_ref)] if samples else []
-        dependencies.append(Dependency(component.bom_ref, used))
+        sources = [Dependency(samples.bom_ref)] if samples else []
+        dependencies.append(Dependency(component.bom_ref, sources))
     return dependencies
 
 

@@ -295,12 +295,12 @@ def _show_interrupted(fleet: FleetProject, rollouts: tuple[RolloutLine, ...]) ->
 
 
 def _measurement_cell(each: TargetStatus) -> str:
-    found = each.last_measurement
-    if not found:
+    measurement = each.last_measurement
+    if not measurement:
         return "–"
-    verdicts = {gate["verdict"] for gate in found["gates"]}
+    verdicts = {gate["verdict"] for gate in measurement["gates"]}
     worst = next((name for name in ("fail", "inconclusive", "pass") if name in verdicts), "none")
-    return f"{worst} {time_text(found['at'])[:16].replace('T', ' ')}"
+    return f"{worst} {time_text(measurement['at'])[:16].replace('T', ' ')}"
 
 
 def _show_rollouts(lines: tuple[RolloutLine, ...]) -> None:
@@ -331,7 +331,7 @@ def _row_line(row: Any) -> str:
     if result:
         parts.append(str(result))
     gates = (body.get("evidence") or {}).get("gates", ())
-    parts += [f"{gate['name']} {gate['verdict']} ({gate['found']})" for gate in gates]
+    parts += [f"{gate['name']} {gate['verdict']} ({gate['figure']})" for gate in gates]
     if body.get("reason"):
         parts.append(output.indent(str(body["reason"])))
     parts += [str(reason) for reason in body.get("reasons", ())]

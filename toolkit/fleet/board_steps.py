@@ -105,9 +105,9 @@ def _stage(device: Device, act: Act, work: RolloutWork) -> ActOutcome:
     reasons = enrolment_refusals(state, work.order.order.fleet, work.policy)
     if reasons:
         return ActOutcome(act.target, act.step, UNFIT, reason="; ".join(reasons))
-    known = _finished_state(state, work)
-    if known is not None:
-        return replace(known, target=act.target, step=act.step)
+    outcome = _finished_state(state, work)
+    if outcome is not None:
+        return replace(outcome, target=act.target, step=act.step)
     choice = choose_for(work.manifest, device)
     if choice.variant is None:
         return ActOutcome(act.target, act.step, UNFIT, reason=choice.reason)
@@ -130,14 +130,14 @@ def _bring(
     """Send what is missing, and stage the release; return the evidence."""
     files = ReleaseFiles(work.store, work.deltas, work.bundle, variant)
     base = base_model(work.store, app.current, app.variant) if app is not None else None
-    missing = device.releases.missing(files.sizes)
-    sending = files.send(device, missing, base)
+    digests = device.releases.missing(files.sizes)
+    sending = files.send(device, digests, base)
     device.releases.stage(
         work.bundle.manifest_text, work.bundle.signatures, variant.name, work.epoch
     )
     return {
         "variant": variant.name,
-        "files": len(missing),
+        "files": len(digests),
         "bytes": sending.full_bytes,
         "sent_bytes": sending.sent_bytes,
     }
@@ -149,10 +149,10 @@ def _finished_state(state: BoardReleases, work: RolloutWork) -> ActOutcome | Non
     if app is None:
         return None
     order = work.order
-    known = board_state(app, True, work.bundle.digest, order.digest, order.order.counter)
-    if known in (TRIAL, CONFIRMED):
+    status = board_state(app, True, work.bundle.digest, order.digest, order.order.counter)
+    if status in (TRIAL, CONFIRMED):
         trial_s = app.trial.remaining_s if app.trial is not None else None
-        return ActOutcome("", "", SUCCEEDED, state=known, trial_s=trial_s)
+        return ActOutcome("", "", SUCCEEDED, state=status, trial_s=trial_s)
     if app.trial is None and app.current == work.bundle.digest:
         evidence = {"note": "the board ran this release already"}
         return ActOutcome("", "", SUCCEEDED, state=CONFIRMED, evidence=evidence)
@@ -286,8 +286,8 @@ def _gate_outcome(act: Act, results: tuple[GateResult, ...], evidence: Evidence)
     verdict = overall(results)
     culprits = [result for result in results if result.verdict == verdict != PASS]
     reasons = [
-        f"gate {one.name}: {one.reason}: found {one.found}, the limit is {one.limit}"
-        for one in culprits
+        f"gate {result.name}: {result.reason}: found {result.figure}, the limit is {result.limit}"
+        for result in culprits
     ]
     return ActOutcome(
         act.target,

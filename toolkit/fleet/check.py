@@ -274,7 +274,7 @@ def _drift(entry: CheckedRelease, now_us: tuple[float, ...], limit: float) -> Ra
 
 def _reason(gates: Sequence[GateResult]) -> str:
     bad = [gate for gate in gates if gate.verdict in (FAIL, INCONCLUSIVE)]
-    return "; ".join(f"gate {gate.name}: {gate.reason}: found {gate.found}" for gate in bad)
+    return "; ".join(f"gate {gate.name}: {gate.reason}: found {gate.figure}" for gate in bad)
 
 
 def exit_code_of_checks(checks: Sequence[ReleaseCheck]) -> int:

@@ -77,10 +77,10 @@ class BoardConnections:
             IntegrityError: The agent is damaged on the board.
         """
         target = self._targets[name]
-        known = self._boards.get(target)
-        if known is not None:
+        board = self._boards.get(target)
+        if board is not None:
             with connect(target) as transport:
-                releases = look_at_releases(transport, known.root)
+                releases = look_at_releases(transport, board.root)
             if releases is not None:
                 return releases
         with self.open(name, keep=False) as device:
@@ -100,22 +100,22 @@ class BoardConnections:
             IntegrityError: It arrived damaged.
         """
         target = self._targets[name]
-        known = self._boards.get(target)
-        runtime = known.runtimes.get(model.format) if known is not None else None
-        if known is not None and runtime is not None and len(content) <= MOST_BYTES:
+        board = self._boards.get(target)
+        runtime = board.runtimes.get(model.format) if board is not None else None
+        if board is not None and runtime is not None and len(content) <= MOST_BYTES:
             with suppress(ModelRefusedError):  # the board may have another runtime by now
                 admit_to_runtime(model, target, *runtime)
                 with connect(target) as transport:
-                    staged = push_quickly(transport, known.root, content, model.sha256)
+                    staged = push_quickly(transport, board.root, content, model.sha256)
                 if staged is not None:
                     return staged
         with self.open(name, keep=False) as device:
             admit(model, device)
             choice = device.runtime_for(model.format)
-            known = self._boards.get(target)
-            if known is not None:
-                runtimes = {**known.runtimes, model.format: [choice.distribution, choice.version]}
-                self._boards.keep(target, replace(known, runtimes=runtimes))
+            board = self._boards.get(target)
+            if board is not None:
+                runtimes = {**board.runtimes, model.format: [choice.distribution, choice.version]}
+                self._boards.keep(target, replace(board, runtimes=runtimes))
             return device.push(model.path)
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -221,17 +222,16 @@ def join_late_boards(
     selection = str(line.start.facts.get("selection", ""))
     if "=" not in selection:
         return []
-    known = {board.name: board.wave for board in journal.boards(number)}
-    late = [target for target in fleet.inventory.select(selection) if target.name not in known]
+    waves = {board.name: board.wave for board in journal.boards(number)}
+    late = [target for target in fleet.inventory.select(selection) if target.name not in waves]
     if not late:
         return []
     policy = parse_policy(line.start.policy, "the journal")
     bundle = fleet.releases.require(line.start.release)
     request = _survey_request(fleet, bundle, policy)
     surveys = survey_boards(late, request, connections, lambda _: None)
-    sizes = [
-        sum(wave == other for other in known.values()) for wave in range(1, max(known.values()) + 1)
-    ]
+    counts = Counter(waves.values())
+    sizes = [counts[wave] for wave in range(1, max(counts) + 1)]
     for survey in surveys:
         wave = wave_of(survey.member.name, line.start.salt, sizes)
         journal.join_wave(number, wave, [survey.member], time.time())

@@ -77,8 +77,8 @@ class TargetStatus:
 class FleetMemory:
     """Knowledge of the journal about the targets."""
 
-    wanted: Mapping[tuple[str, str], str]
-    """Release by target and application."""
+    goals: Mapping[tuple[str, str], str]
+    """Release that should be active, by target and application."""
     places: Mapping[tuple[str, str], tuple[int, str, str]]
     """Number of the newest rollout, state in it and reason by target and application."""
     measurements: Mapping[tuple[str, str], Mapping[str, Any]]
@@ -117,15 +117,15 @@ def remember(journal: JournalReader) -> FleetMemory:
     Raises:
         JournalError: The journal cannot be read.
     """
-    wanted: dict[tuple[str, str], str] = {}
+    goals: dict[tuple[str, str], str] = {}
     places: dict[tuple[str, str], tuple[int, str, str]] = {}
     lines = journal.rollouts()
     for line in lines:
         for board in journal.states(line.number):
             key = (board.target, line.start.app)
             places.setdefault(key, (line.number, board.state, board.reason))
-            if key not in wanted and _counts(line, board.state):
-                wanted[key] = line.start.release
+            if key not in goals and _counts(line, board.state):
+                goals[key] = line.start.release
     measurements: dict[tuple[str, str], Mapping[str, Any]] = {}
     apps = {line.number: line.start.app for line in lines}
     for row in journal.history():
@@ -134,7 +134,7 @@ def remember(journal: JournalReader) -> FleetMemory:
             step = str(row.body.get("step", row.kind))
             app = str(row.body.get("app") or apps.get(row.rollout, ""))
             measurements[row.target, app] = {"at": row.at, "step": step, **evidence}
-    return FleetMemory(wanted, places, measurements)
+    return FleetMemory(goals, places, measurements)
 
 
 def statuses_of(
@@ -169,7 +169,7 @@ def _status(report: BoardReport, app: str, memory: FleetMemory) -> TargetStatus:
         app=app,
         current=own.current if own else "",
         version=own.version if own else "",
-        wanted=memory.wanted.get(key, ""),
+        wanted=memory.goals.get(key, ""),
         since=own.since if own else 0.0,
         on_trial=own is not None and own.trial is not None,
         is_reachable=report.answered,

@@ -168,10 +168,10 @@ def _survey_release(
     files = ReleaseFiles(request.store, request.deltas, bundle, choice.variant)
     base = base_model(request.store, app.current, app.variant) if app is not None else None
     try:
-        missing = device.releases.missing(files.sizes)
+        digests = device.releases.missing(files.sizes)
     except BoardDiskError as error:
         return _with_error(survey, error)
-    sending = files.plan(missing, base)
+    sending = files.plan(digests, base)
     return replace(
         survey,
         full_bytes=sending.full_bytes,

@@ -64,21 +64,21 @@ class ReleaseFiles:
         name = next(name for name, digest in self._variant.files.items() if digest == sha256)
         return folder / name
 
-    def plan(self, missing: Collection[str], base: Path | None) -> Sending:
+    def plan(self, digests: Collection[str], base: Path | None) -> Sending:
         """Return what a board would be sent."""
-        forms = [self.form_of(sha256, base) for sha256 in sorted(missing)]
+        forms = [self.form_of(sha256, base) for sha256 in sorted(digests)]
         return Sending(
             full_bytes=sum(form.target_size for form in forms),
             sent_bytes=sum(form.size for form in forms),
             notes=sorted({form.note for form in forms if form.note}),
         )
 
-    def send(self, device: Device, missing: Collection[str], base: Path | None) -> Sending:
+    def send(self, device: Device, digests: Collection[str], base: Path | None) -> Sending:
         """Send files to a board.
 
         Args:
             device: Board.
-            missing: Digests of the files that it does not have.
+            digests: SHA-256 of the files that it does not have.
             base: Model that the board runs now; `None` for none.
 
         Raises:
@@ -86,7 +86,7 @@ class ReleaseFiles:
             IntegrityError: Bytes arrived damaged.
         """
         sending = Sending()
-        for sha256 in sorted(missing):
+        for sha256 in sorted(digests):
             form = self.form_of(sha256, base)
             sending.full_bytes += form.target_size
             sending.sent_bytes += self._send(device, form)

@@ -102,27 +102,27 @@ def next_root(
     roots = chain.roots()
     lines = sorted(signer.line for signer in read_signers(signers))  # their order means nothing
     newest = roots[-1].root if roots else None
-    wanted = TrustRoot(
+    root = TrustRoot(
         fleet=fleet,
         version=newest.version if newest else 1,
         threshold=threshold or (newest.threshold if newest else 1),
         signers=lines,
     )
     entry = roots[-1] if roots else None
-    if entry is None or entry.root != wanted:
+    if entry is None or entry.root != root:
         is_pending = len(roots) > 1 and bool(lacking_signatures(roots[-1], roots[-2].root))
         if is_pending:  # nobody has it yet, so that it may still say something else
             roots = roots[:-1]
         version = roots[-1].root.version + 1 if roots else 1
-        entry = SignedRoot(*_checked(replace(wanted, version=version)))
+        entry = SignedRoot(*_checked(replace(root, version=version)))
     signatures = [sign(entry.text, key, ROOT_NAMESPACE) for key in keys]
     entry = chain.keep(entry.root, signatures)
     before = next((e.root for e in roots if e.root.version == entry.root.version - 1), None)
-    lacking = lacking_signatures(entry, before)
-    if lacking:
+    gaps = lacking_signatures(entry, before)
+    if gaps:
         raise TrustError(
             f"trust root {entry.root.version} of the fleet {fleet} lacks signatures: "
-            f"{'; '.join(lacking)}. Nothing was changed on a board",
+            f"{'; '.join(gaps)}. Nothing was changed on a board",
             "Repeat the command with --sign KEY for each of them, also on other computers: "
             f"signatures are kept in {chain.folder}.",
         )

@@ -131,16 +131,16 @@ def lacking_signatures(entry: SignedRoot, before: TrustRoot | None) -> list[str]
     """
     if before is None:
         return []
-    lacking = []
+    gaps = []
     for judge in (before, entry.root):
         names = trusted_keys(entry.text, entry.signatures, ROOT_NAMESPACE, judge)
         if len(names) < judge.threshold:
             present = f" ({', '.join(sorted(names.values()))})" if names else ""
-            lacking.append(
+            gaps.append(
                 f"{judge.threshold} of the {len(judge.signers)} signers of root {judge.version} "
                 f"must sign, {len(names)} did{present}"
             )
-    return lacking
+    return gaps
 
 
 def _damaged(path: Path, reason: str) -> IntegrityError:

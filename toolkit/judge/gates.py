@@ -62,8 +62,8 @@ class GateResult:
     name: str
     verdict: str
     """`pass`, `fail` or `inconclusive`."""
-    found: str
-    """Figure that was found, in words with its unit and interval."""
+    figure: str
+    """Figure of the board, in words with its unit and interval."""
     limit: str
     """Limit, in words with its unit."""
     reason: str
@@ -139,12 +139,12 @@ def _judge_health(evidence: Evidence, _: float) -> GateResult:
     limits = "exit code 0"
     if health is None:
         return _absent("health", limits, "the health command was not run")
-    found = f"exit code {health.exit_code} after {health.duration_ms:.0f} ms"
+    figure = f"exit code {health.exit_code} after {health.duration_ms:.0f} ms"
     if health.exit_code == 0:
-        return GateResult("health", PASS, found, limits, "the application works")
+        return GateResult("health", PASS, figure, limits, "the application works")
     last = health.output.strip().rpartition("\n")[2][:_MOST_OUTPUT]
     reason = f"the health command ended with {health.exit_code}"
-    return GateResult("health", FAIL, found, limits, f"{reason}: {last}" if last else reason)
+    return GateResult("health", FAIL, figure, limits, f"{reason}: {last}" if last else reason)
 
 
 def _judge_parity(evidence: Evidence, limit: float) -> GateResult:
@@ -152,15 +152,15 @@ def _judge_parity(evidence: Evidence, limit: float) -> GateResult:
     limits = "no output differs" if limit >= _EQUAL_ONLY else "the decisions agree"
     if parity is None:
         return _absent("parity", limits, "no outputs were compared")
-    found = parity.verdict
+    figure = parity.verdict
     if parity.samples:
-        found += (
+        figure += (
             f" ({parity.samples} inputs, agreement {parity.agreement:.1%}, "
             f"largest difference {parity.largest_difference:g})"
         )
     verdicts = {EQUAL: PASS, AGREES: FAIL if limit >= _EQUAL_ONLY else PASS, DIFFERS: FAIL}
     verdict = verdicts.get(parity.verdict, INCONCLUSIVE)
-    return GateResult("parity", verdict, found, limits, parity.reason)
+    return GateResult("parity", verdict, figure, limits, parity.reason)
 
 
 def _judge_latency(evidence: Evidence, limit: float) -> GateResult:
@@ -173,15 +173,15 @@ def _judge_latency(evidence: Evidence, limit: float) -> GateResult:
         return _absent("latency_ratio", limits, "a latency of 0 is no measurement")
     ratio = compare_medians(evidence.before_us, evidence.after_us, limit - 1)
     low, high = ratio.interval
-    found = f"{ratio.value:.3f} (95 % interval {low:.3f} to {high:.3f})"
+    figure = f"{ratio.value:.3f} (95 % interval {low:.3f} to {high:.3f})"
     if low > limit:
-        return GateResult("latency_ratio", FAIL, found, limits, "the new release is slower")
+        return GateResult("latency_ratio", FAIL, figure, limits, "the new release is slower")
     if high <= limit:
-        return GateResult("latency_ratio", PASS, found, limits, "the interval is below the limit")
+        return GateResult("latency_ratio", PASS, figure, limits, "the interval is below the limit")
     reason = "the interval contains the limit"
     if ratio.processes_needed is not None:
         reason += f"; about {ratio.processes_needed} processes of each would decide it"
-    return GateResult("latency_ratio", INCONCLUSIVE, found, limits, reason)
+    return GateResult("latency_ratio", INCONCLUSIVE, figure, limits, reason)
 
 
 def _judge_memory(evidence: Evidence, limit: float) -> GateResult:
@@ -203,10 +203,10 @@ def _judge_temperature(evidence: Evidence, limit: float) -> GateResult:
 
 
 def _highest(
-    name: str, is_kept: bool, found: str, limits: str, reasons: tuple[str, str]
+    name: str, is_within: bool, figure: str, limits: str, reasons: tuple[str, str]
 ) -> GateResult:
     """Return the result of a gate with a largest value; one reason for each answer."""
-    return GateResult(name, PASS if is_kept else FAIL, found, limits, reasons[not is_kept])
+    return GateResult(name, PASS if is_within else FAIL, figure, limits, reasons[not is_within])
 
 
 def _judge_accuracy(evidence: Evidence, limit: float) -> GateResult:
@@ -215,13 +215,13 @@ def _judge_accuracy(evidence: Evidence, limit: float) -> GateResult:
     if right is None or samples < 1 or not 0 <= right <= samples:
         return _absent("accuracy", limits, "no labelled samples were run")
     low, high = wilson_interval(right, samples)
-    found = f"{right / samples:.4f} on {samples} samples (95 % interval {low:.4f} to {high:.4f})"
+    figure = f"{right / samples:.4f} on {samples} samples (95 % interval {low:.4f} to {high:.4f})"
     if high < limit:
-        return GateResult("accuracy", FAIL, found, limits, "the interval is below the limit")
+        return GateResult("accuracy", FAIL, figure, limits, "the interval is below the limit")
     if low >= limit:
-        return GateResult("accuracy", PASS, found, limits, "the interval is above the limit")
+        return GateResult("accuracy", PASS, figure, limits, "the interval is above the limit")
     reason = "the interval contains the limit: more labelled samples, or another limit, decide it"
-    return GateResult("accuracy", INCONCLUSIVE, found, limits, reason)
+    return GateResult("accuracy", INCONCLUSIVE, figure, limits, reason)
 
 
 def wilson_interval(right: int, samples: int) -> tuple[float, float]:

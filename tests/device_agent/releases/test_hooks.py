@@ -129,12 +129,12 @@ def test_what_nothing_uses_goes_a_while_after_it_was_seen(
         board.release(release, release.manifest.counter)
     store = board.root / "store"
     seen = collect(board)
-    assert (seen["removed"], seen["noted"]) == (0, 2)
+    assert (seen["removed"], seen["candidates"]) == (0, 2)
     assert len(list((store / "rel").iterdir())) == 3
 
     clock.since_boot_s += garbage.GRACE_S + 1
     freed = collect(board)
-    assert (freed["removed"], freed["noted"]) == (2, 0)
+    assert (freed["removed"], freed["candidates"]) == (2, 0)
     assert freed["freed_bytes"] == len(b"model 1")
     assert {path.name for path in (store / "rel").iterdir()} == {r.digest for r in releases[1:]}
     assert board.current() == releases[2].files

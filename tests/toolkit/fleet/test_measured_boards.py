@@ -53,7 +53,7 @@ def test_accuracy_on_labelled_samples_says_yes_and_no(fleet: LoopbackFleet) -> N
     assert [entry["name"] for entry in check] == ["ant"]
     accuracy = check[0]["evidence"]["gates"][-1]
     assert (accuracy["name"], accuracy["verdict"]) == ("accuracy", "pass")
-    assert accuracy["found"].startswith("0.9550 on 600 samples")
+    assert accuracy["figure"].startswith("0.9550 on 600 samples")
 
 
 def test_a_check_compares_with_the_activation_also_after_a_rollback(fleet: LoopbackFleet) -> None:

@@ -28,9 +28,9 @@ class CountedPlaces(dict[tuple[str, str], tuple[int, str, str]]):
 def test_a_status_goes_through_the_journal_once_for_all_boards() -> None:
     names = [f"b{number}" for number in range(50)]
     places = CountedPlaces({(name, "door"): (1, "confirmed", "") for name in names})
-    wanted = dict.fromkeys(places, RELEASE)
+    goals = dict.fromkeys(places, RELEASE)
     places.passes = 0
-    statuses = statuses_of([BoardReport(name) for name in names], FleetMemory(wanted, places, {}))
+    statuses = statuses_of([BoardReport(name) for name in names], FleetMemory(goals, places, {}))
 
     assert places.passes == 1
     assert [status.name for status in statuses] == names

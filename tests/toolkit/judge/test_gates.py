@@ -28,7 +28,7 @@ WILD = (60.0, 190.0, 100.0, 150.0, 95.0, 105.0)
 def only(name: str, limit: float, evidence: Evidence) -> GateResult:
     (result,) = judge_gates(evidence, {name: limit})
     assert result.name == name
-    assert result.found
+    assert result.figure
     assert result.limit
     assert result.reason
     return result
@@ -68,7 +68,7 @@ def test_parity(verdict: str, agrees: str, equal: str) -> None:
 
     assert only("parity", 1, evidence).verdict == agrees
     assert only("parity", 2, evidence).verdict == equal
-    assert only("parity", 1, evidence).found.startswith(verdict)
+    assert only("parity", 1, evidence).figure.startswith(verdict)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_latency_ratio(after: tuple[float, ...], limit: float, verdict: str) -> 
 
     assert result.verdict == verdict
     if len(after) == 6 and min(after) > 0:
-        assert "95 % interval" in result.found
+        assert "95 % interval" in result.figure
 
 
 def test_memory_and_temperature() -> None:
@@ -96,7 +96,7 @@ def test_memory_and_temperature() -> None:
 
     assert only("memory", 64 << 20, seen).verdict == PASS
     assert only("memory", 63 << 20, seen).verdict == FAIL
-    assert only("memory", 63 << 20, seen).found == "64.0 MiB"
+    assert only("memory", 63 << 20, seen).figure == "64.0 MiB"
     assert only("temperature", 71.5, seen).verdict == PASS
     assert only("temperature", 70, seen).verdict == FAIL
 

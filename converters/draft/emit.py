@@ -19,6 +19,8 @@ from converters.errors import ConversionError, HostDiskError
 from converters.model_file import ModelFile
 from converters.progress import Progress, Report
 from converters.sources.loaded_model import WHOLE_NUMBERS
+from converters.sources.refused_ops import is_text_or_lookup
+from converters.sources.text_inputs import numbers_hint
 from converters.tflite.input_output_types import set_types
 from converters.tflite.inputs_outputs import copy_names, rename_inputs_outputs
 from converters.tflite.reader import read_model
@@ -145,10 +147,13 @@ def convert_function(
 
 
 def _no_operator(ops: Sequence[str]) -> ConversionError:
-    names = ", ".join(dict.fromkeys(ops))
+    # The variable that holds a table is a Placeholder.
+    names = [op for op in dict.fromkeys(ops) if op != "Placeholder"] or ["Placeholder"]
     return ConversionError(
-        f"TFLite has no operator for what the model computes by TensorFlow's {names}",
-        "No recipe converts it: build the model without it. A graph that computes in float16, "
+        f"TFLite has no operator for what the model computes by TensorFlow's {', '.join(names)}",
+        numbers_hint()
+        if any(map(is_text_or_lookup, names))
+        else "No recipe converts it: build the model without it. A graph that computes in float16, "
         "bfloat16 or float64 is to be saved in float32.",
     )
 

@@ -18,6 +18,7 @@ from converters.errors import ConversionError
 from converters.quantize.calibrate import Ranges
 from converters.quantize.layer_names import COMPARISONS
 from converters.quantize.normalizations import find_normalizations
+from converters.tflite.copied_numbers import convert_copied_numbers
 from converters.tflite.input_output_types import set_types
 from converters.tflite.unpacked import UnpackedModel, with_shared_buffers
 
@@ -64,7 +65,9 @@ def int8_file(
             denylisted_nodes=float_names or None,
         )
         # The quantizer writes the kernel of an unrolled layer once for each step.
-        result = with_shared_buffers(bytes(quantized))
+        model = UnpackedModel(with_shared_buffers(bytes(quantized)))
+        convert_copied_numbers(model)
+        result = model.pack()
         return result if quantizer_type == tf.int8 else set_types(result, io, kept_inputs)
     except Exception as error:  # MLIR may raise anything; its errors have no common class.
         raise _refusal(error) from error

@@ -19,6 +19,7 @@ from converters.errors import ConversionError
 from converters.sources.allowed_functions import PURE_FUNCTIONS
 from converters.sources.allowed_ops import PURE_OPS
 from converters.sources.architecture import StoredLayer, dicts_and_lists
+from converters.sources.text_inputs import TEXT_LAYERS, numbers_hint
 
 #: Classes that are Python code in the file, and words for it.
 _CODE = {"Lambda": "a Lambda layer", "__lambda__": "a Python function"}
@@ -249,7 +250,9 @@ def _refuse_class(path: Path, item: Mapping[str, Any]) -> None:
         if not isinstance(config.get(key), (list, type(None))):
             raise ConversionError(
                 f"{path}: {layer} reads its {key} from another file, {config[key]!r:.80}",
-                "Give the layer its vocabulary as a list, and save the model again.",
+                numbers_hint(str(config.get("name", "")))
+                if names & TEXT_LAYERS
+                else "Give the layer its vocabulary as a list, and save the model again.",
             )
     if names & _FUNCTION_LAYERS:
         _refuse_function(path, layer, config.get("function"))

@@ -17,7 +17,9 @@ from converters.sources.loaded_model import SHAPES_HINT, LoadedModel, check_mode
 from converters.sources.precision import in_float32
 from converters.sources.saved_graph import check_graph, check_links_in
 from converters.sources.saved_model import GRAPH_FILE, load_graph
+from converters.sources.saved_variables import refuse_damaged_variables
 from converters.sources.source_file import KERAS_3, TF_KERAS, SourceFile
+from converters.sources.text_inputs import refuse_text
 from converters.sources.training_wrappers import wrapper_hint
 from converters.sources.wire import message_fields, submessages, texts
 
@@ -45,7 +47,9 @@ def recognise_keras(path: Path) -> SourceFile | None:
     else:
         return None
     kind = KERAS_3 if version >= 3 else TF_KERAS
-    return SourceFile(path, kind, tuple(stored_layers(config)), declared_shapes(config))
+    layers = tuple(stored_layers(config))
+    refuse_text(path, config, layers)
+    return SourceFile(path, kind, layers, declared_shapes(config))
 
 
 def _recognise_folder(path: Path) -> SourceFile | None:
@@ -118,6 +122,8 @@ def _read_model(load: Callable[..., Any], path: Path, own: Mapping[str, Any]) ->
         return load(str(path), custom_objects=dict(own), compile=False)
     except Exception as error:  # whatever Keras raises on a file that it cannot load
         refuse_without_memory(path, error)
+        if path.is_dir():
+            refuse_damaged_variables(path, error)
         first_line = (str(error) or type(error).__name__).strip().splitlines()[0]
         raise ConversionError(
             f"{path}: Keras cannot load it: {first_line}",

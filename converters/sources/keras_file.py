@@ -46,6 +46,17 @@ _DAMAGE = (
     RuntimeError,
 )
 
+#: Words of zipfile and h5py to ours.
+_WORDS = {
+    "File is not a zip file": "it is cut off",
+    "truncated file": "it is cut off",
+    "signature not found": "it is cut off or overwritten",
+    "There is no item named 'metadata.json'": f"it has no {_VERSION}",
+    "There is no item named 'config.json'": f"it has no {_CONFIG}",
+}
+#: Hint about a file that is cut off or damaged.
+_COPY_HINT = "Copy it again, or save the model again with `model.save(...)`."
+
 
 def is_foreign_zip(path: Path) -> bool:
     """Whether a zip file has no part of a Keras model, such as one of PyTorch or of NumPy."""
@@ -77,7 +88,7 @@ def read_zip(path: Path) -> tuple[int, Any]:
     except _DAMAGE as error:
         whole = ".pt2 of torch.export" if path.suffix == ".pt2" else "Keras model"
         raise ConversionError(
-            f"{path}: is a zip file, but not a complete {whole}: {_words(error)}", GIVE_A_MODEL
+            f"{path}: is a zip file, but not a complete {whole}: {_words(error)}", _COPY_HINT
         ) from error
     if weights:
         _check_weights(path, weights)
@@ -110,7 +121,7 @@ def read_hdf5(path: Path) -> tuple[int, Any]:
         raise
     except _DAMAGE as error:
         raise ConversionError(
-            f"{path}: is a damaged HDF5 file: {_words(error)}", GIVE_A_MODEL
+            f"{path}: is a damaged HDF5 file: {_words(error)}", _COPY_HINT
         ) from error
 
 
@@ -191,7 +202,7 @@ def _check_weights(path: Path, weights: bytes) -> None:
         raise
     except _DAMAGE as error:
         raise ConversionError(
-            f"{path}: its weights are a damaged HDF5 file: {_words(error)}", GIVE_A_MODEL
+            f"{path}: its weights are a damaged HDF5 file: {_words(error)}", _COPY_HINT
         ) from error
 
 
@@ -208,4 +219,7 @@ def _text(raw: Any) -> str:
 
 
 def _words(error: Exception) -> str:
-    return "nested too deeply" if isinstance(error, RecursionError) else str(error)
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    text = str(error)
+    return next((words for sign, words in _WORDS.items() if sign in text), text)

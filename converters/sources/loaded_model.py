@@ -21,6 +21,7 @@ from converters.errors import ConversionError
 from converters.graph.keras.model import KerasModel
 from converters.graph.keras.read import read_graph
 from converters.graph.node import Graph
+from converters.sources.architecture import StoredLayer
 from converters.sources.inputs_outputs import (
     ModelTensor,
     Probabilities,
@@ -32,6 +33,7 @@ from converters.sources.inputs_outputs import (
 from converters.sources.load_limits import refuse_without_memory
 from converters.sources.model_function import batch_one_function, predictor_of
 from converters.sources.source_file import SourceFile
+from converters.sources.text_inputs import text_refusal
 from converters.sources.unused_inputs import find_unused_of_function
 
 Array = npt.NDArray[Any]
@@ -180,11 +182,19 @@ def check_model(
         ConversionError: An input has no numbers, an input or output has no fixed shape, or
             TensorFlow cannot compute the model.
     """
-    inputs = model_inputs(source.path, input_specs)
+    inputs = model_inputs(source.path, input_specs, source.layers)
     names = plain_names(output_names, OUTPUT_NAME)
     with _translate_errors(source.path):
         function = batch_one_function(call, inputs, [ModelTensor(name, ()) for name in names])
-    shapes = [tuple(tensor.shape) for tensor in _in_order(function.structured_outputs, names)]
+    tensors = _in_order(function.structured_outputs, names)
+    for name, tensor in zip(names, tensors, strict=True):
+        if tensor.dtype.name == "string":
+            raise ConversionError(
+                f"{source.path}: its output {name!r} is text, expected numbers",
+                "Export the model with its scores alone. The names of the classes belong into "
+                "`labels` of model.toml (docs/run.md).",
+            )
+    shapes = [tuple(tensor.shape) for tensor in tensors]
     for shape in shapes:
         if len(shape) < 2 or not all(shape[1:]):
             raise wrong_output(source.path, shape)
@@ -239,18 +249,25 @@ def _in_order(answers: Any, names: Sequence[str]) -> list[Any]:
 
 
 def model_inputs(
-    path: Path, input_specs: Sequence[tuple[str, tuple[int | None, ...], str]]
+    path: Path,
+    input_specs: Sequence[tuple[str, tuple[int | None, ...], str]],
+    layers: Sequence[StoredLayer] = (),
 ) -> tuple[ModelTensor, ...]:
     """Check the inputs that a model declares.
 
     Args:
         path: File or folder of the model.
         input_specs: Name, shape with the batch axis, and type of each input.
+        layers: Layers of the model, as far as they are known.
 
     Raises:
         ConversionError: An input has no numbers, or no fixed shape.
     """
     names = plain_names([name for name, _, _ in input_specs], INPUT_NAME)
+    for name, (_, _, dtype) in zip(names, input_specs, strict=True):
+        if dtype == "string":
+            what = f"input {name!r}" if len(input_specs) > 1 else "input"
+            raise text_refusal(path, what, layers)
     return tuple(
         ModelTensor(
             name,
@@ -268,10 +285,7 @@ def _input_dtype(path: Path, what: str, dtype: str) -> str:
         return "float32"
     raise ConversionError(
         f"{path}: its {what} is {dtype}, expected floats or one of {', '.join(WHOLE_NUMBERS)}",
-        "Text is split into words and numbered before a board sees it: give the model from the "
-        "numbers on."
-        if dtype == "string"
-        else SHAPES_HINT,
+        SHAPES_HINT,
     )
 
 

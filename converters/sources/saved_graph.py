@@ -8,7 +8,7 @@ from pathlib import Path
 
 from converters.errors import ConversionError
 from converters.sources.allowed_ops import PURE_OPS, SAVER_OPS
-from converters.sources.kinds import GIVE_A_MODEL
+from converters.sources.refused_ops import WITHOUT, explain_refusal
 from converters.sources.session_graph import file_ops_run
 from converters.sources.wire import WireFormatError, message_fields, submessages, texts
 
@@ -21,7 +21,7 @@ _GRAPH, _OBJECTS = 2, 7
 _NODES, _LIBRARY = 1, 2
 _FUNCTIONS = 1
 _SIGNATURE, _FUNCTION_NODES = 1, 3
-_OP, _ATTRIBUTES = 2, 5
+_NODE_NAME, _OP, _ATTRIBUTES = 1, 2, 5
 _MAP_VALUE = 2
 _ATTRIBUTE_LIST, _ATTRIBUTE_FUNCTION, _LIST_FUNCTIONS = 1, 10, 9
 _FUNCTION_ATTRIBUTES = 2
@@ -33,8 +33,8 @@ _FUNCTION_OBJECT, _BARE_FUNCTION_OBJECT = 6, 8
 class _Body:
     """The ops of a graph or of one function."""
 
-    ops: set[str] = field(default_factory=set)
-    """Ops, library functions that are called as one among them."""
+    ops: dict[str, str] = field(default_factory=dict)
+    """Op, or library function that is called as one, to the name of the first node that has it."""
     calls: set[str] = field(default_factory=set)
     """Functions that attributes name."""
 
@@ -58,10 +58,13 @@ def check_graph(folder: Path, file_name: str) -> None:
     try:
         content = memoryview((folder / file_name).read_bytes())
         graphs = list(submessages(content, _META_GRAPHS))
+        if not graphs:
+            what = "holds no graph" if content else "is empty"
+            raise ConversionError(f"{folder}: {file_name} {what}", _COPY_HINT)
         for meta_graph in graphs:
             _check_meta_graph(folder, meta_graph, is_only=len(graphs) == 1)
     except (WireFormatError, OSError, RecursionError) as error:
-        raise ConversionError(f"{folder}: {file_name} is damaged: {error}", GIVE_A_MODEL) from error
+        raise ConversionError(f"{folder}: {file_name} is damaged: {error}", _COPY_HINT) from error
 
 
 def check_links_in(folder: Path) -> None:
@@ -94,16 +97,18 @@ def _check_meta_graph(folder: Path, meta_graph: memoryview, is_only: bool) -> No
                 names = [n for s in submessages(function, _SIGNATURE) for n in texts(s, 1)]
                 for name in names:
                     whole = functions.setdefault(name, _Body())
-                    whole.ops |= body.ops
+                    whole.ops = {**body.ops, **whole.ops}
                     whole.calls |= body.calls
-    for body in (main, *functions.values()):
-        _check_body(folder, body, functions)
+    bodies = (main, *functions.values())
+    lookup_node = next((body.ops[op] for body in bodies for op in _FINDS if op in body.ops), "")
+    for body in bodies:
+        _check_body(folder, body, functions, lookup_node)
     savers = _savers(functions)
     objects = list(submessages(meta_graph, _OBJECTS))
     callable_names = {name for graph in objects for name in _callable_names(graph)}
     # Without objects, TensorFlow runs the main graph itself; with them it calls these functions.
     if not objects or not is_only:
-        problems = file_ops_run(meta_graph) or sorted((main.ops | main.calls) & savers)
+        problems = file_ops_run(meta_graph) or sorted((main.ops.keys() | main.calls) & savers)
         if problems:
             raise ConversionError(
                 f"{folder}: its graph runs {', '.join(problems)}, which reads or writes files "
@@ -127,7 +132,9 @@ def _callable_names(objects: memoryview) -> Iterator[str]:
 
 def _read_nodes(nodes: Iterable[memoryview], body: _Body) -> None:
     for node in nodes:
-        body.ops.update(texts(node, _OP))
+        name = next(iter(texts(node, _NODE_NAME)), "")
+        for op in texts(node, _OP):
+            body.ops.setdefault(op, name)
         for attribute in submessages(node, _ATTRIBUTES):
             for value in submessages(attribute, _MAP_VALUE):
                 body.calls.update(_function_names(value))
@@ -151,43 +158,40 @@ def _function_names(attribute: memoryview) -> Iterator[str]:
                     yield from _function_names(of_inner)
 
 
-def _check_body(folder: Path, body: _Body, functions: dict[str, _Body]) -> None:
+def _check_body(folder: Path, body: _Body, functions: dict[str, _Body], lookup_node: str) -> None:
     for op in sorted(body.ops):
         # An op begins with a capital letter or one underscore, a function of TensorFlow does not;
         # one that is called like an op could hide it.
         is_function = op in functions and (op[:1].islower() or op.startswith("__"))
         if op not in PURE_OPS and op not in SAVER_OPS and not is_function:
-            raise _refused_op(folder, op)
+            raise _refused_op(folder, op, body.ops[op], lookup_node)
     for name in sorted(body.calls - functions.keys()):
-        raise _refused_op(folder, name)
+        raise _refused_op(folder, name, "", lookup_node)
 
 
 def _savers(functions: dict[str, _Body]) -> set[str]:
     """Names of the functions that save or restore, also by others that they call."""
-    savers = {name for name, body in functions.items() if body.ops & SAVER_OPS}
+    savers = {name for name, body in functions.items() if body.ops.keys() & SAVER_OPS}
     while True:
-        callers = {n for n, b in functions.items() if (b.ops | b.calls) & savers} - savers
+        callers = {n for n, b in functions.items() if (b.ops.keys() | b.calls) & savers} - savers
         if not callers:
             return savers
         savers |= callers
 
 
 def _refused(folder: Path, where: str, body: _Body) -> ConversionError:
-    ops = ", ".join(sorted(body.ops & SAVER_OPS)) or "a function that saves or restores"
-    return ConversionError(f"{folder}: {where} {ops}, which reads or writes files", _HINT)
+    ops = ", ".join(sorted(body.ops.keys() & SAVER_OPS)) or "a function that saves or restores"
+    return ConversionError(f"{folder}: {where} {ops}, which reads or writes files", WITHOUT)
 
 
-def _refused_op(folder: Path, op: str) -> ConversionError:
-    return ConversionError(
-        f"{folder}: its graph has the op {op}; kedge allows ops that compute, control flow and "
-        "variables only, and lets no model read, write or start anything",
-        _TABLE_HINT if op.startswith(_FILE_TABLES) else _HINT,
-    )
+def _refused_op(folder: Path, op: str, node: str, lookup_node: str) -> ConversionError:
+    reason, hint = explain_refusal(op, node, lookup_node)
+    return ConversionError(f"{folder}: its graph {reason}", hint)
 
 
-_HINT = "Save the model without it: leave it out of the function that you export, or do it before."
-#: Ops that fill a lookup table from any file, which a SavedModel keeps in its `assets`.
-_FILE_TABLES = "InitializeTableFromTextFile"
-_TABLE_HINT = (
-    "Give the lookup layer its vocabulary as a list instead of a file, and save the model again."
+_COPY_HINT = (
+    "Copy the folder again, or save the model again with `model.export(folder)` or "
+    "`tf.saved_model.save(model, folder)`."
 )
+#: Ops that look up in a table.
+_FINDS = ("LookupTableFindV2", "LookupTableFind")

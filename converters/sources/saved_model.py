@@ -13,6 +13,7 @@ from converters.sources.kinds import GIVE_A_MODEL
 from converters.sources.load_limits import refuse_without_memory
 from converters.sources.loaded_model import SHAPES_HINT, LoadedModel, check_model
 from converters.sources.saved_graph import check_graph, check_links_in
+from converters.sources.saved_variables import refuse_damaged_variables
 from converters.sources.source_file import SAVED_MODEL, SourceFile
 
 #: Signature that is converted where there are several.
@@ -61,6 +62,7 @@ def load_graph(source: SourceFile) -> LoadedModel:
         signatures = dict(loaded.signatures)
     except Exception as error:  # whatever TensorFlow raises on a damaged folder
         refuse_without_memory(source.path, error)
+        refuse_damaged_variables(source.path, error)
         first_line = (str(error) or type(error).__name__).strip().splitlines()[0]
         raise ConversionError(
             f"{source.path}: TensorFlow cannot load it: {first_line}", GIVE_A_MODEL

@@ -282,13 +282,13 @@ def test_a_clock_that_is_wrong(board: SampleBoard, clock: SampleClock, store: Pa
     assert "has a record that was signed at 2030-01-01" in str(fault)
     assert "enrol it anew" in fault.hint
 
-    clock.wall_clock_s = 2.2e9  # 2039
+    clock.wall_clock_s = 2.21e9  # 2040
     last = SampleRelease(4)
     board.stage(last)
     board.ask("trust", trust_request("ann", "bob", version=2, signed_by=["ann"]))
     fault = refusal(board, "activate", last.activate_request(6))
     assert fault.code == EXPIRED
-    assert "2039" in str(fault)
+    assert "2040" in str(fault)
     assert "clock" in fault.hint
 
 

@@ -1,5 +1,6 @@
 """Who may sign: trust roots, thresholds, rotation, and signatures that do not count."""
 
+import re
 from pathlib import Path
 from time import gmtime
 from typing import Any
@@ -195,6 +196,11 @@ def test_a_damaged_root_is_enrolled_again_and_no_other(board: SampleBoard) -> No
     assert board.ask("releases")["root_version"] == 1
 
 
+def first_places_of_values(text: str) -> list[int]:
+    """Places in canonical JSON at which a key or a value begins: each field has some."""
+    return [match.end() - 1 for match in re.finditer(r'[:,\[{]"?[^"{\[]', text)]
+
+
 def test_one_flipped_bit_is_found(board: SampleBoard) -> None:
     board.enrol()
     release = SampleRelease(1)
@@ -204,7 +210,14 @@ def test_one_flipped_bit_is_found(board: SampleBoard) -> None:
         ("activate", release.activate_request(1), "order"),
     ):
         text = args[name]
-        for place in range(0, len(text), 7):
+        for place in first_places_of_values(text):
             flipped = text[:place] + chr(ord(text[place]) ^ 1) + text[place + 1 :]
             fault = refusal(board, op, {**args, name: flipped})
             assert fault.code in (DIGEST_MISMATCH, "incomplete"), (place, str(fault))
+        (armored,) = args["signatures"]
+        for place in range(
+            0, len(armored) - 100, 31
+        ):  # the last line may have bits that mean nothing
+            flipped = armored[:place] + chr(ord(armored[place]) ^ 1) + armored[place + 1 :]
+            fault = refusal(board, op, {**args, "signatures": [flipped]})
+            assert fault.code in (DIGEST_MISMATCH, UNTRUSTED), (place, str(fault))

@@ -156,7 +156,12 @@ def pause(number: int | None, reason: str) -> None:
     kedge fleet pause
     kedge fleet pause 12 --reason "wait for the weekend"
     """
-    _wish(number, "pause", reason)
+    from toolkit.fleet.lease import is_lease_free
+    from toolkit.fleet.project import open_fleet
+
+    number = _wish(number, "pause", reason)
+    if is_lease_free(open_fleet().journal_path):
+        output.note("  → No controller runs here, so nothing goes on before: kedge fleet resume.")
 
 
 @click.command("stop")
@@ -200,7 +205,8 @@ def stop_command(number: int | None, reason: str) -> int:
     return 0
 
 
-def _wish(number: int | None, wish: str, reason: str) -> None:
+def _wish(number: int | None, wish: str, reason: str) -> int:
+    """Write a wish of the operator; return the number of the rollout."""
     from targets.device import own_name
     from toolkit.errors import ToolkitError
     from toolkit.fleet.journal_reader import FINISHED, STOPPED
@@ -215,6 +221,7 @@ def _wish(number: int | None, wish: str, reason: str) -> None:
         journal.wish(number, wish, own_name(), reason)
     done = {"pause": "will pause", "stop": "will stop"}[wish]
     output.note(f"rollout {number} {done}")
+    return number
 
 
 def _look(

@@ -176,9 +176,12 @@ def test_a_killed_controller_is_resumed(fleet: LoopbackFleet) -> None:
         wait_for(process, step="activate", event="begin")
         process.kill()
     other = fleet.rollout(bundle, "--policy", "policy.toml")
+    pause = fleet.run("fleet", "pause")
     ran = fleet.run("fleet", "resume")
 
     assert_refused(other, 3, "is not over", "kedge fleet resume")
+    assert pause.code == 0
+    assert "No controller runs here" in pause.err
     assert ran.code == 0, ran.err
     assert {fleet.current(name) for name in fleet.names} == {digest(fleet, bundle)}
     assert fleet.run("fleet", "history").code == 0

@@ -14,6 +14,7 @@ import os
 import select
 import signal
 import sys
+import time
 from typing import Any, Callable, Dict, List, Optional
 
 from device_agent import code_cache
@@ -21,6 +22,7 @@ from device_agent.child import HostGoneError, run_job
 from device_agent.contract.codes import BAD_REQUEST, INTERNAL, RefusalError
 from device_agent.contract.conditions import Conditions
 from device_agent.contract.wire import (
+    ALIVE,
     CHUNK_BYTES,
     MAX_LINE_BYTES,
     Event,
@@ -44,6 +46,9 @@ from device_agent.store.store import Store
 
 #: A host that sends nothing for so long in the middle of a file is gone.
 SILENCE_S = 120.0
+
+#: Time between two events that only say that a job still runs.
+_ALIVE_EVERY_S = 10.0
 
 
 def main(arguments: List[str]) -> int:
@@ -82,8 +87,14 @@ def serve(root: str, may_add_code: bool = True) -> int:
 
         adopt_orphans()
 
+        report_at = time.monotonic() + _ALIVE_EVERY_S
+
         def tick() -> None:
+            nonlocal report_at
             host.require()
+            if time.monotonic() >= report_at:
+                on_event({ALIVE: True})
+                report_at = time.monotonic() + _ALIVE_EVERY_S
             on_tick()
 
         def wait(other: str) -> None:

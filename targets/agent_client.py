@@ -21,6 +21,7 @@ from device_agent.contract.codes import (
 )
 from device_agent.contract.records import RecordError, read_count, read_value
 from device_agent.contract.wire import (
+    ALIVE,
     CHUNK_BYTES,
     MAX_LINE_BYTES,
     Event,
@@ -62,6 +63,14 @@ MOST_GREETING_LINES = 200
 WIRE_CODE = "wire"
 
 _GREETING_TAIL = 500
+#: Silence after which an agent counts as hung that says every few seconds that it works.
+ALIVE_TIMEOUT_S = 120.0
+
+#: Longest message and traceback of a refusal, in characters.
+_MOST_MESSAGE = 2000
+_MOST_TRACEBACK = 20_000
+
+_HUNG_HINT = "Try again; if it stays so, restart the board."
 _FORM_HINT = (
     "Try again. If it stays so, something else than kedge's agent answers, or the board is damaged."
 )
@@ -279,9 +288,10 @@ class AgentClient:
 
     def _answer(self, timeout_s: float, on_event: OnEvent | None) -> dict[str, Any]:
         deadline = time.monotonic() + timeout_s
+        most_silence_s = timeout_s
         while True:
             try:
-                line = self._line(deadline, timeout_s)
+                line = self._line(deadline, timeout_s, most_silence_s)
                 reply = parse_reply(line)
             except NotAMessageError as error:
                 if self._greeting is None or len(self._greeting) >= MOST_GREETING_LINES:
@@ -289,10 +299,13 @@ class AgentClient:
                 self._greeting.append(line)
                 continue
             except WireError as error:
-                raise AgentError(WIRE_CODE, f"{self.name}: {error}", _GREETING_HINT) from error
+                hint = _FORM_HINT if self._greeting is None else _GREETING_HINT
+                raise AgentError(WIRE_CODE, f"{self.name}: {error}", hint) from error
             self._greeting = None
             if isinstance(reply, Event):
-                if on_event is not None:
+                if ALIVE in reply.event:
+                    most_silence_s = ALIVE_TIMEOUT_S
+                elif on_event is not None:
                     on_event(reply.event)
             elif reply.id not in (self._last_id, 0):
                 continue  # the late answer of a request that was given up
@@ -301,16 +314,17 @@ class AgentClient:
             else:
                 raise _refusal(reply, self.name)
 
-    def _line(self, deadline: float, timeout_s: float) -> bytes:
+    def _line(self, deadline: float, timeout_s: float, most_silence_s: float) -> bytes:
         if time.monotonic() > deadline:  # also where there is always something more to read
             raise self._too_late(timeout_s)
         while b"\n" not in self._buffer:
             if len(self._buffer) > MAX_LINE_BYTES:
                 raise WireError("an endless line")
+            wait_s = max(0.0, deadline - time.monotonic())
             try:
-                self._fill(max(0.0, deadline - time.monotonic()))
+                self._fill(min(wait_s, most_silence_s))
             except DeadlineError as error:
-                if self._has_heard:
+                if self._has_heard and wait_s <= most_silence_s:
                     raise self._too_late(timeout_s) from error
                 raise
         line, self._buffer = self._buffer.split(b"\n", 1)
@@ -325,11 +339,16 @@ class AgentClient:
     def _too_late(self, timeout_s: float) -> DeadlineError:
         return DeadlineError(
             f"{self.name} did not answer within {timeout_s:.0f} s, though it says something",
-            "Try again; if it stays so, restart the board.",
+            _HUNG_HINT,
         )
 
     def _fill(self, timeout_s: float) -> None:
-        data = self._channel.read(CHUNK_BYTES, timeout_s)
+        try:
+            data = self._channel.read(CHUNK_BYTES, timeout_s)
+        except DeadlineError as error:
+            if self._greeting is None:  # it answered before, so no startup file is to blame
+                raise DeadlineError(str(error), _HUNG_HINT) from error
+            raise
         if not data:
             greeting = b"\n".join([*(self._greeting or []), self._buffer])[-_GREETING_TAIL:]
             last_words = self._channel.last_words() or greeting.decode("utf-8", "replace").strip()
@@ -342,10 +361,12 @@ class AgentClient:
 
 
 def _refusal(fault: Fault, name: str) -> Exception:
-    message = f"{name}: {fault.message}"
+    reason = fault.message.strip() or f"it refused without a reason (code {fault.code[:40]!r})"
+    message = f"{name}: {reason[:_MOST_MESSAGE]}"
+    hint = fault.hint[:_MOST_MESSAGE]
     if fault.code == DIGEST_MISMATCH:
-        return IntegrityError(message, fault.hint)
+        return IntegrityError(message, hint)
     if fault.code in (NO_SPACE, READ_ONLY, UNSAFE_ROOT):
-        return disk_error(name, fault.code, fault.message, fault.hint)
-    hint = fault.hint or (_FORM_HINT if fault.code in (BAD_REQUEST, NOT_FOUND) else "")
-    return AgentError(fault.code, message, hint, fault.traceback)
+        return disk_error(name, fault.code, reason[:_MOST_MESSAGE], hint)
+    hint = hint or (_FORM_HINT if fault.code in (BAD_REQUEST, NOT_FOUND) else "")
+    return AgentError(fault.code, message, hint, fault.traceback[-_MOST_TRACEBACK:])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from device_agent.contract.conditions import Conditions, conditions_from_json
 from device_agent.contract.measurement import ProcessRun, process_run_from_json
+from device_agent.contract.op_times import OpTimes, op_times_from_json
 from device_agent.contract.packed import unpack_times
 from device_agent.contract.records import RecordError, parse_json, read_record, read_value
 
@@ -21,6 +22,16 @@ MOST_SAMPLES = 1 << 21
 
 #: Largest number of series of a process beside its samples.
 MOST_SERIES = 8
+
+#: Longest time of anything that a process measures: a day, which is the longest job.
+LONGEST_NS = 86_400 * 10**9
+
+#: Largest memory of a process, in bytes, and largest number of cores that others keep busy.
+_MOST_MEMORY_BYTES = 1 << 50
+_MOST_CORES = 4096
+
+#: Largest number of operators of a model.
+_MOST_OPS = 1 << 24
 
 #: Largest size of the conditions of a run; an agent keeps 1024, each of some KiB.
 MOST_CONDITIONS_BYTES = 64 << 20
@@ -72,7 +83,36 @@ def read_run(plain: Any) -> ProcessRun:
         raise RecordError(f"expected 1 to {MOST_SAMPLES} samples, found {run.sample_count}")
     if run.wall_ns <= 0 or run.threads <= 0 or len(run.series) > MOST_SERIES:
         raise RecordError("a run of no time or no thread, or with too many series")
+    _check_figures(run)
     return run
+
+
+def _check_figures(run: ProcessRun) -> None:
+    """Refuse figures that no process can have, such as times below 0 or of years."""
+    limits = {"_ns": LONGEST_NS, "_bytes": _MOST_MEMORY_BYTES, "others_cores": _MOST_CORES}
+    for name, value in vars(run).items():
+        most = next((limits[end] for end in limits if name.endswith(end)), None)
+        if most is not None and not 0 <= value <= most:
+            raise RecordError(f"{name}: expected 0 to {most}, found {value}")
+    executors = run.placement.ops.values() if run.placement else ()
+    counts = [count for operators in executors for count in operators.values()]
+    if any(not 0 < count <= _MOST_OPS for count in counts):
+        raise RecordError(f"operators of an executor: expected 1 to {_MOST_OPS}")
+
+
+def read_profile(plain: Any) -> OpTimes:
+    """Read the times of the operators of a model.
+
+    Raises:
+        RecordError: It has another form; the board is broken, or no agent of kedge.
+    """
+    profile = op_times_from_json(plain)
+    times_us = [profile.whole_us, profile.whole_low_us, profile.whole_high_us]
+    times_us += [t for step in profile.steps for t in (step.median_us, step.low_us, step.high_us)]
+    counts = [profile.runs, profile.interrupted, *(step.macs or 0 for step in profile.steps)]
+    if not 0 <= min(times_us) <= max(times_us) <= LONGEST_NS / 1e3 or min(counts) < 0:
+        raise RecordError("a profile with a time or a number below 0, or a time of more than a day")
+    return profile
 
 
 def files_of_run(run: ProcessRun) -> list[tuple[str, int]]:
@@ -99,8 +139,9 @@ def read_times(content: bytes, count: int | None = None) -> array[int]:
     import numpy as np  # who asks for times computes figures of them
 
     values = unpack_times(content)
-    if count is not None and not np.asarray(values).all():
-        raise RecordError("a run that took no time")
+    times = np.asarray(values)
+    if count and not 0 < times.min() <= times.max() <= LONGEST_NS:
+        raise RecordError("a run that took no time, or more than a day")
     return values
 
 

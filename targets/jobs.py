@@ -17,7 +17,7 @@ from device_agent.contract.measurement import (
     KernelClass,
     kernel_class_from_json,
 )
-from device_agent.contract.op_times import OpTimes, op_times_from_json
+from device_agent.contract.op_times import OpTimes
 from device_agent.contract.records import RecordError, read_value
 from device_agent.contract.state import RESET
 from targets.agent_client import (
@@ -37,6 +37,7 @@ from targets.job_answers import (
     files_of_run,
     read_conditions_file,
     read_outputs,
+    read_profile,
     read_run,
     read_tensors,
     read_times,
@@ -208,7 +209,7 @@ class Jobs:
         timeout_s = JOB_START_TIMEOUT_S + SLOW_JOB_S + duration_s
         answer = self._job("profile", args, timeout_s)
         with answers_of(self._client.name):
-            return op_times_from_json(answer)
+            return read_profile(answer)
 
     def infer(
         self,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, NamedTuple, Optional
 
-from device_agent.contract.records import read_record
+from device_agent.contract.records import read_shown
 
 
 class Conditions(NamedTuple):
@@ -60,4 +60,4 @@ def conditions_from_json(plain: Any) -> Conditions:
     Raises:
         RecordError: A field has another type.
     """
-    return read_record(Conditions, plain)
+    return read_shown(Conditions, plain)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
+from device_agent.contract.records import on_one_line
+
 #: Smallest number that no board can have, where that is less than a number of 64 bits.
 _MOST = {"cores": 4096, "page_bytes": 1 << 30}
 
@@ -139,6 +141,7 @@ def facts_from_json(plain: Mapping[str, Any]) -> Facts:
     Args:
         plain: JSON object that an agent, a probe or a stored result holds.
     """
+    plain = on_one_line(plain)
     values = _fields_of(Facts(), plain)
     installed = plain.get("installed")
     return Facts(

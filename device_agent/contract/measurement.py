@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional
 
 from device_agent.contract.placement import Placement
-from device_agent.contract.records import read_record
+from device_agent.contract.records import read_shown
 
 #: The timed loop of a process has at least so many runs, however slow one is (MLPerf Tiny asks for
 #: ten iterations).
@@ -101,7 +101,7 @@ def process_run_from_json(plain: Any) -> ProcessRun:
     Raises:
         RecordError: A field is absent or has another type.
     """
-    return read_record(ProcessRun, plain)
+    return read_shown(ProcessRun, plain)
 
 
 def kernel_class_from_json(plain: Any) -> KernelClass:
@@ -110,4 +110,4 @@ def kernel_class_from_json(plain: Any) -> KernelClass:
     Raises:
         RecordError: A field is absent or has another type.
     """
-    return read_record(KernelClass, plain)
+    return read_shown(KernelClass, plain)

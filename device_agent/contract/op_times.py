@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, List, Optional
 
-from device_agent.contract.records import read_record
+from device_agent.contract.records import read_shown
 
 
 @dataclass(frozen=True)
@@ -59,4 +59,4 @@ def op_times_from_json(plain: Any) -> OpTimes:
     Raises:
         RecordError: A field has another type.
     """
-    return read_record(OpTimes, plain)
+    return read_shown(OpTimes, plain)

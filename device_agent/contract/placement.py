@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Dict, List
 
-from device_agent.contract.records import read_record
+from device_agent.contract.records import read_shown
 from device_agent.contract.runtimes import PROVIDER_SUFFIX
 
 #: The runtime's own kernels.
@@ -71,4 +71,4 @@ def placement_from_json(plain: Any) -> Placement:
     Raises:
         RecordError: A field is absent or has another type.
     """
-    return read_record(Placement, plain)
+    return read_shown(Placement, plain)

@@ -86,6 +86,29 @@ def read_record(kind: Type[R], plain: Any) -> R:
         raise RecordError("{}: absent are {}".format(kind.__name__, absent)) from error
 
 
+def read_shown(kind: Type[R], plain: Any) -> R:
+    """Read a record whose texts are shown to people: each of them is made to keep to one line.
+
+    Raises:
+        RecordError: A field is absent and has no default, or has another type.
+    """
+    return read_record(kind, on_one_line(plain))
+
+
+def on_one_line(value: Any) -> Any:
+    """Return a JSON value with a space for each end of a line in its texts.
+
+    A text of a board could otherwise end a line of kedge's, and write the next one itself.
+    """
+    if isinstance(value, str):
+        return " ".join(value.splitlines())
+    if isinstance(value, (list, tuple)):
+        return [on_one_line(entry) for entry in value]
+    if isinstance(value, dict):
+        return {on_one_line(key): on_one_line(entry) for key, entry in value.items()}
+    return value
+
+
 def read_value(hint: Any, value: Any, where: str) -> Any:
     """Check a value against a type annotation.
 

@@ -24,6 +24,10 @@ MAX_LINE_BYTES = 1 << 20
 CHUNK_BYTES = 1 << 16
 
 
+#: Field of an event that says nothing but that the agent still works.
+ALIVE = "alive"
+
+
 class Request(NamedTuple):
     """What the host asks."""
 

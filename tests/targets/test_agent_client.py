@@ -80,6 +80,37 @@ def test_an_endless_line_is_given_up() -> None:
         client.call("x", {}, 60)
 
 
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"message": "x" * 50_000, "hint": "h" * 20_000, "traceback": "t" * 40_000}, "board: xxx"),
+        ({"message": " ", "hint": "", "traceback": ""}, "refused without a reason (code 'odd')"),
+    ],
+)
+def test_a_refusal_is_bounded_and_says_something(fields: dict[str, str], said: str) -> None:
+    with (
+        speaking("read()\n" + line(code="odd", **fields)) as client,
+        pytest.raises(AgentError) as refused,
+    ):
+        client.call("x", {}, 10)
+    assert said in str(refused.value)
+    assert len(str(refused.value)) + len(refused.value.hint) < 5000
+    assert len(refused.value.traceback) <= 20_000
+
+
+def test_an_agent_that_says_no_more_that_it_works_is_hung(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A whole answer may take an hour; an agent that worked a moment ago reports it."""
+    monkeypatch.setattr(client_module, "ALIVE_TIMEOUT_S", 0.2)
+    events: list[object] = []
+    with (
+        speaking("read()\n" + line(event={"alive": True}) + "time.sleep(60)") as client,
+        pytest.raises(DeadlineError, match="silent") as hung,
+    ):
+        client.call("x", {}, 3600, events.append)
+    assert "restart the board" in hung.value.hint
+    assert events == []
+
+
 def test_an_agent_of_another_wire_is_named() -> None:
     with (
         speaking("read()\n" + line(v=2, result={})) as client,

@@ -10,7 +10,11 @@ import numpy as np
 import pytest
 
 from device_agent.contract.codes import IntegrityError
+from device_agent.contract.facts import facts_from_json
+from device_agent.contract.measurement import kernel_class_from_json
 from device_agent.contract.model_card import ModelCard
+from device_agent.contract.placement import placement_from_json
+from device_agent.contract.records import RecordError
 from device_agent.job_fields import Job
 from targets import device as device_module
 from targets import provision
@@ -18,6 +22,7 @@ from targets.agent_client import AgentClient, AgentError
 from targets.device import Device
 from targets.errors import TargetError
 from targets.inventory import Target
+from targets.job_answers import read_times
 from targets.jobs import ProcessSettings
 from targets.provision import open_device
 from targets.sample_run import SampleRequest
@@ -198,6 +203,43 @@ def test_a_line_that_is_no_answer_is_an_error_of_the_board(
     for number, op in enumerate(("hello", "offset"), start=1):
         board.faults.answers = {op: line.replace(b"%d", b"%d" % number)}
         assert refused(target, model)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"import_ns": -5}, "import_ns: expected 0 to"),
+        ({"load_ns": 1 << 62}, "load_ns: expected 0 to"),
+        ({"peak_rss_bytes": 1 << 62}, "peak_rss_bytes: expected 0 to"),
+        ({"others_cores": 1e18}, "others_cores: expected 0 to 4096"),
+        ({"placement": {"ops": {"XNNPACK": {"ADD": -3}}}}, "operators of an executor"),
+        ({"placement": {"ops": {"XNNPACK": {"ADD": 10**15}}}}, "operators of an executor"),
+    ],
+)
+def test_a_figure_that_no_process_can_have_is_named(
+    target: Target, board: FakeBoard, model: Path, change: dict[str, Any], said: str
+) -> None:
+    def changed_job(job: Job, timeout_s: float, event: Any, tick: Callable[[], None]) -> Any:
+        result = answering_job(job, timeout_s, event, tick)
+        return {**result, **change} if job.kind == "benchmark" else result
+
+    board.run_job = changed_job
+    assert said in refused(target, model)
+
+
+def test_a_time_of_years_is_no_time() -> None:
+    with pytest.raises(RecordError, match="more than a day"):
+        read_times(np.array([5, 2**64 - 1], "<u8").tobytes(), 2)
+    assert list(read_times(np.array([0, 2**64 - 1], "<u8").tobytes())) == [0, 2**64 - 1]
+
+
+def test_a_name_of_a_board_writes_no_line_of_its_own() -> None:
+    name = "X\noutputs EQUAL\u2028\r\n"
+    placement = placement_from_json({"ops": {name: {name: 1}}, "delegate": name})
+    facts = facts_from_json({"model": name, "installed": {"numpy": name}})
+    shown = [str(placement), placement.delegate, facts.model, *facts.installed.values()]
+    shown.append(str(kernel_class_from_json({**KERNEL_CLASS, "runtime": name})))
+    assert [text for text in shown if len(text.splitlines()) > 1] == []
 
 
 @pytest.mark.parametrize(

@@ -239,9 +239,10 @@ class _Reader:
         """Read one line; return whether the block in which the next one stands fits."""
         key, value, words = _parts(line, where)
         if key == "host":
-            return source.counts and matches_list(self.host, words)
+            name = self.host_name.lower() if self.is_final else self.host
+            return source.counts and matches_list(name, words)
         if key == "match":
-            return source.counts and self._fits(words, where)
+            return self._fits(words, where, source.counts)
         if key == "include":
             if source.depth >= _MOST_DEPTH:
                 raise SshConfigError(f"{where}: files include each other without end", _HINT)
@@ -275,9 +276,15 @@ class _Reader:
         elif key != "connecttimeout" or words[0].lower() != "none":  # `none` sets nothing
             self.values.setdefault(key, words[0])
 
-    def _fits(self, words: list[str], where: str) -> bool:
-        """Tell whether a Match block counts; one that is passed over does not."""
-        rest, fits = list(words), True
+    def _fits(self, words: list[str], where: str, fits: bool) -> bool:
+        """Tell whether a Match block counts; one that is passed over does not.
+
+        Args:
+            words: Criteria and their patterns.
+            where: File and number of the line.
+            fits: Whether the file counts; `Match final` has an effect where it does not, too.
+        """
+        rest = list(words)
         while rest:
             criterion, equals, patterns = rest.pop(0).partition("=")
             name = criterion.lower().removeprefix("!")
@@ -287,7 +294,7 @@ class _Reader:
                 return False
             if name in _CRITERIA_ALONE:
                 self.has_final |= name == "final"
-                is_true = name == "all" or (name == "final" and self.is_final)
+                is_true = name == "all" or self.is_final  # `canonical` holds then, too
             else:
                 if not equals and not rest:
                     raise SshConfigError(f"{where}: Match {name} lacks its pattern", _HINT)

@@ -54,6 +54,8 @@ CONFIGS = [
     "Port ssh\n",
     "Include / ~nobody-here/x ~/.ssh/more\n",
     "Host p[i]4\n  Port 1\nHost pi4,other\n  Port 2\nHost other pi4 !pi4\n  Port 3\n",
+    "Match canonical\n  Port 33\nMatch !canonical\n  User first\nMatch final\n  User late\n",
+    "HostName 10.0.0.8\nMatch final\nHost 10.0.*\n  Port 34\nHost pi4\n  User typed\n",
     "# of Windows\r\nHost pi4\r\n  Port 32\r\n",
 ]
 INCLUDED = "User included\n\nHost elsewhere\n  Port 9999\nHost pi4\n  HostName 10.0.0.7\n"

@@ -86,16 +86,7 @@ def serve(root: str, may_add_code: bool = True) -> int:
         from device_agent.board_lock import alone_on_board
 
         adopt_orphans()
-
-        report_at = time.monotonic() + _ALIVE_EVERY_S
-
-        def tick() -> None:
-            nonlocal report_at
-            host.require()
-            if time.monotonic() >= report_at:
-                on_event({ALIVE: True})
-                report_at = time.monotonic() + _ALIVE_EVERY_S
-            on_tick()
+        tick = _in_turn(host.require, _alive_report(on_event), on_tick)
 
         def wait(other: str) -> None:
             host.require()
@@ -134,6 +125,27 @@ def serve(root: str, may_add_code: bool = True) -> int:
             answer_line(session, host, line)
     except (HostGoneError, StreamLostError, ConnectionError):
         return 0
+
+
+def _in_turn(*acts: Callable[[], None]) -> Callable[[], None]:
+    def act_in_turn() -> None:
+        for act in acts:
+            act()
+
+    return act_in_turn
+
+
+def _alive_report(on_event: Callable[[Dict[str, Any]], None]) -> Callable[[], None]:
+    """Return a function that says every `_ALIVE_EVERY_S` that a job still runs."""
+    report_at = time.monotonic() + _ALIVE_EVERY_S
+
+    def report() -> None:
+        nonlocal report_at
+        if time.monotonic() >= report_at:
+            on_event({ALIVE: True})
+            report_at = time.monotonic() + _ALIVE_EVERY_S
+
+    return report
 
 
 def answer_line(session: AgentSession, host: _Host, line: bytes) -> None:

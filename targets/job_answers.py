@@ -100,7 +100,7 @@ def _check_figures(run: ProcessRun) -> None:
         raise RecordError(f"operators of an executor: expected 1 to {_MOST_OPS}")
 
 
-def read_profile(plain: Any) -> OpTimes:
+def read_op_times(plain: Any) -> OpTimes:
     """Read the times of the operators of a model.
 
     Raises:

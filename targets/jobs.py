@@ -36,8 +36,8 @@ from targets.job_answers import (
     MOST_CONDITIONS_BYTES,
     files_of_run,
     read_conditions_file,
+    read_op_times,
     read_outputs,
-    read_profile,
     read_run,
     read_tensors,
     read_times,
@@ -209,7 +209,7 @@ class Jobs:
         timeout_s = JOB_START_TIMEOUT_S + SLOW_JOB_S + duration_s
         answer = self._job("profile", args, timeout_s)
         with answers_of(self._client.name):
-            return read_profile(answer)
+            return read_op_times(answer)
 
     def infer(
         self,

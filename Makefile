@@ -2,12 +2,12 @@
 # KEDGE_PYTHON=/path/to/python3.11 chooses its Python.
 
 # One table each, written to benchmarks/results/.
-BENCHMARKS = startup on_device compression fleet_delta fleet_growth fleet doors
+BENCHMARKS = startup on_device compression fleet_delta fleet_growth fleet doors examples
 
 # The site, in docs/_build/html.
 SPHINX = .venv/bin/python -m sphinx --fail-on-warning --keep-going --quiet
 
-.PHONY: help demo test check bench docs env packages lock digests clean
+.PHONY: help demo test check bench docs examples env packages lock digests clean
 
 help:
 	@echo "make demo    train, convert, deploy and measure a small model, from nothing"
@@ -15,6 +15,7 @@ help:
 	@echo "make check   format, lint, types, layers and every test, as CI does"
 	@echo "make bench   the comparisons with other tools"
 	@echo "make docs    the documentation as a site: docs/_build/html/index.html"
+	@echo "make examples every worked example of examples/, end to end"
 	@echo "make env     .venv with everything for development"
 	@echo "make lock    renews the versions of all packages of .venv"
 	@echo "make digests renews the digests of the wheels that boards get"
@@ -34,6 +35,10 @@ bench: env
 	@for name in $(BENCHMARKS); do \
 		echo "== $$name"; .venv/bin/python -m benchmarks.$$name || exit 1; \
 	done
+
+# Half an hour: each example is trained, converted and measured as its README says.
+examples: env packages
+	.venv/bin/python .ci/check.py examples
 
 docs: env
 	$(SPHINX) -b html docs docs/_build/html

@@ -1,8 +1,9 @@
 """Runs every check and every test of kedge, stage by stage, and says how long each took.
 
-`check.py` runs all stages, `check.py unit docs` only those named. All stages run, also after one
-has failed; the failed ones are listed at the end. Stages of one line of `plan` run at the same
-time, since each of them keeps one core busy; the other tests run on all cores, a file on one.
+`check.py` runs all stages but the worked examples, `check.py unit docs` only those named. All
+stages run, also after one has failed; the failed ones are listed at the end. Stages of one
+line of `plan` run at the same time, since each of them keeps one core busy; the other tests run on
+all cores, a file on one.
 """
 
 # ruff: noqa: T201 - it prints, that is its work
@@ -29,7 +30,10 @@ TEST_STAGES = {
     "fleet": ("tests/toolkit/bundle", "tests/toolkit/fleet", "tests/device_agent/releases"),
     "faults and fuzz": ("tests/faults", "tests/fuzz"),
     "docs": ("tests/docs",),
+    "examples": ("tests/examples",),
 }
+# Half an hour, so that they run only where they are named: `check.py examples`, `make examples`.
+ON_REQUEST = ("examples",)
 # Boards start once for all files, and some tests look at all mounts of the computer.
 IN_ONE_PROCESS = ("boards", "faults and fuzz", "docs")
 PACKAGES = ("toolkit", "targets", "converters", "device_agent")
@@ -77,6 +81,7 @@ def plan() -> list[list[Stage]]:
         [tests["fleet"]],
         [tests["boards"], tests["faults and fuzz"]],
         [tests["docs"]],
+        [tests["examples"]],
     ]
 
 
@@ -178,7 +183,11 @@ def main(names: Sequence[str]) -> int:
     started = time.monotonic()
     outcomes: list[Outcome] = []
     for group in groups:
-        chosen = [stage for stage in group if not names or stage.name in names]
+        chosen = [
+            stage
+            for stage in group
+            if (stage.name in names if names else stage.name not in ON_REQUEST)
+        ]
         if chosen:
             outcomes += run(chosen)
     failed = [outcome for outcome in outcomes if outcome.code != 0]

@@ -28,6 +28,11 @@ _FILES_ABOVE = {
     "CONTRIBUTING.md": "contributing",
     "CHANGELOG.md": "changelog",
     "README.md": "readme",
+    "benchmarks/results/compression.md": "compression",
+    **{
+        f"examples/{path.parent.name}/README.md": f"example_{path.parent.name}"
+        for path in sorted(_ROOT.glob("examples/*/README.md"))
+    },
 }
 #: Fields of a target that are no keys of its entry in kedge.toml.
 _NO_KEYS = ("name", "execution")

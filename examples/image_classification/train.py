@@ -25,7 +25,7 @@ def main():
     keras.utils.set_random_seed(0)
     data, model = load(), build()
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    model.fit(data["x_train"], data["y_train"], epochs=20, batch_size=32, verbose=2)
+    model.fit(data["x_train"], data["y_train"], epochs=40, batch_size=32, verbose=2)
     model.save("model.keras")
 
 

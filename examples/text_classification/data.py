@@ -14,7 +14,9 @@ import numpy as np
 
 LIBRARIES = ("python", "numpy", "scipy", "sklearn", "keras")
 #: Sentences of each library, one in five of them held out.
-SENTENCES, HELD_OUT = 2_400, 5
+SENTENCES, HELD_OUT = 1_600, 5
+#: Folders that are not read: tests, and other packages in the folder of Python.
+LEFT_OUT = {"test", "tests", "site-packages", "dist-packages"}
 #: Words of a sentence, and numbers that a word may get; 0 stands for no word.
 LENGTH, VOCABULARY = 24, 4_096
 _CACHE = Path(__file__).with_name("data.npz")
@@ -56,10 +58,10 @@ def word_numbers(sentence):
 
 
 def _sentences(library):
-    package = find_spec("os" if library == "python" else library)
-    folder = Path(package.origin).parent
+    is_python = library == "python"
+    folder = Path(ast.__file__ if is_python else find_spec(library).origin).parent
     for path in sorted(folder.rglob("*.py")):
-        if "site-packages" in path.relative_to(folder).parts or "test" in str(path):
+        if LEFT_OUT.intersection(path.relative_to(folder).parts):
             continue
         try:
             tree = ast.parse(path.read_text(encoding="utf-8"))

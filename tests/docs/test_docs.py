@@ -15,7 +15,9 @@ from toolkit.cli.main import COMMANDS, kedge
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCUMENTS = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md",
-             *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]  # fmt: skip
+             *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))),
+             *(f"examples/{path.parent.name}/README.md"
+               for path in sorted((ROOT / "examples").glob("*/README.md")))]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -214,6 +214,9 @@ class Format:
     refusals: Callable[[Sequence[Operator], str, str], tuple[str, ...]]
     """Reasons why a runtime (name, version) cannot load the operators of a file: one sentence each,
     none if it can. Raises ConversionError where the runtime is unknown."""
+    form_refusals: Callable[[ModelFile, str], tuple[str, ...]]
+    """Reasons why a runtime (name) does not take a file whatever its operators are: one sentence
+    each, none if it does."""
     faults: Callable[[ModelFile, str, str], tuple[str, ...]]
     """Sentences about what a release of the runtime (architecture of the board, version) is known
     to compute wrongly of a file; none where nothing is known."""

@@ -50,7 +50,7 @@ class ConversionRequest:
     """Whether the trained Keras model is put beside the .tflite."""
 
     format: str = "tflite"
-    """Formats of the file: "tflite", "onnx" or "both"."""
+    """Format of the file: "tflite", "onnx", "both", or "tensorrt" (an .onnx for TensorRT)."""
 
     @property
     def picture_folders(self) -> tuple[Path, Path]:

@@ -7,7 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from device_agent.contract.runtimes import PROVIDER_SUFFIX, RUNTIME_MODULES, distribution_of
+from device_agent.contract.runtimes import (
+    BOARD_PREFIX,
+    PROVIDER_SUFFIX,
+    RUNTIME_FORMATS,
+    TENSORRT,
+    distribution_of,
+)
 from targets.errors import TargetError
 
 #: The Edge TPU's delegate; every other is named by the path of its library on the board.
@@ -31,7 +37,7 @@ class Execution:
     """How models are executed on a target; kedge chooses what the entry leaves out."""
 
     runtime: str | None = None
-    """`NAME`, `NAME VERSION`, or `board:NAME` for one that the board's own Python has."""
+    """`NAME`, `NAME VERSION`, or `board:NAME` for one that the board has of its own."""
     python: str | None = None
     """Path of the board's Python that runs the agent, such as that of a virtual environment."""
     delegate: str = ""
@@ -94,6 +100,7 @@ def read_execution(where: str, entry: Mapping[str, Any]) -> Execution:
         ExecutionError: A field is not right; the message names it.
     """
     runtime = _text(where, entry, "runtime")
+    runtime = BOARD_PREFIX + TENSORRT if runtime == TENSORRT else runtime
     if runtime is not None:
         _check_runtime(where, runtime)
     delegate = _text(where, entry, "delegate") or ""
@@ -101,6 +108,12 @@ def read_execution(where: str, entry: Mapping[str, Any]) -> Execution:
         raise ExecutionError(
             f"{where}: delegate must be {EDGETPU!r}, the absolute path of a library on the board, "
             f"or a provider of ONNX Runtime such as CUDAExecutionProvider, found {delegate!r}"
+        )
+    if delegate.endswith(PROVIDER_SUFFIX) and runtime == BOARD_PREFIX + TENSORRT:
+        raise ExecutionError(
+            f"{where}: delegate {delegate!r} is a provider of ONNX Runtime, and the runtime is "
+            "TensorRT",
+            "Leave out `delegate`, or `runtime`.",
         )
     python = _text(where, entry, "python")
     if python is not None and not python.startswith("/"):
@@ -138,8 +151,8 @@ def read_execution(where: str, entry: Mapping[str, Any]) -> Execution:
 def _check_runtime(where: str, runtime: str) -> None:
     name, _, version = runtime.partition(" ")
     is_boards = distribution_of(name) != name
-    if distribution_of(name) not in RUNTIME_MODULES or (is_boards and version):
-        names = ", ".join(RUNTIME_MODULES)
+    if distribution_of(name) not in RUNTIME_FORMATS or (is_boards and version):
+        names = ", ".join(RUNTIME_FORMATS)
         raise ExecutionError(
             f"{where}: there is no runtime {runtime!r}; known are {names}",
             'Write runtime = "NAME", "NAME VERSION", or "board:NAME" for one that the board has.',

@@ -19,6 +19,7 @@ from device_agent.contract.measurement import (
 )
 from device_agent.contract.op_times import OpTimes
 from device_agent.contract.records import RecordError, read_value
+from device_agent.contract.runtimes import TENSORRT, distribution_of
 from device_agent.contract.state import RESET
 from targets.agent_client import (
     ANSWER_TIMEOUT_S,
@@ -55,6 +56,9 @@ JOB_START_TIMEOUT_S = 120.0
 #: A model so slow that its least number of runs takes longer than asked still gets its time.
 SLOW_RUNS = 20
 SLOW_JOB_S = 120.0
+
+#: The first job of a model on TensorRT builds its engine: the longest time of the agent for that.
+ENGINE_TIMEOUT_S = 3600.0
 
 #: All samples of a parity check, on a slow board.
 INFER_TIMEOUT_S = 3600.0
@@ -338,6 +342,8 @@ class Jobs:
             "allow_cpu": execution.allow_cpu,
             "cores": list(execution.cores),
         }
+        if distribution_of(self._runtime) == TENSORRT:
+            timeout_s += ENGINE_TIMEOUT_S
         timeout_s = min(timeout_s, LONGEST_JOB_S)
         args = {**runtime, **args, "timeout_s": timeout_s}
         call = self._client.call_stoppable if stoppable else self._client.call

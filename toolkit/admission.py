@@ -31,6 +31,12 @@ _WITH_OLDER_OPS = {
     "onnx), or use a board with Python 3.11 or newer and glibc 2.28 or newer.",
 }
 
+#: Next step where TensorRT does not take a file.
+FOR_TENSORRT = (
+    "Convert the model with --format tensorrt. To run this file on ONNX Runtime, leave out "
+    "`runtime` of the target in kedge.toml."
+)
+
 #: Architecture that is assumed of a board whose facts are not at hand: the one with known faults.
 _ANY_MACHINE = "aarch64"
 
@@ -73,6 +79,7 @@ def admit_to_runtime(
             leave it to the CPU.
     """
     _admit_to_delegate(model, target)
+    _admit_form(model, target, distribution_of(distribution))
     if version == _UNKNOWN_VERSION:
         return
     operators = model.operators
@@ -91,6 +98,16 @@ def admit_to_runtime(
             f"{target.name} would compute {model.path} wrongly: {faults[0]}",
             "Let kedge write the file (kedge convert --format onnx writes uint8), or use a board "
             "with Python 3.11 or newer and glibc 2.28 or newer.",
+        )
+
+
+def _admit_form(model: ModelFile, target: Target, runtime: str) -> None:
+    reasons = FORMATS[model.format].form_refusals(model, runtime)
+    if reasons:
+        raise ModelRefusedError(
+            f"{target.name} cannot load {model.path} with {runtime}:"
+            + "".join(f"\n  {reason}" for reason in reasons),
+            FOR_TENSORRT,
         )
 
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from converters.formats import FORMATS
 from converters.inspection import FLOAT, ModelFigures
 from converters.model_file import ModelFile
-from device_agent.contract.runtimes import distribution_of
+from device_agent.contract.runtimes import TENSORRT, distribution_of
 from targets.board_profile import BoardProfile, Roofline, board_profiles, recognise
 from targets.inventory import Target
 from targets.progress import OnProgress
-from toolkit.admission import ModelRefusedError, admit_to_runtime, fix_of
+from toolkit.admission import FOR_TENSORRT, ModelRefusedError, admit_to_runtime, fix_of
 from toolkit.errors import ToolkitError
 
 _RUNTIME = re.compile(r"([a-z][a-z0-9-]{1,40})(?:==| )(\d[0-9A-Za-z.]{0,30})\Z")
@@ -170,6 +170,9 @@ def check_contract(model: ModelFile, place: RunPlace) -> RuntimeContract:
     model_format = FORMATS[model.format]
     runtime = distribution_of(place.runtime)
     reasons = model_format.refusals(model.operators, runtime, place.version)
+    if runtime == TENSORRT:
+        reasons += model_format.form_refusals(model, runtime)
+        return RuntimeContract(place, reasons, FOR_TENSORRT if reasons else "")
     reasons += model_format.faults(model, place.machine, place.version)
     return RuntimeContract(place, reasons, fix_of(model) if reasons else "")
 

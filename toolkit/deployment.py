@@ -11,7 +11,7 @@ from converters.comparison.compare import compare_recipes
 from converters.comparison.comparison import RecipeComparison
 from converters.comparison.comparison_file import COMPARISON_NAME, write_comparison
 from converters.evidence.conversion import CONVERSION_NAME, MODEL_NAME, Conversion
-from converters.evidence.other_file import BOTH_FORMATS, ONNX_NAME
+from converters.evidence.other_file import BOTH_FORMATS, ONNX_FORMAT, ONNX_NAME, TENSORRT_FORMAT
 from converters.formats import FORMATS, read_model_file
 from converters.process import convert
 from converters.request import ConversionRequest
@@ -93,14 +93,15 @@ def try_board(
     Args:
         target: The board.
         on_progress: Called as it goes on.
-        file_format: Format of the file, or "both".
+        file_format: Format of the file, "both", or "tensorrt".
 
     Raises:
         ConversionError: The board takes no such file.
         TargetError: The board cannot be reached, has no place, or loads no runtime.
     """
+    formats = {BOTH_FORMATS: tuple(FORMATS), TENSORRT_FORMAT: (ONNX_FORMAT,)}
     with open_board(target, on_progress) as device:
-        for each in FORMATS if file_format == BOTH_FORMATS else (file_format,):
+        for each in formats.get(file_format, (file_format,)):
             _ = device.runtime_for(each)
         admit_conversion(target)
 

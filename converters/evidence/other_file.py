@@ -8,9 +8,11 @@ from converters.judge.metric import MetricFigures
 from converters.judge.paired import Drop
 from converters.judge.score import Accuracy
 
-#: Formats that a conversion writes: one of them, or both.
+#: Formats that a conversion writes: one of them, or the first two.
 TFLITE_FORMAT, ONNX_FORMAT, BOTH_FORMATS = "tflite", "onnx", "both"
-OUTPUT_FORMATS = (TFLITE_FORMAT, ONNX_FORMAT, BOTH_FORMATS)
+#: An .onnx whose zero points are 0 and whose inputs and outputs are float32, as TensorRT needs it.
+TENSORRT_FORMAT = "tensorrt"
+OUTPUT_FORMATS = (TFLITE_FORMAT, ONNX_FORMAT, BOTH_FORMATS, TENSORRT_FORMAT)
 ONNX_NAME = "model.onnx"
 #: Name of the golden inputs of the .onnx, where golden.npz belongs to the .tflite.
 ONNX_GOLDEN_NAME = "golden_onnx.npz"

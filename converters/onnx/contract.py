@@ -13,6 +13,8 @@ from typing import NamedTuple
 from converters.errors import ConversionError
 from converters.model_file import ModelFile, Operator, RuntimeRequirement
 from converters.onnx.reader import BUNDLED_DOMAIN, IR_VERSION, OnnxFile
+from converters.onnx.tensorrt import tensorrt_refusals
+from device_agent.contract.runtimes import TENSORRT
 
 
 class _Release(NamedTuple):
@@ -80,18 +82,20 @@ def onnx_refusals(operators: Sequence[Operator], runtime: str, version: str) -> 
 
     Args:
         operators: Operators of the model.
-        runtime: "onnxruntime" or "onnxruntime-gpu".
+        runtime: "onnxruntime", "onnxruntime-gpu" or "tensorrt".
         version: Version of the package, such as "1.23.2".
 
     Raises:
         ConversionError: The runtime is unknown.
     """
+    if runtime == TENSORRT:
+        return tensorrt_refusals(operators)
     match = re.match(r"\d+(\.\d+)*", version)
     if runtime not in _DISTRIBUTIONS or not match:
         raise ConversionError(
             f"runtime {runtime} {version} is unknown for .onnx files, and so are the ops that it "
             "loads",
-            "Use onnxruntime.",
+            "Use onnxruntime, or tensorrt.",
         )
     number = tuple(int(part) for part in match.group().split("."))
     return tuple(_reasons(operators, number, f"{runtime} is {version}"))

@@ -19,6 +19,7 @@ from converters.onnx.reader import read_onnx
 from converters.onnx.run import run_onnx_model
 from converters.onnx.runtime import onnxruntime_version
 from converters.onnx.stored_tensors import stored_onnx_tensors
+from converters.onnx.tensorrt import tensorrt_form_refusals
 from converters.onnx.work import cost_of_onnx, count_onnx_works, onnx_kernel_figures
 
 ONNX = Format(
@@ -27,6 +28,7 @@ ONNX = Format(
     minimum_runtime=minimum_onnxruntime,
     lowest_runtimes=lowest_onnxruntimes,
     refusals=onnx_refusals,
+    form_refusals=tensorrt_form_refusals,
     faults=known_faults,
     foreign_ops=foreign_onnx_ops,
     run=partial(run_in_process, "converters.onnx.run:run_onnx_model"),

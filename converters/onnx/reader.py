@@ -60,6 +60,8 @@ class OnnxFile(ModelFile):
     """Names of what its maker added."""
     softmax_to_int8: bool
     """Whether the result of a Softmax is rounded to signed integers."""
+    asymmetric: bool
+    """Whether a quantized tensor has a zero point other than 0, or is of an unsigned type."""
 
 
 def read_onnx(path: Path) -> OnnxFile:
@@ -135,6 +137,7 @@ def _model_file(path: Path, content: bytes, proto: Any) -> OnnxFile:
         producer=f"{proto.producer_name} {proto.producer_version}".strip(),
         metadata=tuple(metadata),
         softmax_to_int8=_rounds_softmax_to_int8(proto.graph),
+        asymmetric=_is_asymmetric(graphs),
     )
 
 
@@ -220,6 +223,22 @@ def _shape_and_type(entry: Any) -> tuple[tuple[int, ...], str]:
             f"{list(shape)}"
         )
     return shape, dtype
+
+
+def _is_asymmetric(graphs: list[Any]) -> bool:
+    stored = {tensor.name: tensor for graph in graphs for tensor in graph.initializer}
+    for node in (node for graph in graphs for node in graph.node):
+        if node.op_type not in ("QuantizeLinear", "DequantizeLinear"):
+            continue
+        name = node.input[2] if len(node.input) > 2 else ""
+        if not name and node.op_type == "QuantizeLinear":
+            return True  # without a zero point the result is uint8
+        point = stored.get(name)
+        if point is not None and (
+            DTYPES.get(point.data_type) != "int8" or any(point.raw_data) or any(point.int32_data)
+        ):
+            return True
+    return False
 
 
 def _rounds_softmax_to_int8(graph: Any) -> bool:

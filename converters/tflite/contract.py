@@ -126,6 +126,12 @@ def tflite_faults(model: ModelFile, machine: str, version: str) -> tuple[str, ..
     return ()
 
 
+def tflite_form_refusals(model: ModelFile, runtime: str) -> tuple[str, ...]:
+    """Return why a runtime does not take the form of a .tflite: all take every form."""
+    del model, runtime
+    return ()
+
+
 def foreign_ops(model: ModelFile) -> tuple[str, ...]:
     """Return the custom ops of a model that no runtime wheel brings, by name.
 

@@ -15,6 +15,7 @@ from converters.tflite.contract import (
     minimum_runtime,
     refusals,
     tflite_faults,
+    tflite_form_refusals,
 )
 from converters.tflite.cost import cost_of
 from converters.tflite.edgetpu.placement import predict_placement
@@ -54,6 +55,7 @@ TFLITE = Format(
     minimum_runtime=minimum_runtime,
     lowest_runtimes=lowest_runtimes,
     refusals=refusals,
+    form_refusals=tflite_form_refusals,
     faults=tflite_faults,
     foreign_ops=foreign_ops,
     run=run_isolated,

@@ -16,9 +16,10 @@ from converters.evidence.conversion import GOLDEN_NAME
 from converters.evidence.golden import Golden, write_golden
 from converters.evidence.golden_inputs import golden_inputs
 from converters.evidence.other_file import (
-    ONNX_FORMAT,
+    BOTH_FORMATS,
     ONNX_GOLDEN_NAME,
     ONNX_NAME,
+    TENSORRT_FORMAT,
     TFLITE_FORMAT,
     FormatParity,
     OtherFile,
@@ -93,11 +94,11 @@ def write_formats(
         write_golden(folder / GOLDEN_NAME, golden)
         return WrittenFiles(model, judge_file(source, model, samples, report))
     report(Progress("write ONNX", 0, 0))
-    onnx = _write_onnx(model, folder / ONNX_NAME)
+    onnx = _write_onnx(model, folder / ONNX_NAME, request.format == TENSORRT_FORMAT)
     onnx_golden = _golden(source, onnx, golden_source, request.seed)
     parity = compare_formats((model, golden), (onnx, onnx_golden))
     onnx_judgement = judge_file(source, onnx, samples, report)
-    if request.format == ONNX_FORMAT:
+    if request.format != BOTH_FORMATS:
         model.path.unlink()
         write_golden(folder / GOLDEN_NAME, onnx_golden)
         return WrittenFiles(onnx, onnx_judgement, parity=parity)
@@ -115,10 +116,10 @@ def write_formats(
     return WrittenFiles(model, judge_file(source, model, samples, report), (other,), parity)
 
 
-def _write_onnx(model: ModelFile, path: Path) -> ModelFile:
+def _write_onnx(model: ModelFile, path: Path, symmetric: bool) -> ModelFile:
     from converters.onnx.write.file import onnx_of_tflite  # needs a package of its own
 
-    durable.write(path, onnx_of_tflite(model.path.read_bytes()))
+    durable.write(path, onnx_of_tflite(model.path.read_bytes(), symmetric))
     return FORMATS["onnx"].read(path)
 
 
@@ -164,6 +165,10 @@ def _differences(spec: TensorSpec, other: TensorSpec, first: Array, second: Arra
     """Differences of an output in steps, or as a share of the range of real numbers."""
     difference: Array
     values, others = first.astype(np.float64), second.astype(np.float64)
+    if spec.scale is not None and other.scale is None:  # real numbers, for TensorRT
+        real = (values - (spec.zero_point or 0)) * spec.scale
+        difference = np.abs(others - real) / spec.scale
+        return difference
     if spec.scale is not None:
         shift = (other.zero_point or 0) - (spec.zero_point or 0)
         difference = np.abs(others - shift - values)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from device_agent.contract.facts import BoardRuntime, Facts
-from device_agent.contract.runtimes import BOARD_PREFIX, RUNTIME_FORMATS, distribution_of
+from device_agent.contract.runtimes import BOARD_PREFIX, RUNTIME_FORMATS, TENSORRT, distribution_of
 from targets.runtimes.all import FORMAT_TITLES
 from targets.runtimes.fit import choice_of, judge_runtimes
 from targets.runtimes.no_runtime import NoRuntimeError, why_none
-from targets.runtimes.numpy_wheels import needs_numpy_1
+from targets.runtimes.numpy_wheels import brings_numpy, needs_numpy_1, numpy_wheel
 from targets.runtimes.onnxruntime import fatal_flaw
-from targets.runtimes.release import RuntimeChoice
+from targets.runtimes.release import RuntimeChoice, Wheel
+
+#: TensorRT is never brought to a board; it needs another file than ONNX Runtime, so that it is used
+#: where the user names it.
+_OWN_TENSORRT = BOARD_PREFIX + TENSORRT
 
 
 def usable_runtimes(facts: Facts, model_format: str) -> list[RuntimeChoice]:
@@ -76,7 +80,7 @@ def _best(facts: Facts, model_format: str) -> RuntimeChoice:
         if verdict.refusal is None:
             return choice_of(verdict.runtime, facts)
     for choice in _own_runtimes(facts, model_format):
-        if _numpy_fits(choice, facts):
+        if _numpy_fits(choice, facts) and choice.distribution != _OWN_TENSORRT:
             return choice
     cause, fix = why_none(facts, model_format)
     raise NoRuntimeError(
@@ -91,10 +95,17 @@ def _best(facts: Facts, model_format: str) -> RuntimeChoice:
 
 def _own_runtimes(facts: Facts, model_format: str) -> list[RuntimeChoice]:
     return [
-        RuntimeChoice(model_format, BOARD_PREFIX + own.name, own.version, ())
+        RuntimeChoice(model_format, BOARD_PREFIX + own.name, own.version, _wheels(own, facts))
         for own in facts.board_runtimes
         if RUNTIME_FORMATS.get(own.name) == model_format and not _flaw(own, facts)
     ]
+
+
+def _wheels(own: BoardRuntime, facts: Facts) -> tuple[Wheel, ...]:
+    """What the board's own runtime needs from here: TensorRT a numpy, where the board has none."""
+    if own.name != TENSORRT or facts.installed.get("numpy") or not brings_numpy(facts):
+        return ()
+    return (numpy_wheel(facts),)
 
 
 def _flaw(own: BoardRuntime, facts: Facts) -> str | None:
@@ -105,6 +116,9 @@ def _own_runtime(runtime: str, facts: Facts, model_format: str) -> RuntimeChoice
     for choice in _own_runtimes(facts, model_format):
         if choice.distribution != runtime:
             continue
+        if runtime == _OWN_TENSORRT:
+            _require_numpy(facts)
+            return choice
         if not _numpy_fits(choice, facts):
             numpy = facts.installed.get("numpy")
             raise NoRuntimeError(
@@ -120,12 +134,31 @@ def _own_runtime(runtime: str, facts: Facts, model_format: str) -> RuntimeChoice
                 f"the board's own {own.name} {flaw}",
                 f"Leave out `runtime` in kedge.toml. {_usable(facts, model_format)}",
             )
+    if runtime == _OWN_TENSORRT:
+        raise NoRuntimeError(
+            "the board has no trtexec, which TensorRT's packages bring",
+            "On the board: sudo apt-get install tensorrt (JetPack has it). Or put the folder of "
+            f"trtexec on the PATH of the login. {_usable(facts, model_format)}",
+        )
     raise NoRuntimeError(
         f"the Python of this board ({facts.python_executable}) has no "
         f"{distribution_of(runtime)} of its own",
         "Name the Python that has it as `python` of this target in kedge.toml, such as that of a "
         f"virtual environment. {_usable(facts, model_format)}",
     )
+
+
+def _require_numpy(facts: Facts) -> None:
+    """Refuse a board that has no numpy, and for which there is no wheel of it.
+
+    Raises:
+        NoRuntimeError: The user installs numpy on the board.
+    """
+    if not facts.installed.get("numpy") and not brings_numpy(facts):
+        raise NoRuntimeError(
+            f"kedge needs numpy beside TensorRT, and Python {facts.python} has none",
+            "On the board: sudo apt-get install python3-numpy",
+        )
 
 
 def _numpy_fits(choice: RuntimeChoice, facts: Facts) -> bool:

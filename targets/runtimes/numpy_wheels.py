@@ -32,6 +32,12 @@ def numpy_wheel(facts: Facts) -> Wheel:
     return Wheel("numpy", NUMPY[minor], f"3{minor}", facts.machine, _ABOUT_BYTES)
 
 
+def brings_numpy(facts: Facts) -> bool:
+    """Whether there is a wheel of numpy for a board."""
+    fits = facts.machine in ("aarch64", "x86_64") and facts.libc.startswith("glibc")
+    return fits and facts.python_minor in NUMPY
+
+
 def uses_own_numpy(facts: Facts) -> bool:
     """Whether a board uses the numpy that it has, as no wheel is published for it."""
     return facts.machine == "armv7l"

@@ -217,9 +217,11 @@ class Formats(click.ParamType[tuple[str, bool]]):
         if isinstance(value, tuple):
             return value
         names = {name.strip() for name in str(value).split(",")}
-        files = names & {"tflite", "onnx", "both"}
-        if names - files - {"keras"}:
-            self.fail(f"{value!r}: use tflite, onnx or both, and keras besides", param, ctx)
+        files = names & {"tflite", "onnx", "both", "tensorrt"}
+        if names - files - {"keras"} or ("tensorrt" in files and len(files) > 1):
+            self.fail(
+                f"{value!r}: use tflite, onnx, both or tensorrt, and keras besides", param, ctx
+            )
         file_format = "both" if len(files) > 1 else next(iter(files), "tflite")
         return file_format, "keras" in names
 
@@ -233,7 +235,8 @@ def converting(command: Command) -> Command:
             type=Formats(),
             default="tflite",
             show_default=True,
-            help="tflite, onnx (for ONNX Runtime) or both; with `,keras` also the trained model.",
+            help="tflite, onnx (for ONNX Runtime), both, or tensorrt (an .onnx for TensorRT); with "
+            "`,keras` also the trained model.",
         ),
         click.option(
             "--image-range",

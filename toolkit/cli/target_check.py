@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from device_agent.contract.runtimes import TENSORRT
 from toolkit.cli import output
 from toolkit.cli.completion import complete_targets
 from toolkit.cli.options import as_json, file_path
 from toolkit.report import words
 
 if TYPE_CHECKING:
-    from device_agent.contract.facts import Accelerator, Facts
+    from device_agent.contract.facts import Accelerator, BoardRuntime, Facts
     from targets.doctor import Diagnosis, Finding, FirstUse, FormatFit
     from targets.probe import Probe
     from toolkit.check import BoardCheck
@@ -101,6 +102,8 @@ def _rows(board: Probe, diagnosis: Diagnosis) -> list[list[str]]:
         ["pythons", ", ".join(_python_text(board, diagnosis)) or "none"],
     ]
     rows += [["accelerator", _accelerator(entry)] for entry in facts.accelerators]
+    own = [entry for entry in facts.board_runtimes if entry.name == TENSORRT]
+    rows += [["TensorRT", _tensorrt(entry)] for entry in own]
     if facts.sftp is not None:
         rows.append(["SFTP", "yes" if facts.sftp else "no, and kedge needs none"])
     runs_in = [f"container of {facts.container}"] if facts.container else []
@@ -146,6 +149,10 @@ def _python_text(board: Probe, diagnosis: Diagnosis) -> list[str]:
 def _accelerator(entry: Accelerator) -> str:
     speed = f"{entry.usb_mbits} Mbit/s" if entry.usb_mbits else ""
     return ", ".join(filter(None, [entry.kind, entry.path, entry.state, speed]))
+
+
+def _tensorrt(entry: BoardRuntime) -> str:
+    return f"{entry.version}, {entry.path}, {entry.gpu or 'no NVIDIA GPU'}"
 
 
 def _first_use_line(first_use: FirstUse) -> str:

@@ -12,6 +12,7 @@ from converters.model_file import ModelFile
 from device_agent.contract.facts import Facts
 from device_agent.contract.measurement import KernelClass
 from device_agent.contract.op_times import OpTimes
+from device_agent.contract.runtimes import TENSORRT, distribution_of
 from targets.device import Device
 from targets.errors import TargetError
 from targets.execution import Execution
@@ -190,6 +191,8 @@ def bench_on(
         accuracy = measure_accuracy(contents, data, device, staged, on_progress)
     cores = device.facts.cores
     threads = threads_for(settings.threads, device.target.execution, cores)
+    if distribution_of(board.kernel_class.runtime) == TENSORRT:  # the GPU has its own threads
+        threads = (1,)
     processes = [
         (replace(settings.one_process(count), integers=check.integers), streams)
         for count in threads

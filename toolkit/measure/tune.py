@@ -16,6 +16,7 @@ from converters.errors import ConversionError
 from converters.formats import FORMATS, read_model_file
 from converters.model_file import ModelFile
 from device_agent.contract.facts import Facts
+from device_agent.contract.runtimes import TENSORRT, distribution_of
 from targets.agent_client import AgentError
 from targets.board_run import BoardRun
 from targets.device import Device
@@ -236,9 +237,16 @@ def settings_for(facts: Facts, runtimes: Sequence[RuntimeChoice]) -> list[Settin
     return [
         Setting(choice, threads, cores)
         for choice in runtimes
-        for cores, most in places
+        for cores, most in _places(choice, places)
         for threads in range(1, most + 1)
     ]
+
+
+def _places(
+    choice: RuntimeChoice, places: list[tuple[tuple[int, ...], int]]
+) -> list[tuple[tuple[int, ...], int]]:
+    """Cores and threads that a runtime is tried on: TensorRT's are those of the GPU."""
+    return [((), 1)] if distribution_of(choice.distribution) == TENSORRT else places
 
 
 def choose_finalists(medians: Mapping[Setting, float], default: Setting) -> list[Setting]:

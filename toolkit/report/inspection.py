@@ -11,6 +11,7 @@ from converters.inspection import (
     OperatorFigures,
     QuantizationCoverage,
 )
+from device_agent.contract.runtimes import TENSORRT, distribution_of
 from toolkit.report import words
 from toolkit.report.tables import Block, Note, Table
 
@@ -162,6 +163,9 @@ def describe_contract(contract: RuntimeContract) -> list[Block]:
                 "reads a board"]  # fmt: skip
     runtime = f"{place.runtime} {place.version}"
     name = "" if place.name == f"{place.runtime}=={place.version}" else f"{place.name}: "
+    if not contract.reasons and distribution_of(place.runtime) == TENSORRT:
+        return [f"{name}{runtime}: nothing that is known keeps it away; only the board shows, when "
+                "it builds the engine, whether it takes every node"]  # fmt: skip
     if not contract.reasons:
         return [f"{name}{runtime} loads it"]
     reasons = [f"  {reason}" for reason in contract.reasons]

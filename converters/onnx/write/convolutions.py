@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
-from converters.onnx.write.values import FIRST, LAST, Values
+from converters.onnx.write.values import FIRST, LAST, Quantization, Values
 
 Array = npt.NDArray[Any]
 
@@ -89,11 +89,11 @@ def write_fully_connected(values: Values, op: Any) -> None:
     source, kernel, result = int(op.inputs[0]), int(op.inputs[1]), int(op.outputs[0])
     bias = int(op.inputs[2]) if len(op.inputs) > 2 else -1
     units, length = values.shape(kernel)
-    name = values.get(source)
+    name = values.real(source) if values.symmetric else values.get(source)
     if len(values.shape(source)) != 2:
         rows = values.builder.store(np.array([-1, length], np.int64), "shape")
         name = values.builder.add("Reshape", [name, rows])
-    if values.quantization(source) is not None:
+    if values.quantization(source) is not None and not values.symmetric:
         name = values.dequantize(name, source)
     inputs = [name, write_weights(values, kernel, (0, 1))]
     if bias >= 0:
@@ -101,10 +101,11 @@ def write_fully_connected(values: Values, op: Any) -> None:
     real = values.builder.add("Gemm", inputs, values.model.name(result) + "_gemm", transB=1)
     shape = values.shape(result)
     activation = op.builtinOptions.fusedActivationFunction
-    values.give(result, real, LAST, activation)
-    if len(shape) != 2:
+    if len(shape) == 2:
+        values.give(result, real, LAST, activation)
+    else:
         wanted = values.builder.store(np.array(shape, np.int64), "shape")
-        values.set(result, values.builder.add("Reshape", [values.get(result), wanted]))
+        values.give_reshaped(result, real, wanted, LAST, activation)
 
 
 def write_batch_matmul(values: Values, op: Any) -> None:
@@ -135,7 +136,10 @@ def write_weights(values: Values, tensor: int, permutation: tuple[int, ...]) -> 
     if quantization is None:
         return values.builder.store(stored.transpose(permutation), wish)
     scales, points = quantization.scales, quantization.points
-    kind = "uint8" if values.dtype(tensor) == "uint8" else "int8"
+    if values.symmetric and points.any():
+        stored, scales = _symmetric_steps(stored, quantization)
+        points = np.zeros(1, np.int64)
+    kind = "uint8" if values.dtype(tensor) == "uint8" and not values.symmetric else "int8"
     name = values.builder.store(stored.transpose(permutation).astype(kind), wish)
     shape: tuple[int, ...] = () if len(scales) == 1 else scales.shape
     inputs = [
@@ -145,6 +149,15 @@ def write_weights(values: Values, tensor: int, permutation: tuple[int, ...]) -> 
     ]
     axis = permutation.index(quantization.axis) if len(scales) > 1 else 0
     return values.builder.add("DequantizeLinear", inputs, wish + "_real", axis=axis)
+
+
+def _symmetric_steps(
+    stored: npt.NDArray[Any], quantization: Quantization
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.float32]]:
+    """Return steps of -127 to 127 for a kernel whose zero point is another one, and their scale."""
+    real = (stored.astype(np.float32) - quantization.points[0]) * quantization.scales[0]
+    scale = np.float32(max(float(np.abs(real).max(initial=0.0)), 1e-9) / 127)
+    return np.round(real / scale), np.array([scale], np.float32)
 
 
 def write_bias(values: Values, tensor: int, source: int, kernel: int) -> str:
@@ -159,10 +172,11 @@ def write_bias(values: Values, tensor: int, source: int, kernel: int) -> str:
         return values.real(tensor)
     scales = (of_input.scales[0] * of_kernel.scales).astype(np.float32)
     steps = stored.reshape(-1).astype(np.int64)
-    if values.symmetric:  # the input has other steps than in the .tflite
+    if values.symmetric:  # TensorRT dequantizes no int32
         of_file = values.file_quantization(source)
         assert of_file is not None
-        steps = np.round(steps * (of_file.scales[0] / of_input.scales[0])).astype(np.int64)
+        real = steps * np.asarray(of_file.scales[0] * of_kernel.scales, np.float64)
+        return values.builder.store(real.astype(np.float32), values.model.name(tensor))
     name = values.builder.store(steps.astype(np.int32), values.model.name(tensor))
     shape: tuple[int, ...] = () if len(scales) == 1 else scales.shape
     scale = values.builder.store(scales.reshape(shape), "scale")

@@ -32,8 +32,9 @@ def onnx_of_tflite(content: bytes, symmetric: bool = False) -> bytes:
     Args:
         content: File that went through `converters.tflite.reader.read_model`; its first subgraph
             is written.
-        symmetric: Whether all quantized tensors are int8 with the zero point 0, which TensorRT
-            needs; the scales of activations then differ from those of the .tflite.
+        symmetric: Whether all quantized tensors are int8 with the zero point 0, and inputs and
+            outputs are float32, which TensorRT needs; the scales of activations then differ from
+            those of the .tflite.
 
     Returns:
         Content of the .onnx.
@@ -53,7 +54,8 @@ def onnx_of_tflite(content: bytes, symmetric: bool = False) -> bytes:
     values = Values(model, symmetric)
     inputs = _names(model, model.inputs)
     for tensor, name in inputs.items():
-        values.set(tensor, values.builder.name(name))
+        own = values.builder.name(name)
+        values.set(tensor, values.quantize(tensor, own) if symmetric else own)
     outputs = {tensor: values.builder.name(name) for tensor, name in
                _names(model, model.outputs).items()}  # fmt: skip
     for op in model.operators:
@@ -65,7 +67,10 @@ def onnx_of_tflite(content: bytes, symmetric: bool = False) -> bytes:
                 error.hint or "Use --format tflite.",
             ) from error
     for tensor, name in outputs.items():
-        values.builder.rename_output(values.get(tensor, LAST), name)
+        result = values.real(tensor, LAST) if symmetric else values.get(tensor, LAST)
+        values.builder.rename_output(result, name)
+    if symmetric:
+        return values.builder.content(_real_forms(values, inputs), _real_forms(values, outputs), {})
     scales = {}
     for tensor, name in [*inputs.items(), *outputs.items()]:
         scale = _scale(values, tensor)
@@ -78,6 +83,14 @@ def onnx_of_tflite(content: bytes, symmetric: bool = False) -> bytes:
 def _forms(values: Values, names: dict[int, str]) -> dict[str, tuple[str, tuple[int, ...]]]:
     return {
         name: (values.stored_type(tensor), values.shape(tensor)) for tensor, name in names.items()
+    }
+
+
+def _real_forms(values: Values, names: dict[int, str]) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Forms of inputs and outputs of which the quantized ones are float32."""
+    return {
+        name: (dtype if values.quantization(tensor) is None else "float32", shape)
+        for tensor, (name, (dtype, shape)) in zip(names, _forms(values, names).items(), strict=True)
     }
 
 

@@ -60,9 +60,8 @@ def write_reshape(values: Values, op: Any) -> None:
     def add(names: list[str]) -> str:
         return values.builder.add("Reshape", [names[0], wanted], values.model.name(result))
 
-    name = values.get(source, order)
     if values.same_scales(source, result) and not values.symmetric:
-        values.set(result, add([name]))
+        values.set(result, add([values.get(source, order)]))
     else:
         values.give(result, add([values.real(source, order)]))
 

@@ -80,10 +80,11 @@ def _write_reduction(values: Values, op: Any) -> None:
     order = axes_order(values, source) if fits else LAST
     if name == "MEAN" and axes == [1, 2] and rank == 4:
         real = values.builder.add("GlobalAveragePool", [values.real(source, FIRST)])
-        values.give(result, real, FIRST)
-        if not keeps:
+        if keeps:
+            values.give(result, real, FIRST)
+        else:
             shape = store_integers(values, values.shape(result))
-            values.set(result, values.builder.add("Reshape", [values.get(result, FIRST), shape]))
+            values.give_reshaped(result, real, shape, FIRST)
         return
     places = sorted(axis_place(axis, order) for axis in axes)
     real = values.real(source, order)

@@ -177,8 +177,14 @@ class Values:
 
     def real(self, tensor: int, order: str = LAST) -> str:
         """Return the name of the real numbers of a tensor."""
-        name = self.get(tensor, order)
         quantization = self.quantization(tensor)
+        other = FIRST if order == LAST else LAST
+        is_turned = (tensor, order) not in self._names and (tensor, other) in self._names
+        if self.symmetric and quantization is not None and is_turned:
+            # TensorRT moves real numbers, and no integers.
+            permutation = TO_LAST if order == LAST else TO_FIRST
+            return self.builder.add("Transpose", [self.real(tensor, other)], perm=permutation)
+        name = self.get(tensor, order)
         if quantization is None:
             return name
         axis = quantization.axis
@@ -239,6 +245,27 @@ class Values:
                 "Build the model without it.",
             )
         self.set(tensor, self.quantize(tensor, real), order)
+
+    def give_reshaped(
+        self, tensor: int, real: str, shape: str, order: str, activation: int = 0
+    ) -> None:
+        """Let real numbers become a tensor that has another shape.
+
+        The integers get that shape, which runtimes join best; in a symmetric file the real numbers.
+
+        Args:
+            tensor: Tensor of the .tflite.
+            real: Name of its real numbers in the .onnx.
+            shape: Name of the stored shape of the tensor.
+            order: Order of axes of the real numbers.
+            activation: Number of the activation that the op of TFLite contains.
+        """
+        if self.symmetric:
+            real = self.builder.add("Reshape", [real, shape])
+            self.give(tensor, real, LAST, activation)
+            return
+        self.give(tensor, real, order, activation)
+        self.set(tensor, self.builder.add("Reshape", [self.get(tensor, order), shape]))
 
     def quantize(self, tensor: int, real: str) -> str:
         """Return the name of a tensor as it is stored, made of its real numbers."""

@@ -193,11 +193,23 @@ def test_a_symmetric_file_has_zero_points_of_zero(digits_ptq: Conversion, tmp_pa
               if t.name.startswith("zero_point")]  # fmt: skip
     assert points
     assert not any(point.any() or point.dtype != np.int8 for point in points)
+    written = read_model_file(path)
+    assert not written.asymmetric
+    assert FORMATS["onnx"].form_refusals(written, "tensorrt") == ()
+    assert FORMATS["onnx"].refusals(written.operators, "tensorrt", "10.3.0") == ()
+    # TensorRT dequantizes int8 alone, and moves no integers.
+    stored = {tensor.name: tensor.dtype for tensor in written.tensors if tensor.is_constant}
+    taken = {"QuantizeLinear", "DequantizeLinear"}
+    integers = {node.output[0] for node in proto.graph.node if node.op_type == "QuantizeLinear"}
+    for node in proto.graph.node:
+        if node.op_type == "DequantizeLinear":
+            assert stored.get(node.input[0], "int8") == "int8"
+        assert node.op_type in taken or not integers & set(node.input)
     golden = read_golden(digits_ptq.golden)
-    (spec,), (other,) = digits_ptq.inputs, read_model_file(path).inputs
+    (spec,), (other,) = digits_ptq.inputs, written.inputs
+    assert (other.dtype, written.outputs[0].dtype, other.scale) == ("float32", "float32", None)
     real = (golden.inputs[spec.name].astype(np.float32) - spec.zero_point) * spec.scale
-    steps = np.clip(np.round(real / other.scale), -128, 127).astype(np.int8)
-    (answers,) = FORMATS["onnx"].run_here(path, {other.name: steps}).values()
+    (answers,) = FORMATS["onnx"].run_here(path, {other.name: real.astype(np.float32)}).values()
     assert (answers.argmax(1) == golden.labels).mean() >= digits_ptq.accuracy.fraction - 0.02
 
 

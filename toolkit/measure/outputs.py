@@ -76,29 +76,7 @@ def check_outputs(
         return OutputCheck(not_compared(host, kernel_class, reason))
     golden, reset = golden_beside(model), reset_before_samples(model, card_of_comparison(model))
     if golden is not None:
-        most_s = 0.0
-        if distribution_of(kernel_class.runtime) == TENSORRT:
-            golden, most_s = first_samples(golden, LEAST_SAMPLES), _PROCESSES_S
-        inputs = golden.inputs
-        if golden.more_inputs:
-            more = golden.more_inputs
-            inputs = {name: np.concatenate([of, more[name]]) for name, of in inputs.items()}
-        on_host = model_format.run(model.path, inputs, _report_host(on_progress), reset=reset)
-        board, on_board_outputs = device.jobs.infer(
-            on_board,
-            inputs,
-            on_progress,
-            most_s=most_s,
-            reset=reset,
-            most_bytes=most_output_bytes(on_host),
-        )
-        if most_s:
-            answered = min(len(values) for values in on_board_outputs.values())
-            golden = first_samples(golden, answered)
-            on_host = {name: values[:answered] for name, values in on_host.items()}
-        return OutputCheck(
-            compare_golden((host, on_host), (board, on_board_outputs), model, golden)
-        )
+        return _check_golden(model, device, on_board, kernel_class, golden, on_progress)
     integers, inputs, on_host = _answer_random(model, reset, on_progress)
     answered = min(len(values) for values in on_host.values())
     inputs = {name: values[:answered] for name, values in inputs.items()}
@@ -115,6 +93,39 @@ def check_outputs(
     on_host = {name: values[:answered] for name, values in on_host.items()}
     parity = compare_golden((host, on_host), (board, on_board_outputs), model, None)
     return OutputCheck(parity, integers)
+
+
+def _check_golden(
+    model: ModelFile,
+    device: Device,
+    on_board: StagedFile,
+    kernel_class: KernelClass,
+    golden: Golden,
+    on_progress: OnProgress,
+) -> OutputCheck:
+    """Compare outputs over held-out inputs; see `check_outputs`."""
+    reset = reset_before_samples(model, card_of_comparison(model))
+    host, most_s = host_class(model.format), 0.0
+    if distribution_of(kernel_class.runtime) == TENSORRT:
+        golden, most_s = first_samples(golden, LEAST_SAMPLES), _PROCESSES_S
+    inputs = golden.inputs
+    if golden.more_inputs:
+        more = golden.more_inputs
+        inputs = {name: np.concatenate([of, more[name]]) for name, of in inputs.items()}
+    on_host = FORMATS[model.format].run(model.path, inputs, _report_host(on_progress), reset=reset)
+    board, on_board_outputs = device.jobs.infer(
+        on_board,
+        inputs,
+        on_progress,
+        most_s=most_s,
+        reset=reset,
+        most_bytes=most_output_bytes(on_host),
+    )
+    if most_s:
+        answered = min(len(values) for values in on_board_outputs.values())
+        golden = first_samples(golden, answered)
+        on_host = {name: values[:answered] for name, values in on_host.items()}
+    return OutputCheck(compare_golden((host, on_host), (board, on_board_outputs), model, golden))
 
 
 def first_samples(golden: Golden, count: int) -> Golden:

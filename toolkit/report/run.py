@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from device_agent.contract.runtimes import TENSORRT, distribution_of
 from toolkit.report import words
 from toolkit.report.tables import Block, Note, Table
 
@@ -54,6 +55,10 @@ def describe_run(answers: Run) -> list[Block]:
                 "the model keeps a state, and each sample began with a fresh one; write "
                 "streaming = true into model.toml if the samples are the steps of one stream"
             )
+        )
+    if distribution_of(answers.kernel_class.runtime) == TENSORRT:
+        blocks.append(
+            Note("invoke is the time of a whole trtexec, start included; `kedge bench` measures it")
         )
     columns = ["stage", "first sample", *(["median of the others"] if answers.samples[1:] else [])]
     times = _time_rows([sample.answer.times_us for sample in answers.samples])

@@ -165,6 +165,8 @@ def _survey_release(
             f"{bundle.manifest.counter}; kedge fleet rollback goes back"
         )
         survey = replace(survey, refusals=(*survey.refusals, reason))
+    if app is not None and app.trial is None and app.current == bundle.digest:
+        return survey  # nothing is sent, and no room is needed
     files = ReleaseFiles(request.store, request.deltas, bundle, choice.variant)
     base = base_model(request.store, app.current, app.variant) if app is not None else None
     try:

@@ -10,6 +10,7 @@ import pytest
 from tests.kedge import assert_refused
 from tests.targets.small_disk import small_disk
 from tests.toolkit.fleet.loopback_fleet import LoopbackFleet, loopback_fleet
+from tests.toolkit.fleet.policies import QUICK
 
 ACCEPT = ("--accept-no-reboot-revert",)
 NEXT_STEP = "kedge target set a root=FOLDER"
@@ -85,3 +86,15 @@ def test_a_disk_that_became_read_only(fleet: LoopbackFleet) -> None:
         assert fleet.run("target", "trust", "a", "--signers", "signers").code == 0
         subprocess.run(["mount", "-o", "remount,ro", root], check=True)
         assert_all_refuse(fleet, "read_only", "its disk cannot be written")
+
+
+def test_a_full_board_that_runs_the_release_already_is_done(fleet: LoopbackFleet) -> None:
+    with small_disk(fleet.root("a"), "size=16m"):
+        assert fleet.run("target", "trust", "a", "--signers", "signers").code == 0
+        policy = fleet.policy(QUICK)
+        assert fleet.rollout("first.bundle", "--policy", policy).code == 0
+        fill(fleet.root("a"))
+        plan = fleet.run("fleet", "plan", "first.bundle", "--to", "a", *ACCEPT)
+        ran = fleet.rollout("first.bundle", "--policy", policy)
+        assert plan.code == 0, plan.out
+        assert ran.code == 0, ran.err

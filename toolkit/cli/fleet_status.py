@@ -18,6 +18,7 @@ from toolkit.report import words
 from toolkit.report.exit_code import EXIT_REFUSED
 
 if TYPE_CHECKING:
+    from toolkit.fleet.chain import JournalRow
     from toolkit.fleet.connections import BoardConnections
     from toolkit.fleet.journal import Journal
     from toolkit.fleet.journal_records import RolloutLine
@@ -330,19 +331,19 @@ def _show_rollouts(lines: tuple[RolloutLine, ...]) -> None:
             output.note(f"rollout {line.number}: {reason}")
 
 
-def _row_line(row: Any) -> str:
+def _row_line(row: JournalRow) -> str:
     body = row.body
     parts = [f"{row.number:6}", time_text(row.at), f"{row.who:20}", row.kind]
     parts += [part for part in (row.target, str(body.get("step", ""))) if part]
     result = body.get("result") or body.get("state") or body.get("status") or body.get("wish")
     if result:
         parts.append(str(result))
-    gates = (body.get("evidence") or {}).get("gates", ())
-    parts += [f"{gate['name']} {gate['verdict']} ({gate['figure']})" for gate in gates]
+    parts += [f"{gate['name']} {gate['verdict']} ({gate['figure']})" for gate in row.gates]
     if body.get("reason"):
         parts.append(output.indent(str(body["reason"])))
-    parts += [str(reason) for reason in body.get("reasons", ())]
-    hint = body.get("hint") or (body.get("evidence") or {}).get("hint")
+    reasons = body.get("reasons")
+    parts += [str(reason) for reason in reasons] if isinstance(reasons, list) else []
+    hint = body.get("hint") or row.evidence.get("hint")
     if hint:
         parts.append(f"→ {output.indent(str(hint))}")
     return "  ".join(parts)

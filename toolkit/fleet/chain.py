@@ -21,6 +21,9 @@ _MOST_DEPTH = 16
 #: Problems that are listed before the search ends.
 MOST_PROBLEMS = 20
 
+#: Texts that each gate has.
+_GATE_TEXTS = frozenset({"name", "verdict", "figure"})
+
 #: Raw columns of a row: number, at, epoch, who, rollout, kind, target, body, hash.
 RawRow = tuple[int, float, int, str, int, str, str, str, bytes]
 
@@ -45,6 +48,23 @@ class JournalRow:
     """Name of the target; empty for the whole rollout."""
     body: Mapping[str, Any]
     """Plain values: step, result, state, reason, evidence."""
+
+    @property
+    def evidence(self) -> Mapping[str, Any]:
+        """Evidence of a result or a check; empty for none, or where the row was changed."""
+        evidence = self.body.get("evidence")
+        return evidence if isinstance(evidence, dict) else {}
+
+    @property
+    def gates(self) -> tuple[Mapping[str, Any], ...]:
+        """Gates that were judged; empty for none, or where the row was changed."""
+        gates = self.evidence.get("gates")
+        entries = gates if isinstance(gates, list) else []
+        return tuple(entries) if all(map(_is_gate, entries)) else ()
+
+
+def _is_gate(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(value.get(n), str) for n in _GATE_TEXTS)
 
 
 def encode_body(body: Mapping[str, Any]) -> str:

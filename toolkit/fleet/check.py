@@ -21,6 +21,7 @@ from toolkit.errors import ToolkitError
 from toolkit.fleet.acts import PROBE
 from toolkit.fleet.connections import BoardConnections
 from toolkit.fleet.journal import Journal
+from toolkit.fleet.journal_file import translate_row_errors
 from toolkit.fleet.policy import Policy
 from toolkit.fleet.policy_file import parse_policy
 from toolkit.fleet.project import FleetProject
@@ -109,10 +110,11 @@ def releases_to_check(journal: Journal, names: Sequence[str]) -> list[CheckedRel
             if board.target in names and board.state == CONFIRMED and key not in confirmed:
                 confirmed[key] = CheckedRelease(*key, release, policy)
     figures: dict[tuple[str, str], tuple[float, ...]] = {}
-    for row in journal.history():
-        evidence = row.body.get("evidence") or {}
-        if row.body.get("step") == PROBE and evidence.get("after_us"):
-            figures[releases[row.rollout], row.target] = tuple(map(float, evidence["after_us"]))
+    with translate_row_errors(journal.path):
+        for row in journal.history():
+            if row.body.get("step") == PROBE and row.evidence.get("after_us"):
+                after_us = tuple(map(float, row.evidence["after_us"]))
+                figures[releases[row.rollout], row.target] = after_us
     return [
         replace(entry, at_activation_us=figures.get((entry.release, entry.target), ()))
         for entry in confirmed.values()

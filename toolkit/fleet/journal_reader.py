@@ -214,7 +214,11 @@ class JournalReader:
 
 def _start_of(plain: Mapping[str, Any]) -> RolloutStart:
     names = RolloutStart.__dataclass_fields__
-    return RolloutStart(**{name: plain[name] for name in names if name in plain})
+    start = RolloutStart(**{name: plain[name] for name in names if name in plain})
+    for value in (start.policy, start.facts):
+        if not isinstance(value, dict):
+            raise TypeError("a rollout whose policy or facts are no table")
+    return start
 
 
 def _body_of(text: str) -> Mapping[str, Any]:

@@ -19,6 +19,7 @@ from targets.device import Device
 from targets.progress import no_progress
 from targets.staged_file import StagedFile
 from toolkit.bundle.golden_outputs import GoldenOutputs, golden_of_variant
+from toolkit.fleet.policy import PROBE_GATES
 from toolkit.judge.gates import Evidence
 from toolkit.judge.golden_parity import compare_golden
 from toolkit.judge.parity import Parity
@@ -98,8 +99,10 @@ def measure_in_shadow(
         TargetError: The board loads no runtime, or cannot be reached any more.
         AgentError: The board cannot load or run the model.
     """
-    kernel_class = prepare_for(device, [new.contents], wheelhouse, no_progress)
     evidence = Evidence()
+    if PROBE_GATES.isdisjoint(limits):
+        return evidence  # no runtime is needed then
+    kernel_class = prepare_for(device, [new.contents], wheelhouse, no_progress)
     if {"parity", "accuracy"} & limits.keys():
         parity = _compare_outputs(device, new, kernel_class, vectors)
         evidence = replace(evidence, parity=parity)

@@ -129,11 +129,10 @@ def remember(journal: JournalReader) -> FleetMemory:
     measurements: dict[tuple[str, str], Mapping[str, Any]] = {}
     apps = {line.number: line.start.app for line in lines}
     for row in journal.history():
-        evidence = row.body.get("evidence")
-        if row.kind in ("result", "check") and isinstance(evidence, dict) and "gates" in evidence:
+        if row.kind in ("result", "check") and row.gates:
             step = str(row.body.get("step", row.kind))
             app = str(row.body.get("app") or apps.get(row.rollout, ""))
-            measurements[row.target, app] = {"at": row.at, "step": step, **evidence}
+            measurements[row.target, app] = {**row.evidence, "at": row.at, "step": step}
     return FleetMemory(goals, places, measurements)
 
 

@@ -13,7 +13,9 @@ from targets.device import Device
 from targets.releases import HookRun
 from toolkit.fleet.acts import HEALTH, REFUSED, SUCCEEDED, Act
 from toolkit.fleet.board_steps import RolloutWork, do_step
+from toolkit.fleet.shadow import measure_in_shadow
 from toolkit.fleet.states import REVERTED
+from toolkit.judge.gates import Evidence
 
 OLD, NEW, ORDER = "a" * 64, "b" * 64, "c" * 64
 ON_TRIAL = AppState(
@@ -79,3 +81,8 @@ def test_a_trial_that_goes_on_is_judged_by_the_health_command() -> None:
     assert do_step(sick, Act("front", HEALTH, 1), work()).fingerprint == "gate health"
     with pytest.raises(AgentError):
         do_step(refusing, Act("front", HEALTH, 1), work())
+
+
+def test_where_no_gate_measures_no_runtime_is_needed() -> None:
+    nobody: Any = object()
+    assert measure_in_shadow(nobody, nobody, None, {"health": 1.0}, nobody) == Evidence()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.kedge import kedge
 from tests.toolkit.fleet.fleets import START, SimulatedRollout, members_of, names
 from tests.toolkit.fleet.simulated_boards import CRASH, GOOD
 from toolkit.fleet.chain import MOST_BODY_BYTES
@@ -311,6 +312,28 @@ def test_a_row_of_another_type_is_damage(finished: SimulatedRollout, statement: 
     except DamagedJournalError as error:
         assert "changed or damaged" in str(error)
         assert error.hint
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"evidence":"x","reasons":5,"state":"confirmed","step":"probe"}',
+        '{"evidence":{"after_us":["x"],"gates":[1]},"step":"probe"}',
+        '{"evidence":{"gates":[{"name":"health"}]}}',
+        "5",
+    ],
+)
+def test_rows_of_another_form_end_in_a_sentence(finished: SimulatedRollout, body: str) -> None:
+    change(finished.path, f"UPDATE entry SET body = '{body}' WHERE kind = 'result'")
+    (finished.path.parent / "kedge.toml").write_text("[targets.a]\naddress = 'local'\n")
+    project = finished.path.parent
+    (project / ".kedge").mkdir()
+    finished.path.rename(project / ".kedge" / "fleet.db")
+    history = kedge("fleet", "history", "1", cwd=project)
+    assert history.code == 5
+    for command in ("history", "status", "check"):
+        more = {"history": ["1"], "status": ["--offline"], "check": []}[command]
+        assert "Traceback" not in kedge("fleet", command, *more, cwd=project).err
 
 
 def test_a_full_disk_is_named_and_nothing_is_lost(finished: SimulatedRollout) -> None:

@@ -48,7 +48,7 @@ def test_a_board_whose_releases_are_not_known_does_not_drift() -> None:
 
 
 def test_each_application_of_a_target_has_its_own_measurement(tmp_path: Path) -> None:
-    gates = {"gates": [{"name": "health", "verdict": "pass"}]}
+    gates = {"gates": [{"name": "health", "verdict": "pass", "figure": "exit code 0"}]}
     waves = plan_waves([Member("ant")], Policy(), "salt")
     with open_journal(tmp_path / "fleet.db") as journal:
         journal.take_lease("Ada")
@@ -58,7 +58,7 @@ def test_each_application_of_a_target_has_its_own_measurement(tmp_path: Path) ->
         journal.write(
             cats, 5.0, [JournalNote("result", {"step": "probe", "evidence": gates}, board)]
         )
-        journal.note("check", {"app": "dogs", "evidence": {"gates": []}}, "ant")
+        journal.note("check", {"app": "dogs", "evidence": gates}, "ant")
         memory = remember(journal)
     statuses = statuses_of([BoardReport("ant")], memory)
     rows = {status.app: status.last_measurement for status in statuses}

@@ -62,17 +62,26 @@ def sign(text: bytes, key: Path, namespace: str) -> bytes:
     Raises:
         SigningError: There is no fitting ssh-keygen, or the key cannot sign; nothing was signed.
     """
-    if not key.is_file():
-        raise SigningError(
-            f"{key}: not found, expected a key of ssh-keygen",
-            "Make one with `ssh-keygen -t ed25519 -f FILE`, or name the .pub of an agent's key.",
-        )
+    require_key_file(key)
     arguments = ["-Y", "sign", "-f", str(key.absolute()), "-n", namespace]
     result = _run(arguments, text, _SIGN_TIMEOUT_S)
     if result.returncode or not result.stdout.startswith(_BEGIN):
         raise _sign_error(key, result.stderr.decode("utf-8", "replace"))
     check_signature(text, result.stdout, namespace)
     return result.stdout
+
+
+def require_key_file(key: Path) -> None:
+    """Refuse a key that is not there, before any work is done that ends with a signature.
+
+    Raises:
+        SigningError: There is no such file.
+    """
+    if not key.is_file():
+        raise SigningError(
+            f"{key}: not found, expected a key of ssh-keygen",
+            "Make one with `ssh-keygen -t ed25519 -f FILE`, or name the .pub of an agent's key.",
+        )
 
 
 def needs_touch(key: Path) -> bool:

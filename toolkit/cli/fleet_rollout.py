@@ -215,9 +215,12 @@ def _roll_out(
     as_json: bool,
 ) -> int:
     from targets.device import own_name
+    from toolkit.bundle.signing import require_key_file
     from toolkit.fleet.rollout import begin_rollout, require_no_other
     from toolkit.fleet.verdict import exit_code_of_refusals
 
+    for key in keys:
+        require_key_file(key)
     with fleet.connections() as connections, fleet.journal() as journal:
         journal.take_lease(own_name())
         plan = make_plan(fleet, bundle, selection, rules, connections, kind)

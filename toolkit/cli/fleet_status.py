@@ -126,12 +126,16 @@ def history(number: int | None, target: str | None, as_json: bool) -> int:
         else:
             if number is not None:
                 journal.status(number)
+            is_empty = True
             for row in journal.history(number or 0, target or ""):
+                is_empty = False
                 if as_json:
                     plain = {**asdict(row), "at": time_text(row.at)}
                     output.say(json.dumps(plain))
                 else:
                     output.say(_row_line(row))
+            if is_empty:
+                output.note(f"no row of the journal concerns {target}")
     for problem in problems:
         output.note(output.color("error: ", fg="red", bold=True) + problem)
     if problems:

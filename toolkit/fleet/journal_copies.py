@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from device_agent.contract.codes import IntegrityError
@@ -21,6 +21,8 @@ from toolkit.fleet.states import PROBED, STAGED
 #: Distance by which a restored journal raises the epoch: more than the controllers that can have
 #: begun since the backup, whose epochs the boards remember.
 EPOCHS_AHEAD = 1_000_000
+
+_OTHER_BACKUP = "Restore another file that `kedge fleet journal backup` wrote."
 
 
 def backup_journal(journal: JournalReader, path: Path) -> None:
@@ -68,11 +70,11 @@ def restore_journal(backup: Path, path: Path, who: str) -> tuple[int, Path | Non
     with hold_lease(path, who), _temporary_beside(path) as temporary:
         with translate_journal_errors(path):
             shutil.copyfile(backup, temporary)
-        with open_journal(temporary) as journal:
+        with _open_backup(temporary, backup) as journal:
             problems = journal.verify_chain()
             if problems:
                 raise IntegrityError(
-                    f"the backup {backup} is damaged: {problems[0]}", "Restore another backup."
+                    f"the backup {backup} is damaged: {problems[0]}", _OTHER_BACKUP
                 )
             last = _prepare(journal, who)
             with translate_journal_errors(path):
@@ -83,6 +85,22 @@ def restore_journal(backup: Path, path: Path, who: str) -> tuple[int, Path | Non
             temporary.rename(path)
             _sync(path.parent)
     return last, aside
+
+
+@contextmanager
+def _open_backup(copy: Path, backup: Path) -> Iterator[Journal]:
+    """Open the copy of a backup; its errors name the backup.
+
+    Raises:
+        JournalError: It is no backup, or one of a newer kedge.
+    """
+    with ExitStack() as stack:
+        try:
+            journal = stack.enter_context(open_journal(copy))
+        except JournalError as error:
+            reason = str(error).replace(str(copy), str(backup))
+            raise JournalError(f"{backup} cannot be restored: {reason}", _OTHER_BACKUP) from error
+        yield journal
 
 
 def _prepare(journal: Journal, who: str) -> int:

@@ -55,7 +55,7 @@ class JournalReader:
         with translate_journal_errors(self.path):
             row = self.database.execute(query, (rollout,)).fetchone()
         if row is None:
-            raise JournalError(f"there is no rollout {rollout}", "kedge fleet status lists them.")
+            raise JournalError(f"there is no rollout {rollout}", "kedge fleet history lists them.")
         return str(row[0])
 
     def boards(self, rollout: int) -> list[FleetBoard]:
@@ -126,7 +126,7 @@ class JournalReader:
         for line in self.rollouts():
             if line.number == number:
                 return line
-        raise JournalError(f"there is no rollout {number}", "kedge fleet status lists them.")
+        raise JournalError(f"there is no rollout {number}", "kedge fleet history lists them.")
 
     def soaks_s(self, rollout: int) -> tuple[float, ...]:
         """Return the seconds of soak after each wave of a rollout.

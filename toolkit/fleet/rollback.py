@@ -90,7 +90,11 @@ def release_before(
     own = [line for line in lines if app is None or line.start.app == app]
     own = [line for line in own if line.start.app == own[0].start.app]
     if not own:
-        raise ToolkitError("the journal has no rollout", "kedge fleet rollout begins one.")
+        whose = f" of {app}" if app is not None else ""
+        raise ToolkitError(
+            f"the journal has no rollout{whose}",
+            "See which there are: kedge fleet history. kedge fleet rollout begins one.",
+        )
     if prefix is None:
         return _release_before_newest(own)
     digests = list(dict.fromkeys(line.start.release for line in own))

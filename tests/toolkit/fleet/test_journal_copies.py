@@ -87,7 +87,7 @@ def test_a_damaged_backup_is_refused_and_the_journal_stays(
     with pytest.raises(IntegrityError, match="row 2 was changed"):
         restore_journal(backup, rollout.path, "Grace")
     backup.write_bytes(b"no database" * 1000)
-    with pytest.raises(JournalError, match="not a database"):
+    with pytest.raises(JournalError, match="backup.db cannot be used: file is not a database"):
         restore_journal(backup, rollout.path, "Grace")
     with pytest.raises(JournalError, match="there is no backup"):
         restore_journal(tmp_path / "absent", rollout.path, "Grace")

@@ -149,13 +149,13 @@ def reopen_device(target: Target, boards: KnownBoards) -> Iterator[Device]:
     """
     with ExitStack() as stack:
         transport = stack.enter_context(connect(target))
-        known = boards.get(target)
+        board = boards.get(target)
         device = None
-        if known is not None and known.agent_sha256 == agent_archive().sha256:
-            device = _start_known(transport, known, target, stack)
+        if board is not None and board.agent_sha256 == agent_archive().sha256:
+            device = _start_known(transport, board, target, stack)
         if device is None:
-            device, known = _bring_agent(transport, target, stack)
-            boards.keep(target, known)
+            device, board = _bring_agent(transport, target, stack)
+            boards.keep(target, board)
         yield device
 
 
@@ -171,14 +171,14 @@ def _bring_agent(
     require_safe(probe, target)
     if not probe.has_agent:
         _upload(transport, probe, archive, target)
-    known = _known(probe, target)
-    device = _start(transport, known, target, stack)
+    board = _describe_board(probe, target)
+    device = _start(transport, board, target, stack)
     if device.facts.agent_sha256 != archive.sha256:
         raise IntegrityError(
             f"the agent on {target.name} is not what was sent",
             "Check the board's storage.",
         )
-    return device, known
+    return device, board
 
 
 def _start_forced(
@@ -186,15 +186,15 @@ def _start_forced(
 ) -> tuple[Device, KnownBoard]:
     """Start the agent where the key runs nothing else: the board does not look at the command."""
     sha256 = agent_archive().sha256
-    known = KnownBoard(place_text(target), target.root, "python3", sha256)
-    device = _start(transport, known, target, stack)
-    found = device.agent_sha256()
-    if found != sha256:
-        raise refuse_other_agent(target.name, found, sha256)
-    return device, known
+    board = KnownBoard(place_text(target), target.root, "python3", sha256)
+    device = _start(transport, board, target, stack)
+    sha256_there = device.agent_sha256()
+    if sha256_there != sha256:
+        raise refuse_other_agent(target.name, sha256_there, sha256)
+    return device, board
 
 
-def _known(probe: Probe, target: Target) -> KnownBoard:
+def _describe_board(probe: Probe, target: Target) -> KnownBoard:
     return KnownBoard(
         place=place_text(target),
         root=probe.root,
@@ -213,14 +213,14 @@ def _code_tag(python: Python) -> str:
 
 
 def _start_known(
-    transport: Transport, known: KnownBoard, target: Target, stack: ExitStack
+    transport: Transport, board: KnownBoard, target: Target, stack: ExitStack
 ) -> Device | None:
     """Start the agent of a known board; return `None` where it does not answer as it must."""
-    endings = [f"{known.code_tag}.pyc"] if known.code_tag else []
+    endings = [f"{board.code_tag}.pyc"] if board.code_tag else []
     for ending in (*endings, "pyz"):
-        device = _start(transport, known, target, stack, ending)
+        device = _start(transport, board, target, stack, ending)
         with suppress(UnreachableError, AgentError):  # it is not there, or Python is another one
-            if device.agent_sha256() == known.agent_sha256:
+            if device.agent_sha256() == board.agent_sha256:
                 return device
     return None
 
@@ -334,13 +334,13 @@ def _require_room(probe: Probe, size: int, name: str) -> None:
 
 
 def _start(
-    transport: Transport, known: KnownBoard, target: Target, stack: ExitStack, ending: str = "pyz"
+    transport: Transport, board: KnownBoard, target: Target, stack: ExitStack, ending: str = "pyz"
 ) -> Device:
-    program = f"{known.root}/agent/{known.agent_sha256}.{ending}"
-    command = [known.python, "-I", program, "serve", known.root]
+    program = f"{board.root}/agent/{board.agent_sha256}.{ending}"
+    command = [board.python, "-I", program, "serve", board.root]
     # The empty line ends whatever the login shell printed before. A restricted shell runs no
     # program by its path, but `sh` does.
     line = "sh -c " + shlex.quote("echo; exec " + shlex.join(command))
     client = AgentClient(transport.open(line), target.name)
     stack.callback(client.close)
-    return Device(target, known.root, known.mount_options, client)
+    return Device(target, board.root, board.mount_options, client)

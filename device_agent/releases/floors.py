@@ -21,7 +21,7 @@ from device_agent.store.release_log import Entry, ReleaseLog
 
 
 class AppFloor(NamedTuple):
-    """What was accepted for one application."""
+    """Orders and releases that were accepted for one application."""
 
     fleet: str = ""
     """Name of the fleet of the last order; another fleet counts its orders anew."""
@@ -48,7 +48,7 @@ class AppFloor(NamedTuple):
 
 
 class Floors(NamedTuple):
-    """What was accepted on the whole board."""
+    """Orders and releases that were accepted on the whole board."""
 
     epoch: int = 0
     """Highest epoch of a controller."""

@@ -189,7 +189,7 @@ class _Section:
         return _varint(content, 0)[0]
 
     def require_end(self) -> None:
-        """Refuse bytes that nothing asked for.
+        """Refuse bytes that no instruction uses.
 
         Raises:
             DeltaError: There are more.

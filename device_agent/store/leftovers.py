@@ -97,14 +97,14 @@ def remove_left_data(folder: str) -> List[str]:
     Returns:
         The paths that were removed.
     """
-    left = []
+    paths = []
     for path in glob.glob(os.path.join(folder, "*")):
         with contextlib.suppress(OSError, RefusalError), _open_to_read(path) as file:
             begin = file.read(8)
             is_wheel = begin.startswith(_ZIP_MAGIC) and not _is_abandoned(path)
             if begin[4:] != _MODEL_MAGIC and not is_wheel:
-                left.append(path)
-    return [path for path in left if _remove(path)]
+                paths.append(path)
+    return [path for path in paths if _remove(path)]
 
 
 def _open_to_read(path: str) -> BinaryIO:
@@ -127,7 +127,7 @@ def _remove(path: str) -> bool:
 
 
 def _command_lines() -> bytes:
-    """What every process of the board was started with."""
+    """Return the command lines of all processes of the board."""
     lines = []
     for path in glob.glob("/proc/[0-9]*/cmdline"):
         with contextlib.suppress(OSError), open(path, "rb") as file:

@@ -146,8 +146,8 @@ def show_plan(plan: RolloutPlan) -> None:
     for survey_note, names in _boards_by_text((each.notes, each) for each in surveys):
         output.say(f"{survey_note} ({names})")
     for is_reachable, what in ((True, "would be refused"), (False, "did not answer")):
-        chosen = (each for each in surveys if each.is_reachable == is_reachable)
-        for refusal, names in _boards_by_text((each.refusals, each) for each in chosen):
+        group = (each for each in surveys if each.is_reachable == is_reachable)
+        for refusal, names in _boards_by_text((each.refusals, each) for each in group):
             output.say(f"{names} {what}: {output.indent(refusal)}")
     for hint, names in _boards_by_text(
         ([each.hint] if each.hint else [], each) for each in surveys

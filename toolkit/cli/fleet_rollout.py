@@ -112,7 +112,7 @@ def _report_newest(fleet: FleetProject, reports: Sequence[Path]) -> None:
 def resume(number: int | None, without: str, wheelhouse: Path | None, as_json: bool) -> int:
     """Go on with a rollout that paused, was interrupted, or whose controller died.
 
-    The boards are asked first what they are. Without NUMBER it is the newest rollout that is not
+    The boards first report what they run. Without NUMBER it is the newest rollout that is not
     over. Boards whose gates were inconclusive are measured again, and boards that did not answer
     are tried again; of a rollout that is done, where NUMBER names it.
 
@@ -199,8 +199,8 @@ def rollback(
         bundle = fleet.releases.require(release).path
     if selection is None:
         selection = selection_of(newest)
-    named = read_policy(policy) if policy else None
-    rules = rollback_policy(named, accept_no_reboot_revert, newest)
+    own_policy = read_policy(policy) if policy else None
+    rules = rollback_policy(own_policy, accept_no_reboot_revert, newest)
     return _roll_out(fleet, bundle, selection, rules, keys, "rollback", wheelhouse, as_json)
 
 

@@ -257,14 +257,14 @@ def _show_status(
     rows = []
     for each in statuses:
         current = each.current[:12] or ("–" if each.is_known else "?")
-        wanted = each.wanted[:12] or "–"
+        goal = each.wanted[:12] or "–"
         since = time_text(each.since)[:16].replace("T", " ") if each.since else "–"
         rows.append(
             [
                 each.name,
                 each.app or "–",
                 f"{current} {each.version}".strip(),
-                wanted,
+                goal,
                 since,
                 _measurement_cell(each),
                 each.rollout_state or "–",

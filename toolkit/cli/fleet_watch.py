@@ -48,9 +48,9 @@ def watch_rollout(boards: dict[str, tuple[int, str]], as_json: bool) -> Iterator
     if as_json:
         yield _print_event
         return
-    shown = RolloutLines(boards)
+    lines = RolloutLines(boards)
     if not sys.stderr.isatty():
-        yield shown
+        yield lines
         return
     from rich.console import Console
     from rich.live import Live
@@ -61,11 +61,11 @@ def watch_rollout(boards: dict[str, tuple[int, str]], as_json: bool) -> Iterator
         def note(text: str) -> None:
             console.print(escape_controls(text), markup=False, highlight=False)
 
-        shown.note = note  # type: ignore[method-assign]
+        lines.note = note  # type: ignore[method-assign]
 
         def show(event: RolloutEvent) -> None:
-            shown(event)
-            live.update(shown.table())
+            lines(event)
+            live.update(lines.table())
 
         yield show
 

@@ -79,7 +79,7 @@ class ActOutcome:
 
 
 class BoardActions(Protocol):
-    """What does the steps on the boards: real boards, or simulated ones."""
+    """Runner of the steps on boards, real or simulated ones."""
 
     def start(self, act: Act) -> None:
         """Begin a step and return at once; every step that began gets one outcome."""

@@ -20,7 +20,7 @@ _MOST_NAMES = 5
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the operator wants of a rollout."""
+    """Wishes of the operator for a rollout."""
 
     pause: bool = False
     stop: bool = False
@@ -30,7 +30,7 @@ class Wishes:
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do now."""
+    """Next steps of a rollout, and its status."""
 
     kind: str
     """`run`: begin the steps; `wait`: nothing can begin before `until`, or before a step ends;
@@ -120,8 +120,8 @@ class _Openings:
 
     def is_open(self, windows: Windows) -> bool:
         if windows not in self._times:
-            known = self._tally.policy.windows
-            opening = next_opening((known[number] for number in windows), self._now)
+            all_windows = self._tally.policy.windows
+            opening = next_opening((all_windows[number] for number in windows), self._now)
             self._times[windows] = opening
         return self._times[windows] <= self._now
 

@@ -16,7 +16,7 @@ _MOST_REASON = 500
 
 @dataclass(frozen=True)
 class RolloutStart:
-    """What a rollout is, as its first row of the journal says."""
+    """Description of a rollout, as its first row of the journal says."""
 
     app: str
     release: str
@@ -80,7 +80,7 @@ class BoardLine:
 
 @dataclass(frozen=True, slots=True)
 class JournalNote:
-    """What a controller writes as one row."""
+    """One row that a controller writes."""
 
     kind: str
     """`intent`, `result`, `change`, `wave` or `status`."""

@@ -89,7 +89,7 @@ DEFAULT_WAVES = (
 
 @dataclass(frozen=True)
 class Policy:
-    """What a rollout may do, and when it stops or pauses."""
+    """Limits of a rollout: what it may do, and when it stops or pauses."""
 
     waves: tuple[WaveSize, ...] = DEFAULT_WAVES
     """Waves in their order; the last one ends with all boards."""

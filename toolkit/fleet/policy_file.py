@@ -206,10 +206,10 @@ class _Table:
         """Refuse keys that nobody took."""
         for name in self._plain:
             nearest = difflib.get_close_matches(name, self._known, n=1, cutoff=0.5)
-            meant = f"Did you mean {nearest[0]}? " if nearest else ""
+            guess = f"Did you mean {nearest[0]}? " if nearest else ""
             raise PolicyError(
                 f"{self.source}: {self._inner(name)} is unknown",
-                f"{meant}Known are: {', '.join(self._known)}.",
+                f"{guess}Known are: {', '.join(self._known)}.",
             )
 
     def wrong(self, name: str, expected: str, value: Any) -> PolicyError:

@@ -1,6 +1,6 @@
 """All boards of a running rollout, with every number that a decision needs kept up to date.
 
-Time and memory a board do not grow with the fleet: nothing walks over all boards after the start.
+Time and memory a board do not grow with the fleet: nothing goes through all boards after the start.
 """
 
 from __future__ import annotations

@@ -94,16 +94,7 @@ def test_compare_runs_both_files_in_turn(project: Path) -> None:
         pytest.skip("the processes are those of the other board")
     (project / "second.onnx").write_bytes(convolution_model(size=16, channels=8, layers=4))
     ran = kedge(
-        "compare",
-        MODEL,
-        "second.onnx",
-        "--on",
-        "board",
-        "--duration",
-        "300ms",
-        "--processes",
-        "3",
-        cwd=project,
+        "compare", MODEL, "second.onnx", "--on", "board", "--duration", "300ms", cwd=project
     )
     assert ran.code in (0, 8, 9), ran.err
     assert "second.onnx" in ran.out

@@ -93,6 +93,28 @@ def test_onnx_alone_leaves_no_tflite(
         read_conversion(out)
 
 
+def test_a_file_for_tensorrt_is_judged_by_onnx_runtime(
+    both: Conversion, digits_request: ConversionRequest, tmp_path: Path
+) -> None:
+    conversion = convert(replace(digits_request, format="tensorrt", out=tmp_path / "out"))
+    assert conversion.model.name == "model.onnx"
+    assert not conversion.model.with_name("model.tflite").exists()
+    model = read_model_file(conversion.model)
+    assert FORMATS["onnx"].form_refusals(model, "tensorrt") == ()
+    assert FORMATS["onnx"].form_refusals(read_model_file(both.model_files[1]), "tensorrt")
+    assert (model.inputs[0].dtype, model.outputs[0].dtype) == ("float32", "float32")
+    golden = golden_beside(model)
+    assert golden is not None
+    (answers,) = FORMATS["onnx"].run(conversion.model, golden.inputs).values()
+    assert conversion.accuracy is not None
+    assert both.accuracy is not None
+    assert int((answers.argmax(1) == golden.labels).sum()) == conversion.accuracy.correct
+    assert conversion.accuracy.fraction >= both.accuracy.fraction - 0.02
+    assert conversion.format_parity is not None
+    assert conversion.format_parity.same_class is not None
+    assert conversion.format_parity.same_class >= 0.97
+
+
 def test_another_format_is_refused(digits_request: ConversionRequest, tmp_path: Path) -> None:
     with pytest.raises(ConversionError, match="format is 'gguf'"):
         convert(replace(digits_request, format="gguf", out=tmp_path / "out"))

@@ -15,6 +15,16 @@ from device_agent.contract.runtimes import RUNTIME_MODULES, TENSORRT
 _STATED_VERSION = re.compile(r"""^__version__ = ["']([\w.+-]{1,40})["']""", re.MULTILINE)
 _MOST_CHARACTERS = 1 << 16
 
+#: Files of a build of ONNX Runtime that bring an execution provider.
+_PROVIDER_FILES = (
+    ("libonnxruntime_providers_cuda.so", "CUDA"),
+    ("libonnxruntime_providers_tensorrt.so", "TensorRT"),
+    ("libonnxruntime_providers_acl.so", "ACL"),
+    ("libonnxruntime_providers_openvino.so", "OpenVINO"),
+    ("libQnnHtp.so", "QNN"),
+    ("libonnxruntime_providers_qnn.so", "QNN"),
+)
+
 
 def board_runtimes() -> List[Dict[str, Any]]:
     """Find them without importing or starting one.
@@ -22,7 +32,8 @@ def board_runtimes() -> List[Dict[str, Any]]:
     Whether one loads is only known when it is loaded.
 
     Returns:
-        Name, version (`unknown` where nothing says it) and path of each; of TensorRT also `gpu`.
+        Name, version (`unknown` where nothing says it) and path of each; of ONNX Runtime also
+        `providers`, of TensorRT `gpu`.
     """
     found = []
     for name, module in RUNTIME_MODULES.items():
@@ -30,8 +41,18 @@ def board_runtimes() -> List[Dict[str, Any]]:
         # TensorFlow may have been built, or packed, without its lite part.
         if folder and os.path.exists(os.path.join(folder, *module.split(".")[1:]) + ".py"):
             version = package_version(os.path.basename(folder), os.path.dirname(folder))
-            found.append({"name": name, "version": version, "path": folder})
+            providers = _providers(folder) if name == "onnxruntime" else ""
+            found.append({"name": name, "version": version, "path": folder, "providers": providers})
     return found + _tensorrt()
+
+
+def _providers(folder: str) -> str:
+    """Execution providers of an ONNX Runtime by its files; others may be built into its library."""
+    names = ["CPU"]
+    for file, name in _PROVIDER_FILES:
+        if glob.glob(os.path.join(glob.escape(folder), "capi", file)):
+            names.append(name)
+    return ", ".join(dict.fromkeys(names))
 
 
 def _tensorrt() -> List[Dict[str, Any]]:

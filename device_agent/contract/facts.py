@@ -57,6 +57,9 @@ class BoardRuntime:
     """Version of the distribution; `unknown` where no metadata says it."""
     path: str = ""
     """Path of its package, or of the program `trtexec` of TensorRT."""
+    providers: str = ""
+    """Execution providers of ONNX Runtime that its files show, with commas between; empty for other
+    runtimes."""
     gpu: str = ""
     """Name of the GPU that TensorRT uses, or of the Jetson that it is a part of; empty for other
     runtimes."""

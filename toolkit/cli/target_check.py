@@ -102,8 +102,12 @@ def _rows(board: Probe, diagnosis: Diagnosis) -> list[list[str]]:
         ["pythons", ", ".join(_python_text(board, diagnosis)) or "none"],
     ]
     rows += [["accelerator", _accelerator(entry)] for entry in facts.accelerators]
-    own = [entry for entry in facts.board_runtimes if entry.name == TENSORRT]
-    rows += [["TensorRT", _tensorrt(entry)] for entry in own]
+    for entry in facts.board_runtimes:
+        if entry.name == TENSORRT:
+            rows.append(["TensorRT", _tensorrt(entry)])
+        elif entry.providers:
+            text = f"{entry.version}, with {entry.providers}"
+            rows.append([f"its own {entry.name}", text])
     if facts.sftp is not None:
         rows.append(["SFTP", "yes" if facts.sftp else "no, and kedge needs none"])
     runs_in = [f"container of {facts.container}"] if facts.container else []

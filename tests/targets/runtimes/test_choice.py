@@ -110,3 +110,25 @@ def test_an_own_release_that_would_die_there_is_refused() -> None:
     assert "onnxruntime 1.32.0" in refused.value.hint
     assert names(usable_runtimes(pi4, "onnx")) == ["onnxruntime 1.32.0"]
     assert choose_runtime(pi5, "onnx", "board:onnxruntime").version == "1.21.0"
+
+
+def test_tensorrt_is_taken_where_it_is_named_alone() -> None:
+    facts = with_own(BOOKWORM, "tensorrt", "10.3.0", "1.24.2")
+    assert choose_runtime(facts, "onnx").distribution != "board:tensorrt"
+    choice = choose_runtime(facts, "onnx", "board:tensorrt")
+    assert (choice.distribution, choice.version, choice.wheels) == ("board:tensorrt", "10.3.0", ())
+    assert choose_runtime(facts, "tflite", "board:tensorrt").format == "tflite"
+    assert "board:tensorrt" in {each.distribution for each in usable_runtimes(facts, "onnx")}
+
+
+def test_tensorrt_gets_a_numpy_where_the_board_has_none() -> None:
+    choice = choose_runtime(with_own(BOOKWORM, "tensorrt", "10.3.0", ""), "onnx", "board:tensorrt")
+    assert [wheel.distribution for wheel in choice.wheels] == ["numpy"]
+
+
+def test_a_board_without_trtexec_says_what_to_install() -> None:
+    with pytest.raises(NoRuntimeError, match="no trtexec") as refused:
+        choose_runtime(
+            with_own(BOOKWORM, "tensorflow", "2.14.0", "1.24.2"), "onnx", "board:tensorrt"
+        )
+    assert "apt-get install tensorrt" in refused.value.hint

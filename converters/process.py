@@ -26,7 +26,7 @@ from converters.evidence.conversion import (
     read_conversion,
 )
 from converters.evidence.model_toml import MODEL_TOML, NEW_MODEL_TOML
-from converters.evidence.other_file import OTHER_NAMES
+from converters.evidence.other_file import EDGETPU_EVIDENCE, EDGETPU_NAME, OTHER_NAMES
 from converters.measure import Measure
 from converters.out_folder import hold_folder, replace_together
 from converters.progress import Progress, Report, ignore
@@ -222,7 +222,7 @@ def _publish(work: Path, out: Path) -> None:
     optional = (KERAS_NAME, MODEL_TOML, NEW_MODEL_TOML, *models)
     names = [name for name in optional if (work / name).is_file()]
     with durable.translate_errors(out), replace_together(out):
-        for name in {KERAS_NAME, *models}.difference(names):
+        for name in {KERAS_NAME, EDGETPU_NAME, EDGETPU_EVIDENCE, *models}.difference(names):
             (out / name).unlink(missing_ok=True)  # of an earlier conversion: it is not of this one
         durable.publish(work, out, (*names, GOLDEN_NAME, CONVERSION_NAME))
 

@@ -44,9 +44,28 @@ _ANY_MACHINE = "aarch64"
 class ModelRefusedError(ConversionError):
     """The runtime or the delegate of a board cannot run this model."""
 
+    def __init__(self, message: str, hint: str, by_runtime: bool = False) -> None:
+        """Make the error.
 
-def admit(model: ModelFile, device: Device) -> None:
+        Args:
+            message: Reasons.
+            hint: Next step for the user.
+            by_runtime: Whether the release of the runtime is the reason, which may be overridden.
+        """
+        super().__init__(message, hint)
+        self.by_runtime = by_runtime
+
+
+def admit(model: ModelFile, device: Device, force: bool = False) -> str:
     """Check a model file against the runtime and the delegate that the board will use.
+
+    Args:
+        model: Model file.
+        device: Board.
+        force: Whether a refusal of the runtime is overridden. That of a delegate never is.
+
+    Returns:
+        The refusal that was overridden; "" where there was none.
 
     Raises:
         ModelRefusedError: The board cannot load it or computes it wrongly, or a delegate would
@@ -55,7 +74,13 @@ def admit(model: ModelFile, device: Device) -> None:
     """
     choice = device.runtime_for(model.format)
     machine = device.facts.machine
-    admit_to_runtime(model, device.target, choice.distribution, choice.version, machine)
+    try:
+        admit_to_runtime(model, device.target, choice.distribution, choice.version, machine)
+    except ModelRefusedError as refusal:
+        if not (force and refusal.by_runtime):
+            raise
+        return str(refusal)
+    return ""
 
 
 def admit_to_runtime(
@@ -91,6 +116,7 @@ def admit_to_runtime(
             f"{target.name} cannot load {model.path}:"
             + "".join(f"\n  {reason}" for reason in reasons),
             fix_of(model, operators),
+            by_runtime=True,
         )
     faults = FORMATS[model.format].faults(model, machine, version)
     if faults:
@@ -98,6 +124,7 @@ def admit_to_runtime(
             f"{target.name} would compute {model.path} wrongly: {faults[0]}",
             "Let kedge write the file (kedge convert --format onnx writes uint8), or use a board "
             "with Python 3.11 or newer and glibc 2.28 or newer.",
+            by_runtime=True,
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -172,8 +172,19 @@ def check_folder(out: Path, model: Path) -> None:
         )
 
 
-def push(path: Path, target: Target, on_progress: OnProgress = no_progress) -> StagedFile:
+def push(
+    path: Path,
+    target: Target,
+    on_progress: OnProgress = no_progress,
+    on_override: Callable[[str], None] | None = None,
+) -> StagedFile:
     """Send a model file into the scratch area of a target; what is there is not sent again.
+
+    Args:
+        path: Model file.
+        target: Board.
+        on_progress: Called as the work goes on.
+        on_override: Called with a refusal of the runtime, which is then overridden; None to refuse.
 
     Raises:
         ConversionError: The file is no whole model file, or the board's runtime cannot load it.
@@ -182,5 +193,7 @@ def push(path: Path, target: Target, on_progress: OnProgress = no_progress) -> S
     """
     contents = read_model_file(path)
     with open_board(target, on_progress) as device:
-        admit(contents, device)
+        refusal = admit(contents, device, force=on_override is not None)
+        if refusal and on_override is not None:
+            on_override(refusal)
         return device.push(path, on_progress)

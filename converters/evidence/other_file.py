@@ -18,6 +18,8 @@ ONNX_NAME = "model.onnx"
 ONNX_GOLDEN_NAME = "golden_onnx.npz"
 #: Names of the files of a second format.
 OTHER_NAMES = (ONNX_NAME, ONNX_GOLDEN_NAME)
+#: File for the Edge TPU that was compiled from the .tflite, and the evidence about it.
+EDGETPU_NAME, EDGETPU_EVIDENCE = "model_edgetpu.tflite", "model_edgetpu.json"
 
 
 @dataclass(frozen=True)

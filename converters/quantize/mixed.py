@@ -19,6 +19,7 @@ from converters.progress import Progress, Report
 from converters.quantize.alternatives import measure_alternatives, name_alternatives
 from converters.quantize.edge_quantizer import add_int16_layers
 from converters.quantize.fidelity import Fidelity, Judge
+from converters.quantize.kept_layers import KeptTensors, keep_tensors
 from converters.quantize.layer_names import float_layer_notes, group_operators
 from converters.quantize.ptq import CalibratedFile, add_calibration, make_judge, prepare
 from converters.quantize.recurrent import quantizable_file
@@ -75,18 +76,18 @@ def quantize_mixed(draft: Draft, step: MixedW8A8, materials: Materials) -> Draft
         ConversionError: TensorFlow refuses the model, or a layer of it is recurrent.
     """
     content = quantizable_file(draft, materials)
+    kept = keep_tensors(content, step)
     judge = make_judge(content, materials)
     prepared = prepare(content, step, materials, judge, draft.keras_model)
-
     float_inputs: tuple[str, ...] = ()
     groups = group_operators(UnpackedModel(prepared.content), draft.keras_model)
 
     def quantize(floats: Sequence[str]) -> bytes:
         names = [name for layer in floats for name in groups[layer]]
-        return prepared.quantize(step.io, names, float_inputs)
+        return prepared.quantize(step.io, [*names, *kept.tensors], float_inputs)
 
     eight_bits = quantize(())
-    float_notes = float_layer_notes(eight_bits, draft.keras_model)
+    float_notes = _float_notes(kept, eight_bits, draft)
     whole = judge(eight_bits)
     within = _within(judge, step.max_drop)
     table: tuple[Sensitivity, ...] = ()
@@ -123,6 +124,12 @@ def quantize_mixed(draft: Draft, step: MixedW8A8, materials: Materials) -> Draft
         + _mixture_warnings(table, mixture, judge, whole)
         + _budget_warnings(content, mixture, judge, step.max_drop, materials),
     )
+
+
+def _float_notes(layers: KeptTensors, content: bytes, draft: Draft) -> tuple[str, ...]:
+    if layers.layers:
+        return (f"the recipe keeps {', '.join(map(repr, layers.layers))} in floats",)
+    return float_layer_notes(content, draft.keras_model)
 
 
 def try_int16(

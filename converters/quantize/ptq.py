@@ -27,6 +27,7 @@ from converters.quantize.extremes import bound_pads, limit_masks, replace_pads
 from converters.quantize.fidelity import Fidelity, Judge
 from converters.quantize.float_file import float_file, float_file_of
 from converters.quantize.integer_file import int8_file, int16_file
+from converters.quantize.kept_layers import KeptTensors, give_int16, keep_tensors
 from converters.quantize.layer_names import float_layer_notes
 from converters.quantize.normalizations import float_names
 from converters.quantize.recurrent import quantizable_file, unfused_function
@@ -71,6 +72,24 @@ class CalibratedFile:
         """
         return int8_file(self.content, self.ranges, io, (*self.floats, *floats), float_inputs)
 
+    def quantize_except(self, io: str, exceptions: KeptTensors) -> tuple[bytes, tuple[str, ...]]:
+        """Quantize the file to 8 bits, except for layers that the recipe keeps.
+
+        Args:
+            io: Type of the file's inputs and outputs: "int8" or "uint8".
+            exceptions: Tensors of these layers.
+
+        Returns:
+            The file, and a note for the user.
+
+        Raises:
+            ConversionError: A quantizer refuses the model.
+        """
+        content = self.quantize(io, exceptions.tensors)
+        model = UnpackedModel(self.content)
+        ranges = {model.name(tensor): bounds for tensor, bounds in self.ranges.items()}
+        return give_int16(content, exceptions, ranges)
+
 
 def quantize_w8a8(draft: Draft, step: PtqW8A8, materials: Materials) -> Draft:
     """Quantize to integers, with ranges measured on the calibration samples.
@@ -86,12 +105,16 @@ def quantize_w8a8(draft: Draft, step: PtqW8A8, materials: Materials) -> Draft:
         ConversionError: TensorFlow refuses the model, or one of its layers is recurrent.
     """
     content = quantizable_file(draft, materials)
+    kept = keep_tensors(content, step)
     judge = None
     if IF_BETTER in (step.equalize, step.bias_correction):
         judge = make_judge(content, materials)
     prepared = prepare(content, step, materials, judge, draft.keras_model)
     content_after = prepared.quantize(step.io)
     float_notes = float_layer_notes(content_after, draft.keras_model)
+    if kept.tensors:
+        content_after, kept_notes = prepared.quantize_except(step.io, kept)
+        float_notes += kept_notes
     calibrated = add_calibration(draft, step.calibration_samples, materials, prepared.facts)
     return replace(
         calibrated,

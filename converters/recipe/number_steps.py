@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import ClassVar
 
 from converters.data.dataset import CALIBRATION, VALIDATION
-from converters.recipe.step import NUMBERS, Step, choice, number
+from converters.recipe.step import NUMBERS, Step, choice, kept_twice, names, number
 
 #: An improvement is made never, or where the validation samples show that it is one.
 NEVER, IF_BETTER = "never", "if_better"
@@ -33,6 +33,10 @@ class PtqW8A8(Step):
     """Whether channels of neighbouring layers are brought to one size."""
     bias_correction: str = choice(NEVER, IF_BETTER)
     """Whether the average error of a channel by rounding is subtracted from its bias."""
+    keep_float: tuple[str, ...] = names()
+    """Layers that compute in floats; * and ? in a name stand for any characters."""
+    keep_int16: tuple[str, ...] = names()
+    """Layers that get 16-bit activations, where there is such a kernel."""
 
     def milder(self) -> Step | None:
         """Return a step that keeps 16 bits or floats in the layers that lose most."""
@@ -50,7 +54,7 @@ class PtqW8A8(Step):
             return f"percentile is given, but calibration is {self.calibration!r}", (
                 'Write `calibration = "percentile"`.'
             )
-        return "", ""
+        return kept_twice(self.keep_float, self.keep_int16)
 
 
 @dataclass(frozen=True)

@@ -106,3 +106,11 @@ def next_of(ladder: tuple[float, ...], value: float) -> float | None:
     """The first rung beyond a value, in the ladder's direction; None at its end."""
     rises = ladder[0] < ladder[-1]
     return next((rung for rung in ladder if (rung > value if rises else rung < value)), None)
+
+
+def kept_twice(floats: tuple[str, ...], int16: tuple[str, ...]) -> tuple[str, str]:
+    """Return what is wrong if a layer is to be kept in two types, and what to write; else empty."""
+    both = [name for name in floats if name in int16]
+    if both:
+        return f"{both[0]!r} is in keep_float and in keep_int16", "Name it in one of them."
+    return "", ""

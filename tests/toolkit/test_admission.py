@@ -2,16 +2,24 @@
 
 import ctypes.util
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from targets.inventory import Inventory
 from tests.device_agent.agents import sha256_of
 from tests.device_agent.delegates import build_delegate
 from tests.edgetpu_model import edgetpu_model
 from tests.kedge import Ran, assert_refused, kedge
-from tests.tiny_model import custom_op_model, relu_model
+from tests.tiny_model import custom_op_model, relu_model, too_new_model
+from toolkit.admission import ModelRefusedError
+from toolkit.measure.bench import BenchSettings
+from toolkit.measure.bench import bench as bench_model
+from toolkit.report.measurement import plain_measurement
+from toolkit.report.measurement_text import describe_measurement
+from toolkit.report.tables import Note
 
 QUICK = ["--quality", "quick", "--duration", "60ms", "--json"]
 
@@ -148,3 +156,44 @@ def test_a_delegate_that_aborts_is_a_diagnosis(project: Path) -> None:
     assert_refused(
         bench(project, "cpu.tflite"), 7, "died in the phase `load the delegate", "aborted"
     )
+
+
+def test_a_refusal_of_the_runtime_is_overridden_by_force_and_said(
+    project: Path,
+) -> None:
+    (project / "new.tflite").write_bytes(too_new_model())
+    write_target(project, 'runtime = "tflite-runtime 2.14.0"')
+    assert_refused(kedge("push", "new.tflite", cwd=project), 4, "FULLY_CONNECTED version 12")
+    for selection in ("coral", "coral,"):
+        ran = kedge("push", "new.tflite", "--to", selection, "--force", "--json", cwd=project)
+        assert ran.code == 0, ran.err
+        assert "--force overrides: coral cannot load new.tflite" in ran.err.replace(
+            f"{project}/", ""
+        )
+        entry = ran.json if selection == "coral" else ran.json["targets"][0]
+        assert "needs a TFLite runtime of 2.17" in entry["overridden"][0]
+    staged = kedge("push", "cpu.tflite", "--to", "coral", "--force", "--json", cwd=project)
+    assert staged.json["overridden"] == []
+
+
+def test_a_forced_measurement_carries_what_was_overridden(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No file is refused by a release and runs on it, so the refusal is made up."""
+    write_target(project)
+    refusal = ModelRefusedError("coral cannot load it: made up", "hint", by_runtime=True)
+    monkeypatch.setattr("toolkit.admission.admit_to_runtime", raise_error(refusal))
+    (target,) = Inventory(project / "kedge.toml").select("coral")
+    with pytest.raises(ModelRefusedError):
+        bench_model(project / "cpu.tflite", target, BenchSettings(duration_s=0.06, processes=2))
+    settings = BenchSettings(duration_s=0.06, processes=2, force=True)
+    measurement = bench_model(project / "cpu.tflite", target, settings)
+    assert plain_measurement(measurement)["overridden"] == [str(refusal)]
+    assert Note(f"--force overrides: {refusal}") in describe_measurement(measurement)
+
+
+def raise_error(error: Exception) -> Callable[..., None]:
+    def refuse(*_: object) -> None:
+        raise error
+
+    return refuse

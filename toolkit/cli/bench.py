@@ -16,6 +16,7 @@ from toolkit.cli.options import (
     Streams,
     as_json,
     file_path,
+    force,
     profile,
     quality,
     targets,
@@ -72,6 +73,7 @@ LONGEST_SOAK_S = 12 * 3600.0
 @profile
 @threads
 @wheelhouse
+@force
 @report_files
 @as_json
 def command(
@@ -86,6 +88,7 @@ def command(
     profile: bool,
     threads: tuple[int, ...] | None,
     wheelhouse: Path | None,
+    force: bool,
     reports: tuple[Path, ...],
     as_json: bool,
 ) -> int:
@@ -124,6 +127,7 @@ def command(
         streams=streams or (),
         data=data,
         profile=profile,
+        force=force,
     )
     project = inventory.path.parent
     with open_results(project):  # what is wrong with it is told before the work, not after

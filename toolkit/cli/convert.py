@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -39,6 +40,11 @@ if TYPE_CHECKING:
 @click.option(
     "--logs", type=file_path(), help="Folder for the figures of each epoch, for TensorBoard."
 )
+@click.option(
+    "--accelerator",
+    type=click.Choice(["edgetpu"]),
+    help="Also compile the file for it, by the compiler that is installed here.",
+)
 @click.option("--dry-run", is_flag=True, help="Show the steps and an estimate; write nothing.")
 @report_files
 @as_json
@@ -53,6 +59,7 @@ def command(
     max_drop: float | None,
     latency_on: str | None,
     logs: Path | None,
+    accelerator: str | None,
     dry_run: bool,
     reports: tuple[Path, ...],
     as_json: bool,
@@ -71,6 +78,9 @@ def command(
     interruption the same command continues, and does not repeat finished training. With --max-drop
     the step that lost most is made milder, or left out, until the file keeps the budget.
 
+    With --accelerator edgetpu, Coral's edgetpu_compiler makes OUT/model_edgetpu.tflite of the
+    finished file; OUT/model_edgetpu.json has its table beside what kedge predicted.
+
     \b
     kedge convert resnet8.h5 --data cifar10.tar.gz --out out
     kedge convert model.keras --data data.npz --recipe qat_w8a8 --max-drop 0.01 --out out
@@ -79,28 +89,50 @@ def command(
     kedge convert model.keras --data data.npz --recipe all --latency-on pi --out out
     kedge convert model.keras --data data.npz --recipe all --out out --report report.html
     kedge convert model.keras --data data.npz --format both --out out
+    kedge convert model.keras --data data.npz --accelerator edgetpu --out out
     """
     from converters.recipe.recipe import recipe_names
     from converters.request import ConversionRequest
 
     request = ConversionRequest(
-        model,
-        data,
-        recipe,
-        out,
-        seed,
-        image_range,
-        max_drop,
-        logs=logs,
-        format=formats[0],
-        keep_keras=formats[1],
+        model, data, recipe, out, seed, image_range, max_drop, logs=logs, format=formats[0]
     )
+    request = replace(request, keep_keras=formats[1])
     names = recipe_names(recipe)
+    if accelerator is not None:
+        _check_accelerator(request, names)
     if dry_run:
         return _plan(request, names, as_json)
-    code = _do(request, names, latency_on, as_json)
+    code = _do(request, names, latency_on, as_json and accelerator is None)
+    if accelerator is not None:
+        _compile(out, as_json)
     _report(reports, out)
     return code
+
+
+def _check_accelerator(request: ConversionRequest, names: tuple[str, ...]) -> None:
+    from converters.edgetpu_conversion import check_accelerator
+    from converters.recipe.recipe import load_recipe
+
+    if len(names) > 1:
+        raise click.UsageError("--accelerator goes with one recipe")
+    check_accelerator(request, load_recipe(names[0]))
+
+
+def _compile(out: Path, as_json: bool) -> None:
+    """Compile the finished file; it stays as it is if that fails."""
+    from converters.edgetpu_conversion import compile_conversion
+    from converters.evidence.conversion import read_conversion
+    from toolkit.report.edgetpu import describe_compilation
+
+    with output.progress() as show:
+        show("compile for the Edge TPU", 0, 0)
+        compilation = compile_conversion(read_conversion(out.absolute()))
+    if as_json:
+        plain = json.loads((out / "conversion.json").read_text(encoding="utf-8"))
+        output.print_json({**plain, "edgetpu": compilation.plain()})
+    else:
+        output.print_blocks(describe_compilation(compilation))
 
 
 def _report(reports: Sequence[Path], out: Path) -> None:

@@ -284,3 +284,10 @@ since = click.option(
 )
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program.")
+
+force = click.option(
+    "--force",
+    is_flag=True,
+    help="Send a file that the board's runtime does not load by its release; shows what it "
+    "overrides.",
+)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from toolkit.cli import output
-from toolkit.cli.options import as_json, file_path, targets
+from toolkit.cli.options import as_json, file_path, force, targets
 from toolkit.report import words
 from toolkit.report.exit_code import gravest_exit_code
 
@@ -16,27 +16,33 @@ from toolkit.report.exit_code import gravest_exit_code
 @click.command("push")
 @click.argument("file", type=file_path())
 @targets
+@force
 @as_json
-def command(file: Path, selection: str | None, as_json: bool) -> int:
+def command(file: Path, selection: str | None, force: bool, as_json: bool) -> int:
     """Send a .tflite or .onnx into the scratch area of a board, or of many.
 
     A file that is already there is not sent again, and an interrupted transfer continues where it
-    stopped. A model that the board's runtime cannot load is refused before anything is sent.
+    stopped. A model that the board's runtime cannot load is refused before anything is sent;
+    --force sends it all the same, and says what it overrides.
 
     \b
     kedge push out/model.tflite --to pi
     kedge push out/model.tflite --to room=lab
     """
     if selection is not None and ("," in selection or "=" in selection):
-        return _push_to_many(file, selection, as_json)
+        return _push_to_many(file, selection, force, as_json)
     from toolkit.deployment import push
     from toolkit.project import find_target
 
     board = find_target(selection)
+    overridden: list[str] = []
     with output.progress() as show:
-        staged = push(file, board, show)
+        staged = push(file, board, show, overridden.append if force else None)
+    for refusal in overridden:
+        output.warn(f"--force overrides: {refusal}")
     if as_json:
-        output.print_json({"schema": 1, "target": board.name, **asdict(staged)})
+        plain = {"schema": 1, "target": board.name, **asdict(staged), "overridden": overridden}
+        output.print_json(plain)
     else:
         if staged.was_damaged:
             output.warn(f"the copy of {file} on {board.name} was damaged, and was sent anew")
@@ -46,7 +52,7 @@ def command(file: Path, selection: str | None, as_json: bool) -> int:
     return 0
 
 
-def _push_to_many(file: Path, selection: str, as_json: bool) -> int:
+def _push_to_many(file: Path, selection: str, force: bool, as_json: bool) -> int:
     from toolkit.fleet.project import open_fleet
     from toolkit.fleet.push import push_to_boards
 
@@ -54,11 +60,18 @@ def _push_to_many(file: Path, selection: str, as_json: bool) -> int:
     names = [target.name for target in fleet.inventory.select(selection)]
     with output.progress() as show, fleet.connections() as connections:
         results = push_to_boards(
-            file, names, connections, lambda result: show(f"{result.target}: done", 1, 1)
+            file, names, connections, lambda result: show(f"{result.target}: done", 1, 1), force
         )
+    for result in results:
+        if result.overridden:
+            output.warn(f"{result.target}: --force overrides: {result.overridden}")
     if as_json:
         entries = [
-            {"name": result.target, **asdict(result.staged)}
+            {
+                "name": result.target,
+                **asdict(result.staged),
+                "overridden": [result.overridden] if result.overridden else [],
+            }
             if result.staged is not None
             else {"name": result.target, "error": str(result.error)}
             for result in results

@@ -86,13 +86,19 @@ class BoardConnections:
         with self.open(name, keep=False) as device:
             return device.releases.state()
 
-    def push(self, name: str, model: ModelFile, content: bytes) -> StagedFile:
+    def push(
+        self, name: str, model: ModelFile, content: bytes, force: bool = False
+    ) -> tuple[StagedFile, str]:
         """Send a model into the scratch area; without the agent where the board is known.
 
         Args:
             name: Name of the target.
             model: Model file.
             content: Content of the file.
+            force: Whether a refusal of the runtime is overridden.
+
+        Returns:
+            The file on the board, and the refusal that was overridden; "" where there was none.
 
         Raises:
             ConversionError: The board's runtime cannot load it.
@@ -108,15 +114,15 @@ class BoardConnections:
                 with connect(target) as transport:
                     staged = push_quickly(transport, board.root, content, model.sha256)
                 if staged is not None:
-                    return staged
+                    return staged, ""
         with self.open(name, keep=False) as device:
-            admit(model, device)
+            refusal = admit(model, device, force)
             choice = device.runtime_for(model.format)
             board = self._boards.get(target)
             if board is not None:
                 runtimes = {**board.runtimes, model.format: [choice.distribution, choice.version]}
                 self._boards.keep(target, replace(board, runtimes=runtimes))
-            return device.push(model.path)
+            return device.push(model.path), refusal
 
     def close(self) -> None:
         """Close the connections that wait, and remember the boards for the next command."""

@@ -27,6 +27,8 @@ class PushResult:
     """File on the board; `None` where it did not arrive."""
     error: BoardError | None = None
     """Reason why it did not arrive; `None` where it did."""
+    overridden: str = ""
+    """Refusal of the runtime that was overridden; "" where there was none."""
 
 
 def push_to_boards(
@@ -34,6 +36,7 @@ def push_to_boards(
     names: Sequence[str],
     connections: BoardConnections,
     on_board: Callable[[PushResult], None],
+    force: bool = False,
 ) -> list[PushResult]:
     """Send a model file to boards; none waits for another, none stops another.
 
@@ -42,6 +45,7 @@ def push_to_boards(
         names: Names of targets.
         connections: Connections to the boards.
         on_board: Called from several threads with each board when it is done.
+        force: Whether a refusal of the runtime of a board is overridden.
 
     Returns:
         Results in the order of the names.
@@ -53,7 +57,8 @@ def push_to_boards(
 
     def visit(name: str) -> PushResult:
         try:
-            result = PushResult(name, connections.push(name, contents, content))
+            staged, refusal = connections.push(name, contents, content, force)
+            result = PushResult(name, staged, overridden=refusal)
         except (ConversionError, TargetError, IntegrityError, ToolkitError) as error:
             result = PushResult(name, error=error)
         on_board(result)

@@ -46,15 +46,16 @@ def suggest_fixes(errors: Sequence[LayerError], step: Mapping[str, Any]) -> tupl
     names = ", ".join(f'"{_quoted(error.output.layer)}"' for error in own[:_MOST_NAMED])
     kind = str(step.get("kind", _STEP))
     is_ptq = kind in (_STEP, "mixed_w8a8")
+    kept_in = kind if is_ptq else _STEP
     fixes = [
         LayerFix(
             "floats for the layers that add the noise",
-            (f'kind = "{kind}"', f"keep_float = [{names}]"),
+            (f'kind = "{kept_in}"', f"keep_float = [{names}]"),
         ),
         LayerFix(
             "16-bit activations for these layers: smaller and faster than floats, where the "
             "runtime has such kernels",
-            (f'kind = "{kind}"', f"keep_int16 = [{names}]"),
+            (f'kind = "{kept_in}"', f"keep_int16 = [{names}]"),
         ),
     ]
     if is_ptq:

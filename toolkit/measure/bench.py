@@ -67,6 +67,8 @@ class BenchSettings:
     """Whether the time of each operator is measured, too."""
     data: Path | None = None
     """Labelled data set, for the accuracy on the board."""
+    force: bool = False
+    """Whether a model goes to a runtime that does not load it by its release."""
 
     def one_process(self, threads: int) -> ProcessSettings:
         """Return how one fresh process measures."""
@@ -103,6 +105,8 @@ class Measurement:
     """Error that ended the measurement once there were rows; `None` where all was measured."""
     state: str = NO_STATE
     """State of the model before each compared sample: `NO_STATE`, `FRESH` or `STREAM`."""
+    overridden: tuple[str, ...] = ()
+    """Refusals of the runtime that were overridden."""
 
     @property
     def interrupted(self) -> bool:
@@ -183,12 +187,10 @@ def bench_on(
         IntegrityError: Something arrived damaged.
     """
     refuse_odd_tensors(contents)
-    board = ready(device, (contents,), settings.wheelhouse, on_progress)
+    board = ready(device, (contents,), settings.wheelhouse, on_progress, settings.force)
     (staged,) = board.staged
     check = check_outputs(contents, device, staged, board.kernel_class, on_progress)
-    accuracy = None
-    if data is not None:
-        accuracy = measure_accuracy(contents, data, device, staged, on_progress)
+    accuracy = measure_accuracy(contents, data, device, staged, on_progress) if data else None
     cores = device.facts.cores
     threads = threads_for(settings.threads, device.target.execution, cores)
     if distribution_of(board.kernel_class.runtime) == TENSORRT:  # the GPU has its own threads
@@ -218,6 +220,7 @@ def bench_on(
         op_times=op_times,
         failure=failure,
         state=state_of(contents, card_of_comparison(contents)),
+        overridden=board.overridden,
     )
 
 

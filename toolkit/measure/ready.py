@@ -28,6 +28,8 @@ class Ready:
     """The models, in the order in which they were given."""
     push_s: float
     """Seconds for sending the models, or finding that they are there."""
+    overridden: tuple[str, ...] = ()
+    """Refusals of the runtime that were overridden."""
 
 
 @contextmanager
@@ -63,13 +65,23 @@ def prepare_for(
     """
     for model in models:
         admit(model, device)
+    return _prepare(device, models, wheelhouse, on_progress)
+
+
+def _prepare(
+    device: Device, models: Sequence[ModelFile], wheelhouse: Path | None, on_progress: OnProgress
+) -> KernelClass:
     uses_delegate = device.target.execution.uses_delegate
     with_delegate = any(uses_delegate(model.format, model.edgetpu) for model in models)
     return device.prepare_runtime(models[0].format, wheelhouse, on_progress, with_delegate)
 
 
 def ready(
-    device: Device, models: Sequence[ModelFile], wheelhouse: Path | None, on_progress: OnProgress
+    device: Device,
+    models: Sequence[ModelFile],
+    wheelhouse: Path | None,
+    on_progress: OnProgress,
+    force: bool = False,
 ) -> Ready:
     """Admit models to a board, bring its runtime there, and then the models.
 
@@ -78,6 +90,7 @@ def ready(
         models: Files to send; at least one, all of one format.
         wheelhouse: Folder of wheels, where there is no network.
         on_progress: Called as the work goes on.
+        force: Whether models go to a runtime that does not load them by its release.
 
     Raises:
         ConversionError: The board's runtime cannot load one of the models.
@@ -85,7 +98,8 @@ def ready(
         AgentError: The runtime is there, but does not load.
         IntegrityError: A file arrived damaged, or was replaced meanwhile.
     """
-    kernel_class = prepare_for(device, models, wheelhouse, on_progress)
+    overridden = tuple(filter(None, (admit(model, device, force) for model in models)))
+    kernel_class = _prepare(device, models, wheelhouse, on_progress)
     started = time.monotonic()
     staged = tuple(device.push(model.path, on_progress) for model in models)
     for model, file in zip(models, staged, strict=True):
@@ -95,4 +109,4 @@ def ready(
                 f"{file.sha256[:12]}, and {model.sha256[:12]} was read",
                 "Wait until nothing writes to it, then try again.",
             )
-    return Ready(kernel_class, staged, time.monotonic() - started)
+    return Ready(kernel_class, staged, time.monotonic() - started, overridden)

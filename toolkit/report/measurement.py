@@ -37,6 +37,7 @@ def plain_measurement(measurement: Measurement) -> dict[str, Any]:
         "push_us": _microseconds(measurement.push_s),
         "parity": plain_parity(measurement.parity),
         "state": measurement.state,
+        "overridden": list(measurement.overridden),
         "accuracy": plain_accuracy(measurement.accuracy),
         "op_times": plain_op_times(measurement.op_times),
         "interrupted": measurement.interrupted,

@@ -69,6 +69,7 @@ def describe_measurement(measurement: Measurement) -> list[Block]:
         blocks += describe_op_times(measurement.op_times)
     blocks += describe_parity(measurement.parity)
     blocks += [f"    {line}" for line in _STATES.get(measurement.state, ())]
+    blocks += [Note(f"--force overrides: {refusal}") for refusal in measurement.overridden]
     if measurement.accuracy is not None:
         blocks += describe_accuracy(measurement.accuracy)
     return blocks

@@ -6,18 +6,25 @@ The compiler is Coral's program for x86-64 Debian (last release 16.0). It ends n
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import signal
 import subprocess
+import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from converters.errors import ConversionError
+from converters.errors import ConversionError, MissingConvertExtraError
+from converters.tflite.reader import read_model
 
 PROGRAM = "edgetpu_compiler"
 #: The compiler's own limit is 180 s.
 _LONGEST_S = 300
 _ATTEMPTS = 2
+#: Characters of its last line that a message shows, and bytes of its output that are read.
+_MOST_SAID, _MOST_LOG_BYTES = 300, 4 << 20
 _ABORT = "Internal compiler error"
 _UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
@@ -65,6 +72,23 @@ def is_installed() -> bool:
     return shutil.which(PROGRAM) is not None
 
 
+def require_compiler() -> str:
+    """Return the path of the compiler.
+
+    Raises:
+        MissingConvertExtraError: It is not installed.
+    """
+    program = shutil.which(PROGRAM)
+    if program is None:
+        raise MissingConvertExtraError(
+            f"{PROGRAM} is not installed",
+            "Install it on an x86-64 Debian or Ubuntu from Coral's packages "
+            "(https://coral.ai/docs/edgetpu/compiler/), or convert there; kedge inspect --board "
+            "coral-dev-board predicts what it would do.",
+        )
+    return program
+
+
 def compile_model(model: Path, folder: Path) -> tuple[Path, CompilerReport]:
     """Compile a file for the Edge TPU.
 
@@ -76,37 +100,57 @@ def compile_model(model: Path, folder: Path) -> tuple[Path, CompilerReport]:
         The compiled file, and what the compiler said.
 
     Raises:
-        ConversionError: The compiler is not installed, refuses the file, or takes too long.
+        MissingConvertExtraError: The compiler is not installed.
+        ConversionError: The compiler refuses the file, takes too long, or writes no compiled file.
     """
-    program = shutil.which(PROGRAM)
-    if program is None:
-        raise ConversionError(
-            f"{PROGRAM} is not installed",
-            "Install it on an x86-64 Debian or Ubuntu from Coral's packages, or convert there; "
-            "kedge inspect --board coral-dev-board predicts what it would do.",
-        )
+    program = require_compiler()
     command = [program, "--show_operations", "--out_dir", str(folder), str(model)]
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, errors="replace", timeout=_LONGEST_S
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise ConversionError(
-                f"{model}: {PROGRAM} gave no answer: {error}",
-                "Make the model smaller; the compiler gives up after 180 seconds.",
-            ) from error
-        text = done.stdout + done.stderr
-        if done.returncode == 0 or _ABORT not in text or attempt == _ATTEMPTS:
-            break
     compiled = folder / f"{model.stem}_edgetpu.tflite"
-    if done.returncode or not compiled.is_file():
+    for attempt in range(1, _ATTEMPTS + 1):
+        code, text = _run(command, model)
+        if code == 0 or _ABORT not in text or attempt == _ATTEMPTS:
+            break
+    if code or not compiled.is_file():
         lines = [line for line in text.splitlines() if line.strip()]
         raise ConversionError(
-            f"{model}: {PROGRAM} refuses it: {lines[-1] if lines else 'no words'}",
+            f"{model}: {PROGRAM} refuses it: {lines[-1][:_MOST_SAID] if lines else 'no words'}",
             "kedge inspect --board coral-dev-board shows which operators it does not take.",
         )
-    return compiled, parse_report(text)
+    report = parse_report(text)
+    if not read_model(compiled).edgetpu or not report.operators:
+        raise ConversionError(
+            f"{model}: {PROGRAM} wrote a file without a part for the Edge TPU, or no table of "
+            "operators",
+            "Is it Coral's compiler? kedge inspect --board coral-dev-board shows which operators "
+            "it takes.",
+        )
+    return compiled, report
+
+
+def _run(command: list[str], model: Path) -> tuple[int, str]:
+    """Run the compiler with all that it starts; return its exit code and the end of its output."""
+    with tempfile.TemporaryFile() as log:
+        try:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        except OSError as error:
+            raise ConversionError(
+                f"{PROGRAM} cannot be started: {error.strerror}", "Install it again."
+            ) from error
+        try:
+            code = process.wait(_LONGEST_S)
+        except subprocess.TimeoutExpired as error:
+            raise ConversionError(
+                f"{model}: {PROGRAM} gave no answer in {_LONGEST_S:g} seconds",
+                "Make the model smaller; the compiler gives up after 180 seconds.",
+            ) from error
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        log.seek(max(0, log.seek(0, os.SEEK_END) - _MOST_LOG_BYTES))
+        return code, log.read().decode("utf-8", "replace")
 
 
 def parse_report(text: str) -> CompilerReport:

@@ -57,6 +57,10 @@ def commands() -> list[tuple[str, click.Command]]:
     return found
 
 
+#: Commands that have more than twelve options (docs/decisions.md says why).
+MOST_OPTIONS = {"bench": 13, "convert": 13}
+
+
 @pytest.mark.parametrize(("name", "command"), commands())
 def test_every_command_has_an_example_and_at_most_twelve_options(
     name: str, command: click.Command
@@ -66,7 +70,7 @@ def test_every_command_has_an_example_and_at_most_twelve_options(
     options = [one for one in command.params if isinstance(one, click.Option) and not one.hidden]
 
     assert f"kedge {name}" in text.partition("Usage:")[2].partition("\n")[2]
-    assert len(options) <= 12
+    assert len(options) <= MOST_OPTIONS.get(name, 12)
 
 
 def test_wrong_usage_exits_with_2(tmp_path: Path) -> None:

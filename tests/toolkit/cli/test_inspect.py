@@ -1,14 +1,18 @@
 """`kedge inspect` as a whole command: figures, runtimes, boards, and files that are no models."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.boards import BoardUnderTest
+from tests.conformance.conftest import add_arguments
 from tests.converters.tflite.tflite_maker import model_object, packed
 from tests.dense_model import dense_model
 from tests.kedge import assert_refused, kedge
-from tests.tiny_model import relu_model
+from tests.tiny_model import custom_op_model, relu_model
 
 
 def test_figures_for_a_person_and_for_a_program(tmp_path: Path) -> None:
@@ -101,3 +105,37 @@ def test_an_op_of_a_newer_schema_is_shown_by_its_number(tmp_path: Path) -> None:
     (tmp_path / "new.tflite").write_bytes(packed(model))
     found = json.loads(kedge("inspect", "new.tflite", "--json", cwd=tmp_path).out)
     assert [operator["op"] for operator in found["ops"]] == ["op code 9999"]
+
+
+@pytest.mark.parametrize("kind", ["local", "ssh"])
+def test_the_runtime_of_a_board_is_read_and_nothing_is_written_there(
+    tmp_path: Path, kind: str, request: pytest.FixtureRequest
+) -> None:
+    board: BoardUnderTest = request.getfixturevalue(f"{kind}_board")
+    assert kedge(*add_arguments(board), cwd=tmp_path).code == 0
+    (tmp_path / "relu.tflite").write_bytes(relu_model())
+    (tmp_path / "custom.tflite").write_bytes(custom_op_model())
+    before = sorted(board.root_on_host.rglob("*"))
+    ran = kedge("inspect", "relu.tflite", "--for", board.name, "--json", cwd=tmp_path)
+    assert ran.code == 0, ran.err
+    assert ran.json["runtime_contract"]["loads"] is True
+    assert ran.json["runtime_contract"]["runtime_version"]
+    ran = kedge("inspect", "custom.tflite", "--for", board.name, cwd=tmp_path)
+    assert ran.code == 4
+    assert "their-own is a custom op" in ran.out
+    assert sorted(board.root_on_host.rglob("*")) == before
+
+
+def test_memory_stays_below_a_hundred_megabytes_and_ten_times_the_file(tmp_path: Path) -> None:
+    (tmp_path / "big.tflite").write_bytes(dense_model(4, 1024))
+    script = (
+        "import resource, sys; from toolkit.cli.main import kedge; "
+        "kedge(['inspect', 'big.tflite', '--json'], standalone_mode=False); "
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, file=sys.stderr)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    size = (tmp_path / "big.tflite").stat().st_size
+    assert size > 4_000_000
+    assert int(ran.stderr.split()[-1]) < 100e6 + 10 * size

@@ -14,6 +14,8 @@ from converters.tflite.edgetpu.compiler import (
     is_installed,
     parse_report,
 )
+from tests.edgetpu_model import edgetpu_model
+from tests.tiny_model import relu_model
 
 LOG = """Edge TPU Compiler version 16.0.384591198
 Started a compilation timeout timer of 180 seconds.
@@ -67,15 +69,47 @@ def test_the_words_of_the_compiler_are_read() -> None:
 
 def test_an_abort_is_tried_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "log").write_text(LOG)
+    (tmp_path / "result").write_bytes(edgetpu_model())
     script = f"""cd {tmp_path}; echo call >> calls
 if [ $(wc -l < calls) = 1 ]; then echo "Internal compiler error. Aborting!"; exit 1; fi
-cp "$4" "$3/m_edgetpu.tflite"; cat log"""
+cp result "$3/m_edgetpu.tflite"; cat log"""
     install(tmp_path, monkeypatch, script)
     model = tmp_path / "m.tflite"
     model.write_bytes(b"model")
     compiled, report = compile_model(model, tmp_path)
-    assert compiled.read_bytes() == b"model"
+    assert compiled.read_bytes() == edgetpu_model()
     assert report.mapped == 70
+
+
+def test_a_compiler_that_hangs_is_ended_with_what_it_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("converters.tflite.edgetpu.compiler._LONGEST_S", 0.5)
+    install(tmp_path, monkeypatch, f"sleep 600 & echo $! > {tmp_path}/child; wait")
+    with pytest.raises(ConversionError, match="no answer in 0.5 seconds"):
+        compile_model(tmp_path / "m.tflite", tmp_path)
+    child = Path("/proc") / (tmp_path / "child").read_text().strip() / "stat"
+    assert not child.exists() or child.read_text().split()[2] == "Z"
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("echo 'Compilation succeeded!'", "refuses it: Compilation succeeded!"),
+        ('echo rubbish > "$3/m_edgetpu.tflite"', "is not a .tflite"),
+        ('cp "$4" "$3/m_edgetpu.tflite"', "without a part for the Edge TPU"),
+        ("head -c 9000000 /dev/urandom; exit 1", "refuses it"),
+        ("echo 'write failed: No space left on device'; exit 1", "No space left on device"),
+    ],
+)
+def test_what_is_no_result_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, words: str
+) -> None:
+    install(tmp_path, monkeypatch, script)
+    (tmp_path / "m.tflite").write_bytes(relu_model())
+    with pytest.raises(ConversionError, match=words) as refused:
+        compile_model(tmp_path / "m.tflite", tmp_path)
+    assert len(str(refused.value)) < 1000
 
 
 def test_a_refusal_has_the_compilers_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

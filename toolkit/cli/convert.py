@@ -22,6 +22,7 @@ from toolkit.report.plan import describe_plans
 from toolkit.report.recipe_comparison import describe_recipe_comparison, notes_of_recipes
 
 if TYPE_CHECKING:
+    from converters.evidence.conversion import Conversion
     from converters.request import ConversionRequest
     from targets.inventory import Target
 
@@ -103,9 +104,7 @@ def command(
         _check_accelerator(request, names)
     if dry_run:
         return _plan(request, names, as_json)
-    code = _do(request, names, latency_on, as_json and accelerator is None)
-    if accelerator is not None:
-        _compile(out, as_json)
+    code = _do(request, names, latency_on, accelerator, as_json)
     _report(reports, out)
     return code
 
@@ -119,19 +118,21 @@ def _check_accelerator(request: ConversionRequest, names: tuple[str, ...]) -> No
     check_accelerator(request, load_recipe(names[0]))
 
 
-def _compile(out: Path, as_json: bool) -> None:
-    """Compile the finished file; it stays as it is if that fails."""
+def _print_compiled(conversion: Conversion, as_json: bool) -> None:
+    """Compile the finished file, which stays as it is if that fails, and print both results."""
     from converters.edgetpu_conversion import compile_conversion
-    from converters.evidence.conversion import read_conversion
     from toolkit.report.edgetpu import describe_compilation
 
     with output.progress() as show:
         show("compile for the Edge TPU", 0, 0)
-        compilation = compile_conversion(read_conversion(out.absolute()))
+        compilation = compile_conversion(conversion)
     if as_json:
-        plain = json.loads((out / "conversion.json").read_text(encoding="utf-8"))
+        evidence = conversion.model.parent / "conversion.json"
+        plain = json.loads(evidence.read_text(encoding="utf-8"))
         output.print_json({**plain, "edgetpu": compilation.plain()})
     else:
+        output.print_blocks(describe_conversion(conversion))
+        output.print_blocks(describe_budget(conversion))
         output.print_blocks(describe_compilation(compilation))
 
 
@@ -153,7 +154,11 @@ def _report(reports: Sequence[Path], out: Path) -> None:
 
 
 def _do(
-    request: ConversionRequest, names: tuple[str, ...], latency_on: str | None, as_json: bool
+    request: ConversionRequest,
+    names: tuple[str, ...],
+    latency_on: str | None,
+    accelerator: str | None,
+    as_json: bool,
 ) -> int:
     from targets.place import THIS_COMPUTER, place_of
     from toolkit.project import conversion_cache, find_target
@@ -163,13 +168,15 @@ def _do(
     try:
         if len(names) > 1:
             return _compare(request, names, measures, as_json)
-        return _convert(request, measures, as_json)
+        return _convert(request, measures, accelerator, as_json)
     except KeyboardInterrupt:
         output.note("finished steps and epochs are kept: the same command goes on from there")
         raise
 
 
-def _convert(request: ConversionRequest, measures: Target, as_json: bool) -> int:
+def _convert(
+    request: ConversionRequest, measures: Target, accelerator: str | None, as_json: bool
+) -> int:
     from converters.process import convert, find_conversion
 
     conversion = find_conversion(request)
@@ -196,7 +203,9 @@ def _convert(request: ConversionRequest, measures: Target, as_json: bool) -> int
     budget = conversion.budget
     for warning in (*conversion.warnings, *(budget.reasons if budget else ())):
         output.warn(warning)
-    if as_json:
+    if accelerator is not None:
+        _print_compiled(conversion, as_json)
+    elif as_json:
         output.say((request.out / "conversion.json").read_text(encoding="utf-8").rstrip())
     else:
         output.print_blocks(describe_conversion(conversion))

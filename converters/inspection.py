@@ -91,6 +91,13 @@ class ModelFigures:
     peak_tensor_bytes: int
     """The most bytes of activations that are held at one time, when each is freed after its last
     use."""
+    unused_subgraphs: frozenset[int] = frozenset()
+    """Positions of subgraphs that no operator of the first one runs."""
+
+    @property
+    def count(self) -> int:
+        """Number of operators that an inference can run, each counted once."""
+        return sum(operator.subgraph not in self.unused_subgraphs for operator in self.operators)
 
     @property
     def main_operators(self) -> tuple[OperatorFigures, ...]:

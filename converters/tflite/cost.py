@@ -88,9 +88,15 @@ class ModelWork:
         """
         self._model = model
         self.graphs: dict[int, Subgraph] = {}
+        self._work: dict[tuple[int, int], SubgraphWork] = {}
 
     def work(self, position: int, depth: int = 0) -> SubgraphWork:
-        """Count the work of a subgraph and of those that it runs."""
+        """Count the work of a subgraph and of those that it runs; each is counted once a depth."""
+        if (position, depth) not in self._work:
+            self._work[position, depth] = self._count(position, depth)
+        return self._work[position, depth]
+
+    def _count(self, position: int, depth: int) -> SubgraphWork:
         graph = self.graphs.setdefault(position, Subgraph(self._model, position))
         macs, uncounted, inner = 0, set[str](), [0] * len(graph.operators)
         for number, (name, op) in enumerate(graph.operators):

@@ -14,6 +14,7 @@ from converters.inspection import ModelFigures, OperatorFigures, OperatorTensorU
 from converters.tflite.cost import ModelWork, parameters_of
 from converters.tflite.layers import layer_of
 from converters.tflite.subgraph import Subgraph, numbers, present
+from device_agent.contract.records import on_one_line
 
 #: Errors that tables which the reader does not read, such as options of ops, can raise.
 _DAMAGE = (struct.error, LookupError, ValueError, TypeError, OverflowError, AttributeError)
@@ -71,6 +72,7 @@ def _figures(model: Any) -> ModelFigures:
         macs=main.macs,
         uncounted=tuple(sorted(main.uncounted)),
         peak_tensor_bytes=main.peak_bytes + whole.variable_bytes(),
+        unused_subgraphs=frozenset(range(len(model.subgraphs))) - set(whole.graphs),
     )
 
 
@@ -90,7 +92,9 @@ def _operator(
     return OperatorFigures(
         subgraph=position,
         number=number,
-        op=own_name.decode("utf-8", "replace") if isinstance(own_name, bytes) else name,
+        op=on_one_line(own_name.decode("utf-8", "replace"))
+        if isinstance(own_name, bytes)
+        else name,
         version=int(code.version),
         layer=layer_of(graph, op) if outputs else "",
         inputs=inputs,

@@ -23,6 +23,7 @@ from converters.model_file import ModelFile, Operator, Tensor
 from converters.tensor_spec import TensorSpec
 from converters.tflite.kernel_needs import Operand, least_version
 from converters.tflite.state import reset_of
+from device_agent.contract.records import on_one_line
 from device_agent.contract.tensors import unique_names
 
 #: Op that a Coral compiler puts in the place of the ops that the Edge TPU does.
@@ -168,18 +169,18 @@ class _Parser:
             path=self.path,
             size_bytes=len(self.content),
             sha256=hashlib.sha256(self.content).hexdigest(),
-            description=self._text(model.Description()),
+            description=self._line(model.Description()),
             operators=operators,
             tensors=tuple(tensor for of_graph in tensors for tensor in of_graph),
             inputs=self._specs(graphs[0].Inputs, graphs[0].InputsLength(), tensors[0]),
             outputs=self._specs(graphs[0].Outputs, graphs[0].OutputsLength(), tensors[0]),
             subgraphs=len(graphs),
             signatures=tuple(
-                self._text(model.SignatureDefs(i).SignatureKey())
+                self._line(model.SignatureDefs(i).SignatureKey())
                 for i in self._table_span(model.SignatureDefsLength(), "signatures")
             ),
             metadata=tuple(
-                self._text(model.Metadata(i).Name())
+                self._line(model.Metadata(i).Name())
                 for i in self._table_span(model.MetadataLength(), "metadata")
             ),
             recorded_min_runtime=self._min_runtime(model, buffers),
@@ -210,6 +211,10 @@ class _Parser:
             return ""
         self._span(len(raw), "texts")
         return raw.decode("utf-8", "replace")
+
+    def _line(self, raw: bytes | None) -> str:
+        """Return a text that is shown to people, on one line."""
+        return str(on_one_line(self._text(raw)))
 
     def _check_version(self, version: int) -> None:
         if 0 < version < _SCHEMA_VERSION:
@@ -254,7 +259,7 @@ class _Parser:
             custom = builtin == _CUSTOM
             if code.Version() < 1:
                 raise ValueError(f"operator code {i} has version {code.Version()}")
-            name = self._text(code.CustomCode()) if custom else _OPERATOR_NAMES.get(builtin)
+            name = self._line(code.CustomCode()) if custom else _OPERATOR_NAMES.get(builtin)
             codes.append((name or f"op code {builtin}", code.Version(), custom))
         return codes
 

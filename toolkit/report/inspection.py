@@ -36,7 +36,7 @@ def plain_totals(figures: ModelFigures, coverage: QuantizationCoverage) -> dict[
     """Return what a file costs in all, for a program."""
     main = figures.main_operators
     return {
-        "operators": len(figures.operators),
+        "operators": figures.count,
         "parameters": figures.parameters,
         "macs": figures.macs,
         "uncounted": list(figures.uncounted),
@@ -61,7 +61,7 @@ def describe_totals(figures: ModelFigures, coverage: QuantizationCoverage) -> li
     main = figures.main_operators
     moved = sum(operator.bytes_read + operator.bytes_written for operator in main)
     rows = [
-        ["operators", f"{len(figures.operators):,}"],
+        ["operators", f"{figures.count:,}"],
         ["parameters", f"{figures.parameters:,}"],
         ["multiply-accumulates", f"{figures.macs:,}"],
         ["bytes read and written", words.size(moved)],

@@ -104,6 +104,19 @@ def test_the_body_of_a_loop_counts_as_often_as_it_runs(
     assert run_model(path, inputs)["y"].shape == (1, 3)
 
 
+def test_subgraphs_that_run_each_other_without_end_are_counted_at_once(tmp_path: Path) -> None:
+    model = ModelMaker()
+    x, y = model.tensor("x", [1, 3]), model.tensor("y", [1, 3])
+    for _ in range(40):
+        options = schema.WhileOptionsT()
+        options.condSubgraphIndex = options.bodySubgraphIndex = 0
+        model.op("WHILE", [x], [y], options, "WhileOptions")
+    path = tmp_path / "itself.tflite"
+    path.write_bytes(model.pack([([x], [y])]))
+    cost = cost_of(path)
+    assert (cost.macs, cost.uncounted) == (0, ("WHILE",))
+
+
 def test_variables_are_held_besides_what_is_computed(tmp_path: Path) -> None:
     path = tmp_path / "sum.tflite"
     path.write_bytes(sum_model())

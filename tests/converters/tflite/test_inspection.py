@@ -91,6 +91,7 @@ def test_operators_of_every_subgraph_are_there(tmp_path: Path) -> None:
     figures = tflite_figures(path)
     assert [(each.subgraph, each.number) for each in figures.operators] == [(0, 0), (1, 0)]
     assert {each.arithmetic for each in figures.operators} == {FLOAT}
+    assert figures.count == 1  # the second subgraph is of another signature
 
 
 def _without_inputs(model: Any) -> None:

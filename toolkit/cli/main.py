@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -162,6 +163,9 @@ def run_command_line(arguments: list[str]) -> int:
         if is_effect_of_interrupt() and not isinstance(error, UserError):
             output.note(INTERRUPTED)
             return EXIT_INTERRUPTED
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:  # of a help text, by click
+            output.silence(sys.stdout)
+            return _explain(output.cannot_write(error))
         return _explain(error)
     return answer if isinstance(answer, int) else 0
 

@@ -158,7 +158,9 @@ def print_table(block: Table) -> None:
         say(block.title)  # a line of its own: a table would break it at its own width
     is_limited = sys.stdout.isatty() and not show_all_columns.is_set()
     columns = shutil.get_terminal_size().columns if is_limited else None
-    say(table_text(block, columns, _color_verdict))
+    with _writing(sys.stdout):  # rich writes what waits in the buffer of standard output
+        text = table_text(block, columns, _color_verdict)
+    say(text)
 
 
 def _color_verdict(line: str) -> str:
@@ -179,7 +181,12 @@ def _writing(stream: TextIO) -> Iterator[None]:
     except OSError as error:
         silence(stream)
         if stream is sys.stdout:
-            raise OutputError(f"the result cannot be written: {error.strerror}") from error
+            raise cannot_write(error) from error
+
+
+def cannot_write(error: OSError) -> OutputError:
+    """Return the error for a standard output that takes nothing."""
+    return OutputError(f"the result cannot be written: {error.strerror}")
 
 
 def silence(stream: TextIO) -> None:

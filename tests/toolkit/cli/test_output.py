@@ -59,6 +59,14 @@ def test_a_table_whose_reader_left_ends_nothing() -> None:
     assert (done.returncode, done.stderr) == (0, "went on\n")
 
 
+@pytest.mark.parametrize("command", ["target list", "results list", "--help", "bench --help"])
+def test_a_full_disk_is_named_by_every_command(command: str, project: Path) -> None:
+    done = shell(f"{KEDGE} {command} > /dev/full", project)
+
+    assert done.returncode == 6
+    assert "error: the result cannot be written: No space left on device" in done.stderr
+
+
 def test_a_full_disk_behind_standard_output_is_told_and_the_result_kept(project: Path) -> None:
     before = results(project)
     done = shell(f"{BENCH} > /dev/full", project)

@@ -14,6 +14,7 @@ import signal
 import time
 from typing import IO, TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
+from device_agent.board.memory_death import MEMORY_GUESS
 from device_agent.contract.codes import CHILD_DIED, CHILD_TIMEOUT, INTERNAL, RefusalError
 from device_agent.job_fields import IMPORT_PHASE
 from device_agent.os_errors import named_os_errors
@@ -41,12 +42,12 @@ _DIAGNOSES: Dict[int, Tuple[str, str]] = {
         "The runtime was built for a newer CPU: no runtime wheel fits this board.",
     ),
     signal.SIGKILL: (
-        "it was killed, most likely because the board ran out of memory",
+        "it was killed" + MEMORY_GUESS,
         "Free memory on the board, or use a smaller model.",
     ),
     signal.SIGABRT: (
         "the runtime or a delegate aborted",
-        "The lines below are its last words; a delegate of another version is a common cause.",
+        "A delegate of another version is a common cause.",
     ),
     signal.SIGSEGV: (
         "the runtime or a delegate crashed (segmentation fault)",
@@ -264,13 +265,15 @@ def _diagnose(returncode: Optional[int], last_words: str, phase: str) -> Refusal
     elif returncode < 0:
         default = ("it was ended by signal {}".format(-returncode), "")
         what, hint = _DIAGNOSES.get(-returncode, default)
-        if phase == IMPORT_PHASE:
+        if phase == IMPORT_PHASE and returncode != -signal.SIGKILL:
             hint = _IMPORT_HINT
     else:
         what = "it exited with {} and no answer".format(returncode)
     for words, meaning, way_out in _LAST_WORDS:
         if words in last_words:
             what, hint = "{} ({})".format(meaning, what), way_out
+    if last_words and returncode == -signal.SIGABRT:
+        hint = ("The lines below are its last words. " + hint).strip()
     said = "\n" + last_words if last_words else ""
     message = "the inference process died{}: {}{}".format(when, what, said)
     return RefusalError(CHILD_DIED, message, hint)

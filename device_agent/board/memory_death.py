@@ -7,6 +7,17 @@ from typing import List
 from device_agent.contract.codes import RefusalError
 from device_agent.contract.conditions import Conditions
 
+#: Reason that is assumed for a process that was killed.
+MEMORY_GUESS = ", most likely because the board ran out of memory"
+
+_NOT_THE_KERNEL = (
+    ", though not by the kernel for want of memory: another program or a person did it"
+)
+_OTHERS_HINT = (
+    "See what ends processes on the board, such as a watchdog, earlyoom or systemd-oomd; then try "
+    "again."
+)
+
 
 def with_memory_figures(
     death: RefusalError, conditions: List[Conditions], limit_bytes: int = 0
@@ -34,9 +45,11 @@ def with_memory_figures(
         figures.append("the kernel killed a process for want of memory meanwhile")
     if not figures:
         return death
-    lines = str(death).split("\n")
+    lines, hint = str(death).split("\n"), death.hint
+    if kills and kills[-1] == kills[0] and MEMORY_GUESS in lines[0]:
+        lines[0], hint = lines[0].replace(MEMORY_GUESS, _NOT_THE_KERNEL), _OTHERS_HINT
     lines[0] += " ({})".format("; ".join(figures))
-    return RefusalError(death.code, "\n".join(lines), death.hint, death.traceback)
+    return RefusalError(death.code, "\n".join(lines), hint, death.traceback)
 
 
 def _mib(count: int) -> str:

@@ -92,6 +92,16 @@ def test_an_abort_names_the_phase_and_what_the_last_words_mean() -> None:
     assert "900 mA" in died.hint
 
 
+def test_a_hint_does_not_contradict_what_happened() -> None:
+    started = say('{"event": {"phase": "import the runtime"}}')
+    killed = refusal(READ + started + "os.kill(os.getpid(), signal.SIGKILL)")
+    wordless = refusal(READ + "os.abort()")
+
+    assert "smaller model" in killed.hint
+    assert "lines below" not in wordless.hint
+    assert wordless.hint.startswith("A delegate of another version")
+
+
 @pytest.mark.parametrize("code", [0, 3])
 def test_a_silent_exit_is_told_with_its_code(code: int) -> None:
     died = refusal(f"import os; os._exit({code})")

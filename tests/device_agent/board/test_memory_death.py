@@ -1,6 +1,6 @@
 """A death by want of memory carries its figures."""
 
-from device_agent.board.memory_death import with_memory_figures
+from device_agent.board.memory_death import MEMORY_GUESS, with_memory_figures
 from device_agent.contract.codes import CHILD_DIED, RefusalError
 from device_agent.contract.conditions import Conditions
 
@@ -26,6 +26,17 @@ def test_a_kill_by_the_kernel_is_said_when_it_counted_one() -> None:
         with_memory_figures(DEATH, [before, after])
     )
     assert str(with_memory_figures(DEATH, [before, before])) == str(DEATH)
+
+
+def test_a_kill_that_the_kernel_did_not_count_is_not_for_want_of_memory() -> None:
+    death = RefusalError(CHILD_DIED, f"it was killed{MEMORY_GUESS}\nlast words", "Free memory.")
+    before, after = (Conditions(oom_kills=n, memory_available_bytes=9000 * MIB) for n in (4, 5))
+    other, kernel = (with_memory_figures(death, [before, last]) for last in (before, after))
+
+    assert "not by the kernel for want of memory: another program" in str(other)
+    assert "ran out of memory" not in str(other)
+    assert "watchdog" in other.hint
+    assert ("ran out of memory" in str(kernel), kernel.hint) == (True, "Free memory.")
 
 
 def test_a_board_that_tells_nothing_adds_nothing() -> None:

@@ -162,9 +162,9 @@ def test_a_killed_process_is_told_with_the_memory_there_was(
         measure(client, 1.0, tree)
 
     assert died.value.code == "child_died"
-    assert "ran out of memory" in str(died.value)
+    assert "it was killed" in str(died.value)
     assert "MiB before" in str(died.value)
-    assert "smaller model" in died.value.hint
+    assert died.value.hint
 
 
 def test_a_process_at_its_memory_limit_is_told_with_the_memory_there_was(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def test_a_table_whose_reader_left_ends_nothing() -> None:
     assert (done.returncode, done.stderr) == (0, "went on\n")
 
 
-@pytest.mark.parametrize("command", ["target list", "results list", "--help", "bench --help"])
+@pytest.mark.parametrize("command", ["target list", "recipes", "--help", "bench --help"])
 def test_a_full_disk_is_named_by_every_command(command: str, project: Path) -> None:
     done = shell(f"{KEDGE} {command} > /dev/full", project)
 

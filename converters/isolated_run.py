@@ -125,12 +125,12 @@ def _save(folder: Path, tensors: Mapping[str, Array]) -> None:
     folder.mkdir()
     for position, (name, values) in enumerate(tensors.items()):
         np.save(folder / f"{position}.npy", values, allow_pickle=False)
-        (folder / f"{position}.name").write_text(name, encoding="utf-8")
+        (folder / f"{position}.name").write_bytes(name.encode())  # also with an end of a line
 
 
 def _load(folder: Path, mmap_mode: Literal["r"] | None = None) -> dict[str, Array]:
     names = sorted(folder.glob("*.name"), key=lambda path: int(path.stem))
-    files = {name.read_text(encoding="utf-8"): name.with_suffix(".npy") for name in names}
+    files = {name.read_bytes().decode(): name.with_suffix(".npy") for name in names}
     return {name: np.load(file, mmap_mode, allow_pickle=False) for name, file in files.items()}
 
 

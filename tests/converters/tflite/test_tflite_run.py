@@ -120,6 +120,14 @@ def test_inputs_and_outputs_of_one_name_are_told_apart_by_position(tmp_path: Pat
     assert np.array_equal(results["1:y"], second)
 
 
+def test_a_name_may_hold_any_sign(tmp_path: Path) -> None:
+    names = ["a\r", "b\r\n\x85\u2028/../x", "y\r", "z\n"]
+    path = tmp_path / "model.tflite"
+    path.write_bytes(with_names(pictures_model([[1, 2], [1, 4]]), names))
+    inputs = {names[0]: np.ones((3, 2), np.float32), names[1]: np.ones((3, 4), np.float32)}
+    assert list(run_isolated(path, inputs)) == names[2:]
+
+
 def test_an_output_that_changes_its_shape_is_named(tmp_path: Path) -> None:
     path = tmp_path / "model.tflite"
     path.write_bytes(repeat_model())

@@ -351,8 +351,12 @@ class _Parser:
         points = len(self._span(quantization.ZeroPointLength(), "zero points"))
         if scales != 1:
             # Read them, so that a cut-off file is noticed.
-            np.asarray(quantization.ScaleAsNumpy())
+            values = np.asarray(quantization.ScaleAsNumpy())
+            if scales and not np.isfinite(values).all():
+                raise ValueError("a scale is not a finite number")
             return scales, None, None
+        if not math.isfinite(quantization.Scale(0)):
+            raise ValueError("a scale is not a finite number")
         return 1, quantization.Scale(0), quantization.ZeroPoint(0) if points else 0
 
     def _specs(self, read: Any, length: int, tensors: list[Tensor]) -> tuple[TensorSpec, ...]:

@@ -15,6 +15,7 @@ from converters.model_file import ModelFile
 from converters.out_folder import read_together
 from converters.tensor_spec import TensorSpec
 from device_agent.contract.tensors import sample_shape
+from targets.agent_client import MOST_FILE_BYTES
 
 #: Number of random inputs where a file has no held-out ones beside it; fewer where they are large.
 RANDOM_SAMPLES = 64
@@ -43,7 +44,7 @@ def refuse_odd_tensors(model: ModelFile) -> None:
 
     Raises:
         ConversionError: It has no inputs or no outputs, an input has an open shape, or a tensor
-            holds something else than numbers.
+            holds something else than numbers, or they are too large to be sent.
     """
     for what, specs in (("inputs", model.inputs), ("outputs", model.outputs)):
         if not specs:
@@ -58,6 +59,13 @@ def refuse_odd_tensors(model: ModelFile) -> None:
                     "numbers: kedge has no values of that type",
                     "Export the model without that part, such as a tokenizer.",
                 )
+        size = sum(map(_sample_bytes, specs))
+        if size > MOST_FILE_BYTES:
+            raise ConversionError(
+                f"{model.path}: the {what} of one inference have {size:,} bytes, expected at most "
+                f"{MOST_FILE_BYTES:,}: kedge sends them as files",
+                f"Export the model with smaller {what}.",
+            )
     for spec in model.inputs:
         if any(size < 1 for size in spec.shape[1:]) or spec.shape[:1] == (0,):
             kind = "open" if -1 in spec.shape else "empty"

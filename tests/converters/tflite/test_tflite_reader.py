@@ -16,6 +16,7 @@ from converters.evidence.conversion import Conversion
 from converters.model_file import Operator
 from converters.tflite.reader import read_model
 from tests.converters.tflite.tflite_maker import model_object, op_model, packed, tensor
+from tests.tiny_model import relu_model, with_changes
 
 
 def refused(path: Path) -> str:
@@ -74,6 +75,19 @@ def test_what_is_no_tflite_is_said(tmp_path: Path, content: bytes, message: str)
 def test_a_folder_and_a_missing_file_are_said(tmp_path: Path) -> None:
     assert "is a folder, expected a .tflite" in refused(tmp_path)
     assert "not found" in refused(tmp_path / "absent.tflite")
+
+
+@pytest.mark.parametrize("scales", [[float("nan")], [float("inf")], [1.0, float("nan")]])
+def test_a_scale_that_is_no_number_is_said(tmp_path: Path, scales: list[float]) -> None:
+    def change(graph: Any) -> None:
+        quantization = schema.QuantizationParametersT()
+        quantization.scale, quantization.zeroPoint = scales, [0] * len(scales)
+        graph.tensors[0].quantization = quantization
+
+    path = tmp_path / "model.tflite"
+    path.write_bytes(with_changes(relu_model(), change))
+    with pytest.raises(ConversionError, match="damaged.*a scale is not a finite number"):
+        read_model(path)
 
 
 def test_every_truncation_of_a_small_file_is_noticed(tmp_path: Path) -> None:

@@ -92,9 +92,14 @@ def open_height(graph: Any) -> None:
     graph.tensors[0].shapeSignature = [1, -1]
 
 
+def too_large(graph: Any) -> None:
+    graph.tensors[0].shape = [1 << 30, 1 << 30, 4]
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        (too_large, "the inputs of one inference have 18,446,744,073,709,551,616 bytes"),
         (strings, "is of type string"),
         (nothing_in, "has no inputs"),
         (nothing_out, "has no outputs"),

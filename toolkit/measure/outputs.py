@@ -33,6 +33,13 @@ _RANDOM_S = 5.0
 #: Seconds for golden inputs where each sample is a process of its own, as on TensorRT.
 _PROCESSES_S = 300.0
 
+#: Operators of .tflite and .onnx that draw random numbers in each run.
+_RANDOM_OPS = {
+    *("RANDOM_UNIFORM", "RANDOM_STANDARD_NORMAL", "MULTINOMIAL"),
+    *("RandomUniform", "RandomUniformLike", "RandomNormal", "RandomNormalLike"),
+    *("Multinomial", "Bernoulli"),
+}
+
 #: Size by which a board's outputs may be larger than twice those of the host.
 _ODD_OUTPUT_BYTES = 1 << 20
 
@@ -73,6 +80,10 @@ def check_outputs(
     foreign = model_format.foreign_ops(model)
     if foreign:
         reason = f"this host cannot compute {', '.join(foreign)}"
+        return OutputCheck(not_compared(host, kernel_class, reason))
+    drawing = [op.name for op in model.operators if op.name in _RANDOM_OPS]
+    if drawing:
+        reason = f"the model draws random numbers ({', '.join(drawing)}), so that no two runs agree"
         return OutputCheck(not_compared(host, kernel_class, reason))
     golden, reset = golden_beside(model), reset_before_samples(model, card_of_comparison(model))
     if golden is not None:

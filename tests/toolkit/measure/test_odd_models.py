@@ -1,6 +1,7 @@
 """`kedge bench` of models of every kind: whole inputs, token numbers, names, sizes, types."""
 
 import json
+import struct
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from targets.inventory import Target
 from targets.progress import no_progress
 from targets.provision import open_device
 from tests.kedge import assert_refused, kedge
+from tests.model_maker import ModelMaker
 from tests.tiny_model import (
     gather_model,
     pictures_model,
@@ -63,6 +65,22 @@ def test_outputs_are_equal_on_one_computer(project: Path, content: bytes) -> Non
     assert ran.code in (0, 9), ran.err
     parity = ran.json["targets"][0]["parity"]
     assert (parity["verdict"], parity["samples"]) == ("EQUAL", 64)
+
+
+def test_a_model_that_draws_random_numbers_is_not_compared(project: Path) -> None:
+    model = ModelMaker()
+    x, y = model.tensor("x", [1, 2]), model.tensor("y", [1, 2])
+    shape = model.tensor("shape", [2], struct.pack("<2i", 1, 2), schema.TensorType.INT32)
+    noise = model.tensor("noise", [1, 2])
+    model.op("RANDOM_UNIFORM", [shape], [noise], schema.RandomOptionsT(), "RandomOptions")
+    model.op("ADD", [x, noise], [y], schema.AddOptionsT(), "AddOptions")
+    (project / "model.tflite").write_bytes(model.pack([([x], [y])]))
+    ran = kedge("bench", "model.tflite", *QUICK, "--json", cwd=project)
+
+    assert ran.code in (0, 9), ran.err
+    parity = ran.json["targets"][0]["parity"]
+    assert parity["verdict"] == "INCONCLUSIVE"
+    assert "draws random numbers (RANDOM_UNIFORM)" in parity["reason"]
 
 
 def test_an_output_that_changes_its_length_is_compared_up_to_there(project: Path) -> None:

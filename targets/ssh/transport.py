@@ -19,7 +19,7 @@ from targets.ssh.dial import Session, no_ssh
 from targets.ssh.host_keys import HostKey, check_host_key
 from targets.ssh.login import LOGIN_TIMEOUT_S, log_in
 from targets.ssh.route import SshServer, route_to
-from targets.transport import CommandResult
+from targets.transport import CommandResult, UnreachableError
 
 #: Logins to one server at the same time: from the tenth on, OpenSSH hangs up on some of them
 #: (`MaxStartups` of sshd_config(5)).
@@ -125,6 +125,12 @@ class SshTransport:
                 channel.exec_command(command)
             finally:
                 deadline.cancel()
+        except paramiko.ChannelException as error:
+            raise UnreachableError(
+                f"the SSH server of {self._name} opens no session for a command: {error.text}",
+                "MaxSessions of its sshd_config may be 0, as for accounts that only forward; or as "
+                "many sessions of this connection are open as it allows.",
+            ) from error
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise link_lost(self._name, self._sessions[-1].transport, error) from error
         return SshChannel(channel, self._name)

@@ -12,13 +12,14 @@ import paramiko
 import pytest
 
 from targets.errors import TargetError
+from targets.inventory import Target
 from targets.ssh import dial
 from targets.ssh import transport as ssh_module
 from targets.ssh.host_keys import HostKey
 from targets.ssh.route import route_to
 from targets.ssh.transport import SshTransport, connect_ssh, read_host_key
 from targets.transport import DeadlineError, HostKeyError, LoginRefusedError, UnreachableError
-from tests.boards import BoardUnderTest, require_board_parts
+from tests.boards import BoardUnderTest, require_board_parts, start_board
 from tests.targets.loopback import (
     cut_sessions,
     listening,
@@ -47,6 +48,11 @@ def refusal(kind: type[TargetError], act: Callable[[], object]) -> TargetError:
     assert refused.value.exit_code == 6
     assert refused.value.hint
     return refused.value
+
+
+def run_true(target: Target) -> None:
+    with connect_ssh(target) as transport:
+        transport.open("true")
 
 
 def make_key(folder: Path, kind: str, passphrase: str = "") -> Path:
@@ -313,6 +319,14 @@ class _Stuck(paramiko.ServerInterface):  # type: ignore[misc] # paramiko has no 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
         self._told.wait(60)
         return False
+
+
+def test_a_server_that_only_forwards_is_named() -> None:
+    with start_board("ssh", extra_config=["MaxSessions 0"]) as board:
+        refused = refusal(UnreachableError, lambda: run_true(target_of(board)))
+
+    assert "opens no session for a command" in str(refused)
+    assert "MaxSessions" in refused.hint
 
 
 def test_a_server_that_never_starts_the_command(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from converters.deadline import LONGEST_SAMPLE_S
 from converters.errors import ConversionError
 from converters.evidence.golden import Golden
 from converters.formats import FORMATS
@@ -195,11 +197,14 @@ def _answer_random(
     refusal = None
     for integers in ranges:
         inputs = random_inputs(model, integers)
+        began = time.monotonic()
         try:
             outputs = FORMATS[model.format].run(
                 model.path, inputs, _report_host(on_progress), most_s=_RANDOM_S, reset=reset
             )
         except ConversionError as error:
+            if time.monotonic() - began >= LONGEST_SAMPLE_S:
+                raise  # it does not end with these values, and most likely not with others
             refusal = refusal or error
             continue
         return (integers if len(ranges) > 1 else None), inputs, outputs

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
+from converters.deadline import endless_sample
 from converters.errors import ConversionError
+from converters.formats import FORMATS
 from converters.tflite.reader import read_model
 from targets.inventory import Target
 from targets.progress import no_progress
@@ -141,6 +143,25 @@ def test_token_numbers_that_fit_nowhere_are_one_sentence(
         kernels = device.prepare_runtime("tflite")
         with pytest.raises(ConversionError, match="without a scale 50 to 99, 9"):
             check_outputs(read_model(path), device, device.push(path), kernels, no_progress)
+
+
+def test_a_model_that_does_not_end_is_not_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outputs, "LONGEST_SAMPLE_S", 0.0)
+    runs: list[Path] = []
+
+    def run(path: Path, *_: object, **__: object) -> dict[str, np.ndarray[Any, Any]]:
+        runs.append(path)
+        raise endless_sample(str(path), 120)
+
+    path = tmp_path / "model.tflite"
+    path.write_bytes(gather_model())
+    model = read_model(path)
+    monkeypatch.setitem(FORMATS, "tflite", replace(FORMATS["tflite"], run=run))
+    with pytest.raises(ConversionError, match="within 120 s$"):
+        outputs._answer_random(model, "none", no_progress)
+    assert runs == [path]
 
 
 def drawn(folder: Path, content: bytes) -> dict[str, np.ndarray[Any, Any]]:

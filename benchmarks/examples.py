@@ -98,7 +98,8 @@ def table(answer: dict[str, Any]) -> str:
         latency = f"{board['invoke_median_us']:.2f} µs, {low:.2f} to {high:.2f}"
         size = f"{row['file_bytes'] / 1000:.1f} kB"
         lines.append(f"| {title} | {size} | {_score(row)} | {latency} | {board['verdict']} |")
-    return "\n".join([*lines, "", machine()])
+    load = f"Load average of the last five minutes: {os.getloadavg()[1]:.1f}."
+    return "\n".join([*lines, "", machine(), load])
 
 
 def _score(row: dict[str, Any]) -> str:

@@ -30,6 +30,9 @@ _EXTRA_MODULES = (
 #: Modules of the extra `onnx`, which is part of the extra `convert`.
 _ONNX_MODULES = ("onnx", "onnxruntime")
 
+#: Kind of the step after which activations have 16 bits.
+_SIXTEEN_BITS = "ptq_w8a16"
+
 
 def check_request(request: ConversionRequest) -> Recipe:
     """Refuse a request that can be seen to fail, by its recipe too.
@@ -51,6 +54,8 @@ def check_request(request: ConversionRequest) -> Recipe:
     check_inputs(request)
     source = identify(request.model)
     check_pairing(recipe, request.model, source.kind)
+    if request.format != TFLITE_FORMAT:
+        _check_onnx_numbers(recipe)
     for teacher in (Path(t) for step in recipe.steps for t in getattr(step, "teachers", ())):
         _check_readable("teacher", teacher)
         identify(teacher)
@@ -124,7 +129,7 @@ def _check_readable(name: str, path: Path) -> None:
     try:
         path.stat()
     except FileNotFoundError as error:
-        raise ConversionError(f"{name} {path}: not found", "Check the path.") from error
+        raise ConversionError(f"{name} {path}: not found", _hint_of_absent(path)) from error
     except OSError as error:
         reason = error.strerror or str(error)
         raise ConversionError(f"{name} {path}: cannot be reached: {reason}", "Check it.") from error
@@ -132,6 +137,29 @@ def _check_readable(name: str, path: Path) -> None:
         raise ConversionError(f"{name} {path}: may not be read", "Check its rights.")
     if not (path.is_file() or path.is_dir()):  # a pipe would be waited for without end
         raise ConversionError(f"{name} {path}: is neither a file nor a folder", "Check the path.")
+
+
+def _hint_of_absent(path: Path) -> str:
+    """Hint about a file that is not there: the right spelling where a function was meant."""
+    module = path.with_suffix("")
+    if path.suffix[1:].isidentifier() and module.with_suffix(".py").is_file():
+        return f"Write a function with a colon: {module}:{path.suffix[1:]}"
+    return "Check the path."
+
+
+def _check_onnx_numbers(recipe: Recipe) -> None:
+    """Refuse numbers that an .onnx of kedge does not have.
+
+    Raises:
+        ConversionError: The recipe ends with 16-bit activations.
+    """
+    last = recipe.steps[-1].kind if recipe.steps else ""
+    if last == _SIXTEEN_BITS:
+        raise ConversionError(
+            f"the recipe ends with {last}, and an .onnx of opset 13, which every ONNX Runtime from "
+            "1.14 on loads, has no 16-bit activations",
+            "Use --format tflite, or a recipe of 8-bit activations such as ptq_w8a8 or qat_w8a8.",
+        )
 
 
 def _check_packages(request: ConversionRequest) -> None:

@@ -11,6 +11,7 @@ import tensorflow as tf
 import tf_keras
 
 from converters.errors import ConversionError
+from converters.graph.constant_factors import is_constant_factor
 from converters.graph.node import (
     ACTIVATION,
     ADD,
@@ -197,7 +198,10 @@ def _conv_transpose(node: Node, weights: Weights) -> Any:
 
 def _depthwise(node: Node, weights: Weights) -> Any:
     size, multiplier = weights["kernel"].shape[:2], weights["kernel"].shape[-1]
-    return layers.DepthwiseConv2D(size, depth_multiplier=multiplier, **_window(node))
+    learns = not is_constant_factor(node, weights)
+    return layers.DepthwiseConv2D(
+        size, depth_multiplier=multiplier, trainable=learns, **_window(node)
+    )
 
 
 def _dense(node: Node, weights: Weights) -> Any:

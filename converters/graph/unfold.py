@@ -14,6 +14,7 @@ from math import prod
 import numpy as np
 import numpy.typing as npt
 
+from converters.graph.constant_factors import is_constant_factor
 from converters.graph.node import (
     CONV,
     CONV_TRANSPOSE,
@@ -34,7 +35,7 @@ def normalizable(graph: Graph) -> tuple[str, ...]:
     """Names of the nodes that can have a normalization behind them.
 
     Convolutions with more than one position a sample: over fewer numbers, the statistics of a batch
-    say little.
+    say little. An epsilon and the like have none.
     """
     uses = graph.uses()
     return tuple(
@@ -44,6 +45,7 @@ def normalizable(graph: Graph) -> tuple[str, ...]:
         and len(uses[node.weights]) == 1
         and prod(node.shape[:-1]) > 1
         and node.name not in graph.outputs
+        and not is_constant_factor(node, graph.weights[node.weights])
     )
 
 

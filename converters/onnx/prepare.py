@@ -17,7 +17,7 @@ from typing import Any
 
 from converters.errors import ConversionError, MissingConvertExtraError
 from converters.onnx.float32 import convert_floats
-from converters.onnx.proto import damage_of, load_external_data, parse_proto, read_proto
+from converters.onnx.proto import damage_of, parse_proto, read_proto
 from converters.onnx.refusals import InputShapes, check_float_model, fix_shapes
 from converters.onnx.runtime import import_onnxruntime
 
@@ -33,12 +33,12 @@ _INLINED = "_inlfunc_"
 _OURS = Path(__file__).parents[2]
 
 
-def prepare_onnx(content: bytes | None, origin: Path, shapes: InputShapes) -> Any:
+def prepare_onnx(source: Path | bytes, origin: Path, shapes: InputShapes) -> Any:
     """Bring an .onnx to a model of a batch of one, checked, folded, and run once.
 
     Args:
-        content: Content of the .onnx; None for that of the file `origin`.
-        origin: File of the model; messages name it, and its external data lies beside it.
+        source: File, whose external data lies beside it; or content of one without external data.
+        origin: File of the model, for messages.
         shapes: Whole shapes of inputs that the file leaves open.
 
     Returns:
@@ -52,11 +52,14 @@ def prepare_onnx(content: bytes | None, origin: Path, shapes: InputShapes) -> An
     """
     with tempfile.TemporaryDirectory(prefix="kedge-") as name:
         folder = Path(name)
-        size = origin.stat().st_size if content is None else len(content)
-        if content is not None:
-            (folder / "given.onnx").write_bytes(content)
-        order = {"origin": str(origin), "inside": content is not None, "shapes": dict(shapes)}
-        (folder / "order.json").write_text(json.dumps({**order, "size": size}), encoding="utf-8")
+        if isinstance(source, bytes):
+            file = folder / "content.onnx"
+            file.write_bytes(source)
+        else:
+            file = source.absolute()
+        size = file.stat().st_size
+        order = {"origin": str(origin), "file": str(file), "shapes": dict(shapes), "size": size}
+        (folder / "order.json").write_text(json.dumps(order), encoding="utf-8")
         seconds = _SECONDS + _SECONDS_PER_MB * size / 1e6
         command = [sys.executable, "-m", "converters.onnx.prepare", str(folder)]
         with (folder / "log").open("w+b") as log:
@@ -100,11 +103,7 @@ def _main(folder: Path) -> int:
     origin = Path(order["origin"])
     _limit_memory(order["size"])
     try:
-        if order["inside"]:
-            model = parse_proto((folder / "given.onnx").read_bytes(), origin)
-            load_external_data(model, origin)
-        else:
-            model = read_proto(origin)
+        model = read_proto(Path(order["file"]), origin)
         shapes = {name: tuple(shape) for name, shape in order["shapes"].items()}
         prepare_in_process(model, origin, shapes, folder)
     except MissingConvertExtraError as error:

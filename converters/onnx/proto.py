@@ -17,11 +17,12 @@ _TOO_LARGE = "Give a smaller model: boards that kedge knows do not hold one of 2
 _MOST_DEPTH = 20
 
 
-def read_proto(path: Path) -> Any:
+def read_proto(path: Path, origin: Path | None = None) -> Any:
     """Parse an .onnx, its external data included. Nothing is executed.
 
     Args:
         path: The file. Its external data lies in its folder.
+        origin: Model that it was made of, for messages; None for the file itself.
 
     Returns:
         The `onnx.ModelProto`, with every tensor inside.
@@ -34,7 +35,7 @@ def read_proto(path: Path) -> Any:
     size = path.stat().st_size
     if size > _MOST_BYTES:
         raise ConversionError(f"{path}: has {size} bytes, more than 2 GB", _TOO_LARGE)
-    model = parse_proto(path.read_bytes(), path)
+    model = parse_proto(path.read_bytes(), origin or path)
     load_external_data(model, path)
     return model
 
@@ -151,7 +152,7 @@ def _load_external(tensor: Any, origin: Path, most: int) -> int:
     facts = {entry.key: entry.value for entry in tensor.external_data}
     location = facts.get("location", "")
     what = f"{origin}: the values of tensor {tensor.name!r} are in {location!r}"
-    path = _inside(origin.parent, location, what)
+    path = external_file(origin.parent, location, what)
     try:
         offset, length = (int(facts.get(name) or 0) for name in ("offset", "length"))
     except ValueError as error:
@@ -173,8 +174,13 @@ def _load_external(tensor: Any, origin: Path, most: int) -> int:
     return length
 
 
-def _inside(folder: Path, location: str, what: str) -> Path:
+def external_file(folder: Path, location: str, what: str) -> Path:
     """The file of external data, which must lie in the folder of the model.
+
+    Args:
+        folder: Folder of the model.
+        location: Path of the file, as the model has it.
+        what: Beginning of the message: the model and the tensor.
 
     Raises:
         ConversionError: It lies elsewhere, is a link, is missing or may not be read.

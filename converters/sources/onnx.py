@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +15,11 @@ from converters.data.first_look import read_array_shapes
 from converters.data.names import OUTPUT_NAME, plain_names
 from converters.digest import bytes_of, sha256_of
 from converters.errors import ConversionError
+from converters.free_memory import return_free_memory
 from converters.graph.node import Graph
-from converters.graph.onnx.read import OnnxGraph, Place, read_onnx_graph
+from converters.graph.onnx.read import OnnxGraph, Place, read_onnx_graph, take_constants
 from converters.onnx.prepare import prepare_onnx
+from converters.onnx.proto import parse_proto
 from converters.onnx.refusals import InputShapes
 from converters.onnx.runtime import import_onnxruntime
 from converters.sources.import_check import Inner, check_import
@@ -28,10 +29,14 @@ from converters.sources.inputs_outputs import (
     gives_probabilities,
 )
 from converters.sources.loaded_model import LoadedModel, model_inputs
+from converters.sources.onnx_external import check_external_files
 from converters.sources.source_file import ONNX, SourceFile
 from converters.sources.wire import WireFormatError, message_fields
 
 Array = npt.NDArray[Any]
+
+#: Makes, of inputs and outputs, the function that computes a model.
+Predictor = Callable[[Sequence[ModelTensor], Sequence[ModelTensor]], Callable[[Array], Array]]
 
 #: Numbers of the fields of ONNX's ModelProto that kedge knows it by.
 _IR_VERSION, _GRAPH, _OPSETS = 1, 7, 8
@@ -44,13 +49,14 @@ def recognise_onnx(path: Path) -> SourceFile | None:
     """Look whether a path holds an .onnx, by its first fields.
 
     Raises:
-        ConversionError: It is called .onnx and is damaged.
+        ConversionError: It is called .onnx and is damaged, or a file with its values is missing.
     """
     if path.is_dir():
         return None
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
     if _is_onnx(head, path.stat().st_size):
+        check_external_files(path)
         return SourceFile(path, ONNX)
     if path.suffix == ".onnx":
         raise ConversionError(
@@ -89,7 +95,7 @@ def load_onnx(source: SourceFile, own: Mapping[str, Any]) -> LoadedModel:  # noq
         MissingConvertExtraError: Package `onnx` or `onnxruntime` is not installed.
         ConversionError: It cannot be read, or brought to the graph; the message names what.
     """
-    return load_onnx_bytes(None, source.path, source.kind, source.input_shapes)
+    return load_onnx_file(source.path, source.path, source.kind, source.input_shapes)
 
 
 def with_data_shapes(source: SourceFile, data: Path) -> SourceFile:
@@ -110,42 +116,49 @@ def with_data_shapes(source: SourceFile, data: Path) -> SourceFile:
     return replace(source, input_shapes=shapes)
 
 
-def load_onnx_bytes(
-    content: bytes | None, origin: Path, kind: str, shapes: InputShapes | None = None
+def load_onnx_file(
+    file: Path,
+    origin: Path,
+    kind: str,
+    shapes: InputShapes | None = None,
+    predictor: Predictor | None = None,
 ) -> LoadedModel:
-    """Load the content of a float .onnx, such as an exporter gave it.
+    """Load a float .onnx.
 
     Inputs and outputs of the model have their channels last, as the graph's; `predict` takes and
-    gives them so, whatever the layout of the file.
+    gives them so, whatever the layout of the file. The graph is compared with `predict`.
 
     Args:
-        content: Content of the .onnx, with its tensors inside; None for that of the file `origin`.
+        file: The .onnx, which may be what an exporter wrote; it is not needed afterwards.
         origin: Model that the user named; it stands in messages.
         kind: Kind of the source, a key of `SOURCES`.
         shapes: Shapes for inputs that the file leaves open, by the names that data knows them by,
             "" for a single one; None for none.
+        predictor: Function of inputs and outputs to what computes the model; None for ONNX Runtime.
 
     Raises:
         MissingConvertExtraError: Package `onnx` or `onnxruntime` is not installed.
         ConversionError: It cannot be read, or brought to the graph; the message names what.
     """
-    model = prepare_onnx(content, origin, shapes or {})
-    onnx_graph = read_onnx_graph(model, origin)
+    model = prepare_onnx(file, origin, shapes or {})
+    session = _session(model.SerializeToString()) if predictor is None else None
+    model, constants = take_constants(model)
+    onnx_graph = read_onnx_graph(model, constants, origin)
+    del constants  # a large model is in memory often enough
+    places = onnx_graph.inputs, onnx_graph.outputs
     inputs, outputs = _inputs_and_outputs(origin, onnx_graph)
-    prepared = model.SerializeToString()
-    del model
-    session = _session(prepared)
-    del prepared  # a large model is in memory often enough
-    predict = _predictor(session, onnx_graph.inputs, onnx_graph.outputs, inputs, outputs)
+    graph = _with_names(onnx_graph.graph, inputs)
+    del onnx_graph, model
+    return_free_memory()
+    if predictor is None:
+        predict = _predictor(session, *places, inputs, outputs)
+    else:
+        predict = predictor(inputs, outputs)
 
-    def inner(batch: Array) -> Mapping[str, Array]:
-        again = prepare_onnx(content, origin, shapes or {})
-        return _values_inside(again, onnx_graph, inputs, batch)
-
-    graph, unfolded = (
-        _with_names(each, inputs) for each in (onnx_graph.graph, onnx_graph.unfolded)
-    )
-    check_import(origin, graph, inputs, outputs, predict, Inner(unfolded, inner))
+    check_import(
+        origin, graph, inputs, outputs, predict,
+        lambda: _read_inner(file, origin, shapes or {}, inputs),
+    )  # fmt: skip
     return LoadedModel(
         path=origin,
         kind=kind,
@@ -155,10 +168,23 @@ def load_onnx_bytes(
         inputs=inputs,
         outputs=outputs,
         probabilities=gives_probabilities(predict, inputs, outputs, None),
-        sha256=sha256_of(origin) if content is None else hashlib.sha256(content).hexdigest(),
-        size_bytes=bytes_of(origin) if content is None else len(content),
+        sha256=sha256_of(file),
+        size_bytes=bytes_of(file),
         graph_reader=lambda: graph,
         unused=_unused(graph, inputs),
+    )
+
+
+def _read_inner(
+    file: Path, origin: Path, shapes: InputShapes, inputs: Sequence[ModelTensor]
+) -> Inner:
+    """Read the file again, for the values inside of it."""
+    model = prepare_onnx(file, origin, shapes)
+    content = model.SerializeToString()
+    inner = read_onnx_graph(*take_constants(model), origin)
+    return Inner(
+        _with_names(inner.unfolded, inputs),
+        lambda batch: _values_inside(content, inner, inputs, batch),
     )
 
 
@@ -245,9 +271,10 @@ def _predictor(
 
 
 def _values_inside(
-    model: Any, onnx_graph: OnnxGraph, inputs: Sequence[ModelTensor], batch: Array
+    content: bytes, onnx_graph: OnnxGraph, inputs: Sequence[ModelTensor], batch: Array
 ) -> dict[str, Array]:
     """Values of the tensors between inputs and outputs, by the names of the graph's nodes."""
+    model = parse_proto(content, Path("model.onnx"))
     known = {tensor.name for tensor in model.graph.output}
     by_tensor = {place.tensor: (name, place) for name, place in onnx_graph.inner.items()}
     for value in model.graph.value_info:

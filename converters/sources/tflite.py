@@ -24,6 +24,7 @@ from converters.sources.inputs_outputs import (
 from converters.sources.loaded_model import LoadedModel, model_inputs, wrong_output
 from converters.sources.source_file import TFLITE, SourceFile
 from converters.sources.unused_inputs import find_unused_of_tflite
+from converters.tflite.custom_convolutions import replace_custom_convolutions
 from converters.tflite.half_constants import operators_of_half_constants, widen_half_constants
 from converters.tflite.inputs_outputs import file_names, rename_inputs_outputs
 from converters.tflite.isolated import run_isolated
@@ -136,12 +137,13 @@ def load_tflite(source: SourceFile, own: Mapping[str, Any]) -> LoadedModel:  # n
 
 
 def _prepare(path: Path, unpacked: UnpackedModel) -> tuple[str, ...]:
-    """Fix the batch, bring constants of float16 to float32, and warn if there were any.
+    """Fix the batch, bring old operators and constants to today's, and warn of those of float16.
 
     Raises:
         ConversionError: An operator computes with float16.
     """
     unpacked.fix_batch()
+    replace_custom_convolutions(unpacked)
     halves = widen_half_constants(unpacked)
     names = operators_of_half_constants(unpacked)
     if names:

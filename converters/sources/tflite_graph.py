@@ -41,8 +41,11 @@ def read_checked_graph(
     inputs, outputs = inputs_outputs
     names = [tensor.name for tensor in inputs]
     file = read_tflite_graph(UnpackedModel(content), str(path), names)
-    inner = Inner(file.unfolded, lambda batch: _values_inside(content, file, inputs, batch))
-    check_import(path, file.graph, inputs, outputs, predict, inner)
+
+    def read_inner() -> Inner:
+        return Inner(file.unfolded, lambda batch: _values_inside(content, file, inputs, batch))
+
+    check_import(path, file.graph, inputs, outputs, predict, read_inner)
     return file.graph
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,10 @@ from converters.data.layout import from_source_layout, to_source_layout
 from converters.data.user_function import user_function_at
 from converters.digest import bytes_of, sha256_of
 from converters.errors import MissingConvertExtraError
-from converters.graph.node import Graph
 from converters.sources.declared_shapes import DeclaredShapes
-from converters.sources.import_check import check_import
-from converters.sources.inputs_outputs import field_names
+from converters.sources.inputs_outputs import ModelTensor, field_names
 from converters.sources.loaded_model import LoadedModel
-from converters.sources.onnx import load_onnx_bytes
+from converters.sources.onnx import load_onnx_file
 from converters.sources.pt2_file import check_pt2, copy_without_pickles, is_pt2
 from converters.sources.source_file import PT2, TORCH_FUNCTION, SourceFile
 
@@ -106,32 +104,32 @@ def load_torch_function(source: SourceFile, own: Mapping[str, Any]) -> LoadedMod
 
 def _load(program: Any, source: SourceFile) -> LoadedModel:
     """Read the program by way of ONNX, with the answers of PyTorch."""
-    path = source.path
-    model = load_onnx_bytes(program.to_onnx(path), path, source.kind)
 
-    def predict(batch: Array) -> Array:
-        names = field_names(model.inputs) or ("",)
-        arrays = [
-            to_source_layout(select_field(batch, name), tensor.source_axes).astype(tensor.dtype)
-            for name, tensor in zip(names, model.inputs, strict=True)
-        ]
-        answers = [
-            np.ascontiguousarray(from_source_layout(answer, tensor.source_axes))
-            for answer, tensor in zip(program.answer(arrays), model.outputs, strict=True)
-        ]
-        return from_keras_outputs(
-            answers if len(answers) > 1 else answers[0], field_names(model.outputs)
-        )
+    def predictor(
+        inputs: Sequence[ModelTensor], outputs: Sequence[ModelTensor]
+    ) -> Callable[[Array], Array]:
+        def predict(batch: Array) -> Array:
+            names = field_names(inputs) or ("",)
+            arrays = [
+                to_source_layout(select_field(batch, name), tensor.source_axes).astype(tensor.dtype)
+                for name, tensor in zip(names, inputs, strict=True)
+            ]
+            answers = [
+                np.ascontiguousarray(from_source_layout(answer, tensor.source_axes))
+                for answer, tensor in zip(program.answer(arrays), outputs, strict=True)
+            ]
+            return from_keras_outputs(
+                answers if len(answers) > 1 else answers[0], field_names(outputs)
+            )
 
-    def read_graph() -> Graph:
-        graph = model.graph
-        check_import(path, graph, model.inputs, model.outputs, predict)
-        return graph
+        return predict
 
-    by_torch = replace(model, predict=predict, graph_reader=read_graph)
-    if source.kind == TORCH_FUNCTION:  # known by what was exported
-        return by_torch
-    return replace(by_torch, sha256=sha256_of(path), size_bytes=bytes_of(path))
+    with tempfile.TemporaryDirectory() as folder:
+        file = program.write_onnx(Path(folder), source.path)
+        model = load_onnx_file(file, source.path, source.kind, predictor=predictor)
+        # A function is known by what was exported of it.
+        known_by = Path(folder) if source.kind == TORCH_FUNCTION else source.path
+        return replace(model, sha256=sha256_of(known_by), size_bytes=bytes_of(known_by))
 
 
 def _check_extra() -> None:

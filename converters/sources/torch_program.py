@@ -6,7 +6,6 @@ It runs in the child process of a conversion.
 from __future__ import annotations
 
 import contextlib
-import gc
 import io
 import logging
 import os
@@ -22,6 +21,7 @@ import numpy.typing as npt
 
 from converters.errors import ConversionError
 from converters.foreign_files import PT2_LINES
+from converters.free_memory import return_free_memory
 from converters.sources.load_limits import refuse_without_memory
 
 Array = npt.NDArray[Any]
@@ -50,26 +50,31 @@ class TorchProgram:
     any_batch: bool
     """Whether it takes a batch of any size, rather than one sample at a time."""
 
-    def to_onnx(self, path: Path) -> bytes:
-        """Export it as ONNX, its weights inside.
+    def write_onnx(self, folder: Path, origin: Path) -> Path:
+        """Export it as ONNX, its weights in a file beside it: they are in memory once.
 
         Args:
-            path: Origin of the program, for messages.
+            folder: Empty folder for the files.
+            origin: Origin of the program, for messages.
+
+        Returns:
+            The .onnx.
 
         Raises:
             ConversionError: An op of it has no form in ONNX; the message names it.
         """
         import torch
 
+        file = folder / "program.onnx"
         names = {"output_names": list(self.answer_names)} if self.answer_names else {}
-        with _quiet(), _translate(path, "cannot be exported as ONNX", _DATA_HINT):
+        with _quiet(), _translate(origin, "cannot be exported as ONNX", _DATA_HINT):
             exported = torch.onnx.export(
                 self.program, dynamo=True, opset_version=OPSET, verbose=False, **names
             )
-            content: bytes = exported.model_proto.SerializeToString()
+            exported.save(file, external_data=True)
         del exported
-        gc.collect()  # the exporter leaves cycles that hold the weights
-        return content
+        return_free_memory()  # the exporter leaves cycles that hold the weights
+        return file
 
     def answer(self, inputs: Sequence[Array]) -> list[Array]:
         """Compute the answers of PyTorch itself.

@@ -7,15 +7,19 @@ pruning was worth it.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import tf_keras
 
 from converters.draft.draft import Draft, Materials
+from converters.graph.constant_factors import is_constant_factor
+from converters.graph.node import with_weights
 from converters.recipe.shape_steps import StartOver
 from converters.training.trainable import model_to_train, with_weights_of
 
 
 def forget(draft: Draft, step: StartOver, materials: Materials) -> Draft:  # noqa: ARG001
-    """Give every layer fresh random weights; its shape stays.
+    """Give every layer fresh random weights; its shape stays, and so do constants of functions.
 
     Args:
         draft: Float tf-keras model; it does not change.
@@ -24,4 +28,12 @@ def forget(draft: Draft, step: StartOver, materials: Materials) -> Draft:  # noq
     """
     model = model_to_train(draft, None)
     tf_keras.utils.set_random_seed(materials.seed)
-    return with_weights_of(draft, tf_keras.models.clone_model(model))
+    fresh = with_weights_of(draft, tf_keras.models.clone_model(model))
+    assert draft.graph is not None and fresh.graph is not None
+    weights = draft.graph.weights
+    constants = {
+        node.weights: weights[node.weights]
+        for node in draft.graph.nodes
+        if node.weights and is_constant_factor(node, weights[node.weights])
+    }
+    return replace(fresh, graph=with_weights(fresh.graph, {**fresh.graph.weights, **constants}))

@@ -33,6 +33,7 @@ from converters.recipe.step import NUMBERS, Step
 from converters.sources.kinds import identify
 from converters.tflite.reader import read_model
 from converters.work.alternatives import hint_without_training, trial_materials
+from converters.work.format_trial import try_onnx
 from converters.work.step_keys import StepKeys
 
 _FILE, _RECORDS, _KERAS = "model.tflite", "records.json", "model.keras"
@@ -62,7 +63,12 @@ class Maker:
     """One model and its data, ready to be taken through recipes."""
 
     def __init__(
-        self, materials: Materials, keys: StepKeys, cache: Cache | None, path: Path
+        self,
+        materials: Materials,
+        keys: StepKeys,
+        cache: Cache | None,
+        path: Path,
+        writes_onnx: bool = False,
     ) -> None:
         """Begin.
 
@@ -71,9 +77,11 @@ class Maker:
             keys: Digests of all that decides each step.
             cache: Cache of finished steps, or None to keep none.
             path: Path of the .tflite, which is written again with each recipe.
+            writes_onnx: Whether the .tflite is written as .onnx afterwards.
         """
         self._materials, self._keys, self._cache = materials, keys, cache
         self._path = path
+        self._writes_onnx = writes_onnx
         self._unkept = ""
 
     def make(self, recipe: Recipe) -> RecipeResult:
@@ -144,6 +152,8 @@ class Maker:
         start, draft, records = self._latest(recipe, keys)
         if start == 0:
             self._try_numbers(recipe, draft)
+            if self._writes_onnx and _trains(recipe):
+                try_onnx(recipe, draft, self._materials)
         for number in range(start, len(recipe.steps)):
             step, key = recipe.steps[number], keys[number]
             draft, record = self._do_step(draft, step, number, key)

@@ -41,7 +41,7 @@ from converters.evidence.declared_picture import declared_picture
 from converters.evidence.golden_inputs import LEAST_COMPARED
 from converters.evidence.model_card import card_as_declared, card_of_conversion
 from converters.evidence.model_toml import write_model_toml
-from converters.evidence.other_file import OTHER_NAMES
+from converters.evidence.other_file import OTHER_NAMES, TFLITE_FORMAT
 from converters.formats import FORMATS
 from converters.judge.budget import judge_budget
 from converters.judge.evaluate import warnings_of
@@ -191,7 +191,8 @@ def _maker(
     # Workers of which one finds a step in its cache and another does not would no longer agree.
     alone = workers.worker is None
     cache = Cache(request.cache) if request.cache is not None and alone else None
-    return Maker(materials, keys, cache, work / MODEL_NAME)
+    writes_onnx = request.format != TFLITE_FORMAT
+    return Maker(materials, keys, cache, work / MODEL_NAME, writes_onnx)
 
 
 def _plain_task(wish: TaskWish) -> dict[str, Any]:

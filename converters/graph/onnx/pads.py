@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from converters.graph.onnx.reader import OnnxReader
 
 Reader = Callable[[OnnxReader, OnnxNode], OnnxValue]
 
+#: Most places that are repeated at an edge: each is a pad of its own.
+_MOST_EDGES = 8
 _HALF_PIXEL = ("half_pixel", "pytorch_half_pixel", "half_pixel_symmetric")
 
 
@@ -68,7 +71,7 @@ def pad_axes(
     else:
         raise reader.refusal(node, f"of the mode {mode}")
     if mode == "edge" and any(max(pair) > 1 for pair in sides.values()):
-        raise reader.refusal(node, "of the mode edge by more than one place")
+        return _pad_edges(reader, node, value, sides)
     for axis in sides:
         value = reader.join_axis(value, axis, f"{node.name}_in")
     pending = dict(sides)
@@ -78,6 +81,23 @@ def pad_axes(
         chosen = pair if len(pair) == 2 and len(pending) == 2 else [next(iter(pending))]
         widths = [pending.pop(axis) for axis in chosen]
         value = _add_pad(reader, node, value, chosen, widths, op, plain)
+    return value
+
+
+def _pad_edges(
+    reader: OnnxReader, node: OnnxNode, value: OnnxValue, sides: Mapping[int, tuple[int, int]]
+) -> OnnxValue:
+    """Repeat the outermost place as often as needed, one pad after another."""
+    count = max(max(pair) for pair in sides.values())
+    if count > _MOST_EDGES:
+        raise reader.refusal(node, f"of the mode edge by more than {_MOST_EDGES} places")
+    for number in range(count):
+        ring = {
+            axis: (int(before > number), int(behind > number))
+            for axis, (before, behind) in sides.items()
+            if max(before, behind) > number
+        }
+        value = pad_axes(reader, replace(node, name=f"{node.name}_{number}"), value, ring, "edge")
     return value
 
 

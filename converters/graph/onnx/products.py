@@ -29,7 +29,7 @@ Array = npt.NDArray[Any]
 Reader = Callable[[OnnxReader, OnnxNode], OnnxValue]
 
 
-def _dense(
+def multiply_by_kernel(
     reader: OnnxReader,
     node: OnnxNode,
     value: OnnxValue,
@@ -37,10 +37,21 @@ def _dense(
     arrays: tuple[Array, Array | None],
     *owner: Any,
 ) -> tuple[OnnxValue, Axis]:
-    """Multiply along some parts of a tensor by a kernel (inputs, outputs).
+    """Multiply along some parts of a tensor by a kernel.
+
+    Args:
+        reader: The model so far.
+        node: Node that multiplies.
+        value: The tensor.
+        axis: Parts along which is summed.
+        arrays: Kernel (inputs, outputs), and bias (outputs,) or None; real numbers.
+        owner: Names of the constants that the kernel is made of.
 
     Returns:
         The answer, whose axes are those of the tensor, and the parts of its outputs.
+
+    Raises:
+        ConversionError: The kernel has another number of inputs; the message names the node.
     """
     kernel, bias = arrays
     if size_of(axis) != kernel.shape[0]:
@@ -74,7 +85,9 @@ def _read_matmul(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
         value = reader.floats(node, 0)
         kernel = _matrix(reader, node, reader.constants[node.input(1)])
         columns = kernel if kernel.ndim == 2 else kernel[:, None]
-        answer, new = _dense(reader, node, value, value.axes[-1], (columns, None), node.input(1))
+        answer, new = multiply_by_kernel(
+            reader, node, value, value.axes[-1], (columns, None), node.input(1)
+        )
         axes = (*value.axes[:-1], *((new,) if kernel.ndim == 2 else ()))
         return answer.with_axes(axes)
     if first:
@@ -84,15 +97,32 @@ def _read_matmul(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
         place = -2 if len(value.axes) > 1 else -1
         axis = value.axes[place]
         arrays = (rows.T, None)
-        answer, new = _dense(reader, node, value, axis, arrays, node.input(0), "transposed")
+        answer, new = multiply_by_kernel(
+            reader, node, value, axis, arrays, node.input(0), "transposed"
+        )
         behind = value.axes[-1:] if place == -2 else ()
         axes = (*value.axes[:place], *((new,) if kernel.ndim == 2 else ()), *behind)
         return answer.with_axes(axes)
-    return _matmul(reader, node, reader.floats(node, 0), reader.floats(node, 1))
+    return multiply_values(reader, node, reader.floats(node, 0), reader.floats(node, 1))
 
 
-def _matmul(reader: OnnxReader, node: OnnxNode, first: OnnxValue, second: OnnxValue) -> OnnxValue:
-    """Multiply two computed tensors."""
+def multiply_values(
+    reader: OnnxReader, node: OnnxNode, first: OnnxValue, second: OnnxValue
+) -> OnnxValue:
+    """Multiply two computed tensors.
+
+    Args:
+        reader: The model so far.
+        node: Node that multiplies.
+        first: Tensor (…, rows, inner).
+        second: Tensor (…, inner, columns).
+
+    Returns:
+        Tensor (…, rows, columns).
+
+    Raises:
+        ConversionError: Their shapes do not fit each other; the message names the node.
+    """
     if min(len(first.axes), len(second.axes)) < 2:
         raise reader.refusal(node, "of a vector")
     second = with_new_parts(second)  # of one tensor, rows and columns would be the same parts
@@ -145,7 +175,7 @@ def _read_gemm(reader: OnnxReader, node: OnnxNode) -> OnnxValue:
             bias, is_folded = None, False
     owner = (node.input(1), added if is_folded else "", alpha, beta, *turns)
     part = node if is_folded else replace(node, name=f"{node.name}_product")
-    answer, new = _dense(reader, part, value, value.axes[1], (kernel, bias), *owner)
+    answer, new = multiply_by_kernel(reader, part, value, value.axes[1], (kernel, bias), *owner)
     answer = answer.with_axes((value.axes[0], new))
     return answer if is_folded else _with_added(reader, node, answer, beta)
 
@@ -166,7 +196,7 @@ def _gemm_of_two(reader: OnnxReader, node: OnnxNode, alpha: float, beta: float) 
         value = reader.floats(node, place)
         values.append(value.with_axes(value.axes[::-1]) if node.whole(name, 0) else value)
     part = replace(node, name=f"{node.name}_product") if node.input(2) or alpha != 1 else node
-    answer = _matmul(reader, part, *values)
+    answer = multiply_values(reader, part, *values)
     if alpha != 1:
         answer = scale_and_shift(reader, node, "alpha", answer, alpha, 0.0)
     return _with_added(reader, node, answer, beta) if node.input(2) else answer

@@ -16,6 +16,7 @@ from converters.graph.node import ACTIVATION, INPUT, Graph
 from converters.graph.onnx.activations import ACTIVATIONS
 from converters.graph.onnx.axes import Axis, OnnxValue, flatten, new_axis
 from converters.graph.onnx.convolutions import CONVOLUTIONS
+from converters.graph.onnx.einsums import EINSUMS
 from converters.graph.onnx.elementwise import ARITHMETIC
 from converters.graph.onnx.input_layout import channels_axis
 from converters.graph.onnx.joins import JOINS
@@ -36,6 +37,7 @@ READERS: dict[str, Callable[[OnnxReader, OnnxNode], Any]] = {
     **ACTIVATIONS,
     **ARITHMETIC,
     **CONVOLUTIONS,
+    **EINSUMS,
     **JOINS,
     **MOVES,
     **NORMALIZATIONS,
@@ -125,11 +127,30 @@ class OnnxGraph:
     """The graph before it was folded."""
 
 
-def read_onnx_graph(model: Any, origin: Path) -> OnnxGraph:
+def take_constants(model: Any) -> tuple[Any, dict[str, Array]]:
+    """Take the stored tensors out of a model: the memory of the two can be freed apart.
+
+    Args:
+        model: `onnx.ModelProto`; it has no stored tensors afterwards.
+
+    Returns:
+        Copy of the model without them, and name of each to its numbers, any shape; floats are
+        float32.
+    """
+    constants = {tensor.name: _floats(tensor) for tensor in model.graph.initializer}
+    del model.graph.initializer[:]
+    rest = type(model)()
+    rest.CopyFrom(model)
+    return rest, constants
+
+
+def read_onnx_graph(model: Any, tensors: Mapping[str, Array], origin: Path) -> OnnxGraph:
     """Read a checked ONNX model as a graph.
 
     Args:
-        model: `onnx.ModelProto` of a batch of one, its constants folded and its shapes inferred.
+        model: `onnx.ModelProto` of a batch of one, its constants folded and its shapes inferred,
+            without its stored tensors.
+        tensors: Name of each stored tensor to its numbers, any shape and dtype.
         origin: File of the model; messages name it.
 
     Raises:
@@ -138,7 +159,7 @@ def read_onnx_graph(model: Any, origin: Path) -> OnnxGraph:
     from converters.graph.patterns import recognize_functions  # by SciPy: slow to import
 
     graph = model.graph
-    constants = _constants(graph)
+    constants = {**tensors, **_constants(graph)}
     reader = OnnxReader(origin, constants, _shapes(graph))
     nodes = _nodes(model)
     inputs = _add_inputs(reader, graph, nodes)
@@ -190,7 +211,8 @@ def _read(reader: OnnxReader, node: OnnxNode) -> Sequence[OnnxValue | None]:
 def _constants(graph: Any) -> dict[str, Array]:
     from onnx import helper
 
-    constants = {tensor.name: _floats(tensor) for tensor in graph.initializer}
+    """Numbers of the nodes that are constants."""
+    constants = {}
     for node in graph.node:
         if node.op_type == "Constant":
             for attribute in node.attribute:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 
 from converters.graph.builder import Ref
 from converters.graph.node import CONV, CONV_TRANSPOSE, DENSE, DEPTHWISE
@@ -13,8 +12,6 @@ from converters.graph.tflite.operator import Array, FileOperator, Rule, integers
 from converters.graph.tflite.value import Shape, Value, broadcast_shape, graph_shape
 
 _PADDINGS = ("same", "valid")
-#: Number of a padding in the options of a custom operator to its number in the schema.
-_CUSTOM_PADDINGS = {1: schema.Padding.SAME, 2: schema.Padding.VALID}
 
 
 def window_of(operator: FileOperator) -> dict[str, Any]:
@@ -114,21 +111,6 @@ def _convolved(
 def _conv_transpose(operator: FileOperator) -> Value:
     shape = integers(operator.constant(0))
     return _transposed(operator, operator.image(2), (shape[1], shape[2]), 3)
-
-
-def _conv_transpose_with_bias(operator: FileOperator) -> Value:
-    """A custom operator of MediaPipe, whose options are numbers of 32 bits."""
-    padding, width, height = np.frombuffer(bytes(operator.options)[:12], "<i4").tolist()
-    operator.options = schema.TransposeConvOptionsT()
-    operator.options.padding = _CUSTOM_PADDINGS[padding]
-    operator.options.strideW, operator.options.strideH = width, height
-    source, kernel = operator.image(0), operator.constant(1)
-    window = window_of(operator)
-    area = [
-        n * s + (0 if window["padding"] == "same" else max(k - s, 0))
-        for n, s, k in zip(source.shape[:2], window["strides"], kernel.shape[1:3], strict=True)
-    ]
-    return _transposed(operator, source, (area[0], area[1]), 2)
 
 
 def _transposed(
@@ -265,7 +247,6 @@ KERNEL_RULES: dict[str, Rule] = {
     "CONV_2D": _conv,
     "DEPTHWISE_CONV_2D": _depthwise,
     "TRANSPOSE_CONV": _conv_transpose,
-    "Convolution2DTransposeBias": _conv_transpose_with_bias,
     "FULLY_CONNECTED": _fully_connected,
     "BATCH_MATMUL": _batch_matmul,
 }

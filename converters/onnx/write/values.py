@@ -175,8 +175,14 @@ class Values:
             self._names[tensor, order] = made
         return self._names[tensor, order]
 
-    def real(self, tensor: int, order: str = LAST) -> str:
-        """Return the name of the real numbers of a tensor."""
+    def real(self, tensor: int, order: str = LAST, step: np.float32 | None = None) -> str:
+        """Return the name of the real numbers of a tensor.
+
+        Args:
+            tensor: Tensor of the .tflite.
+            order: Order of axes.
+            step: Real number of one integer step, which replaces the tensor's own; None for that.
+        """
         quantization = self.quantization(tensor)
         other = FIRST if order == LAST else LAST
         is_turned = (tensor, order) not in self._names and (tensor, other) in self._names
@@ -190,11 +196,22 @@ class Values:
         axis = quantization.axis
         if order == FIRST:
             axis = TO_FIRST.index(axis)
-        return self.dequantize(name, tensor, axis)
+        return self.dequantize(name, tensor, axis, step)
 
-    def dequantize(self, name: str, tensor: int, axis: int = 0) -> str:
-        """Add the op that gives the real numbers of integers that have the scales of a tensor."""
+    def dequantize(
+        self, name: str, tensor: int, axis: int = 0, step: np.float32 | None = None
+    ) -> str:
+        """Add the op that gives the real numbers of integers that have the scales of a tensor.
+
+        Args:
+            name: Name of the integers in the .onnx.
+            tensor: Tensor of the .tflite.
+            axis: Axis of the channels.
+            step: Real number of one integer step, which replaces the tensor's own; None for that.
+        """
         scale, point = self.scale_and_point(tensor)
+        if step is not None:
+            scale = self.builder.store(np.array(step, np.float32), "scale")
         wish = f"{self.model.name(tensor)}_real"
         return self.builder.add("DequantizeLinear", [name, scale, *point], wish, axis=axis)
 

@@ -50,6 +50,14 @@ def refusal(path: Path) -> str:
     return str(caught.value)
 
 
+def test_missing_external_data_is_said_before_anything_is_loaded(tmp_path: Path) -> None:
+    path = external(tmp_path, "w.bin")
+    with pytest.raises(ConversionError, match=r"tensor '.*' are in 'w.bin', which is missing"):
+        identify(path)
+    (tmp_path / "w.bin").write_bytes(b"\0" * 48)
+    assert identify(path).kind == "onnx"
+
+
 def test_external_data_is_read(tmp_path: Path) -> None:
     path = external(tmp_path, "weights/w.bin", offset=8, length=48)
     (tmp_path / "weights").mkdir()
@@ -176,10 +184,11 @@ def test_a_loop_is_named_by_its_node(tmp_path: Path) -> None:
     x = maker.input(4)
     times = maker.op("Cast", maker.op("ReduceMax", x, keepdims=0), to=TensorProto.INT64)
     maker.output(maker.op("Loop", times, "", x, body=body))
-    from converters.graph.onnx.read import read_onnx_graph
+    from converters.graph.onnx.read import read_onnx_graph, take_constants
 
     with pytest.raises(ConversionError, match=r"'/(cast/1|loop/2)' \((Cast|Loop)") as caught:
-        read_onnx_graph(prepare_onnx(maker.content(), ORIGIN, {}), ORIGIN)
+        model = prepare_onnx(maker.content(), ORIGIN, {})
+        read_onnx_graph(*take_constants(model), ORIGIN)
     assert caught.value.exit_code == 4
 
 
@@ -189,7 +198,7 @@ def test_a_file_that_onnxruntime_refuses_is_one_message(tmp_path: Path) -> None:
     maker.output(maker.op("MatMul", maker.input(4), maker.random(5, 3)))
     path.write_bytes(maker.content())
     with pytest.raises(ConversionError, match="onnxruntime refuses it") as caught:
-        prepare_onnx(None, path, {})
+        prepare_onnx(path, path, {})
     assert "\n" not in str(caught.value)
 
 

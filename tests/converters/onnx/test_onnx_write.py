@@ -159,8 +159,8 @@ def test_the_resnet_of_mlperf_answers_as_before(tmp_path: Path) -> None:
     source = MODELS / "mlperf_tiny_ic_int8.tflite"
     if not source.exists():
         pytest.skip(f"{source} is not on this computer")
-    before, after = compare(source, tmp_path, 200)
-    assert (np.abs(before - after) > 2).mean() <= 0.005  # of noise, which the Softmax magnifies
+    before, after = compare(source, tmp_path, 1000)
+    assert np.abs(before - after).max() <= 2  # of noise, which the Softmax magnifies
     assert (before.argmax(1) == after.argmax(1)).mean() >= 0.999
 
 

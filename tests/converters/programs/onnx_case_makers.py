@@ -75,6 +75,21 @@ def make_of_two(kind: str, first: tuple[int, ...], second: tuple[int, ...]) -> C
     return make
 
 
+def make_einsum(
+    equation: str, first: tuple[int, ...], second: tuple[int, ...], constant: int = -1
+) -> Case:
+    """Einsum of two inputs, of which the one at the place `constant` is stored."""
+
+    def make(m: OnnxMaker) -> None:
+        terms = [
+            m.random(*shape) if place == constant else m.op("Relu", m.input(*shape))
+            for place, shape in enumerate((first, second))
+        ]
+        m.output(m.op("Einsum", *terms, equation=equation))
+
+    return make
+
+
 def make_reduced(kind: str, axes: tuple[int, ...], keepdims: int) -> Case:
     def make(m: OnnxMaker) -> None:
         x = m.op("Conv", m.input(3, 5, 4), m.random(4, 3, 1, 1))

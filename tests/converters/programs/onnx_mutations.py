@@ -18,7 +18,7 @@ import numpy as np
 import onnxruntime
 
 from converters.errors import ConversionError
-from converters.graph.onnx.read import read_onnx_graph
+from converters.graph.onnx.read import read_onnx_graph, take_constants
 from converters.onnx.prepare import prepare_in_process
 from converters.onnx.proto import load_external_data, parse_proto
 from tests.converters.programs.onnx_cases import CASES
@@ -82,7 +82,8 @@ def _read(content: bytes, folder: Path) -> int:
         model = parse_proto(content, origin)
         load_external_data(model, origin)
         prepare_in_process(model, origin, {}, folder)
-        read_onnx_graph(parse_proto((folder / "folded.onnx").read_bytes(), origin), origin)
+        model = parse_proto((folder / "folded.onnx").read_bytes(), origin)
+        read_onnx_graph(*take_constants(model), origin)
     except ConversionError:
         return 4
     except BaseException as error:  # noqa: BLE001 - whatever else it is, it is a fault of ours

@@ -21,7 +21,7 @@ import numpy as np
 
 from converters.errors import ConversionError
 from converters.graph.build import build_model
-from converters.graph.onnx.read import Place, read_onnx_graph
+from converters.graph.onnx.read import Place, read_onnx_graph, take_constants
 from converters.onnx.prepare import prepare_in_process
 from converters.onnx.proto import parse_proto
 from tests.converters.programs.onnx_cases import CASES
@@ -48,7 +48,7 @@ def _report(content: bytes, folder: Path) -> dict[str, Any]:
     try:
         prepare_in_process(parse_proto(content, origin), origin, {}, folder)
         model = parse_proto((folder / "folded.onnx").read_bytes(), origin)
-        onnx_graph = read_onnx_graph(model, origin)
+        onnx_graph = read_onnx_graph(*take_constants(model), origin)
     except ConversionError as error:
         return {"refusal": f"{error} {error.hint} {error.__cause__!r}"}
     random = np.random.default_rng(1)

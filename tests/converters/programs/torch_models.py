@@ -1,4 +1,4 @@
-"""Models of PyTorch for the tests, as a user saves them: python -m … FOLDER."""
+"""Models of PyTorch for the tests, as a user saves them: python -m … FOLDER [--onnx]."""
 
 from __future__ import annotations
 
@@ -128,6 +128,10 @@ def main(folder: Path) -> None:
     }
     for name, program in programs.items():
         torch.export.save(program, folder / f"{name}.pt2")
+    if "--onnx" in sys.argv:
+        exported = torch.onnx.export(programs["model"], dynamo=True, opset_version=20)
+        assert exported is not None
+        exported.save(folder / "model.onnx")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ from tests.converters.conftest import run_program
 from tests.kedge import kedge
 
 PADDED, UNREAD, POOL = "max pool, padded by -inf", "cumulative sum", "max pool"
-SHAPES = {PADDED: (8, 6, 4), UNREAD: (10, 6)}
+GROUPS = "group norm"
+SHAPES = {PADDED: (8, 6, 4), UNREAD: (10, 6), GROUPS: (8, 6, 4)}
 QAT = """
 schema = 1
 summary = "One epoch."
@@ -23,13 +24,29 @@ epochs = 1
 learning_rate = 1e-4
 batch_size = 16
 """
+SCRATCH = """
+schema = 1
+summary = "Random weights, one epoch."
+
+[[step]]
+kind = "scratch"
+
+[[step]]
+kind = "tune"
+epochs = 1
+learning_rate = 1e-3
+batch_size = 16
+
+[[step]]
+kind = "ptq_w8a8"
+"""
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Files of tflite_cases.py, samples of each, and a recipe."""
     folder = tmp_path_factory.mktemp("door")
-    run_program("tflite_cases", folder, folder / "report.json", PADDED, UNREAD, POOL)
+    run_program("tflite_cases", folder, folder / "report.json", PADDED, UNREAD, POOL, GROUPS)
     random = np.random.default_rng(0)
     for name, shape in SHAPES.items():
         arrays = {
@@ -38,6 +55,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         }
         np.savez(folder / f"{name}.npz", **arrays)
     (folder / "qat.toml").write_text(QAT)
+    (folder / "scratch.toml").write_text(SCRATCH)
     return folder
 
 
@@ -77,3 +95,14 @@ def test_an_import_that_is_wrong_names_the_first_node_that_differs(folder: Path)
     assert "the graph that kedge read from it gives other answers than the model" in text
     assert "the first node that differs is 'PartitionedCall'" in text
     assert "(average pool)" in text
+
+
+def test_the_epsilon_of_a_normalization_is_no_weight_that_is_drawn_anew(folder: Path) -> None:
+    """The file has the normalization as single operators; a negative number has no root."""
+    ran = kedge(
+        *("convert", str(file_of(folder, GROUPS)), "--data", str(folder / f"{GROUPS}.npz")),
+        *("--recipe", "scratch.toml", "--out", "out_scratch"),
+        cwd=folder,
+    )
+    assert ran.code == 0, ran.err
+    assert "nan" not in (folder / "out_scratch" / "conversion.json").read_text().lower()

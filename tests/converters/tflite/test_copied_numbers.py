@@ -71,3 +71,32 @@ def test_a_copy_of_one_scale_stays_as_it_is() -> None:
     before = model.pack()
     assert convert_copied_numbers(model) == 0
     assert model.pack() == before
+
+
+def test_constants_that_are_copied_get_the_scale_of_the_output(tmp_path: Path) -> None:
+    model = model_object("ONE_HOT", use=True)
+    graph = model.subgraphs[0]
+    depth, on, off = (schema.BufferT() for _ in range(3))
+    depth.data = np.frombuffer(np.array([3], "<i4").tobytes(), np.uint8)
+    on.data, off.data = np.array([127], np.uint8), np.array([0], np.uint8)
+    model.buffers += [depth, on, off]
+    numbers, depth_tensor = tensor("x", shape=(1, 2)), tensor("depth", 1, ())
+    numbers.type = depth_tensor.type = schema.TensorType.INT32
+    on_tensor, off_tensor = quantized("on", 1 / 255, -128, ()), quantized("off", 4e-9, 0, ())
+    on_tensor.buffer, off_tensor.buffer = 2, 3
+    result = quantized("y", 1 / 255, -128, (1, 2, 3))
+    graph.tensors = [numbers, result, depth_tensor, on_tensor, off_tensor]
+    graph.operators[0].inputs = [0, 2, 3, 4]
+    options = schema.OneHotOptionsT()
+    options.axis = -1
+    graph.operators[0].builtinOptions = options
+    graph.operators[0].builtinOptionsType = schema.BuiltinOptions.OneHotOptions
+    file = UnpackedModel(packed(model))
+    assert convert_copied_numbers(file) == 0  # a constant needs no operator
+
+    path = tmp_path / "model.tflite"
+    path.write_bytes(file.pack())
+    read = read_model(path)
+    answers = run_model(path, quantize_inputs(read.inputs, np.array([[2, 0]], np.int32)))
+    values = dequantize_outputs(read.outputs, answers, ())
+    assert values == pytest.approx(np.array([[[0, 0, 1], [1, 0, 0]]]), abs=1e-6)

@@ -22,17 +22,25 @@ def float_layer_notes(content: bytes, keras_model: Any) -> tuple[str, ...]:
         keras_model: Keras model that the file was made from, or None.
     """
     model = UnpackedModel(content)
-    casts = model.border_casts()
+    casts = {*model.border_casts(), *model.row_choosing_inputs()}
     layers = dict.fromkeys(
         describe_operator(model, op, keras_model)
         for op in model.operators
         if model.op(op) not in _CONVERSIONS
-        and any(
-            i >= 0 and model.is_float(int(i)) and int(i) not in casts
-            for i in (op.inputs if model.op(op) in COMPARISONS else op.outputs)
-        )
+        and any(model.is_float(i) and i not in casts for i in _tensors_of(model, op))
     )
     return float_notes(list(layers)) if layers else ()
+
+
+def _tensors_of(model: UnpackedModel, operator: Any) -> list[int]:
+    """Return the tensors of an operator that hold numbers; a fused LSTM names empty ones.
+
+    One that only keeps a state has no output, by which it would be named: it is left out.
+    """
+    if operator.outputs is None or not len(operator.outputs):
+        return []
+    inputs = [] if operator.inputs is None else operator.inputs
+    return [int(i) for i in (*inputs, *operator.outputs) if i >= 0 and 0 not in model.shape(int(i))]
 
 
 def float_notes(names: Sequence[str], kind: str = "") -> tuple[str, ...]:

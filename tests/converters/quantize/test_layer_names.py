@@ -8,7 +8,7 @@ from typing import Any
 
 from ai_edge_litert import schema_py_generated as schema
 
-from converters.quantize.layer_names import group_operators
+from converters.quantize.layer_names import float_layer_notes, group_operators
 from converters.tflite.unpacked import UnpackedModel
 from tests.model_maker import ModelMaker
 
@@ -35,3 +35,14 @@ def test_the_operators_of_an_unrolled_layer_are_one_group() -> None:
         "m/dense/Add": ("m/dense/Add",),
     }
     assert list(group_operators(unpacked, None)) == names[1:]
+
+
+def test_a_layer_that_makes_whole_numbers_of_floats_computes_in_floats() -> None:
+    model = ModelMaker()
+    before, after = (
+        model.tensor("x", [1, 4]),
+        model.tensor("y", [1, 4], dtype=schema.TensorType.INT32),
+    )
+    model.op("BUCKETIZE", [before], [after], schema.BucketizeOptionsT(), "BucketizeOptions")
+    (note,) = float_layer_notes(model.pack([([before], [after])]), None)
+    assert note.startswith("operator BUCKETIZE 'y' computes in floats")

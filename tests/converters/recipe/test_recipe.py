@@ -95,6 +95,8 @@ def test_plain_steps_hold_every_value() -> None:
             "percentile": 99.99,
             "equalize": "never",
             "bias_correction": "never",
+            "keep_float": (),
+            "keep_int16": (),
         },
     )
 

@@ -36,6 +36,7 @@ COMMANDS = {
     "run": ("toolkit.cli.run", "Run a model on a board with pictures or arrays."),
     "bench": ("toolkit.cli.bench", "Measure a model file on a board, and check its outputs there."),
     "compare": ("toolkit.cli.compare", "Compare the latency of two models on one board."),
+    "search": ("toolkit.cli.search", "Search for the best versions of a model, on a board."),
     "fleet": (
         "toolkit.cli.fleet",
         "Bring a release to many boards in waves, watch it, take it back.",

@@ -1,0 +1,123 @@
+"""Stand-ins of trainings, whose latency and accuracy follow from the recipe.
+
+As a program: searches in a folder until so many trials have ended; each takes some milliseconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import tomlkit
+
+from converters.errors import ConversionError
+from converters.evidence.conversion import Conversion, write_conversion
+from converters.judge.score import FILE, ORIGINAL, Accuracy, Score
+from converters.measure import Figure, FileFigures, FileRefusal
+from converters.progress import Report, ignore
+from converters.recipe.recipe import load_recipe
+from converters.request import ConversionRequest
+from toolkit.search.outcome import SearchSettings
+from toolkit.search.search import search
+from toolkit.search.trial_run import TrialTools
+
+WHOLE_US = 100.0
+#: Samples of the validation and of the test split.
+SAMPLES = 1000
+
+
+def latency_of(model: Path) -> float:
+    """Latency of a stand-in, microseconds: its file says it."""
+    return float(json.loads(model.read_text())["us"])
+
+
+class StandInConversions:
+    """Writes a stand-in in the place of each conversion."""
+
+    def __init__(self, refused: str = "", pause_s: float = 0.0) -> None:
+        self._refused, self._pause_s = refused, pause_s
+        #: Folder of each conversion, in order.
+        self.folders: list[Path] = []
+
+    def __call__(self, request: ConversionRequest, report: Report) -> Conversion:
+        recipe = load_recipe(request.recipe)
+        kinds = [step.kind for step in recipe.steps]
+        if self._refused in kinds:
+            what = "no model" if self._refused == "ptq_w8a8" else f"has no {self._refused}"
+            raise ConversionError(what)
+        self.folders.append(request.out)
+        time.sleep(self._pause_s)
+        us, wrong = WHOLE_US, 100.0
+        for step in tomlkit.parse(Path(request.recipe).read_text()).unwrap()["step"]:
+            left = step.get("macs_ratio", 1.0)
+            us, wrong = us * left**0.7, wrong + 60 * (1 - left) ** 2
+            wrong -= 15 if step["kind"] == "qat_w8a8" else 0
+        return _write(request, recipe.name, us, round(wrong))
+
+    def trained_trials(self) -> list[Path]:
+        """Files of trials that were trained, without the structures measured before."""
+        return [
+            folder / "model.tflite"
+            for folder in self.folders
+            if "trials" in folder.parts and folder.name != "structure"
+        ]
+
+
+def _write(request: ConversionRequest, recipe: str, us: float, wrong: int) -> Conversion:
+    content = json.dumps({"us": us}).encode()
+    model = request.out / "model.tflite"
+    model.write_bytes(content)
+    right = SAMPLES - wrong
+    splits = {"validation": right, "test": right - SAMPLES // 100}
+    scores = [
+        Score(subject, split, SAMPLES, count, (count / SAMPLES - 0.01, count / SAMPLES + 0.01),
+              0.9, 0.9, 0.9)
+        for split, correct in splits.items()
+        for subject, count in ((ORIGINAL, 900), (FILE, correct))
+    ]  # fmt: skip
+    conversion = Conversion(
+        model=model,
+        model_sha256=hashlib.sha256(content).hexdigest(),
+        model_bytes=len(content),
+        recipe=recipe,
+        recipe_steps=(),
+        seed=0,
+        source=str(request.model),
+        source_sha256="",
+        source_bytes=1,
+        data=str(request.data),
+        data_sha256="",
+        splits=(),
+        versions={},
+        float_accuracy=Accuracy(900, SAMPLES),
+        accuracy=Accuracy(splits["test"], SAMPLES),
+        inputs=(),
+        outputs=(),
+        scores=tuple(scores),
+    )
+    write_conversion(conversion, "")
+    return conversion
+
+
+def measure(paths: Sequence[Path]) -> list[FileFigures | FileRefusal]:
+    """Measure stand-ins."""
+    return [FileFigures(Figure(us, us, us), Figure(1e6, 1e6, 1e6)) for us in map(latency_of, paths)]
+
+
+def main(out: Path, trials: int) -> None:
+    """Search."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    model, data = out.parent / "model.keras", out.parent / "data.npz"
+    model.write_bytes(b"a model")
+    data.write_bytes(b"samples")
+    request = ConversionRequest(model, data, "", out, judge_all=True)
+    tools = TrialTools(request, StandInConversions(pause_s=0.02), measure, 1.0, ignore)
+    search(SearchSettings("board", 600.0, trials, 2), tools)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,181 @@
+"""A search with stand-in trainings and measurements: what is tried, kept and told."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from converters.errors import ConversionError
+from converters.measure import Figure, FileFigures, FileRefusal
+from converters.progress import ignore
+from converters.recipe.recipe import load_recipe
+from converters.request import ConversionRequest
+from targets.errors import TargetError
+from tests.toolkit.search.stand_in import StandInConversions, latency_of
+from toolkit.search.outcome import SearchSettings
+from toolkit.search.search import search
+from toolkit.search.study import SearchError
+from toolkit.search.trial_run import TrialTools
+
+SETTINGS = SearchSettings("board", 60.0, 12, 2)
+
+
+class Board:
+    """Measures the stand-ins; it can be lost, slow for a while, or refuse."""
+
+    def __init__(self) -> None:
+        self.measured: list[list[Path]] = []
+        self.lost_after, self.unstable = 10**9, 0
+
+    def __call__(self, paths: Sequence[Path]) -> list[FileFigures | FileRefusal]:
+        self.measured.append(list(paths))
+        if len(self.measured) > self.lost_after:
+            raise TargetError("board: the link is lost")
+        self.unstable -= 1
+        trusted = self.unstable < 0
+        return [
+            FileFigures(
+                Figure(us, 0.98 * us, 1.02 * us),
+                Figure(1e6, 1e6, 1e6),
+                verdict="VALID" if trusted else "INVALID",
+                reasons=() if trusted else ("throttled",),
+            )
+            for us in map(latency_of, paths)
+        ]
+
+
+@pytest.fixture
+def board() -> Board:
+    return Board()
+
+
+@pytest.fixture
+def tools(tmp_path: Path, board: Board) -> TrialTools:
+    model, data = tmp_path / "model.keras", tmp_path / "data.npz"
+    model.write_bytes(b"a model")
+    data.write_bytes(b"samples")
+    request = ConversionRequest(model, data, "", tmp_path / "out", judge_all=True)
+    return TrialTools(request, StandInConversions(), board, 1.0, ignore)
+
+
+def test_every_model_of_the_front_is_a_recipe_that_makes_it_again(tools: TrialTools) -> None:
+    outcome = search(SETTINGS, tools)
+    folder = tools.request.out
+    plain = json.loads((folder / "search.json").read_text())
+    assert outcome.finished == plain["finished"] == 12
+    assert len(plain["front"]) >= 2
+    ratios = [point["latency_ratio"]["value"] for point in plain["front"]]
+    accuracies = [point["accuracy"]["value"] for point in plain["front"]]
+    assert ratios == sorted(ratios)
+    assert accuracies == sorted(accuracies)
+    for number, point in enumerate(plain["front"], start=1):
+        recipe = load_recipe(str(folder / "front" / str(number) / "recipe.toml"))
+        assert recipe.name == point["recipe"]
+        assert (folder / "front" / str(number) / "model.tflite").read_bytes()
+        assert point["test_accuracy"] == pytest.approx(point["accuracy"]["value"] - 0.01)
+
+
+def test_a_structure_that_is_too_slow_is_not_trained(tools: TrialTools) -> None:
+    slow = replace(tools, max_latency_ratio=0.5)
+    outcome = search(SETTINGS, slow)
+    assert any("was not trained" in reason for reason in outcome.reasons.values())
+    conversions = slow.convert
+    assert isinstance(conversions, StandInConversions)
+    assert all(latency_of(path) <= 50 for path in conversions.trained_trials())
+
+
+def test_the_same_command_goes_on_and_repeats_nothing(tools: TrialTools) -> None:
+    first = search(replace(SETTINGS, trials=5), tools)
+    conversions = StandInConversions()
+    again = search(SETTINGS, replace(tools, convert=conversions))
+    assert (first.finished, again.finished) == (5, 12)
+    assert not any("moves" in path.parts for path in conversions.folders)
+    numbers = {int(path.parts[path.parts.index("trials") + 1]) for path in conversions.folders
+               if "trials" in path.parts}  # fmt: skip
+    assert min(numbers) >= 5
+
+
+def test_a_lost_board_ends_the_search_and_its_trial_is_done_again(
+    tools: TrialTools, board: Board
+) -> None:
+    board.lost_after = 3
+    with pytest.raises(TargetError, match="link is lost"):
+        search(SETTINGS, tools)
+    plain = json.loads((tools.request.out / "search.json").read_text())
+    assert plain["finished"] == 3
+    board.lost_after = 10**9
+    assert search(SETTINGS, tools).finished == 12
+
+
+def test_figures_that_cannot_be_trusted_are_measured_again_and_never_kept(
+    tools: TrialTools, board: Board
+) -> None:
+    board.unstable = 1
+    once = search(replace(SETTINGS, trials=1), tools)
+    assert once.reasons == {}
+    board.unstable = 2
+    twice = search(replace(SETTINGS, trials=2), tools)
+    assert list(twice.reasons.values()) == ["no latency that can be trusted: throttled"]
+
+
+def test_another_model_is_refused_and_nothing_is_lost(tools: TrialTools) -> None:
+    search(replace(SETTINGS, trials=2), tools)
+    tools.request.model.write_bytes(b"another model")
+    with pytest.raises(SearchError, match="is about the model") as caught:
+        search(SETTINGS, tools)
+    assert "--out" in caught.value.hint
+    tools.request.model.write_bytes(b"a model")
+    assert search(replace(SETTINGS, trials=3), tools).finished == 3
+
+
+def test_a_damaged_study_is_named(tools: TrialTools) -> None:
+    search(replace(SETTINGS, trials=2), tools)
+    path = tools.request.out / "study.journal"
+    path.write_text("no journal\n" + path.read_text())
+    with pytest.raises(SearchError, match="no study that Optuna can read") as caught:
+        search(SETTINGS, tools)
+    assert "Move it away" in caught.value.hint
+
+
+def test_moves_that_the_model_cannot_go_through_are_told_and_not_tried(tools: TrialTools) -> None:
+    conversions = StandInConversions(refused="blocks")
+    outcome = search(SETTINGS, replace(tools, convert=conversions))
+    assert outcome.refused_moves == {"blocks": "has no blocks"}
+    assert outcome.reasons == {}
+
+
+def test_a_model_that_no_recipe_takes_is_an_error(tools: TrialTools) -> None:
+    with pytest.raises(ConversionError, match="no model"):
+        search(SETTINGS, replace(tools, convert=StandInConversions(refused="ptq_w8a8")))
+
+
+def test_a_killed_search_loses_no_trial_and_counts_none_twice(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "tests.toolkit.search.stand_in", str(out), "20"]
+    for _ in range(3):
+        child = subprocess.Popen(command)
+        before = _finished(out)
+        deadline = time.monotonic() + 60
+        while _finished(out) < before + 2 and child.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        os.kill(child.pid, signal.SIGKILL)
+        child.wait()
+    subprocess.run(command, check=True, timeout=120)
+    plain = json.loads((out / "search.json").read_text())
+    assert plain["finished"] == 20
+    assert len({point["number"] for point in plain["front"]}) == len(plain["front"])
+
+
+def _finished(out: Path) -> int:
+    """Number of trials with a recipe whose conversion is whole."""
+    return len(list(out.glob("trials/*/conversion.json")))

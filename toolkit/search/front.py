@@ -1,0 +1,69 @@
+"""The results of trials, and which of them no other one beats. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value and the bounds that enclose the true one with 95 % or more."""
+
+    value: float
+    low: float
+    high: float
+
+    def overlaps(self, other: Interval) -> bool:
+        """Whether the true values of both may be equal."""
+        return self.low <= other.high and other.low <= self.high
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """A trial that was trained and measured."""
+
+    number: int
+    """Number of the trial in its study; -1 for the reference."""
+    recipe: str
+    """Name of the recipe, such as "channels50_distill_qat_w8a8"."""
+    folder: str
+    """Folder of the conversion, relative to that of the search."""
+    accuracy: Interval
+    """Accuracy of the file on the validation samples, 0-1."""
+    latency_ratio: Interval
+    """Latency of the file divided by that of the reference, measured in turn on the board."""
+    model_bytes: int
+    """Size of the file."""
+
+
+def pareto_front(results: Sequence[TrialResult]) -> tuple[TrialResult, ...]:
+    """Return the results that no other one beats, the fastest first.
+
+    A result is beaten by one that is at least as accurate and at least as fast, and better in one
+    of the two. Of equal results the first stays.
+    """
+    front: list[TrialResult] = []
+    ordered = sorted(
+        results, key=lambda result: (result.latency_ratio.value, -result.accuracy.value)
+    )
+    for result in ordered:
+        if not front or result.accuracy.value > front[-1].accuracy.value:
+            front.append(result)
+    return tuple(front)
+
+
+def not_distinguishable(front: Sequence[TrialResult]) -> tuple[tuple[int, int], ...]:
+    """Return pairs of neighbors on the front whose intervals overlap on both axes.
+
+    Args:
+        front: Results, the fastest first.
+
+    Returns:
+        Numbers of the two trials of each pair.
+    """
+    return tuple(
+        (one.number, other.number)
+        for one, other in zip(front, front[1:], strict=False)
+        if one.accuracy.overlaps(other.accuracy) and one.latency_ratio.overlaps(other.latency_ratio)
+    )

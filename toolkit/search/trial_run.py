@@ -1,0 +1,204 @@
+"""One trial: its structure is measured on the board first, and what is fast enough is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from converters import durable
+from converters.errors import ConversionError
+from converters.evidence.conversion import Conversion
+from converters.judge.score import FILE, ORIGINAL
+from converters.measure import FileFigures, FileRefusal, Measure
+from converters.progress import Progress, Report
+from converters.request import ConversionRequest
+from toolkit.search.front import Interval, TrialResult
+from toolkit.search.space import REFERENCE, Candidate
+from toolkit.search.study import SearchError
+
+#: Name of the recipe in the folder of each trial.
+RECIPE_NAME = "recipe.toml"
+_VALIDATION = "validation"
+
+#: `converters.process.convert`, or what stands in its place in a test.
+Convert = Callable[[ConversionRequest, Report], Conversion]
+
+
+class TrialDroppedError(Exception):
+    """A trial comes to no result: its recipe was refused, or the structure is too slow."""
+
+
+@dataclass(frozen=True)
+class TrialTools:
+    """What a trial works with."""
+
+    request: ConversionRequest
+    """Model, data and seed; `out` is the folder of the search."""
+    convert: Convert
+    """Converts a model."""
+    measure: Measure
+    """Measures files in turn on the board."""
+    max_latency_ratio: float
+    """Largest latency divided by that of the reference with which a structure is trained."""
+    report: Report
+    """Function that gets the progress."""
+
+    def convert_by(self, recipe: str, folder: str, stage: str) -> Conversion:
+        """Convert by a recipe.
+
+        Args:
+            recipe: The recipe as TOML.
+            folder: Folder below that of the search.
+            stage: Words for the progress.
+
+        Raises:
+            ConversionError: The recipe or the model is refused.
+        """
+        out = self.request.out / folder
+        out.mkdir(parents=True, exist_ok=True)
+        durable.write(out / RECIPE_NAME, recipe.encode())
+        request = replace(self.request, recipe=str(out / RECIPE_NAME), out=out)
+
+        def report(progress: Progress) -> None:
+            self.report(replace(progress, stage=f"{stage}: {progress.stage}"))
+
+        return self.convert(request, report)
+
+
+def convert_reference(tools: TrialTools) -> TrialResult:
+    """Convert the original by plain quantization: the reference of all trials.
+
+    Raises:
+        ConversionError: The model or the data is refused.
+        SearchError: The task is no classification.
+    """
+    conversion = tools.convert_by(REFERENCE.recipe, "reference", "reference")
+    unity = Interval(1.0, 1.0, 1.0)
+    return _result(-1, conversion, unity, tools)
+
+
+def original_accuracy(conversion: Conversion) -> Interval:
+    """Return the accuracy of the original model on the validation samples, 0-1.
+
+    Raises:
+        SearchError: The task is no classification.
+    """
+    return _accuracy(conversion, ORIGINAL)
+
+
+def run_trial(
+    number: int, candidate: Candidate, reference: TrialResult, tools: TrialTools
+) -> TrialResult:
+    """Do a trial.
+
+    Args:
+        number: Number of the trial.
+        candidate: What it chose.
+        reference: Reference, whose file is measured beside each structure.
+        tools: What it works with.
+
+    Raises:
+        TrialDroppedError: The trial comes to no result; the message says why.
+    """
+    folder = f"trials/{number}"
+    try:
+        structure = tools.convert_by(
+            candidate.structure, f"{folder}/structure", f"trial {number}, untrained"
+        )
+        ratio = measure_ratio(_file(reference, tools), structure.model, tools.measure)
+        if ratio.value > tools.max_latency_ratio:
+            raise TrialDroppedError(
+                f"takes {ratio.value:.2f} times as long as the reference, at most "
+                f"{tools.max_latency_ratio:.2f} are allowed: it was not trained"
+            )
+        conversion = tools.convert_by(candidate.recipe, folder, f"trial {number}")
+    except ConversionError as error:
+        raise TrialDroppedError(str(error)) from error
+    return _result(number, conversion, ratio, tools)
+
+
+def measure_ratio(reference: Path, model: Path, measure: Measure) -> Interval:
+    """Measure a file and the reference in turn, so that drift of the board cancels.
+
+    Figures that cannot be trusted are measured once more.
+
+    Args:
+        reference: File of the reference.
+        model: The file.
+        measure: Measures files in turn.
+
+    Returns:
+        Latency divided by that of the reference, with the bounds that both intervals allow.
+
+    Raises:
+        TrialDroppedError: The board refuses the file, or its figures cannot be trusted.
+    """
+    for _ in range(2):
+        both = [_figures(answer) for answer in measure([reference, model])]
+        if all(figures.is_trusted for figures in both):
+            break
+    else:
+        reasons = next(figures.reasons for figures in both if not figures.is_trusted)
+        raise TrialDroppedError(f"no latency that can be trusted: {'; '.join(reasons)}")
+    first, second = (figures.latency_us for figures in both)
+    return Interval(second.value / first.value, second.low / first.high, second.high / first.low)
+
+
+def measure_all(
+    results: Sequence[TrialResult], reference: TrialResult, tools: TrialTools
+) -> tuple[TrialResult, ...]:
+    """Measure the files of several results in one run, in turn with the reference.
+
+    Returns:
+        The results with these latencies; those whose files were refused keep what they had.
+    """
+    files = [_file(result, tools) for result in (reference, *results)]
+    first, *others = tools.measure(files)
+    base = _figures(first).latency_us
+    return tuple(
+        result
+        if isinstance(answer, FileRefusal)
+        else replace(
+            result,
+            latency_ratio=Interval(
+                answer.latency_us.value / base.value,
+                answer.latency_us.low / base.high,
+                answer.latency_us.high / base.low,
+            ),
+        )
+        for result, answer in zip(results, others, strict=True)
+    )
+
+
+def _file(result: TrialResult, tools: TrialTools) -> Path:
+    return tools.request.out / result.folder / "model.tflite"
+
+
+def _figures(answer: FileFigures | FileRefusal) -> FileFigures:
+    if isinstance(answer, FileRefusal):
+        raise TrialDroppedError(answer.reason)
+    return answer
+
+
+def _result(number: int, conversion: Conversion, ratio: Interval, tools: TrialTools) -> TrialResult:
+    folder = str(conversion.model.parent.relative_to(tools.request.out))
+    return TrialResult(
+        number,
+        conversion.recipe,
+        folder,
+        _accuracy(conversion, FILE),
+        ratio,
+        conversion.model_bytes,
+    )
+
+
+def _accuracy(conversion: Conversion, subject: str) -> Interval:
+    for score in conversion.scores:
+        if score.subject == subject and score.split == _VALIDATION and not score.output:
+            return Interval(score.accuracy, *score.interval)
+    raise SearchError(
+        f"{conversion.source}: has no accuracy on validation samples: kedge search is for "
+        "classifiers with one output",
+        "Compare recipes for it: kedge convert --recipe all",
+    )

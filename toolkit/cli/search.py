@@ -79,7 +79,7 @@ def command(
     from toolkit.measure.host_latency import measure_on
     from toolkit.progress import forward
     from toolkit.project import conversion_cache, open_inventory
-    from toolkit.search.outcome import SearchSettings, plain_outcome
+    from toolkit.search.outcome import SearchSettings, plain_search
     from toolkit.search.search import search
     from toolkit.search.trial_run import TrialTools
 
@@ -101,7 +101,7 @@ def command(
             forward(show),
         )
         outcome = search(settings, tools, lambda _, words: output.note(words))
-    plain = plain_outcome(request.out, outcome, settings)
+    plain = plain_search(request.out, outcome, settings)
     if as_json:
         output.print_json(plain)
     else:

@@ -1,4 +1,4 @@
-"""The outcome of a search in tables: the front, and what it can be told apart by."""
+"""The outcome of a search in tables: the front, and which of its models may be alike."""
 
 from __future__ import annotations
 

@@ -61,14 +61,14 @@ def write_outcome(folder: Path, outcome: SearchOutcome, settings: SearchSettings
     Raises:
         HostDiskError: The disk is full or read-only.
     """
-    content = json.dumps(plain_outcome(folder, outcome, settings), indent=2) + "\n"
+    content = json.dumps(plain_search(folder, outcome, settings), indent=2) + "\n"
     temporary = folder / f".{SEARCH_NAME}.new"
     durable.write(temporary, content.encode())
     with translate_errors(temporary):
         temporary.replace(folder / SEARCH_NAME)
 
 
-def plain_outcome(folder: Path, outcome: SearchOutcome, settings: SearchSettings) -> dict[str, Any]:
+def plain_search(folder: Path, outcome: SearchOutcome, settings: SearchSettings) -> dict[str, Any]:
     """Return an outcome as plain data, for search.json and `--json`.
 
     Args:

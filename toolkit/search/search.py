@@ -15,7 +15,7 @@ from converters.progress import Progress
 from toolkit.search.front import TrialResult, pareto_front
 from toolkit.search.outcome import SearchOutcome, SearchSettings, copy_front, write_outcome
 from toolkit.search.space import MOVES, PLAIN_STEP, propose, recipe_text
-from toolkit.search.study import Study, Trial
+from toolkit.search.study import Study, StudyTrial
 from toolkit.search.trial_run import (
     TrialDroppedError,
     TrialTools,
@@ -44,7 +44,7 @@ def search(
 
     Args:
         settings: Limits.
-        tools: What the trials work with; `tools.request.out` is the folder.
+        tools: Converter and board of the trials; `tools.request.out` is the folder.
         on_trial: Called after each trial.
 
     Returns:
@@ -94,7 +94,7 @@ def _do_trial(
     moves: set[str],
 ) -> str:
     """Do one trial; return what became of it, or "" where an earlier trial was the same."""
-    trial: Trial = study.ask()
+    trial: StudyTrial = study.ask()
     candidate = propose(trial, moves, settings.epochs)
     earlier = study.known_result(candidate.recipe)
     study.note_recipe(trial, candidate.recipe)

@@ -21,7 +21,7 @@ class SearchError(ToolkitError):
     """The search cannot begin or go on; what its trials found is kept."""
 
 
-class Trial:
+class StudyTrial:
     """A trial that runs."""
 
     def __init__(self, trial: Any) -> None:
@@ -44,7 +44,7 @@ class Study:
 
         Args:
             folder: Folder of the search, which nobody else uses.
-            inputs: What the study is about, in words or digests: another study is refused.
+            inputs: Name of each input to its digest or its name; a study of others is refused.
             seed: Seed of the sampler.
 
         Raises:
@@ -75,22 +75,22 @@ class Study:
         self._check_inputs(path, attributes.get("inputs"), inputs)
         self._give_up_stale()
 
-    def ask(self) -> Trial:
+    def ask(self) -> StudyTrial:
         """Begin a trial."""
-        return Trial(self._study.ask())
+        return StudyTrial(self._study.ask())
 
-    def finish(self, trial: Trial, result: TrialResult) -> None:
+    def finish(self, trial: StudyTrial, result: TrialResult) -> None:
         """Keep the result of a trial."""
         trial.optuna_trial.set_user_attr(_RESULT, asdict(result))
         values = [result.accuracy.value, result.latency_ratio.value]
         self._study.tell(trial.optuna_trial, values)
 
-    def drop(self, trial: Trial, reason: str) -> None:
+    def drop(self, trial: StudyTrial, reason: str) -> None:
         """Keep why a trial came to no result, such as a refusal of its recipe."""
         trial.optuna_trial.set_user_attr(_REASON, reason[:500])
         self._study.tell(trial.optuna_trial, state=self._states.PRUNED)
 
-    def note_recipe(self, trial: Trial, recipe: str) -> None:
+    def note_recipe(self, trial: StudyTrial, recipe: str) -> None:
         """Keep the recipe of a trial, by which `known_result` finds its result."""
         trial.optuna_trial.set_user_attr(_RECIPE, recipe)
 

@@ -94,9 +94,9 @@ def run_trial(
 
     Args:
         number: Number of the trial.
-        candidate: What it chose.
+        candidate: Structure and training that it chose.
         reference: Reference, whose file is measured beside each structure.
-        tools: What it works with.
+        tools: Converter, board and limits.
 
     Raises:
         TrialDroppedError: The trial comes to no result; the message says why.

@@ -1,0 +1,30 @@
+"""A search over real conversions, measured on this computer."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from converters.progress import ignore
+from converters.request import ConversionRequest
+from tests.converters.warm import convert
+from toolkit.measure.host_latency import measure_on
+from toolkit.search.outcome import SearchSettings
+from toolkit.search.search import search
+from toolkit.search.trial_run import TrialTools
+
+
+def test_two_trials_of_a_real_model_end_in_a_front_of_real_files(
+    digits_request: ConversionRequest, tmp_path: Path
+) -> None:
+    request = replace(digits_request, out=tmp_path / "out", judge_all=True, recipe="")
+    tools = TrialTools(request, convert, measure_on(), 10.0, ignore)
+    outcome = search(SearchSettings("this computer", 600.0, 2, 1), tools)
+    plain = json.loads((tmp_path / "out" / "search.json").read_text())
+    assert outcome.finished == 2
+    assert "blocks" in outcome.refused_moves  # a chain of layers has none
+    best = max(point["accuracy"]["value"] for point in plain["front"])
+    assert best >= plain["original_accuracy"]["value"] - 0.05
+    for number in range(1, len(plain["front"]) + 1):
+        assert (tmp_path / "out" / "front" / str(number) / "model.tflite").stat().st_size > 1000

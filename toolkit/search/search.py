@@ -15,8 +15,9 @@ from converters.progress import Progress
 from toolkit.search.front import TrialResult, pareto_front
 from toolkit.search.outcome import SearchOutcome, SearchSettings, copy_front, write_outcome
 from toolkit.search.space import MOVES, PLAIN_STEP, propose, recipe_text
-from toolkit.search.study import Study, StudyTrial
+from toolkit.search.study import SearchError, Study, StudyTrial
 from toolkit.search.trial_run import (
+    BoardDisturbedError,
     TrialDroppedError,
     TrialTools,
     convert_reference,
@@ -51,7 +52,8 @@ def search(
         The front, which is also in `search.json` and in `front/`.
 
     Raises:
-        SearchError: The folder has a study about something else, or the task is no classification.
+        SearchError: The folder has a study about something else, the task is no classification, or
+            the board is disturbed. The same command goes on.
         ConversionError: The model or the data is refused.
         TargetError: The board was lost. The same command goes on.
     """
@@ -109,6 +111,12 @@ def _do_trial(
     except TrialDroppedError as error:
         study.drop(trial, str(error))
         return f"trial {trial.number}: {error}"
+    except BoardDisturbedError as error:
+        study.postpone(trial)
+        raise SearchError(
+            f"{settings.place} gives no latency that can be trusted: {error}",
+            "Calm the board (kedge target check says how); the same command goes on.",
+        ) from error
     study.finish(trial, result)
     return (
         f"trial {trial.number}: {result.recipe}: {result.accuracy.value:.2%} of the validation "

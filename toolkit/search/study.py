@@ -90,6 +90,11 @@ class Study:
         trial.optuna_trial.set_user_attr(_REASON, reason[:500])
         self._study.tell(trial.optuna_trial, state=self._states.PRUNED)
 
+    def postpone(self, trial: StudyTrial) -> None:
+        """Give a trial up for now; its values are the next to be tried."""
+        self._study.tell(trial.optuna_trial, state=self._states.FAIL)
+        self._study.enqueue_trial(trial.optuna_trial.params)
+
     def note_recipe(self, trial: StudyTrial, recipe: str) -> None:
         """Keep the recipe of a trial, by which `known_result` finds its result."""
         trial.optuna_trial.set_user_attr(_RECIPE, recipe)

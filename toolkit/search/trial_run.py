@@ -20,6 +20,8 @@ from toolkit.search.study import SearchError
 #: Name of the recipe in the folder of each trial.
 RECIPE_NAME = "recipe.toml"
 _VALIDATION = "validation"
+#: Number of measurements of a file until the board counts as disturbed.
+_MOST_MEASUREMENTS = 3
 
 #: `converters.process.convert`, or what stands in its place in a test.
 Convert = Callable[[ConversionRequest, Report], Conversion]
@@ -27,6 +29,10 @@ Convert = Callable[[ConversionRequest, Report], Conversion]
 
 class TrialDroppedError(Exception):
     """A trial comes to no result: its recipe was refused, or the structure is too slow."""
+
+
+class BoardDisturbedError(Exception):
+    """The board gives no figures that can be trusted now: the trial is to be done again."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +106,7 @@ def run_trial(
 
     Raises:
         TrialDroppedError: The trial comes to no result; the message says why.
+        BoardDisturbedError: The trial is to be done again later.
     """
     folder = f"trials/{number}"
     try:
@@ -121,7 +128,7 @@ def run_trial(
 def measure_ratio(reference: Path, model: Path, measure: Measure) -> Interval:
     """Measure a file and the reference in turn, so that drift of the board cancels.
 
-    Figures that cannot be trusted are measured once more.
+    Figures that cannot be trusted are measured again.
 
     Args:
         reference: File of the reference.
@@ -132,15 +139,16 @@ def measure_ratio(reference: Path, model: Path, measure: Measure) -> Interval:
         Latency divided by that of the reference, with the bounds that both intervals allow.
 
     Raises:
-        TrialDroppedError: The board refuses the file, or its figures cannot be trusted.
+        TrialDroppedError: The board refuses the file.
+        BoardDisturbedError: The figures cannot be trusted, however often they are measured.
     """
-    for _ in range(2):
+    for _ in range(_MOST_MEASUREMENTS):
         both = [_figures(answer) for answer in measure([reference, model])]
         if all(figures.is_trusted for figures in both):
             break
     else:
         reasons = next(figures.reasons for figures in both if not figures.is_trusted)
-        raise TrialDroppedError(f"no latency that can be trusted: {'; '.join(reasons)}")
+        raise BoardDisturbedError("; ".join(reasons))
     first, second = (figures.latency_us for figures in both)
     return Interval(second.value / first.value, second.low / first.high, second.high / first.low)
 

@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, replace
+from typing import Any
 
+from device_agent.contract.op_times import OpTime, OpTimes
 from toolkit.report import words
 from toolkit.report.tables import Block, Table
 
-if TYPE_CHECKING:
-    from device_agent.contract.op_times import OpTimes
-
 #: Number of the slowest steps that are shown; all are in the JSON.
 MOST_SHOWN = 20
+#: Number of the slowest steps that a result keeps.
+MOST_KEPT = 100
+#: Characters of a name that a result keeps.
+_LONGEST_NAME = 200
+
+
+def stored_op_times(times: OpTimes | None) -> dict[str, Any] | None:
+    """Return the times as a result keeps them: bounded, the quick steps as a single one.
+
+    Args:
+        times: Times; `None` where they were not requested.
+    """
+    if times is None:
+        return None
+    slowest = sorted(times.steps, key=lambda step: -step.median_us)[:MOST_KEPT]
+    steps = [_shorten_names(step) for step in times.steps if any(step is each for each in slowest)]
+    count = len(times.steps) - len(steps)
+    if count:
+        rest_us = times.total_us - sum(step.median_us for step in steps)
+        steps.append(OpTime(f"{count} others", "", rest_us))
+    return asdict(replace(times, steps=steps, reason=times.reason[:_LONGEST_NAME]))
+
+
+def _shorten_names(step: OpTime) -> OpTime:
+    names = {name: getattr(step, name)[:_LONGEST_NAME] for name in ("op", "executor", "layer")}
+    return replace(step, **names)
 
 
 def plain_op_times(times: OpTimes | None) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ from toolkit.measure.bench import Measurement
 from toolkit.measure.compare import ArmMeasurement, LatencyComparison
 from toolkit.report.accuracy import plain_accuracy
 from toolkit.report.measurement import plain_parity
+from toolkit.report.op_times import stored_op_times
 from toolkit.results.record import ResultRecord
 
 
@@ -37,9 +38,14 @@ def records_of_measurement(measurement: Measurement) -> list[ResultRecord]:
             model_sha256=measurement.model_sha256,
             runtime=str(measurement.kernel_class),
             row=row,
-            document={**document, "streams": row.streams},
+            document={
+                **document,
+                "streams": row.streams,
+                # They are of one thread, whatever the rows are: the first row has them.
+                "op_times": None if position else stored_op_times(measurement.op_times),
+            },
         )
-        for row in measurement.rows
+        for position, row in enumerate(measurement.rows)
     ]
 
 
@@ -81,6 +87,7 @@ def _record_of_arm(comparison: LatencyComparison, arm: ArmMeasurement) -> Result
             },
             "accuracy": None,
             "streams": 1,
+            "op_times": None,
         },
     )
 

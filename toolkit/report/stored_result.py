@@ -9,6 +9,7 @@ from device_agent.contract.facts import facts_from_json
 from toolkit.report import words
 from toolkit.report.measurement import plain_row
 from toolkit.report.measurement_text import describe_details, describe_rows, describe_verdict
+from toolkit.report.op_times import describe_op_times, plain_op_times
 from toolkit.report.stored_conversion import label_rows
 from toolkit.report.tables import Block, Table
 
@@ -22,6 +23,7 @@ def plain_result(result: StoredResult) -> dict[str, Any]:
         **vars(result.line),
         **result.document,
         **plain_row(result.row),
+        "op_times": plain_op_times(result.op_times),
         "then": vars(result.verdict),
     }
 
@@ -61,6 +63,7 @@ def describe_result(result: StoredResult) -> list[Block]:
         Table(title, ["", "value"], _identity_rows(result)),
         *describe_rows("computed again from the samples", (row,)),
         *describe_details(row, result.document.get("model_bytes")),
+        *([] if result.op_times is None else describe_op_times(result.op_times)),
     ]
 
 

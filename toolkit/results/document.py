@@ -7,6 +7,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from device_agent.contract.op_times import op_times_from_json
+
 #: Largest depth of tables and lists in each other; those of kedge have 6.
 _MOST_DEPTH = 30
 
@@ -26,6 +28,7 @@ _OPTIONAL: dict[str, type] = {
     "warnings": list,
     "streams": int,
     "model_bytes": int,
+    "op_times": dict,
     "accuracy": dict,
     "accuracy.board": float,
     "accuracy.host": float,
@@ -55,6 +58,8 @@ def parse_document(text: str) -> dict[str, Any]:
         for path, kind in table.items():
             _check(plain, path, kind, is_required)
     _check_lists(plain)
+    if plain.get("op_times"):
+        op_times_from_json(plain["op_times"])
     return plain
 
 

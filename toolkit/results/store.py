@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from device_agent.contract.facts import facts_from_json
 from device_agent.contract.measurement import to_json
+from device_agent.contract.op_times import OpTimes, op_times_from_json
 from device_agent.contract.records import read_record
 from targets.board_run import BoardRun
 from toolkit.judge.earlier import EarlierResult
@@ -109,6 +110,12 @@ class StoredResult:
                 f"result {self.line.id} is damaged: no figures can be computed of it: {error!r}",
                 _rest(self.line.id),
             ) from error
+
+    @property
+    def op_times(self) -> OpTimes | None:
+        """Times of the operators; `None` where they were not requested."""
+        plain = self.document.get("op_times")
+        return op_times_from_json(plain) if plain else None
 
     @property
     def figures(self) -> EarlierResult:

@@ -7,12 +7,18 @@ from typing import Any
 import pytest
 
 from converters.model_file import OperatorWork
-from device_agent.contract.op_times import OpTime, OpTimes
+from device_agent.contract.op_times import OpTime, OpTimes, op_times_from_json
 from targets.agent_client import AgentError
 from toolkit.judge.op_times import judge_op_times, label_steps
 from toolkit.measure.op_times import ask_op_times
 from toolkit.report import words
-from toolkit.report.op_times import MOST_SHOWN, describe_op_times, plain_op_times
+from toolkit.report.op_times import (
+    MOST_KEPT,
+    MOST_SHOWN,
+    describe_op_times,
+    plain_op_times,
+    stored_op_times,
+)
 from toolkit.report.tables import Table
 
 CONV = OpTime("Convolution (NHWC, F32) GEMM", "XNNPACK", 90.0, 88.0, 91.0, "conv1", 2304)
@@ -106,3 +112,16 @@ def test_a_program_gets_all_steps_or_the_reason() -> None:
         "op": CONV.op, "executor": "XNNPACK", "median_us": 90.0, "ci_us": [88.0, 91.0],
         "layer": "conv1", "macs": 2304,
     }  # fmt: skip
+
+
+def test_a_result_keeps_the_slowest_steps_and_the_time_of_all_others() -> None:
+    many = OpTimes([OpTime("x" * 999, "XNNPACK", float(n), 0.0, 0.0) for n in range(1, 301)], 100)
+    plain = stored_op_times(many)
+    assert plain is not None
+    kept = op_times_from_json(plain)
+    assert len(kept.steps) == MOST_KEPT + 1
+    assert kept.steps[-1].op == "200 others"
+    assert kept.total_us == many.total_us
+    assert len(kept.steps[0].op) == 200
+    assert [step.median_us for step in kept.steps[:-1]] == [float(n) for n in range(201, 301)]
+    assert stored_op_times(None) is None

@@ -37,6 +37,8 @@ DAMAGE_OF_RUNS = [
     *(document(f"json_set(document, '$.{name}', 5)") for name in ("facts", "reasons", "parity")),
     *(document(f"json_set(document, '$.{name}', 'x')") for name in ("settings", "accuracy")),
     document("json_set(document, '$.streams', -1)"),
+    document("json_set(document, '$.op_times', 5)"),
+    document("json_set(document, '$.op_times', json('{\"steps\": [1]}'))"),
     document("json_set(document, '$.parity.reason', json('[]'))"),
     document("json_set(document, '$.reasons', json('[1]'))"),
     document("json_set(document, '$.accuracy', json('[1]'))"),

@@ -12,6 +12,7 @@ from toolkit.report.conversion import plain_judgement
 from toolkit.report.page.board_results import group_by_board
 from toolkit.report.page.content import Page, Section
 from toolkit.report.page.layers import section_of_layers
+from toolkit.report.page.op_times import section_of_op_times
 from toolkit.report.page.over_time import section_over_time
 from toolkit.report.page.reported_file import collect_files
 from toolkit.report.page.rollout import describe_rollout, plain_rollout, section_of_rollouts
@@ -64,6 +65,7 @@ def build_page(
         sections = [
             section_of_files(files),
             *sections_of_boards(boards),
+            section_of_op_times(files),
             section_over_time(files, boards, dates or {}),
             section_of_layers(files),
         ]

@@ -250,7 +250,7 @@ def _legend(axes: Axes) -> None:
     handles, names = axes.get_legend_handles_labels()
     columns = 1 if max(map(len, names), default=0) > 28 else min(3, len(names))
     axes.legend(
-        handles,
+        [handle[0] if isinstance(handle, tuple) else handle for handle in handles],
         [_shorten(name) for name in names],
         loc="lower left",
         bbox_to_anchor=(0.0, 1.0),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from statistics import median
 
 import numpy as np
@@ -113,7 +113,8 @@ def sections_of_boards(boards: Sequence[BoardResults]) -> Iterator[Section]:
     conditions = [plot for board in boards for plot in _conditions(board)]
     if conditions:
         text = ["What the board reported before, while and after the timed loops ran."]
-        yield Section("conditions", "Temperature and frequency", text, conditions)
+        tables = [_condition_table(board) for board in boards if any(_conditions(board))]
+        yield Section("conditions", "Temperature and frequency", text, conditions, tables)
 
 
 def _tradeoff(board: BoardResults) -> Plot | None:
@@ -223,16 +224,12 @@ def _phase_table(board: BoardResults) -> Table:
 
 def _conditions(board: BoardResults) -> Iterator[Plot]:
     """Drawings of temperature and frequency, where the board reports them."""
-    for name, unit, value_of in (
-        ("temperature", "°C", _temperature_celsius),
-        ("frequency", "MHz", _frequency_mhz),
-    ):
+    for name, unit, value_of in _CONDITIONS:
         lines = []
         for each in board.results:
-            entries = [entry for run in each.result.runs for entry in run.conditions]
             pairs = [
                 (entry.monotonic_ns / 1e9, value)
-                for entry in entries
+                for entry in _entries(each)
                 if (value := value_of(entry)) is not None
             ]
             if len(pairs) > 1:
@@ -244,6 +241,23 @@ def _conditions(board: BoardResults) -> Iterator[Plot]:
             yield Plot(svg, f"{board.title}: {name} beside the timing of each file.")
 
 
+def _condition_table(board: BoardResults) -> Table:
+    columns = ["file", "median"]
+    columns += [f"{when} {name}" for name, _, _ in _CONDITIONS for when in ("lowest", "highest")]
+    rows = []
+    for each in board.results:
+        row = [each.file.name, words.duration(each.result.latency.median_us)]
+        for _, unit, value_of in _CONDITIONS:
+            values = [v for entry in _entries(each) if (v := value_of(entry)) is not None]
+            row += [f"{f(values):.0f} {unit}" if values else _NONE for f in (min, max)]
+        rows.append(row)
+    return Table(board.title, columns, rows)
+
+
+def _entries(each: BoardResult) -> list[Conditions]:
+    return [entry for run in each.result.runs for entry in run.conditions]
+
+
 def _temperature_celsius(entry: Conditions) -> float | None:
     """Temperature of the warmest zone."""
     return max(entry.temperature_celsius.values(), default=None)
@@ -252,3 +266,10 @@ def _temperature_celsius(entry: Conditions) -> float | None:
 def _frequency_mhz(entry: Conditions) -> float | None:
     """Median over the CPUs."""
     return median(entry.frequency_khz.values()) / 1e3 if entry.frequency_khz else None
+
+
+#: Conditions that are drawn: name, unit, and function of one reading.
+_CONDITIONS: tuple[tuple[str, str, Callable[[Conditions], float | None]], ...] = (
+    ("temperature", "°C", _temperature_celsius),
+    ("frequency", "MHz", _frequency_mhz),
+)

@@ -7,6 +7,8 @@ from converters.evidence.conversion import Conversion
 from converters.judge.paired import Drop
 from converters.judge.score import FILE, ORIGINAL, Accuracy, Score
 from converters.tflite.cost import Cost
+from device_agent.contract.conditions import Conditions
+from device_agent.contract.op_times import OpTime, OpTimes
 from tests.toolkit.measurements import measurement
 from toolkit.report.page.build import build_page
 from toolkit.report.page.content import Page
@@ -43,6 +45,34 @@ def conversion(number: int, recipe: str, correct: int) -> Conversion:
     )  # fmt: skip
 
 
+def op_times(base_us: float) -> OpTimes:
+    """Times of a network of 14 steps, as XNNPACK names them."""
+    steps = [
+        OpTime(
+            "Convolution (NHWC, QC8) IGEMM", "XNNPACK", base_us / number, base_us / number - 1,
+            base_us / number + 1, f"conv2d_{number}_relu", 294_912 // number,
+        )
+        for number in range(1, 13)
+    ]  # fmt: skip
+    steps.append(OpTime("Fully Connected (NC, QS8, QC8W) GEMM", "XNNPACK", 4.0, 4.0, 5.0, "dense"))
+    steps.append(OpTime("SOFTMAX", "builtin", 12.0, 11.0, 13.0, "output"))
+    total = sum(step.median_us for step in steps)
+    return OpTimes(steps, 100, "", 1.02 * total, total, 1.04 * total)
+
+
+def conditions(process: int) -> tuple[Conditions, ...]:
+    """Readings of a board that gets warmer and clocks down."""
+    return tuple(
+        Conditions(
+            monotonic_ns=(process * 10 + second) * 10**9,
+            temperature_celsius={"cpu-thermal": 48.0 + 2.5 * process + 0.3 * second},
+            frequency_khz={f"cpu{cpu}": 1_800_000 - 60_000 * process for cpu in range(4)},
+            load_1min=0.1,
+        )
+        for second in range(0, 10, 3)
+    )
+
+
 def stored_results(
     folder: Path, *files: tuple[str, int, int], target: str = "pi"
 ) -> list[StoredResult]:  # noqa: E501
@@ -53,6 +83,13 @@ def stored_results(
             processes = [[base_ns + 50 * p + 7 * (s % 40) for s in range(120)] for p in range(6)]
             taken = replace(
                 measurement(processes, target), model=Path(path), model_sha256=digest(number)
+            )
+            row = taken.rows[0]
+            runs = tuple(
+                replace(run, conditions=conditions(process)) for process, run in enumerate(row.runs)
+            )
+            taken = replace(
+                taken, rows=(replace(row, runs=runs),), op_times=op_times(base_ns / 4000)
             )
             results += [store.load(id_) for id_ in store.save(records_of_measurement(taken))]
     return results

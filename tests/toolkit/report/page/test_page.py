@@ -105,3 +105,35 @@ def test_every_drawing_has_its_numbers_in_a_table_and_words_for_the_blind(tmp_pa
             assert re.match(r'<svg role="img" aria-label="[^"]+" viewBox', plot.svg)
         if section.plots and section.name != "tradeoff":  # whose figures are in two other tables
             assert section.tables
+
+
+def test_operators_have_bars_by_executor_and_a_table_with_layers_and_shares(tmp_path: Path) -> None:
+    (section,) = [s for s in example(tmp_path).sections if s.name == "operators"]
+    assert [table.title for table in section.tables] == ["ptq_f16 on pi", "qat_w8a8 on pi"]
+    rows = section.tables[0].rows
+    assert rows[0][0] == "conv2d_1_relu"
+    assert rows[0][1] == "100.0 us"
+    assert rows[-1][4] == "builtin"
+    shares = sum(float(row[2].rstrip(" %")) for row in rows)
+    assert 90 < shares <= 100
+    for word in ("XNNPACK", "builtin", "conv2d_1_relu: Convolution"):
+        assert word in section.plots[0].svg
+
+
+def test_times_that_say_nothing_are_words_and_no_bars(tmp_path: Path) -> None:
+    from device_agent.contract.op_times import OpTimes
+
+    for times in (OpTimes(reason="the runtime reports none"), None):
+        (result,) = stored_results(tmp_path, ("m.tflite", 1, 400_000))
+        plain = None if times is None else vars(times)
+        result = replace(result, document={**result.document, "op_times": plain})
+        page = build_page([], [result])
+        texts = [t for s in page.sections if s.name == "operators" for t in s.text]
+        assert any("the runtime reports none" in text for text in texts) == (times is not None)
+
+
+def test_temperature_and_frequency_stand_beside_the_timing(tmp_path: Path) -> None:
+    (section,) = [s for s in example(tmp_path).sections if s.name == "conditions"]
+    assert section.tables[0].rows[0] == [
+        "ptq_f16", "400.3 us", "48 °C", "63 °C", "1500 MHz", "1800 MHz"
+    ]  # fmt: skip

@@ -19,12 +19,13 @@ from toolkit.cli.options import (
     force,
     profile,
     quality,
+    quiet_wheelhouse,
     targets,
     threads,
-    wheelhouse,
 )
 from toolkit.cli.report_files import report_files, write_reports
 from toolkit.cli.results import keep
+from toolkit.cli.tracking import send_to_tracker, track, tracked_records
 from toolkit.report import words
 from toolkit.report.accuracy import describe_accuracy
 from toolkit.report.exit_code import exit_code_of_measurement, gravest_exit_code
@@ -72,8 +73,9 @@ LONGEST_SOAK_S = 12 * 3600.0
 )
 @profile
 @threads
-@wheelhouse
+@quiet_wheelhouse
 @force
+@track
 @report_files
 @as_json
 def command(
@@ -89,6 +91,7 @@ def command(
     threads: tuple[int, ...] | None,
     wheelhouse: Path | None,
     force: bool,
+    tracker: str | None,
     reports: tuple[Path, ...],
     as_json: bool,
 ) -> int:
@@ -106,6 +109,7 @@ def command(
     kedge bench out/model.tflite --on pi --soak 10m --profile
     kedge bench out/model.tflite --on pi --streams 1,2,4,8
     kedge bench out/model.tflite --on pi --data cifar10.tar.gz --report bench.html
+    kedge bench out/model.tflite --on pi --track tensorboard --junit bench.xml
     """
     from toolkit.measure.bench import BenchSettings
     from toolkit.measure.bench_many import bench_many
@@ -135,6 +139,7 @@ def command(
     with output.progress() as show:
         outcomes = bench_many(file, boards, settings, show)
     _show_and_keep(outcomes, project, reports, as_json)
+    send_to_tracker(tracker, lambda: tracked_records(records_of_outcomes(outcomes)))
     return gravest_exit_code(exit_code_of_outcome(outcome) for outcome in outcomes)
 
 

@@ -13,6 +13,7 @@ from toolkit.cli.options import Duration, ShareRange, as_json, wheelhouse
 from toolkit.cli.options import target as target_option
 from toolkit.cli.report_files import report_files, write_reports
 from toolkit.cli.results import keep
+from toolkit.cli.tracking import send_to_tracker, track, tracked_records
 from toolkit.report.comparison import MOST_PROCESSES, describe_comparison, plain_latency_comparison
 from toolkit.report.exit_code import exit_code_of_comparison
 
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     help="Share by which B may be slower, such as 0.05 or 5%.",
 )
 @wheelhouse
+@track
 @report_files
 @as_json
 def command(
@@ -66,6 +68,7 @@ def command(
     processes: int,
     max_regression: float,
     wheelhouse: Path | None,
+    tracker: str | None,
     reports: tuple[Path, ...],
     as_json: bool,
 ) -> int:
@@ -102,7 +105,9 @@ def command(
         else:
             output.print_blocks(describe_comparison(comparison))
     finally:
-        kept = keep(inventory.path.parent, records_of_comparison(comparison))
+        records = records_of_comparison(comparison)
+        kept = keep(inventory.path.parent, records)
+    send_to_tracker(tracker, lambda: tracked_records(records))
     write_reports(
         reports,
         "kedge compare",

@@ -15,6 +15,7 @@ from toolkit.cli.completion import complete_targets
 from toolkit.cli.kept_conversions import finished_conversions, keep_conversions
 from toolkit.cli.options import as_json, converting, file_path, max_drop
 from toolkit.cli.report_files import report_files, write_reports
+from toolkit.cli.tracking import send_to_tracker, track
 from toolkit.report import words
 from toolkit.report.conversion import describe_budget, describe_conversion
 from toolkit.report.exit_code import EXIT_REFUSED
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from converters.evidence.conversion import Conversion
     from converters.request import ConversionRequest
     from targets.inventory import Target
+    from toolkit.track.tracked_run import TrackedRun
 
 
 @click.command("convert")
@@ -39,7 +41,10 @@ if TYPE_CHECKING:
     help="Target that measures latency where a recipe needs it, instead of this computer.",
 )
 @click.option(
-    "--logs", type=file_path(), help="Folder for the figures of each epoch, for TensorBoard."
+    "--logs",
+    type=file_path(),
+    hidden=True,
+    help="Folder for the figures of each epoch while it trains, for TensorBoard.",
 )
 @click.option(
     "--accelerator",
@@ -47,6 +52,7 @@ if TYPE_CHECKING:
     help="Also compile the file for it, by the compiler that is installed here.",
 )
 @click.option("--dry-run", is_flag=True, help="Show the steps and an estimate; write nothing.")
+@track
 @report_files
 @as_json
 def command(
@@ -62,6 +68,7 @@ def command(
     logs: Path | None,
     accelerator: str | None,
     dry_run: bool,
+    tracker: str | None,
     reports: tuple[Path, ...],
     as_json: bool,
 ) -> int:
@@ -89,6 +96,7 @@ def command(
     kedge convert model.keras --data data.npz --recipe qat_w8a8 --format tflite,keras --out out
     kedge convert model.keras --data data.npz --recipe all --latency-on pi --out out
     kedge convert model.keras --data data.npz --recipe all --out out --report report.html
+    kedge convert model.keras --data data.npz --recipe qat_w8a8 --out out --track mlflow
     kedge convert model.keras --data data.npz --format both --out out
     kedge convert model.keras --data data.npz --accelerator edgetpu --out out
     """
@@ -105,6 +113,7 @@ def command(
     if dry_run:
         return _plan(request, names, as_json)
     code = _do(request, names, latency_on, accelerator, as_json)
+    send_to_tracker(tracker, lambda: _tracked_runs(out))
     _report(reports, out)
     return code
 
@@ -134,6 +143,13 @@ def _print_compiled(conversion: Conversion, as_json: bool) -> None:
         output.print_blocks(describe_conversion(conversion))
         output.print_blocks(describe_budget(conversion))
         output.print_blocks(describe_compilation(compilation))
+
+
+def _tracked_runs(out: Path) -> list[TrackedRun]:
+    from toolkit.report.selection import read_conversions
+    from toolkit.track.tracked_run import run_of_conversion
+
+    return [run_of_conversion(conversion) for conversion in read_conversions(out)]
 
 
 def _report(reports: Sequence[Path], out: Path) -> None:

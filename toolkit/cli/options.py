@@ -169,12 +169,14 @@ targets = click.option(
     help="Targets: NAME, A,B or LABEL=VALUE; not needed if kedge.toml has a single one.",
 )
 
-wheelhouse = click.option(
-    "--wheelhouse",
-    type=file_path(),
-    envvar="KEDGE_WHEELHOUSE",
-    help="Folder with the board's wheels, instead of downloading them.",
-)
+_wheelhouse: dict[str, Any] = {
+    "type": file_path(),
+    "envvar": "KEDGE_WHEELHOUSE",
+    "help": "Folder with the board's wheels, instead of downloading them.",
+}
+wheelhouse = click.option("--wheelhouse", **_wheelhouse)
+#: `wheelhouse` of a command with many options; `wheels` of a target in kedge.toml says it as well.
+quiet_wheelhouse = click.option("--wheelhouse", hidden=True, **_wheelhouse)
 
 threads = click.option(
     "--threads",

@@ -1,0 +1,1 @@
+"""Sends conversions and measurements to the trackers of experiments that people use."""

@@ -118,7 +118,8 @@ def kedge_toml_page() -> str:
         "# kedge.toml\n\nOne file for each project. It has a table `[targets.NAME]` for each "
         "board; `kedge target add` and `kedge target set` write it, and keep your comments. "
         "[How boards are reached](../targets.md) explains the keys, and [Runtimes](../runtimes.md) "
-        "those about how a model runs.\n\n" + _table(("key", "default", "meaning"), rows)
+        "those about how a model runs. A table `[track]` with `to` names a "
+        "[tracker](../tracking.md).\n\n" + _table(("key", "default", "meaning"), rows)
     )
 
 

@@ -95,8 +95,7 @@ def command(
     kedge convert my_model:make --data my_data:load --recipe qat_w8a8 --out out
     kedge convert model.keras --data data.npz --recipe qat_w8a8 --format tflite,keras --out out
     kedge convert model.keras --data data.npz --recipe all --latency-on pi --out out
-    kedge convert model.keras --data data.npz --recipe all --out out --report report.html
-    kedge convert model.keras --data data.npz --recipe qat_w8a8 --out out --track mlflow
+    kedge convert model.keras --data data.npz --recipe all --out out --report r.html --track mlflow
     kedge convert model.keras --data data.npz --format both --out out
     kedge convert model.keras --data data.npz --accelerator edgetpu --out out
     """
@@ -113,8 +112,7 @@ def command(
     if dry_run:
         return _plan(request, names, as_json)
     code = _do(request, names, latency_on, accelerator, as_json)
-    send_to_tracker(tracker, lambda: _tracked_runs(out))
-    _report(reports, out)
+    _report(tracker, reports, out)
     return code
 
 
@@ -152,12 +150,13 @@ def _tracked_runs(out: Path) -> list[TrackedRun]:
     return [run_of_conversion(conversion) for conversion in read_conversions(out)]
 
 
-def _report(reports: Sequence[Path], out: Path) -> None:
-    """Write the report of all that lies in a folder now."""
+def _report(tracker: str | None, reports: Sequence[Path], out: Path) -> None:
+    """Track and report all that lies in a folder now."""
     from toolkit.report.cases import case_of_conversion
     from toolkit.report.page.build import build_page
     from toolkit.report.selection import read_conversions
 
+    send_to_tracker(tracker, lambda: _tracked_runs(out))
     if not reports:
         return
     conversions = read_conversions(out)

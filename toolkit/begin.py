@@ -9,7 +9,10 @@ from pathlib import Path
 from converters.errors import ConversionError, MissingConvertExtraError
 from converters.request import ConversionRequest
 from converters.request_checks import check_request
+from targets.address import parse_address
+from targets.entry_checks import InventoryError, check_name
 from targets.file_edit import replace_file
+from targets.inventory import LOCAL
 from targets.project_file import FILE_NAME
 from toolkit.errors import ToolkitError
 
@@ -49,6 +52,49 @@ def check_model_and_data(model: Path | None, data: Path | None) -> None:
         return
 
 
+def check_boards(texts: Sequence[str]) -> dict[str, str]:
+    """Return name and address of each board, before anything is written.
+
+    Args:
+        texts: Boards as a person writes them, such as `pi=user@raspberrypi` or `here=local`.
+
+    Raises:
+        InventoryError: A name or an address is none, or two boards have one name.
+        AddressError: An address is none.
+    """
+    boards: dict[str, str] = {}
+    for text in texts:
+        name, equals, address = (part.strip() for part in text.partition("="))
+        if not (equals and name and address):
+            raise InventoryError(
+                f"{text!r} is no board, expected NAME=USER@HOST or NAME=local",
+                "Write, for instance, pi=pi@raspberrypi.local.",
+            )
+        check_name(name)
+        if address != LOCAL:
+            parse_address(address)
+        if name in boards:
+            raise InventoryError(f"two boards are called {name}", "Choose another name for one.")
+        boards[name] = address
+    return boards
+
+
+def refuse_project(folder: Path) -> None:
+    """Refuse a folder that has a kedge.toml.
+
+    Args:
+        folder: Folder of the new project.
+
+    Raises:
+        ToolkitError: There is one already.
+    """
+    path = folder / FILE_NAME
+    if path.exists() or path.is_symlink():
+        raise ToolkitError(
+            f"{path} is there already", "kedge target add NAME USER@HOST adds a board to it."
+        )
+
+
 def begin_project(
     folder: Path, model: Path | None, data: Path | None, boards: Sequence[str]
 ) -> Path:
@@ -66,11 +112,8 @@ def begin_project(
     Raises:
         ToolkitError: There is one already, or it cannot be written.
     """
+    refuse_project(folder)
     path = folder / FILE_NAME
-    if path.exists() or path.is_symlink():
-        raise ToolkitError(
-            f"{path} is there already", "kedge target add NAME USER@HOST adds a board to it."
-        )
     text = _TEXT.format(
         model=_MODEL if model is None else shlex.quote(str(model)),
         data=_DATA if data is None else shlex.quote(str(data)),

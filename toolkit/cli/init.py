@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from toolkit.cli import output
 from toolkit.cli.host_key import accept_host_key
-from toolkit.cli.options import file_path, read_label
+from toolkit.cli.options import file_path
 from toolkit.report import words
 
 
@@ -34,13 +35,19 @@ def command(model: Path | None, data: Path | None, boards: tuple[str, ...]) -> N
     kedge init --model model.h5 --data data.npz --board pi=pi@raspberrypi.local
     kedge init --board here=local
     """
-    from toolkit.begin import begin_project, check_model_and_data
+    from targets.project_file import find_file
+    from toolkit.begin import begin_project, check_boards, check_model_and_data, refuse_project
 
+    folder = Path.cwd()
+    refuse_project(folder)
     if not (model or data or boards) and sys.stdin.isatty():
         model, data, boards = _ask()
-    addresses = dict(read_label(text, "--board") for text in boards)
+    addresses = check_boards(boards)
     check_model_and_data(model, data)
-    path = begin_project(Path.cwd(), model, data, tuple(addresses))
+    outer = find_file(folder)
+    path = begin_project(folder, model, data, tuple(addresses))
+    if outer is not None:
+        output.note(f"from now on {words.path(path)} counts here, and {outer} no longer")
     output.say(f"wrote {words.path(path)}")
     for name, address in addresses.items():
         _add(name, address)
@@ -49,16 +56,45 @@ def command(model: Path | None, data: Path | None, boards: tuple[str, ...]) -> N
 
 def _ask() -> tuple[Path | None, Path | None, tuple[str, ...]]:
     """Ask for model, data and boards; an empty answer passes over a question."""
-    model = _answer("Model to convert (.h5, .keras, .onnx, .pt2, .tflite, SavedModel)")
-    data = _answer("Its samples (.npz, a folder of images, module:function)")
-    boards = []
-    while board := _answer("Board, as NAME=USER@HOST (empty: no more)"):
+    from toolkit.begin import check_boards, check_model_and_data
+
+    model = _answer(
+        "Model to convert (.h5, .keras, .onnx, .pt2, .tflite, SavedModel)",
+        lambda text: check_model_and_data(Path(text), None),
+    )
+    data = _answer(
+        "Its samples (.npz, a folder of images, module:function)",
+        lambda text: check_model_and_data(Path(model) if model else None, Path(text)),
+    )
+    boards: list[str] = []
+    while board := _answer(
+        "Board, as NAME=USER@HOST or NAME=local (empty: no more)",
+        lambda text: check_boards([*boards, text]),
+    ):
         boards.append(board)
     return (Path(model) if model else None, Path(data) if data else None, tuple(boards))
 
 
-def _answer(question: str) -> str:
-    return str(click.prompt(question, default="", show_default=False, err=True)).strip()
+def _answer(question: str, check: Callable[[str], object]) -> str:
+    """Ask until the answer is empty, or one that can be used.
+
+    Args:
+        question: Question.
+        check: Function that refuses an answer.
+    """
+    from converters.errors import ConversionError
+    from targets.errors import TargetError
+
+    while True:
+        text = str(click.prompt(question, default="", show_default=False, err=True)).strip()
+        if not text:
+            return ""
+        try:
+            check(text)
+        except (ConversionError, TargetError) as error:
+            output.note(f"{error}. {error.hint}")
+        else:
+            return text
 
 
 def _add(name: str, address: str) -> None:

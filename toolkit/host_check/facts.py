@@ -26,7 +26,9 @@ EXTRAS = {
     "onnx": "read, judge and send .onnx files",
     "torch": "take PyTorch models",
     "report": "write reports with plots",
-    "tensorboard": "look at the figures of a training",
+    "tensorboard": "look at the figures of a training, and for --track tensorboard",
+    "mlflow": "send results to MLflow by --track mlflow",
+    "wandb": "write results for W&B by --track wandb",
 }
 #: Programs that add something, and what.
 PROGRAMS = {
@@ -34,6 +36,8 @@ PROGRAMS = {
     "bwrap": "run a conversion without network, in its own folders",
     "edgetpu_compiler": "compile for the Edge TPU",
 }
+#: Names of keys that SSH tries by itself, also without a .pub beside them.
+_USUAL_KEYS = ("id_ecdsa", "id_ed25519", "id_rsa")
 #: Seconds that an SSH agent has to list its keys.
 _AGENT_S = 5.0
 
@@ -126,8 +130,8 @@ def _packages(extra: str) -> tuple[PackageFact, ...]:
 def _key_files() -> list[Path]:
     try:
         folder = Path.home() / ".ssh"
-        publics = sorted(folder.glob("*.pub"))
-        return [path.with_suffix("") for path in publics if path.with_suffix("").is_file()]
+        names = {path.stem for path in folder.glob("*.pub")} | set(_USUAL_KEYS)
+        return [folder / name for name in sorted(names) if (folder / name).is_file()]
     except (OSError, RuntimeError):
         return []
 

@@ -51,7 +51,7 @@ def _own_packages(packages: Sequence[PackageFact]) -> HostFinding:
         "kedge's packages",
         WRONG,
         _difference(problems),
-        "Install kedge again into an environment of its own: pip install --upgrade kedge.",
+        f"Install what fits: pip install {_quoted(problems)}; best into an environment of its own.",
     )
 
 
@@ -64,7 +64,12 @@ def _extra(name: str, packages: Sequence[PackageFact]) -> HostFinding:
         absent = ", ".join(package.requirement for package in problems[:3])
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
         return HostFinding(subject, MISSING, f"{absent}{more}", fix)
-    return HostFinding(subject, WRONG, _difference(problems), fix)
+    wrong_fix = f"Install what fits: pip install {_quoted(problems)}."
+    return HostFinding(subject, WRONG, _difference(problems), wrong_fix)
+
+
+def _quoted(problems: Sequence[PackageFact]) -> str:
+    return " ".join(f"'{package.requirement}'" for package in problems)
 
 
 def _difference(problems: Sequence[PackageFact]) -> str:

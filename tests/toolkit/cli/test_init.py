@@ -118,9 +118,9 @@ def test_nothing_is_asked_where_a_project_is_already(tmp_path: Path) -> None:
 def test_the_doctor_names_what_is_wrong_and_the_way_out(tmp_path: Path) -> None:
     home = tmp_path / "home"
     (home / ".ssh").mkdir(parents=True)
-    for name in ("id_ed25519", "id_ed25519.pub"):
+    for name in ("id_ed25519", "other", "other.pub"):
         (home / ".ssh" / name).write_text("key")
-    (home / ".ssh" / "id_ed25519").chmod(0o644)
+        (home / ".ssh" / name).chmod(0o644)
     (tmp_path / "kedge.toml").write_text("[targets.pi]\naddress = 5\n")
     env = {"HOME": str(home), "SSH_AUTH_SOCK": str(tmp_path / "nobody")}
     checked = kedge("doctor", "--json", cwd=tmp_path, env=env)
@@ -128,7 +128,7 @@ def test_the_doctor_names_what_is_wrong_and_the_way_out(tmp_path: Path) -> None:
     findings = {each["subject"]: each for each in checked.json["findings"]}
     keys, project = findings["SSH keys"], findings["project"]
     assert keys["state"] == project["state"] == "WRONG"
-    assert keys["fix"] == "chmod 600 ~/.ssh/id_ed25519"
+    assert keys["fix"] == "chmod 600 ~/.ssh/id_ed25519 ~/.ssh/other"
     assert "address" in project["detail"]
     assert findings["Python"]["state"] == "ok"
     assert findings["SSH agent"]["state"] == "not installed"

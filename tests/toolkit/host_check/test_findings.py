@@ -49,6 +49,7 @@ def test_an_extra_that_is_absent_is_no_fault_and_one_that_does_not_fit_is() -> N
     found = finding(replace(GOOD, packages=old), "extra torch")
     assert found.state == WRONG
     assert found.detail == "torch>=2.9 is needed, 2.1 is installed"
+    assert "pip install 'torch>=2.9'" in found.fix
 
 
 def test_packages_of_kedge_itself_must_fit() -> None:

@@ -13,7 +13,7 @@ from tests.toolkit.measurements import measurement
 from toolkit.report.record import records_of_measurement
 from toolkit.results.store import open_results
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "ci.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).resolve().parents[3] / "docs" / "ci.md").read_text(encoding="utf-8")
 SCRIPT, *PIPELINES = re.findall(r"^```(?:sh|yaml)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 #: Two results of a quiet board, of which the second is twice as slow.
 FAST = [[100_000 + 7 * process + sample for sample in range(60)] for process in range(9)]

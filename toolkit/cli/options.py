@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -169,14 +170,21 @@ targets = click.option(
     help="Targets: NAME, A,B or LABEL=VALUE; not needed if kedge.toml has a single one.",
 )
 
-_wheelhouse: dict[str, Any] = {
-    "type": file_path(),
-    "envvar": "KEDGE_WHEELHOUSE",
-    "help": "Folder with the board's wheels, instead of downloading them.",
-}
-wheelhouse = click.option("--wheelhouse", **_wheelhouse)
+_WHEELHOUSE = "KEDGE_WHEELHOUSE"
+_wheelhouse_help = "Folder with the board's wheels, instead of downloading them."
+
+wheelhouse = click.option(
+    "--wheelhouse", type=file_path(), envvar=_WHEELHOUSE, help=_wheelhouse_help
+)
 #: `wheelhouse` of a command with many options; `wheels` of a target in kedge.toml says it as well.
-quiet_wheelhouse = click.option("--wheelhouse", hidden=True, **_wheelhouse)
+#: The page about commands would link the variable of an `envvar` to an option that it hides.
+quiet_wheelhouse = click.option(
+    "--wheelhouse",
+    type=file_path(),
+    default=lambda: os.environ.get(_WHEELHOUSE) or None,
+    hidden=True,
+    help=_wheelhouse_help,
+)
 
 threads = click.option(
     "--threads",

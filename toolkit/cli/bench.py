@@ -102,13 +102,11 @@ def command(
     and 8 if the outputs differ from the host's or the board is right less often.
 
     \b
-    kedge bench out/model.tflite --on pi
     kedge bench out/model.tflite --on pi --threads sweep --duration 10s --json
-    kedge bench out/model.tflite --on room=lab --quality quick
     kedge bench out/model.tflite --on pi --rate 30 --track tensorboard
     kedge bench out/model.tflite --on pi --soak 10m --profile
     kedge bench out/model.tflite --on pi --streams 1,2,4,8
-    kedge bench out/model.tflite --on pi --data cifar10.tar.gz --report bench.html
+    kedge bench out/model.tflite --on room=lab --quality quick --data cifar10.tar.gz --report r.html
     """
     from toolkit.measure.bench import BenchSettings
     from toolkit.measure.bench_many import bench_many

@@ -84,6 +84,7 @@ def _record_of_arm(comparison: LatencyComparison, arm: ArmMeasurement) -> Result
                 "seed": arm.seed,
                 "profile": False,
                 "data": None,
+                "force": False,
             },
             "accuracy": None,
             "streams": 1,

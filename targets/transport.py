@@ -105,7 +105,8 @@ class Transport(Protocol):
         """Start a shell command and return its stdio.
 
         Raises:
-            UnreachableError: The link ended.
+            UnreachableError: The link ended, or the server runs no commands.
+            DeadlineError: The server did not start the command in time.
         """
 
     def close(self) -> None:

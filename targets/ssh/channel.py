@@ -9,6 +9,7 @@ from contextlib import suppress
 import paramiko
 
 from targets.ssh.connection import SILENCE_S, Connection
+from targets.ssh.link_words import reason_of
 from targets.transport import (
     MOST_OUTPUT_BYTES,
     DeadlineError,
@@ -20,7 +21,8 @@ from targets.transport import (
 _READ_BYTES = 1 << 15
 _STDERR_EVERY_S = 0.5
 _INPUT_EVERY_S = 0.01
-_TRY_AGAIN = (
+#: Next step after a command that did not answer in time.
+TRY_AGAIN = (
     "The board may be overloaded, or a startup file of its login, such as .bashrc, waits for "
     "something; try again."
 )
@@ -83,7 +85,7 @@ class SshChannel:
         while True:
             if time.monotonic() >= deadline:
                 raise DeadlineError(
-                    f"{self._name} did not finish a command within {timeout_s:.0f} s", _TRY_AGAIN
+                    f"{self._name} did not finish a command within {timeout_s:.0f} s", TRY_AGAIN
                 )
             if is_input_open and position == len(stdin):
                 with suppress(OSError, EOFError):
@@ -108,7 +110,7 @@ class SshChannel:
             DeadlineError: The board did not report the exit code.
         """
         if not self._channel.status_event.wait(timeout_s):
-            raise DeadlineError(f"{self._name} did not report how a command ended", _TRY_AGAIN)
+            raise DeadlineError(f"{self._name} did not report how a command ended", TRY_AGAIN)
         code = int(self._channel.recv_exit_status())
         if code < 0 and not self._channel.get_transport().is_active():
             raise self._lost(EOFError("the link was cut"))
@@ -161,14 +163,14 @@ def close_quietly(channel: paramiko.Channel) -> None:
 
 
 def _silent(name: str, timeout_s: float) -> DeadlineError:
-    return DeadlineError(f"{name} was silent for {timeout_s:.0f} s", _TRY_AGAIN)
+    return DeadlineError(f"{name} was silent for {timeout_s:.0f} s", TRY_AGAIN)
 
 
 def link_lost(
     name: str, connection: Connection, error: BaseException, last_words: str = ""
 ) -> UnreachableError:
     """Return the error for an open connection that ended."""
-    reason = str(error) or type(error).__name__
+    reason = reason_of(error)
     suffix = f"; its last words: {last_words}" if last_words else ""
     if connection.is_lost:
         return SilentLinkError(

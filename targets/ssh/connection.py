@@ -17,6 +17,8 @@ from paramiko.common import (
 )
 from paramiko.packet import Packetizer
 
+from targets.ssh.link_words import as_link_error
+
 #: Pause after which a silent server is asked for a sign of life.
 KEEPALIVE_S = 5.0
 
@@ -58,6 +60,7 @@ class Connection(paramiko.Transport):  # type: ignore[misc]  # paramiko has no t
         self._asked_at = 0.0
         self._link = _Link(sock)
         self._handler: AuthHandler | None = None
+        self._failure: BaseException | None = None
         super().__init__(self._link, packetizer_class=_BoundedPacketizer)
 
     @property
@@ -68,6 +71,15 @@ class Connection(paramiko.Transport):  # type: ignore[misc]  # paramiko has no t
     @auth_handler.setter
     def auth_handler(self, handler: AuthHandler | None) -> None:
         self._handler = None if handler is None else _CarefulAuthHandler(self)
+
+    @property
+    def saved_exception(self) -> BaseException | None:
+        """Failure that paramiko's reader hands to whoever waits; always one of `LINK_ERRORS`."""
+        return self._failure
+
+    @saved_exception.setter
+    def saved_exception(self, error: BaseException | None) -> None:
+        self._failure = None if error is None else as_link_error(error)
 
     def would_take(self, user: str, key: paramiko.PKey, algorithm: str) -> bool:
         """Ask whether the server would take a signature of a kind, without signing anything."""

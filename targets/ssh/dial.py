@@ -24,6 +24,7 @@ from targets.ssh.host_keys import (
     no_certificate,
     no_such_key,
 )
+from targets.ssh.link_words import reason_of
 from targets.ssh.login import LOGIN_TIMEOUT_S
 from targets.ssh.route import SshServer
 from targets.transport import UnreachableError
@@ -195,12 +196,21 @@ def no_ssh(server: SshServer, reason: str) -> UnreachableError:
     )
 
 
+def login_broke(server: SshServer, error: BaseException) -> UnreachableError:
+    """Return the error for a server that speaks SSH, and fell silent or hung up at the login."""
+    name = "" if server.is_board else f"{server.name}, "
+    return UnreachableError(
+        f"the login of {server.user} on {name}{server.place} broke off: {reason_of(error)}",
+        "Try again. If it stays so, the log of its SSH server says why.",
+    )
+
+
 def _reason_of(error: BaseException, began_at: float, timeout_s: float) -> str:
     """Say in plain words why the handshake failed, where paramiko's words do not."""
     text = str(error)
     is_end = isinstance(error, (EOFError, OSError)) or "reading SSH protocol banner" in text
     if not is_end and "No existing session" not in text:  # what paramiko says at the deadline
-        return text or type(error).__name__
+        return reason_of(error)
     if time.monotonic() - began_at >= timeout_s:
         return f"no SSH handshake within {timeout_s:g} s"
     return "the connection was closed during the SSH handshake"

@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from targets.ssh.config_words import expand_home
+from targets.ssh.secrets import SECRETS
 from targets.transport import LoginRefusedError
 
 _OPENSSH_FRAME = (b"-----BEGIN OPENSSH PRIVATE KEY-----", b"-----END OPENSSH PRIVATE KEY-----")
@@ -45,8 +46,15 @@ _FORMATS = {
 
 _CERTIFICATE = "-cert.pub"
 
+#: Names of the curves that SSH has. Source: RFC 5656, 10.1; the other curves there are hardly used.
+_CURVES = ("secp256r1", "secp384r1", "secp521r1")
+
 #: A larger file is no key, and is not read.
 _MOST_BYTES = 1 << 20
+
+
+#: Beginning that some editors of Windows write before a text.
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class FidoFileError(LoginRefusedError):
@@ -55,6 +63,10 @@ class FidoFileError(LoginRefusedError):
 
 class KeyLockedError(Exception):
     """The key has a passphrase."""
+
+
+class _NotForSshError(Exception):
+    """The key is of a type, or on a curve, for which SSH has no name."""
 
 
 def read_key(path: Path) -> paramiko.PKey:
@@ -79,6 +91,12 @@ def read_key(path: Path) -> paramiko.PKey:
         raise LoginRefusedError(
             f"the identity {path} is not a private key", WRONG_FILE_HINT
         ) from error
+    except _NotForSshError as error:
+        raise LoginRefusedError(
+            f"the identity {path} is a key of {error}, which no SSH server of today takes",
+            "Make a new key (ssh-keygen -t ed25519), put its public half on the board, and name "
+            "the new key.",
+        ) from error
     except UnsupportedAlgorithm as error:
         raise LoginRefusedError(
             f"the identity {path} is of a kind that kedge does not read: {error}",
@@ -90,7 +108,14 @@ def unlock_key(path: Path, passphrase: bytes) -> paramiko.PKey | None:
     """Read a private key with a passphrase; `None` where the passphrase is wrong."""
     try:
         return _load(path, _content(path), passphrase)
-    except (OSError, ValueError, TypeError, UnsupportedAlgorithm, paramiko.SSHException):
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        UnsupportedAlgorithm,
+        _NotForSshError,
+        paramiko.SSHException,
+    ):
         return None
 
 
@@ -128,7 +153,7 @@ def _without_certificate(path: Path) -> Path:
 def _refuse_format(path: Path, data: bytes) -> None:
     """Name a format that is converted first, before anybody is asked for its passphrase."""
     for beginning, (name, command) in _FORMATS.items():
-        if data.lstrip().startswith(beginning):
+        if data.removeprefix(_BYTE_ORDER_MARK).lstrip().startswith(beginning):
             raise LoginRefusedError(
                 f"the identity {path} is in the format of {name}; kedge reads those of OpenSSH, "
                 "PEM and PKCS#8",
@@ -152,18 +177,28 @@ def _load(path: Path, data: bytes, passphrase: bytes | None) -> paramiko.PKey:
     if isinstance(loaded, RSAPrivateKey):
         kind = paramiko.RSAKey
     elif isinstance(loaded, EllipticCurvePrivateKey):
+        if not loaded.curve.name.startswith(_CURVES):
+            raise _NotForSshError(f"the curve {loaded.curve.name}")
         kind = paramiko.ECDSAKey
     elif isinstance(loaded, Ed25519PrivateKey):
         kind, form = paramiko.Ed25519Key, PrivateFormat.OpenSSH
     else:
-        raise UnsupportedAlgorithm(type(loaded).__name__)
+        raise _NotForSshError(f"the type {type(loaded).__name__.removesuffix('PrivateKey')}")
     text = loaded.private_bytes(Encoding.PEM, form, NoEncryption()).decode()
     key = kind.from_private_key(io.StringIO(text))
+    _add_certificate(path, key)
+    return key
+
+
+def _add_certificate(path: Path, key: paramiko.PKey) -> None:
+    """Give a key the certificate that lies beside its file; without it where it is none, as ssh."""
     certificate = expand_home(_without_certificate(path))
     certificate = certificate.with_name(certificate.name + _CERTIFICATE)
-    if certificate.exists():
-        key.load_certificate(str(certificate))
-    return key
+    if certificate.is_file():
+        try:
+            key.load_certificate(str(certificate))
+        except (OSError, ValueError, IndexError, paramiko.SSHException):
+            SECRETS.warn_once(f"{certificate} is no certificate; going on without it")
 
 
 def _kind_of(path: Path) -> str:

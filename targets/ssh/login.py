@@ -16,6 +16,7 @@ from targets.ssh.certificate import find_certificate_problem
 from targets.ssh.connection import Connection
 from targets.ssh.dialogue import Dialogue
 from targets.ssh.keys import SkippedKey, keys_for
+from targets.ssh.link_words import reason_of
 from targets.ssh.route import SshServer
 from targets.ssh.secrets import MOST_TRIES, SECRETS, NobodyAnswersError, Question
 from targets.transport import LoginRefusedError
@@ -175,7 +176,7 @@ class _Login:
         )
         return LoginRefusedError(
             f"{self.server.name} hung up on the login of {self.server.user}"
-            f"{tries if count else ''}: {error}"
+            f"{tries if count else ''}: {reason_of(error)}"
             + (f"; it said: {quote_words(words)}" if words else ""),
             advice_on(words) or hint,
         )

@@ -14,12 +14,12 @@ from types import TracebackType
 import paramiko
 
 from targets.inventory import Target
-from targets.ssh.channel import SshChannel, close_quietly, link_lost
-from targets.ssh.dial import Session, no_ssh
+from targets.ssh.channel import TRY_AGAIN, SshChannel, close_quietly, link_lost
+from targets.ssh.dial import Session, login_broke
 from targets.ssh.host_keys import HostKey, check_host_key
 from targets.ssh.login import LOGIN_TIMEOUT_S, log_in
 from targets.ssh.route import SshServer, route_to
-from targets.transport import CommandResult, UnreachableError
+from targets.transport import CommandResult, DeadlineError, UnreachableError
 
 #: Logins to one server at the same time: from the tenth on, OpenSSH hangs up on some of them
 #: (`MaxStartups` of sshd_config(5)).
@@ -72,7 +72,7 @@ def _log_in_along(route: Sequence[SshServer]) -> list[Session]:
                 try:
                     log_in(sessions[-1].transport, server)
                 except (paramiko.SSHException, OSError, EOFError) as error:
-                    raise no_ssh(server, str(error) or type(error).__name__) from error
+                    raise login_broke(server, error) from error
             sessions[-1].transport.watch()
     except BaseException:
         _close_all(sessions)
@@ -114,10 +114,14 @@ class SshTransport:
         """Start a shell command; see `Transport.open`.
 
         Raises:
-            UnreachableError: The link ended; connect again.
+            UnreachableError: The link ended, or the server runs no commands; connect again.
+            DeadlineError: The server did not start the command in time; try again.
         """
+        connection = self._sessions[-1].transport
+        channel: paramiko.Channel | None = None
+        began_at = time.monotonic()
         try:
-            channel = self._sessions[-1].transport.open_session(timeout=LOGIN_TIMEOUT_S)
+            channel = connection.open_session(timeout=LOGIN_TIMEOUT_S)
             # exec_command() itself would wait for ever for a server that does not answer.
             deadline = threading.Timer(LOGIN_TIMEOUT_S, close_quietly, (channel,))
             deadline.start()
@@ -132,7 +136,17 @@ class SshTransport:
                 "many sessions of this connection are open as it allows.",
             ) from error
         except (paramiko.SSHException, OSError, EOFError) as error:
-            raise link_lost(self._name, self._sessions[-1].transport, error) from error
+            if channel is None or not connection.is_active():
+                raise link_lost(self._name, connection, error) from error
+            if time.monotonic() - began_at >= LOGIN_TIMEOUT_S:
+                raise DeadlineError(
+                    f"{self._name} did not start a command within {LOGIN_TIMEOUT_S:g} s", TRY_AGAIN
+                ) from error
+            raise UnreachableError(
+                f"the SSH server of {self._name} refuses to run a command",
+                "kedge needs a login that may run `sh`; this one may be for SFTP or for forwarding "
+                "only.",
+            ) from error
         return SshChannel(channel, self._name)
 
     def close(self) -> None:

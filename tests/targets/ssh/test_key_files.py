@@ -285,3 +285,43 @@ def test_a_pipe_as_identity_is_refused_without_waiting(
 
     with pytest.raises(LoginRefusedError, match="it is no regular file"):
         connect_ssh(target)
+
+
+def make_openssl_key(path: Path, *arguments: str) -> Path:
+    subprocess.run(["openssl", *arguments, "-out", str(path)], check=True, capture_output=True)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (("ecparam", "-genkey", "-noout", "-name", "secp256k1"), "the curve secp256k1"),
+        (("ecparam", "-genkey", "-noout", "-name", "secp224r1"), "the curve secp224r1"),
+        (("ecparam", "-genkey", "-name", "brainpoolP256r1"), "the curve brainpoolP256r1"),
+        (("genpkey", "-algorithm", "ED448"), "the type Ed448"),
+        (("genpkey", "-algorithm", "X25519"), "the type X25519"),
+    ],
+)
+def test_a_key_that_ssh_has_no_name_for(
+    arguments: tuple[str, ...], what: str, tmp_path: Path
+) -> None:
+    with pytest.raises(LoginRefusedError) as refused:
+        read_key(make_openssl_key(tmp_path / "key", *arguments))
+
+    assert what in str(refused.value)
+    assert "ssh-keygen -t ed25519" in refused.value.hint
+
+
+@pytest.mark.parametrize("text", [b"garbage\n", b"", b"ssh-ed25519 AAAA\n", b"\xff\xfe x\n"])
+def test_a_damaged_certificate_does_not_hide_the_key(server: LoopbackSshd, text: bytes) -> None:
+    certificate = server.identity.with_name(server.identity.name + "-cert.pub")
+    certificate.write_bytes(text)
+
+    assert runs(target_at(server))
+
+
+def test_a_putty_key_with_a_byte_order_mark_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "key.ppk"
+    path.write_bytes(b"\xef\xbb\xbfPuTTY-User-Key-File-3: ssh-ed25519\n")
+    with pytest.raises(LoginRefusedError, match="format of PuTTY"):
+        read_key(path)

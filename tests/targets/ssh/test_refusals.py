@@ -346,10 +346,11 @@ def test_a_server_that_never_starts_the_command(
         with connect_ssh(target) as transport:
             monkeypatch.setattr(ssh_module, "LOGIN_TIMEOUT_S", 0.5)
             began = time.monotonic()
-            refusal(UnreachableError, lambda: transport.run("exit 0", b"", 5))
+            late = refusal(DeadlineError, lambda: transport.run("exit 0", b"", 5))
             took = time.monotonic() - began
         told.set()
         for stuck in transports:
             stuck.close()
 
+    assert "did not start a command" in str(late)
     assert took < 30

@@ -59,7 +59,9 @@ class SshAgent(AgentSSH):  # type: ignore[misc]  # paramiko has no types
             self._give_up()
         except (paramiko.SSHException, OSError, ValueError, struct.error, TypeError):
             self._close()  # what listens there is no agent, or nothing does
-        self.keys = tuple(AgentSignedKey(self, key.blob, key.comment) for key in self._keys)
+            self.failure = f"no SSH agent answers at {path}"
+        keys = (AgentSignedKey(self, key.blob, key.comment) for key in self._keys)
+        self.keys = tuple(key for key in keys if key.get_name())
         if self._conn is None:
             connection.close()
 

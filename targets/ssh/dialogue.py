@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 
 import paramiko
 
+from targets.login_words import advice_on
+from targets.ssh.connection import Connection
 from targets.ssh.route import SshServer
 from targets.ssh.secrets import SECRETS, NobodyAnswersError, Question
 
@@ -23,7 +25,7 @@ class Dialogue:
     """
 
     def __init__(
-        self, transport: paramiko.Transport, server: SshServer, on_reply: Callable[[], None]
+        self, transport: Connection, server: SshServer, on_reply: Callable[[], None]
     ) -> None:
         """Prepare a round.
 
@@ -94,10 +96,13 @@ class Dialogue:
         self, title: str, instructions: str, prompts: Sequence[tuple[str, bool]]
     ) -> list[str]:
         server, answers = self._server, []
+        words = "\n".join([title, instructions, *(prompt for prompt, _ in prompts)])
+        if advice_on(words):  # such as a password that has expired
+            self._transport.banner += f"{words}\n".encode()
         who = f"{server.user} on {server.name} ({server.place})"
         for prompt, echo in prompts:
-            words = [text for text in (title, instructions, prompt) if text.strip()]
-            self._questions.put((Question("\n".join(words), who), bool(echo)))
+            texts = [text for text in (title, instructions, prompt) if text.strip()]
+            self._questions.put((Question("\n".join(texts), who), bool(echo)))
             title = instructions = ""
             try:
                 answers.append(self._replies.get(timeout=TYPING_TIMEOUT_S))

@@ -25,6 +25,12 @@ from targets.transport import LoginRefusedError
 #: Names of the keys that `ssh` tries when the user names none; the newest kind first.
 _USUAL_FILES = ("id_ed25519", "id_ecdsa", "id_rsa")
 
+#: Next step where the SSH agent gives no key, and no file has one.
+_AGENT_HINT = (
+    "Load your key into a running SSH agent (ssh-add -l shows its keys), or name its file: "
+    "--identity KEY, or IdentityFile in ~/.ssh/config."
+)
+
 
 @dataclass(frozen=True)
 class SkippedKey:
@@ -50,13 +56,20 @@ def keys_for(
         LoginRefusedError: The key that kedge.toml names is no private key, or cannot be read; the
             user corrects kedge.toml or the file.
     """
-    agent = SshAgent(agent_path(server.identity_agent))
+    path = agent_path(server.identity_agent)
+    agent = SshAgent(path)
     agent_keys = {key.asbytes(): key for key in agent.keys}
+    has_key = False
     try:
-        yield from _fido_last(_in_order(server, agent_keys, skipped_keys))
+        for name, key in _fido_last(_in_order(server, agent_keys, skipped_keys)):
+            has_key = True
+            yield name, key
     finally:
-        if agent.failure:
-            skipped_keys.append(SkippedKey(agent.failure))
+        failure = agent.failure
+        if path and not failure and not has_key and not agent.keys:
+            failure = f"the SSH agent at {path} names no key; it has none, or is locked"
+        if failure:
+            skipped_keys.append(SkippedKey(failure, "" if has_key else _AGENT_HINT))
         agent.close()
 
 

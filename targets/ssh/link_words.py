@@ -5,7 +5,7 @@ from __future__ import annotations
 import paramiko
 
 #: Errors that paramiko documents for a connection that fails.
-LINK_ERRORS = (paramiko.SSHException, OSError, EOFError)
+LINK_ERRORS: tuple[type[BaseException], ...] = (paramiko.SSHException, OSError, EOFError)
 
 _CLOSED = "the server closed the connection"
 _DAMAGED = "what came over it is damaged, or is no SSH"
@@ -39,6 +39,6 @@ def as_link_error(error: BaseException) -> BaseException:
     """Return an error of `LINK_ERRORS` for whatever a reader of damaged or hostile bytes raised."""
     if isinstance(error, LINK_ERRORS):
         return error
-    failure = paramiko.SSHException(_DAMAGED)
+    failure: BaseException = paramiko.SSHException(_DAMAGED)
     failure.__cause__ = error
     return failure

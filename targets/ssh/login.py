@@ -30,6 +30,9 @@ _CERTIFICATE_HINT = (
     "shows the one you have)."
 )
 
+#: Longest list of methods that is shown.
+_MOST_NAMES = 200
+
 _AUTH_FAILED = (paramiko.AuthenticationException, paramiko.SSHException)
 
 Method = Callable[["_Login"], "Sequence[str] | None"]
@@ -193,13 +196,27 @@ class _Login:
             message += "; it would take a password, and nobody can type it"
         words = self._server_words()
         message += f"; it said: {quote_words(words)}" if words else ""
-        hints = [key.hint for key in self.skipped_keys if key.hint]
-        hint = hints[0] if hints else f"Put your public key on the board: {_copy_id(server)}"
+        if not {"publickey", *typing_methods} & set(methods):
+            message += (
+                f"; it takes no keys and no passwords, but {', '.join(methods)[:_MOST_NAMES]}"
+            )
+        hint = self._hint(methods)
         if self.nobody_answers and typing_methods:
-            hint = f"{hint.rstrip('.')}; or run kedge in a terminal, which asks."
+            terminal = "un kedge in a terminal, which asks."
+            hint = f"{hint.rstrip('.')}; or r{terminal}" if hint else f"R{terminal}"
+        if not hint:
+            hint = "Let its SSH server take keys: PubkeyAuthentication of sshd_config."
+            hint = f"Check the answer. {hint}" if typing_methods else hint
         if server.ignored_settings:
             hint += f" Not followed of ~/.ssh/config: {', '.join(server.ignored_settings)}."
         return LoginRefusedError(message, advice_on(words) or hint)
+
+    def _hint(self, methods: Sequence[str]) -> str:
+        """Say which key helps; empty where the server asks for something else than a key."""
+        if "publickey" not in methods:
+            return ""
+        hints = [key.hint for key in self.skipped_keys if key.hint]
+        return hints[0] if hints else f"Put your public key on the board: {_copy_id(self.server)}"
 
     def _server_words(self) -> str:
         return self.transport.banner.decode("utf-8", "replace").strip()

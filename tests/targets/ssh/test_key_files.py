@@ -207,6 +207,31 @@ def test_an_agent_that_hangs_is_gone_on_without(
     assert warnings == [f"the SSH agent at {hanging_agent} does not answer; going on without it"]
 
 
+@pytest.mark.parametrize("kind", ["gone", "dead", "a file"])
+def test_an_agent_that_is_gone_is_named(
+    server: LoopbackSshd, home: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    path = home / "agent"
+    if kind == "dead":  # its socket stays behind
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(path))
+    elif kind == "a file":
+        path.touch()
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(path))
+    refused = refusal(replace(target_at(server), identity=None))
+
+    assert f"no SSH agent answers at {path}" in str(refused)
+    assert "SSH agent" in refused.hint
+    assert runs(target_at(server))
+
+
+@pytest.mark.usefixtures("agent")
+def test_an_agent_without_keys_is_named(server: LoopbackSshd) -> None:
+    refused = refusal(replace(target_at(server), identity=None))
+
+    assert "names no key; it has none, or is locked" in str(refused)
+
+
 @pytest.mark.parametrize("setting", ["none", "'{home}/nothing'", "$NOT_SET", "'{home}/my agent'"])
 def test_another_agent_can_be_named(
     server: LoopbackSshd, home: Path, hanging_agent: Path, warnings: list[str], setting: str

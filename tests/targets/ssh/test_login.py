@@ -179,6 +179,33 @@ def test_nobody_types_a_password(tmp_path: Path) -> None:
     assert "ssh-copy-id" in refused.hint
 
 
+def test_no_key_is_recommended_to_a_server_that_takes_none(tmp_path: Path, asked: Asked) -> None:
+    asked.answers = ["wrong"]
+    options = (*WITH_PASSWORD, "PubkeyAuthentication no")
+    with openssh(tmp_path / "sshd", Account(tmp_path / "board"), *options) as target:
+        refused = refusal(replace(target, identity=None))
+
+    assert "ssh-copy-id" not in refused.hint
+    assert "Check the answer" in refused.hint
+
+
+def test_a_key_that_is_not_enough(tmp_path: Path) -> None:
+    both = (*WITH_PASSWORD, "AuthenticationMethods publickey,password")
+    with openssh(tmp_path / "sshd", Account(tmp_path / "board"), *both) as target:
+        refused = refusal(target)
+
+    assert refused.hint == "Run kedge in a terminal, which asks."
+
+
+def test_a_server_that_takes_neither_keys_nor_passwords(tmp_path: Path) -> None:
+    other = ("HostbasedAuthentication yes", "AuthenticationMethods hostbased")
+    with openssh(tmp_path / "sshd", Account(tmp_path / "board"), *other) as target:
+        refused = refusal(target)
+
+    assert "it takes no keys and no passwords, but hostbased" in str(refused)
+    assert "PubkeyAuthentication" in refused.hint
+
+
 # The command line.
 
 

@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from converters.deadline import LONGEST_SAMPLE_S, endless_sample
 from converters.errors import ConversionError, MissingConvertExtraError
+from converters.parent_death import end_with_parent
 from device_agent.contract.state import RESET
 
 Array = npt.NDArray[Any]
@@ -69,7 +70,7 @@ def run_in_process(
     with tempfile.TemporaryDirectory(prefix="kedge-") as folder:
         _save(Path(folder) / "inputs", inputs)
         command = [sys.executable, "-m", "converters.isolated_run", function, str(path.resolve())]
-        command += [folder, reset, *([] if most_s is None else [str(most_s)])]
+        command += [str(os.getpid()), folder, reset, *([] if most_s is None else [str(most_s)])]
         with (Path(folder) / "log").open("w+b") as log:
             pipe = subprocess.PIPE
             child = subprocess.Popen(
@@ -152,5 +153,6 @@ def _main(function: str, path: Path, folder: Path, reset: str, most_s: float | N
 
 
 if __name__ == "__main__":
-    most = float(sys.argv[5]) if len(sys.argv) > 5 else None
-    sys.exit(_main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4], most))
+    end_with_parent(int(sys.argv[3]))
+    most = float(sys.argv[6]) if len(sys.argv) > 6 else None
+    sys.exit(_main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[4]), sys.argv[5], most))

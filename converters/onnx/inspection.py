@@ -14,6 +14,7 @@ from typing import Any
 from converters.inspection import ModelFigures, OperatorFigures, OperatorTensorUse
 from converters.onnx.proto import read_proto
 from converters.onnx.work import OnnxWork, add_shapes, count_in_process
+from converters.parent_death import end_with_parent
 
 #: Ops that read rows of their table only, which is their first input.
 _TABLES = ("Gather",)
@@ -88,4 +89,5 @@ def _operator_from_plain(plain: dict[str, Any]) -> OperatorFigures:
 
 
 if __name__ == "__main__":
+    end_with_parent(int(sys.argv[2]))
     sys.stdout.write(json.dumps(asdict(_count(Path(sys.argv[1])))))

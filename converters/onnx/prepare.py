@@ -7,6 +7,7 @@ what is constant, among it the arithmetic on shapes that exporters write, and ru
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from converters.onnx.float32 import convert_floats
 from converters.onnx.proto import damage_of, parse_proto, read_proto
 from converters.onnx.refusals import InputShapes, check_float_model, fix_shapes
 from converters.onnx.runtime import import_onnxruntime
+from converters.parent_death import end_with_parent
 
 #: The process's exit codes for a refusal, and for a missing package; standard error holds why.
 _REFUSED, _MISSING = 4, 3
@@ -61,7 +63,7 @@ def prepare_onnx(source: Path | bytes, origin: Path, shapes: InputShapes) -> Any
         order = {"origin": str(origin), "file": str(file), "shapes": dict(shapes), "size": size}
         (folder / "order.json").write_text(json.dumps(order), encoding="utf-8")
         seconds = _SECONDS + _SECONDS_PER_MB * size / 1e6
-        command = [sys.executable, "-m", "converters.onnx.prepare", str(folder)]
+        command = [sys.executable, "-m", "converters.onnx.prepare", str(folder), str(os.getpid())]
         with (folder / "log").open("w+b") as log:
             child = subprocess.Popen(
                 command, cwd=_OURS, stdout=subprocess.DEVNULL, stderr=log, start_new_session=True
@@ -206,4 +208,5 @@ def _refusal(origin: Path, error: Exception) -> ConversionError:
 
 
 if __name__ == "__main__":
+    end_with_parent(int(sys.argv[2]))
     sys.exit(_main(Path(sys.argv[1])))

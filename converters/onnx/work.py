@@ -7,6 +7,7 @@ process of its own.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import zlib
@@ -23,6 +24,7 @@ from converters.model_file import Cost, KernelFigures, OperatorWork
 from converters.onnx.proto import read_proto
 from converters.onnx.reader import every_graph
 from converters.onnx.tensor_types import DTYPES, bits_of, tensor_bytes
+from converters.parent_death import end_with_parent
 
 #: Position of the weights among the inputs of an op, and the axis of their channels.
 KERNELS = {
@@ -68,7 +70,7 @@ def count_in_process(module: str, path: Path) -> Any:
     """Run a module of this room on a file in a process of its own, as shape inference may crash.
 
     Args:
-        module: Module that prints JSON.
+        module: Module that prints JSON; its arguments are the file and the id of this process.
         path: File that went through `converters.onnx.reader.read_onnx`.
 
     Returns:
@@ -77,7 +79,7 @@ def count_in_process(module: str, path: Path) -> Any:
     Raises:
         ConversionError: Its shapes cannot be inferred.
     """
-    command = [sys.executable, "-m", module, str(path.resolve())]
+    command = [sys.executable, "-m", module, str(path.resolve()), str(os.getpid())]
     folder = Path(__file__).parents[2]
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, timeout=_LONGEST_S)
@@ -287,5 +289,6 @@ class OnnxWork:
 
 
 if __name__ == "__main__":
+    end_with_parent(int(sys.argv[2]))
     model = OnnxWork(add_shapes(read_proto(Path(sys.argv[1]))))
     sys.stdout.write(json.dumps([asdict(work) for work in model.works()]))

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from math import sqrt
+from math import inf, isnan, sqrt
 from typing import Any
 
 import numpy as np
@@ -238,9 +238,13 @@ def drop_of(split: str, before: ScoredAnswers, after: ScoredAnswers) -> Drop:
 
 
 def share_lost(before: ScoredAnswers, after: ScoredAnswers) -> float:
-    """Return what the second loses against the first, as a share of its figure; below 0 a gain."""
+    """Return what the second loses against the first, as a share of its figure; below 0 a gain.
+
+    Infinite where the second has no figure, as of answers that are no numbers.
+    """
     _, sign, size = _scale(before)
-    return sign * (after.value - before.value) / size
+    lost = sign * (after.value - before.value) / size
+    return inf if isnan(lost) else lost
 
 
 def _scale(before: ScoredAnswers) -> tuple[bool, float, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import sqrt
+from math import inf, isnan, sqrt
 
 import numpy as np
 import numpy.typing as npt
@@ -56,6 +56,8 @@ class Drop:
         if self.before is None or self.after is None:
             return (self.lost - self.won) / self.samples
         worse = self.before - self.after if self.higher_is_better else self.after - self.before
+        if isnan(worse):  # the file's answers are no numbers: nothing is left of the figure
+            return inf
         return worse / max(abs(self.before), 1e-12)
 
 

@@ -105,4 +105,8 @@ def wilson(correct: int, samples: int) -> tuple[float, float]:
         * sqrt(share * (1 - share) / samples + square / (4 * samples**2))
         / (1 + square / samples)
     )
-    return max(0.0, middle - half), min(1.0, middle + half)
+    # At either end of the scale the bound is that end, which rounding could miss.
+    return (
+        0.0 if correct == 0 else max(0.0, middle - half),
+        1.0 if correct == samples else min(1.0, middle + half),
+    )

@@ -32,6 +32,8 @@ _WITH_PARAMETERS = {
 }
 #: Ops whose stored integers are counters and indices.
 _PLAIN_INTEGERS = {"ADD", "SUB", "MUL", "DIV", "GATHER", "EMBEDDING_LOOKUP"}
+#: Ops whose first input is the shape of their output.
+_SHAPE_FIRST = ("TRANSPOSE_CONV", "CONV_3D_TRANSPOSE")
 #: Ops that may multiply, in an amount that nobody can count from the file.
 _UNCOUNTED = {"CUSTOM", "CALL", "STABLEHLO_CUSTOM_CALL", "DELEGATE"}
 #: Best compression of zlib, and of gzip.
@@ -115,9 +117,11 @@ class ModelWork:
             if name == "WHILE":
                 condition, body = (self.graphs[part] for part in _parts(name, op))
                 trips = count_trips(graph, op, condition, body)
-                macs += sum(part.macs for part in parts) * (1 if trips is None else trips)
                 if trips is None:
                     uncounted.add(name)
+                    macs += sum(part.macs for part in parts)
+                else:  # the condition is computed once more: it then does not hold
+                    macs += parts[0].macs * (trips + 1) + parts[1].macs * trips
             else:
                 macs += max(part.macs for part in parts)
                 if name == "IF":
@@ -161,7 +165,7 @@ def parameters_of(graph: Subgraph, name: str, op: Any) -> dict[int, int]:
         return {}
     return {
         graph.buffer(tensor): graph.size(tensor)
-        for tensor in present(op.inputs)
+        for tensor in present(op.inputs[name in _SHAPE_FIRST :])
         if graph.is_constant(tensor) and not (name in _PLAIN_INTEGERS and graph.is_integer(tensor))
     }
 

@@ -20,7 +20,7 @@ def count_trips(outer: Subgraph, loop: Any, condition: Subgraph, body: Subgraph)
 
     Returns:
         The trips; None where they depend on values that the file does not store. Of several
-        conditions that must all hold, the one that fails first counts.
+        conditions that must all hold, the one that fails first counts, and each must be known.
     """
     operands = numbers(loop.inputs)
     makers = {
@@ -36,8 +36,9 @@ def count_trips(outer: Subgraph, loop: Any, condition: Subgraph, body: Subgraph)
             pending += numbers(op.inputs)
         elif name == "LESS":
             trips = _count(outer, operands, condition, body, numbers(op.inputs))
-            if trips is not None:
-                counts.append(trips)
+            if trips is None:
+                return None
+            counts.append(trips)
         else:
             return None
     return min(counts, default=None)

@@ -18,8 +18,9 @@ IN_GROUP = "yes"
 #: Groups that say nothing of a host.
 _ALL = ("all", "ungrouped")
 
-_RANGE = re.compile(r"\[(\w+):(\w+)(?::(\d+))?\]")
+_RANGE = re.compile(r"\[(\w+):(\w+)(?::([0-9]{1,9}))?\]", re.ASCII)
 _MOST_DEPTH = 50
+_MOST_DIGITS = 9
 _PROXY_JUMP = re.compile(r"-J\s*(\S+)|-o\s*[\"']?ProxyJump[= ][\"']?([^\s\"']+)", re.IGNORECASE)
 
 
@@ -85,6 +86,8 @@ def expand_ranges(pattern: str) -> list[str]:
         return [pattern]
     first, last, step = match[1], match[2], int(match[3] or 1)
     if first.isdigit() and last.isdigit():
+        if max(len(first), len(last)) > _MOST_DIGITS:
+            raise ValueError(f"a number of more than {_MOST_DIGITS} digits")
         width = len(first) if first.startswith("0") else 0
         numbers = range(int(first), int(last) + 1, step or 1)
         if len(numbers) > MOST_ROWS:

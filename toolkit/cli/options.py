@@ -14,7 +14,8 @@ import click
 from toolkit.cli.completion import complete_recipes, complete_targets
 
 _UNITS_S = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|)\Z")
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|)\Z")
+_SHARE = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?)\s*(%?)\Z")
 
 #: The longest measurement that one command makes.
 _LONGEST_S = 3600.0
@@ -66,17 +67,23 @@ class ShareRange(FiniteRange):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         """Read a share."""
-        text = str(value).strip()
-        is_percentage = text.endswith("%")
-        try:
-            number = float(text.rstrip("%"))
-        except ValueError:
+        if not isinstance(value, str):
+            return super().convert(value, param, ctx)
+        parts = _SHARE.match(value.strip())
+        if parts is None:
             self.fail(f"{value!r} is not a share such as 0.05 or 5%", param, ctx)
-        if isinstance(value, str) and not is_percentage and number >= 1:
+        text, sign = parts.groups()
+        number = float(text)
+        if not sign and 1 <= number < float("inf"):
             self.fail(
                 f"{text} is a share of {100 * number:g} %; write {text}% for {text} %", param, ctx
             )
-        return super().convert(number / 100 if is_percentage else number, param, ctx)
+        return super().convert(0.0 + (number / 100 if sign else number), param, ctx)
+
+
+def _is_number(text: str) -> bool:
+    """Whether a text is a whole number; `"²".isdigit()` holds, and int() takes 4300 digits."""
+    return text.isascii() and text.isdigit() and len(text) <= 9
 
 
 class Threads(click.ParamType[tuple[int, ...]]):
@@ -92,7 +99,7 @@ class Threads(click.ParamType[tuple[int, ...]]):
             return value
         if value == "sweep":
             return ()
-        if not str(value).isdigit() or not 0 < int(value) <= 256:
+        if not _is_number(str(value)) or not 0 < int(value) <= 256:
             self.fail(f"{value!r} is neither a number from 1 to 256 nor `sweep`", param, ctx)
         return (int(value),)
 
@@ -109,7 +116,7 @@ class Streams(click.ParamType[tuple[int, ...]]):
         if isinstance(value, tuple):
             return value
         parts = [part.strip() for part in str(value).split(",")]
-        if not all(part.isascii() and part.isdigit() and 0 < int(part) <= 64 for part in parts):
+        if not all(_is_number(part) and 0 < int(part) <= 64 for part in parts):
             self.fail(f"{value!r} is not a list of numbers from 1 to 64, such as 1,2,4", param, ctx)
         return tuple(sorted({int(part) for part in parts}))
 

@@ -235,7 +235,11 @@ def wilson_interval(right: int, samples: int) -> tuple[float, float]:
     middle = (share + square / (2 * samples)) / (1 + square / samples)
     half = sqrt(share * (1 - share) / samples + square / (4 * samples**2))
     half *= _Z_95 / (1 + square / samples)
-    return max(0.0, middle - half), min(1.0, middle + half)
+    # At either end of the scale the bound is that end, which rounding could miss.
+    return (
+        0.0 if right == 0 else max(0.0, middle - half),
+        1.0 if right == samples else min(1.0, middle + half),
+    )
 
 
 def _absent(name: str, limits: str, reason: str) -> GateResult:

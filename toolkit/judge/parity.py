@@ -29,6 +29,9 @@ LEAST_SAMPLES = 500
 #: one runtime: 99.9 %, between two runtimes on one CPU: 97.7 %.
 LEAST_AGREEMENT = 0.97
 
+#: Roundings of a float output's type (machine epsilons of its size) that always are one step.
+_MOST_ROUNDINGS = 4
+
 #: Values that are compared at once: in 64 bits, all of a large output would fill the memory.
 _COMPARED_AT_ONCE = 1 << 20
 
@@ -89,6 +92,8 @@ def compare_outputs(
         numbers: Whether the outputs are numbers, as of a regression or an autoencoder, rather than
             scores of classes.
     """
+    if not min((len(values) for values in host[1].values()), default=0):
+        return not_compared(host[0], board[0], "no sample was answered")
     differences = [_difference(values, board[1].get(name)) for name, values in host[1].items()]
     largest = max(difference for difference, _ in differences)
     beyond = max(share for _, share in differences)
@@ -183,13 +188,24 @@ def _judge(
 
 
 def _judge_numbers(other_class: str, host: Array, board: Array | None) -> tuple[str, str]:
-    """Judge outputs of equal shapes; a step of a float output is a thousandth of its spread."""
+    """Judge outputs of equal shapes, infinite or no numbers in the same places only.
+
+    A step of a float output is a thousandth of its spread, but no less than a few roundings of its
+    type: an output that hardly changes has no spread to speak of.
+    """
     assert board is not None
-    real = host.astype(np.float64)
-    apart = float(np.sqrt(np.mean((real - board.astype(np.float64)) ** 2)))
+    is_finite = np.isfinite(host)
+    real = host[is_finite].astype(np.float64)
+    apart = float(np.sqrt(np.mean((real - board[is_finite].astype(np.float64)) ** 2)))
     step, unit = 1.0, "steps"
     if host.dtype.kind == "f":
         step, unit = max(float(real.std()) / 1000, 1e-12), "thousandths of the outputs' spread"
+        rounding = float(np.finfo(host.dtype).eps * np.sqrt(np.mean(real**2)))
+        if _MOST_ROUNDINGS * rounding > step:
+            step, unit = (
+                _MOST_ROUNDINGS * rounding,
+                f"times {_MOST_ROUNDINGS} roundings of {host.dtype}",
+            )
     difference = f"the root mean square of the differences is {apart / step:.2g} {unit}"
     if apart > step:
         return DIFFERS, f"{difference}, more than rounding makes"
@@ -218,7 +234,10 @@ def _farthest(host: Array, board: Array) -> Array:
     """Return the largest difference in each row; infinite where only one side is a number."""
     with np.errstate(invalid="ignore"):  # infinity minus infinity
         difference = np.abs(host.astype(np.float64) - board.astype(np.float64))
-    difference[(host == board) | (np.isnan(host) & np.isnan(board))] = 0
+    is_equal = (host == board) | (np.isnan(host) & np.isnan(board))
+    if host.dtype.kind in "iu":  # 64 bits of a float do not tell large integers apart
+        difference = np.maximum(difference, 1.0)
+    difference[is_equal] = 0
     worst: Array = difference.max(axis=1)
     worst[np.isnan(worst)] = np.inf
     return worst

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from converters.judge.budget import judge_budget
-from converters.judge.paired import Drop
+from converters.judge.paired import Drop, worst
 
 
 def drop(lost: int, won: int, samples: int, interval: tuple[float, float]) -> Drop:
@@ -27,3 +27,13 @@ def test_the_drop_that_was_seen_decides_and_its_interval_is_told(
     assert budget.held == held
     assert told in "".join(budget.reasons)
     assert bool(budget.reasons) == bool(told)
+
+
+@pytest.mark.parametrize("higher_is_better", [True, False])
+def test_a_file_that_answers_no_numbers_keeps_no_budget(higher_is_better: bool) -> None:
+    nan = float("nan")
+    broken = Drop("test", 50, 0, 0, (nan, nan), "mse", 0.5, nan, higher_is_better)
+    fine = Drop("test", 50, 0, 0, (0.0, 0.0), "mse", 0.5, 0.5, higher_is_better)
+    assert not judge_budget(broken, 0.99).held
+    for drops in ([broken, fine], [fine, broken]):
+        assert worst(drops) is broken

@@ -36,3 +36,4 @@ def test_the_interval_of_a_share_is_wilsons(
 def test_an_interval_stays_within_0_and_1() -> None:
     assert wilson(0, 5)[0] == 0.0
     assert wilson(5, 5)[1] == 1.0
+    assert all(wilson(0, n)[0] == 0.0 and wilson(n, n)[1] == 1.0 for n in range(1, 600))

@@ -104,6 +104,79 @@ def test_the_body_of_a_loop_counts_as_often_as_it_runs(
     assert run_model(path, inputs)["y"].shape == (1, 3)
 
 
+def _counted_model(kind: str) -> bytes:
+    """A loop up to 7 that multiplies 9 times a trip, with one more thing in its condition.
+
+    Args:
+        kind: "unknown" for a second limit that is an input, "dense" for 6 multiplications.
+    """
+    model, int32, truth = ModelMaker(), schema.TensorType.INT32, schema.TensorType.BOOL
+
+    def operands() -> list[int]:
+        values = [model.tensor("i", [], dtype=int32), model.tensor("x", [1, 3])]
+        return [*values, model.tensor("limit", [], dtype=int32)]
+
+    def number(name: str, value: int) -> int:
+        return model.tensor(name, [], struct.pack("<i", value), int32)
+
+    begin, x, limit = number("begin", 0), model.tensor("x", [1, 3]), operands()[2]
+    results = operands()
+    loop = schema.WhileOptionsT()
+    loop.condSubgraphIndex, loop.bodySubgraphIndex = 1, 2
+    model.op("WHILE", [begin, x, limit], results, loop, "WhileOptions")
+    model.next_graph()
+    condition, dense = operands(), schema.FullyConnectedOptionsT()
+    goes_on, is_less = model.tensor("goes_on", [], dtype=truth), schema.LessOptionsT()
+    if kind == "unknown":
+        sides = [model.tensor(name, [], dtype=truth) for name in ("seven", "limit")]
+        model.op("LESS", [condition[0], number("end", 7)], [sides[0]], is_less, "LessOptions")
+        model.op("LESS", [condition[0], condition[2]], [sides[1]], is_less, "LessOptions")
+        both = schema.LogicalAndOptionsT()
+        model.op("LOGICAL_AND", sides, [goes_on], both, "LogicalAndOptions")
+    else:
+        model.op("LESS", [condition[0], number("end", 7)], [goes_on], is_less, "LessOptions")
+        weights, product = model.tensor("w", [2, 3], bytes(24)), model.tensor("p", [1, 2])
+        operator = [condition[1], weights, -1], [product], dense, "FullyConnectedOptions"
+        model.op("FULLY_CONNECTED", *operator)
+    model.next_graph()
+    body, following, product = operands(), model.tensor("next", [], dtype=int32), operands()[1]
+    model.op("ADD", [body[0], number("1", 1)], [following], schema.AddOptionsT(), "AddOptions")
+    weights = model.tensor("weights", [3, 3], bytes(36))
+    model.op("FULLY_CONNECTED", [body[1], weights, -1], [product], dense, "FullyConnectedOptions")
+    main = [x, limit], [results[1]]
+    return model.pack([main, (condition, [goes_on]), (body, [following, product, body[2]])])
+
+
+@pytest.mark.parametrize(
+    ("kind", "macs", "uncounted"),
+    # The condition runs once more than the body.
+    [("unknown", 9, ("WHILE",)), ("dense", 7 * 9 + 8 * 6, ())],
+)
+def test_every_limit_of_a_loop_counts_and_so_does_its_condition(
+    tmp_path: Path, kind: str, macs: int, uncounted: tuple[str, ...]
+) -> None:
+    path = tmp_path / "loop.tflite"
+    path.write_bytes(_counted_model(kind))
+    cost = cost_of(path)
+    assert (cost.macs, cost.uncounted) == (macs, uncounted)
+
+
+def test_the_shape_of_a_transposed_convolution_is_no_parameter(tmp_path: Path) -> None:
+    model = ModelMaker()
+    shape = model.tensor("shape", [4], struct.pack("<4i", 1, 8, 8, 5), schema.TensorType.INT32)
+    weights, bias = model.tensor("w", [5, 2, 2, 3], bytes(240)), model.tensor("b", [5], bytes(20))
+    x, y = model.tensor("x", [1, 4, 4, 3]), model.tensor("y", [1, 8, 8, 5])
+    options = schema.TransposeConvOptionsT()
+    options.strideH = options.strideW = 2
+    inputs = [shape, weights, x, bias]
+    model.op("TRANSPOSE_CONV", inputs, [y], options, "TransposeConvOptions")
+    path = tmp_path / "transposed.tflite"
+    path.write_bytes(model.pack([([x], [y])]))
+    cost = cost_of(path)
+    # Each number of the input meets the whole kernel of an output channel.
+    assert (cost.macs, cost.parameters) == (16 * 3 * 4 * 5, 60 + 5)
+
+
 def test_subgraphs_that_run_each_other_without_end_are_counted_at_once(tmp_path: Path) -> None:
     model = ModelMaker()
     x, y = model.tensor("x", [1, 3]), model.tensor("y", [1, 3])

@@ -294,6 +294,17 @@ def test_ranges_are_those_of_ansible() -> None:
     assert expand_ranges("b[1:2]c[1:2]") == ["b1c1", "b1c2", "b2c1", "b2c2"]
 
 
+@pytest.mark.parametrize("last", ["300000", "9" * 10, "9" * 20, "9" * 5000])
+def test_a_range_of_too_many_hosts_is_refused_by_a_sentence(last: str) -> None:
+    with pytest.raises(ValueError, match=r"a range of more than|a number of more than 9 digits"):
+        expand_ranges(f"b[1:{last}]")
+
+
+def test_digits_of_other_scripts_make_no_range() -> None:
+    assert expand_ranges("b[²:³]") == ["b[²:³]"]
+    assert expand_ranges("b[1:3:²]") == ["b[1:3:²]"]
+
+
 @pytest.mark.parametrize(
     ("name", "text", "form"),
     [

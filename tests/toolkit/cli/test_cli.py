@@ -14,7 +14,7 @@ from tests.kedge import assert_refused, kedge
 from tests.stateful_model import counter_model
 from tests.tiny_model import custom_op_model, relu_model
 from toolkit.cli.main import COMMANDS
-from toolkit.cli.options import ShareRange
+from toolkit.cli.options import ShareRange, Streams, Threads
 
 HEAVY = ("tensorflow", "tf_keras", "keras", "paramiko", "scipy", "numpy", "ai_edge_litert")
 
@@ -100,9 +100,37 @@ def test_what_is_no_number_or_out_of_bounds_is_wrong_usage(
     assert arguments[-2] in ran.err
 
 
-@pytest.mark.parametrize(("text", "share"), [("0.05", 0.05), ("5%", 0.05), (" 2.5 %", 0.025)])
+_SHARES = [
+    *(("0.05", 0.05), ("5%", 0.05), (" 2.5 %", 0.025), ("1e-2", 0.01), (".5%", 0.005)),
+    *(("5.e-1%", 0.005), ("+5%", 0.05), ("150%", 1.5), ("0%", 0.0), ("-0", 0.0)),
+]
+
+
+@pytest.mark.parametrize(("text", "share"), _SHARES)
 def test_a_share_is_written_as_a_fraction_or_in_percent(text: str, share: float) -> None:
     assert ShareRange(0, 10).convert(text, None, None) == pytest.approx(share)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["5%%", "1_0%", "٥%", "²", "½", "5‰", "inf", "inf%", "nan%", "%", "", "5 percent", "5,5%"],
+)
+def test_what_is_no_share_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(click.BadParameter, match=r"is not a share such as 0\.05 or 5%"):
+        ShareRange(0, 10).convert(text, None, None)
+
+
+@pytest.mark.parametrize("text", ["5", "1", "1.0", "5e0", "10"])
+def test_a_percentage_without_its_sign_is_refused_with_the_right_spelling(text: str) -> None:
+    with pytest.raises(click.BadParameter, match=f"write {text}% for {text} %"):
+        ShareRange(0, 10).convert(text, None, None)
+
+
+@pytest.mark.parametrize("text", ["²", "٣", "9" * 5000, "0", "257", "1.5", "-1", ""])
+def test_what_is_no_number_of_threads_is_refused(text: str) -> None:
+    for kind in (Threads(), Streams()):
+        with pytest.raises(click.BadParameter, match="from 1 to"):
+            kind.convert(text, None, None)
 
 
 @pytest.mark.parametrize("duration", ["0s", "-1s", "2h", "soon"])

@@ -124,6 +124,12 @@ def test_the_interval_of_a_share() -> None:
     assert wilson_interval(0, 20) == pytest.approx((0.0, 0.1611), abs=1e-4)
 
 
+def test_a_board_that_has_every_sample_right_is_below_no_limit() -> None:
+    for samples in range(1, 600):
+        evidence = Evidence(right=samples, samples=samples)
+        assert only("accuracy", 1.0, evidence).verdict == INCONCLUSIVE
+
+
 def test_one_no_decides_and_a_doubt_is_no_yes() -> None:
     good = GateResult("a", PASS, "1", "2", "fine")
 

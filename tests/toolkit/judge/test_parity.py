@@ -161,6 +161,39 @@ def test_float_numbers_are_judged_by_their_spread() -> None:
     assert numbers(host[:100], host[:100] + np.float32(0.01)).verdict == INCONCLUSIVE
 
 
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+def test_numbers_beside_a_value_that_is_none_are_judged(odd: float) -> None:
+    host = np.random.default_rng(2).normal(0, 50, (600, 2)).astype(np.float32)
+    host[7, 1] = odd
+    assert numbers(host, host + np.float32(0.01)).verdict == AGREES
+    found = numbers(host, host + np.float32(100))
+    assert found.verdict == DIFFERS
+    assert "nan" not in found.reason
+
+
+def test_a_rounding_of_an_output_that_hardly_changes_is_no_difference() -> None:
+    for value in (1.0, -300.0, 2e-5):
+        host = np.full((600, 1), value, np.float32)
+        board = np.nextafter(host, np.float32(np.inf))
+        assert numbers(host, board).verdict == AGREES
+        assert numbers(host, host * np.float32(1.001)).verdict == DIFFERS
+    assert numbers(np.zeros((600, 1), np.float32), np.full((600, 1), 1e-9)).verdict == DIFFERS
+
+
+def test_large_integers_that_a_float_cannot_tell_apart_are_not_equal() -> None:
+    host = np.full((600, 2), 2**53, np.int64)
+    assert compared(host, host.copy()).verdict == EQUAL
+    parity = compared(host, host + 1)
+    assert (parity.verdict, parity.largest_difference) == (DIFFERS, 1)
+
+
+def test_a_board_that_answers_no_sample_proves_nothing() -> None:
+    nothing = np.zeros((0, 4), np.int8)
+    parity = compared(nothing, nothing, real=False)
+    assert (parity.verdict, parity.reason) == (INCONCLUSIVE, "no sample was answered")
+    assert compare_outputs((HOST, {}), (HOST, {}), None, False).verdict == INCONCLUSIVE
+
+
 def test_infinities_on_both_sides_are_equal() -> None:
     values = np.array([[np.inf, -np.inf, np.nan, 1.0]] * 3, np.float32)
     parity = compare_outputs((HOST, {"y": values}), (HOST, {"y": values.copy()}), None, False)

@@ -40,8 +40,11 @@ from targets.transport import Channel, DeadlineError, UnreachableError
 #: Longest wait for an answer that needs no job on the board.
 ANSWER_TIMEOUT_S = 60.0
 
-#: An agent that is silent for longer while a file is sent counts as lost.
-TRANSFER_TIMEOUT_S = 120.0
+#: An agent that is silent for longer in the middle of a file counts as lost.
+TRANSFER_TIMEOUT_S = 60.0
+
+#: Slowest disk, in bytes a second, that is waited for when a file ends on it: an old SD card.
+SLOWEST_DISK = 1_000_000
 
 #: Slowest transfer, in bytes a second, that is waited for: a modem's.
 SLOWEST_TRANSFER = 1000
@@ -239,7 +242,7 @@ class AgentClient:
             offset += len(chunk)
             if on_bytes is not None:
                 on_bytes(offset, size)
-        answer = self._answer(TRANSFER_TIMEOUT_S, None)
+        answer = self._answer(TRANSFER_TIMEOUT_S + size / SLOWEST_DISK, None)
         with answers_of(self.name):
             return str(read_value(str, answer.get("path"), "path"))
 

@@ -121,6 +121,19 @@ def check_jump(where: str, jump: str | None) -> None:
         raise InventoryError(f"{where}: jump: {error}", error.hint) from error
 
 
+def check_fingerprint(text: str) -> None:
+    """Refuse a fingerprint that no host key can have, before anybody connects.
+
+    Raises:
+        InventoryError: It is not `SHA256:` and 43 characters of base64.
+    """
+    if not _HOST_KEY.match(text):
+        raise InventoryError(
+            f"the fingerprint of a host key is SHA256: and 43 characters, found {text!r}",
+            "The board shows it: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub",
+        )
+
+
 def check_jump_host_key(where: str, host: str, text: str) -> None:
     """Refuse a pinned key of a jump host that is not `TYPE SHA256:…`.
 

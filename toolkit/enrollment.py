@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from targets.agent_archive import agent_archive
 from targets.board_profile import BoardProfile, recognise
+from targets.entry_checks import check_fingerprint
 from targets.inventory import Target
 from targets.probe import probe_board
 from targets.provision import connect, require_writable
@@ -60,7 +61,7 @@ def enroll(
         Target as it was added, and the facts that were read of the board.
 
     Raises:
-        InventoryError: The name is taken, or the address or the root is none.
+        InventoryError: The name is taken, or the address, the root or the fingerprint is none.
         HostKeyError: A server shows another key, or the person said no.
         BoardDiskError: The folder for kedge's files cannot be written.
         TargetError: The board cannot be reached or refuses the login. In every case nothing was
@@ -75,6 +76,8 @@ def enroll(
                 "Leave --host-key, --identity and --jump away, or write USER@HOST.",
             )
     else:
+        if host_key is not None:
+            check_fingerprint(host_key)
         target = _with_host_key(_with_jump_host_keys(target, accepts), host_key, accepts)
     with connect(target) as transport:
         board = probe_board(
@@ -147,7 +150,8 @@ def replace_host_key(
         Target before and after; equal where the board shows the key that was pinned.
 
     Raises:
-        InventoryError: There is no such target, or the file cannot be written.
+        InventoryError: There is no such target, the fingerprint is none, or the file cannot be
+            written.
         HostKeyError: The board shows another key than the expected one, the person said no, or the
             key is revoked.
         TargetError: The board cannot be reached. In every case nothing was changed.
@@ -155,6 +159,8 @@ def replace_host_key(
     from targets.ssh.route import route_to
     from targets.ssh.transport import read_host_key
 
+    if fingerprint is not None:
+        check_fingerprint(fingerprint)
     inventory = open_inventory(start)
     before = inventory.get(name)
     if before.is_local:

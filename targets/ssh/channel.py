@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import paramiko
 
+from targets.login_words import quote_words
 from targets.ssh.connection import SILENCE_S, Connection
 from targets.ssh.link_words import reason_of
 from targets.transport import (
@@ -84,8 +85,11 @@ class SshChannel:
         output, position, is_input_open = bytearray(), 0, True
         while True:
             if time.monotonic() >= deadline:
+                words = quote_words(output[-_LAST_WORDS_BYTES:].decode("utf-8", "replace"))
                 raise DeadlineError(
-                    f"{self._name} did not finish a command within {timeout_s:.0f} s", TRY_AGAIN
+                    f"{self._name} did not finish a command within {timeout_s:.0f} s"
+                    + (f"; it said: {words}" if words else ""),
+                    TRY_AGAIN,
                 )
             if is_input_open and position == len(stdin):
                 with suppress(OSError, EOFError):

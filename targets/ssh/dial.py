@@ -152,6 +152,11 @@ class Session:
             )
         last_words = self._command.last_words() if self._command is not None else ""
         reason = _reason_of(error, self._began_at, self._handshake_timeout_s())
+        if transport is not None and transport.offer and not last_words:
+            return UnreachableError(
+                f"no SSH session with {self._who()}: {reason}",
+                "An SSH server answers there. Try again; if it stays so, its log says why.",
+            )
         return no_ssh(self.server, last_words or reason)
 
     def _handshake_timeout_s(self) -> float:

@@ -216,7 +216,12 @@ class _Login:
         if "publickey" not in methods:
             return ""
         hints = [key.hint for key in self.skipped_keys if key.hint]
-        return hints[0] if hints else f"Put your public key on the board: {_copy_id(self.server)}"
+        if hints:
+            return hints[0]
+        hint = f"Put your public key on the board: {_copy_id(self.server)}"
+        if not self.attempts:
+            return hint
+        return f"{hint}; if it is there, the log of its SSH server says why."
 
     def _server_words(self) -> str:
         return self.transport.banner.decode("utf-8", "replace").strip()

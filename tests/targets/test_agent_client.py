@@ -163,6 +163,20 @@ def test_a_file_that_drips_in_ends_at_the_deadline(monkeypatch: pytest.MonkeyPat
         client.get(sha256_of(b"good"), 1000)
 
 
+@pytest.mark.parametrize("size", [4, 5_000_000], ids=["at its end", "in its middle"])
+def test_an_agent_that_falls_silent_in_a_file_is_hung(
+    monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    assert client_module.TRANSFER_TIMEOUT_S <= 60
+    monkeypatch.setattr(client_module, "TRANSFER_TIMEOUT_S", 0.5)
+    program = "read()\n" + line(result={"path": "", "offset": 0}) + "time.sleep(60)"
+    began = time.monotonic()
+    with speaking(program) as client, pytest.raises(DeadlineError, match="silent") as hung:
+        client.put(io.BytesIO(bytes(size)), "a" * 64, size)
+    assert time.monotonic() - began < 30
+    assert hung.value.hint
+
+
 def test_a_late_answer_is_not_taken_for_the_next() -> None:
     program = "read(); read()\n" + line(result={"late": 1}) + line(id=2, result={"right": 1})
     with speaking(program) as client:

@@ -247,6 +247,12 @@ def test_a_silent_command_hits_the_deadline(transport: SshTransport) -> None:
     assert transport.run("exit 0", b"", 10).exit_code == 0  # the connection is as before
 
 
+def test_a_command_that_waits_for_an_answer_is_quoted(transport: SshTransport) -> None:
+    late = refusal(DeadlineError, lambda: transport.run("echo Choose:; sleep 64", b"", 0.7))
+
+    assert "within 1 s; it said: Choose:" in str(late)
+
+
 def test_a_silent_channel_hits_the_deadline(transport: SshTransport) -> None:
     channel = transport.open("exec sleep 20")
     for late in (

@@ -63,6 +63,18 @@ def test_a_script_names_the_new_key(project: Path, board: BoardUnderTest) -> Non
     assert pinned_key(project) == board.host_key
 
 
+@pytest.mark.parametrize("text", ["", "MD5:0a:1b", "SHA256:short", "B" * 43, "SHA256:" + "B" * 44])
+def test_a_fingerprint_of_another_form_is_refused_before_anybody_connects(
+    tmp_path: Path, text: str
+) -> None:
+    entry = f'[targets.pi]\naddress = "pi@127.0.0.1:1"\nhost_key = "{OLD_KEY}"\n'
+    (tmp_path / "kedge.toml").write_text(entry)
+    for words in (("rekey", "pi"), ("add", "other", "pi@127.0.0.1:1")):
+        ran = kedge("target", *words, "--host-key", text, cwd=tmp_path)
+        assert_refused(ran, 3, repr(text), "43 characters", "ssh-keygen -lf")
+    assert (tmp_path / "kedge.toml").read_text() == entry
+
+
 def test_this_computer_has_no_host_key(tmp_path: Path) -> None:
     (tmp_path / "kedge.toml").write_text('[targets.here]\naddress = "local"\n')
     assert_refused(kedge("target", "rekey", "here", cwd=tmp_path), 3, "no host key")

@@ -145,6 +145,27 @@ def read_times(content: bytes, count: int | None = None) -> array[int]:
     return values
 
 
+def check_series(run: ProcessRun, series: Mapping[str, Sequence[int]]) -> None:
+    """Refuse series from which no figure can be computed.
+
+    Args:
+        run: Report of the process.
+        series: Values of each series by its name; see `ProcessRun.series`.
+
+    Raises:
+        RecordError: They do not fit the run; the board is broken, or no agent of kedge.
+    """
+    if "memory" in series:
+        readings, starts = len(series["memory"]), len(series.get("starts", ()))
+        if readings < 2 or readings % 2 or starts != run.sample_count:
+            raise RecordError(
+                f"a soak of {run.sample_count} samples has {starts} starts, and {readings} values "
+                "for pairs of a time and a memory"
+            )
+    if run.period_ns and not (series.get("responses") and run.warmup_runs > 0 <= run.requests):
+        raise RecordError("a paced run without response times, warm-up runs or requests")
+
+
 def read_conditions_file(content: bytes) -> tuple[Conditions, ...]:
     """Read the file of the conditions of a run.
 

@@ -35,6 +35,7 @@ from targets.board_run import BoardRun
 from targets.execution import Execution
 from targets.job_answers import (
     MOST_CONDITIONS_BYTES,
+    check_series,
     files_of_run,
     read_conditions_file,
     read_op_times,
@@ -192,13 +193,15 @@ class Jobs:
             for run in runs:
                 steady, end_to_end, *series = contents[: 2 + len(run.series)]
                 contents = contents[2 + len(run.series) :]
+                times = dict(zip(run.series, map(read_times, series), strict=True))
+                check_series(run, times)
                 board_runs.append(
                     BoardRun(
                         run,
                         read_times(steady, run.sample_count),
                         entries,
                         read_times(end_to_end, run.end_to_end_count),
-                        dict(zip(run.series, map(read_times, series), strict=True)),
+                        times,
                     )
                 )
         return tuple(board_runs)

@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,14 @@ from targets.agent_client import AgentClient, AgentError
 from targets.device import Device
 from targets.errors import TargetError
 from targets.inventory import Target
-from targets.job_answers import read_times
+from targets.job_answers import check_series, read_times
 from targets.jobs import ProcessSettings
 from targets.provision import open_device
 from targets.sample_run import SampleRequest
 from tests.fake_board import FakeBoard, connect_to, simulated_job
 from tests.targets.loopback import let_boards_use_the_tests_python, with_own_runtime
 from tests.tiny_model import relu_model
+from tests.toolkit.measurements import board_run
 from tests.wheel_files import write_wheel
 
 KERNEL_CLASS = {"machine": "aarch64", "runtime": "ai-edge-litert", "version": "2.3.0"}
@@ -231,6 +233,31 @@ def test_a_time_of_years_is_no_time() -> None:
     with pytest.raises(RecordError, match="more than a day"):
         read_times(np.array([5, 2**64 - 1], "<u8").tobytes(), 2)
     assert list(read_times(np.array([0, 2**64 - 1], "<u8").tobytes())) == [0, 2**64 - 1]
+
+
+@pytest.mark.parametrize(
+    ("period_ns", "series"),
+    [
+        (0, {"memory": [0, 4096]}),
+        (0, {"memory": [], "starts": [1, 2]}),
+        (0, {"memory": [0, 4096, 7], "starts": [1, 2]}),
+        (0, {"memory": [0, 4096], "starts": [1, 2, 3]}),
+        (0, {"memory": [0, 4096], "starts": [1]}),
+        (1000, {}),
+        (1000, {"responses": []}),
+        (1000, {"memory": [0, 4096], "starts": [1, 2]}),
+    ],
+)
+def test_series_that_no_run_can_have_are_an_error_of_the_board(
+    period_ns: int, series: dict[str, list[int]]
+) -> None:
+    run = replace(board_run([100, 100]).run, period_ns=period_ns, sample_count=2, warmup_runs=3)
+    check_series(replace(run, period_ns=0), {"memory": [0, 4096], "starts": [1, 2]})
+    check_series(replace(run, period_ns=1000), {"responses": [7]})
+    with pytest.raises(RecordError):
+        check_series(run, series)
+    with pytest.raises(RecordError, match="without response times, warm-up runs or requests"):
+        check_series(replace(run, period_ns=1000, warmup_runs=0), {"responses": [7]})
 
 
 def test_a_name_of_a_board_writes_no_line_of_its_own() -> None:

@@ -77,7 +77,10 @@ def label_steps(times: OpTimes, operators: Sequence[OperatorWork]) -> OpTimes:
         times: Times of the steps, in the order in which they ran.
         operators: Operators of the model, in that order.
     """
-    layers = {work.layer: work for work in operators if work.layer}
+    layers: dict[str, OperatorWork] = {}
+    for work in filter(lambda each: each.layer, operators):
+        # Of several operators of one name nobody knows which one a step is.
+        layers[work.layer] = replace(work, macs=0) if work.layer in layers else work
     steps = [_with_work(step, layers.get(step.layer)) for step in times.steps]
     if any(step.layer for step in steps):
         return replace(times, steps=steps)

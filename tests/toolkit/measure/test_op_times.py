@@ -88,6 +88,13 @@ def test_steps_have_the_layers_of_operators_that_are_as_many() -> None:
     assert label_steps(times, [first]).steps == times.steps
 
 
+def test_of_two_operators_of_one_name_the_work_is_not_guessed() -> None:
+    times = OpTimes([OpTime("Conv", "CPU", 9.0, layer=name) for name in ("a", "a", "b")], 5)
+    works = [OperatorWork("Conv", "a", 100), OperatorWork("Conv", "a", 7)]
+    labelled = label_steps(times, [*works, OperatorWork("Conv", "b", 50)]).steps
+    assert [(each.layer, each.macs) for each in labelled] == [("a", None), ("a", None), ("b", 50)]
+
+
 def test_a_long_table_is_cut_and_says_so() -> None:
     _, table = describe_op_times(OpTimes([OpTime("CONV", "XNNPACK", 1.0)] * (MOST_SHOWN + 3), 5))
 

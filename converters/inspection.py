@@ -91,7 +91,7 @@ class ModelFigures:
     peak_tensor_bytes: int
     """The most bytes of activations that are held at one time, when each is freed after its last
     use."""
-    unused_subgraphs: frozenset[int] = frozenset()
+    unused_subgraphs: tuple[int, ...] = ()
     """Positions of subgraphs that no operator of the first one runs."""
 
     @property

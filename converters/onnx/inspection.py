@@ -30,8 +30,9 @@ def onnx_figures(path: Path) -> ModelFigures:
         ConversionError: Its shapes cannot be inferred.
     """
     plain = count_in_process("converters.onnx.inspection", path)
-    operators = tuple(map(_operator_from_plain, plain.pop("operators")))
-    return ModelFigures(operators=operators, **{**plain, "uncounted": tuple(plain["uncounted"])})
+    tuples = {name: tuple(value) for name, value in plain.items() if isinstance(value, list)}
+    operators = tuple(map(_operator_from_plain, plain["operators"]))
+    return ModelFigures(**{**plain, **tuples, "operators": operators})
 
 
 def _count(path: Path) -> ModelFigures:

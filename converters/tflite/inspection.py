@@ -72,7 +72,7 @@ def _figures(model: Any) -> ModelFigures:
         macs=main.macs,
         uncounted=tuple(sorted(main.uncounted)),
         peak_tensor_bytes=main.peak_bytes + whole.variable_bytes(),
-        unused_subgraphs=frozenset(range(len(model.subgraphs))) - set(whole.graphs),
+        unused_subgraphs=tuple(sorted({*range(len(model.subgraphs))} - {*whole.graphs})),
     )
 
 

@@ -199,9 +199,14 @@ def _explain(error: Exception) -> int:
     board_traceback = getattr(error, "traceback", "")
     if board_traceback:
         output.note("  " + output.indent(board_traceback))
+    section = "  " + help_section(error)
+    ends_with_file = "\n" in error.hint  # one to begin with: what follows it would be copied, too
+    if ends_with_file:
+        output.note(section)
     if error.hint:
         output.note("  → " + output.indent(error.hint))
-    output.note("  " + help_section(error))
+    if not ends_with_file:
+        output.note(section)
     return error.exit_code
 
 

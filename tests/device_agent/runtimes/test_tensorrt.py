@@ -186,7 +186,7 @@ def test_a_damaged_engine_is_built_anew(client: AgentClient, log: Path, tmp_path
         ("out_of_memory", CHILD_DIED, "the GPU has too little memory", "desktop"),
         ("unknown_op", MODEL_REFUSED, "no operator NonZero, and no plugin", "ONNX Runtime"),
         ("no_gpu", DELEGATE, "the GPU does not answer (Cuda failure: 100)", "usermod"),
-        ("killed", CHILD_DIED, "ran out of memory", "Free memory"),
+        ("killed", CHILD_DIED, "it was killed, though not by the kernel", "watchdog"),
         ("no_engine", CHILD_DIED, "wrote no engine", "target check"),
         ("crash", CHILD_DIED, "segmentation fault", "last words"),
         ("no_json", CHILD_DIED, "it is no JSON", "target check"),

@@ -12,6 +12,12 @@ from targets.errors import TargetError
 DEFAULT_ROOT = "~/.local/share/kedge"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z")
 _ROOT = re.compile(r"(/|~/)[^\x00-\x1f\x7f]*\Z")
+
+#: Longest root and longest name in it, in bytes. Source: PATH_MAX and NAME_MAX of Linux, limits.h;
+#: kedge's own files lie up to 200 bytes below the root.
+_MOST_ROOT_BYTES = 3800
+_MOST_NAME = 255
+
 _HOST_KEY = re.compile(r"SHA256:[A-Za-z0-9+/]{43}\Z")
 _HOST_KEY_TYPES = (
     "ssh-ed25519",
@@ -100,8 +106,14 @@ def check_root(where: str, root: str) -> None:
     """Refuse a folder for kedge's files that is not a whole path.
 
     Raises:
-        InventoryError: The path is relative, or has control characters.
+        InventoryError: The path is relative or too long, or has control characters.
     """
+    path = root.encode(errors="replace")
+    if len(path) > _MOST_ROOT_BYTES or max(map(len, path.split(b"/"))) > _MOST_NAME:
+        raise InventoryError(
+            f"{where}: root has {len(path)} bytes, or a name in it more than {_MOST_NAME}",
+            f"Write a shorter one, of at most {_MOST_ROOT_BYTES} bytes, as paths of Linux have.",
+        )
     if not _ROOT.match(root):
         raise InventoryError(
             f"{where}: root must be an absolute path or begin with ~/, found {root!r}",

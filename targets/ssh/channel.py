@@ -8,7 +8,6 @@ from contextlib import suppress
 
 import paramiko
 
-from targets.login_words import quote_words
 from targets.ssh.connection import SILENCE_S, Connection
 from targets.ssh.link_words import reason_of
 from targets.transport import (
@@ -24,8 +23,8 @@ _STDERR_EVERY_S = 0.5
 _INPUT_EVERY_S = 0.01
 #: Next step after a command that did not answer in time.
 TRY_AGAIN = (
-    "The board may be overloaded, or a startup file of its login, such as .bashrc, waits for "
-    "something; try again."
+    "The board may be overloaded; or its login shell, a startup file such as .bashrc, or its "
+    "python3 waits for something: does `ssh … python3 --version` answer? Try again."
 )
 _LAST_WORDS_BYTES = 4000
 
@@ -85,11 +84,8 @@ class SshChannel:
         output, position, is_input_open = bytearray(), 0, True
         while True:
             if time.monotonic() >= deadline:
-                words = quote_words(output[-_LAST_WORDS_BYTES:].decode("utf-8", "replace"))
                 raise DeadlineError(
-                    f"{self._name} did not finish a command within {timeout_s:.0f} s"
-                    + (f"; it said: {words}" if words else ""),
-                    TRY_AGAIN,
+                    f"{self._name} did not finish a command within {timeout_s:.0f} s", TRY_AGAIN
                 )
             if is_input_open and position == len(stdin):
                 with suppress(OSError, EOFError):

@@ -98,8 +98,11 @@ class Session:
             reason = getattr(error, "strerror", None) or str(error)
             if isinstance(error, TimeoutError):
                 reason = "no answer"
+            hint = _IS_IT_ON
+            if self.server.host.lower().startswith("fe80:") and "%" not in self.server.host:
+                hint = f"Name the interface, too: [{self.server.host}%eth0] (`ip link` lists them)."
             raise UnreachableError(
-                f"cannot connect to {self._who()}: {reason}", self._hint(_IS_IT_ON)
+                f"cannot connect to {self._who()}: {reason}", self._hint(hint)
             ) from error
 
     def _dial_through(self, jump_host: Session) -> Any:

@@ -193,6 +193,15 @@ def test_a_folder_that_is_no_whole_path_is_refused_before_anybody_connects(
     assert_refused(ran, 3, "root must be an absolute path or begin with ~/, found 'kedge'")
 
 
+@pytest.mark.parametrize("root", ["/" + "y" * 256, "/" + "y" * 200 + "/y" * 1800])
+def test_a_folder_of_too_long_a_name_is_refused_before_anybody_connects(
+    tmp_path: Path, root: str
+) -> None:
+    ran = kedge("target", "add", "far", "pi@192.0.2.1", "--root", root, cwd=tmp_path)
+
+    assert_refused(ran, 3, f"root has {len(root)} bytes", "Write a shorter one")
+
+
 # Pythons.
 
 

@@ -286,7 +286,12 @@ class AgentClient:
         self._send(encode(Request(self._last_id, op, dict(args))), ANSWER_TIMEOUT_S)
 
     def _send(self, data: bytes, timeout_s: float) -> None:
-        self._channel.write(data, timeout_s)
+        try:
+            self._channel.write(data, timeout_s)
+        except DeadlineError as error:
+            if self._greeting is None:  # it answered before, so no startup file is to blame
+                raise DeadlineError(str(error), _HUNG_HINT) from error
+            raise
         self.sent_bytes += len(data)
 
     def _answer(self, timeout_s: float, on_event: OnEvent | None) -> dict[str, Any]:

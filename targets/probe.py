@@ -85,6 +85,8 @@ class Probe:
     """Digests of the runtimes that kedge brought there before."""
     refused_python: str = ""
     """Path of a Python that the board's system does not let run; empty for none."""
+    failed_python: str = ""
+    """Exit code and path of a Python that ended without an answer; empty for none."""
     keeps_files: bool = True
     """Whether the file system keeps files; `/proc` does not, even where it looks writable."""
     requested_python: str = ""
@@ -131,6 +133,15 @@ class Probe:
                 f"the board does not let {self.refused_python} run: permission denied",
                 "Is it on a file system that is mounted noexec, or does SELinux or AppArmor "
                 "forbid it?",
+            )
+        if self.failed_python and not self.pythons:
+            code, _, path = self.failed_python.partition(" ")
+            raise NoPythonError(
+                f"the board has {path}, which ended without an answer (exit code {code}); the "
+                "agent needs Python 3.7 or newer",
+                f"Does it answer on the board: {path} -I -c 'import sys; print(sys.version)'? It "
+                "may be Python 2, be damaged, wait for something, or meet a limit of the login "
+                "(`ulimit -a`).",
             )
         if self.requested_python and not self.pythons:
             raise NoPythonError(
@@ -232,6 +243,7 @@ def read_probe(output: str, complaint: str = "") -> Probe:
         facts=facts_from_json(_json_object(values.get("facts", "")) or _facts_of_sh(values)),
         mount_options=_options(lists["mounted"], values.get("mount", "")),
         refused_python=values.get("refused", ""),
+        failed_python=values.get("failed", ""),
         trees=tuple(lists["tree"]),
         keeps_files=keeps_files,
         obstacle=values.get("blocked", ""),

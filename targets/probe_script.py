@@ -28,6 +28,10 @@ _OWNERSHIP_MODULE = "device_agent.store.ownership"
 #: The standard library's parts that the agent cannot do without; small images leave some out.
 _NEEDED_MODULES = ("_ctypes", "fcntl", "hashlib", "json", "select", "zipfile", "zlib")
 
+#: Longest wait for one Python, in seconds, on a board that has `timeout`: a shim may wait for ever,
+#: and the next Python may answer.
+_PYTHON_LIMIT_S = 30
+
 _NEWEST_MINOR = 15
 _OLDEST_MINOR = 7
 
@@ -108,16 +112,18 @@ for tree in "$root"/store/runtimes/*; do [ -d "$tree" ] && say "tree=${{tree##*/
 ask={ask}
 checked_paths=" "
 has_facts=
+limit=
+timeout 9 true 2>/dev/null && limit="timeout {limit_s}"
 for name in {pythons}; do
   program=$(command -v "$name" 2>/dev/null) || continue
   real=$(readlink -f "$program" 2>/dev/null) || real="$program"
   case "$checked_paths" in *" $real "*) continue ;; esac
   checked_paths="$checked_paths$real "
-  reply=$("$program" -I -B -c "$ask" "$program" "$root/agent/{agent}.pyz" {agent} \\
+  reply=$($limit "$program" -I -B -c "$ask" "$program" "$root/agent/{agent}.pyz" {agent} \\
     "$has_facts" {enough} 2>/dev/null </dev/null)
   enough=$?
   [ "$enough" = 126 ] && say "refused=$program"
-  case "$reply" in *python=*) say "$reply" ;; esac
+  case "$reply" in *python=*) say "$reply" ;; *) say "failed=$enough $program" ;; esac
   case "$reply" in *facts=*) has_facts=yes ;; esac
   [ "$enough" = 0 ] && break
 done
@@ -166,6 +172,7 @@ def probe_script(
             )
         ),
         enough=shlex.quote(repr(sorted(enough))),
+        limit_s=_PYTHON_LIMIT_S,
     )
     return script.encode()
 

@@ -239,6 +239,31 @@ def test_a_python_that_talks_or_asks_is_used(
     assert str(real) in [python.executable for python in seen.pythons]
 
 
+@pytest.mark.parametrize(
+    ("script", "code"),
+    [
+        ("echo Unknown option: -I >&2; exit 2", 2),  # Python 2
+        ("kill -SEGV $$", 139),
+        ("exec sleep 60", 124),
+        ("echo libpython3.so: cannot open shared object file >&2; exit 127", 127),
+    ],
+)
+def test_a_python_that_does_not_start_is_named(
+    look: Callable[[str], LocalTransport],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    script: str,
+    code: int,
+) -> None:
+    monkeypatch.setattr(probe_script, "_PYTHON_LIMIT_S", 1)
+    path = str(tmp_path / "bin/python3")
+    seen = probe_board(look(script), str(tmp_path / "root"), "a" * 64, path)
+    with pytest.raises(NoPythonError, match=f"{path}, which ended without .* code {code}") as lost:
+        _ = seen.python
+
+    assert "Python 2" in lost.value.hint
+
+
 def test_a_python_of_kedge_toml_that_is_not_there_is_named(tmp_path: Path) -> None:
     seen = probe_board(LocalTransport(), str(tmp_path / "root"), "a" * 64, "/nope/python")
     with pytest.raises(NoPythonError, match="names the Python /nope/python") as refused:

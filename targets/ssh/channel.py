@@ -180,5 +180,5 @@ def link_lost(
         )
     return UnreachableError(
         f"the connection to {name} broke: {reason}{suffix}",
-        "Try again: what has arrived is kept.",
+        "Try again: what has arrived is kept. If it stays so, the log of its SSH server says why.",
     )

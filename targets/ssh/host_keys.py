@@ -67,18 +67,25 @@ def algorithms_for(keys: tuple[HostKey, ...]) -> tuple[str, ...]:
     return tuple(name for kind in kinds for name in _ALGORITHMS.get(kind, (kind,)))
 
 
-def refuse_revoked(server: SshServer, key: HostKey) -> None:
+def refuse_revoked(server: SshServer, key: HostKey, is_authority: bool = False) -> None:
     """Refuse a key that known_hosts revokes, also where a person would accept it.
+
+    Args:
+        server: Server that shows the key.
+        key: Its host key, or the key of the authority that certified it.
+        is_authority: Whether the key is that of the authority.
 
     Raises:
         HostKeyError: The key is revoked: nothing may be sent to the server.
     """
     for entry in revoked_keys_of_host(server.known_hosts_name, server.known_hosts):
         if entry.fingerprint == key.fingerprint:
+            owner = "authority that certified the host key" if is_authority else "host key"
             raise HostKeyError(
-                f"the host key of {server.name} is revoked ({entry.where}): {key.fingerprint} may "
+                f"the {owner} of {server.name} is revoked ({entry.where}): {key.fingerprint} may "
                 "be in the hands of others",
-                "Give the server a new host key; or, if the line is wrong, remove it.",
+                f"Give the server a new {'certificate' if is_authority else 'host key'}; or, if "
+                "the line is wrong, remove it.",
             )
 
 
@@ -101,7 +108,7 @@ def check_host_key(server: SshServer, key: HostKey) -> None:
         authority = check_certificate(
             server.name, server.certified_name, key.certificate, authorities
         )
-        refuse_revoked(server, HostKey("", authority))
+        refuse_revoked(server, HostKey("", authority), is_authority=True)
         return
     trusted_keys = known_keys(server)
     if any(known_key.fingerprint == key.fingerprint for known_key in trusted_keys):

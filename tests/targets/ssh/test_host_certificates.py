@@ -81,6 +81,15 @@ def test_another_authority_is_refused(
     connect(both).close()
 
 
+def test_a_revoked_authority_is_named(
+    server: LoopbackSshd, authority: Authority, home: Path
+) -> None:
+    (home / ".ssh/known_hosts").write_text(f"@revoked * {authority.public_key}\n")
+    with pytest.raises(HostKeyError, match="authority that certified .* is revoked") as refusal:
+        connect(certified(server, authority))
+    assert "new certificate" in refusal.value.hint
+
+
 def test_a_board_without_a_certificate_is_refused(authority: Authority, tmp_path: Path) -> None:
     with start_sshd(tmp_path / "sshd") as plain:
         with pytest.raises(HostKeyError, match="shows no host certificate") as refusal:

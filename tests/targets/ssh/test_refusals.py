@@ -284,6 +284,7 @@ def test_a_link_that_is_cut_in_a_command(server: LoopbackSshd, tmp_path: Path) -
         cutter.join()
 
         assert "the connection to board broke" in str(lost)
+        assert "the log of its SSH server" in lost.hint
         channel.close()  # nothing to say about a link that is known to be cut
         refusal(UnreachableError, lambda: transport.open("exit 0"))
 

@@ -127,8 +127,7 @@ def rank_rows(
         return sorted(rows, key=_memory), {}
     waiting, order, ties = list(rows), list[RecipeRow](), dict[str, str]()
     while waiting:
-        fastest = min(waiting, key=lambda row: row.latency_us or 0.0)
-        group = [row for row in waiting if row is fastest or not _differ(fastest, row)]
+        group = [row for row in waiting if not any(_is_faster(other, row) for other in waiting)]
         best = min(group, key=_memory)
         if len(group) > 1:
             names = ", ".join(row.name for row in group)
@@ -159,13 +158,13 @@ def drop_on(conversion: Conversion, split: str) -> Drop:
     return worst(drops)
 
 
-def _differ(first: RecipeRow, second: RecipeRow) -> bool:
-    """Whether two latencies can be trusted, and their intervals do not overlap."""
+def _is_faster(first: RecipeRow, second: RecipeRow) -> bool:
+    """Whether two latencies can be trusted, and the whole first interval is below the second."""
     figures = [row.latency for row in (first, second)]
     if not all(figure is not None and figure.is_trusted for figure in figures):
         return False
     (one, other) = (figure.latency_us for figure in figures if figure is not None)
-    return one.high < other.low or other.high < one.low
+    return one.high < other.low
 
 
 def _drop_of(row: RecipeRow, split: str) -> Drop:

@@ -38,6 +38,17 @@ KERNELS = {
     "MatMulInteger": (1, -1),
 }
 _RECURRENT = ("LSTM", "GRU", "RNN")
+#: Positions of the parameters among the inputs of ops with other constants, too: scales, zero
+#: points, lengths of sequences, initial states, indices.
+_PLACES = {
+    "QLinearConv": (3, 8),
+    "QLinearMatMul": (0, 3),
+    **dict.fromkeys(("ConvInteger", "MatMulInteger"), (0, 1)),
+    **dict.fromkeys(_RECURRENT, (1, 2, 3, 7)),
+    "Gather": (0,),
+}
+#: Ops whose stored integers are counters, indices and shapes.
+_PLAIN_INTEGERS = ("Add", "Sub", "Mul", "Div", "Gather")
 #: The constants of these ops are parameters, too; those of others are shapes, axes and scales.
 _WITH_PARAMETERS = {*KERNELS, *_RECURRENT, "Add", "Sub", "Mul", "Div", "PRelu", "Gather"} | {
     "BatchNormalization",
@@ -263,9 +274,15 @@ class OnnxWork:
             self._origin(name)
             for node in (self.nodes if nodes is None else nodes)
             if node.op_type in _WITH_PARAMETERS
-            for name in node.input
+            for place, name in enumerate(node.input)
+            if place in _PLACES.get(node.op_type, (place,))
+            and not (node.op_type in _PLAIN_INTEGERS and self._is_plain_integer(name))
         }
         return sum(self._size(name) for name in names if name in self.stored)
+
+    def _is_plain_integer(self, name: str) -> bool:
+        """Whether a tensor is stored as integers that are no quantized numbers."""
+        return name in self.stored and self.dtypes[name] in ("int32", "int64")
 
     def peak_bytes(self) -> int:
         """The most bytes of activations that are held at one time, each from its making to its use.

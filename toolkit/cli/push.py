@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from toolkit.cli import output
+from toolkit.cli.help_section import help_section
 from toolkit.cli.options import as_json, file_path, force, targets
 from toolkit.report import words
 from toolkit.report.exit_code import gravest_exit_code
@@ -72,8 +73,14 @@ def _push_to_many(file: Path, selection: str, force: bool, as_json: bool) -> int
                 **asdict(result.staged),
                 "overridden": [result.overridden] if result.overridden else [],
             }
-            if result.staged is not None
-            else {"name": result.target, "error": str(result.error)}
+            if result.error is None
+            else {
+                "name": result.target,
+                "error": str(result.error),
+                "hint": result.error.hint,
+                "help": help_section(result.error),
+                "exit_code": result.error.exit_code,
+            }
             for result in results
         ]
         output.print_json({"schema": 1, "targets": entries})
@@ -84,4 +91,6 @@ def _push_to_many(file: Path, selection: str, force: bool, as_json: bool) -> int
     for result in results:
         if result.error is not None:
             output.note(f"{result.target}: {output.indent(str(result.error))}")
+            if result.error.hint:
+                output.note(f"  → {output.indent(result.error.hint)}")
     return gravest_exit_code(result.error.exit_code if result.error else 0 for result in results)

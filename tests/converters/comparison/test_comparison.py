@@ -245,6 +245,31 @@ def test_latency_decides_only_where_it_differs_for_certain(
     assert is_tie == (chosen == "ptq_w8a8")
 
 
+@pytest.mark.parametrize(
+    ("fastest", "others", "chosen"),
+    [
+        # A fastest one that cannot be trusted makes no tie of two that differ for certain.
+        (figures(10.0, 1.0, "UNSTABLE"), (figures(20.0, 1.0), figures(90.0, 1.0)), "second"),
+        # A wide interval of the fastest one contains both of the others.
+        (figures(12.0, 18.0), (figures(13.5, 0.5), figures(29.0, 1.0)), "second"),
+        # The slowest one overlaps with both.
+        (figures(12.0, 1.0), (figures(20.0, 1.0), figures(22.0, 12.0)), "smallest"),
+    ],
+)
+def test_what_is_slower_for_certain_than_another_one_is_not_chosen_for_its_size(
+    compared: Any, fastest: FileFigures, others: tuple[FileFigures, FileFigures], chosen: str
+) -> None:
+    row = with_drop(compared[1].rows[-1], 0)
+    assert row.conversion is not None
+    rows = [
+        replace(row, name=name, latency=figure, conversion=replace(row.conversion, model_bytes=size))
+        for name, figure, size in zip(
+            ("first", "second", "smallest"), (fastest, *others), (3000, 2000, 1000), strict=True
+        )
+    ]
+    assert choose_recipe(rows, 0.01).chosen == chosen
+
+
 def test_a_table_that_is_repeated_is_not_measured_again(compared: Any) -> None:
     request, _ = compared
     times = {"float32": 30.0, "ptq_w8a8": 20.0, "ptq_f16": 15.0}

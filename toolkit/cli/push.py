@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +13,9 @@ from toolkit.cli.help_section import help_section
 from toolkit.cli.options import as_json, file_path, force, targets
 from toolkit.report import words
 from toolkit.report.exit_code import gravest_exit_code
+
+if TYPE_CHECKING:
+    from toolkit.fleet.push import PushResult
 
 
 @click.command("push")
@@ -67,23 +71,7 @@ def _push_to_many(file: Path, selection: str, force: bool, as_json: bool) -> int
         if result.overridden:
             output.warn(f"{result.target}: --force overrides: {result.overridden}")
     if as_json:
-        entries = [
-            {
-                "name": result.target,
-                **asdict(result.staged),
-                "overridden": [result.overridden] if result.overridden else [],
-            }
-            if result.error is None
-            else {
-                "name": result.target,
-                "error": str(result.error),
-                "hint": result.error.hint,
-                "help": help_section(result.error),
-                "exit_code": result.error.exit_code,
-            }
-            for result in results
-        ]
-        output.print_json({"schema": 1, "targets": entries})
+        output.print_json({"schema": 1, "targets": list(map(_plain_result, results))})
     else:
         arrived = [result.staged for result in results if result.staged is not None]
         sent = words.size(sum(staged.sent_bytes for staged in arrived))
@@ -94,3 +82,18 @@ def _push_to_many(file: Path, selection: str, force: bool, as_json: bool) -> int
             if result.error.hint:
                 output.note(f"  → {output.indent(result.error.hint)}")
     return gravest_exit_code(result.error.exit_code if result.error else 0 for result in results)
+
+
+def _plain_result(result: PushResult) -> dict[str, Any]:
+    """Return the entry of one board in the JSON."""
+    if result.error is not None:
+        return {
+            "name": result.target,
+            "error": str(result.error),
+            "hint": result.error.hint,
+            "help": help_section(result.error),
+            "exit_code": result.error.exit_code,
+        }
+    assert result.staged is not None
+    overridden = [result.overridden] if result.overridden else []
+    return {"name": result.target, **asdict(result.staged), "overridden": overridden}

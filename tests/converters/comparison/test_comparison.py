@@ -262,7 +262,9 @@ def test_what_is_slower_for_certain_than_another_one_is_not_chosen_for_its_size(
     row = with_drop(compared[1].rows[-1], 0)
     assert row.conversion is not None
     rows = [
-        replace(row, name=name, latency=figure, conversion=replace(row.conversion, model_bytes=size))
+        replace(
+            row, name=name, latency=figure, conversion=replace(row.conversion, model_bytes=size)
+        )
         for name, figure, size in zip(
             ("first", "second", "smallest"), (fastest, *others), (3000, 2000, 1000), strict=True
         )

@@ -84,9 +84,12 @@ def _convert_joined(model: UnpackedModel, operator: Any) -> list[Any]:
     Returns:
         Operators that are to run before.
     """
+    places = _JOINS.get(model.op(operator), ())
+    if not places:
+        return []
     inputs, output = [int(i) for i in operator.inputs], int(operator.outputs[0])
     before = []
-    for place in _JOINS.get(model.op(operator), ()):
+    for place in places:
         source = inputs[place]
         if not _scales_differ(model, source, output):
             continue

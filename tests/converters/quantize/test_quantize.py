@@ -49,6 +49,8 @@ def test_the_evidence_names_what_it_is_about(digits_ptq: Conversion, digits: Pat
             "percentile": 99.99,
             "equalize": "never",
             "bias_correction": "never",
+            "keep_float": [],
+            "keep_int16": [],
         },
     )
     assert digits_ptq.source_sha256 == sha256_of(digits / "digits.keras")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
+from converters.data.dataset import CALIBRATION, TRAIN
 from converters.draft.draft import Draft, Materials
 from converters.draft.emit import emit
 from converters.evidence.conversion import MODEL_NAME
@@ -34,8 +36,15 @@ def try_onnx(recipe: Recipe, draft: Draft, materials: Materials) -> None:
 
     last = recipe.steps[-1] if recipe.steps else None
     if last is not None and last.phase == NUMBERS and last.kind in _EIGHT_BITS:
-        draft = quantize_w8a8(draft, PtqW8A8(), trial_materials(materials))
+        draft = quantize_w8a8(draft, PtqW8A8(), _with_calibration(trial_materials(materials)))
     with tempfile.TemporaryDirectory(prefix="kedge-trial-") as folder:
         file = Path(folder) / MODEL_NAME
         emit(draft, file, ignore)
         onnx_of_tflite(file.read_bytes())
+
+
+def _with_calibration(few: Materials) -> Materials:
+    """Materials of a recipe that trains, which need not have samples for calibration."""
+    if CALIBRATION in few.samples:
+        return few
+    return replace(few, samples={**few.samples, CALIBRATION: few.samples[TRAIN]})

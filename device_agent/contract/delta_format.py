@@ -16,8 +16,6 @@ added to little-endian whole numbers, modulo 2 to the power of their bits.
 
 from __future__ import annotations
 
-from typing import Tuple
-
 XZ, PATCH, TENSOR = "xz", "patch-xz", "tensor-xz"
 
 MAGIC = b"KDL1"
@@ -31,38 +29,6 @@ LEAST_DICTIONARY_BITS, MOST_DICTIONARY_BITS = 12, 23
 
 #: Largest number of instructions, which bounds the time of a decoder.
 MOST_INSTRUCTIONS = 1_000_000
-
-_MOST_BITS = 63
-
-
-def write_varint(number: int) -> bytes:
-    """Write a number from 0 on with 7 bits a byte, the lowest first."""
-    content = bytearray()
-    while number > 127:
-        content.append(number & 127 | 128)
-        number >>= 7
-    content.append(number)
-    return bytes(content)
-
-
-def read_varint(content: bytes, place: int) -> Tuple[int, int]:
-    """Read a number that `write_varint` wrote.
-
-    Returns:
-        The number, and the place after it.
-
-    Raises:
-        ValueError: The content ends in the number, or the number does not end.
-    """
-    number = shift = 0
-    while shift <= _MOST_BITS and place < len(content):
-        byte = content[place]
-        place += 1
-        number |= (byte & 127) << shift
-        if byte < 128:
-            return number, place
-        shift += 7
-    raise ValueError("a number is cut off or endless")
 
 
 def zigzag(number: int) -> int:

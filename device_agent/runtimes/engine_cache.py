@@ -14,12 +14,13 @@ import os
 import re
 from typing import List, Sequence, Tuple
 
+from device_agent.file_digest import digest_of_file
+
 #: Most engines, and bytes of all of them. The engine of a network has some 2 times its size.
 MOST_ENGINES = 12
 MOST_BYTES = 2 << 30
 
 _NAME = re.compile(r"([0-9a-f]{64})\.([0-9a-f]{64})\.plan\Z")
-_CHUNK_BYTES = 1 << 20
 
 
 def engine_key(model: str, version: str, gpu: str, options: Sequence[str]) -> str:
@@ -31,7 +32,7 @@ def engine_key(model: str, version: str, gpu: str, options: Sequence[str]) -> st
         gpu: Name of the GPU.
         options: Options of the build, without paths.
     """
-    parts = [_digest_of(model), version, gpu, list(options)]
+    parts = [digest_of_file(model), version, gpu, list(options)]
     return hashlib.sha256(json.dumps(parts).encode("ascii")).hexdigest()
 
 
@@ -50,7 +51,7 @@ class EngineCache:
             if own_key != key:
                 continue
             with contextlib.suppress(OSError):
-                if _digest_of(path) == digest:
+                if digest_of_file(path) == digest:
                     os.utime(path)
                     return path
             self.drop(path)
@@ -66,7 +67,7 @@ class EngineCache:
         """
         with open(path, "rb") as file:
             os.fsync(file.fileno())
-        target = os.path.join(self._folder, "{}.{}.plan".format(key, _digest_of(path)))
+        target = os.path.join(self._folder, "{}.{}.plan".format(key, digest_of_file(path)))
         os.chmod(path, 0o600)
         os.replace(path, target)
         self._collect(target)
@@ -102,11 +103,3 @@ def _state(path: str) -> Tuple[float, int]:
     except OSError:
         return 0.0, 0
     return state.st_mtime, state.st_size
-
-
-def _digest_of(path: str) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        for chunk in iter(lambda: file.read(_CHUNK_BYTES), b""):
-            digest.update(chunk)
-    return digest.hexdigest()

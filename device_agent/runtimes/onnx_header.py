@@ -10,6 +10,7 @@ import mmap
 from typing import Iterator, List, NamedTuple, Tuple, Union
 
 from device_agent.contract.codes import MODEL_REFUSED, RefusalError
+from device_agent.contract.varint import read_varint
 
 #: Number of a type of ONNX to numpy's name.
 _DTYPES = {
@@ -95,14 +96,14 @@ def _fields(content: memoryview) -> Iterator[Tuple[int, _Value]]:
     """Yield number and value of each field of a message."""
     place, end = 0, len(content)
     while place < end:
-        tag, place = _varint(content, place)
+        tag, place = read_varint(content, place)
         kind = tag & 7
         if kind == 0:
-            value, place = _varint(content, place)
+            value, place = read_varint(content, place)
             yield tag >> 3, value
             continue
         if kind == 2:
-            size, place = _varint(content, place)
+            size, place = read_varint(content, place)
         elif kind in (1, 5):
             size = 8 if kind == 1 else 4
         else:
@@ -111,18 +112,6 @@ def _fields(content: memoryview) -> Iterator[Tuple[int, _Value]]:
             raise ValueError("it ends too early")
         yield tag >> 3, content[place : place + size]
         place += size
-
-
-def _varint(content: memoryview, place: int) -> Tuple[int, int]:
-    number, shift = 0, 0
-    while shift < 70:
-        byte = content[place]
-        place += 1
-        number |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return number, place
-        shift += 7
-    raise ValueError("a number has no end")
 
 
 def _text_of(message: memoryview, field: int) -> str:

@@ -6,13 +6,12 @@ A blob is exchanged only as a whole, so that a program that has one open keeps w
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import stat
 from typing import Dict, List, Tuple
 
 from device_agent.contract.codes import DIGEST_MISMATCH, NOT_FOUND, UNSAFE_ROOT, RefusalError
-from device_agent.contract.wire import CHUNK_BYTES
+from device_agent.file_digest import digest_of_stream
 from device_agent.store.durable import fsync_folder, open_file
 from device_agent.store.folders import Folders, digests_in, name_in
 
@@ -128,7 +127,6 @@ def digest_on_disk(path: str) -> str:
         RefusalError: It is no regular file of this user.
         OSError: It cannot be read.
     """
-    digest = hashlib.sha256()
     with os.fdopen(open_file(path, os.O_RDONLY), "rb") as file:
         try:
             os.fsync(file.fileno())
@@ -136,6 +134,4 @@ def digest_on_disk(path: str) -> str:
             if error.errno != errno.EROFS:  # where nothing can be written, nothing waits to be
                 raise
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        for chunk in iter(lambda: file.read(CHUNK_BYTES), b""):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return digest_of_stream(file)

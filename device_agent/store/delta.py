@@ -21,9 +21,9 @@ from device_agent.contract.delta_format import (
     TENSOR,
     WIDTHS,
     XZ,
-    read_varint,
     unzigzag,
 )
+from device_agent.contract.varint import read_varint
 
 #: Largest memory of one decoder: its dictionary and some more.
 MOST_DECODER_BYTES = (1 << MOST_DICTIONARY_BITS) + (1 << 20)

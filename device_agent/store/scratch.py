@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import stat
 from typing import Dict, List, Set, Tuple
 
 from device_agent.contract.codes import BUSY, DIGEST_MISMATCH, NOT_FOUND, RefusalError
-from device_agent.contract.wire import CHUNK_BYTES
+from device_agent.file_digest import digest_of_stream
 from device_agent.os_errors import named_os_errors
 from device_agent.store.durable import open_file, rename_durably, rename_file
 from device_agent.store.folders import Folders, name_in
@@ -123,15 +122,12 @@ def _stamp(path: str) -> _Stamp:
 
 def _digest_of(path: str) -> str:
     """Return the digest of a file; empty for one of somebody else, who may still write to it."""
-    digest = hashlib.sha256()
     try:
         handle = open_file(path, os.O_RDONLY)
     except RefusalError:
         return ""
     with os.fdopen(handle, "rb") as file:
-        for chunk in iter(lambda: file.read(CHUNK_BYTES), b""):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return digest_of_stream(file)
 
 
 def _unlink_partial(path: str, sha256: str) -> None:

@@ -7,12 +7,11 @@ bytecode that is not on the list is removed before the next use.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from typing import Dict, Iterator
 
-from device_agent.contract.wire import CHUNK_BYTES
+from device_agent.file_digest import digest_of_file
 
 #: Name of the list in the folder of a runtime: digest, two spaces and path of each file.
 LIST_NAME = ".kedge-files"
@@ -22,7 +21,7 @@ _BYTECODE_FOLDER = "__pycache__"
 
 def write_list(folder: str) -> None:
     """Hash all files of a runtime that was just unpacked, and write the list."""
-    _write(folder, {name: _digest_of(os.path.join(folder, name)) for name in _names(folder)})
+    _write(folder, {name: digest_of_file(os.path.join(folder, name)) for name in _names(folder)})
 
 
 def has_list(folder: str) -> bool:
@@ -36,7 +35,7 @@ def is_intact(folder: str) -> bool:
         digests = _read(folder)
         for name in list(_names(folder)):
             path = os.path.join(folder, name)
-            if _is_own_file(path) and _digest_of(path) == digests.pop(name, ""):
+            if _is_own_file(path) and digest_of_file(path) == digests.pop(name, ""):
                 continue
             if not _is_bytecode(name):
                 return False
@@ -51,7 +50,7 @@ def add_bytecode(folder: str) -> None:
     digests = _read(folder)
     new = [name for name in _names(folder) if name not in digests and _is_bytecode(name)]
     if new:
-        digests.update((name, _digest_of(os.path.join(folder, name))) for name in new)
+        digests.update((name, digest_of_file(os.path.join(folder, name))) for name in new)
         _write(folder, digests)
 
 
@@ -72,14 +71,6 @@ def _is_bytecode(name: str) -> bool:
 def _is_own_file(path: str) -> bool:
     state = os.lstat(path)
     return stat.S_ISREG(state.st_mode) and state.st_uid in (0, os.geteuid())
-
-
-def _digest_of(path: str) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        for chunk in iter(lambda: file.read(CHUNK_BYTES), b""):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _read(folder: str) -> Dict[str, str]:

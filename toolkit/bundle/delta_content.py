@@ -14,9 +14,9 @@ from device_agent.contract.delta_format import (
     MOST_INSTRUCTIONS,
     SECTIONS,
     WIDTHS,
-    write_varint,
     zigzag,
 )
+from device_agent.contract.varint import write_varint
 from toolkit.bundle.delta_parts import DeltaPart
 
 #: Numbers of literal context bits, literal position bits and position bits that are tried: for

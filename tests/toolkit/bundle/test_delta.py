@@ -19,11 +19,10 @@ from device_agent.contract.delta_format import (
     SECTIONS,
     TENSOR,
     XZ,
-    read_varint,
     unzigzag,
-    write_varint,
     zigzag,
 )
+from device_agent.contract.varint import read_varint, write_varint
 from device_agent.store.delta import ALGORITHMS, add_numbers, apply_delta
 from tests.tiny_model import relu_model
 from toolkit.bundle import delta as delta_module

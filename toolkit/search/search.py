@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from converters.digest import sha256_of
-from converters.errors import ConversionError
 from converters.evidence.conversion import read_conversion
 from converters.out_folder import hold_folder
 from converters.progress import Progress
@@ -100,11 +99,8 @@ def _do_trial(
     candidate = propose(trial, moves, settings.epochs)
     earlier = study.known_result(candidate.recipe)
     study.note_recipe(trial, candidate.recipe)
-    if isinstance(earlier, TrialResult):
-        study.finish(trial, earlier)
-        return ""
     if earlier is not None:
-        study.drop(trial, earlier)
+        study.repeat(trial, earlier)
         return ""
     try:
         result = run_trial(trial.number, candidate, reference, tools)
@@ -135,7 +131,7 @@ def _refused_moves(study: Study, tools: TrialTools) -> dict[str, str]:
         recipe = recipe_text([{"kind": move, "macs_ratio": _GENTLE}, PLAIN_STEP])
         try:
             tools.convert_by(recipe, f"moves/{move}", f"try {move}")
-        except ConversionError as error:
+        except TrialDroppedError as error:
             refusals[move] = str(error)
     study.keep_note("refused moves", refusals)
     shutil.rmtree(tools.request.out / "moves", ignore_errors=True)
@@ -152,12 +148,9 @@ def _inputs(settings: SearchSettings, tools: TrialTools) -> dict[str, str]:
 
 def _measure_front(outcome: SearchOutcome, tools: TrialTools) -> SearchOutcome:
     """Measure the whole front in one run: single trials were measured at different times."""
-    found = [result for result in outcome.front if result.number != outcome.reference.number]
-    if not found or len(found) > _MOST_IN_TURN:
-        return outcome
-    tools.report(Progress("measure the front", 0, 0))
-    try:
-        fresh = measure_all(found, outcome.reference, tools)
-    except TrialDroppedError:
-        return outcome
+    results = [result for result in outcome.front if result.number != outcome.reference.number]
+    fresh: list[TrialResult] = []
+    for start in range(0, len(results), _MOST_IN_TURN):
+        tools.report(Progress("measure the front", start, len(results)))
+        fresh += measure_all(results[start : start + _MOST_IN_TURN], outcome.reference, tools)
     return replace(outcome, front=pareto_front([outcome.reference, *fresh]))

@@ -15,6 +15,8 @@ from toolkit.search.front import Interval, TrialResult
 STUDY_NAME = "study.journal"
 _STUDY = "kedge"
 _RESULT, _REASON, _RECIPE = "result", "reason", "recipe"
+#: Values of a trial without a result: accuracy, and latency divided by that of the reference.
+_WORST = [0.0, 100.0]
 
 
 class SearchError(ToolkitError):
@@ -86,9 +88,21 @@ class Study:
         self._study.tell(trial.optuna_trial, values)
 
     def drop(self, trial: StudyTrial, reason: str) -> None:
-        """Keep why a trial came to no result, such as a refusal of its recipe."""
+        """Keep why a trial came to no result; the sampler keeps away from its like."""
         trial.optuna_trial.set_user_attr(_REASON, reason[:500])
-        self._study.tell(trial.optuna_trial, state=self._states.PRUNED)
+        self._study.tell(trial.optuna_trial, _WORST)
+
+    def repeat(self, trial: StudyTrial, earlier: TrialResult | str) -> None:
+        """End a trial whose recipe an earlier one had; it does not count.
+
+        Args:
+            trial: The trial.
+            earlier: Answer of `known_result`.
+        """
+        if isinstance(earlier, TrialResult):
+            self.finish(trial, earlier)
+        else:
+            self._study.tell(trial.optuna_trial, _WORST)
 
     def postpone(self, trial: StudyTrial) -> None:
         """Give a trial up for now; its values are the next to be tried."""
@@ -126,7 +140,7 @@ class Study:
         return {
             trial.number: str(trial.user_attrs[_REASON])
             for trial in self._study.get_trials(deepcopy=False)
-            if trial.state == self._states.PRUNED and _REASON in trial.user_attrs
+            if trial.state == self._states.COMPLETE and _REASON in trial.user_attrs
         }
 
     @property

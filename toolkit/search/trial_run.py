@@ -10,7 +10,7 @@ from converters import durable
 from converters.errors import ConversionError
 from converters.evidence.conversion import Conversion
 from converters.judge.score import FILE, ORIGINAL
-from converters.measure import FileFigures, FileRefusal, Measure
+from converters.measure import Figure, FileFigures, FileRefusal, Measure
 from converters.progress import Progress, Report
 from converters.request import ConversionRequest
 from toolkit.search.front import Interval, TrialResult
@@ -29,6 +29,11 @@ Convert = Callable[[ConversionRequest, Report], Conversion]
 
 class TrialDroppedError(Exception):
     """A trial comes to no result: its recipe was refused, or the structure is too slow."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        """Make an error with the hint of what was refused."""
+        super().__init__(message)
+        self.hint = hint
 
 
 class BoardDisturbedError(Exception):
@@ -59,7 +64,8 @@ class TrialTools:
             stage: Words for the progress.
 
         Raises:
-            ConversionError: The recipe or the model is refused.
+            TrialDroppedError: The recipe or the model is refused.
+            ConversionError: Nothing can be converted now, such as with a full disk.
         """
         out = self.request.out / folder
         out.mkdir(parents=True, exist_ok=True)
@@ -69,7 +75,12 @@ class TrialTools:
         def report(progress: Progress) -> None:
             self.report(replace(progress, stage=f"{stage}: {progress.stage}"))
 
-        return self.convert(request, report)
+        try:
+            return self.convert(request, report)
+        except ConversionError as error:
+            if error.exit_code != ConversionError.exit_code:  # not about this recipe
+                raise
+            raise TrialDroppedError(str(error), error.hint) from error
 
 
 def convert_reference(tools: TrialTools) -> TrialResult:
@@ -79,7 +90,10 @@ def convert_reference(tools: TrialTools) -> TrialResult:
         ConversionError: The model or the data is refused.
         SearchError: The task is no classification.
     """
-    conversion = tools.convert_by(REFERENCE.recipe, "reference", "reference")
+    try:
+        conversion = tools.convert_by(REFERENCE.recipe, "reference", "reference")
+    except TrialDroppedError as error:
+        raise ConversionError(str(error), error.hint) from error
     unity = Interval(1.0, 1.0, 1.0)
     return _result(-1, conversion, unity, tools)
 
@@ -109,19 +123,16 @@ def run_trial(
         BoardDisturbedError: The trial is to be done again later.
     """
     folder = f"trials/{number}"
-    try:
-        structure = tools.convert_by(
-            candidate.structure, f"{folder}/structure", f"trial {number}, untrained"
+    structure = tools.convert_by(
+        candidate.structure, f"{folder}/structure", f"trial {number}, untrained"
+    )
+    ratio = measure_ratio(_file(reference, tools), structure.model, tools.measure)
+    if ratio.value > tools.max_latency_ratio:
+        raise TrialDroppedError(
+            f"takes {ratio.value:.2f} times as long as the reference, at most "
+            f"{tools.max_latency_ratio:.2f} are allowed: it was not trained"
         )
-        ratio = measure_ratio(_file(reference, tools), structure.model, tools.measure)
-        if ratio.value > tools.max_latency_ratio:
-            raise TrialDroppedError(
-                f"takes {ratio.value:.2f} times as long as the reference, at most "
-                f"{tools.max_latency_ratio:.2f} are allowed: it was not trained"
-            )
-        conversion = tools.convert_by(candidate.recipe, folder, f"trial {number}")
-    except ConversionError as error:
-        raise TrialDroppedError(str(error)) from error
+    conversion = tools.convert_by(candidate.recipe, folder, f"trial {number}")
     return _result(number, conversion, ratio, tools)
 
 
@@ -150,7 +161,7 @@ def measure_ratio(reference: Path, model: Path, measure: Measure) -> Interval:
         reasons = next(figures.reasons for figures in both if not figures.is_trusted)
         raise BoardDisturbedError("; ".join(reasons))
     first, second = (figures.latency_us for figures in both)
-    return Interval(second.value / first.value, second.low / first.high, second.high / first.low)
+    return _ratio(first, second)
 
 
 def measure_all(
@@ -159,24 +170,28 @@ def measure_all(
     """Measure the files of several results in one run, in turn with the reference.
 
     Returns:
-        The results with these latencies; those whose files were refused keep what they had.
+        The results with these latencies; those that give no figure that can be trusted, and all of
+        them where the reference gives none, keep what they had.
     """
     files = [_file(result, tools) for result in (reference, *results)]
-    first, *others = tools.measure(files)
-    base = _figures(first).latency_us
+    first, *others = map(_trusted, tools.measure(files))
     return tuple(
         result
-        if isinstance(answer, FileRefusal)
-        else replace(
-            result,
-            latency_ratio=Interval(
-                answer.latency_us.value / base.value,
-                answer.latency_us.low / base.high,
-                answer.latency_us.high / base.low,
-            ),
-        )
+        if first is None or answer is None
+        else replace(result, latency_ratio=_ratio(first, answer))
         for result, answer in zip(results, others, strict=True)
     )
+
+
+def _trusted(answer: FileFigures | FileRefusal) -> Figure | None:
+    if isinstance(answer, FileRefusal) or not answer.is_trusted:
+        return None
+    return answer.latency_us
+
+
+def _ratio(base: Figure, figure: Figure) -> Interval:
+    """A latency divided by another one, with the widest bounds that both intervals allow."""
+    return Interval(figure.value / base.value, figure.low / base.high, figure.high / base.low)
 
 
 def _file(result: TrialResult, tools: TrialTools) -> Path:

@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from device_agent.runtimes.onnx_profile import read_profile
 from device_agent.runtimes.profile import TimedStep
 from targets.agent_client import AgentClient, AgentError
 from tests.device_agent.agents import open_agent, put
+from tests.device_agent.runtimes.inference import infer_by
 from tests.onnx_models import (
     add_model,
     convolution_model,
@@ -55,20 +57,7 @@ def benchmark(client: AgentClient, content: bytes, **more: Any) -> dict[str, Any
     return job(client, "benchmark", content, warmup_s=0.01, duration_s=0.05, seed=1, **more)
 
 
-def infer(
-    client: AgentClient, content: bytes, values: dict[str, np.ndarray[Any, Any]]
-) -> dict[str, np.ndarray[Any, Any]]:
-    inputs = [
-        {"name": name, "dtype": own.dtype.name, "sha256": put(client, own.tobytes())}
-        for name, own in values.items()
-    ]
-    answer = job(client, "infer", content, inputs=inputs)
-    return {
-        entry["name"]: np.frombuffer(client.get(entry["sha256"]), entry["dtype"]).reshape(
-            entry["shape"]
-        )
-        for entry in answer["outputs"]
-    }
+infer = partial(infer_by, job)
 
 
 def test_the_runtime_keeps_no_identifier_of_the_board(

@@ -4,6 +4,7 @@ import os
 import time
 from array import array
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from device_agent.contract.codes import (
 )
 from targets.agent_client import AgentClient, AgentError
 from tests.device_agent.agents import open_agent, processes_with, put
+from tests.device_agent.runtimes.inference import infer_by
 from tests.onnx_models import add_model, convolution_model, quantized_model, relu_model
 from tests.tensorrt_board import install_trtexec
 
@@ -49,20 +51,7 @@ def benchmark(client: AgentClient, content: bytes, **more: Any) -> dict[str, Any
     return job(client, "benchmark", content, **fields)
 
 
-def infer(
-    client: AgentClient, content: bytes, values: dict[str, np.ndarray[Any, Any]]
-) -> dict[str, np.ndarray[Any, Any]]:
-    inputs = [
-        {"name": name, "dtype": own.dtype.name, "sha256": put(client, own.tobytes())}
-        for name, own in values.items()
-    ]
-    answer = job(client, "infer", content, inputs=inputs)
-    return {
-        entry["name"]: np.frombuffer(client.get(entry["sha256"]), entry["dtype"]).reshape(
-            entry["shape"]
-        )
-        for entry in answer["outputs"]
-    }
+infer = partial(infer_by, job)
 
 
 def refusal(call: Any, *arguments: Any, **more: Any) -> AgentError:

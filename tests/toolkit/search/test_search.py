@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from converters.errors import ConversionError
+from converters.errors import ConversionError, HostDiskError
+from converters.evidence.conversion import Conversion
 from converters.measure import Figure, FileFigures, FileRefusal
-from converters.progress import ignore
+from converters.progress import Report, ignore
 from converters.recipe.recipe import load_recipe
 from converters.request import ConversionRequest
 from targets.errors import TargetError
@@ -127,6 +128,31 @@ def test_figures_that_cannot_be_trusted_are_measured_again_and_never_kept(
     assert "the same command goes on" in caught.value.hint
     outcome = search(SETTINGS, tools)
     assert (outcome.finished, outcome.reasons) == (12, {})
+
+
+def test_a_full_disk_ends_the_search_and_costs_no_trial(tools: TrialTools) -> None:
+    conversions = StandInConversions()
+
+    def full_after_seven(request: ConversionRequest, report: Report) -> Conversion:
+        if len(conversions.folders) >= 7:
+            raise HostDiskError("no space left", "Free space.")
+        return conversions(request, report)
+
+    with pytest.raises(HostDiskError):
+        search(SETTINGS, replace(tools, convert=full_after_seven))
+    outcome = search(SETTINGS, tools)
+    assert (outcome.finished, outcome.reasons) == (12, {})
+
+
+def test_a_trial_without_a_result_counts_once_however_often_it_is_proposed(
+    tools: TrialTools,
+) -> None:
+    slow = replace(tools, max_latency_ratio=0.05)  # no structure is that fast
+    outcome = search(SETTINGS, slow)
+    conversions = slow.convert
+    assert isinstance(conversions, StandInConversions)
+    structures = [folder for folder in conversions.folders if folder.name == "structure"]
+    assert len(outcome.reasons) == outcome.finished == len(structures) == 12
 
 
 def test_another_model_is_refused_and_nothing_is_lost(tools: TrialTools) -> None:

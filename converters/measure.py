@@ -22,11 +22,15 @@ class Figure:
     """A measured value and its uncertainty."""
 
     value: float
-    """Median of several fresh processes."""
+    """Value, such as the median of several fresh processes."""
     low: float
-    """Lower bound of the interval that encloses the true median."""
+    """Lower bound of the interval that encloses the true value."""
     high: float
     """Upper bound of that interval."""
+
+    def overlaps(self, other: Figure) -> bool:
+        """Whether the intervals overlap, so that the true values may be equal."""
+        return self.low <= other.high and other.low <= self.high
 
 
 @dataclass(frozen=True)

@@ -5,18 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-
-@dataclass(frozen=True)
-class Interval:
-    """A value and the bounds that enclose the true one with 95 % or more."""
-
-    value: float
-    low: float
-    high: float
-
-    def overlaps(self, other: Interval) -> bool:
-        """Whether the true values of both may be equal."""
-        return self.low <= other.high and other.low <= self.high
+from converters.measure import Figure
 
 
 @dataclass(frozen=True)
@@ -29,9 +18,9 @@ class TrialResult:
     """Name of the recipe, such as "channels50_distill_qat_w8a8"."""
     folder: str
     """Folder of the conversion, relative to that of the search."""
-    accuracy: Interval
+    accuracy: Figure
     """Accuracy of the file on the validation samples, 0-1."""
-    latency_ratio: Interval
+    latency_ratio: Figure
     """Latency of the file divided by that of the reference, measured in turn on the board."""
     model_bytes: int
     """Size of the file."""

@@ -12,7 +12,8 @@ from typing import Any
 from converters import durable
 from converters.durable import translate_errors
 from converters.evidence.conversion import read_conversion
-from toolkit.search.front import Interval, TrialResult, not_distinguishable
+from converters.measure import Figure
+from toolkit.search.front import TrialResult, not_distinguishable
 
 SCHEMA = 1
 #: Name of the summary in the folder of a search.
@@ -41,7 +42,7 @@ class SearchSettings:
 class SearchOutcome:
     """What a search came to so far."""
 
-    original: Interval
+    original: Figure
     """Accuracy of the original model on the validation samples, 0-1."""
     reference: TrialResult
     """The original in plain 8 bits."""

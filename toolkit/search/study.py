@@ -8,8 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from converters.measure import Figure
 from toolkit.errors import ToolkitError
-from toolkit.search.front import Interval, TrialResult
+from toolkit.search.front import TrialResult
 
 #: Name of the file of a study in the folder of its search.
 STUDY_NAME = "study.journal"
@@ -178,7 +179,7 @@ class Study:
 
 
 def _result(plain: Mapping[str, Any]) -> TrialResult:
-    intervals = {name: Interval(**plain[name]) for name in ("accuracy", "latency_ratio")}
+    intervals = {name: Figure(**plain[name]) for name in ("accuracy", "latency_ratio")}
     return TrialResult(**{**plain, **intervals})
 
 

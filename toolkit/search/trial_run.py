@@ -13,7 +13,7 @@ from converters.judge.score import FILE, ORIGINAL
 from converters.measure import Figure, FileFigures, FileRefusal, Measure
 from converters.progress import Progress, Report
 from converters.request import ConversionRequest
-from toolkit.search.front import Interval, TrialResult
+from toolkit.search.front import TrialResult
 from toolkit.search.space import REFERENCE, Candidate
 from toolkit.search.study import SearchError
 
@@ -94,11 +94,11 @@ def convert_reference(tools: TrialTools) -> TrialResult:
         conversion = tools.convert_by(REFERENCE.recipe, "reference", "reference")
     except TrialDroppedError as error:
         raise ConversionError(str(error), error.hint) from error
-    unity = Interval(1.0, 1.0, 1.0)
+    unity = Figure(1.0, 1.0, 1.0)
     return _result(-1, conversion, unity, tools)
 
 
-def original_accuracy(conversion: Conversion) -> Interval:
+def original_accuracy(conversion: Conversion) -> Figure:
     """Return the accuracy of the original model on the validation samples, 0-1.
 
     Raises:
@@ -136,7 +136,7 @@ def run_trial(
     return _result(number, conversion, ratio, tools)
 
 
-def measure_ratio(reference: Path, model: Path, measure: Measure) -> Interval:
+def measure_ratio(reference: Path, model: Path, measure: Measure) -> Figure:
     """Measure a file and the reference in turn, so that drift of the board cancels.
 
     Figures that cannot be trusted are measured again.
@@ -189,9 +189,9 @@ def _trusted(answer: FileFigures | FileRefusal) -> Figure | None:
     return answer.latency_us
 
 
-def _ratio(base: Figure, figure: Figure) -> Interval:
+def _ratio(base: Figure, figure: Figure) -> Figure:
     """A latency divided by another one, with the widest bounds that both intervals allow."""
-    return Interval(figure.value / base.value, figure.low / base.high, figure.high / base.low)
+    return Figure(figure.value / base.value, figure.low / base.high, figure.high / base.low)
 
 
 def _file(result: TrialResult, tools: TrialTools) -> Path:
@@ -204,7 +204,7 @@ def _figures(answer: FileFigures | FileRefusal) -> FileFigures:
     return answer
 
 
-def _result(number: int, conversion: Conversion, ratio: Interval, tools: TrialTools) -> TrialResult:
+def _result(number: int, conversion: Conversion, ratio: Figure, tools: TrialTools) -> TrialResult:
     folder = str(conversion.model.parent.relative_to(tools.request.out))
     return TrialResult(
         number,
@@ -216,10 +216,10 @@ def _result(number: int, conversion: Conversion, ratio: Interval, tools: TrialTo
     )
 
 
-def _accuracy(conversion: Conversion, subject: str) -> Interval:
+def _accuracy(conversion: Conversion, subject: str) -> Figure:
     for score in conversion.scores:
         if score.subject == subject and score.split == _VALIDATION and not score.output:
-            return Interval(score.accuracy, *score.interval)
+            return Figure(score.accuracy, *score.interval)
     raise SearchError(
         f"{conversion.source}: has no accuracy on validation samples: kedge search is for "
         "classifiers with one output",

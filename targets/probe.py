@@ -140,8 +140,9 @@ class Probe:
                 f"the board has {path}, which ended without an answer (exit code {code}); the "
                 "agent needs Python 3.7 or newer",
                 f"Does it answer on the board: {path} -I -c 'import sys; print(sys.version)'? It "
-                "may be Python 2, be damaged, wait for something, or meet a limit of the login "
-                "(`ulimit -a`).",
+                "may be Python 2, be damaged, wait for something, be a name that a version manager "
+                "left, or meet a limit of the login (`ulimit -a`). If it does not, install one: "
+                "sudo apt-get install python3",
             )
         if self.requested_python and not self.pythons:
             raise NoPythonError(

@@ -123,10 +123,7 @@ for name in {pythons}; do
     "$has_facts" {enough} 2>/dev/null </dev/null)
   enough=$?
   [ "$enough" = 126 ] && say "refused=$program"
-  case "$reply" in
-    *python=*) say "$reply" ;;
-    *) [ "$enough" = 127 ] || say "failed=$enough $program" ;;  # 127: the name starts nothing
-  esac
+  case "$reply" in *python=*) say "$reply" ;; *) say "failed=$enough $program" ;; esac
   case "$reply" in *facts=*) has_facts=yes ;; esac
   [ "$enough" = 0 ] && break
 done

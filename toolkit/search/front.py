@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from converters.measure import Figure
+from toolkit.search.objective import Objective
+
+#: Objectives of the sampler, in the order of `objective_values`.
+OBJECTIVES = (Objective("accuracy", True, 0.0), Objective("latency_ratio", False, 100.0))
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,22 @@ class TrialResult:
     """Latency of the file divided by that of the reference, measured in turn on the board."""
     model_bytes: int
     """Size of the file."""
+
+
+def objective_values(result: TrialResult) -> tuple[float, ...]:
+    """Return the value of each of `OBJECTIVES`."""
+    return result.accuracy.value, result.latency_ratio.value
+
+
+def plain_trial_result(result: TrialResult) -> dict[str, Any]:
+    """Return a result as plain data, for a study."""
+    return asdict(result)
+
+
+def load_result(plain: Mapping[str, Any]) -> TrialResult:
+    """Return the result that `plain_trial_result` wrote."""
+    intervals = {name: Figure(**plain[name]) for name in ("accuracy", "latency_ratio")}
+    return TrialResult(**{**plain, **intervals})
 
 
 def pareto_front(results: Sequence[TrialResult]) -> tuple[TrialResult, ...]:

@@ -11,7 +11,14 @@ from converters.digest import sha256_of
 from converters.evidence.conversion import read_conversion
 from converters.out_folder import hold_folder
 from converters.progress import Progress
-from toolkit.search.front import TrialResult, pareto_front
+from toolkit.search.front import (
+    OBJECTIVES,
+    TrialResult,
+    load_result,
+    objective_values,
+    pareto_front,
+    plain_trial_result,
+)
 from toolkit.search.outcome import SearchOutcome, SearchSettings, copy_front, write_outcome
 from toolkit.search.space import MOVES, PLAIN_STEP, propose, recipe_text
 from toolkit.search.study import SearchError, Study, StudyTrial
@@ -59,20 +66,21 @@ def search(
     folder = tools.request.out
     ends = time.monotonic() + settings.duration_s
     with hold_folder(folder):
-        study = Study(folder, _inputs(settings, tools), tools.request.seed)
+        study = Study(folder, _inputs(settings, tools), tools.request.seed, OBJECTIVES)
         reference = convert_reference(tools)
         original = original_accuracy(read_conversion(folder / reference.folder))
         refusals = _refused_moves(study, tools)
         repeats = 0
 
         def outcome() -> SearchOutcome:
-            front = pareto_front([reference, *study.results])
-            return SearchOutcome(
-                original, reference, front, study.finished_count, study.reasons, refusals
-            )
+            records = study.records
+            results = [load_result(record.result) for record in records if record.result]
+            reasons = {record.number: record.reason for record in records if record.reason}
+            front = pareto_front([reference, *results])
+            return SearchOutcome(original, reference, front, len(records), reasons, refusals)
 
         try:
-            while time.monotonic() < ends and study.finished_count < settings.trials:
+            while time.monotonic() < ends and len(study.records) < settings.trials:
                 words = _do_trial(study, reference, tools, settings, set(MOVES) - set(refusals))
                 repeats = 0 if words else repeats + 1
                 if words:
@@ -97,7 +105,7 @@ def _do_trial(
     """Do one trial; return what became of it, or "" where an earlier trial was the same."""
     trial: StudyTrial = study.ask()
     candidate = propose(trial, moves, settings.epochs)
-    earlier = study.known_result(candidate.recipe)
+    earlier = study.known_record(candidate.recipe)
     study.note_recipe(trial, candidate.recipe)
     if earlier is not None:
         study.repeat(trial, earlier)
@@ -113,7 +121,7 @@ def _do_trial(
             f"{settings.place} gives no latency that can be trusted: {error}",
             "Calm the board (kedge target check says how); the same command goes on.",
         ) from error
-    study.finish(trial, result)
+    study.finish(trial, objective_values(result), plain_trial_result(result))
     return (
         f"trial {trial.number}: {result.recipe}: {result.accuracy.value:.2%} of the validation "
         f"samples, {result.latency_ratio.value:.2f} times the latency of plain int8"

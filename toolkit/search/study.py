@@ -4,24 +4,37 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from converters.measure import Figure
 from toolkit.errors import ToolkitError
-from toolkit.search.front import TrialResult
+from toolkit.search.objective import Objective
 
 #: Name of the file of a study in the folder of its search.
 STUDY_NAME = "study.journal"
 _STUDY = "kedge"
 _RESULT, _REASON, _RECIPE = "result", "reason", "recipe"
-#: Values of a trial without a result: accuracy, and latency divided by that of the reference.
-_WORST = [0.0, 100.0]
 
 
 class SearchError(ToolkitError):
     """The search cannot begin or go on; what its trials found is kept."""
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """A trial that ended."""
+
+    number: int
+    """Number of the trial in its study."""
+    recipe: str
+    """Recipe of the trial, as TOML."""
+    values: tuple[float, ...]
+    """Value of each objective; the worst ones of a trial without a result."""
+    result: Mapping[str, Any] | None
+    """Result as plain data; None for a trial without a result."""
+    reason: str
+    """Reason why there is no result; "" where there is one."""
 
 
 class StudyTrial:
@@ -40,7 +53,9 @@ class StudyTrial:
 class Study:
     """Trials of one model, one data set and one board."""
 
-    def __init__(self, folder: Path, inputs: Mapping[str, str], seed: int) -> None:
+    def __init__(
+        self, folder: Path, inputs: Mapping[str, str], seed: int, objectives: Sequence[Objective]
+    ) -> None:
         """Open the study of a folder, or begin one.
 
         Trials that a killed process left are given up, and their values are tried again.
@@ -49,11 +64,13 @@ class Study:
             folder: Folder of the search, which nobody else uses.
             inputs: Name of each input to its digest or its name; a study of others is refused.
             seed: Seed of the sampler.
+            objectives: Objectives of the trials, in the order of their values.
 
         Raises:
             SearchError: Optuna is missing, the file is damaged, or it is about other inputs.
         """
         optuna = _import_optuna()
+        self._objectives = tuple(objectives)
         path = folder / STUDY_NAME
         lock = optuna.storages.journal.JournalFileOpenLock(str(path))
         # Left by a process that was killed; Optuna would wait 30 s for its owner.
@@ -64,7 +81,9 @@ class Study:
             self._study = optuna.create_study(
                 study_name=_STUDY,
                 storage=storage,
-                directions=["maximize", "minimize"],
+                directions=[
+                    "maximize" if objective.is_maximized else "minimize" for objective in objectives
+                ],
                 load_if_exists=True,
                 sampler=optuna.samplers.TPESampler(seed=seed),
             )
@@ -82,28 +101,25 @@ class Study:
         """Begin a trial."""
         return StudyTrial(self._study.ask())
 
-    def finish(self, trial: StudyTrial, result: TrialResult) -> None:
-        """Keep the result of a trial."""
-        trial.optuna_trial.set_user_attr(_RESULT, asdict(result))
-        values = [result.accuracy.value, result.latency_ratio.value]
-        self._study.tell(trial.optuna_trial, values)
+    def finish(self, trial: StudyTrial, values: Sequence[float], result: Mapping[str, Any]) -> None:
+        """Keep the result of a trial.
+
+        Args:
+            trial: The trial.
+            values: Value of each objective.
+            result: Result as plain data.
+        """
+        trial.optuna_trial.set_user_attr(_RESULT, dict(result))
+        self._study.tell(trial.optuna_trial, list(values))
 
     def drop(self, trial: StudyTrial, reason: str) -> None:
         """Keep why a trial came to no result; the sampler keeps away from its like."""
         trial.optuna_trial.set_user_attr(_REASON, reason[:500])
-        self._study.tell(trial.optuna_trial, _WORST)
+        self._study.tell(trial.optuna_trial, [objective.worst for objective in self._objectives])
 
-    def repeat(self, trial: StudyTrial, earlier: TrialResult | str) -> None:
-        """End a trial whose recipe an earlier one had; it does not count.
-
-        Args:
-            trial: The trial.
-            earlier: Answer of `known_result`.
-        """
-        if isinstance(earlier, TrialResult):
-            self.finish(trial, earlier)
-        else:
-            self._study.tell(trial.optuna_trial, _WORST)
+    def repeat(self, trial: StudyTrial, earlier: TrialRecord) -> None:
+        """End a trial whose recipe an earlier one had; it does not count."""
+        self._study.tell(trial.optuna_trial, list(earlier.values))
 
     def postpone(self, trial: StudyTrial) -> None:
         """Give a trial up for now; its values are the next to be tried."""
@@ -111,43 +127,31 @@ class Study:
         self._study.enqueue_trial(trial.optuna_trial.params)
 
     def note_recipe(self, trial: StudyTrial, recipe: str) -> None:
-        """Keep the recipe of a trial, by which `known_result` finds its result."""
+        """Keep the recipe of a trial, by which `known_record` finds it."""
         trial.optuna_trial.set_user_attr(_RECIPE, recipe)
 
-    def known_result(self, recipe: str) -> TrialResult | str | None:
-        """Return what an earlier trial of the recipe came to: a result, a reason, or None."""
-        for trial in reversed(self._study.get_trials(deepcopy=False)):
-            if trial.user_attrs.get(_RECIPE) == recipe and trial.state.is_finished():
-                if _RESULT in trial.user_attrs:
-                    return _result(trial.user_attrs[_RESULT])
-                if _REASON in trial.user_attrs:
-                    return str(trial.user_attrs[_REASON])
-        return None
+    def known_record(self, recipe: str) -> TrialRecord | None:
+        """Return the trial of this recipe that ended; None if there is none."""
+        return next((record for record in self.records if record.recipe == recipe), None)
 
     @property
-    def results(self) -> tuple[TrialResult, ...]:
-        """Results of all trials that came to one, each recipe once."""
-        plain = [
-            trial.user_attrs[_RESULT]
-            for trial in self._study.get_trials(deepcopy=False)
-            if _RESULT in trial.user_attrs and trial.state == self._states.COMPLETE
-        ]
-        by_number = {result["number"]: _result(result) for result in plain}
-        return tuple(by_number.values())
-
-    @property
-    def reasons(self) -> dict[int, str]:
-        """Number of each trial without a result to the reason."""
-        return {
-            trial.number: str(trial.user_attrs[_REASON])
-            for trial in self._study.get_trials(deepcopy=False)
-            if trial.state == self._states.COMPLETE and _REASON in trial.user_attrs
-        }
-
-    @property
-    def finished_count(self) -> int:
-        """Number of trials that ended, with a result or without."""
-        return len(self.results) + len(self.reasons)
+    def records(self) -> tuple[TrialRecord, ...]:
+        """Trials that ended with a result or with a reason, each recipe once."""
+        records: list[TrialRecord] = []
+        for trial in self._study.get_trials(deepcopy=False):
+            attributes = trial.user_attrs
+            is_first = _RESULT in attributes or _REASON in attributes
+            if trial.state == self._states.COMPLETE and is_first:
+                records.append(
+                    TrialRecord(
+                        trial.number,
+                        str(attributes.get(_RECIPE, "")),
+                        tuple(trial.values),
+                        attributes.get(_RESULT),
+                        str(attributes.get(_REASON, "")),
+                    )
+                )
+        return tuple(records)
 
     def note(self, name: str) -> Any:
         """Return what `keep_note` kept under a name; None for nothing."""
@@ -176,11 +180,6 @@ class Study:
                 self._study.tell(trial.number, state=self._states.FAIL)
                 if trial.params:
                     self._study.enqueue_trial(trial.params)
-
-
-def _result(plain: Mapping[str, Any]) -> TrialResult:
-    intervals = {name: Figure(**plain[name]) for name in ("accuracy", "latency_ratio")}
-    return TrialResult(**{**plain, **intervals})
 
 
 def _import_optuna() -> Any:

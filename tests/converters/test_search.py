@@ -28,7 +28,7 @@ def test_two_trials_of_a_real_model_end_in_a_front_of_real_files(
         assert all(isinstance(answer, FileFigures) for answer in answers)
         return [replace(a, verdict=VALID) for a in answers if isinstance(a, FileFigures)]
 
-    tools = TrialTools(request, convert, measure, 1000.0, ignore)
+    tools = TrialTools(request, convert, {"this computer": measure}, 1000.0, ignore)
     outcome = search(SearchSettings("this computer", 600.0, 2, 1), tools)
     plain = json.loads((tmp_path / "out" / "search.json").read_text())
     assert outcome.finished == 2

@@ -96,7 +96,7 @@ def command(
         tools = TrialTools(
             request,
             lambda asked, report: convert(asked, report, measure_on(board, show)),
-            measure_on(board, show),
+            {board.name: measure_on(board, show)},
             max_latency_ratio,
             forward(show),
         )

@@ -14,6 +14,20 @@ OBJECTIVES = (Objective("accuracy", True, 0.0), Objective("latency_ratio", False
 
 
 @dataclass(frozen=True)
+class BoardFigures:
+    """Figures of one file on one board."""
+
+    latency_ratio: Figure
+    """Latency divided by that of the reference, both measured in turn."""
+    latency_us: Figure
+    """Time of one inference, microseconds."""
+    memory_bytes: Figure
+    """Peak resident memory of the process that runs the file."""
+    energy_uj: Figure | None
+    """Energy of one inference, microjoules; None where the board has no sensor."""
+
+
+@dataclass(frozen=True)
 class TrialResult:
     """A trial that was trained and measured."""
 
@@ -25,10 +39,20 @@ class TrialResult:
     """Folder of the conversion, relative to that of the search."""
     accuracy: Figure
     """Accuracy of the file on the validation samples, 0-1."""
-    latency_ratio: Figure
-    """Latency of the file divided by that of the reference, measured in turn on the board."""
+    boards: Mapping[str, BoardFigures]
+    """Name of each board that measured the file to its figures."""
     model_bytes: int
     """Size of the file."""
+
+    @property
+    def latency_ratio(self) -> Figure:
+        """Largest latency ratio of all boards that measured the file."""
+        ratios = [figures.latency_ratio for figures in self.boards.values()]
+        return Figure(
+            max(ratio.value for ratio in ratios),
+            max(ratio.low for ratio in ratios),
+            max(ratio.high for ratio in ratios),
+        )
 
 
 def objective_values(result: TrialResult) -> tuple[float, ...]:
@@ -43,8 +67,18 @@ def plain_trial_result(result: TrialResult) -> dict[str, Any]:
 
 def load_result(plain: Mapping[str, Any]) -> TrialResult:
     """Return the result that `plain_trial_result` wrote."""
-    intervals = {name: Figure(**plain[name]) for name in ("accuracy", "latency_ratio")}
-    return TrialResult(**{**plain, **intervals})
+    boards = {name: _load_figures(figures) for name, figures in plain["boards"].items()}
+    return TrialResult(**{**plain, "accuracy": Figure(**plain["accuracy"]), "boards": boards})
+
+
+def _load_figures(plain: Mapping[str, Any]) -> BoardFigures:
+    energy = plain["energy_uj"]
+    return BoardFigures(
+        Figure(**plain["latency_ratio"]),
+        Figure(**plain["latency_us"]),
+        Figure(**plain["memory_bytes"]),
+        None if energy is None else Figure(**energy),
+    )
 
 
 def pareto_front(results: Sequence[TrialResult]) -> tuple[TrialResult, ...]:

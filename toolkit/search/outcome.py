@@ -83,11 +83,11 @@ def plain_search(folder: Path, outcome: SearchOutcome, settings: SearchSettings)
         "place": settings.place,
         "judged_on": "validation",
         "original_accuracy": asdict(outcome.original),
-        "reference": asdict(outcome.reference),
+        "reference": _plain_point(outcome.reference),
         "max_drop": settings.max_drop,
         "front": [
             {
-                **asdict(result),
+                **_plain_point(result),
                 "test_accuracy": _test_accuracy(folder / result.folder),
                 "keeps_budget": None if least is None else result.accuracy.value >= least,
             }
@@ -120,6 +120,10 @@ def copy_front(folder: Path, front: Sequence[TrialResult]) -> None:
                 shutil.copyfile(path, new / str(number) / path.name)
         shutil.rmtree(old, ignore_errors=True)
         new.replace(old)
+
+
+def _plain_point(result: TrialResult) -> dict[str, Any]:
+    return {**asdict(result), "latency_ratio": asdict(result.latency_ratio)}
 
 
 def _test_accuracy(folder: Path) -> float | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from converters.digest import sha256_of
@@ -67,7 +68,8 @@ def search(
     ends = time.monotonic() + settings.duration_s
     with hold_folder(folder):
         study = Study(folder, _inputs(settings, tools), tools.request.seed, OBJECTIVES)
-        reference = convert_reference(tools)
+        with _explain_disturbance(settings):
+            reference = convert_reference(tools)
         original = original_accuracy(read_conversion(folder / reference.folder))
         refusals = _refused_moves(study, tools)
         repeats = 0
@@ -111,21 +113,30 @@ def _do_trial(
         study.repeat(trial, earlier)
         return ""
     try:
-        result = run_trial(trial.number, candidate, reference, tools)
+        with _explain_disturbance(settings):
+            result = run_trial(trial.number, candidate, reference, tools)
     except TrialDroppedError as error:
         study.drop(trial, str(error))
         return f"trial {trial.number}: {error}"
-    except BoardDisturbedError as error:
+    except SearchError:
         study.postpone(trial)
-        raise SearchError(
-            f"{settings.place} gives no latency that can be trusted: {error}",
-            "Calm the board (kedge target check says how); the same command goes on.",
-        ) from error
+        raise
     study.finish(trial, objective_values(result), plain_trial_result(result))
     return (
         f"trial {trial.number}: {result.recipe}: {result.accuracy.value:.2%} of the validation "
         f"samples, {result.latency_ratio.value:.2f} times the latency of plain int8"
     )
+
+
+@contextmanager
+def _explain_disturbance(settings: SearchSettings) -> Iterator[None]:
+    try:
+        yield
+    except BoardDisturbedError as error:
+        raise SearchError(
+            f"{settings.place} gives no latency that can be trusted: {error}",
+            "Calm the board (kedge target check says how); the same command goes on.",
+        ) from error
 
 
 def _refused_moves(study: Study, tools: TrialTools) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from converters.judge.score import FILE, ORIGINAL
 from converters.measure import Figure, FileFigures, FileRefusal, Measure
 from converters.progress import Progress, Report
 from converters.request import ConversionRequest
-from toolkit.search.front import TrialResult
+from toolkit.search.front import BoardFigures, TrialResult
 from toolkit.search.space import REFERENCE, Candidate
 from toolkit.search.study import SearchError
 
@@ -48,8 +48,8 @@ class TrialTools:
     """Model, data and seed; `out` is the folder of the search."""
     convert: Convert
     """Converts a model."""
-    measure: Measure
-    """Measures files in turn on the board."""
+    measure: Mapping[str, Measure]
+    """Name of each board to what measures files in turn on it; at least one board."""
     max_latency_ratio: float
     """Largest latency divided by that of the reference with which a structure is trained."""
     report: Report
@@ -94,8 +94,7 @@ def convert_reference(tools: TrialTools) -> TrialResult:
         conversion = tools.convert_by(REFERENCE.recipe, "reference", "reference")
     except TrialDroppedError as error:
         raise ConversionError(str(error), error.hint) from error
-    unity = Figure(1.0, 1.0, 1.0)
-    return _result(-1, conversion, unity, tools)
+    return _result(-1, conversion, measure_reference(conversion.model, tools), tools)
 
 
 def original_accuracy(conversion: Conversion) -> Figure:
@@ -126,72 +125,107 @@ def run_trial(
     structure = tools.convert_by(
         candidate.structure, f"{folder}/structure", f"trial {number}, untrained"
     )
-    ratio = measure_ratio(_file(reference, tools), structure.model, tools.measure)
-    if ratio.value > tools.max_latency_ratio:
+    boards = measure_ratios(_file(reference, tools), structure.model, tools)
+    slowest = max(boards, key=lambda name: boards[name].latency_ratio.value)
+    ratio = boards[slowest].latency_ratio.value
+    if ratio > tools.max_latency_ratio:
         raise TrialDroppedError(
-            f"takes {ratio.value:.2f} times as long as the reference, at most "
+            f"takes {ratio:.2f} times as long as the reference on {slowest}, at most "
             f"{tools.max_latency_ratio:.2f} are allowed: it was not trained"
         )
     conversion = tools.convert_by(candidate.recipe, folder, f"trial {number}")
-    return _result(number, conversion, ratio, tools)
+    return _result(number, conversion, boards, tools)
 
 
-def measure_ratio(reference: Path, model: Path, measure: Measure) -> Figure:
-    """Measure a file and the reference in turn, so that drift of the board cancels.
+def measure_reference(reference: Path, tools: TrialTools) -> dict[str, BoardFigures]:
+    """Measure the reference alone on each board.
+
+    Returns:
+        Name of each board to the figures, whose latency ratio is 1.
+
+    Raises:
+        TrialDroppedError: A board refuses the file.
+        BoardDisturbedError: The figures cannot be trusted, however often they are measured.
+    """
+    boards = {}
+    for name, measure in tools.measure.items():
+        (figures,) = _measure_trusted([reference], measure)
+        boards[name] = _board_figures(figures, figures)
+    return boards
+
+
+def measure_ratios(reference: Path, model: Path, tools: TrialTools) -> dict[str, BoardFigures]:
+    """Measure a file and the reference in turn on each board, so that drift of a board cancels.
 
     Figures that cannot be trusted are measured again.
 
     Args:
         reference: File of the reference.
         model: The file.
-        measure: Measures files in turn.
+        tools: Boards.
 
     Returns:
-        Latency divided by that of the reference, with the bounds that both intervals allow.
+        Name of each board to the figures of the file. The bounds of the latency ratio are those
+        that both intervals allow.
 
     Raises:
-        TrialDroppedError: The board refuses the file.
+        TrialDroppedError: A board refuses the file.
         BoardDisturbedError: The figures cannot be trusted, however often they are measured.
     """
+    boards = {}
+    for name, measure in tools.measure.items():
+        base, figures = _measure_trusted([reference, model], measure)
+        boards[name] = _board_figures(base, figures)
+    return boards
+
+
+def _measure_trusted(paths: Sequence[Path], measure: Measure) -> list[FileFigures]:
     for _ in range(_MOST_MEASUREMENTS):
-        both = [_figures(answer) for answer in measure([reference, model])]
-        if all(figures.is_trusted for figures in both):
-            break
-    else:
-        reasons = next(figures.reasons for figures in both if not figures.is_trusted)
-        raise BoardDisturbedError("; ".join(reasons))
-    first, second = (figures.latency_us for figures in both)
-    return _ratio(first, second)
+        answers = [_figures(answer) for answer in measure(paths)]
+        if all(figures.is_trusted for figures in answers):
+            return answers
+    reasons = next(figures.reasons for figures in answers if not figures.is_trusted)
+    raise BoardDisturbedError("; ".join(reasons))
 
 
 def measure_all(
     results: Sequence[TrialResult], reference: TrialResult, tools: TrialTools
 ) -> tuple[TrialResult, ...]:
-    """Measure the files of several results in one run, in turn with the reference.
+    """Measure the files of several results in one run on each board, in turn with the reference.
 
     Returns:
-        The results with these latencies; those that give no figure that can be trusted, and all of
+        The results with these figures; those that give no figure that can be trusted, and all of
         them where the reference gives none, keep what they had.
     """
     files = [_file(result, tools) for result in (reference, *results)]
-    first, *others = map(_trusted, tools.measure(files))
-    return tuple(
-        result
-        if first is None or answer is None
-        else replace(result, latency_ratio=_ratio(first, answer))
-        for result, answer in zip(results, others, strict=True)
-    )
+    for name, measure in tools.measure.items():
+        base, *others = map(_trusted, measure(files))
+        results = [
+            result
+            if base is None or answer is None
+            else replace(result, boards={**result.boards, name: _board_figures(base, answer)})
+            for result, answer in zip(results, others, strict=True)
+        ]
+    return tuple(results)
 
 
-def _trusted(answer: FileFigures | FileRefusal) -> Figure | None:
+def _trusted(answer: FileFigures | FileRefusal) -> FileFigures | None:
     if isinstance(answer, FileRefusal) or not answer.is_trusted:
         return None
-    return answer.latency_us
+    return answer
 
 
-def _ratio(base: Figure, figure: Figure) -> Figure:
-    """A latency divided by another one, with the widest bounds that both intervals allow."""
-    return Figure(figure.value / base.value, figure.low / base.high, figure.high / base.low)
+def _board_figures(base: FileFigures, figures: FileFigures) -> BoardFigures:
+    """Figures of a file; the bounds of its latency ratio are those that both intervals allow."""
+    one, other = base.latency_us, figures.latency_us
+    is_base = figures is base
+    ratio = Figure(other.value / one.value, other.low / one.high, other.high / one.low)
+    return BoardFigures(
+        Figure(1.0, 1.0, 1.0) if is_base else ratio,
+        other,
+        figures.memory_bytes,
+        figures.energy_uj,
+    )
 
 
 def _file(result: TrialResult, tools: TrialTools) -> Path:
@@ -204,14 +238,16 @@ def _figures(answer: FileFigures | FileRefusal) -> FileFigures:
     return answer
 
 
-def _result(number: int, conversion: Conversion, ratio: Figure, tools: TrialTools) -> TrialResult:
+def _result(
+    number: int, conversion: Conversion, boards: Mapping[str, BoardFigures], tools: TrialTools
+) -> TrialResult:
     folder = str(conversion.model.parent.relative_to(tools.request.out))
     return TrialResult(
         number,
         conversion.recipe,
         folder,
         _accuracy(conversion, FILE),
-        ratio,
+        boards,
         conversion.model_bytes,
     )
 

@@ -115,7 +115,7 @@ def main(out: Path, trials: int) -> None:
     model.write_bytes(b"a model")
     data.write_bytes(b"samples")
     request = ConversionRequest(model, data, "", out, judge_all=True)
-    tools = TrialTools(request, StandInConversions(pause_s=0.02), measure, 1.0, ignore)
+    tools = TrialTools(request, StandInConversions(pause_s=0.02), {"board": measure}, 1.0, ignore)
     search(SearchSettings("board", 600.0, trials, 2), tools)
 
 

@@ -65,7 +65,7 @@ def tools(tmp_path: Path, board: Board) -> TrialTools:
     model.write_bytes(b"a model")
     data.write_bytes(b"samples")
     request = ConversionRequest(model, data, "", tmp_path / "out", judge_all=True)
-    return TrialTools(request, StandInConversions(), board, 1.0, ignore)
+    return TrialTools(request, StandInConversions(), {"board": board}, 1.0, ignore)
 
 
 def test_every_model_of_the_front_is_a_recipe_that_makes_it_again(tools: TrialTools) -> None:
@@ -108,7 +108,7 @@ def test_the_same_command_goes_on_and_repeats_nothing(tools: TrialTools) -> None
 def test_a_lost_board_ends_the_search_and_its_trial_is_done_again(
     tools: TrialTools, board: Board
 ) -> None:
-    board.lost_after = 3
+    board.lost_after = 4
     with pytest.raises(TargetError, match="link is lost"):
         search(SETTINGS, tools)
     plain = json.loads((tools.request.out / "search.json").read_text())

@@ -59,6 +59,16 @@ def progress() -> Iterator[OnProgress]:
             _running.remove(bars.display)
 
 
+def register_display(display: Any) -> None:
+    """Let `pause_progress` stop and start a live display of a command."""
+    _running.append(display)
+
+
+def forget_display(display: Any) -> None:
+    """Forget a display of `register_display`, which has ended."""
+    _running.remove(display)
+
+
 @contextmanager
 def pause_progress() -> Iterator[None]:
     """Hide the progress bars while the block asks a person something."""

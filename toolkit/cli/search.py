@@ -2,25 +2,53 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import click
 
-from toolkit.cli import output
+from toolkit.cli.groups import CommandGroup
 from toolkit.cli.options import Duration, FiniteRange, as_json, file_path, max_drop, target
-from toolkit.report.search import describe_search
+from toolkit.cli.search_folder import export, resume, show
+from toolkit.cli.search_run import LONGEST_S, run_search
 
-_LONGEST_S = 14 * 24 * 3600.0
+
+class _SearchGroup(CommandGroup):
+    """The search itself, and beside it the commands about a search in a folder."""
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """Leave the line to a command whose name it begins with."""
+        if args and args[0] in self.commands:
+            name, *others = args
+            return self.commands[name].make_context(f"{info_name} {name}", others, parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the options of the search itself."""
+        return click.Command.parse_args(self, ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Search."""
+        return click.Command.invoke(self, ctx)
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """Name the parts of the search itself; the commands stand below."""
+        return click.Command.collect_usage_pieces(self, ctx)
 
 
-@click.command("search")
+@click.group("search", cls=_SearchGroup)
 @click.argument("model", type=file_path())
 @click.option("--data", required=True, type=file_path(), help="Samples, as `kedge convert` takes.")
 @target
 @click.option(
     "--for",
     "duration_s",
-    type=Duration(_LONGEST_S),
+    type=Duration(LONGEST_S),
     default="1h",
     show_default=True,
     help="Time after which no trial begins any more.",
@@ -44,22 +72,16 @@ _LONGEST_S = 14 * 24 * 3600.0
     show_default=True,
     help="Structures slower than this, as a multiple of plain int8, are not trained.",
 )
+@click.option(
+    "--study",
+    metavar="URL",
+    help="PostgreSQL database for a search that several machines share, such as "
+    "postgresql://user@host/database.",
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed.")
 @click.option("--out", required=True, type=file_path(), help="Folder of the search.")
 @as_json
-def command(
-    model: Path,
-    data: Path,
-    name: str | None,
-    duration_s: float,
-    trials: int,
-    epochs: int | None,
-    max_drop: float | None,
-    max_latency_ratio: float,
-    seed: int,
-    out: Path,
-    as_json: bool,
-) -> None:
+def command(**options: Any) -> None:
     """Search for smaller and faster versions of a classifier, measured on a board.
 
     Each trial takes blocks or channels out of MODEL or decomposes its layers. Its structure is
@@ -67,42 +89,16 @@ def command(
     is fast enough is trained by distillation and judged on validation samples. OUT/search.json has
     all results; OUT/front has the models that no other one beats, with the recipe of each.
 
-    Everything is kept: after Ctrl-C or a lost board the same command goes on.
+    Everything is kept: after Ctrl-C or a lost board the same command goes on, and so does `kedge
+    search resume OUT`. With --study, other machines may run the same command at the same time.
 
     \b
     kedge search resnet8.h5 --data cifar10.tar.gz --on pi --for 2h --out search
     kedge search model.keras --data data.npz --on pi --trials 40 --max-drop 1% --out search
     """
-    from converters.process import convert
-    from converters.request import ConversionRequest
-    from targets.place import place_of
-    from toolkit.measure.host_latency import measure_on
-    from toolkit.progress import forward
-    from toolkit.project import conversion_cache, open_inventory
-    from toolkit.search.outcome import SearchSettings, plain_search
-    from toolkit.search.search import search
-    from toolkit.search.trial_run import TrialTools
+    run_search(options)
 
-    inventory = open_inventory()
-    board = inventory.only() if name is None else inventory.get(name)
-    request = ConversionRequest(
-        model, data, "", out, seed, judge_all=True, cache=conversion_cache(),
-        measured_on=place_of(board),
-    ).absolute()  # fmt: skip
-    settings = SearchSettings(
-        place_of(board), duration_s, trials, "auto" if epochs is None else epochs, max_drop
-    )
-    with output.progress() as show:
-        tools = TrialTools(
-            request,
-            lambda asked, report: convert(asked, report, measure_on(board, show)),
-            {board.name: measure_on(board, show)},
-            max_latency_ratio,
-            forward(show),
-        )
-        outcome = search(settings, tools, lambda _, words: output.note(words))
-    plain = plain_search(request.out, outcome, settings)
-    if as_json:
-        output.print_json(plain)
-    else:
-        output.print_blocks(describe_search(plain, out))
+
+command.add_command(show)
+command.add_command(resume)
+command.add_command(export)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from converters import durable
 from converters.durable import translate_errors
-from converters.evidence.conversion import read_conversion
+from converters.evidence.conversion import CONVERSION_NAME, read_conversion
 from converters.measure import Figure
 from toolkit.search.front import TrialResult, not_distinguishable
+from toolkit.search.shared_study import SharedStudy
+from toolkit.search.space import recipe_name
+from toolkit.search.study import RunningTrial, TrialRecord
+from toolkit.search.trial_run import RECIPE_NAME
 
 SCHEMA = 1
 #: Name of the summary in the folder of a search.
@@ -36,6 +40,28 @@ class SearchSettings:
     """Passes over the training samples in each training step, or "auto"."""
     max_drop: float | None = None
     """Accuracy that a result may lose against the original on the validation samples, 0-1."""
+    shared: SharedStudy | None = None
+    """Database of the study that several machines share; None for a file in the folder."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Options of the command line, for `kedge search resume`."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Time of one run of a search."""
+
+    total_s: float
+    """Time since the run began, seconds."""
+    work_s: float
+    """Time of conversions, trainings and measurements, seconds."""
+    wait_s: float
+    """Time of waiting for trials of other workers, seconds."""
+
+    @property
+    def engine_share(self) -> float:
+        """Share of the time that went into proposing and keeping trials, 0-1."""
+        own_s = self.total_s - self.wait_s
+        return max(0.0, own_s - self.work_s) / own_s if own_s > 0 else 0.0
 
 
 @dataclass(frozen=True)
@@ -54,6 +80,12 @@ class SearchOutcome:
     """Number of each trial without a result to the reason."""
     refused_moves: Mapping[str, str]
     """Moves that the model cannot go through, and why."""
+    elsewhere: Mapping[int, TrialRecord]
+    """Number of each result of the front whose files another machine has, and its trial."""
+    running: tuple[RunningTrial, ...]
+    """Trials that run, of all workers."""
+    effort: Effort
+    """Time of this run."""
 
 
 def write_outcome(folder: Path, outcome: SearchOutcome, settings: SearchSettings) -> None:
@@ -88,7 +120,12 @@ def plain_search(folder: Path, outcome: SearchOutcome, settings: SearchSettings)
         "front": [
             {
                 **_plain_point(result),
-                "test_accuracy": _test_accuracy(folder / result.folder),
+                "test_accuracy": _test_accuracy(folder / result.folder)
+                if result.number not in outcome.elsewhere
+                else None,
+                "elsewhere": outcome.elsewhere[result.number].worker
+                if result.number in outcome.elsewhere
+                else None,
                 "keeps_budget": None if least is None else result.accuracy.value >= least,
             }
             for result in outcome.front
@@ -97,15 +134,34 @@ def plain_search(folder: Path, outcome: SearchOutcome, settings: SearchSettings)
         "finished": outcome.finished,
         "dropped": {str(number): reason for number, reason in outcome.reasons.items()},
         "refused_moves": dict(outcome.refused_moves),
+        "running": [
+            {"number": trial.number, "recipe": recipe_name(trial.recipe), "worker": trial.worker}
+            for trial in outcome.running
+        ],
+        "study": None if settings.shared is None else settings.shared.shown,
+        "seconds": {**asdict(outcome.effort), "engine_share": outcome.effort.engine_share},
     }
 
 
-def copy_front(folder: Path, front: Sequence[TrialResult]) -> None:
-    """Copy the files of the front into folders of their own, numbered from the fastest.
+def is_on_disk(folder: Path, relative: str) -> bool:
+    """Whether this machine has the files of a result; another worker may have them.
 
     Args:
         folder: Folder of the search.
-        front: The front, the fastest first.
+        relative: Folder of the result.
+    """
+    path = (folder / relative).resolve()
+    return path.is_relative_to(folder.resolve()) and (path / CONVERSION_NAME).exists()
+
+
+def copy_front(folder: Path, outcome: SearchOutcome) -> None:
+    """Copy the files of the front into folders of their own, numbered from the fastest.
+
+    Of a result whose files another machine has, the recipe is written, which makes it again.
+
+    Args:
+        folder: Folder of the search.
+        outcome: The outcome.
 
     Raises:
         HostDiskError: The disk is full or read-only.
@@ -113,11 +169,15 @@ def copy_front(folder: Path, front: Sequence[TrialResult]) -> None:
     old, new = folder / FRONT_NAME, folder / f".{FRONT_NAME}.new"
     with translate_errors(new):
         shutil.rmtree(new, ignore_errors=True)
-        for number, result in enumerate(front, start=1):
-            names = [path for path in (folder / result.folder).iterdir() if path.is_file()]
+        for number, result in enumerate(outcome.front, start=1):
             (new / str(number)).mkdir(parents=True)
-            for path in names:
-                shutil.copyfile(path, new / str(number) / path.name)
+            if result.number in outcome.elsewhere:
+                recipe = outcome.elsewhere[result.number].recipe
+                durable.write(new / str(number) / RECIPE_NAME, recipe.encode())
+                continue
+            for path in (folder / result.folder).iterdir():
+                if path.is_file():
+                    shutil.copyfile(path, new / str(number) / path.name)
         shutil.rmtree(old, ignore_errors=True)
         new.replace(old)
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import replace
 
 from converters.digest import sha256_of
+from converters.errors import ConversionError
 from converters.evidence.conversion import read_conversion
 from converters.out_folder import hold_folder
 from converters.progress import Progress
+from toolkit.search.events import BEGIN, DROP, NOTE, RESULT, SearchEvent, Watch, watch_nothing
 from toolkit.search.front import (
     OBJECTIVES,
     TrialResult,
@@ -20,9 +22,18 @@ from toolkit.search.front import (
     pareto_front,
     plain_trial_result,
 )
-from toolkit.search.outcome import SearchOutcome, SearchSettings, copy_front, write_outcome
-from toolkit.search.space import MOVES, PLAIN_STEP, propose, recipe_text
-from toolkit.search.study import SearchError, Study, StudyTrial
+from toolkit.search.kept_command import write_command
+from toolkit.search.outcome import (
+    Effort,
+    SearchOutcome,
+    SearchSettings,
+    copy_front,
+    is_on_disk,
+    write_outcome,
+)
+from toolkit.search.space import MOVES, PLAIN_STEP, Candidate, propose, recipe_name, recipe_text
+from toolkit.search.study import Study, StudyTrial
+from toolkit.search.study_errors import SearchError, TrialLostError
 from toolkit.search.trial_run import (
     BoardDisturbedError,
     TrialDroppedError,
@@ -39,96 +50,205 @@ _MOST_REPEATS = 200
 _MOST_IN_TURN = 12
 #: Share of the MACs that a move leaves where it is only tried.
 _GENTLE = 0.9
-
-
-#: Receives what is known after each trial: the front, and what became of the last trial.
-OnTrial = Callable[[SearchOutcome, str], None]
+#: Shortest time between two writes of search.json while trials run, seconds.
+_WRITE_INTERVAL_S = 1.0
 
 
 def search(
-    settings: SearchSettings, tools: TrialTools, on_trial: OnTrial = lambda *_: None
+    settings: SearchSettings, tools: TrialTools, watch: Watch = watch_nothing
 ) -> SearchOutcome:
     """Search, or go on with the search in the folder; every trial that ended is kept.
 
     Args:
-        settings: Limits.
+        settings: Limits, and the database where other machines share the study.
         tools: Converter and board of the trials; `tools.request.out` is the folder.
-        on_trial: Called after each trial.
+        watch: Function that gets what happens.
 
     Returns:
         The front, which is also in `search.json` and in `front/`.
 
     Raises:
-        SearchError: The folder has a study about something else, the task is no classification, or
-            the board is disturbed. The same command goes on.
+        SearchError: The study is about something else, the task is no classification, or the board
+            is disturbed. The same command goes on.
+        StudyUnreachableError: The database was lost. The same command goes on.
         ConversionError: The model or the data is refused.
         TargetError: The board was lost. The same command goes on.
     """
     folder = tools.request.out
-    ends = time.monotonic() + settings.duration_s
-    with hold_folder(folder):
-        study = Study(folder, _inputs(settings, tools), tools.request.seed, OBJECTIVES)
-        with _explain_disturbance(settings):
-            reference = convert_reference(tools)
-        original = original_accuracy(read_conversion(folder / reference.folder))
-        refusals = _refused_moves(study, tools)
-        repeats = 0
 
-        def outcome() -> SearchOutcome:
-            records = study.records
-            results = [load_result(record.result) for record in records if record.result]
-            reasons = {record.number: record.reason for record in records if record.reason}
-            front = pareto_front([reference, *results])
-            return SearchOutcome(original, reference, front, len(records), reasons, refusals)
+    def report(words: str) -> None:
+        watch(SearchEvent(NOTE, words))
 
+    with (
+        hold_folder(folder),
+        Study(
+            folder,
+            _inputs(settings, tools),
+            tools.request.seed,
+            OBJECTIVES,
+            settings.shared,
+            report,
+        ) as study,
+    ):
+        write_command(folder, settings.options)
+        run = _Run(study, settings, tools, watch)
         try:
-            while time.monotonic() < ends and len(study.records) < settings.trials:
-                words = _do_trial(study, reference, tools, settings, set(MOVES) - set(refusals))
-                repeats = 0 if words else repeats + 1
-                if words:
-                    on_trial(outcome(), words)
-                if repeats == _MOST_REPEATS:
-                    break
+            run.do_trials()
         finally:
-            write_outcome(folder, outcome(), settings)
-        final = _measure_front(outcome(), tools)
-        copy_front(folder, final.front)
-        write_outcome(folder, final, settings)
+            run.write()
+        return run.end()
+
+
+class _Run:
+    """One run of a search."""
+
+    def __init__(
+        self, study: Study, settings: SearchSettings, tools: TrialTools, watch: Watch
+    ) -> None:
+        """Convert the reference, and find out which moves the model can go through."""
+        self._study, self._settings, self._tools, self._watch = study, settings, tools, watch
+        self._began = time.monotonic()
+        self._work_s, self._wait_s = 0.0, 0.0
+        self._results: dict[int, TrialResult] = {}
+        self._written_at = float("-inf")
+        with self._working(), _explain_disturbance(settings):
+            self._reference = convert_reference(tools)
+            conversion = read_conversion(tools.request.out / self._reference.folder)
+            self._original = original_accuracy(conversion)
+            self._refusals = _refused_moves(study, tools)
+
+    def do_trials(self) -> None:
+        """Do trials until the time, their number or the space is used up."""
+        study, settings = self._study, self._settings
+        ends = self._began + settings.duration_s
+        repeats, is_waiting = 0, False
+        while time.monotonic() < ends and study.finished_count < settings.trials:
+            others = len(study.running) if settings.shared else 0
+            if study.finished_count + others >= settings.trials:
+                if not is_waiting:
+                    self._tell(NOTE, f"waiting for {others} trials of other workers")
+                is_waiting = True
+                began = time.monotonic()
+                study.wait_for_others(ends - began)
+                self._wait_s += time.monotonic() - began
+                continue
+            is_waiting = False
+            repeats = 0 if self._do_trial() else repeats + 1
+            if repeats == _MOST_REPEATS:
+                self._tell(NOTE, "all that the moves can make of this model was tried")
+                return
+
+    def outcome(self) -> SearchOutcome:
+        """Return what the search came to so far."""
+        records = self._study.records
+        for record in records:
+            if record.result is not None and record.number not in self._results:
+                self._results[record.number] = load_result(record.result)
+        front = pareto_front([self._reference, *self._results.values()])
+        numbers = {result.number for result in front}
+        elsewhere = {
+            record.result["number"]: record
+            for record in records
+            if record.result is not None
+            and record.result["number"] in numbers
+            and not is_on_disk(self._tools.request.out, record.result["folder"])
+        }
+        elapsed = time.monotonic() - self._began
+        return SearchOutcome(
+            self._original,
+            self._reference,
+            front,
+            len(records),
+            {record.number: record.reason for record in records if record.reason},
+            self._refusals,
+            elsewhere,
+            self._study.running,
+            Effort(elapsed, self._work_s, self._wait_s),
+        )
+
+    def write(self) -> None:
+        """Write search.json."""
+        write_outcome(self._tools.request.out, self.outcome(), self._settings)
+        self._written_at = time.monotonic()
+
+    def end(self) -> SearchOutcome:
+        """Measure the front, and copy its files."""
+        folder = self._tools.request.out
+        with self._working():
+            final = self._measure_front(self.outcome())
+        copy_front(folder, final)
+        final = replace(final, effort=self.outcome().effort)
+        write_outcome(folder, final, self._settings)
         return final
 
+    def _do_trial(self) -> bool:
+        """Do one trial; return whether it was new."""
+        study, trial = self._study, self._study.ask()
+        try:
+            candidate = propose(trial, set(MOVES) - set(self._refusals), self._settings.epochs)
+            earlier = study.known_record(candidate.recipe)
+            study.note_recipe(trial, candidate.recipe)
+            if earlier is not None:
+                study.repeat(trial, earlier)
+                return False
+            self._run_trial(trial, candidate)
+        except TrialLostError:
+            words = "this worker was silent for too long; another one does the trial"
+            self._tell(NOTE, f"trial {trial.number}: {words}")
+        except BaseException:
+            with contextlib.suppress(SearchError, ConversionError, TrialLostError):
+                study.postpone(trial)
+            raise
+        return True
 
-def _do_trial(
-    study: Study,
-    reference: TrialResult,
-    tools: TrialTools,
-    settings: SearchSettings,
-    moves: set[str],
-) -> str:
-    """Do one trial; return what became of it, or "" where an earlier trial was the same."""
-    trial: StudyTrial = study.ask()
-    candidate = propose(trial, moves, settings.epochs)
-    earlier = study.known_record(candidate.recipe)
-    study.note_recipe(trial, candidate.recipe)
-    if earlier is not None:
-        study.repeat(trial, earlier)
-        return ""
-    try:
-        with _explain_disturbance(settings):
-            result = run_trial(trial.number, candidate, reference, tools)
-    except TrialDroppedError as error:
-        study.drop(trial, str(error))
-        return f"trial {trial.number}: {error}"
-    except SearchError:
-        study.postpone(trial)
-        raise
-    study.finish(trial, objective_values(result), plain_trial_result(result))
-    return (
-        f"trial {trial.number}: {result.recipe}: {result.accuracy.value:.2%} of the validation "
-        f"samples, {result.latency_ratio.value:.2f} times the latency of plain int8"
-    )
+    def _run_trial(self, trial: StudyTrial, candidate: Candidate) -> None:
+        name = recipe_name(candidate.recipe)
+        self._tell(BEGIN, f"trial {trial.number}: {name}", trial.number, name)
+        if time.monotonic() - self._written_at > _WRITE_INTERVAL_S:
+            self.write()
+        try:
+            with self._working(), _explain_disturbance(self._settings):
+                result = run_trial(trial.number, candidate, self._reference, self._tools)
+        except TrialDroppedError as error:
+            self._study.drop(trial, str(error))
+            self._tell(DROP, f"trial {trial.number}: {error}", trial.number, name)
+            return
+        self._study.finish(trial, objective_values(result), plain_trial_result(result))
+        words = (
+            f"trial {trial.number}: {result.recipe}: {result.accuracy.value:.2%} of the validation "
+            f"samples, {result.latency_ratio.value:.2f} times the latency of plain int8"
+        )
+        self._tell(RESULT, words, trial.number, name)
+
+    def _tell(self, kind: str, words: str, number: int = -1, recipe: str = "") -> None:
+        self._watch(SearchEvent(kind, words, number, recipe, self.outcome()))
+
+    @contextlib.contextmanager
+    def _working(self) -> Iterator[None]:
+        """Count the time of the block as training and measuring."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._work_s += time.monotonic() - began
+
+    def _measure_front(self, outcome: SearchOutcome) -> SearchOutcome:
+        """Measure the whole front in one run: single trials were measured at different times."""
+        results = [
+            result
+            for result in outcome.front
+            if result.number != self._reference.number and result.number not in outcome.elsewhere
+        ]
+        fresh = [result for result in outcome.front if result.number in outcome.elsewhere]
+        for start in range(0, len(results), _MOST_IN_TURN):
+            self._tools.report(Progress("measure the front", start, len(results)))
+            part = results[start : start + _MOST_IN_TURN]
+            fresh += measure_all(part, self._reference, self._tools)
+        front = pareto_front([self._reference, *fresh])
+        return replace(outcome, front=front, running=self._study.running)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _explain_disturbance(settings: SearchSettings) -> Iterator[None]:
     try:
         yield
@@ -163,13 +283,3 @@ def _inputs(settings: SearchSettings, tools: TrialTools) -> dict[str, str]:
     for name, path in (("the model", request.model), ("the data", request.data)):
         inputs[name] = sha256_of(path)[:16] if path.exists() else str(path)
     return inputs
-
-
-def _measure_front(outcome: SearchOutcome, tools: TrialTools) -> SearchOutcome:
-    """Measure the whole front in one run: single trials were measured at different times."""
-    results = [result for result in outcome.front if result.number != outcome.reference.number]
-    fresh: list[TrialResult] = []
-    for start in range(0, len(results), _MOST_IN_TURN):
-        tools.report(Progress("measure the front", start, len(results)))
-        fresh += measure_all(results[start : start + _MOST_IN_TURN], outcome.reference, tools)
-    return replace(outcome, front=pareto_front([outcome.reference, *fresh]))

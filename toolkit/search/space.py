@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import tomlkit
+import tomlkit.exceptions
+
+from converters.recipe.recipe import RecipeError, parse_recipe
 
 #: Move to the shares of the multiplications that a trial may leave with it; 1 is no move.
 MOVES: dict[str, tuple[float, ...]] = {
@@ -97,3 +100,15 @@ def propose(suggest: Suggest, moves: Collection[str], epochs: int | str) -> Cand
 def recipe_text(steps: Sequence[Mapping[str, Any]]) -> str:
     """Return a recipe of these steps as TOML."""
     return tomlkit.dumps({"schema": 1, "step": [dict(step) for step in steps]})
+
+
+def recipe_name(text: str) -> str:
+    """Return the name of a recipe, such as "channels50_distill_qat_w8a8"; "" if it has none.
+
+    Args:
+        text: The recipe as TOML; another machine may have written it.
+    """
+    try:
+        return parse_recipe(tomlkit.parse(text).unwrap(), "recipe").name
+    except (tomlkit.exceptions.TOMLKitError, RecipeError):
+        return ""

@@ -15,7 +15,7 @@ from converters.progress import Progress, Report
 from converters.request import ConversionRequest
 from toolkit.search.front import BoardFigures, TrialResult
 from toolkit.search.space import REFERENCE, Candidate
-from toolkit.search.study import SearchError
+from toolkit.search.study_errors import SearchError
 
 #: Name of the recipe in the folder of each trial.
 RECIPE_NAME = "recipe.toml"

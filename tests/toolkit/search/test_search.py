@@ -24,7 +24,7 @@ from targets.errors import TargetError
 from tests.toolkit.search.stand_in import StandInConversions, latency_of
 from toolkit.search.outcome import SearchSettings
 from toolkit.search.search import search
-from toolkit.search.study import SearchError
+from toolkit.search.study_errors import SearchError
 from toolkit.search.trial_run import TrialTools
 
 SETTINGS = SearchSettings("board", 60.0, 12, 2)

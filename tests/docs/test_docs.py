@@ -85,7 +85,9 @@ def _command(words: list[str]) -> click.Command:
     command = kedge.get_command(context, words[0])
     assert command is not None, words
     if isinstance(command, click.Group):
-        command = command.get_command(context, words[1])
+        # `kedge search` is a command itself.
+        part = command.get_command(context, words[1])
+        command = part if part or not command.callback else command
     assert command is not None, words
     return command
 

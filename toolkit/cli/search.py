@@ -8,7 +8,7 @@ import click
 
 from toolkit.cli.groups import CommandGroup
 from toolkit.cli.options import Duration, FiniteRange, as_json, file_path, max_drop, target
-from toolkit.cli.search_folder import export, resume, show
+from toolkit.cli.search_folder import export_search, resume_search, show_search
 from toolkit.cli.search_run import LONGEST_S, run_search
 
 
@@ -99,6 +99,6 @@ def command(**options: Any) -> None:
     run_search(options)
 
 
-command.add_command(show)
-command.add_command(resume)
-command.add_command(export)
+command.add_command(show_search)
+command.add_command(resume_search)
+command.add_command(export_search)

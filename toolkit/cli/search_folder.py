@@ -19,7 +19,7 @@ _folder = click.argument("folder", type=file_path(), metavar="DIR")
 @click.command("show")
 @_folder
 @as_json
-def show(folder: Path, as_json: bool) -> None:
+def show_search(folder: Path, as_json: bool) -> None:
     """Show what a search has found, while it runs or afterwards.
 
     \b
@@ -50,7 +50,7 @@ def show(folder: Path, as_json: bool) -> None:
 )
 @click.option("--study", metavar="URL", help="URL of the shared study, such as with its password.")
 @as_json
-def resume(
+def resume_search(
     folder: Path, duration_s: float | None, trials: int | None, study: str | None, as_json: bool
 ) -> None:
     """Go on with the search in DIR, with the options that it was begun with.
@@ -75,7 +75,7 @@ def resume(
 @click.argument("number", type=click.IntRange(1), required=False, metavar="[N]")
 @click.option("--trial", type=click.IntRange(0), help="Number of a trial, on the front or not.")
 @click.option("--out", required=True, type=file_path(), help="Folder for the files.")
-def export(folder: Path, number: int | None, trial: int | None, out: Path) -> None:
+def export_search(folder: Path, number: int | None, trial: int | None, out: Path) -> None:
     """Copy model N of the front, or a trial: the model, recipe.toml and conversion.json.
 
     \b

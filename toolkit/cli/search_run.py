@@ -77,5 +77,5 @@ def _settings(options: dict[str, Any], place: str) -> SearchSettings:
         "auto" if epochs is None else epochs,
         options["max_drop"],
         shared,
-        {**kept, "study": None if shared is None else shared.shown},
+        {**kept, "study": None if shared is None else shared.public_url},
     )

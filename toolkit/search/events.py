@@ -24,7 +24,7 @@ class SearchEvent:
     recipe: str = ""
     """Name of the recipe of the trial."""
     outcome: SearchOutcome | None = None
-    """What the search came to so far; None before the reference is measured."""
+    """Outcome of the search so far; None before the reference is measured."""
 
 
 #: Receives what happens.

@@ -138,7 +138,7 @@ def plain_search(folder: Path, outcome: SearchOutcome, settings: SearchSettings)
             {"number": trial.number, "recipe": recipe_name(trial.recipe), "worker": trial.worker}
             for trial in outcome.running
         ],
-        "study": None if settings.shared is None else settings.shared.shown,
+        "study": None if settings.shared is None else settings.shared.public_url,
         "seconds": {**asdict(outcome.effort), "engine_share": outcome.effort.engine_share},
     }
 

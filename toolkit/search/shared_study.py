@@ -41,7 +41,7 @@ class SharedStudy:
         return 4 * self.heartbeat_s
 
     @property
-    def shown(self) -> str:
+    def public_url(self) -> str:
         """URL without the password, with the name of the study."""
         url = urlsplit(self.url)
         pairs = [pair for pair in parse_qsl(url.query) if pair[0] != _PASSWORD]

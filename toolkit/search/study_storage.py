@@ -66,7 +66,7 @@ class StudyStorage:
         #: Whether something may still be written; a file on a full disk has half a line.
         self.is_usable = True
         self.heartbeat_s = _PAUSE_S if shared is None else float(shared.heartbeat_s)
-        self.place = str(folder / STUDY_NAME) if shared is None else shared.shown
+        self.place = str(folder / STUDY_NAME) if shared is None else shared.public_url
 
     @property
     def is_shared(self) -> bool:
@@ -225,7 +225,7 @@ class StudyStorage:
                 time.sleep(0.2 * (attempt + 1))
             except (ValueError, RuntimeError) as error:
                 raise SearchError(
-                    f"{shared.shown}: {shared.hide_password(str(error))}",
+                    f"{shared.public_url}: {shared.hide_password(str(error))}",
                     "Use one version of Optuna on all machines, or another database.",
                 ) from error
         raise AssertionError
@@ -280,7 +280,7 @@ class StudyStorage:
         words = " ".join(self._shared.hide_password(str(original)).split())
         words = "".join(each for each in words if each.isprintable())[:_LONGEST_MESSAGE]
         outages = (errors.OperationalError, errors.InterfaceError, errors.InternalError)
-        message = f"{self._shared.shown}: {words}"
+        message = f"{self._shared.public_url}: {words}"
         refusal = next((hint for sign, hint in _REFUSALS.items() if sign in words), None)
         if refusal is not None:
             return SearchError(message, refusal)

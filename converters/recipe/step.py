@@ -16,6 +16,9 @@ NUMBERS = "numbers"
 #: Value of a field that a recipe leaves to kedge.
 AUTO = "auto"
 
+#: Values of `TrainingStep.mix`; `MIXUP_CUTMIX` takes one of both at random for each sample.
+NO_MIX, MIXUP, CUTMIX, MIXUP_CUTMIX = "none", "mixup", "cutmix", "mixup_cutmix"
+
 
 def number(default: Any, low: float, high: float) -> Any:
     """A field that takes a number of the default's type, from `low` to `high`."""
@@ -100,6 +103,13 @@ class TrainingStep(Step):
     """Samples a step."""
     augment: str = choice("none", "flip", "shift", "flip_shift")
     """Whether images are mirrored and moved at random."""
+    mix: str = choice(NO_MIX, MIXUP, CUTMIX, MIXUP_CUTMIX)
+    """Whether each sample is mixed with another one: as their weighted mean, or, for pictures, with
+    a rectangle of the other. A teacher answers the mixed samples; labels are mixed by the same
+    shares."""
+    mix_alpha: float = number(1.0, 0.01, 100.0)
+    """Parameter of the beta distribution of the shares; 1 makes all shares alike, less makes shares
+    near 0 and 1 more frequent."""
 
 
 def next_of(ladder: tuple[float, ...], value: float) -> float | None:

@@ -113,6 +113,8 @@ def train_on(
             materials.seed,
             "flip" in step.augment,
             materials.source.inputs[0].shape[0] // 8 if "shift" in step.augment else 0,
+            step.mix,
+            step.mix_alpha,
         ),
         probabilities=materials.source.probabilities,
         cosine=not left_open,

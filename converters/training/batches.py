@@ -16,8 +16,9 @@ import tensorflow as tf
 
 from converters.data.dataset import Samples
 from converters.data.fields import to_keras_inputs
-from converters.data.task import SEGMENTATION, Task
-from converters.errors import ConversionError
+from converters.data.task import Task
+from converters.recipe.step import NO_MIX
+from converters.training.mixing import Mixing, draw_mixing
 from converters.training.parallel import DeviceShare, distribute_dataset, share_batches
 from converters.training.teacher import Teacher
 
@@ -36,6 +37,11 @@ class BatchSettings:
     """Whether a random half of the images is mirrored left to right."""
     shift: int = 0
     """Largest number of pixels by which images are moved in each direction; 0 fills the border."""
+    mix: str = NO_MIX
+    """Way of mixing each sample with another one (`TrainingStep.mix`). The task of the samples must
+    then be a `mixed_task`."""
+    mix_alpha: float = 1.0
+    """Parameter of the distribution of the shares (`TrainingStep.mix_alpha`)."""
 
 
 def batches(
@@ -57,15 +63,7 @@ def batches(
     Returns:
         Dataset of float32 tensors: inputs (batch, *input shape) and targets (`Loss` states their
         shape). For several inputs or outputs the pair holds tuples of tensors.
-
-    Raises:
-        ConversionError: Pictures would be moved, and their masks not: the recipe must not augment.
     """
-    if data.task.kind == SEGMENTATION and (settings.flip or settings.shift):
-        raise ConversionError(
-            "augment moves pictures, and not the masks that belong to them",
-            'Write `augment = "none"`, or move both in your own data.',
-        )
     takes = [tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype) for tensor in model.inputs]
     tasks = list(data.task.parts.values()) or [data.task]
     learns = [
@@ -74,9 +72,11 @@ def batches(
     ]
     signature = tuple(tuple(tensor) if len(tensor) > 1 else tensor[0] for tensor in (takes, learns))
 
+    classes = tuple(max(2, tensor.shape[-1]) for tensor in model.outputs)
+
     def of_share(share: DeviceShare) -> Any:
         return tf.data.Dataset.from_generator(
-            lambda: _shuffled_batches(data, settings, epochs, teacher, share),
+            lambda: _shuffled_batches(data, settings, epochs, _Answers(teacher, classes), share),
             output_signature=signature,
         ).prefetch(2)
 
@@ -87,7 +87,7 @@ def _shuffled_batches(
     data: Samples,
     settings: BatchSettings,
     epochs: range,
-    teacher: Teacher | None,
+    answers: _Answers,
     share: DeviceShare,
 ) -> Iterator[tuple[Any, Any]]:
     for epoch in epochs:
@@ -97,8 +97,12 @@ def _shuffled_batches(
             random = np.random.default_rng((settings.seed, epoch, share.first))
         for rows in share_batches(order, settings.size, share):
             batch: Array = augment(data.batch(rows), settings, random)
-            learned = _batch_targets(data, rows, batch, teacher)
-            yield tuple(to_keras_inputs(batch)) if batch.dtype.names else batch, learned
+            mixing = None
+            if settings.mix != NO_MIX:
+                mixing = draw_mixing(settings.mix, settings.mix_alpha, batch.shape, random)
+                batch = mixing.mix_inputs(batch)
+            targets = answers.targets(data, rows, batch, mixing)
+            yield tuple(to_keras_inputs(batch)) if batch.dtype.names else batch, targets
 
 
 def _target_shape(task: Task, outputs: tuple[int, ...], teacher: Teacher | None) -> tuple[int, ...]:
@@ -112,32 +116,67 @@ def _target_shape(task: Task, outputs: tuple[int, ...], teacher: Teacher | None)
     return (columns,)
 
 
-def _batch_targets(data: Samples, rows: Array, batch: Array, teacher: Teacher | None) -> Any:
-    if not data.task.parts:
-        return _targets(data, rows, batch, teacher)
-    # The teacher predicts once, not once for each output.
-    answering = None if teacher is None else teacher.with_answers(batch)
-    parts = data.subset(rows).by_output()
-    return tuple(
-        _targets(part, np.arange(len(rows)), batch, answering and answering.for_output(name))
-        for name, part in parts.items()
-    )
+@dataclass(frozen=True)
+class _Answers:
+    """Right answers and a teacher's answers to the samples of a batch."""
+
+    teacher: Teacher | None
+    """Teacher to learn from in addition to the labels."""
+    classes: tuple[int, ...]
+    """Number of classes of each output that is a classification."""
+
+    def targets(self, data: Samples, rows: Array, batch: Array, mixing: Mixing | None) -> Any:
+        """Targets of a batch, which may be mixed; for several outputs a tuple of them."""
+        teacher = self.teacher
+        if not data.task.parts:
+            right = _right_answers(data, rows, batch, self.classes[0], mixing)
+            return _with_teacher(right, batch, teacher, data.task)
+        # The teacher predicts once, not once for each output.
+        answering = None if teacher is None else teacher.with_answers(batch)
+        parts = data.subset(rows).by_output()
+        all_rows = np.arange(len(rows))
+        return tuple(
+            _with_teacher(
+                _right_answers(part, all_rows, batch, classes, mixing),
+                batch,
+                answering and answering.for_output(name),
+                part.task,
+            )
+            for (name, part), classes in zip(parts.items(), self.classes, strict=True)
+        )
 
 
-def _targets(data: Samples, rows: Array, batch: Array, teacher: Teacher | None) -> Array:
+def _right_answers(
+    data: Samples, rows: Array, batch: Array, classes: int, mixing: Mixing | None
+) -> Array:
+    """Right answers; for a classification (n, 1 + classes): the label, and shares if it is soft."""
     if not data.task.is_classification:
-        # The target of a reconstruction is its input: the augmented batch.
-        right: Array = batch if data.targets is None else data.targets[rows]
-        if teacher is None:
-            return right
+        if data.targets is None:
+            return batch  # The target of a reconstruction is its input: the augmented batch.
+        right: Array = data.targets[rows]
+        return right if mixing is None else mixing.mix_answers(right)
+    labels = data.labels[rows]
+    if not data.task.soft_labels:
+        return labels[:, None].astype(np.float32)
+    if data.shares is None:
+        shares = (labels[:, None] == np.arange(classes)).astype(np.float32)
+    else:
+        shares = data.shares[rows]
+    if mixing is not None:
+        shares = mixing.mix_answers(shares)
+        labels = shares.argmax(axis=1)
+    return np.concatenate([labels[:, None].astype(np.float32), shares], axis=1)
+
+
+def _with_teacher(right: Array, batch: Array, teacher: Teacher | None, task: Task) -> Array:
+    """Right answers, and beside them those of the teacher, if there is one."""
+    if teacher is None:
+        return right
+    if not task.is_classification:
         return np.stack([right, np.asarray(teacher.predict(batch), np.float32)], axis=1)
-    target: Array = data.labels[rows][:, None].astype(np.float32)
-    if data.shares is not None and data.task.soft_labels:
-        target = np.concatenate([target, data.shares[rows]], axis=1)
-    if teacher is not None:
-        target = np.concatenate([target, teacher.log_probabilities(batch)], axis=1)
-        if teacher.features is not None:
-            target = np.concatenate([target, teacher.features.predict(batch)], axis=1)
+    target: Array = np.concatenate([right, teacher.log_probabilities(batch)], axis=1)
+    if teacher.features is not None:
+        target = np.concatenate([target, teacher.features.predict(batch)], axis=1)
     return target
 
 

@@ -7,7 +7,7 @@ loss from the logits. A rounded softmax would give the loss zeros: it could lear
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from converters.cache import CacheEntry
 from converters.data.dataset import Samples
 from converters.errors import ConversionError
 from converters.progress import Progress, Report, ignore
+from converters.recipe.step import NO_MIX
 from converters.sources.inputs_outputs import Probabilities
 from converters.training.batches import BatchSettings, batches
 from converters.training.best_epoch import BestEpoch, score_model
@@ -29,6 +30,7 @@ from converters.training.checkpoint import (
 )
 from converters.training.feature_distill import FeatureLoss
 from converters.training.loss import output_losses, select_trainable
+from converters.training.mixing import mixed_task
 from converters.training.parallel import agreement, replicas, steps_an_epoch
 from converters.training.teacher import Teacher
 from converters.training.training_log import TrainingLog
@@ -129,6 +131,8 @@ def fine_tune(
         ConversionError: The loss became NaN or infinite: a smaller learning rate is needed.
     """
     tf_keras.utils.set_random_seed(settings.batches.seed)
+    if settings.batches.mix != NO_MIX:
+        data = replace(data, task=mixed_task(data.task))
     with model.distribute_strategy.scope():
         return _train(model, data, settings, teacher, validation, context)
 

@@ -156,9 +156,9 @@ class Loss(tf_keras.losses.Loss):  # type: ignore[misc]
     """Cross entropy with the labels, or distance from the right answers; also with a teacher's.
 
     For a classifier `y_true` is (batch, 1), the label; with a teacher (batch, 1 + classes), the
-    label and the teacher's log probabilities. Soft labels add their shares behind the label. For
-    other tasks `y_true` has the shape of the answers, (batch, …); with a teacher (batch, 2, …), the
-    right answers and the teacher's answers.
+    label and the teacher's log probabilities. Soft labels add their shares behind the label, and
+    each class counts by its weight. For other tasks `y_true` has the shape of the answers,
+    (batch, …); with a teacher (batch, 2, …), the right answers and the teacher's answers.
     """
 
     def __init__(self, from_logits: bool, teacher: Teacher | None, task: Task = CLASSIFIER) -> None:
@@ -183,12 +183,13 @@ class Loss(tf_keras.losses.Loss):  # type: ignore[misc]
         logits = self._two_or_more(y_pred)  # (batch, classes)
         labels = tf.cast(y_true[:, 0], tf.int64)  # (batch,)
         of_labels = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        weights = tf.constant(self._task.class_weights or 1.0, tf.float32)
         if self._task.soft_labels:
             classes = logits.shape[-1]
             shares, y_true = y_true[:, 1 : 1 + classes], y_true[:, classes:]
-            of_labels = tf.nn.softmax_cross_entropy_with_logits(shares, logits)
-        if self._task.class_weights:
-            of_labels *= tf.gather(tf.constant(self._task.class_weights, tf.float32), labels)
+            of_labels = -tf.reduce_sum(weights * shares * tf.nn.log_softmax(logits), axis=-1)
+        elif self._task.class_weights:
+            of_labels *= tf.gather(weights, labels)
         if self._teacher is None:
             return of_labels
         temperature, alpha = self._teacher.temperature, self._teacher.alpha

@@ -16,7 +16,7 @@ from converters.data.task import TaskWish
 from converters.errors import ConversionError
 from converters.graph.cost import parameters
 from converters.progress import Progress, Report
-from converters.recipe.fits_model import check_inputs_outputs
+from converters.recipe.fits_model import check_inputs_outputs, check_task
 from converters.recipe.recipe import Recipe, check_pairing, load_recipe
 from converters.recipe.step import Step, TrainingStep
 from converters.request import ConversionRequest
@@ -104,6 +104,7 @@ class _Inputs:
             if wish == recipe.wish:
                 check_pairing(recipe, self.request.model, source.kind)
                 check_inputs_outputs(recipe, source)
+                check_task(recipe, dataset.task)
                 return dataset
         dataset = open_data(self.request, recipe, source, self._report)
         self._datasets.append((recipe.wish, dataset))

@@ -52,7 +52,7 @@ from converters.judge.paired import worst
 from converters.judge.score import FILE, ORIGINAL
 from converters.measure import Measure
 from converters.progress import Progress, Report
-from converters.recipe.fits_model import check_inputs_outputs, unused_warnings
+from converters.recipe.fits_model import check_inputs_outputs, check_task, unused_warnings
 from converters.recipe.milder import may_be_tried
 from converters.recipe.recipe import Recipe, check_pairing, load_recipe
 from converters.request import ConversionRequest
@@ -249,7 +249,9 @@ def open_data(
     picture = declared_picture(request.picture_folders)
     form = replace(source.form(recipe.wish), picture=picture)
     check_inputs_outputs(recipe, source)
-    return open_dataset(request.data, form, request.image_range, request.seed)
+    dataset = open_dataset(request.data, form, request.image_range, request.seed)
+    check_task(recipe, dataset.task)
+    return dataset
 
 
 def select_samples(

@@ -18,7 +18,10 @@ from device_agent.store.durable import link_durably, open_file
 ABANDONED_AFTER_S = 86400.0
 
 #: How a .tflite begins, after the offset of its root table (flatbuffers' file identifier).
-_MODEL_MAGIC = b"TFL3"
+_TFLITE_MAGIC = b"TFL3"
+#: How an .onnx begins (ModelProto of onnx.proto3, its fields by number): `ir_version`, a varint from
+#: 3 on, and the tag of one of the fields after it.
+_ONNX_BEGIN = re.compile(rb"\x08[\x03-\x7f][\x12\x1a\x22\x28\x32\x3a\x42]")
 _ZIP_MAGIC = b"PK"
 
 #: Name by which a cron job, a unit or a forced command starts the agent, whatever its digest is.
@@ -102,7 +105,7 @@ def remove_left_data(folder: str) -> List[str]:
         with contextlib.suppress(OSError, RefusalError), _open_to_read(path) as file:
             begin = file.read(8)
             is_wheel = begin.startswith(_ZIP_MAGIC) and not _is_abandoned(path)
-            if begin[4:] != _MODEL_MAGIC and not is_wheel:
+            if not (is_wheel or begin[4:] == _TFLITE_MAGIC or _ONNX_BEGIN.match(begin)):
                 paths.append(path)
     return [path for path in paths if _remove(path)]
 

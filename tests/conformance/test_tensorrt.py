@@ -89,6 +89,21 @@ def test_run_gives_the_outputs(project: Path, tmp_path: Path) -> None:
     assert np.allclose(scores.sum(axis=1), 1, atol=1e-4)
 
 
+def test_a_model_is_converted_for_it_and_pushed(digits: Path, project: Path) -> None:
+    if "ssh" not in project.name:
+        pytest.skip("the conversion is that for the other board")
+    ran = kedge(
+        "convert-and-push", str(digits / "float32" / "model.tflite"), "--data",
+        str(digits / "digits.npz"), "--recipe", "ptq_w8a8", "--format", "tensorrt", "--to", "board",
+        "--out", "out", "--quality", "quick", "--json", cwd=project,
+    )  # fmt: skip
+    assert ran.code in (0, 9), ran.err
+    assert ran.json["conversion"]["accuracy"] > 0.9
+    (entry,) = ran.json["targets"]
+    assert (entry["format"], entry["runtime"].split()[0]) == ("onnx", "board:tensorrt")
+    assert entry["parity"]["agreement"] > 0.97
+
+
 def test_compare_runs_both_files_in_turn(project: Path) -> None:
     if "ssh" in project.name:
         pytest.skip("the processes are those of the other board")

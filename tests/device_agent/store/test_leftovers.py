@@ -10,6 +10,7 @@ import pytest
 
 from targets.agent_client import AgentClient, AgentError
 from tests.device_agent.agents import open_agent, put, sha256_of
+from tests.onnx_models import convolution_model
 from tests.tiny_model import relu_model
 
 RESERVE = {"who": "me@host", "timeout_s": 0}
@@ -70,9 +71,10 @@ def test_a_runtime_that_was_being_removed_when_the_power_went_is_cleaned_up(tmp_
 
 def test_what_a_killed_session_left_of_its_jobs_goes(tmp_path: Path) -> None:
     root = tmp_path / "root"
-    model, old_wheel, new_wheel = relu_model(), wheel("old"), wheel("new")
+    models = relu_model(), convolution_model(size=8, channels=4, layers=1)
+    old_wheel, new_wheel = wheel("old"), wheel("new")
     with open_agent(root) as client:
-        for content in (model, old_wheel, new_wheel, b"a tensor", b""):
+        for content in (*models, old_wheel, new_wheel, b"a tensor", b"\x08\x00\x12", b""):
             put(client, content)
     scratch = root / "store/scratch"
     days_ago = time.time() - 2 * 86400
@@ -83,7 +85,7 @@ def test_what_a_killed_session_left_of_its_jobs_goes(tmp_path: Path) -> None:
         client.call("reserve", RESERVE)
         left = {path.name for path in scratch.iterdir()}
 
-    assert left == {sha256_of(model), sha256_of(new_wheel), tensor}
+    assert left == {*map(sha256_of, models), sha256_of(new_wheel), tensor}
 
 
 def test_what_another_session_needs_for_its_job_stays(tmp_path: Path) -> None:

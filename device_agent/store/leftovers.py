@@ -19,8 +19,8 @@ ABANDONED_AFTER_S = 86400.0
 
 #: How a .tflite begins, after the offset of its root table (flatbuffers' file identifier).
 _TFLITE_MAGIC = b"TFL3"
-#: How an .onnx begins (ModelProto of onnx.proto3, its fields by number): `ir_version`, a varint from
-#: 3 on, and the tag of one of the fields after it.
+#: How an .onnx begins (ModelProto of onnx.proto3, its fields by number): `ir_version`, a varint
+#: from 3 on, and the tag of one of the fields after it.
 _ONNX_BEGIN = re.compile(rb"\x08[\x03-\x7f][\x12\x1a\x22\x28\x32\x3a\x42]")
 _ZIP_MAGIC = b"PK"
 

@@ -16,8 +16,10 @@ fish           fish               other_login_shells
 g++            g++                the_C++_lines_for_applications
 bwrap          bubblewrap         the_sandbox_of_a_conversion
 chromium       chromium           the_page_of_a_report
+postgres       postgresql         a_search_on_several_machines
 '
 PATH=$PATH:/usr/sbin:/sbin
+for folder in /usr/lib/postgresql/*/bin; do PATH=$PATH:$folder; done
 
 missing=
 packages=

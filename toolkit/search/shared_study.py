@@ -5,7 +5,7 @@ A password is never shown or written: libpq also reads it from PGPASSWORD or ~/.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
 from toolkit.errors import ToolkitError
@@ -26,7 +26,7 @@ class StudyUrlError(ToolkitError):
 class SharedStudy:
     """Where a shared study is."""
 
-    url: str
+    url: str = field(repr=False)
     """URL of the database, with the password where the user gave one."""
     name: str
     """Name of the study in the database."""

@@ -121,14 +121,18 @@ class Study:
         directions = ["maximize" if each.is_maximized else "minimize" for each in objectives]
         if shared is not None:  # workers with one seed would all propose the same
             seed ^= zlib.crc32(self._worker.encode())
-        self._study = self._storage.open_study(directions, seed)
         self._states = self._storage.states
         self._by_recipe: dict[str, TrialRecord] = {}
         self._seen: set[int] = set()
         self._heartbeat: Any = None
-        self._check_inputs()
-        if shared is None:
-            self._retry_all_running()
+        try:
+            self._study = self._storage.open_study(directions, seed)
+            self._check_inputs()
+            if shared is None:
+                self._retry_all_running()
+        except BaseException:
+            self._storage.close()
+            raise
 
     def __enter__(self) -> Study:
         """Return the study."""

@@ -6,6 +6,7 @@ A database may stop to answer for a while; what a worker does then waits, and is
 from __future__ import annotations
 
 import contextlib
+import copy
 import logging
 import time
 import warnings
@@ -90,8 +91,15 @@ class StudyStorage:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if self._shared is None:
-                return self._open_file(directions, seed)
-            return self._open_database(self._shared, directions, seed)
+                study = self._open_file(directions)
+            else:
+                study = self._open_database(self._shared, directions)
+            # One that goes on must not propose what it did at its beginning.
+            seed += len(study.get_trials(deepcopy=False))
+            study.sampler = self._optuna.samplers.TPESampler(
+                seed=seed % 2**32, constant_liar=self.is_shared
+            )
+            return study
 
     def act(self, action: Callable[[], T], patience_s: float | None = None) -> T:
         """Do something with the study; wait for a database that does not answer.
@@ -163,7 +171,7 @@ class StudyStorage:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             again = self._optuna.storages.RetryHeartbeatStaleTrialCallback(_MOST_DEATHS)
-        self.act(lambda: again(study, trial))
+        self.act(lambda: again(study, copy.deepcopy(trial)))  # it appends to the trial's history
 
     def state_of(self, trial: Any) -> Any:
         """Return the state of a trial in the storage, which another worker may have changed."""
@@ -188,7 +196,7 @@ class StudyStorage:
             self._sqlalchemy.exc.SQLAlchemyError,
         )
 
-    def _open_file(self, directions: Sequence[str], seed: int) -> Any:
+    def _open_file(self, directions: Sequence[str]) -> Any:
         path = self._folder / STUDY_NAME
         with translate_errors(path):
             if reconstruct_journal(path):
@@ -199,20 +207,18 @@ class StudyStorage:
         try:
             lock = journal.JournalFileOpenLock(str(path))
             backend = journal.JournalFileBackend(str(path), lock_obj=lock)
-            return self._create(
-                self._optuna.storages.JournalStorage(backend), _STUDY, directions, seed
-            )
+            return self._create(self._optuna.storages.JournalStorage(backend), _STUDY, directions)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise SearchError(
                 f"{path}: is no study that Optuna can read ({type(error).__name__}: {error})",
                 "Move it away to begin anew; front/ and search.json stay as they are.",
             ) from error
 
-    def _open_database(self, shared: SharedStudy, directions: Sequence[str], seed: int) -> Any:
+    def _open_database(self, shared: SharedStudy, directions: Sequence[str]) -> Any:
         for attempt in range(_OPEN_ATTEMPTS):
             try:
                 self._backend = self._make_backend(shared)
-                return self._create(self._backend, shared.name, directions, seed)
+                return self._create(self._backend, shared.name, directions)
             except ImportError as error:
                 raise SearchError(
                     "a study in PostgreSQL needs psycopg, which is not installed",
@@ -220,8 +226,10 @@ class StudyStorage:
                 ) from error
             except self._database_errors as error:
                 refusal = self._translate(error)
-                if isinstance(refusal, StudyUnreachableError) or attempt + 1 == _OPEN_ATTEMPTS:
+                is_final = isinstance(refusal, StudyUnreachableError) or refusal.hint != _UNKNOWN
+                if is_final or attempt + 1 == _OPEN_ATTEMPTS:
                     raise refusal from error
+                self.close()
                 time.sleep(0.2 * (attempt + 1))
             except (ValueError, RuntimeError) as error:
                 raise SearchError(
@@ -262,13 +270,12 @@ class StudyStorage:
             ),
         )
 
-    def _create(self, storage: Any, name: str, directions: Sequence[str], seed: int) -> Any:
+    def _create(self, storage: Any, name: str, directions: Sequence[str]) -> Any:
         return self._optuna.create_study(
             study_name=name,
             storage=storage,
             directions=list(directions),
             load_if_exists=True,
-            sampler=self._optuna.samplers.TPESampler(seed=seed, constant_liar=self.is_shared),
         )
 
     def _translate(self, error: Exception) -> SearchError:
@@ -289,9 +296,10 @@ class StudyStorage:
                 message,
                 "Start the server or mend the way to it; then the same command goes on.",
             )
-        return SearchError(message, "See what the server's log says about it.")
+        return SearchError(message, _UNKNOWN)
 
 
+_UNKNOWN = "See what the server's log says about it."
 #: Part of a message of the server to the next step.
 _REFUSALS = {
     "password authentication failed": "Give the password in PGPASSWORD, in ~/.pgpass or in the "

@@ -1,6 +1,7 @@
 """Stand-ins of trainings, whose latency and accuracy follow from the recipe.
 
-As a program: searches in a folder until so many trials have ended; each takes some milliseconds.
+As a program: searches in a folder until so many trials have ended; each takes some milliseconds,
+or as many seconds as are given. With the URL of a database, other processes may do the same.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import tomlkit
@@ -23,6 +25,7 @@ from converters.recipe.recipe import load_recipe
 from converters.request import ConversionRequest
 from toolkit.search.outcome import SearchSettings
 from toolkit.search.search import search
+from toolkit.search.shared_study import parse_study_url
 from toolkit.search.trial_run import TrialTools
 
 WHOLE_US = 100.0
@@ -50,7 +53,8 @@ class StandInConversions:
             what = "no model" if self._refused == "ptq_w8a8" else f"has no {self._refused}"
             raise ConversionError(what)
         self.folders.append(request.out)
-        time.sleep(self._pause_s)
+        if "trials" in request.out.parts:
+            time.sleep(self._pause_s)
         us, wrong = WHOLE_US, 100.0
         for step in tomlkit.parse(Path(request.recipe).read_text()).unwrap()["step"]:
             left = step.get("macs_ratio", 1.0)
@@ -108,16 +112,19 @@ def measure(paths: Sequence[Path]) -> list[FileFigures | FileRefusal]:
     return [FileFigures(Figure(us, us, us), Figure(1e6, 1e6, 1e6)) for us in map(latency_of, paths)]
 
 
-def main(out: Path, trials: int) -> None:
-    """Search."""
+def main(out: Path, trials: int, pause_s: float = 0.02, url: str = "") -> None:
+    """Search; `pause_s` is the time of each conversion of a trial, seconds."""
     out.parent.mkdir(parents=True, exist_ok=True)
     model, data = out.parent / "model.keras", out.parent / "data.npz"
     model.write_bytes(b"a model")
     data.write_bytes(b"samples")
     request = ConversionRequest(model, data, "", out, judge_all=True)
-    tools = TrialTools(request, StandInConversions(pause_s=0.02), {"board": measure}, 1.0, ignore)
-    search(SearchSettings("board", 600.0, trials, 2), tools)
+    tools = TrialTools(
+        request, StandInConversions(pause_s=pause_s), {"board": measure}, 1.0, ignore
+    )
+    shared = replace(parse_study_url(url), heartbeat_s=1) if url else None
+    search(SearchSettings("board", 600.0, trials, 2, shared=shared), tools)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), *map(float, sys.argv[3:4]), *sys.argv[4:])

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from converters.cache import CacheEntry
 from converters.data.dataset import Samples
+from converters.data.resized_samples import resize_samples
 from converters.graph.build import build_model
 from converters.graph.keras.model import KerasModel
 from converters.graph.node import Graph
+from converters.graph.resized_input import resized_shape, without_resize
 from converters.measure import Measure
 from converters.progress import Report
 from converters.sources.loaded_model import LoadedModel
@@ -76,7 +78,25 @@ class Draft:
             return self.source.function
         model = self.keras_model
         assert model is not None
-        return self.source.function_of(lambda x: model(x, training=False))
+        return self.function_of(lambda x: model(x, training=False))
+
+    @property
+    def samples_shape(self) -> tuple[int, ...] | None:
+        """Shape that samples are resized to, without the batch axis; None where they stay."""
+        return None if self.graph is None else resized_shape(self.graph)
+
+    def function_of(self, call: Callable[[Any], Any]) -> Any:
+        """Make a concrete function, of a batch of one, of a model of the draft's inputs."""
+        return self.source.function_of(call, self.graph)
+
+    def for_file(self) -> Draft:
+        """The draft as its file is to be: it takes samples that are resized already."""
+        if self.graph is None or self.samples_shape is None:
+            return self
+        calibration = self.calibration
+        if calibration is not None:
+            calibration = resize_samples(calibration, self.samples_shape)
+        return replace(self, graph=without_resize(self.graph), calibration=calibration)
 
 
 @dataclass(frozen=True)
@@ -100,6 +120,15 @@ class Materials:
     """Folder for the figures of that training, for TensorBoard, or None."""
     strategy: Any = None
     """Strategy of `tf.distribute`, where several devices train together; else None."""
+
+    def for_file(self, shape: tuple[int, ...] | None) -> Materials:
+        """Materials whose samples have the shape that a file takes; None leaves them as they are.
+
+        Args:
+            shape: Shape of a sample without the batch axis.
+        """
+        samples = {use: resize_samples(own, shape) for use, own in self.samples.items()}
+        return replace(self, samples=samples)
 
 
 #: One step of a recipe: takes a draft, returns the next.

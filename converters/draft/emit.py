@@ -60,6 +60,7 @@ def emit(draft: Draft, path: Path, report: Report) -> ModelFile:
         HostDiskError: The disk is full.
     """
     report(Progress("convert", 0, 0))
+    draft = draft.for_file()
     content = draft.content
     if content is None:
         content = convert_function(

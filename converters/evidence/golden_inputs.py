@@ -8,7 +8,7 @@ from converters.data.dataset import Samples
 from converters.data.fields import select_field
 from converters.data.split import balanced_choice
 from converters.evidence.golden import Golden, Right, sample_count
-from converters.judge.evaluate import threshold
+from converters.judge.evaluate import samples_of_file, threshold
 from converters.model_file import ModelFile
 from converters.sources.loaded_model import LoadedModel
 from converters.tflite.quantization import quantize_inputs
@@ -34,11 +34,14 @@ def golden_inputs(
         int(np.prod(spec.shape[1:])) * np.dtype(spec.dtype).itemsize for spec in model.inputs
     )
     rows = balanced_choice(test.labels, sample_count(len(test), sample_bytes), seed)
-    inputs = quantize_inputs(model.inputs, test.batch(rows))
+    inputs = quantize_inputs(
+        model.inputs, samples_of_file(model, test.subset(rows)).batch(slice(None))
+    )
     count = max(0, sample_count(LEAST_COMPARED, sample_bytes) - len(rows))
     more_inputs = {}
     if train is not None and count:
-        more_inputs = quantize_inputs(model.inputs, train.batch(slice(count)))
+        more = samples_of_file(model, train.subset(slice(count)))
+        more_inputs = quantize_inputs(model.inputs, more.batch(slice(None)))
     right: dict[str, Right] = {}
     for name, samples in test.by_output().items():
         shape = next(end.shape for end in source.outputs if name in ("", end.name))

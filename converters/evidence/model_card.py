@@ -8,6 +8,7 @@ from math import prod
 from types import MappingProxyType
 
 from converters.data.fields import select_field
+from converters.data.resized_samples import AREA
 from converters.data.task import CLASSIFIER, Task
 from converters.model_file import ModelFile
 from converters.request import IMAGE_RANGES
@@ -58,8 +59,18 @@ def check_card(card: ModelCard, model: ModelFile) -> None:
                 ("inputs", name, "axes"),
                 f"has {len(entry.axes)} axes, the file takes {list(inputs[name].shape)}",
             )
+        elif entry.resized_from is not None:
+            _check_resized(("inputs", name, "resized_from"), entry.resized_from, inputs[name])
     for name, output in card.outputs.items():
         _check_output(("outputs", name), output, outputs[name])
+
+
+def _check_resized(where: tuple[str, ...], sizes: list[int], spec: TensorSpec) -> None:
+    shape = list(spec.shape[1:])
+    if len(sizes) != len(shape) or sizes[-1] != shape[-1]:
+        raise CardError(
+            where, f"is {sizes}, which cannot be resized to {shape}, the shape that the file takes"
+        )
 
 
 def _check_image(where: tuple[str, str], image: ImageInput, spec: TensorSpec) -> None:
@@ -161,9 +172,55 @@ def card_as_declared(card: ModelCard, declaration: ImageInput | None, exif: bool
             inputs[name] = replace(entry, exif=exif)
         else:
             inputs[name] = replace(
-                declaration, scale=entry.scale, offset=entry.offset, mean=None, std=None
+                declaration,
+                height=entry.height,
+                width=entry.width,
+                scale=entry.scale,
+                offset=entry.offset,
+                mean=None,
+                std=None,
             )
     return replace(card, inputs=inputs)
+
+
+def card_of_resized(card: ModelCard, shape: tuple[int, ...]) -> ModelCard:
+    """Say how samples come to an input that is smaller than that of the original model.
+
+    Args:
+        card: Card of the conversion of a model of one input.
+        shape: Shape of a sample of the original model, without the batch axis.
+
+    Returns:
+        The card; samples are resized as they were in the training.
+    """
+    inputs: dict[str, Input] = {
+        name: replace(entry, resize=AREA)
+        if isinstance(entry, ImageInput)
+        else replace(entry, resized_from=list(shape))
+        for name, entry in card.inputs.items()
+    }
+    return replace(card, inputs=inputs)
+
+
+def resize_warnings(
+    card: ModelCard, shape: tuple[int, ...], declaration: ImageInput | None
+) -> tuple[str, ...]:
+    """Tell where the board resizes pictures in one step, and the conversion in two.
+
+    Args:
+        card: Card of the conversion.
+        shape: Shape of a sample of the original model.
+        declaration: Declaration of the user; None where there is none.
+    """
+    entry = next(iter(card.inputs.values()), None)
+    if declaration is None or not isinstance(entry, ImageInput):
+        return ()
+    return (
+        f"pictures of another size were brought to {shape[1]}x{shape[0]} by resize "
+        f"{declaration.resize!r} and from there to {entry.width}x{entry.height}; a board brings "
+        f"them to {entry.width}x{entry.height} at once, by resize {entry.resize!r}: give pictures "
+        f"of {shape[1]}x{shape[0]} for figures of the same pixels",
+    )
 
 
 def _output(

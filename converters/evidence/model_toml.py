@@ -218,6 +218,12 @@ def _table(side: str, name: str) -> str:
 def _input_lines(entry: Input) -> list[str]:
     kind = f'kind = "{kind_of(entry)}"'
     if not isinstance(entry, ImageInput):
+        if entry.resized_from is not None:
+            return [
+                kind + "  # real numbers; an application resizes them for the smaller input",
+                *([] if entry.axes is None else [f"axes = {entry.axes}"]),
+                f"resized_from = {entry.resized_from}  # by the mean over the covered area",
+            ]
         if entry.axes is None:
             return [kind + "  # real numbers, fed as they are"]
         axes = ", ".join(str(axis + 1) for axis in entry.axes)

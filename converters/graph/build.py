@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
+from converters.data.resized_samples import resize_weights
 from converters.errors import ConversionError
 from converters.graph.constant_factors import is_constant_factor
 from converters.graph.node import (
@@ -32,6 +33,7 @@ from converters.graph.node import (
     with_weights,
 )
 from converters.graph.recurrent_layers import in_order, recurrent_layer
+from converters.graph.resized_input import shape_of_samples
 from converters.graph.sample_norm import SampleNorm
 from converters.graph.tensor_functions import TENSOR_FUNCTIONS
 
@@ -83,12 +85,16 @@ def build_model(graph: Graph, wrap: Wrap | None = None) -> Any:
     sys.setrecursionlimit(max(sys.getrecursionlimit(), _CALLS_A_LAYER * len(graph.nodes)))
     inputs = {
         node.name: tf_keras.Input(
-            node.shape, name=node.name, dtype=node.attributes.get("dtype", "float32")
+            shape_of_samples(node), name=node.name, dtype=node.attributes.get("dtype", "float32")
         )
         for node in graph.nodes
         if node.op == INPUT
     }
-    values: dict[str, Any] = dict(inputs)
+    values: dict[str, Any] = {
+        node.name: _resize_samples(node, inputs[node.name])
+        for node in graph.nodes
+        if node.op == INPUT
+    }
     layers_by_key: dict[str, Any] = {}
     for node in graph.nodes:
         arguments = [values[name] for name in node.inputs or (node.name,)]
@@ -153,6 +159,17 @@ def _apply(
         by_key[key] = wrap(node, layer) if wrap else layer
     answer = by_key[key](arguments if len(arguments) > 1 else arguments[0])
     return in_order(node, answer) if node.op in RECURRENT else answer
+
+
+def _resize_samples(node: Node, samples: Any) -> Any:
+    """Samples of the shape of an input; only a model that trains resizes them."""
+    for axis, size in enumerate(shape_of_samples(node)[:-1]):
+        if node.shape[axis] != size:
+            letters = "abcd"[: len(node.shape) + 1]
+            resized = letters.replace(letters[axis + 1], "x")
+            weights = tf.constant(resize_weights(size, node.shape[axis]))
+            samples = tf.einsum(f"x{letters[axis + 1]},{letters}->{resized}", weights, samples)
+    return samples
 
 
 def _set_weights(graph: Graph, by_key: Mapping[str, Any]) -> None:

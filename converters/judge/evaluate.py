@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from converters.data.dataset import JUDGED_TRAIN, TEST, TRAIN, VALIDATION, Samples
 from converters.data.fields import are_finite, numbers_per_row, select_field
+from converters.data.resized_samples import resize_samples
 from converters.data.split import Labels
 from converters.data.task import AUC, R2, SEGMENTATION, Task
 from converters.errors import ConversionError
@@ -110,6 +111,24 @@ def answers_of_source(source: LoadedModel, samples: Samples, report: Report) -> 
     return np.concatenate(answers)
 
 
+def is_resized(model: ModelFile, samples: Samples) -> bool:
+    """Return whether a file has a smaller input than the samples: a step made it smaller."""
+    shape, stored = model.inputs[0].shape[1:], samples.stored.shape[1:]
+    return (
+        len(model.inputs) == 1
+        and shape != stored
+        and len(shape) == len(stored) in (2, 3)
+        and shape[-1] == stored[-1]
+        and all(0 < size <= whole for size, whole in zip(shape, stored, strict=True))
+    )
+
+
+def samples_of_file(model: ModelFile, samples: Samples) -> Samples:
+    """Return samples as a file takes them: resized where its input is smaller than they are."""
+    shape = model.inputs[0].shape[1:]
+    return resize_samples(samples, shape) if is_resized(model, samples) else samples
+
+
 def answers_of_file(model: ModelFile, samples: Samples, report: Report) -> Array:
     """Run a file on samples, by this host's runtime for its format.
 
@@ -125,6 +144,7 @@ def answers_of_file(model: ModelFile, samples: Samples, report: Report) -> Array
     Raises:
         ConversionError: The runtime cannot run the file.
     """
+    samples = samples_of_file(model, samples)
     widest = max(np.dtype(spec.dtype).itemsize for spec in model.inputs)
     rows = max(1, _CHUNK_BYTES // max(1, numbers_per_row(samples.stored) * widest))
     answers: list[Array] = []

@@ -14,12 +14,14 @@ from dataclasses import replace
 from typing import Any
 
 from converters.data.dataset import TRAIN, VALIDATION
+from converters.data.resized_samples import resize_samples
 from converters.draft.draft import MIXED, W8A8, Draft, Materials
 from converters.draft.emit import convert_function
 from converters.draft.node_statistics import measure_node_ranges
 from converters.errors import ConversionError
 from converters.graph.build import build_model, weights_of
 from converters.graph.node import Graph, with_weights
+from converters.graph.resized_input import resized_shape, without_resize
 from converters.graph.unroll import unroll_graph
 from converters.progress import Progress
 from converters.quantize.divergence import (
@@ -150,11 +152,12 @@ def _convert(
 ) -> tuple[bytes, Simulation]:
     """Convert to a file; also the simulation that the file has to agree with."""
     source = materials.source
+    on_grid = without_resize(on_grid)
     rounded_model = build_model(on_grid, Wrapping(rounding, bounds, {}))
     exported_model = rounded_model
     if rounding.rounded_twice:
         exported_model = build_model(on_grid, Wrapping(rounding, bounds, {}, twice=False))
-    function = source.function_of(lambda x: exported_model(x, training=False))
+    function = source.function_of(lambda x: exported_model(x, training=False), on_grid)
     simulation = Simulation(on_grid, rounding, bounds, rounded_model)
     # The converter writes the kernel of an unrolled layer once for each step.
     content = with_shared_buffers(convert_function(function, materials.report, W8A8, io))
@@ -177,7 +180,7 @@ def _convert_and_compare(
         difference = measure_difference(
             simulation,
             content,
-            materials.samples[VALIDATION],
+            resize_samples(materials.samples[VALIDATION], resized_shape(on_grid)),
             source.probabilities,
             materials.seed,
         )

@@ -79,7 +79,7 @@ def unfused_function(draft: Draft) -> Any:
     if draft.content is not None or not any(hasattr(one, _FUSES) for one in layers):
         return None
     with _changes(layers, {_FUSES: False}):
-        return draft.source.function_of(model_call(keras_model))
+        return draft.function_of(model_call(keras_model))
 
 
 def _uses(content: bytes, op: str) -> list[Any]:
@@ -98,7 +98,7 @@ def _unrolled_file(draft: Draft, materials: Materials, content: bytes) -> bytes:
     if layers:
         _refuse_long(keras_model, str(materials.source.path))
         with _changes(layers, {"unroll": True, _FUSES: False}):
-            function = draft.source.function_of(model_call(keras_model))
+            function = draft.function_of(model_call(keras_model))
             model = UnpackedModel(convert_function(function, materials.report))
         model.fix_batch()
         _replace_splits(model)

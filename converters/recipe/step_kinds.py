@@ -12,6 +12,7 @@ from converters.recipe.number_steps import (
     PtqWeightOnly,
 )
 from converters.recipe.shape_steps import PruneBlocks, PruneChannels, StartOver
+from converters.recipe.size_steps import Resolution, StemStride
 from converters.recipe.step import Step
 from converters.recipe.training_steps import (
     ClusterWeights,
@@ -34,6 +35,8 @@ STEP_KINDS: dict[str, type[Step]] = {
     "low_rank": LowRank,
     "separable": Separable,
     "activation": ReplaceActivations,
+    "resolution": Resolution,
+    "stem_stride": StemStride,
     "scratch": StartOver,
     "tune": FineTune,
     "distill": Distill,

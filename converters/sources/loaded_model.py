@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -131,9 +131,19 @@ class LoadedModel:
         """Whether the model can be read as a graph, as far as its kind tells."""
         return self.graph_reader is not None or self.keras_model is not None
 
-    def function_of(self, call: Callable[[Any], Any]) -> Any:
-        """Make a concrete function, of a batch of one, of a model of the same tensors."""
-        return batch_one_function(call, self.inputs, self.outputs)
+    def function_of(self, call: Callable[[Any], Any], graph: Graph | None = None) -> Any:
+        """Make a concrete function, of a batch of one, of a model of the same tensors.
+
+        Args:
+            call: The model.
+            graph: Graph that it was built from. If it has a single input, the shape of that input
+                replaces the shape of this model's input.
+        """
+        inputs = self.inputs
+        if graph is not None and len(inputs) == 1:
+            (name,) = graph.inputs
+            inputs = (replace(inputs[0], shape=graph.by_name()[name].shape),)
+        return batch_one_function(call, inputs, self.outputs)
 
     @property
     def classes(self) -> int:

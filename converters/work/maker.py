@@ -162,6 +162,7 @@ class Maker:
                 self._keep(key, lambda d=draft, r=record: _step_parts(d, r))  # type: ignore[misc]
             if self._cache:
                 self._cache.remove(_epochs_key(key))
+        draft = draft.for_file()
         emit(draft, self._path, self._materials.report)
         trained_model = draft.keras_model if _trains(recipe) else None
         return RecipeResult(
@@ -239,6 +240,8 @@ class Maker:
             logs=None if logs is None else logs / f"{number + 1}_{step.label}",
         )
         started = time.monotonic()
+        if step.phase == NUMBERS and not step.trains:
+            draft, materials = draft.for_file(), materials.for_file(draft.samples_shape)
         after = technique_of(step)(replace(draft, found={}), step, materials)
         seconds = round(time.monotonic() - started, 3)
         drop = None

@@ -39,18 +39,24 @@ from converters.evidence.conversion import (
 )
 from converters.evidence.declared_picture import declared_picture
 from converters.evidence.golden_inputs import LEAST_COMPARED
-from converters.evidence.model_card import card_as_declared, card_of_conversion
+from converters.evidence.model_card import (
+    card_as_declared,
+    card_of_conversion,
+    card_of_resized,
+    resize_warnings,
+)
 from converters.evidence.model_toml import write_model_toml
 from converters.evidence.other_file import OTHER_NAMES, TFLITE_FORMAT
 from converters.formats import FORMATS
 from converters.judge.budget import judge_budget
-from converters.judge.evaluate import warnings_of
+from converters.judge.evaluate import is_resized, warnings_of
 from converters.judge.input_range import range_warnings
 from converters.judge.input_rounding import input_rounding_drop, input_rounding_warnings
 from converters.judge.own_answers import with_own_answers
 from converters.judge.paired import worst
 from converters.judge.score import FILE, ORIGINAL
 from converters.measure import Measure
+from converters.model_file import ModelFile
 from converters.progress import Progress, Report
 from converters.recipe.fits_model import check_inputs_outputs, check_task, unused_warnings
 from converters.recipe.milder import may_be_tried
@@ -70,6 +76,7 @@ from converters.work.maker import Maker, RecipeResult
 from converters.work.reuse import request_digest
 from converters.work.step_keys import StepKeys, row_digests
 from converters.work.written_formats import GoldenSource, WrittenFiles, write_formats
+from device_agent.contract.model_card import ModelCard
 
 #: Use of the samples of each split, in words.
 _USES = {
@@ -133,13 +140,7 @@ def _convert(
     rounding = input_rounding_drop(source, model, samples[TEST])
     if request.keep_keras and result.keras is not None:
         durable.write(work / KERAS_NAME, result.keras)
-    image_range = request.image_range if dataset.pictures else None
-    axes = {} if dataset.pictures else source_axes(source.inputs)
-    card = card_of_conversion(
-        model, dataset.class_names, image_range, source.probabilities, dataset.task, axes
-    )
-    exif = not samples[TEST].ignores_exif
-    card = card_as_declared(card, declared_picture(request.picture_folders), exif)
+    card, card_warnings = _model_card(request, source, dataset, model, samples[TEST])
     conversion = replace(
         _evidence(request, result, source, written),
         data_sha256=data_sha256,
@@ -153,15 +154,38 @@ def _convert(
             *warnings_of(source, judgement, request.data),
             *input_rounding_warnings(rounding, model),
             *_warnings(request, result),
+            *card_warnings,
             *write_model_toml(work, request.out, card),
         ),
         attempts=attempts,
         input_rounding=rounding,
         files=_file_digests(work),
-        data_axes=axes,
+        data_axes={} if dataset.pictures else source_axes(source.inputs),
     )
     write_conversion(conversion, request_digest(request, recipe))
     return conversion
+
+
+def _model_card(
+    request: ConversionRequest,
+    source: LoadedModel,
+    dataset: Dataset,
+    model: ModelFile,
+    test: Samples,
+) -> tuple[ModelCard, tuple[str, ...]]:
+    """Return what model.toml is to say, and warnings about it."""
+    image_range = request.image_range if dataset.pictures else None
+    axes = {} if dataset.pictures else source_axes(source.inputs)
+    card = card_of_conversion(
+        model, dataset.class_names, image_range, source.probabilities, dataset.task, axes
+    )
+    declaration = declared_picture(request.picture_folders)
+    card = card_as_declared(card, declaration, not test.ignores_exif)
+    if not is_resized(model, test):
+        return card, ()
+    shape = source.inputs[0].shape
+    card = card_of_resized(card, shape)
+    return card, resize_warnings(card, shape, declaration)
 
 
 def _file_digests(work: Path) -> dict[str, str]:

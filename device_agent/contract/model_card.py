@@ -84,6 +84,9 @@ class ArrayInput:
     """Axes of the arrays that the model was trained with, without the batch, in the order of the
     input: [1, 2, 0] where they have channels first, and the input has them last. None: one order.
     """
+    resized_from: Optional[List[int]] = None
+    """Shape of those arrays, without the batch, where the host resizes them for a smaller input:
+    by the mean over the covered area, in the order of the input's axes. None: one size."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +161,7 @@ def card_from_plain(plain: Any) -> ModelCard:
 def _input(fields: _Fields) -> Input:
     kind = fields.choice("kind", (IMAGE, ARRAY))
     if kind == ARRAY:
-        array = ArrayInput(axes=fields.order("axes"))
+        array = ArrayInput(axes=fields.order("axes"), resized_from=fields.sizes("resized_from"))
         fields.end()
         return array
     values = ImageInput(
@@ -285,6 +288,20 @@ class _Fields:
         )
         if not is_order:
             self._refuse(name, "a list of each axis once, from 0, such as [1, 2, 0]", values)
+        return list(values)
+
+    def sizes(self, name: str) -> Optional[List[int]]:
+        values = self._take(name, None, optional=True)
+        if values is None:
+            return None
+        are_sizes = (
+            isinstance(values, list)
+            and len(values) in (2, 3)
+            and all(isinstance(value, int) and not isinstance(value, bool) for value in values)
+            and all(1 <= value <= MOST_SIDE for value in values)
+        )
+        if not are_sizes:
+            self._refuse(name, "a list of 2 or 3 sizes, such as [32, 32, 3]", values)
         return list(values)
 
     def truth(self, name: str, default: bool) -> bool:

@@ -27,7 +27,7 @@ from converters.data.dataset import CALIBRATION, TEST, TRAIN, VALIDATION, Sample
 from converters.draft.draft import Materials
 from converters.errors import ConversionError
 from converters.graph import build
-from converters.judge.evaluate import answers_of_file
+from converters.judge.evaluate import answers_of_file, samples_of_file
 from converters.progress import ignore
 from converters.recipe.recipe import Recipe, check_pairing
 from converters.sources.kinds import identify
@@ -68,8 +68,8 @@ class Case:
         maker = Maker(materials, keys, None, self._path.with_suffix(".tflite"))
         made = maker.make(recipe)
         answers = answers_of_file(maker.model_file(), test, ignore)
-        inputs = test.batch(slice(None))
-        given = source.predict(inputs)
+        given = source.predict(test.batch(slice(None)))
+        inputs = samples_of_file(maker.model_file(), test).batch(slice(None))
         written = given if made.keras is None else trained_of(made)(inputs, training=False)
         return judged(trial, error_of(answers, written), error_of(written, given))
 

@@ -14,6 +14,7 @@ from converters.recipe.number_steps import (
     PtqWeightOnly,
 )
 from converters.recipe.shape_steps import PruneBlocks, PruneChannels, StartOver
+from converters.recipe.size_steps import Resolution, StemStride
 from converters.recipe.step import Step
 from converters.recipe.training_steps import (
     ClusterWeights,
@@ -60,6 +61,8 @@ TRIALS = {
         Trial(LowRank(macs_ratio=0.8, multiple=2), 1e-3),
         Trial(Separable(macs_ratio=0.8), 1e-3),
         Trial(ReplaceActivations(), 1e-3),
+        Trial(Resolution(ratio=0.5), 1e-3),
+        Trial(StemStride(), 1e-3),
         Trial(StartOver(), 1e-3),
         Trial(FineTune(**_SLOW), 1e-3, 0.1),
         Trial(Distill(**_SLOW), 1e-3, 0.1),
@@ -75,6 +78,7 @@ _NOTHING_THERE = (
     "has no block that it can do without",
     "has no layer that",
     "has no activation",
+    "has no convolution of more than",
     "has no convolution and no Dense layer",
     "they are too few",
 )

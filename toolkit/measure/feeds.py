@@ -9,8 +9,9 @@ import numpy as np
 
 from converters.data.dataset import Samples
 from converters.data.fields import select_field
+from converters.data.resized_samples import resize_batch
 from converters.tensor_spec import TensorSpec, quantize
-from device_agent.contract.model_card import ImageInput, ModelCard
+from device_agent.contract.model_card import ArrayInput, ImageInput, ModelCard
 
 Array = np.ndarray[Any, Any]
 
@@ -49,6 +50,8 @@ def feed_batches(
 def _feed(samples: Array, spec: TensorSpec, card: ModelCard) -> Callable[[Array], Array]:
     """From stored samples to the input's type; pixels as the agent's `preprocess` does it."""
     image = card.input(spec.name)
+    if isinstance(image, ArrayInput) and image.resized_from is not None:
+        return lambda stored: quantize(resize_batch(stored, spec.shape[1:]), spec)
     if not isinstance(image, ImageInput) or samples.dtype != np.uint8:
         return lambda stored: quantize(stored.astype(np.float32), spec)
 

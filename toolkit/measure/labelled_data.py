@@ -185,4 +185,6 @@ def _shape_of(spec: TensorSpec, card: ModelCard) -> tuple[int, ...]:
     image, shape = card.input(spec.name), _without_batch(spec)
     if isinstance(image, ImageInput) and image.layout == "NCHW":
         return (*shape[1:], shape[0])
+    if isinstance(image, ArrayInput) and image.resized_from is not None:
+        return tuple(image.resized_from)
     return shape

@@ -18,6 +18,7 @@ from converters.data.array_file import ARRAY_DAMAGE, array_of, check_array_sizes
 from converters.data.image_files import PICTURE_DAMAGE, PICTURE_FORMATS
 from converters.data.layout import from_source_layout, shape_in_source
 from converters.data.picture import DEEP_MODES, is_turned, picture_pixels
+from converters.data.resized_samples import resize_batch
 from converters.errors import ConversionError
 from converters.tensor_spec import TensorSpec
 from device_agent.contract.model_card import ImageInput, ModelCard
@@ -213,8 +214,8 @@ def _rows(path: Path, spec: TensorSpec, values: Array, card: ModelCard) -> Array
     if isinstance(entry, ImageInput):
         return _picture_rows(path, spec, values)
     inner = spec.shape[1:] if spec.shape[:1] in ((1,), (-1,)) else spec.shape
-    axes = entry.axes or ()
-    inner = shape_in_source(inner, axes)
+    axes, shape = entry.axes or (), inner
+    inner = shape_in_source(tuple(entry.resized_from or inner), axes)
     if values.shape == inner:
         values = values[None]
     if values.shape[1:] != inner or values.ndim < 1:
@@ -226,7 +227,10 @@ def _rows(path: Path, spec: TensorSpec, values: Array, card: ModelCard) -> Array
             if axes
             else "Shape it as the model takes it.",
         )
-    return _numbers(path, spec, np.ascontiguousarray(from_source_layout(values, axes)))
+    values = from_source_layout(values, axes)
+    if entry.resized_from is not None:
+        values = resize_batch(values, shape)
+    return _numbers(path, spec, np.ascontiguousarray(values))
 
 
 def _picture_rows(path: Path, spec: TensorSpec, values: Array) -> Array:

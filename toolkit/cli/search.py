@@ -15,6 +15,8 @@ from toolkit.cli.search_run import LONGEST_S, run_search
 class _SearchGroup(CommandGroup):
     """The search itself, and beside it the commands about a search in a folder."""
 
+    allow_interspersed_args = True  # options of the search also stand behind MODEL
+
     def make_context(
         self,
         info_name: str | None,

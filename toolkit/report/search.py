@@ -31,6 +31,12 @@ def describe_search(plain: dict[str, Any], folder: Path) -> list[Block]:
         f"models {names[one]} and {names[other]} cannot be told apart: both intervals overlap"
         for one, other in plain["not_distinguishable"]
     ]
+    blocks += [
+        f"model {number}: its files are with {point['elsewhere']}; kedge convert --recipe "
+        f"{words.path(folder / 'front' / str(number) / 'recipe.toml')} makes it again"
+        for number, point in enumerate(plain["front"], start=1)
+        if point.get("elsewhere")
+    ]
     blocks += _budget(plain)
     blocks += [f"no {move}: {reason}" for move, reason in plain["refused_moves"].items()]
     dropped = len(plain["dropped"])

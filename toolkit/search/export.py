@@ -38,8 +38,7 @@ def read_search(folder: Path) -> dict[str, Any]:
         ) from error
     except ValueError:
         plain = None
-    is_known = isinstance(plain, dict) and plain.get("schema") == SCHEMA
-    if not is_known or not set(_KEYS) <= set(plain):
+    if not isinstance(plain, dict) or plain.get("schema") != SCHEMA or not set(_KEYS) <= set(plain):
         raise SearchError(
             f"{path}: is no summary of a search, or one of another version of kedge",
             "kedge search resume writes it anew.",

@@ -7,7 +7,7 @@ tensor, -128..127 steps, which always contains 0.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -244,11 +244,18 @@ def scale_kernels(graph: Graph, factors: Mapping[str, npt.NDArray[np.float32]]) 
     return with_weights(graph, weights)
 
 
-def round_kernels(graph: Graph) -> dict[str, Mapping[str, npt.NDArray[np.float32]]]:
-    """Weights of a graph, every kernel rounded to the grid of the file; shapes do not change."""
+def round_kernels(
+    graph: Graph, exact: Collection[str] = ()
+) -> dict[str, Mapping[str, npt.NDArray[np.float32]]]:
+    """Weights of a graph, kernels rounded to the grid of the file; shapes do not change.
+
+    Args:
+        graph: Graph whose kernels have Keras's order of axes.
+        exact: Keys of weights whose kernels are not rounded.
+    """
     weights = dict(graph.weights)
     for node in graph.nodes:
-        if node.op in WEIGHTED:
+        if node.op in WEIGHTED and node.weights not in exact:
             old = graph.weights[node.weights]
             kernel = np.asarray(round_kernel(tf.constant(old["kernel"]), node.op))
             weights[node.weights] = {**old, "kernel": kernel}

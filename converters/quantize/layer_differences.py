@@ -160,7 +160,7 @@ def _single_tensors(simulation: Simulation, content: bytes) -> dict[str, int]:
     """Name of each node that is used once and learned its range to its tensor in the file."""
     return {
         name: position
-        for name, position in _tensors(simulation, UnpackedModel(content)).items()
+        for name, position in node_tensors(simulation, UnpackedModel(content)).items()
         if len(_layer(simulation, name).inbound_nodes) == 1
         and name not in simulation.rounding.fixed
     }
@@ -184,7 +184,7 @@ def _steps_apart(simulation: Simulation, name: str, actual: Array, expected: Arr
     return float(np.sqrt(np.mean(error**2)) / ((high - low) / _STEPS))
 
 
-def _tensors(simulation: Simulation, file: UnpackedModel) -> dict[str, int]:
+def node_tensors(simulation: Simulation, file: UnpackedModel) -> dict[str, int]:
     """Name of each node that rounds to the tensor of its output, in the order of the graph.
 
     The converter names a tensor after the layers that it was made from, separated by semicolons. A

@@ -36,6 +36,7 @@ from converters.quantize.fake_quant import (
     scale_kernels,
 )
 from converters.quantize.graph_masks import limit_graph_masks
+from converters.quantize.kept_nodes import KeptNodes, keep_nodes
 from converters.quantize.layer_differences import Simulation
 from converters.quantize.layer_names import float_notes
 from converters.quantize.ranges import Rounding, decide_rounding, float_nodes
@@ -61,11 +62,13 @@ def train_quantized(draft: Draft, step: QatW8A8, materials: Materials) -> Draft:
             file differ from those of the trained model; the message names the layer.
     """
     graph, rounding, start = _prepare(draft, materials)
+    kept = keep_nodes(graph, step)
     # What would refuse the file after training refuses it before.
     materials.report(Progress("try the conversion", 0, 0))
-    untrained = with_weights(graph, round_kernels(graph))
-    _convert_and_compare(untrained, rounding, start, draft.io, materials)
+    untrained = with_weights(graph, round_kernels(graph, kept.float_weights))
+    _convert_and_compare(untrained, rounding, start, kept, materials)
     sizes = kernel_sizes(graph)
+    sizes = {key: size for key, size in sizes.items() if key not in kept.float_weights}
     scaled_graph = scale_kernels(graph, {key: 1 / size for key, size in sizes.items()})
     with scope(materials.strategy):
         wrapping = Wrapping(rounding, start, sizes)
@@ -74,11 +77,14 @@ def train_quantized(draft: Draft, step: QatW8A8, materials: Materials) -> Draft:
     facts = train_on(model, step, materials, "train", teacher, preserve_callbacks(draft.keep))
     facts |= describe_teachers(step)
     trained_graph = scale_kernels(weights_of(scaled_graph, model), sizes)
-    on_grid = with_weights(trained_graph, round_kernels(trained_graph))
+    on_grid = with_weights(trained_graph, round_kernels(trained_graph, kept.float_weights))
     content, comparison = _convert_and_compare(
-        on_grid, rounding, wrapping.bounds(), draft.io, materials
+        on_grid, rounding, wrapping.bounds(), kept, materials
     )
     notes = _float_notes(graph)
+    if kept.nodes:
+        content, kept_notes = kept.add_int16(content, graph, rounding, wrapping.bounds())
+        notes += kept_notes
     return replace(
         draft,
         graph=on_grid,
@@ -94,12 +100,12 @@ def _float_notes(graph: Graph) -> tuple[str, ...]:
     return float_notes(names, "layer" if len(names) == 1 else "layers") if names else ()
 
 
-def try_conversion(draft: Draft, step: QatW8A8, materials: Materials) -> Draft:  # noqa: ARG001
+def try_conversion(draft: Draft, step: QatW8A8, materials: Materials) -> Draft:
     """Convert the untrained model, so that a layer that cannot be quantized is named at once.
 
     Args:
         draft: A draft that is not quantized.
-        step: Not used: how the step trains has no part in it.
+        step: Names of layers that are kept; how the step trains has no part in it.
         materials: A few samples with the split "train".
 
     Returns:
@@ -109,8 +115,9 @@ def try_conversion(draft: Draft, step: QatW8A8, materials: Materials) -> Draft: 
         ConversionError: A layer cannot be trained with fake quantization, or not be converted.
     """
     graph, rounding, bounds = _prepare(draft, materials)
-    on_grid = with_weights(graph, round_kernels(graph))
-    _convert(on_grid, rounding, bounds, draft.io, materials)
+    kept = keep_nodes(graph, step)
+    on_grid = with_weights(graph, round_kernels(graph, kept.float_weights))
+    _convert(on_grid, rounding, bounds, kept, materials)
     return draft
 
 
@@ -147,7 +154,7 @@ def _convert(
     on_grid: Graph,
     rounding: Rounding,
     bounds: Mapping[str, tuple[float, float]],
-    io: str,
+    kept: KeptNodes,
     materials: Materials,
 ) -> tuple[bytes, Simulation]:
     """Convert to a file; also the simulation that the file has to agree with."""
@@ -160,21 +167,21 @@ def _convert(
     function = source.function_of(lambda x: exported_model(x, training=False), on_grid)
     simulation = Simulation(on_grid, rounding, bounds, rounded_model)
     # The converter writes the kernel of an unrolled layer once for each step.
-    content = with_shared_buffers(convert_function(function, materials.report, W8A8, io))
+    content = with_shared_buffers(convert_function(function, materials.report, W8A8))
     check_inside(simulation, content, str(source.path))
-    return content, simulation
+    return kept.put_into(content, simulation), simulation
 
 
 def _convert_and_compare(
     on_grid: Graph,
     rounding: Rounding,
     bounds: Mapping[str, tuple[float, float]],
-    io: str,
+    kept: KeptNodes,
     materials: Materials,
 ) -> tuple[bytes, dict[str, Any]]:
     """Convert to a file and compare it with the simulation; the facts are for conversion.json."""
     source, report = materials.source, materials.report
-    content, simulation = _convert(on_grid, rounding, bounds, io, materials)
+    content, simulation = _convert(on_grid, rounding, bounds, kept, materials)
     report(Progress("compare with the file", 0, 0))
     try:
         difference = measure_difference(

@@ -13,6 +13,8 @@ from converters.recipe.step import (
     Step,
     TrainingStep,
     choice,
+    kept_twice,
+    names,
     next_of,
     number,
     paths,
@@ -77,6 +79,10 @@ class QatW8A8(TeacherStep):
     trial: ClassVar[str] = "converters.quantize.qat:try_conversion"
     teacher: str = choice("none", "original")
     """Whether the original model teaches; `teachers` teach in any case."""
+    keep_float: tuple[str, ...] = names()
+    """Convolutions and Dense layers that compute in floats; * and ? stand for any characters."""
+    keep_int16: tuple[str, ...] = names()
+    """Convolutions and Dense layers that get 16-bit activations, where there is such a kernel."""
 
     @property
     def is_taught(self) -> bool:
@@ -89,7 +95,7 @@ class QatW8A8(TeacherStep):
             return f"features is {self.features!r}, but there is no teacher", (
                 'Write `teacher = "original"`, or name `teachers`.'
             )
-        return "", ""
+        return kept_twice(self.keep_float, self.keep_int16)
 
     def milder(self) -> Step | None:
         """Return a step that trains as long as it helps; None if this one does."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from converters.errors import ConversionError
 from converters.quantize.kept_layers import tensors_of_layers
 from converters.recipe.recipe import RecipeError, parse_recipe
 from converters.request import ConversionRequest
@@ -76,3 +77,26 @@ def test_kept_layers_of_ptq_have_their_types_and_less_noise(digits: Path, tmp_pa
         for error in after.errors
         if error.output.op in ("CONV_2D", "FULLY_CONNECTED")
     )
+
+
+def test_kept_layers_of_training_have_their_types(digits: Path, tmp_path: Path) -> None:
+    lines = ('kind = "qat_w8a8"', "epochs = 1", "learning_rate = 1e-5")
+    keep = ('keep_float = ["re_lu_1"]', 'keep_int16 = ["dense"]')
+    kept = convert(request_for(digits, tmp_path / "kept", *lines, *keep))
+    model = UnpackedModel(kept.model.read_bytes())
+    found = [
+        (model.op(op), model.spec(int(op.outputs[0])).dtype)
+        for op in model.operators
+        if model.op(op) in ("CONV_2D", "FULLY_CONNECTED")
+    ]
+    assert found == [
+        ("CONV_2D", "int8"), ("CONV_2D", "float32"), ("CONV_2D", "int8"),
+        ("FULLY_CONNECTED", "int16"),
+    ]  # fmt: skip
+    assert kept.accuracy is not None
+    assert kept.accuracy.fraction > 0.95
+    bad = request_for(digits, tmp_path / "bad", *lines, 'keep_float = ["conv2d9"]')
+    with pytest.raises(ConversionError, match="no layer is called 'conv2d9'") as refused:
+        convert(bad)
+    assert refused.value.exit_code == 3
+    assert "'conv2d'" in refused.value.hint

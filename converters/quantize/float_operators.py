@@ -36,7 +36,8 @@ def compute_in_floats(
     Args:
         content: Integer file.
         outputs: Position of the output of each operator to the node that it computes.
-        weights: Key of weights to the kernel, float32, in Keras's order of axes, and more.
+        weights: Key of weights to the kernel, float32, shape (..., inputs, outputs) as Keras orders
+            axes, and more.
 
     Returns:
         The file; `float_name` is the name of the float output of each operator.

@@ -40,6 +40,8 @@ class VariantChoice:
     """First variant that fits; `None` for none."""
     refusals: Mapping[str, tuple[str, ...]]
     """Reasons against each variant that does not fit, by its name."""
+    overridden: tuple[str, ...] = ()
+    """Reasons against `variant` that were overridden; empty where it fits."""
 
     @property
     def reason(self) -> str:
@@ -47,12 +49,14 @@ class VariantChoice:
         return "\n".join(f"{name}: {'; '.join(why)}" for name, why in self.refusals.items())
 
 
-def choose_variant(manifest: Manifest, board: BoardAbility) -> VariantChoice:
+def choose_variant(manifest: Manifest, board: BoardAbility, force: bool = False) -> VariantChoice:
     """Choose the first variant that fits a board.
 
     Args:
         manifest: Manifest of the release.
         board: Facts about the board, and how models are executed there.
+        force: Whether, where none fits, the first one is chosen against which only the release of
+            the board's runtime speaks.
     """
     refusals = {}
     fitting = None
@@ -62,7 +66,13 @@ def choose_variant(manifest: Manifest, board: BoardAbility) -> VariantChoice:
             refusals[variant.name] = reasons
         elif fitting is None:
             fitting = variant
-    return VariantChoice(fitting, refusals)
+    if fitting is not None or not force:
+        return VariantChoice(fitting, refusals)
+    others = [check for check in _CHECKS if check is not _check_release]
+    for variant in manifest.variants:
+        if not any(check(variant, board) for check in others):
+            return VariantChoice(variant, refusals, refusals[variant.name])
+    return VariantChoice(None, refusals)
 
 
 def _check_machine(variant: Variant, board: BoardAbility) -> list[str]:
@@ -98,9 +108,13 @@ def _check_accelerator(variant: Variant, board: BoardAbility) -> list[str]:
 
 def _check_runtime(variant: Variant, board: BoardAbility) -> list[str]:
     runtime = board.runtimes.get(variant.format, f"this kedge knows no format {variant.format!r}")
-    if isinstance(runtime, str):
-        return [runtime]
-    if runtime.version == _UNKNOWN_VERSION:
+    return [runtime] if isinstance(runtime, str) else []
+
+
+def _check_release(variant: Variant, board: BoardAbility) -> list[str]:
+    """Return what the runtime of the board does not load by its release."""
+    runtime = board.runtimes.get(variant.format, "")
+    if isinstance(runtime, str) or runtime.version == _UNKNOWN_VERSION:
         return []
     name = distribution_of(runtime.distribution)
     reasons = _op_refusals(variant, name, runtime.version)
@@ -134,6 +148,7 @@ _CHECKS: tuple[Callable[[Variant, BoardAbility], list[str]], ...] = (
     _check_machine,
     _check_accelerator,
     _check_runtime,
+    _check_release,
     _check_memory,
 )
 

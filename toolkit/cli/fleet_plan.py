@@ -12,7 +12,7 @@ import click
 from toolkit.cli import output
 from toolkit.cli.completion import complete_targets
 from toolkit.cli.fleet_watch import wave_rows
-from toolkit.cli.options import as_json, file_path
+from toolkit.cli.options import as_json, file_path, force
 from toolkit.report import words
 from toolkit.report.exit_code import EXIT_REFUSED
 
@@ -52,9 +52,15 @@ accept = click.option(
 @selection
 @policy_file
 @accept
+@force
 @as_json
 def plan_command(
-    bundle: Path, selection: str, policy: Path | None, accept_no_reboot_revert: bool, as_json: bool
+    bundle: Path,
+    selection: str,
+    policy: Path | None,
+    accept_no_reboot_revert: bool,
+    force: bool,
+    as_json: bool,
 ) -> int:
     """Show what a rollout would do: waves, bytes, and which boards would be refused, and why.
 
@@ -67,11 +73,9 @@ def plan_command(
     """
     from toolkit.fleet.project import open_fleet
 
-    fleet = open_fleet()
+    fleet, rules = open_fleet(), effective_policy(policy, accept_no_reboot_revert, force)
     with fleet.connections() as connections:
-        plan = make_plan(
-            fleet, bundle, selection, effective_policy(policy, accept_no_reboot_revert), connections
-        )
+        plan = make_plan(fleet, bundle, selection, rules, connections)
     if as_json:
         output.print_json(plain_plan(plan))
     else:
@@ -81,19 +85,22 @@ def plan_command(
     return 0 if all(survey.is_reachable for survey in plan.surveys) else 6
 
 
-def effective_policy(path: Path | None, accept_no_reboot_revert: bool) -> Policy:
+def effective_policy(path: Path | None, accept_no_reboot_revert: bool, force: bool) -> Policy:
     """Read the policy of a rollout.
 
     Args:
         path: File of the policy; `None` for the safe default.
         accept_no_reboot_revert: Whether the operator accepts boards on which nothing reverts after
             a reboot; the policy may accept them, too.
+        force: Whether the operator overrides refusals of runtimes by their release; the policy may
+            override them, too.
     """
     from toolkit.fleet.policy_file import read_policy
 
     rules = read_policy(path)
     accepts = rules.accept_no_reboot_revert or accept_no_reboot_revert
-    return replace(rules, accept_no_reboot_revert=accepts)
+    overrides = rules.override_runtime or force
+    return replace(rules, accept_no_reboot_revert=accepts, override_runtime=overrides)
 
 
 def make_plan(
@@ -104,7 +111,7 @@ def make_plan(
     connections: BoardConnections,
     kind: str = "release",
 ) -> RolloutPlan:
-    """Look at the boards and show how many answered.
+    """Look at the boards, show how many answered, and warn of refusals that are overridden.
 
     Args:
         fleet: Project.
@@ -126,7 +133,10 @@ def make_plan(
             count += 1
             show("look at the boards", count, 0)
 
-        return plan_rollout(fleet, bundle, selection, rules, connections, on_board, kind)
+        plan = plan_rollout(fleet, bundle, selection, rules, connections, on_board, kind)
+    for refusal, names in _boards_by_text((each.overridden, each) for each in plan.surveys):
+        output.warn(f"{names}: --force overrides: {output.indent(refusal)}")
+    return plan
 
 
 def show_plan(plan: RolloutPlan) -> None:
@@ -214,6 +224,7 @@ def plain_plan(plan: RolloutPlan) -> dict[str, Any]:
                 "variant": survey.member.variant,
                 "reachable": survey.is_reachable,
                 "refusals": list(survey.refusals),
+                "overridden": list(survey.overridden),
                 "cause": survey.cause,
                 "hint": survey.hint,
                 "full_bytes": survey.full_bytes,

@@ -21,7 +21,7 @@ from toolkit.cli.fleet_plan import (
     show_plan,
 )
 from toolkit.cli.fleet_watch import watch_rollout
-from toolkit.cli.options import as_json, file_path, wheelhouse
+from toolkit.cli.options import as_json, file_path, force, wheelhouse
 from toolkit.cli.report_files import report_files, write_reports
 from toolkit.cli.security_keys import note_touch
 from toolkit.report.exit_code import EXIT_INTERRUPTED, EXIT_NOT_TRUSTED
@@ -49,6 +49,7 @@ sign_keys = click.option(
 @policy_file
 @sign_keys
 @accept
+@force
 @wheelhouse
 @report_files
 @as_json
@@ -58,6 +59,7 @@ def rollout(
     policy: Path | None,
     keys: tuple[Path, ...],
     accept_no_reboot_revert: bool,
+    force: bool,
     wheelhouse: Path | None,
     reports: tuple[Path, ...],
     as_json: bool,
@@ -79,7 +81,7 @@ def rollout(
     """
     from toolkit.fleet.project import open_fleet
 
-    fleet, rules = open_fleet(), effective_policy(policy, accept_no_reboot_revert)
+    fleet, rules = open_fleet(), effective_policy(policy, accept_no_reboot_revert, force)
     code = _roll_out(fleet, bundle, selection, rules, keys, "release", wheelhouse, as_json)
     _report_newest(fleet, reports)
     return code
@@ -155,6 +157,7 @@ def resume(number: int | None, without: str, wheelhouse: Path | None, as_json: b
 @policy_file
 @sign_keys
 @accept
+@force
 @wheelhouse
 @as_json
 def rollback(
@@ -165,6 +168,7 @@ def rollback(
     policy: Path | None,
     keys: tuple[Path, ...],
     accept_no_reboot_revert: bool,
+    force: bool,
     wheelhouse: Path | None,
     as_json: bool,
 ) -> int:
@@ -200,7 +204,7 @@ def rollback(
     if selection is None:
         selection = selection_of(newest)
     own_policy = read_policy(policy) if policy else None
-    rules = rollback_policy(own_policy, accept_no_reboot_revert, newest)
+    rules = rollback_policy(own_policy, accept_no_reboot_revert, force, newest)
     return _roll_out(fleet, bundle, selection, rules, keys, "rollback", wheelhouse, as_json)
 
 

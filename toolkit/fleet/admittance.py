@@ -36,12 +36,13 @@ def enrolment_refusals(state: BoardReleases, fleet: str, policy: Policy) -> tupl
     return tuple(reasons)
 
 
-def choose_for(manifest: Manifest, device: Device) -> VariantChoice:
+def choose_for(manifest: Manifest, device: Device, policy: Policy) -> VariantChoice:
     """Choose the variant of a release for a connected board.
 
     Args:
         manifest: Manifest of the release.
         device: Board.
+        policy: Policy of the rollout.
     """
     runtimes: dict[str, RuntimeChoice | str] = {}
     for name in {variant.format for variant in manifest.variants}:
@@ -50,4 +51,4 @@ def choose_for(manifest: Manifest, device: Device) -> VariantChoice:
         except NoRuntimeError as error:
             runtimes[name] = str(error)
     ability = BoardAbility(device.facts, device.target.execution, runtimes)
-    return choose_variant(manifest, ability)
+    return choose_variant(manifest, ability, policy.override_runtime)

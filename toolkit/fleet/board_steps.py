@@ -108,7 +108,7 @@ def _stage(device: Device, act: Act, work: RolloutWork) -> ActOutcome:
     outcome = _finished_state(state, work)
     if outcome is not None:
         return replace(outcome, target=act.target, step=act.step)
-    choice = choose_for(work.manifest, device)
+    choice = choose_for(work.manifest, device, work.policy)
     if choice.variant is None:
         return ActOutcome(act.target, act.step, UNFIT, reason=choice.reason)
     app = _app(state, work)
@@ -121,6 +121,8 @@ def _stage(device: Device, act: Act, work: RolloutWork) -> ActOutcome:
         ):
             raise
         evidence = _bring(device, work, choice.variant, app)
+    if choice.overridden:
+        evidence["overridden"] = list(choice.overridden)
     return ActOutcome(act.target, act.step, SUCCEEDED, evidence=evidence)
 
 
@@ -167,7 +169,9 @@ def _probe(device: Device, act: Act, work: RolloutWork) -> ActOutcome:
     new = shadow_model(work.store.unpack(work.bundle, variant) / variant.model)
     app = _app(device.releases.state(), work)
     active, exempt = _active_model(app, variant, work)
-    evidence = measure_in_shadow(device, new, active, limits, work.vectors, work.wheelhouse)
+    evidence = measure_in_shadow(
+        device, new, active, limits, work.vectors, work.wheelhouse, work.policy.override_runtime
+    )
     exempt = {**evidence.exempt, **exempt}
     results = judge_gates(replace(evidence, exempt=exempt), limits)
     return _gate_outcome(act, results, evidence)
@@ -311,7 +315,7 @@ def _figures(evidence: Evidence) -> dict[str, Any]:
 
 
 def _variant(device: Device, work: RolloutWork) -> Variant:
-    choice = choose_for(work.manifest, device)
+    choice = choose_for(work.manifest, device, work.policy)
     assert choice.variant is not None, choice.reason  # it was staged
     return choice.variant
 

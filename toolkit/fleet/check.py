@@ -228,7 +228,8 @@ def _check_board(
         )
     model = shadow_model(path)
     before = _previous_model(fleet, app, model)
-    evidence = measure_in_shadow(device, model, before, limits, vectors, wheelhouse)
+    force = entry.policy.override_runtime
+    evidence = measure_in_shadow(device, model, before, limits, vectors, wheelhouse, force)
     if before is None:
         evidence = _with_exempt(
             evidence, "latency_ratio", "there is no release before with another model"

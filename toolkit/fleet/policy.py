@@ -109,6 +109,9 @@ class Policy:
     """Seconds after which a board reverts by itself where nobody confirms the activation."""
     accept_no_reboot_revert: bool = False
     """Whether boards are activated on which nothing reverts after a reboot until kedge connects."""
+    override_runtime: bool = False
+    """Whether a board for which no variant fits gets the first one against which only the release
+    of its runtime speaks."""
     gates: Mapping[str, float] = field(default_factory=lambda: DEFAULT_GATES)
     """Limit by name of a gate; a gate that is absent is not demanded."""
     windows: tuple[Window, ...] = ()

@@ -95,6 +95,7 @@ def parse_policy(plain: Mapping[str, Any], source: str) -> Policy:
         site_label=table.text("site_label", default.site_label),
         trial_deadline_s=table.number("trial_deadline_s", 5, 86400, default.trial_deadline_s),
         accept_no_reboot_revert=table.flag("accept_no_reboot_revert", False),
+        override_runtime=table.flag("override_runtime", False),
         gates=_read_gates(table.table("gates")),
         windows=tuple(_read_window(entry) for entry in table.tables("window")),
     )
@@ -132,6 +133,7 @@ def plain_policy(policy: Policy) -> dict[str, Any]:
         "site_label": policy.site_label,
         "trial_deadline_s": policy.trial_deadline_s,
         "accept_no_reboot_revert": policy.accept_no_reboot_revert,
+        "override_runtime": policy.override_runtime,
         "gates": gates,
         "window": [
             {

@@ -14,18 +14,25 @@ from toolkit.fleet.states import CONFIRMED
 
 
 def rollback_policy(
-    policy: Policy | None, accept_no_reboot_revert: bool, newest: RolloutLine | None
+    policy: Policy | None,
+    accept_no_reboot_revert: bool,
+    force: bool,
+    newest: RolloutLine | None,
 ) -> Policy:
     """Return the policy of a rollback: all boards in one wave, health alone, no early end.
 
     Args:
         policy: Policy that the operator names; `None` for the usual one of rollbacks.
         accept_no_reboot_revert: Whether boards take part on which nothing reverts after a reboot.
+        force: Whether refusals of runtimes by their release are overridden.
         newest: Newest rollout of the application, which boards leave by the rollback: the boards
-            that it accepted are accepted again. `None` where the journal has none.
+            that it accepted are accepted again, and what it overrode is overridden. `None` where
+            the journal has none.
     """
     if newest is not None and newest.start.policy.get("accept_no_reboot_revert"):
         accept_no_reboot_revert = True
+    if newest is not None and newest.start.policy.get("override_runtime"):
+        force = True
     if policy is None:
         everybody = Allowance(count=MOST_BOARDS, rate=1.0)
         policy = Policy(
@@ -37,7 +44,9 @@ def rollback_policy(
             gates={"health": 1.0},
         )
     return replace(
-        policy, accept_no_reboot_revert=policy.accept_no_reboot_revert or accept_no_reboot_revert
+        policy,
+        accept_no_reboot_revert=policy.accept_no_reboot_revert or accept_no_reboot_revert,
+        override_runtime=policy.override_runtime or force,
     )
 
 

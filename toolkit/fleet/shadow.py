@@ -83,6 +83,7 @@ def measure_in_shadow(
     limits: Mapping[str, float],
     vectors: GoldenVectors,
     wheelhouse: Path | None = None,
+    force: bool = False,
 ) -> Evidence:
     """Measure what the gates need, all but health.
 
@@ -93,6 +94,7 @@ def measure_in_shadow(
         limits: Limit by name of a gate; what no gate needs is not measured.
         vectors: Golden vectors of the fleet.
         wheelhouse: Folder of wheels, where there is no network.
+        force: Whether a refusal of the board's runtime by its release is overridden.
 
     Raises:
         ConversionError: The board's runtime cannot load the model.
@@ -102,7 +104,7 @@ def measure_in_shadow(
     evidence = Evidence()
     if PROBE_GATES.isdisjoint(limits):
         return evidence  # no runtime is needed then
-    kernel_class = prepare_for(device, [new.contents], wheelhouse, no_progress)
+    kernel_class = prepare_for(device, [new.contents], wheelhouse, no_progress, force)
     if {"parity", "accuracy"} & limits.keys():
         parity = _compare_outputs(device, new, kernel_class, vectors)
         evidence = replace(evidence, parity=parity)
@@ -112,7 +114,8 @@ def measure_in_shadow(
     runs: Sequence[BoardRun] = ()
     if "latency_ratio" in limits and active is not None:
         if active.contents.format != new.contents.format:
-            prepare_for(device, [active.contents], wheelhouse, no_progress)
+            # It runs there already.
+            prepare_for(device, [active.contents], wheelhouse, no_progress, force=True)
         before, runs = _time_in_turns(device, active, new, limits["latency_ratio"])
         evidence = replace(evidence, before_us=_medians_us(before))
     elif {"latency_ratio", "memory", "temperature"} & limits.keys():

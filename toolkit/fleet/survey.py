@@ -49,6 +49,8 @@ class BoardSurvey:
     """Size of the files that it lacks."""
     sent_bytes: int = 0
     """Number of bytes in which they would be sent."""
+    overridden: tuple[str, ...] = ()
+    """Refusals of the board's runtime that the policy overrides."""
     notes: tuple[str, ...] = ()
     """Sentences for people, such as that a delta gains nothing."""
     root: TrustRoot | None = None
@@ -142,7 +144,7 @@ def _survey_release(
     survey: BoardSurvey, device: Device, state: BoardReleases, request: SurveyRequest
 ) -> BoardSurvey:
     bundle = request.bundle
-    choice = choose_for(bundle.manifest, device)
+    choice = choose_for(bundle.manifest, device, request.policy)
     kind = survey.member.board or device.facts.model or device.facts.machine
     if choice.variant is None:
         member = replace(survey.member, board=kind)
@@ -154,7 +156,7 @@ def _survey_release(
         runtime=f"{runtime.distribution} {runtime.version}",
         variant=choice.variant.name,
     )
-    survey = replace(survey, member=member)
+    survey = replace(survey, member=member, overridden=choice.overridden)
     app = state.apps.get(bundle.manifest.app)
     if app is not None and bundle.manifest.counter < app.security_floor:
         reason = f"release {bundle.manifest.counter} lies below its security floor"

@@ -45,7 +45,11 @@ def open_board(target: Target, on_progress: OnProgress) -> Iterator[Device]:
 
 
 def prepare_for(
-    device: Device, models: Sequence[ModelFile], wheelhouse: Path | None, on_progress: OnProgress
+    device: Device,
+    models: Sequence[ModelFile],
+    wheelhouse: Path | None,
+    on_progress: OnProgress,
+    force: bool = False,
 ) -> KernelClass:
     """Admit models to a board, and bring its runtime there.
 
@@ -54,6 +58,7 @@ def prepare_for(
         models: Files that its runtime is to load; at least one, all of one format.
         wheelhouse: Folder of wheels, where there is no network.
         on_progress: Called as the work goes on.
+        force: Whether a refusal of the runtime by its release is overridden.
 
     Returns:
         Kernels that will compute there.
@@ -64,7 +69,7 @@ def prepare_for(
         AgentError: The runtime is there, but does not load.
     """
     for model in models:
-        admit(model, device)
+        admit(model, device, force)
     return _prepare(device, models, wheelhouse, on_progress)
 
 

@@ -106,6 +106,28 @@ def test_a_variant_that_does_not_fit_says_why(
     assert words in choice.refusals["only"][0]
 
 
+def test_force_overrides_the_release_of_a_runtime_and_nothing_else() -> None:
+    new = Needs(ops={"FULLY_CONNECTED": 12})
+    board = replace(CPU, runtimes={"tflite": OLD})
+    manifest = manifest_of(tpu=Needs(accelerator="edgetpu", ops=new.ops), cpu_int8=new)
+    choice = choose_variant(manifest, board, force=True)
+    assert choice.variant is not None
+    assert choice.variant.name == "cpu_int8"
+    assert "needs a TFLite runtime of 2.17" in choice.overridden[0]
+
+    fitting = choose_variant(manifest_of(newer=new, older=Needs()), board, force=True)
+    assert fitting.variant is not None
+    assert (fitting.variant.name, fitting.overridden) == ("older", ())
+    for other in (
+        replace(new, architectures=["armv7l"]),
+        replace(new, memory_bytes=2 << 30),
+        replace(new, accelerator="edgetpu"),
+    ):
+        assert choose_variant(manifest_of(only=other), board, force=True).variant is None
+    without = replace(CPU, runtimes={"tflite": "no TFLite runtime loads"})
+    assert choose_variant(manifest_of(only=new), without, force=True).variant is None
+
+
 @pytest.mark.parametrize(
     "runtime",
     [

@@ -13,6 +13,7 @@ trial_deadline_s = 90
 same_fingerprint = 2
 site_label = "hall"
 accept_no_reboot_revert = true
+override_runtime = true
 
 [[wave]]
 count = 3
@@ -74,6 +75,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         site_label="hall",
         trial_deadline_s=90,
         accept_no_reboot_revert=True,
+        override_runtime=True,
         gates=gates,
         windows=(Window({"hall": "north"}, frozenset({5, 6}), 1320, 270, "Europe/Berlin"),),
     )

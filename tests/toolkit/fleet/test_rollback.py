@@ -7,7 +7,7 @@ import pytest
 from tests.toolkit.fleet.fleets import START
 from toolkit.errors import ToolkitError
 from toolkit.fleet.journal_records import RolloutLine
-from toolkit.fleet.rollback import release_before, selection_of
+from toolkit.fleet.rollback import release_before, rollback_policy, selection_of
 
 
 def line(
@@ -64,3 +64,10 @@ def test_without_rollouts_the_operator_names_the_targets() -> None:
         selection_of(None)
     with pytest.raises(ToolkitError, match="no rollout"):
         release_before([], None, None)
+
+
+def test_a_rollback_overrides_what_the_newest_rollout_or_the_operator_overrides() -> None:
+    forced = replace(line(2, "new"), start=replace(START, policy={"override_runtime": True}))
+    cases = [(forced, False), (line(2, "new"), True), (line(2, "new"), False), (None, False)]
+    policies = [rollback_policy(None, False, force, newest) for newest, force in cases]
+    assert [policy.override_runtime for policy in policies] == [True, True, False, False]

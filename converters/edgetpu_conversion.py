@@ -52,7 +52,8 @@ class EdgetpuCompilation:
     report: CompilerReport
     """Table of the compiler."""
     ops: tuple[OpPlacement, ...]
-    """Prediction beside the result, for each op."""
+    """Prediction beside the result, for each op; empty where the output of the compiler has no
+    table."""
 
     @property
     def differences(self) -> tuple[OpPlacement, ...]:
@@ -65,7 +66,7 @@ class EdgetpuCompilation:
             "file": self.path.name,
             "compiler": asdict(self.report),
             "prediction": [asdict(each) for each in self.ops],
-            "agrees": not self.differences,
+            "agrees": not self.differences if self.report.is_readable else None,
         }
 
 
@@ -131,6 +132,8 @@ def compile_conversion(conversion: Conversion) -> EdgetpuCompilation:
 
 
 def _compare(predicted: Counter[str], report: CompilerReport) -> tuple[OpPlacement, ...]:
+    if not report.is_readable:
+        return ()
     mapped: Counter[str] = Counter()
     for status in report.operators:
         mapped[status.op] += status.count if status.status == MAPPED else 0

@@ -117,7 +117,7 @@ def _model_file(path: Path, content: bytes, proto: Any) -> OnnxFile:
         raise ConversionError(f"{path}: keeps its weights in other files", _ONE_FILE)
     nodes = [node for graph in graphs for node in graph.node]
     nodes += [node for function in proto.functions for node in function.node]
-    metadata = {entry.key: entry.value for entry in proto.metadata_props}
+    metadata = {_text(entry.key): _text(entry.value) for entry in proto.metadata_props}
     scales = scales_from_text(metadata.get(SCALES_KEY, ""))
     stored = {tensor.name for tensor in proto.graph.initializer}
     given = [entry for entry in proto.graph.input if entry.name not in stored]
@@ -134,7 +134,7 @@ def _model_file(path: Path, content: bytes, proto: Any) -> OnnxFile:
         reset=RELOAD if draws else KEEP,
         ir_version=int(proto.ir_version),
         opsets=opsets,
-        producer=f"{proto.producer_name} {proto.producer_version}".strip(),
+        producer=f"{_text(proto.producer_name)} {_text(proto.producer_version)}".strip(),
         metadata=tuple(metadata),
         softmax_to_int8=_rounds_softmax_to_int8(proto.graph),
         asymmetric=_is_asymmetric(graphs),
@@ -152,6 +152,11 @@ def every_graph(graph: Any) -> Iterator[Any]:
                 if attribute.HasField("g"):
                     waiting.append(attribute.g)
                 waiting.extend(attribute.graphs)
+
+
+def _text(value: str | bytes) -> str:
+    """Return a text that nothing looks up; protobuf gives bytes where it is not UTF-8."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 def _domain(name: str) -> str:

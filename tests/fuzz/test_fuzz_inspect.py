@@ -8,7 +8,7 @@ import random
 import struct
 import time
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -38,10 +38,10 @@ def seeds() -> tuple[bytes, ...]:
     return (*made, *(path.read_bytes() for path in real if path.is_file()))
 
 
-def damage(random_: random.Random) -> Iterator[bytes]:
+def damage(random_: random.Random, originals: Sequence[bytes] = ()) -> Iterator[bytes]:
     """Yield files with bytes, offsets and lengths changed, pieces copied, or the end cut off."""
     while True:
-        content = bytearray(random_.choice(seeds()))
+        content = bytearray(random_.choice(originals or seeds()))
         for _ in range(random_.choice((1, 1, 2, 3, 8, 40))):
             place = random_.randrange(8, len(content) - 4)
             way = random_.randrange(6)

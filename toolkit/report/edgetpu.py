@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 def describe_compilation(compilation: EdgetpuCompilation) -> list[Block]:
     """Return what the compiler did, for a person."""
     report = compilation.report
+    if not report.is_readable:
+        text = (
+            "the output of edgetpu_compiler has no table of operators that kedge knows, so nothing "
+            "is known of their placement: kedge bench on the board shows it"
+        )
+        return [f"{words.path(compilation.path)}: compiled for the Edge TPU", Note(text)]
     rows = [[each.op, str(each.count), each.status] for each in report.operators]
     blocks: list[Block] = [
         f"{words.path(compilation.path)}: {report.mapped} of {report.total} operators on the Edge "

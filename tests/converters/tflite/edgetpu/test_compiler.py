@@ -2,11 +2,12 @@
 
 import os
 import stat
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
-from converters.errors import ConversionError
+from converters.errors import ConversionError, HostDiskError
 from converters.tflite.edgetpu.compiler import (
     MAPPED,
     OperatorStatus,
@@ -104,11 +105,14 @@ def has_ended(state: Path) -> bool:
 @pytest.mark.parametrize(
     ("script", "words"),
     [
-        ("echo 'Compilation succeeded!'", "refuses it: Compilation succeeded!"),
+        ("echo 'Compilation succeeded!'", "wrote no file m_edgetpu.tflite.*'Compilation succ"),
+        ("true", "wrote no file m_edgetpu.tflite; its last line: nothing"),
+        ("echo begun; kill -SEGV $$", r"died of signal 11 \(Segmentation fault\).*'begun'"),
+        ("printf '\\033[2J\\007bad'; exit 1", r"refuses it .exit code 1.: '.x1b.2J.x07bad'"),
         ('echo rubbish > "$3/m_edgetpu.tflite"', "is not a .tflite"),
         ('cp "$4" "$3/m_edgetpu.tflite"', "without a part for the Edge TPU"),
         ("head -c 9000000 /dev/urandom; exit 1", "refuses it"),
-        ("echo 'write failed: No space left on device'; exit 1", "No space left on device"),
+        ("echo 'write failed: No space left on device'; exit 1", "ran out of room"),
     ],
 )
 def test_what_is_no_result_is_refused(
@@ -119,6 +123,46 @@ def test_what_is_no_result_is_refused(
     with pytest.raises(ConversionError, match=words) as refused:
         compile_model(tmp_path / "m.tflite", tmp_path)
     assert len(str(refused.value)) < 1000
+
+
+@pytest.mark.parametrize("end", ["exit 1", "exit 0", "kill -BUS $$"])
+def test_a_disk_that_fills_up_is_named_as_such(
+    tmp_path: Path, tiny_disk: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    script = f'cat {tmp_path}/result /dev/zero 2>/dev/null > "$3/m_edgetpu.tflite"; {end}'
+    (tmp_path / "result").write_bytes(edgetpu_model()[:100])
+    install(tmp_path, monkeypatch, script)
+    (tmp_path / "m.tflite").write_bytes(relu_model())
+    with pytest.raises(HostDiskError, match="ran out of room: 0 bytes are free") as refused:
+        compile_model(tmp_path / "m.tflite", tiny_disk)
+    assert refused.value.exit_code == 6
+
+
+def test_a_log_without_end_takes_neither_disk_nor_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "result").write_bytes(edgetpu_model())
+    script = f'head -c 40000000 /dev/zero; cp {tmp_path}/result "$3/m_edgetpu.tflite"; echo; cat'
+    install(tmp_path, monkeypatch, f"{script} {tmp_path}/log")
+    (tmp_path / "log").write_text(LOG)
+    (tmp_path / "m.tflite").write_bytes(relu_model())
+    tracemalloc.start()
+    _, report = compile_model(tmp_path / "m.tflite", tmp_path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert report.mapped == 70
+    assert peak < 30e6
+
+
+def test_a_log_of_an_unknown_form_costs_no_compiled_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "result").write_bytes(edgetpu_model())
+    install(tmp_path, monkeypatch, f'cp {tmp_path}/result "$3/m_edgetpu.tflite"; echo Geschafft')
+    (tmp_path / "m.tflite").write_bytes(relu_model())
+    compiled, report = compile_model(tmp_path / "m.tflite", tmp_path)
+    assert compiled.read_bytes() == edgetpu_model()
+    assert not report.is_readable
 
 
 def test_a_refusal_has_the_compilers_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

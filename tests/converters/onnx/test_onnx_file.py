@@ -160,6 +160,19 @@ def test_weights_in_another_file_are_refused(path: Path) -> None:
     assert "onnx.save" in caught.value.hint
 
 
+def test_metadata_that_are_no_text_are_shown_and_damaged_scales_refused(path: Path) -> None:
+    content = onnx.ModelProto.FromString(op_model())
+    content.producer_name = "PRODUCER"
+    helper.set_model_props(content, {"maker": "VALUE"})
+    plain = content.SerializeToString()
+    model = write(path, plain.replace(b"PRODUCER", b"\xff" * 8).replace(b"VALUE", b"\xfe" * 5))
+    assert model.metadata == ("maker",)
+    assert model.producer.startswith("\ufffd")
+    helper.set_model_props(content, {SCALES_KEY: "VALUE"})
+    with pytest.raises(ConversionError, match="damaged .onnx"):
+        write(path, content.SerializeToString().replace(b"VALUE", b"\xfe" * 5))
+
+
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x08\x08" + b"\xff" * 40, b"{}"])
 def test_what_is_no_onnx_is_named(path: Path, content: bytes) -> None:
     with pytest.raises(ConversionError, match=r"model\.onnx"):

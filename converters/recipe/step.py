@@ -98,7 +98,10 @@ class TrainingStep(Step):
     """Passes over the training samples, at most; "auto" goes on until the validation samples show
     no gain any more."""
     learning_rate: float | str = number_or_auto(float, 1e-8, 1.0)
-    """Adam's at the beginning; "auto" tries a few on the validation samples."""
+    """Adam's at the beginning; "auto" tries a few on the validation samples. With a number here and
+    for the epochs it falls to 0 along a cosine."""
+    warmup_epochs: float = number(0.0, 0.0, 100.0)
+    """Epochs, part of all, in which the learning rate rises from 0 before the cosine."""
     batch_size: int = number(64, 1, 65_536)
     """Samples a step."""
     augment: str = choice("none", "flip", "shift", "flip_shift")
@@ -110,6 +113,20 @@ class TrainingStep(Step):
     mix_alpha: float = number(1.0, 0.01, 100.0)
     """Parameter of the beta distribution of the shares; 1 makes all shares alike, less makes shares
     near 0 and 1 more frequent."""
+
+    def misfit(self) -> tuple[str, str]:
+        """Return what is wrong if the learning rate would rise and never follow the cosine."""
+        if not self.warmup_epochs:
+            return "", ""
+        if isinstance(self.epochs, str) or isinstance(self.learning_rate, str):
+            return f"warmup_epochs is {self.warmup_epochs:g}, but there is no cosine to rise to", (
+                "Write numbers for `epochs` and `learning_rate`, or leave out `warmup_epochs`."
+            )
+        if self.warmup_epochs >= self.epochs:
+            return f"warmup_epochs is {self.warmup_epochs:g} of {self.epochs} epochs", (
+                "Write fewer than `epochs`."
+            )
+        return "", ""
 
 
 def next_of(ladder: tuple[float, ...], value: float) -> float | None:

@@ -34,7 +34,16 @@ _CLUSTERS = (16, 32, 64)
 
 
 @dataclass(frozen=True)
-class FineTune(TrainingStep):
+class AveragingStep(TrainingStep):
+    """A step that can keep an average of its weights."""
+
+    weight_average: float = number(0.0, 0.0, 0.99999)
+    """Decay of the moving average of the weights in a step, such as 0.999: the model gets the
+    average. 0 is for no average: the model gets the weights of the last step."""
+
+
+@dataclass(frozen=True)
+class FineTune(AveragingStep):
     """Training by the data alone; the weights of the best epoch are kept."""
 
     kind: ClassVar[str] = "tune"
@@ -45,7 +54,7 @@ class FineTune(TrainingStep):
 
 
 @dataclass(frozen=True)
-class TeacherStep(TrainingStep):
+class TeacherStep(AveragingStep):
     """Training by the answers of a teacher, besides the labels."""
 
     temperature: float = number(4.0, 1.0, 100.0)
@@ -95,11 +104,14 @@ class QatW8A8(TeacherStep):
             return f"features is {self.features!r}, but there is no teacher", (
                 'Write `teacher = "original"`, or name `teachers`.'
             )
-        return kept_twice(self.keep_float, self.keep_int16)
+        problem, hint = super().misfit()
+        return (problem, hint) if problem else kept_twice(self.keep_float, self.keep_int16)
 
     def milder(self) -> Step | None:
         """Return a step that trains as long as it helps; None if this one does."""
-        return None if self.epochs == AUTO else replace(self, epochs=AUTO, learning_rate=AUTO)
+        if self.epochs == AUTO:
+            return None
+        return replace(self, epochs=AUTO, learning_rate=AUTO, warmup_epochs=0.0)
 
 
 @dataclass(frozen=True)
@@ -132,7 +144,7 @@ class SparseWeights(TrainingStep):
     def misfit(self) -> tuple[str, str]:
         """Return what is wrong if the pattern 2:4 has another sparsity, schedule or scope."""
         if self.pattern != TWO_OF_FOUR:
-            return "", ""
+            return super().misfit()
         if self.sparsity != 0.5:
             return f"pattern 2:4 makes half of the weights zero, not {self.sparsity:g}", (
                 "Write `sparsity = 0.5`."
@@ -141,7 +153,7 @@ class SparseWeights(TrainingStep):
             return "pattern 2:4 cannot grow, nor differ between layers", (
                 'Write `schedule = "constant"` and `scope = "layer"`.'
             )
-        return "", ""
+        return super().misfit()
 
     def milder(self) -> Step | None:
         """Return a step with fewer zeros; None for the pattern 2:4, which has no other sparsity."""

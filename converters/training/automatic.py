@@ -118,6 +118,8 @@ def train_on(
         ),
         probabilities=materials.source.probabilities,
         cosine=not left_open,
+        warmup_epochs=step.warmup_epochs,
+        weight_average=getattr(step, "weight_average", 0.0),
         patience=choice.patience if left_open else getattr(step, "patience", 0),
         reduces=left_open,
         first_epoch=first_epoch if left_open else 0,

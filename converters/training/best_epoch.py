@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from converters.sources.inputs_outputs import Probabilities
 from converters.training.loss import mean_distance
 from converters.training.parallel import predictor, sum_over_workers, worker_position
 from converters.training.teacher import log_probabilities
+from converters.training.weight_average import WeightAverage
 
 Array = npt.NDArray[Any]
 
@@ -108,6 +110,7 @@ class BestEpoch(tf_keras.callbacks.Callback):  # type: ignore[misc]
         patience: int,
         reduces: bool,
         first_epoch: int = 0,
+        average: WeightAverage | None = None,
     ) -> None:
         """Begin without any epoch.
 
@@ -119,10 +122,13 @@ class BestEpoch(tf_keras.callbacks.Callback):  # type: ignore[misc]
             reduces: Whether the learning rate falls first, twice, each time from the best weights.
             first_epoch: First epoch that may be kept, from 0; before it, a pruning schedule is not
                 complete.
+            average: Average of the weights that is judged and kept in place of the weights of the
+                last step, or None.
         """
         super().__init__()
         self._validation, self._probabilities = validation, probabilities
         self._patience, self._reduces, self._first_epoch = patience, reduces, first_epoch
+        self._average = average
         self._weights: list[npt.NDArray[Any]] = []
         self._best = self._gained = EpochScore(-1.0, float("inf"))
         self._best_epoch = self._idle = self._reductions = 0
@@ -132,7 +138,9 @@ class BestEpoch(tf_keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Judge the epoch; without a gain, reduce the learning rate or end the training."""
-        score = score_model(self.model, self._validation, self._probabilities)
+        with self._average.applied(self.model) if self._average else nullcontext():
+            score = score_model(self.model, self._validation, self._probabilities)
+            weights = self.model.get_weights()
         self.accuracies.append(score.accuracy)
         self.losses.append(score.loss)
         if logs is not None:
@@ -140,7 +148,7 @@ class BestEpoch(tf_keras.callbacks.Callback):  # type: ignore[misc]
         if epoch < self._first_epoch:
             return
         if not self._weights or score.beats(self._best):
-            self._best, self._best_epoch, self._weights = score, epoch, self.model.get_weights()
+            self._best, self._best_epoch, self._weights = score, epoch, weights
         if score.gains_on(self._gained):
             self._gained, self._idle = score, 0
             return
@@ -154,6 +162,8 @@ class BestEpoch(tf_keras.callbacks.Callback):  # type: ignore[misc]
             return
         self._reductions, self._idle = self._reductions + 1, 0
         self.model.set_weights(self._weights)
+        if self._average:
+            self._average.restart(self._weights)
         rate = self.model.optimizer.learning_rate
         rate.assign(rate * _REDUCED_TO)
 

@@ -17,6 +17,7 @@ from converters.cache import CacheEntry
 from converters.data.array_file import check_array_sizes
 from converters.errors import ConversionError
 from converters.training.best_epoch import BestEpoch
+from converters.training.weight_average import WeightAverage
 
 Arrays = list[npt.NDArray[Any]]
 
@@ -26,6 +27,7 @@ _LARGEST_SHARE = 0.1
 _MOST_RATIO = 2
 _PLAIN = "state.json"
 _MODEL, _OPTIMIZER, _BEST = "model.npz", "optimizer.npz", "best.npz"
+_AVERAGE = "average.npz"
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class TrainingRecord:
 
 
 def restore_training(
-    entry: CacheEntry, model: Any, best: BestEpoch | None
+    entry: CacheEntry, model: Any, best: BestEpoch | None, average: WeightAverage | None = None
 ) -> TrainingRecord | None:
     """Restore a model to its state after its last complete epoch.
 
@@ -55,6 +57,7 @@ def restore_training(
         entry: Cache entry of this training, found by the digest of all that decides it.
         model: Compiled tf-keras model; its weights and those of its optimizer change in place.
         best: Judge of its epochs, or None.
+        average: Average of its weights, or None.
 
     Returns:
         The complete part of the training; None if there is no checkpoint that fits.
@@ -72,6 +75,8 @@ def restore_training(
         model.optimizer.learning_rate.assign(state.plain["learning_rate"])
     if best is not None:
         best.restore(state.plain["best"], state.best)
+    if average is not None:
+        average.restore(state.plain["steps"], state.average)
     return state.record
 
 
@@ -87,6 +92,8 @@ class _State:
     """Variables of the optimizer."""
     best: Arrays
     """Weights of the best epoch."""
+    average: Arrays
+    """Average of the weights; empty where there is none."""
     record: TrainingRecord
     """Complete part of the training."""
 
@@ -100,16 +107,25 @@ def _state(parts: Mapping[str, bytes]) -> _State:
     if best and [len(best[name]) for name in ("best", "gained", "counts")] != [2, 2, 3]:
         raise ValueError("its best epoch has another form")
     return _State(
-        {"best": best, "learning_rate": None if rate is None else float(rate)},
+        {
+            "best": best,
+            "learning_rate": None if rate is None else float(rate),
+            "steps": int(plain["steps"]),
+        },
         _arrays(parts[_MODEL]),
         _arrays(parts[_OPTIMIZER]),
         _arrays(parts[_BEST]),
+        _arrays(parts[_AVERAGE]),
         TrainingRecord(epochs, trials),
     )
 
 
 def keep_training(
-    entry: CacheEntry, model: Any, best: BestEpoch | None, record: TrainingRecord
+    entry: CacheEntry,
+    model: Any,
+    best: BestEpoch | None,
+    average: WeightAverage | None,
+    record: TrainingRecord,
 ) -> None:
     """Write a checkpoint of a training.
 
@@ -117,6 +133,7 @@ def keep_training(
         entry: Cache entry of this training.
         model: tf-keras model in training.
         best: Judge of its epochs, or None.
+        average: Average of its weights, or None.
         record: The complete part of the training.
 
     Raises:
@@ -124,18 +141,21 @@ def keep_training(
         ConversionError: The folder cannot be written.
     """
     state, weights = best.state() if best is not None else ({}, [])
+    steps, mean = average.state() if average is not None else (0, [])
     rate = model.optimizer.learning_rate  # a plain number if it follows a schedule
     plain = {
         "best": state,
         "epochs": record.epochs,
         "tried": record.trial_losses,
         "learning_rate": float(rate) if hasattr(rate, "assign") else None,
+        "steps": steps,
     }
     parts = {
         _PLAIN: json.dumps(plain).encode(),
         _MODEL: _packed(model.get_weights()),
         _OPTIMIZER: _packed([np.asarray(v) for v in model.optimizer.variables]),
         _BEST: _packed(weights),
+        _AVERAGE: _packed(mean),
     }
     entry.put(parts)
 
@@ -156,10 +176,15 @@ class KeepEpochs(tf_keras.callbacks.Callback):  # type: ignore[misc]
     """Write a checkpoint after each epoch, or as often as its cost allows."""
 
     def __init__(
-        self, checkpoint: CacheEntry, best: BestEpoch | None, record: TrainingRecord
+        self,
+        checkpoint: CacheEntry,
+        best: BestEpoch | None,
+        average: WeightAverage | None,
+        record: TrainingRecord,
     ) -> None:
         super().__init__()
         self._checkpoint, self._best, self._record = checkpoint, best, record
+        self._average = average
         self._not_before = 0.0
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
@@ -168,7 +193,7 @@ class KeepEpochs(tf_keras.callbacks.Callback):  # type: ignore[misc]
         if started < self._not_before or not np.isfinite(self._record.epochs[-1]["loss"]):
             return
         try:
-            keep_training(self._checkpoint, self.model, self._best, self._record)
+            keep_training(self._checkpoint, self.model, self._best, self._average, self._record)
         except ConversionError:
             self._not_before = float("inf")
             return

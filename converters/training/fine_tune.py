@@ -34,6 +34,7 @@ from converters.training.mixing import mixed_task
 from converters.training.parallel import agreement, replicas, steps_an_epoch
 from converters.training.teacher import Teacher
 from converters.training.training_log import TrainingLog
+from converters.training.weight_average import WeightAverage
 
 _REPORT_EVERY = 10
 #: Number of batches in the trial of a learning rate; an epoch if that is shorter.
@@ -56,6 +57,11 @@ class TrainingSettings:
     cosine: bool = False
     """Whether the learning rate falls to 0 along a cosine. If not, it is constant, or falls when
     there is no more gain."""
+    warmup_epochs: float = 0.0
+    """Number of epochs in which the learning rate rises from 0, before the cosine."""
+    weight_average: float = 0.0
+    """Decay of the moving average of the weights in a step, 0-1; the model gets the average. 0 for
+    no average."""
     patience: int = 0
     """Number of epochs without a gain on the validation samples before the training ends or the
     learning rate falls; 0 for never."""
@@ -149,6 +155,7 @@ def _train(
     if teacher is not None and teacher.features is not None:
         part = teacher.features.extend_model(part)
     fit = _Fit(part, from_logits, data, settings, teacher, context)
+    average = WeightAverage(settings.weight_average) if settings.weight_average else None
     best = None
     if validation is not None:
         best = BestEpoch(
@@ -157,19 +164,24 @@ def _train(
             settings.patience,
             settings.reduces,
             settings.first_epoch,
+            average,
         )
-    record = restore_training(context.checkpoint, part, best) if context.checkpoint else None
+    record = None
+    if context.checkpoint:
+        record = restore_training(context.checkpoint, part, best, average)
     if record is None:
         record = TrainingRecord([], fit.trials(validation) if validation is not None else {})
         fit.set_learning_rate(record.learning_rate(settings.learning_rates))
     if not (best and best.ended):
-        fit.go_on(record, best)
+        fit.go_on(record, best, average)
     losses = tuple(epoch["loss"] for epoch in record.epochs)
     if not np.isfinite(losses).all():
         raise ConversionError(
             f"the training diverged in epoch {len(losses)}: the loss is {losses[-1]}",
             "Use a smaller learning rate.",
         )
+    if average and not best:
+        average.keep(part)
     return History(
         losses,
         tuple(epoch["accuracy"] for epoch in record.epochs if "accuracy" in epoch),
@@ -208,8 +220,12 @@ class _Fit:
         self.steps_an_epoch = steps_an_epoch(len(data), settings.batches.size, devices)
         rate: Any = settings.learning_rates[0]
         if settings.cosine:
+            warmup = round(self.steps_an_epoch * settings.warmup_epochs)
             rate = tf_keras.optimizers.schedules.CosineDecay(
-                rate, self.steps_an_epoch * settings.epochs
+                0.0 if warmup else rate,
+                self.steps_an_epoch * settings.epochs - warmup,
+                warmup_target=rate if warmup else None,
+                warmup_steps=warmup,
             )
         losses: list[Any] = list(output_losses(from_logits, teacher, data.task))
         if teacher is not None and teacher.features is not None:
@@ -243,16 +259,20 @@ class _Fit:
             model.optimizer.set_weights(fresh)
         return losses
 
-    def go_on(self, record: TrainingRecord, best: BestEpoch | None) -> None:
+    def go_on(
+        self, record: TrainingRecord, best: BestEpoch | None, average: WeightAverage | None
+    ) -> None:
         """Train the epochs that are not complete yet."""
         context, settings = self._context, self._settings
         epochs = range(len(record.epochs), settings.epochs)
         if not epochs:
             return
+        checkpoint = context.checkpoint
         callbacks = [
+            *([average] if average else []),
             *([best] if best else []),
             CollectEpochs(record),
-            *([KeepEpochs(context.checkpoint, best, record)] if context.checkpoint else []),
+            *([KeepEpochs(checkpoint, best, average, record)] if checkpoint else []),
             *([TrainingLog(context.logs)] if context.logs else []),
             _Reporter(self.steps_an_epoch, settings, context.report),
         ]

@@ -139,7 +139,15 @@ def label_free(materials: Any) -> Any:
     for step in (
         replace(ONE, alpha=1.0),
         replace(ONE, alpha=0.5),
-        QatW8A8(epochs=1, learning_rate=1e-4, teacher="original", alpha=1.0),
+        QatW8A8(
+            epochs=1,
+            learning_rate=1e-4,
+            teacher="original",
+            alpha=1.0,
+            mix="mixup_cutmix",
+            warmup_epochs=0.5,
+            weight_average=0.9,
+        ),
     ):
         start = beginning(materials)
         digests = [digest(done(start, step, given).keras_model) for given in (materials, other)]

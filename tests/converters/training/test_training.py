@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 
+from converters.recipe.recipe import RecipeError, parse_recipe
 from tests.converters.conftest import run_program
 
 
@@ -44,6 +46,56 @@ def test_an_interrupted_training_ends_at_the_very_same_weights(report: dict[str,
     assert report["same_weights"]
     assert 0 < len(report["rates_after"]) < len(report["rates"])
     assert report["rates_after"] == report["rates"][-len(report["rates_after"]) :]
+
+
+def test_the_learning_rate_rises_and_then_follows_the_cosine(report: dict[str, Any]) -> None:
+    rates, steps = np.array(report["averaged"]["rates"]), 10
+    warm = 2 * steps
+    assert rates[0] < 1e-2 / warm + 1e-6
+    assert (np.diff(rates[:warm]) > 0).all()
+    assert (np.diff(rates[warm:]) < 0).all()
+    assert rates.max() == pytest.approx(1e-2)
+    middle = warm + (len(rates) - warm) // 2
+    assert rates[middle] == pytest.approx(5e-3, rel=0.05)
+
+
+def test_the_model_gets_the_average_of_its_weights(report: dict[str, Any]) -> None:
+    found = report["averaged"]
+    assert found["farthest"] < 1e-5
+    assert found["moved"] > 10 * found["farthest"]
+
+
+def test_the_statistics_of_a_normalization_fit_the_averaged_weights(report: dict[str, Any]) -> None:
+    right, stored = np.array(report["averaged"]["means"])
+    assert stored == pytest.approx(right, abs=0.1)
+    right, stored = np.array(report["averaged"]["variances"])
+    assert stored == pytest.approx(right, rel=0.35)  # mixed samples vary less
+
+
+def test_an_interrupted_average_ends_at_the_very_same_weights(report: dict[str, Any]) -> None:
+    assert report["averaged"]["same_weights"]
+    assert report["averaged"]["epochs"] == 12
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({}, "no cosine to rise to"),
+        ({"epochs": 8}, "no cosine to rise to"),
+        ({"epochs": 2, "learning_rate": 1e-3, "warmup_epochs": 2}, "2 of 2 epochs"),
+    ],
+)
+def test_a_warm_up_needs_a_cosine(fields: dict[str, Any], words: str) -> None:
+    for kind in ("tune", "qat_w8a8", "sparse"):
+        step = {"kind": kind, "warmup_epochs": 1, **fields}
+        with pytest.raises(RecipeError, match=words):
+            parse_recipe({"schema": 1, "step": [step]}, "mine")
+
+
+def test_pruned_and_shared_weights_have_no_average() -> None:
+    for kind in ("sparse", "cluster"):
+        with pytest.raises(RecipeError, match="'weight_average' is unknown"):
+            parse_recipe({"schema": 1, "step": [{"kind": kind, "weight_average": 0.9}]}, "mine")
 
 
 def test_a_training_that_is_done_is_forgotten(report: dict[str, Any]) -> None:

@@ -138,7 +138,7 @@ class BestEpoch(tf_keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Judge the epoch; without a gain, reduce the learning rate or end the training."""
-        with self._average.applied(self.model) if self._average else nullcontext():
+        with self._average.apply_briefly(self.model) if self._average else nullcontext():
             score = score_model(self.model, self._validation, self._probabilities)
             weights = self.model.get_weights()
         self.accuracies.append(score.accuracy)

@@ -59,7 +59,7 @@ class WeightAverage(tf_keras.callbacks.Callback):  # type: ignore[misc]
         ]
 
     @contextmanager
-    def applied(self, model: Any) -> Iterator[None]:
+    def apply_briefly(self, model: Any) -> Iterator[None]:
         """Context in which a model has the average as its weights."""
         weights = model.get_weights()
         self.keep(model)
@@ -80,7 +80,7 @@ class WeightAverage(tf_keras.callbacks.Callback):  # type: ignore[misc]
         return self._steps, self._weights
 
     def restore(self, steps: int, weights: Arrays) -> None:
-        """Continue from a `state`."""
+        """Continue from a `state`: number of steps, and weights, one array of any shape each."""
         self._steps, self._weights = steps, weights
 
 

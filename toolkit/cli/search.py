@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from toolkit.cli.groups import CommandGroup
-from toolkit.cli.options import Duration, FiniteRange, as_json, file_path, max_drop, target
+from toolkit.cli.latency_budget import LatencyBudget
+from toolkit.cli.options import Duration, as_json, file_path, max_drop, targets
 from toolkit.cli.search_folder import export_search, resume_search, show_search
 from toolkit.cli.search_run import LONGEST_S, run_search
 
@@ -46,7 +47,7 @@ class _SearchGroup(CommandGroup):
 @click.group("search", cls=_SearchGroup)
 @click.argument("model", type=file_path())
 @click.option("--data", required=True, type=file_path(), help="Samples, as `kedge convert` takes.")
-@target
+@targets
 @click.option(
     "--for",
     "duration_s",
@@ -68,11 +69,18 @@ class _SearchGroup(CommandGroup):
 )
 @max_drop
 @click.option(
-    "--max-latency-ratio",
-    type=FiniteRange(0.01, 10),
-    default=1.0,
+    "--max-latency",
+    type=LatencyBudget(),
+    default="1x",
     show_default=True,
-    help="Structures slower than this, as a multiple of plain int8, are not trained.",
+    help="Structures slower than this on one of the boards are not trained: 5ms, or 0.8x of the "
+    "latency of plain int8.",
+)
+@click.option(
+    "--objective",
+    default="accuracy,latency",
+    show_default=True,
+    help="What is improved: accuracy,latency and, behind them, memory, size or energy.",
 )
 @click.option(
     "--study",
@@ -84,19 +92,20 @@ class _SearchGroup(CommandGroup):
 @click.option("--out", required=True, type=file_path(), help="Folder of the search.")
 @as_json
 def command(**options: Any) -> None:
-    """Search for smaller and faster versions of a classifier, measured on a board.
+    """Search for smaller and faster versions of a classifier, measured on your boards.
 
     Each trial takes blocks or channels out of MODEL or decomposes its layers. Its structure is
-    measured on the board before anything is trained, in turn with the original in plain int8. What
-    is fast enough is trained by distillation and judged on validation samples. OUT/search.json has
-    all results; OUT/front has the models that no other one beats, with the recipe of each.
+    measured on each board before anything is trained, in turn with the original in plain int8.
+    What is fast enough on all of them is trained by distillation and judged on validation samples.
+    OUT/search.json has all results; OUT/front has the models that no other one beats, with the
+    recipe of each.
 
     Everything is kept: after Ctrl-C or a lost board the same command goes on, and so does `kedge
     search resume OUT`. With --study, other machines may run the same command at the same time.
 
     \b
     kedge search resnet8.h5 --data cifar10.tar.gz --on pi --for 2h --out search
-    kedge search model.keras --data data.npz --on pi --trials 40 --max-drop 1% --out search
+    kedge search model.keras --data data.npz --on pi,nano --trials 40 --max-drop 1% --out search
     """
     run_search(options)
 

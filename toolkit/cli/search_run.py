@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit.cli import output
+from toolkit.cli.latency_budget import MULTIPLE
 from toolkit.cli.search_watch import watch_search
 from toolkit.report import words
 from toolkit.report.search import describe_search
 
 if TYPE_CHECKING:
+    from targets.inventory import Inventory, Target
+    from targets.progress import OnProgress
     from toolkit.search.outcome import SearchSettings
 
 #: Longest time that a search may be given, seconds.
@@ -34,22 +37,24 @@ def run_search(options: dict[str, Any]) -> None:
     from toolkit.search.search import search
     from toolkit.search.trial_run import TrialTools
 
-    name, out = options["name"], Path(options["out"])
-    inventory = open_inventory()
-    board = inventory.only() if name is None else inventory.get(name)
+    out = Path(options["out"])
+    boards = _boards(open_inventory(), options["selection"])
+    first, places = boards[0], sorted(map(place_of, boards))
     request = ConversionRequest(
         options["model"], options["data"], "", out, options["seed"], judge_all=True,
-        cache=conversion_cache(), measured_on=place_of(board),
+        cache=conversion_cache(), measured_on=place_of(first),
     ).absolute()  # fmt: skip
-    settings = _settings(options, place_of(board))
+    settings = _settings(options, ", ".join(places))
+    budget, unit = options["max_latency"]
     try:
         with watch_search(options["as_json"]) as (watch, show):
             tools = TrialTools(
                 request,
-                lambda asked, report: convert(asked, report, measure_on(board, show)),
-                {board.name: measure_on(board, show)},
-                options["max_latency_ratio"],
+                lambda asked, report: convert(asked, report, measure_on(first, show)),
+                {board.name: measure_on(board, _name_stages(board, show)) for board in boards},
+                budget if unit == MULTIPLE else float("inf"),
                 forward(show),
+                None if unit == MULTIPLE else budget,
             )
             outcome = search(settings, tools, watch)
     except KeyboardInterrupt:
@@ -63,7 +68,29 @@ def run_search(options: dict[str, Any]) -> None:
         output.print_blocks(describe_search(plain, out))
 
 
+def _boards(inventory: Inventory, selection: str | None) -> list[Target]:
+    """The boards, each once."""
+    from toolkit.search.study_errors import SearchError
+
+    boards = inventory.select(selection)
+    names: dict[str, str] = {}
+    for board in boards:
+        other = names.setdefault(board.address, board.name)
+        if other != board.name:
+            raise SearchError(
+                f"--on {selection}: {other} and {board.name} are one board, {board.address}",
+                "Name each board once.",
+            )
+    return boards
+
+
+def _name_stages(board: Target, show: OnProgress) -> OnProgress:
+    """Put the name of the board before each stage: several measure at the same time."""
+    return lambda stage, done, total: show(f"{board.name}: {stage}", done, total)
+
+
 def _settings(options: dict[str, Any], place: str) -> SearchSettings:
+    from toolkit.search.objective import choose_objectives
     from toolkit.search.outcome import SearchSettings
     from toolkit.search.shared_study import parse_study_url
 
@@ -75,6 +102,7 @@ def _settings(options: dict[str, Any], place: str) -> SearchSettings:
         options["duration_s"],
         options["trials"],
         "auto" if epochs is None else epochs,
+        choose_objectives(options["objective"]),
         options["max_drop"],
         shared,
         {**kept, "study": None if shared is None else shared.public_url},

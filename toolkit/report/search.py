@@ -1,4 +1,4 @@
-"""The outcome of a search in tables: the front, and which of its models may be alike."""
+"""The outcome of a search in tables: the fronts, and which of their models may be alike."""
 
 from __future__ import annotations
 
@@ -8,8 +8,19 @@ from typing import Any
 from toolkit.report import words
 from toolkit.report.tables import Block, Table
 
-_HEADS = ("model", "recipe", "validation % (95 %)", "test %", "latency ratio", "size")
-_DETAILS = ("size", "test %")
+_HEADS = (
+    "model",
+    "recipe",
+    "validation % (95 %)",
+    "test %",
+    "latency ratio",
+    "ms",
+    "size",
+    "alike",
+)
+_DETAILS = ("size", "ms", "test %")
+#: Objective to the head of its column and the field of a point; those that not each search has.
+_MORE = {"memory": ("memory ratio", "memory_ratio"), "energy": ("energy ratio", "energy_ratio")}
 
 
 def describe_search(plain: dict[str, Any], folder: Path) -> list[Block]:
@@ -19,55 +30,136 @@ def describe_search(plain: dict[str, Any], folder: Path) -> list[Block]:
         plain: Contents of search.json.
         folder: Folder of the search.
     """
-    rows = [_cells(number, point) for number, point in enumerate(plain["front"], start=1)]
-    original = plain["original_accuracy"]
-    blocks: list[Block] = [
-        Table(f"Front on {plain['place']}; ratio to plain int8", _HEADS, rows, _DETAILS),
-        f"original: {original['value']:.2%} of the validation samples; trials were chosen by these "
-        "samples, and the test samples judged only what stands in the table",
-    ]
-    names = {point["number"]: number for number, point in enumerate(plain["front"], start=1)}
+    several = bool(plain["fronts"])
+    title = f"Front on {plain['place']}; ratio to plain int8"
+    if several:
+        title = f"Front of the worst case on {plain['place']}; ratio to plain int8"
+    blocks: list[Block] = [_table(title, plain["front"], plain["objectives"])]
     blocks += [
-        f"models {names[one]} and {names[other]} cannot be told apart: both intervals overlap"
-        for one, other in plain["not_distinguishable"]
+        _table(f"Front on {name}", points, plain["objectives"])
+        for name, points in plain["fronts"].items()
     ]
-    blocks += [
-        f"model {number}: its files are with {point['elsewhere']}; kedge convert --recipe "
-        f"{words.path(folder / 'front' / str(number) / 'recipe.toml')} makes it again"
-        for number, point in enumerate(plain["front"], start=1)
-        if point.get("elsewhere")
-    ]
+    blocks += [_original(plain), *_alike(plain), *_elsewhere(plain, folder)]
+    blocks += _boards(plain)
     blocks += _budget(plain)
     blocks += [f"no {move}: {reason}" for move, reason in plain["refused_moves"].items()]
     dropped = len(plain["dropped"])
     blocks.append(
         f"{plain['finished']} trials ended, {dropped} of them without a result; written: "
         f"{words.path(folder / 'search.json')} and {words.path(folder / 'front')}"
+        + (f" (of each board: {words.path(folder / 'front')}/on-NAME)" if several else "")
     )
     return blocks
 
 
-def _budget(plain: dict[str, Any]) -> list[Block]:
-    """The fastest model that keeps the budget, or the nearest one."""
-    if plain["max_drop"] is None:
+def _elsewhere(plain: dict[str, Any], folder: Path) -> list[Block]:
+    return [
+        f"model {number}: its files are with {point['elsewhere']}; kedge convert --recipe "
+        f"{words.path(folder / 'front' / str(number) / 'recipe.toml')} makes it again"
+        for number, point in enumerate(plain["front"], start=1)
+        if point["elsewhere"]
+    ]
+
+
+def _original(plain: dict[str, Any]) -> str:
+    original, test = plain["original_accuracy"], plain["original_test_accuracy"]
+    of_test = "" if test is None else f", {test['value']:.2%} of the test samples"
+    return (
+        f"original: {original['value']:.2%} of the validation samples{of_test}; trials were chosen "
+        "by the validation samples, and the test samples judged only what stands in a table"
+    )
+
+
+def _table(title: str, points: list[dict[str, Any]], objectives: list[str]) -> Table:
+    more = [_MORE[name] for name in objectives if name in _MORE]
+    numbers = {point["number"]: number for number, point in enumerate(points, start=1)}
+    rows = [
+        _cells(number, point, numbers, [field for _, field in more])
+        for number, point in enumerate(points, start=1)
+    ]
+    return Table(title, (*_HEADS, *(head for head, _ in more)), rows, _DETAILS)
+
+
+def _alike(plain: dict[str, Any]) -> list[Block]:
+    fronts = [plain["front"], *plain["fronts"].values()]
+    if not any(point["alike"] for front in fronts for point in front):
         return []
+    return [
+        "alike: models of the table that cannot be told apart, as their intervals overlap in every "
+        "objective"
+    ]
+
+
+def _boards(plain: dict[str, Any]) -> list[Block]:
+    blocks: list[Block] = []
+    for name, state in plain["boards"].items():
+        if state["reason"]:
+            blocks.append(f"{name} does not measure: {state['reason']}")
+        if state["missing"]:
+            blocks.append(
+                f"{name} has not measured {state['missing']} models, which are left out of its "
+                "front and of the worst case; the same command measures them when it is there again"
+            )
+    return blocks
+
+
+def _budget(plain: dict[str, Any]) -> list[Block]:
+    """The fastest model that keeps the budgets, or the nearest one."""
+    max_drop, max_us = plain["max_drop"], plain["max_latency_us"]
+    budgets = [] if max_drop is None else [f"--max-drop {max_drop:.2%}"]
+    budgets += [] if max_us is None else [f"--max-latency {max_us / 1e3:.4g}ms"]
+    if not budgets:
+        return []
+    both = " and ".join(budgets)
     points = list(enumerate(plain["front"], start=1))
     keeping = [number for number, point in points if point["keeps_budget"]]
     if keeping:
-        return [f"fastest within --max-drop {plain['max_drop']:.2%}: model {keeping[0]}"]
-    nearest = max(points, key=lambda point: point[1]["accuracy"]["value"])[0]
-    return [f"no model keeps --max-drop {plain['max_drop']:.2%}; the nearest is model {nearest}"]
+        return [f"fastest within {both}: model {keeping[0]}"]
+    if not points:
+        return [f"no model keeps {both}"]
+    in_time = [
+        each for each in points if max_us is None or each[1]["latency_us"]["value"] <= max_us
+    ]
+    if in_time:
+        number, point = max(in_time, key=lambda each: each[1]["accuracy"]["value"])
+        near = f"model {number} ({point['accuracy']['value']:.2%} of the validation samples)"
+        return [f"no model keeps {both}; the nearest is {near}"]
+    return [f"no model keeps {both}; the nearest is {_fastest(plain)}"]
 
 
-def _cells(number: int, point: dict[str, Any]) -> list[str]:
-    accuracy, ratio = point["accuracy"], point["latency_ratio"]
-    test = point["test_accuracy"]
+def _fastest(plain: dict[str, Any]) -> str:
+    """The fastest of all structures, trained or not."""
+    number, point = min(
+        enumerate(plain["front"], start=1), key=lambda each: each[1]["latency_us"]["value"]
+    )
+    dropped, latency_us = plain["fastest_dropped"], point["latency_us"]["value"]
+    if dropped is not None and dropped["latency_us"] < latency_us:
+        return (
+            f"trial {dropped['number']} ({dropped['recipe']}, {dropped['latency_us'] / 1e3:.4g} "
+            "ms), which was not trained"
+        )
+    return f"model {number} ({latency_us / 1e3:.4g} ms)"
+
+
+def _cells(
+    number: int, point: dict[str, Any], numbers: dict[int, int], more: list[str]
+) -> list[str]:
+    accuracy, test = point["accuracy"], point["test_accuracy"]
     return [
         str(number),
         point["recipe"],
         f"{100 * accuracy['value']:.2f} ({100 * accuracy['low']:.2f} to "
         f"{100 * accuracy['high']:.2f})",
-        "–" if test is None else f"{100 * test:.2f}",
-        f"{ratio['value']:.2f} ({ratio['low']:.2f} to {ratio['high']:.2f})",
+        "–" if test is None else f"{100 * test['value']:.2f}",
+        _ratio(point["latency_ratio"]),
+        f"{point['latency_us']['value'] / 1e3:.4g}",
         words.size(point["model_bytes"]),
+        ", ".join(str(numbers[other]) for other in point["alike"]) or "–",
+        *(_ratio(point[field]) for field in more),
     ]
+
+
+def _ratio(ratio: dict[str, float] | None) -> str:
+    if ratio is None:
+        return "–"
+    return f"{ratio['value']:.2f} ({ratio['low']:.2f} to {ratio['high']:.2f})"

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from converters import durable
 from converters.durable import translate_errors
-from converters.evidence.conversion import CONVERSION_NAME, read_conversion
+from converters.evidence.conversion import CONVERSION_NAME
 from converters.measure import Figure
 from toolkit.search.front import TrialResult, not_distinguishable
+from toolkit.search.objective import DEFAULT_OBJECTIVES
+from toolkit.search.plain_front import accuracy_on_test, plain_front
 from toolkit.search.shared_study import SharedStudy
 from toolkit.search.space import recipe_name
 from toolkit.search.study import RunningTrial, TrialRecord
@@ -38,6 +40,8 @@ class SearchSettings:
     """Number of trials of the whole study after which none begins any more."""
     epochs: int | str
     """Passes over the training samples in each training step, or "auto"."""
+    objectives: tuple[str, ...] = DEFAULT_OBJECTIVES
+    """Names of the objectives."""
     max_drop: float | None = None
     """Accuracy that a result may lose against the original on the validation samples, 0-1."""
     shared: SharedStudy | None = None
@@ -65,6 +69,16 @@ class Effort:
 
 
 @dataclass(frozen=True)
+class BoardState:
+    """Whether a board measures."""
+
+    reason: str
+    """Reason why it pauses; "" for a board that measures."""
+    missing: int
+    """Number of files that it did not measure, the reference included."""
+
+
+@dataclass(frozen=True)
 class SearchOutcome:
     """What a search came to so far."""
 
@@ -73,7 +87,15 @@ class SearchOutcome:
     reference: TrialResult
     """The original in plain 8 bits."""
     front: tuple[TrialResult, ...]
-    """Results that no other one beats, the fastest first."""
+    """Results that no other one beats, the fastest first; by the worst of several boards."""
+    fronts: Mapping[str, tuple[TrialResult, ...]]
+    """Name of each of several boards to the front on it alone; empty for a single board."""
+    boards: Mapping[str, BoardState]
+    """Name of each board to its state."""
+    max_latency_us: float | None
+    """Longest latency on the worst board with which a structure is trained, microseconds."""
+    fastest_dropped: Mapping[str, Any] | None
+    """Fastest structure of those that were too slow: its number, recipe and latency_us."""
     finished: int
     """Number of trials that ended, with a result or without."""
     reasons: Mapping[int, str]
@@ -109,28 +131,29 @@ def plain_search(folder: Path, outcome: SearchOutcome, settings: SearchSettings)
         outcome: The outcome.
         settings: Limits of the search.
     """
-    least = None if settings.max_drop is None else outcome.original.value - settings.max_drop
+    objectives, max_drop = settings.objectives, settings.max_drop
+
+    def points(front: Sequence[TrialResult], board: str | None = None) -> list[dict[str, Any]]:
+        return plain_front(folder, outcome, front, objectives, max_drop, board)
+
+    reference = outcome.reference
     return {
         "schema": SCHEMA,
         "place": settings.place,
-        "judged_on": "validation",
+        "objectives": list(objectives),
+        "judged_on": {"accuracy": "validation", "test_accuracy": "test"},
         "original_accuracy": asdict(outcome.original),
-        "reference": _plain_point(outcome.reference),
-        "max_drop": settings.max_drop,
-        "front": [
-            {
-                **_plain_point(result),
-                "test_accuracy": _test_accuracy(folder / result.folder)
-                if result.number not in outcome.elsewhere
-                else None,
-                "elsewhere": outcome.elsewhere[result.number].worker
-                if result.number in outcome.elsewhere
-                else None,
-                "keeps_budget": None if least is None else result.accuracy.value >= least,
-            }
-            for result in outcome.front
+        "original_test_accuracy": accuracy_on_test(folder / reference.folder, of_original=True),
+        "reference": points([reference])[0],
+        "max_drop": max_drop,
+        "max_latency_us": outcome.max_latency_us,
+        "front": points(outcome.front),
+        "fronts": {name: points(front, name) for name, front in outcome.fronts.items()},
+        "not_distinguishable": [
+            list(pair) for pair in not_distinguishable(outcome.front, objectives)
         ],
-        "not_distinguishable": [list(pair) for pair in not_distinguishable(outcome.front)],
+        "boards": {name: asdict(state) for name, state in outcome.boards.items()},
+        "fastest_dropped": outcome.fastest_dropped,
         "finished": outcome.finished,
         "dropped": {str(number): reason for number, reason in outcome.reasons.items()},
         "refused_moves": dict(outcome.refused_moves),
@@ -155,8 +178,9 @@ def is_on_disk(folder: Path, relative: str) -> bool:
 
 
 def copy_front(folder: Path, outcome: SearchOutcome) -> None:
-    """Copy the files of the front into folders of their own, numbered from the fastest.
+    """Copy the files of the fronts into folders of their own, numbered from the fastest.
 
+    The front of the worst case is in front/1 …, that of one of several boards in front/on-NAME/1 ….
     Of a result whose files another machine has, the recipe is written, which makes it again.
 
     Args:
@@ -169,24 +193,26 @@ def copy_front(folder: Path, outcome: SearchOutcome) -> None:
     old, new = folder / FRONT_NAME, folder / f".{FRONT_NAME}.new"
     with translate_errors(new):
         shutil.rmtree(new, ignore_errors=True)
-        for number, result in enumerate(outcome.front, start=1):
-            (new / str(number)).mkdir(parents=True)
-            if result.number in outcome.elsewhere:
-                recipe = outcome.elsewhere[result.number].recipe
-                durable.write(new / str(number) / RECIPE_NAME, recipe.encode())
-                continue
-            for path in (folder / result.folder).iterdir():
-                if path.is_file():
-                    shutil.copyfile(path, new / str(number) / path.name)
+        for front, to in (
+            (outcome.front, new),
+            *((front, new / board_folder(name)) for name, front in outcome.fronts.items()),
+        ):
+            for number, result in enumerate(front, start=1):
+                _copy_model(folder, outcome, result, to / str(number))
         shutil.rmtree(old, ignore_errors=True)
         new.replace(old)
 
 
-def _plain_point(result: TrialResult) -> dict[str, Any]:
-    return {**asdict(result), "latency_ratio": asdict(result.latency_ratio)}
+def board_folder(board: str) -> str:
+    """Return the name of the folder of a board's front, which no number is taken for."""
+    return f"on-{board}"
 
 
-def _test_accuracy(folder: Path) -> float | None:
-    """Accuracy on the test samples, which no trial was chosen by."""
-    accuracy = read_conversion(folder).accuracy
-    return None if accuracy is None else accuracy.fraction
+def _copy_model(folder: Path, outcome: SearchOutcome, result: TrialResult, to: Path) -> None:
+    to.mkdir(parents=True)
+    if result.number in outcome.elsewhere:
+        durable.write(to / RECIPE_NAME, outcome.elsewhere[result.number].recipe.encode())
+        return
+    for path in (folder / result.folder).iterdir():
+        if path.is_file():
+            shutil.copyfile(path, to / path.name)

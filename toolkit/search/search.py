@@ -5,25 +5,30 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 from converters.digest import sha256_of
 from converters.errors import ConversionError
 from converters.evidence.conversion import read_conversion
 from converters.out_folder import hold_folder
 from converters.progress import Progress
+from toolkit.search.boards import Boards
 from toolkit.search.events import BEGIN, DROP, NOTE, RESULT, SearchEvent, Watch, watch_nothing
 from toolkit.search.front import (
-    OBJECTIVES,
     TrialResult,
     load_result,
+    measured_on_all,
     objective_values,
     pareto_front,
     plain_trial_result,
 )
 from toolkit.search.kept_command import write_command
+from toolkit.search.objective import ENERGY, OBJECTIVES
 from toolkit.search.outcome import (
+    BoardState,
     Effort,
     SearchOutcome,
     SearchSettings,
@@ -35,21 +40,21 @@ from toolkit.search.space import MOVES, PLAIN_STEP, Candidate, propose, recipe_n
 from toolkit.search.study import Study, StudyTrial
 from toolkit.search.study_errors import SearchError, TrialLostError
 from toolkit.search.trial_run import (
-    BoardDisturbedError,
+    TooSlowError,
     TrialDroppedError,
     TrialTools,
     convert_reference,
-    measure_all,
+    file_of,
     original_accuracy,
     run_trial,
 )
 
 #: Number of proposals in turn that are all known, after which the space counts as used up.
 _MOST_REPEATS = 200
-#: Number of files of a front that are measured in one run.
-_MOST_IN_TURN = 12
 #: Share of the MACs that a move leaves where it is only tried.
 _GENTLE = 0.9
+#: Name of the note about the fastest structure of those that were too slow.
+_FASTEST = "fastest structure that is too slow"
 #: Shortest time between two writes of search.json while trials run, seconds.
 _WRITE_INTERVAL_S = 1.0
 
@@ -85,7 +90,7 @@ def search(
             folder,
             _inputs(settings, tools),
             tools.request.seed,
-            OBJECTIVES,
+            [OBJECTIVES[name] for name in settings.objectives],
             settings.shared,
             report,
         ) as study,
@@ -111,10 +116,13 @@ class _Run:
         self._work_s, self._wait_s = 0.0, 0.0
         self._results: dict[int, TrialResult] = {}
         self._written_at = float("-inf")
-        with self._working(), _explain_disturbance(settings):
-            self._reference = convert_reference(tools)
+        self._fastest: dict[str, Any] | None = study.note(_FASTEST)
+        self._boards = Boards(tools.measure, study, lambda words: watch(SearchEvent(NOTE, words)))
+        with self._working():
+            self._reference = convert_reference(tools, self._boards)
             conversion = read_conversion(tools.request.out / self._reference.folder)
             self._original = original_accuracy(conversion)
+            _check_energy(self._reference, settings)
             self._refusals = _refused_moves(study, tools)
 
     def do_trials(self) -> None:
@@ -144,8 +152,17 @@ class _Run:
         for record in records:
             if record.result is not None and record.number not in self._results:
                 self._results[record.number] = load_result(record.result)
-        front = pareto_front([self._reference, *self._results.values()])
-        numbers = {result.number for result in front}
+        names = self._boards.names
+        objectives = self._settings.objectives
+        reference, *results = map(self._boards.complete, [self._reference, *self._results.values()])
+        comparable = measured_on_all([reference, *results], reference.boards)
+        front = pareto_front(comparable, objectives)
+        fronts = {
+            name: pareto_front([reference, *results], objectives, name)
+            for name in names
+            if len(names) > 1
+        }
+        numbers = {result.number for each in (front, *fronts.values()) for result in each}
         elsewhere = {
             record.result["number"]: record
             for record in records
@@ -156,8 +173,18 @@ class _Run:
         elapsed = time.monotonic() - self._began
         return SearchOutcome(
             self._original,
-            self._reference,
+            reference,
             front,
+            fronts,
+            {
+                name: BoardState(
+                    str(pause.error) if (pause := self._boards.pauses.get(name)) else "",
+                    sum(name not in result.boards for result in (reference, *results)),
+                )
+                for name in names
+            },
+            self._tools.max_latency_us,
+            self._fastest,
             len(records),
             {record.number: record.reason for record in records if record.reason},
             self._refusals,
@@ -172,10 +199,12 @@ class _Run:
         self._written_at = time.monotonic()
 
     def end(self) -> SearchOutcome:
-        """Measure the front, and copy its files."""
+        """Measure what boards missed and the front, and copy its files."""
         folder = self._tools.request.out
         with self._working():
-            final = self._measure_front(self.outcome())
+            self._measure_missing(is_end=True)
+            self._measure_fronts()
+        final = self.outcome()
         copy_front(folder, final)
         final = replace(final, effort=self.outcome().effort)
         write_outcome(folder, final, self._settings)
@@ -207,18 +236,31 @@ class _Run:
         if time.monotonic() - self._written_at > _WRITE_INTERVAL_S:
             self.write()
         try:
-            with self._working(), _explain_disturbance(self._settings):
-                result = run_trial(trial.number, candidate, self._reference, self._tools)
+            with self._working():
+                result = run_trial(
+                    trial.number, candidate, self._reference, self._tools, self._boards
+                )
         except TrialDroppedError as error:
+            if isinstance(error, TooSlowError):
+                self._note_fastest(trial.number, name, error.latency_us)
             self._study.drop(trial, str(error))
             self._tell(DROP, f"trial {trial.number}: {error}", trial.number, name)
             return
-        self._study.finish(trial, objective_values(result), plain_trial_result(result))
+        values = objective_values(result, self._settings.objectives)
+        self._study.finish(trial, values, plain_trial_result(result))
         words = (
             f"trial {trial.number}: {result.recipe}: {result.accuracy.value:.2%} of the validation "
             f"samples, {result.latency_ratio.value:.2f} times the latency of plain int8"
         )
         self._tell(RESULT, words, trial.number, name)
+        with self._working():
+            self._measure_missing(is_end=False)
+
+    def _note_fastest(self, number: int, recipe: str, latency_us: float) -> None:
+        """Keep the fastest structure of those that were too slow."""
+        if self._fastest is None or latency_us < self._fastest["latency_us"]:
+            self._fastest = {"number": number, "recipe": recipe, "latency_us": latency_us}
+            self._study.keep_note(_FASTEST, self._fastest)
 
     def _tell(self, kind: str, words: str, number: int = -1, recipe: str = "") -> None:
         self._watch(SearchEvent(kind, words, number, recipe, self.outcome()))
@@ -232,31 +274,50 @@ class _Run:
         finally:
             self._work_s += time.monotonic() - began
 
-    def _measure_front(self, outcome: SearchOutcome) -> SearchOutcome:
-        """Measure the whole front in one run: single trials were measured at different times."""
-        results = [
-            result
-            for result in outcome.front
-            if result.number != self._reference.number and result.number not in outcome.elsewhere
-        ]
-        fresh = [result for result in outcome.front if result.number in outcome.elsewhere]
-        for start in range(0, len(results), _MOST_IN_TURN):
-            self._tools.report(Progress("measure the front", start, len(results)))
-            part = results[start : start + _MOST_IN_TURN]
-            fresh += measure_all(part, self._reference, self._tools)
-        front = pareto_front([self._reference, *fresh])
-        return replace(outcome, front=front, running=self._study.running)
+    def _measure_missing(self, is_end: bool) -> None:
+        """Measure what boards missed, once they answer again."""
+        if len(self._boards.names) == 1:
+            return
+        self.outcome()
+        results = [self._reference, *self._results.values()]
+        self._boards.measure_missing(
+            file_of(self._reference, self._tools),
+            self._files_of(results),
+            {result.sha256: (result.sha256, result.structure_sha256) for result in results},
+            is_end,
+        )
+
+    def _measure_fronts(self) -> None:
+        """Measure all fronts in one run: single trials were measured at different times."""
+        outcome = self.outcome()
+        results = {
+            result.number: result
+            for front in (outcome.front, *outcome.fronts.values())
+            for result in front
+        }
+        self._tools.report(Progress("measure the front", 0, 0))
+        files = self._files_of(list(results.values()))
+        self._boards.measure_missing(
+            file_of(self._reference, self._tools), files, {each: (each,) for each in files}, True
+        )
+
+    def _files_of(self, results: Sequence[TrialResult]) -> dict[str, Path]:
+        """Digest of each file that this machine has to its path."""
+        folder = self._tools.request.out
+        return {
+            result.sha256: file_of(result, self._tools)
+            for result in results
+            if is_on_disk(folder, result.folder)
+        }
 
 
-@contextlib.contextmanager
-def _explain_disturbance(settings: SearchSettings) -> Iterator[None]:
-    try:
-        yield
-    except BoardDisturbedError as error:
+def _check_energy(reference: TrialResult, settings: SearchSettings) -> None:
+    without = [name for name, figures in reference.boards.items() if figures.energy_uj is None]
+    if ENERGY in settings.objectives and without:
         raise SearchError(
-            f"{settings.place} gives no latency that can be trusted: {error}",
-            "Calm the board (kedge target check says how); the same command goes on.",
-        ) from error
+            f"--objective energy: {without[0]} has no sensor of its power that kedge reads",
+            "Leave energy out; kedge bench says which sensors it found.",
+        )
 
 
 def _refused_moves(study: Study, tools: TrialTools) -> dict[str, str]:
@@ -279,7 +340,11 @@ def _refused_moves(study: Study, tools: TrialTools) -> dict[str, str]:
 
 def _inputs(settings: SearchSettings, tools: TrialTools) -> dict[str, str]:
     request = tools.request
-    inputs = {"the board": settings.place, "the number of epochs": str(settings.epochs)}
+    inputs = {
+        "the board": settings.place,
+        "the number of epochs": str(settings.epochs),
+        "the objectives": ",".join(settings.objectives),
+    }
     for name, path in (("the model", request.model), ("the data", request.data)):
         inputs[name] = sha256_of(path)[:16] if path.exists() else str(path)
     return inputs

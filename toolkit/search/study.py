@@ -255,6 +255,11 @@ class Study:
         """Return what `keep_note` kept under a name; None for nothing."""
         return self._storage.act(lambda: self._study.user_attrs).get(name)
 
+    @property
+    def notes(self) -> dict[str, Any]:
+        """Name of everything that `keep_note` kept to the plain data."""
+        return dict(self._storage.act(lambda: self._study.user_attrs))
+
     def keep_note(self, name: str, value: Any) -> None:
         """Keep plain data with the study."""
         self._storage.act(lambda: self._study.set_user_attr(name, value))

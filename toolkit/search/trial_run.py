@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,9 +10,10 @@ from converters import durable
 from converters.errors import ConversionError
 from converters.evidence.conversion import Conversion
 from converters.judge.score import FILE, ORIGINAL
-from converters.measure import Figure, FileFigures, FileRefusal, Measure
+from converters.measure import Figure, Measure
 from converters.progress import Progress, Report
 from converters.request import ConversionRequest
+from toolkit.search.boards import BoardRefusalError, Boards
 from toolkit.search.front import BoardFigures, TrialResult
 from toolkit.search.space import REFERENCE, Candidate
 from toolkit.search.study_errors import SearchError
@@ -20,8 +21,6 @@ from toolkit.search.study_errors import SearchError
 #: Name of the recipe in the folder of each trial.
 RECIPE_NAME = "recipe.toml"
 _VALIDATION = "validation"
-#: Number of measurements of a file until the board counts as disturbed.
-_MOST_MEASUREMENTS = 3
 
 #: `converters.process.convert`, or what stands in its place in a test.
 Convert = Callable[[ConversionRequest, Report], Conversion]
@@ -36,8 +35,13 @@ class TrialDroppedError(Exception):
         self.hint = hint
 
 
-class BoardDisturbedError(Exception):
-    """The board gives no figures that can be trusted now: the trial is to be done again."""
+class TooSlowError(TrialDroppedError):
+    """The structure takes longer than a budget allows."""
+
+    def __init__(self, message: str, latency_us: float) -> None:
+        """Make an error with the latency on the slowest board, microseconds."""
+        super().__init__(message)
+        self.latency_us = latency_us
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,8 @@ class TrialTools:
     """Largest latency divided by that of the reference with which a structure is trained."""
     report: Report
     """Function that gets the progress."""
+    max_latency_us: float | None = None
+    """Longest latency on the slowest board with which a structure is trained, microseconds."""
 
     def convert_by(self, recipe: str, folder: str, stage: str) -> Conversion:
         """Convert by a recipe.
@@ -83,18 +89,27 @@ class TrialTools:
             raise TrialDroppedError(str(error), error.hint) from error
 
 
-def convert_reference(tools: TrialTools) -> TrialResult:
+def convert_reference(tools: TrialTools, boards: Boards) -> TrialResult:
     """Convert the original by plain quantization: the reference of all trials.
 
     Raises:
         ConversionError: The model or the data is refused.
-        SearchError: The task is no classification.
+        SearchError: The task is no classification, or a board cannot run the file.
+        TargetError: No board answers.
     """
     try:
         conversion = tools.convert_by(REFERENCE.recipe, "reference", "reference")
     except TrialDroppedError as error:
         raise ConversionError(str(error), error.hint) from error
-    return _result(-1, conversion, measure_reference(conversion.model, tools), tools)
+    try:
+        figures = boards.measure_file(conversion.model, conversion.model)
+    except BoardRefusalError as error:
+        raise SearchError(
+            f"the original in plain int8: {error}",
+            "Leave this board out of --on, or see what it lacks: kedge target check",
+        ) from error
+    digest = conversion.model_sha256
+    return _result(-1, conversion, figures, tools, (conversion.model_bytes, digest))
 
 
 def original_accuracy(conversion: Conversion) -> Figure:
@@ -107,7 +122,7 @@ def original_accuracy(conversion: Conversion) -> Figure:
 
 
 def run_trial(
-    number: int, candidate: Candidate, reference: TrialResult, tools: TrialTools
+    number: int, candidate: Candidate, reference: TrialResult, tools: TrialTools, boards: Boards
 ) -> TrialResult:
     """Do a trial.
 
@@ -115,140 +130,72 @@ def run_trial(
         number: Number of the trial.
         candidate: Structure and training that it chose.
         reference: Reference, whose file is measured beside each structure.
-        tools: Converter, board and limits.
+        tools: Converter and limits.
+        boards: Boards.
 
     Raises:
         TrialDroppedError: The trial comes to no result; the message says why.
-        BoardDisturbedError: The trial is to be done again later.
+        SearchError: No board gives figures that can be trusted: the trial is to be done again.
+        TargetError: No board answers: the trial is to be done again.
     """
     folder = f"trials/{number}"
     structure = tools.convert_by(
         candidate.structure, f"{folder}/structure", f"trial {number}, untrained"
     )
-    boards = measure_ratios(_file(reference, tools), structure.model, tools)
-    slowest = max(boards, key=lambda name: boards[name].latency_ratio.value)
-    ratio = boards[slowest].latency_ratio.value
-    if ratio > tools.max_latency_ratio:
-        raise TrialDroppedError(
-            f"takes {ratio:.2f} times as long as the reference on {slowest}, at most "
-            f"{tools.max_latency_ratio:.2f} are allowed: it was not trained"
-        )
+    try:
+        figures = boards.measure_file(file_of(reference, tools), structure.model)
+    except BoardRefusalError as error:
+        raise TrialDroppedError(str(error)) from error
+    _check_latency(figures, tools)
     conversion = tools.convert_by(candidate.recipe, folder, f"trial {number}")
-    return _result(number, conversion, boards, tools)
+    whole = (reference.model_bytes, structure.model_sha256)
+    return _result(number, conversion, figures, tools, whole)
 
 
-def measure_reference(reference: Path, tools: TrialTools) -> dict[str, BoardFigures]:
-    """Measure the reference alone on each board.
-
-    Returns:
-        Name of each board to the figures, whose latency ratio is 1.
-
-    Raises:
-        TrialDroppedError: A board refuses the file.
-        BoardDisturbedError: The figures cannot be trusted, however often they are measured.
-    """
-    boards = {}
-    for name, measure in tools.measure.items():
-        (figures,) = _measure_trusted([reference], measure)
-        boards[name] = _board_figures(figures, figures)
-    return boards
-
-
-def measure_ratios(reference: Path, model: Path, tools: TrialTools) -> dict[str, BoardFigures]:
-    """Measure a file and the reference in turn on each board, so that drift of a board cancels.
-
-    Figures that cannot be trusted are measured again.
-
-    Args:
-        reference: File of the reference.
-        model: The file.
-        tools: Boards.
-
-    Returns:
-        Name of each board to the figures of the file. The bounds of the latency ratio are those
-        that both intervals allow.
-
-    Raises:
-        TrialDroppedError: A board refuses the file.
-        BoardDisturbedError: The figures cannot be trusted, however often they are measured.
-    """
-    boards = {}
-    for name, measure in tools.measure.items():
-        base, figures = _measure_trusted([reference, model], measure)
-        boards[name] = _board_figures(base, figures)
-    return boards
+def _check_latency(figures: Mapping[str, BoardFigures], tools: TrialTools) -> None:
+    slowest = max(figures, key=lambda name: figures[name].latency_ratio.value)
+    ratio = figures[slowest].latency_ratio.value
+    longest = max(figures, key=lambda name: figures[name].latency_us.value)
+    latency_us = figures[longest].latency_us.value
+    if tools.max_latency_us is not None and latency_us > tools.max_latency_us:
+        raise TooSlowError(
+            f"takes {latency_us / 1e3:.4g} ms on {longest}, at most "
+            f"{tools.max_latency_us / 1e3:.4g} ms are allowed: it was not trained",
+            latency_us,
+        )
+    if ratio > tools.max_latency_ratio:
+        raise TooSlowError(
+            f"takes {ratio:.2f} times as long as the reference on {slowest}, at most "
+            f"{tools.max_latency_ratio:.2f} are allowed: it was not trained",
+            latency_us,
+        )
 
 
-def _measure_trusted(paths: Sequence[Path], measure: Measure) -> list[FileFigures]:
-    for _ in range(_MOST_MEASUREMENTS):
-        answers = [_figures(answer) for answer in measure(paths)]
-        if all(figures.is_trusted for figures in answers):
-            return answers
-    reasons = next(figures.reasons for figures in answers if not figures.is_trusted)
-    raise BoardDisturbedError("; ".join(reasons))
-
-
-def measure_all(
-    results: Sequence[TrialResult], reference: TrialResult, tools: TrialTools
-) -> tuple[TrialResult, ...]:
-    """Measure the files of several results in one run on each board, in turn with the reference.
-
-    Returns:
-        The results with these figures; those that give no figure that can be trusted, and all of
-        them where the reference gives none, keep what they had.
-    """
-    files = [_file(result, tools) for result in (reference, *results)]
-    for name, measure in tools.measure.items():
-        base, *others = map(_trusted, measure(files))
-        results = [
-            result
-            if base is None or answer is None
-            else replace(result, boards={**result.boards, name: _board_figures(base, answer)})
-            for result, answer in zip(results, others, strict=True)
-        ]
-    return tuple(results)
-
-
-def _trusted(answer: FileFigures | FileRefusal) -> FileFigures | None:
-    if isinstance(answer, FileRefusal) or not answer.is_trusted:
-        return None
-    return answer
-
-
-def _board_figures(base: FileFigures, figures: FileFigures) -> BoardFigures:
-    """Figures of a file; the bounds of its latency ratio are those that both intervals allow."""
-    one, other = base.latency_us, figures.latency_us
-    is_base = figures is base
-    ratio = Figure(other.value / one.value, other.low / one.high, other.high / one.low)
-    return BoardFigures(
-        Figure(1.0, 1.0, 1.0) if is_base else ratio,
-        other,
-        figures.memory_bytes,
-        figures.energy_uj,
-    )
-
-
-def _file(result: TrialResult, tools: TrialTools) -> Path:
+def file_of(result: TrialResult, tools: TrialTools) -> Path:
+    """Return the model file of a result."""
     return tools.request.out / result.folder / "model.tflite"
 
 
-def _figures(answer: FileFigures | FileRefusal) -> FileFigures:
-    if isinstance(answer, FileRefusal):
-        raise TrialDroppedError(answer.reason)
-    return answer
-
-
 def _result(
-    number: int, conversion: Conversion, boards: Mapping[str, BoardFigures], tools: TrialTools
+    number: int,
+    conversion: Conversion,
+    figures: Mapping[str, BoardFigures],
+    tools: TrialTools,
+    whole: tuple[int, str],
 ) -> TrialResult:
+    """A result; `whole` is the size of the reference and the digest of the untrained file."""
+    reference_bytes, structure_sha256 = whole
     folder = str(conversion.model.parent.relative_to(tools.request.out))
     return TrialResult(
         number,
         conversion.recipe,
         folder,
         _accuracy(conversion, FILE),
-        boards,
+        figures,
         conversion.model_bytes,
+        conversion.model_bytes / reference_bytes,
+        conversion.model_sha256,
+        structure_sha256,
     )
 
 

@@ -18,7 +18,7 @@ from tests.toolkit.search.stand_in import StandInConversions, measure
 from toolkit.cli.main import kedge as commands
 from toolkit.cli.main import run_command_line
 
-SEARCH = ["search", "m.keras", "--data", "d.npz", "--trials", "5", "--max-latency-ratio", "0.9"]
+SEARCH = ["search", "m.keras", "--data", "d.npz", "--trials", "5", "--max-latency", "0.9x"]
 
 
 class Converter:
@@ -91,7 +91,7 @@ def test_ctrl_c_keeps_everything_and_resume_needs_no_options(
     assert (code, err.count("error")) == (0, 0)
     assert "7 trials ended" in out
     options = json.loads((tmp_path / "out" / "command.json").read_text())["options"]
-    assert options["max_latency_ratio"] == 0.9
+    assert options["max_latency"] == [0.9, "x"]
     assert options["trials"] == 7
 
 

@@ -155,9 +155,10 @@ def pareto_front(
             worst of all boards.
     """
     front: list[tuple[tuple[float, ...], TrialResult]] = []
-    taken = [result for result in results if board is None or board in result.boards]
+    measurements = [result for result in results if board is None or board in result.boards]
     ordered = sorted(
-        ((_losses(result, objectives, board), result) for result in taken), key=lambda each: each[0]
+        ((_losses(result, objectives, board), result) for result in measurements),
+        key=lambda each: each[0],
     )
     for losses, result in ordered:
         # Sorted, so that nothing behind can beat what is on the front already.
@@ -176,7 +177,7 @@ def _losses(result: TrialResult, objectives: Sequence[str], board: str | None) -
     return tuple(-value if name == ACCURACY else value for name, value in values.items())
 
 
-def measured_on_all(
+def select_comparable(
     results: Sequence[TrialResult], boards: Collection[str]
 ) -> tuple[TrialResult, ...]:
     """Return the results that each of these boards measured: only these have a worst case."""

@@ -20,10 +20,10 @@ from toolkit.search.events import BEGIN, DROP, NOTE, RESULT, SearchEvent, Watch,
 from toolkit.search.front import (
     TrialResult,
     load_result,
-    measured_on_all,
     objective_values,
     pareto_front,
     plain_trial_result,
+    select_comparable,
 )
 from toolkit.search.kept_command import write_command
 from toolkit.search.objective import ENERGY, OBJECTIVES
@@ -155,7 +155,7 @@ class _Run:
         names = self._boards.names
         objectives = self._settings.objectives
         reference, *results = map(self._boards.complete, [self._reference, *self._results.values()])
-        comparable = measured_on_all([reference, *results], reference.boards)
+        comparable = select_comparable([reference, *results], reference.boards)
         front = pareto_front(comparable, objectives)
         fronts = {
             name: pareto_front([reference, *results], objectives, name)

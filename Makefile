@@ -2,7 +2,7 @@
 # KEDGE_PYTHON=/path/to/python3.11 chooses its Python.
 
 # One table each, written to benchmarks/results/.
-BENCHMARKS = startup on_device compression fleet_delta fleet_growth fleet doors examples
+BENCHMARKS = startup on_device compression fleet_delta fleet_growth fleet doors search_engine examples
 
 # The site, in docs/_build/html.
 SPHINX = .venv/bin/python -m sphinx --fail-on-warning --keep-going --quiet

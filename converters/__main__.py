@@ -108,15 +108,7 @@ def _follow_parent(
 
 def _reporter(answer: Answer) -> Report:
     def report(progress: Progress) -> None:
-        answer(
-            {
-                "event": "progress",
-                "stage": progress.stage,
-                "done": progress.done,
-                "total": progress.total,
-                "detail": progress.detail,
-            }
-        )
+        answer({"event": "progress", **asdict(progress)})
 
     return report
 

@@ -234,9 +234,8 @@ def talk(
         if kind == MEASURE:
             _say(process, answer_measure(event, measure))
         elif kind == "progress":
-            on_progress(
-                Progress(event["stage"], event["done"], event["total"], event.get("detail", ""))
-            )
+            del event["event"]
+            on_progress(Progress(**event))
         elif kind == ENDED:
             return answer, int(event["code"])
         elif kind is not None:

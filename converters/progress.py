@@ -21,6 +21,9 @@ class Progress:
     """Units in all; 0 where it is not known."""
     detail: str = ""
     """Another figure of interest, such as the loss; may be empty."""
+    validation_accuracy: float | None = None
+    """Accuracy on the validation samples, 0-1, in the report at the end of an epoch; None in all
+    other reports, and where nothing is judged after an epoch."""
 
 
 Report = Callable[[Progress], None]

@@ -320,6 +320,13 @@ class _Reporter(tf_keras.callbacks.Callback):  # type: ignore[misc]
             self._detail += f", accuracy {logs['accuracy']:.4f}"
         self._report(Progress(self._settings.stage, done, total, self._detail))
 
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Report the accuracy on the validation samples, which `BestEpoch` has judged before."""
+        accuracy = (logs or {}).get("validation_accuracy")
+        if accuracy is not None:
+            done, total = (epoch + 1) * self._steps, self._steps * self._settings.epochs
+            self._report(Progress(self._settings.stage, done, total, self._detail, float(accuracy)))
+
     def on_train_end(self, logs: Any = None) -> None:  # noqa: ARG002
         """Report the end of the training, even if it ended early."""
         total = self._steps * self._settings.epochs

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from converters.measure import VALID, FileFigures, FileRefusal
-from converters.progress import ignore
+from converters.progress import Progress
 from converters.request import ConversionRequest
 from tests.converters.warm import convert
 from toolkit.measure.host_latency import measure_on
@@ -28,10 +28,18 @@ def test_two_trials_of_a_real_model_end_in_a_front_of_real_files(
         assert all(isinstance(answer, FileFigures) for answer in answers)
         return [replace(a, verdict=VALID) for a in answers if isinstance(a, FileFigures)]
 
-    tools = TrialTools(request, convert, {"this computer": measure}, 1000.0, ignore)
+    accuracies = []
+
+    def report(progress: Progress) -> None:
+        if progress.validation_accuracy is not None:
+            accuracies.append(progress.validation_accuracy)
+
+    tools = TrialTools(request, convert, {"this computer": measure}, 1000.0, report)
     outcome = search(SearchSettings("this computer", 600.0, 2, 1), tools)
     plain = json.loads((tmp_path / "out" / "search.json").read_text())
     assert outcome.finished == 2
+    assert accuracies  # after each epoch: by them a search ends what falls behind
+    assert all(0 < accuracy <= 1 for accuracy in accuracies)
     best = max(point["accuracy"]["value"] for point in plain["front"])
     assert best >= plain["original_accuracy"]["value"] - 0.05
     for number in range(1, len(plain["front"]) + 1):

@@ -42,6 +42,7 @@ from toolkit.search.study_errors import SearchError, TrialLostError
 from toolkit.search.trial_run import (
     TooSlowError,
     TrialDroppedError,
+    TrialHopelessError,
     TrialTools,
     convert_reference,
     file_of,
@@ -238,12 +239,20 @@ class _Run:
         try:
             with self._working():
                 result = run_trial(
-                    trial.number, candidate, self._reference, self._tools, self._boards
+                    trial.number,
+                    candidate,
+                    self._reference,
+                    self._tools,
+                    self._boards,
+                    self._study.begin_training,
                 )
         except TrialDroppedError as error:
+            known = None
             if isinstance(error, TooSlowError):
                 self._note_fastest(trial.number, name, error.latency_us)
-            self._study.drop(trial, str(error))
+            elif isinstance(error, TrialHopelessError):
+                known = objective_values(error.result, self._settings.objectives)
+            self._study.drop(trial, str(error), known)
             self._tell(DROP, f"trial {trial.number}: {error}", trial.number, name)
             return
         values = objective_values(result, self._settings.objectives)

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
+from toolkit.search.halving import Training
 from toolkit.search.objective import Objective
 from toolkit.search.shared_study import SharedStudy
 from toolkit.search.study_errors import SearchError, TrialLostError
@@ -183,16 +184,29 @@ class Study:
         outcome = {_RESULT: dict(result), _VALUES: list(values)}
         self._end(trial.optuna_trial, outcome, values)
 
-    def drop(self, trial: StudyTrial, reason: str) -> None:
+    def begin_training(self, latency_ratio: float) -> Training:
+        """Begin a training of a trial, which ends early if it falls behind others.
+
+        Args:
+            latency_ratio: Latency divided by that of the reference.
+        """
+        return Training(self._storage, latency_ratio)
+
+    def drop(self, trial: StudyTrial, reason: str, values: Sequence[float] | None = None) -> None:
         """Keep why a trial came to no result; the sampler keeps away from its like.
+
+        Args:
+            trial: The trial.
+            reason: Words for a person.
+            values: Value of each objective where they are known; else the worst ones count.
 
         Raises:
             TrialLostError: This worker was silent for so long that another one does the trial.
             StudyUnreachableError: The database does not answer.
         """
-        worst = self._worst
-        outcome = {_REASON: reason[:_LONGEST_REASON], _VALUES: worst}
-        self._end(trial.optuna_trial, outcome, worst)
+        values = self._worst if values is None else list(values)
+        outcome = {_REASON: reason[:_LONGEST_REASON], _VALUES: values}
+        self._end(trial.optuna_trial, outcome, values)
 
     def repeat(self, trial: StudyTrial, earlier: TrialRecord) -> None:
         """End a trial whose recipe an earlier one had; it does not count."""

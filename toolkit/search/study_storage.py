@@ -26,6 +26,9 @@ STUDY_NAME = "study.journal"
 _STUDY = "kedge"
 #: Number of processes that may end in one trial until it is given up: it may take all the memory.
 _MOST_DEATHS = 4
+#: Epoch after which a training may first end early, and the share of trainings, as 1 in so many,
+#: that goes on then, and after twice, four times … as many epochs.
+_FIRST_RUNG, _REDUCTION = 2, 2
 _PAUSE_S = 2.0
 _CONNECT_TIMEOUT_S = 10
 _LONGEST_MESSAGE = 300
@@ -95,11 +98,31 @@ class StudyStorage:
             else:
                 study = self._open_database(self._shared, directions)
             # One that goes on must not propose what it did at its beginning.
-            seed += len(study.get_trials(deepcopy=False))
-            study.sampler = self._optuna.samplers.TPESampler(
-                seed=seed % 2**32, constant_liar=self.is_shared
-            )
+            study.sampler = self._make_sampler(seed + len(study.get_trials(deepcopy=False)))
             return study
+
+    def open_epochs(self, name: str) -> Any:
+        """Open a study of the trainings of one kind of trials, or begin it.
+
+        Args:
+            name: Name of the kind.
+
+        Returns:
+            Study of Optuna whose trials report the accuracy after each epoch.
+        """
+        halving = self._optuna.pruners.SuccessiveHalvingPruner(_FIRST_RUNG, _REDUCTION)
+        own = _STUDY if self._shared is None else self._shared.name
+        return self.act(
+            lambda: self._optuna.create_study(
+                study_name=f"{own} epochs {name}",
+                storage=self._backend,
+                direction="maximize",
+                load_if_exists=True,
+                sampler=self._optuna.samplers.RandomSampler(),
+                pruner=halving,
+            ),
+            patience_s=0.0,
+        )
 
     def act(self, action: Callable[[], T], patience_s: float | None = None) -> T:
         """Do something with the study; wait for a database that does not answer.
@@ -207,7 +230,8 @@ class StudyStorage:
         try:
             lock = journal.JournalFileOpenLock(str(path))
             backend = journal.JournalFileBackend(str(path), lock_obj=lock)
-            return self._create(self._optuna.storages.JournalStorage(backend), _STUDY, directions)
+            self._backend = self._optuna.storages.JournalStorage(backend)
+            return self._create(self._backend, _STUDY, directions)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise SearchError(
                 f"{path}: is no study that Optuna can read ({type(error).__name__}: {error})",
@@ -276,6 +300,16 @@ class StudyStorage:
             storage=storage,
             directions=list(directions),
             load_if_exists=True,
+        )
+
+    def _make_sampler(self, seed: int) -> Any:
+        """Sampler that looks at all trials once for each group of parameters, not for each one."""
+        return self._optuna.samplers.TPESampler(
+            seed=seed % 2**32,
+            multivariate=True,
+            group=True,
+            warn_independent_sampling=False,
+            constant_liar=self.is_shared,
         )
 
     def _translate(self, error: Exception) -> SearchError:

@@ -15,6 +15,7 @@ from converters.progress import Progress, Report
 from converters.request import ConversionRequest
 from toolkit.search.boards import BoardRefusalError, Boards
 from toolkit.search.front import BoardFigures, TrialResult
+from toolkit.search.halving import Training
 from toolkit.search.space import REFERENCE, Candidate
 from toolkit.search.study_errors import SearchError
 
@@ -22,6 +23,8 @@ from toolkit.search.study_errors import SearchError
 RECIPE_NAME = "recipe.toml"
 _VALIDATION = "validation"
 
+#: Receives the accuracy on the validation samples after each epoch, 0-1.
+OnEpoch = Callable[[float], None]
 #: `converters.process.convert`, or what stands in its place in a test.
 Convert = Callable[[ConversionRequest, Report], Conversion]
 
@@ -44,6 +47,23 @@ class TooSlowError(TrialDroppedError):
         self.latency_us = latency_us
 
 
+class TrialHopelessError(TrialDroppedError):
+    """A training falls behind those of trials that are about as fast: it was ended."""
+
+    def __init__(self, training: Training, result: TrialResult) -> None:
+        """Make an error.
+
+        Args:
+            training: The training.
+            result: Figures of the trial so far.
+        """
+        super().__init__(
+            f"ended after epoch {training.epochs}: {training.accuracy:.2%} of the validation "
+            "samples, and half of the trials that are about as fast did better by then"
+        )
+        self.result = result
+
+
 @dataclass(frozen=True)
 class TrialTools:
     """What a trial works with."""
@@ -61,13 +81,16 @@ class TrialTools:
     max_latency_us: float | None = None
     """Longest latency on the slowest board with which a structure is trained, microseconds."""
 
-    def convert_by(self, recipe: str, folder: str, stage: str) -> Conversion:
+    def convert_by(
+        self, recipe: str, folder: str, stage: str, on_epoch: OnEpoch = lambda _: None
+    ) -> Conversion:
         """Convert by a recipe.
 
         Args:
             recipe: The recipe as TOML.
             folder: Folder below that of the search.
             stage: Words for the progress.
+            on_epoch: Called after each epoch of a training; what it raises ends the conversion.
 
         Raises:
             TrialDroppedError: The recipe or the model is refused.
@@ -80,6 +103,8 @@ class TrialTools:
 
         def report(progress: Progress) -> None:
             self.report(replace(progress, stage=f"{stage}: {progress.stage}"))
+            if progress.validation_accuracy is not None:
+                on_epoch(progress.validation_accuracy)
 
         try:
             return self.convert(request, report)
@@ -122,7 +147,12 @@ def original_accuracy(conversion: Conversion) -> Figure:
 
 
 def run_trial(
-    number: int, candidate: Candidate, reference: TrialResult, tools: TrialTools, boards: Boards
+    number: int,
+    candidate: Candidate,
+    reference: TrialResult,
+    tools: TrialTools,
+    boards: Boards,
+    begin_training: Callable[[float], Training],
 ) -> TrialResult:
     """Do a trial.
 
@@ -132,8 +162,10 @@ def run_trial(
         reference: Reference, whose file is measured beside each structure.
         tools: Converter and limits.
         boards: Boards.
+        begin_training: Function that gets the latency ratio of the structure before its training.
 
     Raises:
+        TrialHopelessError: The training falls behind those of trials that are about as fast.
         TrialDroppedError: The trial comes to no result; the message says why.
         SearchError: No board gives figures that can be trusted: the trial is to be done again.
         TargetError: No board answers: the trial is to be done again.
@@ -147,8 +179,17 @@ def run_trial(
     except BoardRefusalError as error:
         raise TrialDroppedError(str(error)) from error
     _check_latency(figures, tools)
-    conversion = tools.convert_by(candidate.recipe, folder, f"trial {number}")
     whole = (reference.model_bytes, structure.model_sha256)
+    training = begin_training(max(each.latency_ratio.value for each in figures.values()))
+
+    def on_epoch(accuracy: float) -> None:
+        if training.falls_behind(accuracy):
+            best = Figure(training.accuracy, training.accuracy, training.accuracy)
+            untrained = _result(number, structure, figures, tools, whole)
+            raise TrialHopelessError(training, replace(untrained, accuracy=best))
+
+    conversion = tools.convert_by(candidate.recipe, folder, f"trial {number}", on_epoch)
+    training.end()
     return _result(number, conversion, figures, tools, whole)
 
 

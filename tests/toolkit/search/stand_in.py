@@ -20,7 +20,7 @@ from converters.errors import ConversionError
 from converters.evidence.conversion import Conversion, write_conversion
 from converters.judge.score import FILE, ORIGINAL, Accuracy, Score
 from converters.measure import Figure, FileFigures, FileRefusal
-from converters.progress import Report, ignore
+from converters.progress import Progress, Report, ignore
 from converters.recipe.recipe import load_recipe
 from converters.request import ConversionRequest
 from toolkit.search.outcome import SearchSettings
@@ -41,8 +41,8 @@ def latency_of(model: Path) -> float:
 class StandInConversions:
     """Writes a stand-in in the place of each conversion."""
 
-    def __init__(self, refused: str = "", pause_s: float = 0.0) -> None:
-        self._refused, self._pause_s = refused, pause_s
+    def __init__(self, refused: str = "", pause_s: float = 0.0, epochs: int = 0) -> None:
+        self._refused, self._pause_s, self._epochs = refused, pause_s, epochs
         #: Folder of each conversion, in order.
         self.folders: list[Path] = []
 
@@ -60,6 +60,9 @@ class StandInConversions:
             left = step.get("macs_ratio", 1.0)
             us, wrong = us * left**0.7, wrong + 60 * (1 - left) ** 2
             wrong -= 15 if step["kind"] == "qat_w8a8" else 0
+        for epoch in range(1, self._epochs + 1) if "distill" in kinds else ():
+            accuracy = (1 - 2.0**-epoch) * (1 - wrong / SAMPLES)
+            report(Progress("distill", epoch, self._epochs, "", accuracy))
         return _write(request, recipe.name, us, round(wrong))
 
     def trained_trials(self) -> list[Path]:

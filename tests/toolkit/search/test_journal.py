@@ -133,6 +133,26 @@ def test_kills_at_any_moment_lose_no_trial_and_count_none_twice(tmp_path: Path) 
         assert study.running == ()
 
 
+def test_the_worse_half_of_trainings_as_fast_ends_early_once_there_are_some(
+    tmp_path: Path,
+) -> None:
+    def epochs(ratio: float, accuracy: float) -> int:
+        """Number of epochs until the training ends, of 8."""
+        training = study.begin_training(ratio)
+        for number in range(1, 9):
+            if training.falls_behind(accuracy - 0.2 / number):
+                return number
+        training.end()
+        return 8
+
+    with open_study(tmp_path) as study:
+        assert [epochs(0.50, 0.9 - 0.01 * number) for number in range(4)] == [8, 8, 8, 8]
+        assert epochs(0.51, 0.70) == 2
+        assert epochs(0.49, 0.95) == 8
+        assert epochs(0.25, 0.70) == 8  # no others are that fast
+        assert study.records == ()
+
+
 def test_a_trial_that_ends_its_process_again_and_again_is_given_up(tmp_path: Path) -> None:
     values = set()
     for _ in range(5):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -92,6 +93,22 @@ def test_a_structure_that_is_too_slow_is_not_trained(tools: TrialTools) -> None:
     conversions = slow.convert
     assert isinstance(conversions, StandInConversions)
     assert all(latency_of(path) <= 50 for path in conversions.trained_trials())
+
+
+def test_trainings_that_fall_behind_others_as_fast_are_ended(
+    tools: TrialTools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("toolkit.search.halving._LEAST_WHOLE", 1)
+    monkeypatch.setattr("toolkit.search.halving._KINDS_AN_OCTAVE", 1)
+    conversions = StandInConversions(epochs=6)
+    outcome = search(SETTINGS, replace(tools, convert=conversions))
+    ended = {number: words for number, words in outcome.reasons.items() if "ended after" in words}
+    assert ended
+    assert outcome.finished == 12
+    for number, words in ended.items():
+        assert re.match(r"ended after epoch [24]: \d+\.\d+% of the validation samples", words)
+        assert not (tools.request.out / f"trials/{number}/conversion.json").exists()
+    assert len(outcome.front) >= 2
 
 
 def test_the_same_command_goes_on_and_repeats_nothing(tools: TrialTools) -> None:

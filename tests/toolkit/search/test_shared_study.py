@@ -89,7 +89,7 @@ def test_a_trial_of_a_killed_worker_is_done_by_the_other_one_and_counts_once(
         wait_for(lambda: list(first.glob("trials/*")), "the first worker begins no trial")
         os.kill(dying.pid, signal.SIGKILL)
         (folder,) = first.glob("trials/*")
-        assert living.wait(120) == 0
+        assert living.wait(300) == 0
     finally:
         for worker in (dying, living):
             worker.kill()

@@ -45,7 +45,7 @@ from converters.tflite.unpacked import with_shared_buffers
 from converters.training.automatic import train_on
 from converters.training.parallel import scope
 from converters.training.preserve import preserve_callbacks
-from converters.training.teachers import describe_teachers, make_teacher
+from converters.training.teachers import make_teacher
 from converters.training.trainable import folded_graph
 
 
@@ -75,7 +75,7 @@ def train_quantized(draft: Draft, step: QatW8A8, materials: Materials) -> Draft:
         model = build_model(scaled_graph, wrapping)
     teacher = make_teacher(step, materials, model) if step.is_taught else None
     facts = train_on(model, step, materials, "train", teacher, preserve_callbacks(draft.keep))
-    facts |= describe_teachers(step)
+    facts |= teacher.facts if teacher is not None else {}
     trained_graph = scale_kernels(weights_of(scaled_graph, model), sizes)
     on_grid = with_weights(trained_graph, round_kernels(trained_graph, kept.float_weights))
     content, comparison = _convert_and_compare(

@@ -63,11 +63,22 @@ class TeacherStep(AveragingStep):
     """Share of the teacher in the loss, 0-1; with 1 the labels are not used."""
     teachers: tuple[str, ...] = paths()
     """Models whose mean answer teaches; if there is none, the original model teaches."""
+    born_again: int = number(0, 0, 1_000)
+    """Epochs in which the original model is trained further, with itself as its teacher, before it
+    teaches; 0 means none."""
     features: str = choice(NO_FEATURES, "attention", "regressor")
     """Whether the layers of the (first) teacher teach too: by their attention maps, or by what 1x1
     convolutions make of the model's own layers; none of it is exported."""
     feature_weight: float = number(1.0, 0.0, 1e6)
     """Factor of the loss of the layers."""
+
+    def misfit(self) -> tuple[str, str]:
+        """Return what is wrong if the original is to be trained further and others teach."""
+        if self.born_again and self.teachers:
+            return f"born_again is {self.born_again}, but the original model does not teach", (
+                "Leave out `born_again` or `teachers`."
+            )
+        return super().misfit()
 
 
 @dataclass(frozen=True)
@@ -99,11 +110,12 @@ class QatW8A8(TeacherStep):
         return bool(self.teachers) or self.teacher != "none"
 
     def misfit(self) -> tuple[str, str]:
-        """Return what is wrong if features of a teacher are requested but no teacher is named."""
-        if self.features != NO_FEATURES and not self.is_taught:
-            return f"features is {self.features!r}, but there is no teacher", (
-                'Write `teacher = "original"`, or name `teachers`.'
-            )
+        """Return what is wrong if a teacher is described but none is named."""
+        for name, value in (("features", self.features), ("born_again", self.born_again)):
+            if value not in (NO_FEATURES, 0) and not self.is_taught:
+                return f"{name} is {value!r}, but there is no teacher", (
+                    'Write `teacher = "original"`, or name `teachers`.'
+                )
         problem, hint = super().misfit()
         return (problem, hint) if problem else kept_twice(self.keep_float, self.keep_int16)
 

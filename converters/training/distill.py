@@ -11,7 +11,7 @@ from converters.training.automatic import train_on
 from converters.training.parallel import from_strategy
 from converters.training.preserve import preserve_callbacks
 from converters.training.teacher import Teacher
-from converters.training.teachers import describe_teachers, make_teacher
+from converters.training.teachers import make_teacher
 from converters.training.trainable import model_to_train, with_weights_of
 
 
@@ -27,8 +27,9 @@ def distill(draft: Draft, step: Distill, materials: Materials) -> Draft:
         ConversionError: The training diverges, or a teacher does not fit.
     """
     model = model_to_train(draft, materials.strategy)
-    draft_after = _train(draft, model, step, materials, make_teacher(step, materials, model))
-    return replace(draft_after, found={**draft_after.found, **describe_teachers(step)})
+    teacher = make_teacher(step, materials, model)
+    draft_after = _train(draft, model, step, materials, teacher)
+    return replace(draft_after, found={**draft_after.found, **teacher.facts})
 
 
 def fine_tune_draft(draft: Draft, step: FineTune, materials: Materials) -> Draft:

@@ -12,8 +12,8 @@ softmax(z / T) by a factor that cancels. One score that tells two classes apart 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,6 +49,8 @@ class Teacher:
     """Share of the teacher in the loss, 0-1; with 1 the labels have no influence."""
     features: Features | None = None
     """Layers of the teacher that the student also learns from, or None."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """Facts about it for conversion.json; empty if it is the original model as it was given."""
 
     def log_probabilities(self, batch: Array) -> Floats:
         """Logarithms of the teacher's probabilities at temperature 1.

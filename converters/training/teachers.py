@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from converters.sources.inputs_outputs import ModelTensor, Probabilities
 from converters.sources.kinds import identify
 from converters.sources.load import load_model
 from converters.sources.loaded_model import LoadedModel
+from converters.training.born_again import train_teacher
 from converters.training.feature_distill import pair_features
 from converters.training.teacher import Teacher, average_teachers, log_probabilities
 
@@ -39,9 +41,20 @@ def make_teacher(step: TeacherStep, materials: Materials, student: Any) -> Teach
         student: tf-keras model that learns.
 
     Raises:
-        ConversionError: A teacher does not fit the model or the data; the message names it.
+        ConversionError: A teacher does not fit the model or the data, and the message names it; or
+            its own training diverges.
     """
     models = [_load_teacher(Path(path), materials) for path in step.teachers] or [materials.source]
+    facts = _describe_files(step)
+    if step.born_again:
+        models[0], facts["born_again"] = train_teacher(step, materials)
+    return replace(_teacher_of(models, step, materials, student), facts=facts)
+
+
+def _teacher_of(
+    models: list[LoadedModel], step: TeacherStep, materials: Materials, student: Any
+) -> Teacher:
+    """Teacher that gives the mean answers of models."""
     features = None
     task = materials.samples[TRAIN].task
     if step.features != NO_FEATURES:
@@ -64,8 +77,8 @@ def make_teacher(step: TeacherStep, materials: Materials, student: Any) -> Teach
     return average_teachers(group, step.temperature, step.alpha, features)
 
 
-def describe_teachers(step: TeacherStep) -> dict[str, Any]:
-    """Teachers of a step for conversion.json; empty if the original model is the teacher."""
+def _describe_files(step: TeacherStep) -> dict[str, Any]:
+    """Files of the teachers; empty if the original model is the teacher."""
     teachers = [{"path": path, "sha256": sha256_of(Path(path))} for path in step.teachers]
     return {"teachers": teachers} if teachers else {}
 

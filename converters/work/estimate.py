@@ -144,7 +144,8 @@ def _plan_step(step: Step, samples: dict[str, int], forward: float) -> PlannedSt
     if isinstance(step, TrainingStep):
         batches = -(-samples[TRAIN] // step.batch_size)
         trials = trial_batches(step, batches) / batches
-        passes = (most_epochs(step) + trials) * _PASSES_OF_TRAINING
+        epochs = most_epochs(step) + getattr(step, "born_again", 0)
+        passes = (epochs + trials) * _PASSES_OF_TRAINING
         seconds = _COMPILE_SECONDS + samples[TRAIN] * forward * passes
     elif step.trains:
         seconds = _COMPILE_SECONDS + samples[TRAIN] * forward * _PASSES_OF_TRAINING

@@ -159,8 +159,8 @@ class Maker:
             draft, record = self._do_step(draft, step, number, key)
             records.append(record)
             if self._is_kept(step):
-                self._keep(key, lambda d=draft, r=record: _step_parts(d, r))  # type: ignore[misc]
-            if self._cache:
+                self._keep_step(key, draft, record)
+            elif self._cache:
                 self._cache.remove(_epochs_key(key))
         draft = draft.for_file()
         emit(draft, self._path, self._materials.report)
@@ -172,6 +172,48 @@ class Maker:
             draft.warnings,
             None if trained_model is None else keras_bytes(trained_model),
         )
+
+    def make_draft(self, step: Step) -> tuple[Draft, float | None]:
+        """Take the original model through one step that trains, such as to make a teacher of it.
+
+        Args:
+            step: The step; what is in the cache is not done again.
+
+        Returns:
+            The draft, and the accuracy that it lost on the validation samples.
+
+        Raises:
+            ConversionError: The model or the data does not fit.
+        """
+        report = self._materials.report
+        of_teacher = Maker(
+            replace(
+                self._materials,
+                report=lambda progress: report(
+                    replace(progress, stage=f"teacher: {progress.stage}")
+                ),
+                logs=None,
+            ),
+            self._keys,
+            self._cache,
+            self._path,
+        )
+        return of_teacher._draft_after(Recipe((step,), ""))
+
+    def _draft_after(self, recipe: Recipe) -> tuple[Draft, float | None]:
+        (step,), (key,) = recipe.steps, self._keys.of(recipe)
+        number, draft, records = self._latest(recipe, (key,))
+        if number == 0:
+            draft, record = self._do_step(draft, step, 0, key)
+            self._keep_step(key, draft, record)
+            records = [record]
+        return draft, records[0].validation_drop
+
+    def _keep_step(self, key: str, draft: Draft, record: StepRecord) -> None:
+        """Keep the result of a step, and forget its epochs."""
+        self._keep(key, lambda: _step_parts(draft, record))
+        if self._cache:
+            self._cache.remove(_epochs_key(key))
 
     def _latest(self, recipe: Recipe, keys: tuple[str, ...]) -> tuple[int, Draft, list[StepRecord]]:
         """Return the step to go on with, the draft that it takes, and the records before it."""
@@ -238,6 +280,7 @@ class Maker:
             self._materials,
             checkpoint=checkpoint,
             logs=None if logs is None else logs / f"{number + 1}_{step.label}",
+            make_draft=self.make_draft,
         )
         started = time.monotonic()
         if step.phase == NUMBERS and not step.trains:

@@ -138,16 +138,32 @@ def _made(subject: Subject, plan: Plan, work: Path, end_s: float) -> dict[RowRec
     with ProcessPoolExecutor(AT_ONCE) as pool:
         for after_ours in (False, True):
             chosen = [row for row in rows(plan) if row.after_ours is after_ours]
-            make = partial(_converted, subject=subject, plan=plan, work=work, end_s=end_s)
+            make = partial(
+                convert_row, subject=subject, by_latency=plan.by_latency, work=work, end_s=end_s
+            )
             made = zip(chosen, pool.map(make, chosen), strict=True)
             found |= {row: conversion for row, conversion in made if conversion is not None}
     return {row: found[row] for row in rows(plan) if row in found}
 
 
-def _converted(
-    row: RowRecipe, subject: Subject, plan: Plan, work: Path, end_s: float
+def convert_row(
+    row: RowRecipe, subject: Subject, by_latency: bool, work: Path, end_s: float
 ) -> Conversion | None:
-    """The row's conversion: what lies there already if it is of the same recipe."""
+    """Make the conversion of a row; what is done already with the same recipe is read.
+
+    Args:
+        row: The row.
+        subject: The model and the data.
+        by_latency: Whether steps may measure latency on this computer.
+        work: Folder of the rows.
+        end_s: Time of the monotonic clock after which nothing is begun.
+
+    Returns:
+        The conversion; None where the time was over.
+
+    Raises:
+        ConversionError: The row cannot be made.
+    """
     folder, recipe = work / row.name, _recipe_file(row, work)
     if _done(row, work):
         return read_conversion(folder)
@@ -159,7 +175,7 @@ def _converted(
         subject.model, subject.data, str(recipe), folder, row.seed, cache=work / "steps"
     )
     started = time.monotonic()
-    measure = measure_on() if plan.by_latency else None
+    measure = measure_on() if by_latency else None
     conversion = convert(request, _Printed(row.name), measure=measure)
     seconds = time.monotonic() - started
     print(f"   {row.name}: {right_share(conversion.accuracy):.2%}, {seconds:.0f} s", flush=True)

@@ -60,7 +60,7 @@ def table(figures: Figures, data: Path) -> list[str]:
     speedups = [
         compare_medians(own, figures.latency_us[plain], _NOISE) for own in figures.latency_us
     ]
-    right = _right(conversions, data)
+    right = right_answers(conversions, data)
     lines = [
         "| | test accuracy % | points below float (95 %, paired) | MACs | file bytes | median us | "
         "times faster than plain int8 (95 %) | epochs of its own |",
@@ -163,8 +163,16 @@ def _aim(name: str, found: str, aim: str, met: bool) -> str:
     return f"| {name} | {found} | {aim} | {'met' if met else 'NOT met'} |"
 
 
-def _right(conversions: list[Conversion], data: Path) -> list[Right]:
-    """Whether each file is right on each test sample."""
+def right_answers(conversions: list[Conversion], data: Path) -> list[Right]:
+    """Run the files on the test samples.
+
+    Args:
+        conversions: Conversions of one model and the same data.
+        data: The data.
+
+    Returns:
+        For each file whether it is right on each test sample, shape (n,).
+    """
     one = conversions[0]
     (spec,), (scores,) = one.inputs, one.outputs
     form = InputForm(tuple(spec.shape[1:]), int(scores.shape[-1]))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from converters.cache import CacheEntry
 from converters.data.dataset import Samples
@@ -18,9 +18,6 @@ from converters.graph.resized_input import resized_shape, without_resize
 from converters.measure import Measure
 from converters.progress import Report
 from converters.sources.loaded_model import LoadedModel
-
-if TYPE_CHECKING:
-    from converters.recipe.step import Step
 
 #: Numbers that a file computes with or stores its weights in.
 FLOAT32 = "float32"
@@ -123,8 +120,8 @@ class Materials:
     """Folder for the figures of that training, for TensorBoard, or None."""
     strategy: Any = None
     """Strategy of `tf.distribute`, where several devices train together; else None."""
-    make_draft: Callable[[Step], tuple[Draft, float | None]] | None = None
-    """Function that takes the original model through one step that trains, and returns the draft
+    make_draft: Callable[[Any], tuple[Draft, float | None]] | None = None
+    """Function that takes the original model through one `Step` that trains, and returns the draft
     and the accuracy lost on the validation samples (`StepRecord.validation_drop`). The work is done
     once, where there is a cache. None where no conversion is under way."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -210,7 +211,12 @@ def _output_difference(
 
 
 def _error_interval(samples: Samples, trained: Array, file: Array) -> tuple[float, float]:
-    """95 % interval of the file's mean squared error beyond the simulation's, as a share of it."""
+    """95 % interval of the file's mean squared error beyond the simulation's, as a share of it.
+
+    A single sample shows nothing about others: its interval has no ends.
+    """
+    if len(samples) < 2:
+        return -inf, inf
     task = replace(samples.task, metric=MSE, higher_is_better=False)
     right = samples.right_answers(slice(None))
     of_both = (ScoredAnswers(task, right, answers, samples.labels) for answers in (trained, file))
@@ -227,12 +233,15 @@ def check_faithful(difference: Difference, origin: str) -> None:
     if difference.is_allowed:
         return
     low, high = difference.interval
+    layer = difference.first
+    steps = f"by {difference.steps.get(layer, 0):.1f} steps of its rounding"
+    where = f"the first layer that diverges is {layer!r}, {steps}"
+    if not difference.parting:
+        where = f"no layer diverges by itself, and {layer!r} differs most, {steps}"
     raise ConversionError(
         f"{origin}: the .tflite does not answer as the model that was trained: on "
         f"{difference.samples} samples its accuracy (or error) differs by {low:+.2%} to "
-        f"{high:+.2%}, {difference.allowed:.1%} is allowed; the first layer that diverges is "
-        f"{difference.first!r}, by {difference.steps.get(difference.first, 0):.1f} steps of its "
-        "rounding",
+        f"{high:+.2%}, {difference.allowed:.1%} is allowed; {where}",
         "Report the model; until then use the recipe ptq_w8a8",
     )
 

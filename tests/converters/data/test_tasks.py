@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from converters.data.data_source import open_dataset
 from converters.data.dataset import Dataset, InputForm, Selection
@@ -291,6 +292,18 @@ def test_the_interval_holds_the_true_loss_as_often_as_it_says() -> None:
         held += low <= true <= high
     # The model's own figure is taken as it is, which costs a little of the 95 %.
     assert 170 <= held <= 200
+
+
+@pytest.mark.parametrize("samples", [2, 3, 4, 8, 30, 1000])
+def test_the_interval_of_few_samples_is_as_wide_as_students(samples: int) -> None:
+    random = np.random.default_rng(7)
+    y = np.zeros((samples, 1))
+    answers = random.normal(0, 1, y.shape)
+    low, high = judged("mse", y, answers).interval
+    errors = answers[:, 0] ** 2
+    half = stats.t.ppf(0.975, samples - 1) * errors.std(ddof=1) / np.sqrt(samples)
+    assert (low + high) / 2 == pytest.approx(errors.mean())
+    assert (high - low) / 2 == pytest.approx(half, rel=2e-3)
 
 
 def test_balanced_weights_give_every_class_the_same_say() -> None:

@@ -2,8 +2,10 @@
 
     python -m benchmarks.doors                # hours on two cores; goes on where it was interrupted
     python -m benchmarks.doors --minutes 30   # begins no row after these; the next run will
+    python -m benchmarks.doors --latency      # minutes; measures latencies anew, and nothing else
 
 Writes benchmarks/results/doors.md. A row that is done is kept in .cache/doors, and not done again.
+Latencies need a computer that does nothing else; the table says how busy it was.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import date
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -26,9 +29,14 @@ from benchmarks.doors_others import (
     make_environment,
 )
 from benchmarks.doors_resnet8 import WORK
-from benchmarks.doors_runtimes import Pair, run_pair
+from benchmarks.doors_runtimes import Pair, measure_pair, run_pair
 from benchmarks.doors_table import import_lines, other_lines, runtime_lines, trained_lines
-from benchmarks.doors_trained import Trained, measure_trained
+from benchmarks.doors_trained import (
+    Trained,
+    finished_conversions,
+    measure_latency,
+    measure_trained,
+)
 from benchmarks.machine import machine
 
 RESULT = Path(__file__).parent / "results" / "doors.md"
@@ -42,10 +50,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--minutes", type=float, default=inf, help="begin no row after these")
     parser.add_argument("--table", action="store_true", help="write the table of what is done")
+    parser.add_argument("--latency", action="store_true", help="measure latencies anew")
     options = parser.parse_args()
-    end_s = 0.0 if options.table else time.monotonic() + 60 * options.minutes
+    has_rows = options.table or options.latency
+    end_s = 0.0 if has_rows else time.monotonic() + 60 * options.minutes
     files = WORK / "files"
-    if not options.table:
+    if options.latency:
+        measure_latency(finished_conversions())
+        measure_pair()
+    if not has_rows:
         fetch_files(files)
     imports = {name: import_row(files / name, end_s) for name in FILES}
     others = {name: other_rows(files / name, end_s) for name in FILES}
@@ -105,7 +118,7 @@ def stored(name: str, end_s: float, make: Callable[[], Row]) -> Row:
         return {}
     sys.stdout.write(f"== {name}\n")
     sys.stdout.flush()
-    row = make()
+    row = {**make(), "date": date.today().isoformat()}
     path.write_text(json.dumps(row), encoding="utf-8")
     return row
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import subprocess
 import sys
 import time
@@ -42,6 +43,8 @@ class Pair:
     """Median of each process with ONNX Runtime, in the rounds of `litert_us`."""
     loop_ratios: tuple[float, ...]
     """Median of the agent's loop by that of a bare loop, pair by pair."""
+    load: tuple[float, ...]
+    """Load average of the computer before and after."""
 
 
 def run_pair(end_s: float) -> Pair | None:
@@ -52,6 +55,12 @@ def run_pair(end_s: float) -> Pair | None:
         return Pair(**{name: tuple(values) for name, values in plain.items()})
     if time.monotonic() > end_s or not model.is_file():
         return None
+    return measure_pair()
+
+
+def measure_pair() -> Pair:
+    """Measure the network of qat_w8a8, and keep the result."""
+    stored, model = WORK / "runtimes.json", WORK / "qat_w8a8" / "model.tflite"
     onnx = WORK / "resnet8_qat.onnx"
     onnx.write_bytes(onnx_of_tflite(model.read_bytes()))
     pair = _in_turn(model, onnx)
@@ -62,7 +71,7 @@ def run_pair(end_s: float) -> Pair | None:
 def _in_turn(tflite: Path, onnx: Path) -> Pair:
     medians: dict[str, list[float]] = {"tflite": [], "onnx": []}
     versions = {}
-    files = {"tflite": tflite, "onnx": onnx}
+    files, load = {"tflite": tflite, "onnx": onnx}, os.getloadavg()[0]
     with open_device(Target("here", "local", root=str(WORK / "board"))) as device:
         for number in range(ROUNDS):
             order = list(files) if number % 2 else list(reversed(files))
@@ -79,6 +88,7 @@ def _in_turn(tflite: Path, onnx: Path) -> Pair:
         tuple(medians["tflite"]),
         tuple(medians["onnx"]),
         tuple(json.loads(done.stdout)),
+        (load, os.getloadavg()[0]),
     )
 
 

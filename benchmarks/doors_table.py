@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
@@ -27,8 +27,11 @@ def import_lines(rows: Mapping[str, Row]) -> list[str]:
         "file leaves open were fixed), and networks of torchvision's shape with random weights.",
         "The difference is that of kedge's graph to the source's own runtime, by the largest",
         "answer. Seconds and memory are those of reading and comparing, libraries loaded before.",
-        "The computer was busy with other work, which prolongs seconds, but not the seconds of the",
-        "processor.",
+        "PyTorch imports most of its exporter at the first export. So a network of one layer is",
+        "exported before a .pt2, and these imports count as libraries: they are in neither figure;",
+        f"they take {_exporter(rows)} once a process, whatever the file.",
+        f"The computer was busy with other work (load average {_loads(rows)}), which prolongs",
+        "seconds, but not the seconds of the processor.",
         f"Techniques: {', '.join(TECHNIQUES)}; each from the file to the judged int8 .tflite.",
         "",
         "| file | bytes | difference | seconds | processor s | memory by file | techniques |",
@@ -47,6 +50,20 @@ def import_lines(rows: Mapping[str, Row]) -> list[str]:
     return [*lines, "", *_bars(rows), ""]
 
 
+def _loads(rows: Mapping[str, Row]) -> str:
+    loads = [row["load"] for row in rows.values() if "load" in row]
+    return f"{min(loads):.0f} to {max(loads):.0f}" if loads else "unknown"
+
+
+def _exporter(rows: Mapping[str, Row]) -> str:
+    sizes = [row["exporter_bytes"] / 1e6 for row in rows.values() if row.get("exporter_bytes")]
+    return f"{min(sizes):.0f} to {max(sizes):.0f} MB" if sizes else "memory"
+
+
+def _dates(rows: Iterable[Row]) -> str:
+    return ", ".join(sorted({row["date"] for row in rows if "date" in row})) or "unknown"
+
+
 def _bars(rows: Mapping[str, Row]) -> list[str]:
     """Lines about what was set out to reach: seconds and memory of ResNet-18."""
     lines = ["Set out to reach, for ResNet-18:", ""]
@@ -57,9 +74,16 @@ def _bars(rows: Mapping[str, Row]) -> list[str]:
         lines.append(
             f"- {name}: {row['seconds']:.1f} s ({row['cpu_seconds']:.1f} s of the processor), "
             f"aim ≤ 10 s: {_met(row['seconds'] <= 10)}; {share:.1f} times the file, aim ≤ 6: "
-            f"{_met(share <= 6)}"
+            f"{_met(share <= 6)}{_with_exporter(row)}"
         )
     return lines
+
+
+def _with_exporter(row: Row) -> str:
+    if not row.get("exporter_bytes"):
+        return ""
+    with_imports = (row["peak_bytes"] + row["exporter_bytes"]) / row["file_bytes"]
+    return f" without the imports of PyTorch's exporter; with them {with_imports:.1f} times"
 
 
 def _met(is_met: bool) -> str:
@@ -71,10 +95,11 @@ def _techniques(row: Row) -> str:
         return "not run yet"
     if "failure" in row:
         return str(row["failure"])
-    taken = [name for name, entry in row.items() if "bytes" in entry]
+    entries = {name: row[name] for name in TECHNIQUES if name in row}
+    taken = [name for name, entry in entries.items() if "bytes" in entry]
     lost = [
         f"not {name}: {entry['refusal'].rpartition('/')[2]}"
-        for name, entry in row.items()
+        for name, entry in entries.items()
         if "refusal" in entry
     ]
     return "; ".join(["all"] if not lost else [", ".join(taken) or "none", *lost])
@@ -82,10 +107,12 @@ def _techniques(row: Row) -> str:
 
 def other_lines(imports: Mapping[str, Row], rows: Mapping[str, Mapping[str, Row]]) -> list[str]:
     """Lines about other converters."""
+    dates = _dates(row for of_file in rows.values() for row in of_file.values())
     lines = [
         "## Other converters, to a float .tflite",
         "",
-        "Each in an environment of its own; seconds of the whole program. None of them trains.",
+        "Each in an environment of its own; seconds of the whole program, while the computer was",
+        f"busy with other work. None of them trains. Measured on {dates}.",
         "TensorFlow's TFLiteConverter takes Keras models and SavedModels, so none of these files.",
         "",
         "| file | litert-torch 0.10.0 | onnx2tf 2.6.9 |",
@@ -118,7 +145,9 @@ def trained_lines(trained: Trained | None) -> list[str]:
         "",
         "22 epochs in PyTorch (benchmarks/doors_resnet8.py), then kedge from the .pt2, judged on",
         "10,000 test images by the file that ships. Latency: the agent, this computer, one thread,",
-        "all files in turn; a file's latency counts beside that of qat_w8a8.",
+        "all files in turn; a file's latency counts beside that of qat_w8a8. channels50: the",
+        "recipe of benchmarks/compression.py (blocks, then channels in multiples of 16, chosen by",
+        f"latency; 32 epochs of distillation, 2 of QAT).{_busy(trained.load if trained else ())}",
         "",
         "| | accuracy % | points below PyTorch (95 %, paired) | MACs | bytes | median us "
         "| times faster |",
@@ -155,6 +184,13 @@ def trained_lines(trained: Trained | None) -> list[str]:
     return [*lines, "", f"Set out to reach: {'; '.join(aims)}.", ""]
 
 
+def _busy(load: Sequence[float]) -> str:
+    """A sentence about the load of the computer, where latencies were measured."""
+    if not load:
+        return ""
+    return f" Load average before and after: {load[0]:.1f} and {load[-1]:.1f}."
+
+
 def runtime_lines(pair: Pair | None) -> list[str]:
     """Lines about the two runtimes."""
     lines = ["## LiteRT and ONNX Runtime on the same int8 network", ""]
@@ -165,7 +201,7 @@ def runtime_lines(pair: Pair | None) -> list[str]:
     return [
         *lines,
         "The ResNet-8 of qat_w8a8 as .tflite, and the .onnx that kedge writes of it; the agent on",
-        f"this computer, one thread, {ROUNDS} fresh processes each, in turn.",
+        f"this computer, one thread, {ROUNDS} fresh processes each, in turn.{_busy(pair.load)}",
         "",
         "| runtime | median us |",
         "|---|---|",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -56,10 +58,9 @@ RECIPES = {
     "qat_w8a8": "schema = 1\n" + _QAT,
     "channels50": "schema = 1\n" + _CHANNELS + _QAT + 'teacher = "original"\n',
 }
-
-
 ROUNDS = 12
 PROCESS_S = 0.25
+_LATENCY = WORK / "latency.json"
 
 
 @dataclass(frozen=True)
@@ -70,24 +71,35 @@ class Trained:
     """Name of each conversion to what came of it."""
     latency_us: dict[str, list[float]]
     """Name of each conversion to the medians of fresh processes, microseconds, round by round."""
+    load: tuple[float, ...]
+    """Load average of the computer before and after the latencies were measured."""
 
 
 def measure_trained(end_s: float) -> Trained:
     """Convert and measure what is missing and is begun before `end_s` of the monotonic clock."""
-    done = conversions(end_s)
-    stored = WORK / "latency.json"
-    latency = json.loads(stored.read_text(encoding="utf-8")) if stored.is_file() else {}
-    if set(latency) != set(done) and done and time.monotonic() < end_s:
-        with open_device(Target("here", "local", root=str(WORK / "board"))) as device:
-            device.prepare_runtime("tflite")
-            staged = [device.push(conversion.model) for conversion in done.values()]
-            runs = interleave(device, staged, one_process(1, PROCESS_S), ROUNDS, no_progress)
-        latency = {
-            name: [median(run.samples_ns) / 1e3 for run in of_file]
-            for name, of_file in zip(done, runs, strict=True)
-        }
-        stored.write_text(json.dumps(latency), encoding="utf-8")
-    return Trained(done, latency)
+    done = conversions(end_s) if time.monotonic() < end_s else finished_conversions()
+    stored = _LATENCY.is_file() and json.loads(_LATENCY.read_text(encoding="utf-8"))
+    if (not stored or set(stored["us"]) != set(done)) and done and time.monotonic() < end_s:
+        measure_latency(done)
+        stored = json.loads(_LATENCY.read_text(encoding="utf-8"))
+    if not stored:
+        return Trained(done, {}, ())
+    return Trained(done, stored["us"], tuple(stored["load"]))
+
+
+def measure_latency(done: Mapping[str, Conversion]) -> None:
+    """Measure the files of conversions in turn, and keep the result."""
+    load = os.getloadavg()[0]
+    with open_device(Target("here", "local", root=str(WORK / "board"))) as device:
+        device.prepare_runtime("tflite")
+        staged = [device.push(conversion.model) for conversion in done.values()]
+        runs = interleave(device, staged, one_process(1, PROCESS_S), ROUNDS, no_progress)
+    latency_us = {
+        name: [median(run.samples_ns) / 1e3 for run in of_file]
+        for name, of_file in zip(done, runs, strict=True)
+    }
+    result = {"us": latency_us, "load": [load, os.getloadavg()[0]]}
+    _LATENCY.write_text(json.dumps(result), encoding="utf-8")
 
 
 def conversions(end_s: float) -> dict[str, Conversion]:
@@ -105,6 +117,11 @@ def conversions(end_s: float) -> dict[str, Conversion]:
         if time.monotonic() < end_s:
             path.write_text(recipe, encoding="utf-8")
             convert_one(name)
+    return finished_conversions()
+
+
+def finished_conversions() -> dict[str, Conversion]:
+    """All conversions that are there."""
     return {
         name: read_conversion(WORK / name)
         for name in RECIPES

@@ -303,7 +303,7 @@ def _student_95(freedom: int) -> float:
     """Factor of the standard error in a 95 % interval of a mean, with these degrees of freedom."""
     if freedom <= len(_T_95):
         return _T_95[freedom - 1]
-    return sum(part / freedom**power for power, part in enumerate(_T_95_EXPANSION))
+    return float(sum(part / freedom**power for power, part in enumerate(_T_95_EXPANSION)))
 
 
 def _percentiles(values: list[float]) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -18,6 +19,7 @@ import pytest
 from converters.errors import ConversionError, HostDiskError
 from converters.evidence.conversion import Conversion
 from converters.measure import Figure, FileFigures, FileRefusal
+from converters.out_folder import FolderInUseError, hold_folder
 from converters.progress import Report, ignore
 from converters.recipe.recipe import load_recipe
 from converters.request import ConversionRequest
@@ -189,6 +191,19 @@ def test_a_damaged_study_is_named(tools: TrialTools) -> None:
     with pytest.raises(SearchError, match="no study that Optuna can read") as caught:
         search(SETTINGS, tools)
     assert "Move it away" in caught.value.hint
+
+
+def test_two_users_of_one_folder_are_refused(tools: TrialTools) -> None:
+    with hold_folder(tools.request.out), pytest.raises(FolderInUseError, match="process"):
+        search(SETTINGS, tools)
+
+
+def test_a_clock_that_jumps_changes_nothing(
+    tools: TrialTools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = itertools.cycle((2e9, 0.0, 4e9))
+    monkeypatch.setattr(time, "time", lambda: next(times))
+    assert search(replace(SETTINGS, trials=4), tools).finished == 4
 
 
 def test_moves_that_the_model_cannot_go_through_are_told_and_not_tried(tools: TrialTools) -> None:

@@ -203,6 +203,21 @@ def test_a_trial_whose_worker_died_before_its_first_heartbeat_is_not_lost(
         assert other.ask().choose("width", (1, 2, 3)) == value
 
 
+def test_a_trial_that_ctrl_c_ended_is_the_next_of_any_worker_and_no_death(
+    database: Database, shared: SharedStudy, tmp_path: Path
+) -> None:
+    with study_of(tmp_path / "a", shared) as one, study_of(tmp_path / "b", shared) as other:
+        trial = one.ask()
+        value = trial.choose("width", (1, 2, 3))
+        one.postpone(trial)
+        again = other.ask()
+        assert again.choose("width", (1, 2, 3)) == value
+        sql = "select count(*) from trial_system_attributes where key = 'retry_history'"
+        assert database.do(shared.url.partition("///")[2].partition("?")[0], sql) == "0"
+        assert [running.number for running in one.running] == [again.number]
+        assert other.records == ()
+
+
 def test_another_model_is_refused_and_may_have_a_study_of_another_name(
     url: str, shared: SharedStudy, tmp_path: Path
 ) -> None:

@@ -119,6 +119,9 @@ def _outcome(order: dict[str, Any], answer: Answer, measure: Measure | None) -> 
     work = Path(order["work"])
     watched.end_with = lambda error: _end_with(error, answer)
     printed.show = lambda line: report(Progress(PRINTED, 0, 0, line))
+    # PyTorch with CUDA brings triton and loads it if it can: its copy of LLVM beside TensorFlow's
+    # ends the process by SIGSEGV (triton 3.8, TensorFlow 2.21). The export to ONNX needs none.
+    sys.modules["triton"] = None  # type: ignore[assignment]
     try:
         report(Progress("load TensorFlow", 0, 0))
         if order["task"] == "plan":

@@ -129,6 +129,11 @@ def _outcome(order: dict[str, Any], answer: Answer, measure: Measure | None) -> 
 
             plans = estimate_plans(request, order["recipes"], order["sent_at"], report)
             return {"event": "done", "plans": [asdict(plan) for plan in plans]}
+        if order["task"] == "judge":
+            from converters.work.late_judgement import judge_folders
+
+            judgements = judge_folders(request, order["folders"], report)
+            return {"event": "done", "judgements": judgements}
         from converters.work import pipeline
 
         pipeline.run_pipeline(request, work, report, measure)

@@ -81,13 +81,15 @@ class Order:
     """Work for a child."""
 
     task: str
-    """"convert" or "plan"."""
+    """"convert", "plan" or "judge"."""
     request: ConversionRequest
     """Request with absolute paths."""
     work: Path
     """Empty folder for the files."""
     recipes: tuple[str, ...] = ()
-    """Recipes to plan, by name or path; empty for the task "convert"."""
+    """Recipes to plan, by name or path; empty for other tasks."""
+    folders: tuple[str, ...] = ()
+    """Folders of conversions to judge on the test samples; empty for other tasks."""
 
     def to_json(self, workspace: Path, measures: bool) -> str:
         """Return the order as one line of JSON.
@@ -102,6 +104,7 @@ class Order:
                 "request": self.request.to_json(),
                 "work": str(self.work),
                 "recipes": self.recipes,
+                "folders": self.folders,
                 "workspace": str(workspace),
                 "measures": measures,
                 "sent_at": time.monotonic(),

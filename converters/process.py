@@ -132,7 +132,7 @@ def plan(
     with tempfile.TemporaryDirectory(prefix="kedge-") as folder:
         work, alone = Path(folder), replace(request, cache=None, logs=None)
         freest = next((recipe for recipe in loaded if recipe.wish.functions()), loaded[0])
-        with contextlib.closing(Child(work, _sandbox(alone, freest, work))) as child:
+        with contextlib.closing(Child(work, sandbox_of(alone, freest, work))) as child:
             answer = child.do(Order("plan", request, work, recipes), on_progress, None)
     return tuple(map(Plan.from_plain, answer["plans"]))
 
@@ -207,7 +207,7 @@ class Converter:
             self._workspace = self._open.enter_context(make_workspace(self._out))
         is_free = bool(recipe.wish.functions())
         if is_free not in self._children:
-            sandbox = _sandbox(request, recipe, self._workspace)
+            sandbox = sandbox_of(request, recipe, self._workspace)
             child = Child(self._workspace, sandbox, stays=self._several)
             self._children[is_free] = self._open.enter_context(contextlib.closing(child))
         self._count += 1
@@ -227,10 +227,15 @@ def _publish(work: Path, out: Path) -> None:
         durable.publish(work, out, (*names, GOLDEN_NAME, CONVERSION_NAME))
 
 
-def _sandbox(request: ConversionRequest, recipe: Recipe, work: Path) -> Sandbox:
-    """The sandbox of a conversion, which writes into its own folders only.
+def sandbox_of(request: ConversionRequest, recipe: Recipe, work: Path) -> Sandbox:
+    """Return the sandbox of a conversion, which writes into its own folders only.
 
     What the user named as `module:function` may do whatever the user may.
+
+    Args:
+        request: The request.
+        recipe: Its recipe.
+        work: Folder of the child.
     """
     by_function = any(map(user_function_at, (request.model, request.data)))
     if recipe.wish.functions() or by_function:

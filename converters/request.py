@@ -39,6 +39,9 @@ class ConversionRequest:
     judge_all: bool = False
     """Whether the training and the validation samples are judged too, not the test samples alone:
     for a comparison of recipes."""
+    judge_test: bool = True
+    """Whether the test samples are judged. A search judges them at its end, by `judge_on_test`;
+    until then it judges the others, so that False needs `judge_all`."""
     cache: Path | None = None
     """Folder where finished steps are kept, so that they need not be done again; None for nowhere.
     """

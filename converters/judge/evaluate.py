@@ -53,11 +53,12 @@ class Judgement:
     the task is a segmentation of one output."""
 
     def accuracy(self, subject: str) -> Accuracy | None:
-        """Return the accuracy of `ORIGINAL` or `FILE` on the test samples, or None."""
+        """Return the accuracy of `ORIGINAL` or `FILE` on the test samples; None for no figure."""
         if self.metric is not None or self.outputs:
             return None
-        of_test = next(s for s in self.scores if (s.subject, s.split) == (subject, TEST))
-        return Accuracy(of_test.correct, of_test.samples)
+        scores = (s for s in self.scores if (s.subject, s.split) == (subject, TEST))
+        of_test = next(scores, None)
+        return None if of_test is None else Accuracy(of_test.correct, of_test.samples)
 
 
 def threshold(probabilities: bool) -> float:
@@ -213,7 +214,11 @@ class ModelAnswers:
 
 
 def judge_file(
-    source: LoadedModel, model: ModelFile, samples: Mapping[str, Samples], report: Report
+    source: LoadedModel,
+    model: ModelFile,
+    samples: Mapping[str, Samples],
+    report: Report,
+    original: Mapping[str, Array] | None = None,
 ) -> Judgement:
     """Run the model and the file on the same samples, and compare their answers.
 
@@ -222,6 +227,8 @@ def judge_file(
         model: The file that was made from it.
         samples: Use to samples. Those to learn from are left out.
         report: Called now and then.
+        original: Use of samples to the answers of the model where these are known, float32, shape
+            (n, ...).
 
     Returns:
         Figures of both.
@@ -229,7 +236,8 @@ def judge_file(
     Raises:
         ConversionError: The model answers with NaN, or the runtime cannot run the file.
     """
-    task = samples[TEST].task
+    task = next(iter(samples.values())).task
+    known = original or {}
     scores: list[Score] = []
     figures: list[MetricScore] = []
     drops: list[Drop] = []
@@ -238,17 +246,16 @@ def judge_file(
         if use not in samples:
             continue
         of_split, probabilities = samples[use], source.probabilities
-        before = ModelAnswers(of_split, answers_of_source(source, of_split, report), probabilities)
+        answers = known[use] if use in known else answers_of_source(source, of_split, report)
+        before = ModelAnswers(of_split, answers, probabilities)
         after = ModelAnswers(of_split, answers_of_file(model, of_split, report), probabilities)
         for subject, every in ((ORIGINAL, before), (FILE, after)):
-            for name, answers in every.of_outputs().items():
-                if answers.samples.task.is_classification:
-                    one = score(subject, split, answers.classes, answers.samples.labels)
+            for name, each in every.of_outputs().items():
+                if each.samples.task.is_classification:
+                    one = score(subject, split, each.classes, each.samples.labels)
                     scores.append(replace(one, output=name))
                 else:
-                    figures.append(
-                        replace(score_of(subject, split, answers.by_metric), output=name)
-                    )
+                    figures.append(replace(score_of(subject, split, each.by_metric), output=name))
         drops += before.drops_to(after, split)
         if split == TEST and task.kind == SEGMENTATION:
             mean_iou = _mean_ious(before, after)
@@ -273,8 +280,8 @@ def _accuracy_figures(task: Task, scores: list[Score]) -> MetricFigures:
     plain = [
         MetricScore(s.subject, s.split, s.samples, s.accuracy, s.interval, s.output) for s in scores
     ]
-    of_test = {score.subject: score for score in plain if score.split == TEST}
-    original, file = of_test[ORIGINAL].value, of_test[FILE]
+    last = {score.subject: score for score in plain}  # those of the test samples come last
+    original, file = last[ORIGINAL].value, last[FILE]
     return MetricFigures(
         task.kind, task.metric, True, original, file.value, file.samples, tuple(plain), file.output
     )
@@ -283,8 +290,8 @@ def _accuracy_figures(task: Task, scores: list[Score]) -> MetricFigures:
 def _figures(task: Task, scores: list[MetricScore]) -> MetricFigures | None:
     if task.is_classification:
         return None
-    of_test = {score.subject: score for score in scores if score.split == TEST}
-    original, file = of_test[ORIGINAL], of_test[FILE]
+    last = {score.subject: score for score in scores}  # those of the test samples come last
+    original, file = last[ORIGINAL], last[FILE]
     return MetricFigures(
         task.kind,
         task.metric,

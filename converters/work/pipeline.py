@@ -137,7 +137,8 @@ def _convert(
     golden_source = GoldenSource(samples, compared, TEST in dataset.unlabelled)
     written = write_formats(request, source, maker.model_file(), golden_source, report)
     model, judgement = written.model, written.judgement
-    rounding = input_rounding_drop(source, model, samples[TEST])
+    judged = samples[TEST if request.judge_test else VALIDATION]
+    rounding = input_rounding_drop(source, model, judged)
     if request.keep_keras and result.keras is not None:
         durable.write(work / KERAS_NAME, result.keras)
     card, card_warnings = _model_card(request, source, dataset, model, samples[TEST])
@@ -335,7 +336,6 @@ def _evidence(
     request: ConversionRequest, result: RecipeResult, source: LoadedModel, written: WrittenFiles
 ) -> Conversion:
     model, judgement = written.model, written.judgement
-    of_test = worst(written.drops, TEST)
     return Conversion(
         model=model.path,
         model_sha256=model.sha256,
@@ -363,7 +363,9 @@ def _evidence(
         other_files=written.others,
         format_parity=written.parity,
         step_records=result.records,
-        budget=None if request.max_drop is None else judge_budget(of_test, request.max_drop),
+        budget=None
+        if request.max_drop is None
+        else judge_budget(worst(written.drops, TEST), request.max_drop),
         task=result.recipe.wish.plain(),
         metric=judgement.metric,
         output_figures=judgement.outputs,

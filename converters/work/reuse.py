@@ -76,7 +76,7 @@ def request_digest(
         [inputs.model, inputs.data],
         [request.seed, request.image_range, request.max_drop],
         str(declared_picture(request.picture_folders)),
-        [request.judge_all, request.keep_keras, request.format],
+        [request.judge_all, request.judge_test, request.keep_keras, request.format],
         request.measured_on if by_place else "",
         installed_versions(),
         package_digest(),

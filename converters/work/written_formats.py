@@ -88,7 +88,12 @@ def write_formats(
         MissingConvertExtraError: A package for .onnx files is not installed.
         ConversionError: An op cannot be written as ONNX, or a runtime cannot run the file.
     """
-    folder, samples = model.path.parent, golden_source.samples
+    folder = model.path.parent
+    samples = {
+        use: each
+        for use, each in golden_source.samples.items()
+        if use != TEST or request.judge_test
+    }
     golden = _golden(source, model, golden_source, request.seed)
     if request.format == TFLITE_FORMAT:
         write_golden(folder / GOLDEN_NAME, golden)

@@ -27,6 +27,7 @@ def run_search(options: dict[str, Any]) -> None:
     Args:
         options: Name of each parameter of `kedge search` to its value.
     """
+    from converters.late_test import judge_on_test
     from converters.process import convert
     from converters.request import ConversionRequest
     from targets.place import place_of
@@ -42,7 +43,7 @@ def run_search(options: dict[str, Any]) -> None:
     first, places = boards[0], sorted(map(place_of, boards))
     request = ConversionRequest(
         options["model"], options["data"], "", out, options["seed"], judge_all=True,
-        cache=conversion_cache(), measured_on=place_of(first),
+        judge_test=False, cache=conversion_cache(), measured_on=place_of(first),
     ).absolute()  # fmt: skip
     settings = _settings(options, ", ".join(places))
     budget, unit = options["max_latency"]
@@ -54,6 +55,7 @@ def run_search(options: dict[str, Any]) -> None:
                 {board.name: measure_on(board, _name_stages(board, show)) for board in boards},
                 budget if unit == MULTIPLE else float("inf"),
                 forward(show),
+                judge_on_test,
                 None if unit == MULTIPLE else budget,
             )
             outcome = search(settings, tools, watch)

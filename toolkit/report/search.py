@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +35,12 @@ def describe_search(plain: dict[str, Any], folder: Path) -> list[Block]:
     title = f"Front on {plain['place']}; ratio to plain int8"
     if several:
         title = f"Front of the worst case on {plain['place']}; ratio to plain int8"
-    blocks: list[Block] = [_table(title, plain["front"], plain["objectives"])]
+    blocks: list[Block] = [front_table(title, plain["front"], plain["objectives"])]
     blocks += [
-        _table(f"Front on {name}", points, plain["objectives"])
+        front_table(f"Front on {name}", points, plain["objectives"])
         for name, points in plain["fronts"].items()
     ]
-    blocks += [_original(plain), *_alike(plain), *_elsewhere(plain, folder)]
-    blocks += _boards(plain)
-    blocks += _budget(plain)
-    blocks += [f"no {move}: {reason}" for move, reason in plain["refused_moves"].items()]
+    blocks += [*search_sentences(plain), *_elsewhere(plain, folder)]
     dropped = len(plain["dropped"])
     blocks.append(
         f"{plain['finished']} trials ended, {dropped} of them without a result; written: "
@@ -50,6 +48,22 @@ def describe_search(plain: dict[str, Any], folder: Path) -> list[Block]:
         + (f" (of each board: {words.path(folder / 'front')}/on-NAME)" if several else "")
     )
     return blocks
+
+
+def search_sentences(plain: Mapping[str, Any]) -> list[str]:
+    """Return what is to be said about the fronts of a search.
+
+    Args:
+        plain: Contents of search.json.
+    """
+    moves = plain["refused_moves"].items()
+    return [
+        _original(plain),
+        *_alike(plain),
+        *_boards(plain),
+        *_budget(plain),
+        *(f"no {move}: {reason}" for move, reason in moves),
+    ]
 
 
 def _elsewhere(plain: dict[str, Any], folder: Path) -> list[Block]:
@@ -61,7 +75,7 @@ def _elsewhere(plain: dict[str, Any], folder: Path) -> list[Block]:
     ]
 
 
-def _original(plain: dict[str, Any]) -> str:
+def _original(plain: Mapping[str, Any]) -> str:
     original, test = plain["original_accuracy"], plain["original_test_accuracy"]
     of_test = "" if test is None else f", {test['value']:.2%} of the test samples"
     return (
@@ -70,7 +84,16 @@ def _original(plain: dict[str, Any]) -> str:
     )
 
 
-def _table(title: str, points: list[dict[str, Any]], objectives: list[str]) -> Table:
+def front_table(
+    title: str, points: Sequence[Mapping[str, Any]], objectives: Sequence[str]
+) -> Table:
+    """Return a front as a table.
+
+    Args:
+        title: Title.
+        points: Models of the front in search.json.
+        objectives: Names of the objectives.
+    """
     more = [_MORE[name] for name in objectives if name in _MORE]
     numbers = {point["number"]: number for number, point in enumerate(points, start=1)}
     rows = [
@@ -80,7 +103,7 @@ def _table(title: str, points: list[dict[str, Any]], objectives: list[str]) -> T
     return Table(title, (*_HEADS, *(head for head, _ in more)), rows, _DETAILS)
 
 
-def _alike(plain: dict[str, Any]) -> list[Block]:
+def _alike(plain: Mapping[str, Any]) -> list[str]:
     fronts = [plain["front"], *plain["fronts"].values()]
     if not any(point["alike"] for front in fronts for point in front):
         return []
@@ -90,8 +113,8 @@ def _alike(plain: dict[str, Any]) -> list[Block]:
     ]
 
 
-def _boards(plain: dict[str, Any]) -> list[Block]:
-    blocks: list[Block] = []
+def _boards(plain: Mapping[str, Any]) -> list[str]:
+    blocks: list[str] = []
     for name, state in plain["boards"].items():
         if state["reason"]:
             blocks.append(f"{name} does not measure: {state['reason']}")
@@ -103,7 +126,7 @@ def _boards(plain: dict[str, Any]) -> list[Block]:
     return blocks
 
 
-def _budget(plain: dict[str, Any]) -> list[Block]:
+def _budget(plain: Mapping[str, Any]) -> list[str]:
     """The fastest model that keeps the budgets, or the nearest one."""
     max_drop, max_us = plain["max_drop"], plain["max_latency_us"]
     budgets = [] if max_drop is None else [f"--max-drop {max_drop:.2%}"]
@@ -127,7 +150,7 @@ def _budget(plain: dict[str, Any]) -> list[Block]:
     return [f"no model keeps {both}; the nearest is {_fastest(plain)}"]
 
 
-def _fastest(plain: dict[str, Any]) -> str:
+def _fastest(plain: Mapping[str, Any]) -> str:
     """The fastest of all structures, trained or not."""
     number, point = min(
         enumerate(plain["front"], start=1), key=lambda each: each[1]["latency_us"]["value"]
@@ -142,7 +165,7 @@ def _fastest(plain: dict[str, Any]) -> str:
 
 
 def _cells(
-    number: int, point: dict[str, Any], numbers: dict[int, int], more: list[str]
+    number: int, point: Mapping[str, Any], numbers: dict[int, int], more: list[str]
 ) -> list[str]:
     accuracy, test = point["accuracy"], point["test_accuracy"]
     return [

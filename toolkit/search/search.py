@@ -200,11 +200,12 @@ class _Run:
         self._written_at = time.monotonic()
 
     def end(self) -> SearchOutcome:
-        """Measure what boards missed and the front, and copy its files."""
+        """Measure what boards missed and the fronts, judge these, and copy their files."""
         folder = self._tools.request.out
         with self._working():
             self._measure_missing(is_end=True)
             self._measure_fronts()
+            self._judge_fronts()
         final = self.outcome()
         copy_front(folder, final)
         final = replace(final, effort=self.outcome().effort)
@@ -309,6 +310,18 @@ class _Run:
         self._boards.measure_missing(
             file_of(self._reference, self._tools), files, {each: (each,) for each in files}, True
         )
+
+    def _judge_fronts(self) -> None:
+        """Judge the reference and the models of all fronts on the test samples, each once."""
+        outcome = self.outcome()
+        folders = {self._reference.folder} | {
+            result.folder
+            for front in (outcome.front, *outcome.fronts.values())
+            for result in front
+            if is_on_disk(self._tools.request.out, result.folder)
+        }
+        requests = [self._tools.request_of(folder) for folder in sorted(folders)]
+        self._tools.judge(requests, self._tools.report)
 
     def _files_of(self, results: Sequence[TrialResult]) -> dict[str, Path]:
         """Digest of each file that this machine has to its path."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,6 +25,8 @@ _VALIDATION = "validation"
 
 #: Receives the accuracy on the validation samples after each epoch, 0-1.
 OnEpoch = Callable[[float], None]
+#: `converters.late_test.judge_on_test`, or what stands in its place in a test.
+Judge = Callable[[Sequence[ConversionRequest], Report], None]
 #: `converters.process.convert`, or what stands in its place in a test.
 Convert = Callable[[ConversionRequest, Report], Conversion]
 
@@ -78,8 +80,19 @@ class TrialTools:
     """Largest latency divided by that of the reference with which a structure is trained."""
     report: Report
     """Function that gets the progress."""
+    judge: Judge
+    """Judges finished conversions on the test samples."""
     max_latency_us: float | None = None
     """Longest latency on the slowest board with which a structure is trained, microseconds."""
+
+    def request_of(self, folder: str) -> ConversionRequest:
+        """Return the request of a conversion.
+
+        Args:
+            folder: Folder below that of the search.
+        """
+        out = self.request.out / folder
+        return replace(self.request, recipe=str(out / RECIPE_NAME), out=out)
 
     def convert_by(
         self, recipe: str, folder: str, stage: str, on_epoch: OnEpoch = lambda _: None
@@ -96,10 +109,9 @@ class TrialTools:
             TrialDroppedError: The recipe or the model is refused.
             ConversionError: Nothing can be converted now, such as with a full disk.
         """
-        out = self.request.out / folder
-        out.mkdir(parents=True, exist_ok=True)
-        durable.write(out / RECIPE_NAME, recipe.encode())
-        request = replace(self.request, recipe=str(out / RECIPE_NAME), out=out)
+        request = self.request_of(folder)
+        request.out.mkdir(parents=True, exist_ok=True)
+        durable.write(request.out / RECIPE_NAME, recipe.encode())
 
         def report(progress: Progress) -> None:
             self.report(replace(progress, stage=f"{stage}: {progress.stage}"))

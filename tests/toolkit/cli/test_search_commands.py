@@ -14,7 +14,7 @@ import pytest
 from converters.progress import Report
 from converters.request import ConversionRequest
 from tests.toolkit.cli.test_fleet_watch import terminal
-from tests.toolkit.search.stand_in import StandInConversions, measure
+from tests.toolkit.search.stand_in import StandInConversions, judge, measure
 from toolkit.cli.main import kedge as commands
 from toolkit.cli.main import run_command_line
 
@@ -43,6 +43,7 @@ def converter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Converter:
     (tmp_path / "d.npz").write_bytes(b"samples")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("converters.process.convert", stand_in)
+    monkeypatch.setattr("converters.late_test.judge_on_test", judge)
     monkeypatch.setattr("toolkit.measure.host_latency.measure_on", lambda *_: measure)
     return stand_in
 

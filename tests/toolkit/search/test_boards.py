@@ -16,7 +16,7 @@ from converters.measure import Figure, FileFigures, FileRefusal
 from converters.progress import ignore
 from converters.request import ConversionRequest
 from targets.errors import TargetError
-from tests.toolkit.search.stand_in import StandInConversions, latency_of
+from tests.toolkit.search.stand_in import StandInConversions, judge, latency_of
 from toolkit.report.search import describe_search
 from toolkit.search import boards
 from toolkit.search.front import load_result, plain_trial_result
@@ -81,8 +81,8 @@ def tools(
     model, data = tmp_path / "model.keras", tmp_path / "data.npz"
     model.write_bytes(b"a model")
     data.write_bytes(b"samples")
-    request = ConversionRequest(model, data, "", tmp_path / "out", judge_all=True)
-    return TrialTools(request, StandInConversions(), {"pi": pi, "nano": nano}, 1.0, ignore)
+    request = ConversionRequest(model, data, "", tmp_path / "out", judge_all=True, judge_test=False)
+    return TrialTools(request, StandInConversions(), {"pi": pi, "nano": nano}, 1.0, ignore, judge)
 
 
 def _plain(tools: TrialTools) -> Any:

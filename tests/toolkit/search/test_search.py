@@ -17,14 +17,14 @@ from pathlib import Path
 import pytest
 
 from converters.errors import ConversionError, HostDiskError
-from converters.evidence.conversion import Conversion
+from converters.evidence.conversion import Conversion, read_conversion
 from converters.measure import Figure, FileFigures, FileRefusal
 from converters.out_folder import FolderInUseError, hold_folder
 from converters.progress import Report, ignore
 from converters.recipe.recipe import load_recipe
 from converters.request import ConversionRequest
 from targets.errors import TargetError
-from tests.toolkit.search.stand_in import StandInConversions, latency_of
+from tests.toolkit.search.stand_in import StandInConversions, judge, latency_of
 from toolkit.search.outcome import SearchSettings
 from toolkit.search.search import search
 from toolkit.search.study_errors import SearchError
@@ -67,8 +67,8 @@ def tools(tmp_path: Path, board: Board) -> TrialTools:
     model, data = tmp_path / "model.keras", tmp_path / "data.npz"
     model.write_bytes(b"a model")
     data.write_bytes(b"samples")
-    request = ConversionRequest(model, data, "", tmp_path / "out", judge_all=True)
-    return TrialTools(request, StandInConversions(), {"board": board}, 1.0, ignore)
+    request = ConversionRequest(model, data, "", tmp_path / "out", judge_all=True, judge_test=False)
+    return TrialTools(request, StandInConversions(), {"board": board}, 1.0, ignore, judge)
 
 
 def test_every_model_of_the_front_is_a_recipe_that_makes_it_again(tools: TrialTools) -> None:
@@ -86,6 +86,20 @@ def test_every_model_of_the_front_is_a_recipe_that_makes_it_again(tools: TrialTo
         assert recipe.name == point["recipe"]
         assert (folder / "front" / str(number) / "model.tflite").read_bytes()
         assert point["test_accuracy"]["value"] == pytest.approx(point["accuracy"]["value"] - 0.01)
+
+
+def test_only_the_front_is_judged_on_test_samples_and_once(tools: TrialTools) -> None:
+    search(SETTINGS, tools)
+    plain = json.loads((tools.request.out / "search.json").read_text())
+    on_front = {point["folder"] for point in plain["front"]}
+    texts = {}
+    for path in tools.request.out.glob("trials/*/conversion.json"):
+        is_judged = any(score.split == "test" for score in read_conversion(path.parent).scores)
+        assert is_judged == (f"trials/{path.parent.name}" in on_front)
+        texts[path] = path.read_text()
+    assert plain["judged_on"] == {"accuracy": "validation", "test_accuracy": "test"}
+    search(SETTINGS, tools)
+    assert all(path.read_text() == text for path, text in texts.items())
 
 
 def test_a_structure_that_is_too_slow_is_not_trained(tools: TrialTools) -> None:

@@ -21,7 +21,7 @@ from converters.measure import FileFigures, FileRefusal
 from converters.progress import ignore
 from converters.request import ConversionRequest
 from tests.toolkit.search.database import PASSWORD, Database, start_database
-from tests.toolkit.search.stand_in import StandInConversions, measure
+from tests.toolkit.search.stand_in import StandInConversions, judge, measure
 from toolkit.search.events import NOTE, SearchEvent
 from toolkit.search.objective import Objective
 from toolkit.search.outcome import SearchSettings
@@ -60,8 +60,8 @@ def tools_in(out: Path) -> TrialTools:
     model, data = out.parent / "model.keras", out.parent / "data.npz"
     model.write_bytes(b"a model")
     data.write_bytes(b"samples")
-    request = ConversionRequest(model, data, "", out, judge_all=True)
-    return TrialTools(request, StandInConversions(), {"board": measure}, 1.0, ignore)
+    request = ConversionRequest(model, data, "", out, judge_all=True, judge_test=False)
+    return TrialTools(request, StandInConversions(), {"board": measure}, 1.0, ignore, judge)
 
 
 def study_of(folder: Path, shared: SharedStudy, inputs: dict[str, str] = INPUTS) -> Study:

@@ -16,6 +16,7 @@ from toolkit.report.page.op_times import section_of_op_times
 from toolkit.report.page.over_time import section_over_time
 from toolkit.report.page.reported_file import collect_files
 from toolkit.report.page.rollout import describe_rollout, plain_rollout, section_of_rollouts
+from toolkit.report.page.search_section import describe_search_in_short, sections_of_searches
 from toolkit.report.page.sections import section_of_files, sections_of_boards
 from toolkit.report.page.sentences import summarize
 from toolkit.report.selection import select
@@ -48,6 +49,7 @@ def build_page(
     results: Sequence[StoredResult],
     rollouts: Sequence[Rollout] = (),
     dates: Mapping[str, str] | None = None,
+    searches: Sequence[Mapping[str, Any]] = (),
 ) -> Page:
     """Return the report of a selection.
 
@@ -56,6 +58,7 @@ def build_page(
         results: Measurements, in any order.
         rollouts: Rollouts with their boards.
         dates: Digest of a converted file to the time at which it was made (UTC, ISO 8601).
+        searches: Contents of search.json of searches.
     """
     files = collect_files(conversions, results)
     boards = group_by_board(files)
@@ -73,9 +76,11 @@ def build_page(
     if rollouts:
         sections.append(section_of_rollouts(rollouts))
         verdicts = (*(describe_rollout(rollout) for rollout in rollouts), *verdicts)
+    sections = [*sections_of_searches(searches), *sections]
+    verdicts = (*map(describe_search_in_short, searches), *verdicts)
     now = datetime.now(timezone.utc).isoformat(sep=" ", timespec="minutes")[:16]
     return Page(
-        title=_title(conversions, results, rollouts),
+        title=_title(conversions, results, rollouts, searches),
         verdicts=verdicts,
         sections=[section for section in sections if section is not None],
         data={
@@ -83,6 +88,7 @@ def build_page(
             "conversions": [_plain_conversion(conversion) for conversion in conversions],
             "results": [plain_result(result) for result in results],
             "rollouts": [plain_rollout(rollout) for rollout in rollouts],
+            "searches": list(searches),
         },
         made=f"Made by kedge {version('kedge')} at {now} UTC.",
     )
@@ -92,11 +98,14 @@ def _title(
     conversions: Sequence[Conversion],
     results: Sequence[StoredResult],
     rollouts: Sequence[Rollout],
+    searches: Sequence[Mapping[str, Any]],
 ) -> str:
     sources = dict.fromkeys(Path(c.source).name for c in conversions)
     names = [*sources] or [*dict.fromkeys(Path(r.line.model).name for r in results)]
     targets = [*dict.fromkeys(result.line.target for result in results)]
-    title = _listed(names or [rollout.app for rollout in rollouts]) or "Nothing was measured"
+    names = names or [rollout.app for rollout in rollouts]
+    names = names or [f"Search on {plain['place']}" for plain in searches]
+    title = _listed(names) or "Nothing was measured"
     return f"{title} on {_listed(targets)}" if targets else title
 
 

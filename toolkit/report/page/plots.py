@@ -132,6 +132,51 @@ def draw_tradeoff(points: Sequence[Point], x_label: str, y_label: str, title: st
     return _svg(draw, title)
 
 
+def draw_front(points: Sequence[Point], x_label: str, y_label: str, title: str) -> str:
+    """Draw the points of a front, each with its name beside it.
+
+    Args:
+        points: Points, the smallest x first.
+        x_label: Name and unit of x.
+        y_label: Name and unit of y.
+        title: Words for those who cannot see the drawing.
+    """
+
+    def draw(axes: Axes) -> None:
+        xs, ys = [point.x for point in points], [point.y for point in points]
+        lows = [point.y_interval or (point.y, point.y) for point in points]
+        axes.errorbar(
+            xs,
+            ys,
+            xerr=_bars(xs, [point.x_interval for point in points]),
+            yerr=_bars(ys, lows),
+            fmt="o",
+            color=_SERIES[0],
+            markersize=5,
+            elinewidth=1.0,
+            capsize=2,
+        )
+        axes.plot(xs, ys, color=_FAINT, linewidth=1, zorder=0)
+        for point in points:
+            axes.annotate(
+                point.name, (point.x, point.y), (5, 5), textcoords="offset points", color=_INK
+            )
+        axes.set_xlabel(x_label)
+        axes.set_ylabel(y_label)
+        axes.margins(0.12)
+
+    return _svg(draw, title)
+
+
+def _bars(values: Sequence[float], intervals: Sequence[tuple[float, float]]) -> list[list[float]]:
+    """Lengths of the bars below and above each value."""
+    pairs = list(zip(values, intervals, strict=True))
+    return [
+        [max(0.0, value - low) for value, (low, _) in pairs],
+        [max(0.0, high - value) for value, (_, high) in pairs],
+    ]
+
+
 def draw_distributions(samples: Sequence[tuple[str, Floats]], x_label: str, title: str) -> str:
     """Draw the share of samples at or below each value, up to the 99th percentile.
 

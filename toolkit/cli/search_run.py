@@ -34,6 +34,7 @@ def run_search(options: dict[str, Any]) -> None:
     from toolkit.measure.host_latency import measure_on
     from toolkit.progress import forward
     from toolkit.project import conversion_cache, open_inventory
+    from toolkit.search.boards import first_that_answers
     from toolkit.search.outcome import plain_search
     from toolkit.search.search import search
     from toolkit.search.trial_run import TrialTools
@@ -49,10 +50,13 @@ def run_search(options: dict[str, Any]) -> None:
     budget, unit = options["max_latency"]
     try:
         with watch_search(options["as_json"]) as (watch, show):
+            measures = {
+                board.name: measure_on(board, _name_stages(board, show)) for board in boards
+            }
             tools = TrialTools(
                 request,
-                lambda asked, report: convert(asked, report, measure_on(first, show)),
-                {board.name: measure_on(board, _name_stages(board, show)) for board in boards},
+                lambda asked, report: convert(asked, report, first_that_answers(measures)),
+                measures,
                 budget if unit == MULTIPLE else float("inf"),
                 forward(show),
                 judge_on_test,

@@ -5,6 +5,7 @@ A board that is lost or disturbed pauses; the others go on. What it missed is me
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -272,6 +273,28 @@ class Boards:
                 "Calm the board (kedge target check says how); the same command goes on.",
             ) from error
         raise error
+
+
+def first_that_answers(measures: Mapping[str, Measure]) -> Measure:
+    """Return what measures files on the first of several boards that answers.
+
+    Conversions measure by it, for steps that go by latency: a lost board does not end them.
+
+    Args:
+        measures: Name of each board to what measures files on it, in order.
+
+    Returns:
+        A `Measure`. It raises the error of the last board where none answers.
+    """
+
+    def measure(paths: Sequence[Path]) -> Answers:
+        *others, last = measures.values()
+        for each in others:
+            with contextlib.suppress(IntegrityError, TargetError, ToolkitError):
+                return each(paths)
+        return last(paths)
+
+    return measure
 
 
 def compare_with(base: FileFigures, figures: FileFigures) -> BoardFigures:

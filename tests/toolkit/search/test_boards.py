@@ -232,6 +232,19 @@ def test_a_board_that_cannot_run_the_original_is_named(
         search(SETTINGS, replace(tools, measure=measures))
 
 
+def test_a_conversion_measures_on_the_first_board_that_answers(
+    pi: SlowerBoard, nano: SlowerBoard, tmp_path: Path
+) -> None:
+    measure = boards.first_that_answers({"pi": pi, "nano": nano})
+    path = tmp_path / "model.tflite"
+    path.write_text('{"us": 4}')
+    pi.lost = nano.lost = range(2, 4)
+    assert [len(measure([path])), pi.calls, nano.calls] == [1, 1, 0]
+    assert [len(measure([path])), pi.calls, nano.calls] == [1, 2, 1]
+    with pytest.raises(TargetError, match="link is lost"):
+        measure([path])
+
+
 def test_results_are_read_as_they_were_written(tools: TrialTools) -> None:
     outcome = search(replace(SETTINGS, trials=2), tools)
     for result in outcome.front:

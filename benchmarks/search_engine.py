@@ -135,7 +135,8 @@ def _head() -> list[str]:
     return [
         "# Time of the search engine",
         "",
-        f"`python -m benchmarks.search_engine`. {machine()} Load average {os.getloadavg()[1]:.1f}.",
+        f"`python -m benchmarks.search_engine`. {machine()} Load average {os.getloadavg()[1]:.1f}, "
+        f"nice {os.nice(0)}.",
         "",
         f"Milliseconds, from {_TRIALS} trials in a study that has so many already: median CPU",
         "time, median and longest wall time of proposing a trial; median wall time of keeping its",

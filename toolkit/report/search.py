@@ -117,7 +117,8 @@ def _boards(plain: Mapping[str, Any]) -> list[str]:
     blocks: list[str] = []
     for name, state in plain["boards"].items():
         if state["reason"]:
-            blocks.append(f"{name} does not measure: {state['reason']}")
+            words_of_state = "does not measure" if state["missing"] else "did not answer at last"
+            blocks.append(f"{name} {words_of_state}: {state['reason']}")
         if state["missing"]:
             blocks.append(
                 f"{name} has not measured {state['missing']} models, which are left out of its "

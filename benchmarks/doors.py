@@ -20,6 +20,7 @@ from collections.abc import Callable
 from datetime import date
 from math import inf
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from benchmarks.doors_files import FILES, fetch_files
@@ -48,6 +49,8 @@ from benchmarks.machine import machine
 
 RESULT = Path(__file__).parent / "results" / "doors.md"
 _LIMIT_S = 1800
+#: Number of runs of an import that has limits: its memory differs from run to run.
+_TIMED_RUNS = 5
 
 Row = dict[str, Any]
 
@@ -92,7 +95,8 @@ def measure_times(files: Path) -> None:
 
 def import_row(file: Path, end_s: float) -> Row:
     """How a file comes in, and which techniques take it."""
-    row = stored(f"import-{file.name}", end_s, lambda: _program("doors_import", file))
+    runs = _TIMED_RUNS if file.name.startswith(TIMED_IMPORT) else 1
+    row = stored(f"import-{file.name}", end_s, lambda: _import(file, runs))
     if "inputs" in row:
         path = WORK / "rows" / f"import-{file.name}.json"
         techniques = stored(
@@ -100,6 +104,21 @@ def import_row(file: Path, end_s: float) -> Row:
         )
         row = {**row, "techniques": techniques}
     return row
+
+
+def _import(file: Path, runs: int) -> Row:
+    """The run with the median of the memory, and the figures of all runs."""
+    rows = [_program("doors_import", file) for _ in range(runs)]
+    if failed := [row for row in rows if "failure" in row]:
+        return failed[0]
+    return median_run(rows)
+
+
+def median_run(rows: list[Row]) -> Row:
+    """The run with the median of the memory; `seconds` and `peaks` are those of all runs."""
+    middle = sorted(rows, key=lambda row: int(row["peak_bytes"]))[len(rows) // 2]
+    peaks = sorted(row["peak_bytes"] for row in rows)
+    return {**middle, "seconds": median(row["seconds"] for row in rows), "peaks": peaks}
 
 
 def other_rows(file: Path, end_s: float) -> dict[str, Row]:

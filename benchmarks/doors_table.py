@@ -76,7 +76,8 @@ def _bars(rows: Mapping[str, Row]) -> list[str]:
         lines.append(
             f"- {name}: {row['seconds']:.1f} s ({row['cpu_seconds']:.1f} s of the processor, load "
             f"average {row['load']:.0f}), aim ≤ 10 s: {_met(row['seconds'] <= 10)}; "
-            f"{share:.1f} times the file, aim ≤ 6: {_met(share <= 6)}{_with_exporter(row)}"
+            f"{share:.1f} times the file{_spread(row)}, aim ≤ 6: {_met(share <= 6)}"
+            f"{_with_exporter(row)}"
         )
     return lines
 
@@ -86,6 +87,14 @@ def _with_exporter(row: Row) -> str:
         return ""
     with_imports = (row["peak_bytes"] + row["exporter_bytes"]) / row["file_bytes"]
     return f" without the imports of PyTorch's exporter; with them {with_imports:.1f} times"
+
+
+def _spread(row: Row) -> str:
+    """Words for the memory of several runs."""
+    peaks = [peak / row["file_bytes"] for peak in row.get("peaks", ())]
+    if len(peaks) < 2:
+        return ""
+    return f" (median of {len(peaks)} runs, {min(peaks):.1f} to {max(peaks):.1f})"
 
 
 def _met(is_met: bool) -> str:

@@ -40,7 +40,14 @@ from converters.workers import worker_of
 TRAINED = 600
 STEPS = {
     "tune": FineTune(epochs=2, learning_rate="auto", batch_size=25),
-    "distill": Distill(epochs=1, learning_rate=1e-3, batch_size=25, augment="shift"),
+    "distill": Distill(
+        epochs=1,
+        learning_rate=1e-3,
+        batch_size=25,
+        augment="shift",
+        mix="mixup_cutmix",
+        weight_average=0.9,
+    ),
     "qat_w8a8": QatW8A8(epochs=2, learning_rate=1e-4, batch_size=25, teacher="original"),
     "sparse": SparseWeights(epochs=2, learning_rate=1e-3, batch_size=25, sparsity=0.5),
     "cluster": ClusterWeights(epochs=1, learning_rate=1e-4, batch_size=25),

@@ -162,7 +162,7 @@ def trained(name: str, model: Any, x: np.ndarray, folder: Path) -> Any:
         content=None,
         path=Path(name),
         probabilities=probabilities,
-        function_of=lambda call: batch_one_function(call, *ends),
+        function_of=lambda call, graph: batch_one_function(call, *ends),
     )
     samples = Samples(np.tile(x, (4, 1, 1, 1)), np.tile(scores.argmax(axis=1), 4))
     materials = Materials(source, {"train": samples, "validation": samples}, 0, ignore)

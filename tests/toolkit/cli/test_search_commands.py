@@ -186,7 +186,7 @@ def test_a_url_of_another_database_is_refused_before_anything_starts(run: Run) -
 def test_a_terminal_shows_the_front_and_the_trials_that_run(
     converter: Converter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    del converter
+    converter.standin = StandInConversions(pause_s=0.6)  # longer than from one frame to the next
     with terminal(monkeypatch) as chunks:
         assert run_command_line([*SEARCH, "--out", "out"]) == 0
     shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", b"".join(chunks).decode())

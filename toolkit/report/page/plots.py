@@ -262,7 +262,9 @@ def draw_lines(lines: Sequence[Line], x_label: str, y_label: str, title: str) ->
 
 def _plain_number(value: float, _: float) -> str:
     """A tick without powers of ten; of the ticks between these only 2 and 5 are named."""
-    return f"{value:,.4g}" if f"{value:e}"[0] in "125" else ""
+    if f"{value:e}"[0] not in "125":
+        return ""
+    return f"{value:,.0f}" if value >= 1 else f"{value:.4g}"
 
 
 def _front(points: Sequence[Point]) -> list[Point]:

@@ -6,9 +6,12 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from tests.toolkit.report.page.reports import conversion, digest, example, stored_results
 from toolkit.report.page.build import build_page
 from toolkit.report.page.html import render_page
+from toolkit.report.page.plots import draw_distributions
 
 #: Ways in which a page could load something or run something.
 ACTIVE = re.compile(r"<script|<iframe|<object|<embed|@import|url\((?!#)|\son\w+=|javascript:", re.I)
@@ -137,3 +140,9 @@ def test_temperature_and_frequency_stand_beside_the_timing(tmp_path: Path) -> No
     assert section.tables[0].rows[0] == [
         "ptq_f16", "400.3 us", "48 °C", "63 °C", "1500 MHz", "1800 MHz"
     ]  # fmt: skip
+
+
+def test_a_logarithmic_axis_has_plain_numbers() -> None:
+    figure = draw_distributions([("a", np.geomspace(50, 30_000, 100))], "latency, us", "times")
+    assert ">10,000<" in figure
+    assert "e+" not in re.sub(r"<path[^>]*>|<defs>.*?</defs>", "", figure, flags=re.S)

@@ -73,13 +73,14 @@ def _loss(quality: FileQuality) -> str:
     if quality.drop is None or quality.drop_interval is None:
         return f"reaches {_value(quality)}"
     low, high = (100 * bound for bound in quality.drop_interval)
-    is_share = quality.metric == "accuracy"
-    unit = "points" if is_share else "%"
-    interval = f"(95 %: {low:+.2f} to {high:+.2f} {unit})"
+    is_gain = high < 0
+    unit = "points" if quality.metric == "accuracy" else "%"
+    least, most = (-high, -low) if is_gain else (low, high)
+    interval = f"(95 %: {least:+.2f} to {most:+.2f} {unit})"
     size = f"{abs(100 * quality.drop):.2f} {unit} of {quality.metric} {interval}"
     if low > 0:
         return f"loses {size}"
-    if high < 0:
+    if is_gain:
         return f"gains {size}"
     return f"loses no {quality.metric} that {quality.samples:,} samples can show {interval}"
 

@@ -45,6 +45,11 @@ def test_figures_that_say_nothing_are_not_compared(tmp_path: Path) -> None:
     assert any(s.startswith("The figures of b on pi, 1 thread are INVALID") for s in page.verdicts)
 
 
+def test_the_interval_of_a_gain_has_the_sign_of_the_gain() -> None:
+    (verdict,) = build_page([conversion(1, "better", 930)], []).verdicts
+    assert "gains 3.00 points of accuracy (95 %: +2.00 to +4.00 points)" in verdict
+
+
 def test_a_page_loads_nothing_runs_nothing_and_is_small(tmp_path: Path) -> None:
     html = render_page(example(tmp_path))
     assert not ACTIVE.search(html)

@@ -203,25 +203,45 @@ def _parse_step(table: dict[str, Any], origin: str, folder: Path) -> Step:
             f"{origin}: kind is {kind!r}, which is not a step",
             f"Use one of {', '.join(STEP_KINDS)}",
         )
-    step_class = STEP_KINDS[kind]
-    specs = {f.name: f for f in fields(step_class)}
-    _refuse_unknown(table, ("kind", *specs), f"{origin} ({kind})")
-    values: dict[str, Any] = {}
-    for name, spec in specs.items():
-        if name in table:
-            where = f"{origin} ({kind}): {name}"
-            values[name] = _value(table[name], spec, where, folder)
-    step = step_class(**values)
+    step_class, where = STEP_KINDS[kind], f"{origin} ({kind})"
+    _refuse_unknown(table, ("kind", *(spec.name for spec in fields(step_class))), where)
+    plain = {name: value for name, value in table.items() if name != "kind"}
+    step = step_class(**_values(plain, step_class, where, folder))
     problem, hint = step.misfit()
     if problem:
-        raise RecipeError(f"{origin} ({kind}): {problem}", hint)
+        raise RecipeError(f"{where}: {problem}", hint)
     return step
 
 
+def _values(table: dict[str, Any], kind: type[Any], origin: str, folder: Path) -> dict[str, Any]:
+    """Check the fields of a table, those of a dataclass."""
+    specs = {f.name: f for f in fields(kind)}
+    _refuse_unknown(table, tuple(specs), origin)
+    return {
+        name: _value(table[name], spec, f"{origin}: {name}", folder)
+        for name, spec in specs.items()
+        if name in table
+    }
+
+
 def _value(value: Any, spec: Any, origin: str, folder: Path) -> Any:
+    if "tables" in spec.metadata:
+        return _tables(value, spec.metadata["tables"], origin, folder)
     if "paths" in spec.metadata:
         return _paths(value, origin, folder)
     return _names(value, origin) if "names" in spec.metadata else _check_value(value, spec, origin)
+
+
+def _tables(value: Any, kind: type[Any], origin: str, folder: Path) -> tuple[Any, ...]:
+    if not isinstance(value, list) or not all(isinstance(table, dict) for table in value):
+        names = ", ".join(spec.name for spec in fields(kind))
+        raise RecipeError(
+            f"{origin} is {value!r:.200}, expected a list of tables", f"Their fields are {names}."
+        )
+    return tuple(
+        kind(**_values(table, kind, f"{origin}, number {number}", folder))
+        for number, table in enumerate(value, start=1)
+    )
 
 
 def _paths(value: Any, origin: str, folder: Path) -> tuple[str, ...]:

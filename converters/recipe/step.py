@@ -40,6 +40,11 @@ def names() -> Any:
     return field(default=(), metadata={"names": True})
 
 
+def tables(kind: type) -> Any:
+    """A field that takes a list of tables, each with the fields of a dataclass."""
+    return field(default=(), metadata={"tables": kind})
+
+
 def choice(default: str, *others: str) -> Any:
     """A field that takes one of these words."""
     return field(default=default, metadata={"choices": (default, *others)})

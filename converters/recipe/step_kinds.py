@@ -14,6 +14,7 @@ from converters.recipe.number_steps import (
 from converters.recipe.shape_steps import PruneBlocks, PruneChannels, StartOver
 from converters.recipe.size_steps import Resolution, StemStride
 from converters.recipe.step import Step
+from converters.recipe.student_step import Student
 from converters.recipe.training_steps import (
     ClusterWeights,
     Distill,
@@ -37,6 +38,7 @@ STEP_KINDS: dict[str, type[Step]] = {
     "activation": ReplaceActivations,
     "resolution": Resolution,
     "stem_stride": StemStride,
+    "student": Student,
     "scratch": StartOver,
     "tune": FineTune,
     "distill": Distill,

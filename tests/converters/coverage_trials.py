@@ -16,6 +16,7 @@ from converters.recipe.number_steps import (
 from converters.recipe.shape_steps import PruneBlocks, PruneChannels, StartOver
 from converters.recipe.size_steps import Resolution, StemStride
 from converters.recipe.step import Step
+from converters.recipe.student_step import Stage, Student
 from converters.recipe.training_steps import (
     ClusterWeights,
     Distill,
@@ -63,6 +64,7 @@ TRIALS = {
         Trial(ReplaceActivations(), 1e-3),
         Trial(Resolution(ratio=0.5), 1e-3),
         Trial(StemStride(), 1e-3),
+        Trial(Student(stem_width=4, stages=(Stage(width=4),)), 1e-3),
         Trial(StartOver(), 1e-3),
         Trial(FineTune(**_SLOW), 1e-3, 0.1),
         Trial(Distill(**_SLOW), 1e-3, 0.1),

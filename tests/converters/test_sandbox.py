@@ -110,13 +110,13 @@ def test_functions_of_the_user_keep_network_and_folder(
     digits_request: ConversionRequest, tmp_path: Path
 ) -> None:
     request = replace(digits_request, data=tmp_path / "module:function")
-    limits = process._sandbox(request, load_recipe("ptq_w8a8"), tmp_path)
+    limits = process.sandbox_of(request, load_recipe("ptq_w8a8"), tmp_path)
     assert limits == Sandbox("none: the conversion runs functions that the user named")
     recipe = tmp_path / "own.toml"
     recipe.write_text(
         'schema = 1\n[task]\nkind = "regression"\nloss = "mine:loss"\n[[step]]\nkind = "ptq_w8a8"\n'
     )
-    assert not process._sandbox(digits_request, load_recipe(str(recipe)), tmp_path).command
+    assert not process.sandbox_of(digits_request, load_recipe(str(recipe)), tmp_path).command
 
 
 @pytest.mark.usefixtures("limits")

@@ -23,8 +23,8 @@ BROUGHT = {
 
 #: Program that writes the model in the older form of Keras, too.
 TO_H5 = """
-import sys, keras
-keras.models.load_model(sys.argv[1] + "/digits.keras").save(sys.argv[1] + "/model.h5")
+import sys, tf_keras
+tf_keras.models.load_model(sys.argv[1] + "/digits.keras").save(sys.argv[1] + "/model.h5")
 """
 
 pytestmark = pytest.mark.slow

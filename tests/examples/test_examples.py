@@ -13,8 +13,10 @@ from benchmarks.examples import BEGIN, BROUGHT, FOLDER, commands, example_names,
 #: Programs that an example needs beside kedge, and the packages that have them.
 NEEDS = {"keyword_spotting": "espeak-ng"}
 #: Lowest figure of the original that is no guess, from the number of classes and the metric.
-LOWEST = {"image_classification": 0.9, "image_classification_cifar10": 0.65, "keyword_spotting": 0.6, "anomaly_detection": 0.8,
-          "text_classification": 0.5, "recommendation": 0.65}  # fmt: skip
+LOWEST = {
+    "image_classification": 0.9, "image_classification_cifar10": 0.65, "keyword_spotting": 0.6,
+    "anomaly_detection": 0.8, "text_classification": 0.5, "recommendation": 0.65,
+}  # fmt: skip
 
 
 def _figure(row: dict[str, Any]) -> float:

@@ -31,7 +31,8 @@ def main():
     x, y = load_training_images()
     model = build()
     rate = keras.optimizers.schedules.CosineDecay(3e-3, EPOCHS * (len(x) // 128))
-    model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", ["accuracy"])
+    optimizer = keras.optimizers.Adam(rate)
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
     model.fit(x, y, epochs=EPOCHS, batch_size=128, verbose=2)
     model.save("model.keras")
 
